@@ -1,0 +1,242 @@
+//! What is written on an instance: the claim, the versions that failed there, and the setting to put back.
+//!
+//! All are EC2 tags, because those outlive a reboot, a re-registration and a changed ARN, are read for a thousand
+//! instances in one `DescribeInstances`, and can be read by the host itself from its metadata service (whose keys
+//! take no `/`, so ours have none).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::{Timestamp, Unit};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BootId, RunId};
+
+/// Tag with the [`Claim`].
+pub const CLAIM_TAG: &str = "ecs-updater:claim";
+/// Tag with the [`FailedVersions`]. A person removes it to have a version tried again.
+pub const FAILED_TAG: &str = "ecs-updater:failed";
+/// Tag a person sets to keep the updater off an instance; any value but `false` counts, and is shown as the reason.
+pub const EXCLUDE_TAG: &str = "ecs-updater:exclude";
+/// Tag with the `version-lock` that the host had before a step changed it, there while a step may have.
+pub const SAVED_LOCK_TAG: &str = "ecs-updater:version-lock";
+
+/// Who does what to an instance, and why: `v1/STEP/RUN/FROM/TO/SINCE[/BOOT]`, such as
+/// `v1/drain/01JDBX…/1.26.1/1.27.0/2026-11-23T03:00:00Z`.
+///
+/// Written before the step it names. A tag is no lock: that one run acts at a time is the lease's business.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Claim {
+    /// What is being done.
+    pub step: ClaimStep,
+    /// The run that wrote it.
+    pub run: RunId,
+    /// The version the instance ran when the update began. A rollback goes back to it.
+    pub from: Version,
+    /// The version the update goes to.
+    pub to: Version,
+    /// When this step was begun; whole seconds. Time-outs count from here, so they outlast a dead run.
+    pub since: Timestamp,
+    /// The boot in which the step is to be done, for [`ClaimStep::Reboot`] and [`ClaimStep::Revert`]: a host that
+    /// is in another boot has done it already.
+    pub boot: Option<BootId>,
+}
+
+/// The steps that write on an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClaimStep {
+    /// Write the update to the inactive partition set; the instance stays in service.
+    Stage,
+    /// Out of service: DRAINING is ours.
+    Drain,
+    /// Drained: activate, reboot, verify.
+    Reboot,
+    /// The new version is unhealthy: go back to the old one, reboot, verify.
+    Revert,
+    /// Undo what was activated or pinned, without a reboot.
+    Cancel,
+}
+
+impl ClaimStep {
+    const ALL: [Self; 5] = [Self::Stage, Self::Drain, Self::Reboot, Self::Revert, Self::Cancel];
+
+    /// As it stands in the tag.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Drain => "drain",
+            Self::Reboot => "reboot",
+            Self::Revert => "revert",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// Whether an instance with this claim may be out of service because of us.
+    pub fn takes_out_of_service(self) -> bool {
+        match self {
+            Self::Drain | Self::Reboot | Self::Revert => true,
+            Self::Stage | Self::Cancel => false,
+        }
+    }
+
+    fn needs_boot(self) -> bool {
+        match self {
+            Self::Reboot | Self::Revert => true,
+            Self::Stage | Self::Drain | Self::Cancel => false,
+        }
+    }
+}
+
+impl fmt::Display for ClaimStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.round(Unit::Second).unwrap_or(self.since);
+        write!(f, "v1/{}/{}/{}/{}/{since}", self.step, self.run, self.from, self.to)?;
+        match &self.boot {
+            Some(boot) => write!(f, "/{boot}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a tag is no claim that this program understands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum ClaimError {
+    /// Written by a newer program; it must not be guessed at.
+    #[error("claim version {0:?} is not known to this program")]
+    UnknownVersion(String),
+    /// Not six or seven parts between slashes.
+    #[error("a claim has 6 or 7 parts between slashes, this one has {0}")]
+    Parts(usize),
+    /// A step this program does not know.
+    #[error("{0:?} is no step")]
+    Step(String),
+    /// No ULID-like id.
+    #[error("{0:?} is no run id")]
+    Run(String),
+    /// No semantic version.
+    #[error("{0:?} is no version")]
+    Version(String),
+    /// No RFC 3339 time.
+    #[error("{0:?} is no time")]
+    Since(String),
+    /// No boot id, or one where the step has none.
+    #[error("{0:?} is no boot id for this step")]
+    Boot(String),
+}
+
+impl FromStr for Claim {
+    type Err = ClaimError;
+
+    fn from_str(text: &str) -> Result<Self, ClaimError> {
+        let parts: Vec<&str> = text.split('/').collect();
+        if parts[0] != "v1" {
+            return Err(ClaimError::UnknownVersion(parts[0].to_owned()));
+        }
+        let (&[_, step, run, from, to, since], boot) = (match parts.len() {
+            6 => (parts.first_chunk::<6>().ok_or(ClaimError::Parts(6))?, None),
+            7 => (parts.first_chunk::<6>().ok_or(ClaimError::Parts(7))?, Some(parts[6])),
+            other => return Err(ClaimError::Parts(other)),
+        });
+        let step = ClaimStep::ALL
+            .into_iter()
+            .find(|known| known.as_str() == step)
+            .ok_or_else(|| ClaimError::Step(step.to_owned()))?;
+        if run.is_empty() || run.len() > 26 || !run.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(ClaimError::Run(run.to_owned()));
+        }
+        let version = |text: &str| Version::parse(text).map_err(|_| ClaimError::Version(text.to_owned()));
+        let since_time: Timestamp = since.parse().map_err(|_| ClaimError::Since(since.to_owned()))?;
+        let boot_ok = |b: &str| {
+            !b.is_empty() && b.len() <= 40 && b.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-')
+        };
+        match boot {
+            Some(text) if !boot_ok(text) || !step.needs_boot() => return Err(ClaimError::Boot(text.to_owned())),
+            None if step.needs_boot() => return Err(ClaimError::Boot(String::new())),
+            Some(_) | None => {}
+        }
+        Ok(Self {
+            step,
+            run: run.into(),
+            from: version(from)?,
+            to: version(to)?,
+            since: since_time,
+            boot: boot.map(BootId::from),
+        })
+    }
+}
+
+impl From<Claim> for String {
+    fn from(claim: Claim) -> Self {
+        claim.to_string()
+    }
+}
+
+impl TryFrom<String> for Claim {
+    type Error = ClaimError;
+
+    fn try_from(text: String) -> Result<Self, ClaimError> {
+        text.parse()
+    }
+}
+
+/// The versions that failed on one instance, oldest mark first: `1.27.0,1.27.1`.
+///
+/// What is no version (a person edited the tag) is kept and written back: a typing error must not make the updater
+/// forget.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FailedVersions(Vec<String>);
+
+impl FailedVersions {
+    /// An EC2 tag holds 256 characters; a mark that no longer fits pushes the oldest out.
+    const MAX_CHARS: usize = 256;
+
+    /// Reads the tag's value; anything between commas or spaces is a mark.
+    pub fn parse(tag: &str) -> Self {
+        Self(tag.split([',', ' ']).filter(|mark| !mark.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Whether the version failed here.
+    pub fn contains(&self, version: &Version) -> bool {
+        self.0.iter().any(|mark| crate::host::parse_version(mark).as_ref() == Some(version))
+    }
+
+    /// With one more mark.
+    #[must_use]
+    pub fn with(&self, version: &Version) -> Self {
+        let mut marks = self.0.clone();
+        if !self.contains(version) {
+            marks.push(version.to_string());
+        }
+        while marks.len() > 1 && marks.join(",").len() > Self::MAX_CHARS {
+            marks.remove(0);
+        }
+        Self(marks)
+    }
+
+    /// The marks that are versions.
+    pub fn versions(&self) -> BTreeSet<Version> {
+        self.0.iter().filter_map(|mark| crate::host::parse_version(mark)).collect()
+    }
+
+    /// Whether there is no mark.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for FailedVersions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}

@@ -1,0 +1,464 @@
+//! What a Bottlerocket host says of itself: the host API's own types, and the [`HostReport`] that every way to a
+//! host ends in.
+//!
+//! The host may be newer than this program: unknown fields are ignored, unknown enum values are kept as
+//! `Unknown`, and every field of an object may be null or missing.
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::ids::{BootId, ContainerInstanceArn};
+
+/// The answer to `GET /os`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OsInfo {
+    /// `x86_64` or `aarch64`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub arch: String,
+    /// The commit that the image was built from.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub build_id: String,
+    /// For people, such as `Bottlerocket OS 1.26.1 (aws-ecs-2)`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub pretty_name: String,
+    /// Such as `aws-ecs-2`. An in-place update never changes it.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub variant_id: String,
+    /// The running version, as the host writes it.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub version_id: String,
+}
+
+/// The answer to `GET /updates/status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateStatus {
+    /// Where the host stands in its own update state machine.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub update_state: UpdateState,
+    /// The versions whose wave is open to this host, newest first.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub available_updates: Vec<String>,
+    /// The version that prepare would write if nothing changed since the refresh.
+    #[serde(default)]
+    pub chosen_update: Option<Image>,
+    /// The partition set that runs.
+    #[serde(default)]
+    pub active_partition: Option<Partition>,
+    /// The partition set that an update was written to.
+    #[serde(default)]
+    pub staging_partition: Option<Partition>,
+    /// The last command that ended, `None` before the first.
+    #[serde(default)]
+    pub most_recent_command: Option<CommandResult>,
+}
+
+/// Names the OS image of an update or a partition set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// `x86_64` or `aarch64`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub arch: String,
+    /// Such as `1.27.0`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub version: String,
+    /// Such as `aws-ecs-2`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub variant: String,
+}
+
+/// One of the two partition sets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// What is written there.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub image: Image,
+    /// Whether the next boot takes this set.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub next_to_boot: bool,
+}
+
+/// How the last update command of the host ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandResult {
+    /// Which command it was.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub cmd_type: CommandType,
+    /// Whether it worked.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub cmd_status: CommandStatus,
+    /// When it ended, RFC 3339 with nanoseconds: kept as text, since it is only ever compared for equality.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub timestamp: String,
+    /// The worker's exit status.
+    #[serde(default)]
+    pub exit_status: Option<i32>,
+    /// The worker's output; on a prepare its line `Starting update to V` names what was really written.
+    #[serde(default)]
+    pub stderr: Option<String>,
+}
+
+macro_rules! open_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$vdoc])* $variant,)+
+            /// A value that this program does not know, as the host wrote it; empty where the host wrote null.
+            Unknown(String),
+            #[doc(hidden)]
+            #[default]
+            Missing,
+        }
+
+        impl $name {
+            /// The host's own spelling.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $text,)+
+                    Self::Unknown(text) => text,
+                    Self::Missing => "",
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                match text {
+                    $($text => Self::$variant,)+
+                    "" => Self::Missing,
+                    other => Self::Unknown(other.to_owned()),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(Self::from(String::deserialize(deserializer)?.as_str()))
+            }
+        }
+    };
+}
+
+open_enum!(
+    /// The state machine of `thar-be-updates`. `Idle` alone does not mean up to date: a failed refresh ends
+    /// there too.
+    UpdateState {
+        /// Nothing to do, or the last refresh failed.
+        Idle = "Idle",
+        /// A refresh found an update.
+        Available = "Available",
+        /// An update is written to the inactive set and will not be booted yet.
+        Staged = "Staged",
+        /// The written update is booted next.
+        Ready = "Ready",
+    }
+);
+open_enum!(
+    /// The four update commands.
+    CommandType {
+        /// Reads the update repository.
+        Refresh = "refresh",
+        /// Writes the chosen update to the inactive set.
+        Prepare = "prepare",
+        /// Makes the written set the next to boot.
+        Activate = "activate",
+        /// Undoes activate.
+        Deactivate = "deactivate",
+    }
+);
+open_enum!(
+    /// How a command ended.
+    CommandStatus {
+        /// The worker said it worked. For prepare that is not enough: see trap 1 in the design page.
+        Success = "Success",
+        /// The worker failed; its stderr says why.
+        Failed = "Failed",
+    }
+);
+
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// What is known of a host after one visit, whichever way the visit was made: the one line of JSON that an SSM
+/// document prints, and what the host bridge reports.
+///
+/// Compact JSON of at most [`HostReport::MAX_BYTES`] bytes: `ListCommandInvocations` cuts plugin output at 2,500
+/// characters (`facts`: Systems Manager guide, `monitor-commands`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostReport {
+    /// Version of this shape; 1.
+    #[serde(default)]
+    pub v: u32,
+    /// Which document or operation made it: `inspect`, `stage`, `reboot` or `revert`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub step: String,
+    /// Of the boot in which the report was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<BootId>,
+    /// When the kernel started, `btime` of `/proc/stat`, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booted_at: Option<i64>,
+    /// The running OS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<ReportedOs>,
+    /// The update status, `None` where it was not to be had (always so after a boot until a refresh).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<ReportedUpdate>,
+    /// The update settings, `None` where they were not to be had (kernel lockdown).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<ReportedSettings>,
+    /// The ECS agent on the host, as its introspection port sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<ReportedAgent>,
+    /// What this visit wrote to the inactive partition set, from the worker's line `Starting update to V`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrote: Option<String>,
+    /// Why the visit did not do all that it was asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ReportedError>,
+}
+
+impl HostReport {
+    /// No report is longer than this, so that no listing cuts it.
+    pub const MAX_BYTES: usize = 2_400;
+    /// How many of the offered versions a report names at most, newest first.
+    pub const MAX_AVAILABLE: usize = 40;
+    /// How many characters of the host's own output an error carries at most.
+    pub const MAX_DETAIL: usize = 400;
+
+    /// Reads the line that a document printed. Text before the last line that begins with `{` is passed over:
+    /// tools on the host may print warnings.
+    ///
+    /// # Errors
+    /// [`ReportError`] when there is no such line, or it is no report.
+    pub fn parse(output: &str) -> Result<Self, ReportError> {
+        let line = output
+            .lines()
+            .rev()
+            .map(str::trim)
+            .find(|line| line.starts_with('{'))
+            .ok_or_else(|| ReportError::Absent { output: excerpt(output) })?;
+        let report: Self =
+            serde_json::from_str(line).map_err(|source| ReportError::Malformed { output: excerpt(line), source })?;
+        if report.v == 0 {
+            return Err(ReportError::NoVersion { output: excerpt(line) });
+        }
+        Ok(report)
+    }
+
+    /// The running version, `None` where the host did not say or it is no version.
+    pub fn running(&self) -> Option<Version> {
+        self.os.as_ref().and_then(|os| parse_version(&os.version))
+    }
+
+    /// The version on the staging partition set, if one was written.
+    pub fn staged(&self) -> Option<Version> {
+        self.update.as_ref().and_then(|update| update.staged.as_deref()).and_then(parse_version)
+    }
+
+    /// The version that the host chose to update to, if any.
+    pub fn chosen(&self) -> Option<Version> {
+        self.update.as_ref().and_then(|update| update.chosen.as_deref()).and_then(parse_version)
+    }
+
+    /// The host's update state; `None` before the first refresh of a boot.
+    pub fn state(&self) -> Option<&UpdateState> {
+        self.update.as_ref().map(|update| &update.state)
+    }
+}
+
+/// Reads a version as hosts and people write it, with or without the leading `v` that Bottlerocket accepts in
+/// `version-lock`.
+pub fn parse_version(text: &str) -> Option<Version> {
+    let text = text.trim();
+    Version::parse(text.strip_prefix('v').unwrap_or(text)).ok()
+}
+
+/// The running OS, in a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedOs {
+    /// Such as `1.26.1`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub version: String,
+    /// Such as `aws-ecs-2`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub variant: String,
+    /// `x86_64` or `aarch64`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub arch: String,
+}
+
+/// The update status, in a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedUpdate {
+    /// `update_state` of the host API.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub state: UpdateState,
+    /// Version of `chosen_update`.
+    #[serde(default)]
+    pub chosen: Option<String>,
+    /// Version on the staging partition.
+    #[serde(default)]
+    pub staged: Option<String>,
+    /// `available_updates`, newest first, cut at [`HostReport::MAX_AVAILABLE`].
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub available: Vec<String>,
+    /// The last command and how it ended.
+    #[serde(default)]
+    pub last: Option<ReportedCommand>,
+}
+
+/// The last command, in a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedCommand {
+    /// `cmd_type`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub r#type: CommandType,
+    /// `cmd_status`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub status: CommandStatus,
+}
+
+/// The update settings, in a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedSettings {
+    /// `settings.updates.version-lock`: `latest` or a version.
+    #[serde(default)]
+    pub version_lock: Option<String>,
+    /// `settings.updates.ignore-waves`.
+    #[serde(default)]
+    pub ignore_waves: Option<bool>,
+}
+
+/// The ECS agent, as asked on the host itself (introspection, `127.0.0.1:51678`). This is the proof that the agent
+/// of *this* boot works; `agentConnected` in ECS can be a leftover of the last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedAgent {
+    /// Whether it answers and is registered.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub state: AgentState,
+    /// `ContainerInstanceArn` of `/v1/metadata`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_instance: Option<ContainerInstanceArn>,
+    /// Tasks in `/v1/tasks` whose `KnownStatus` is not `STOPPED`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<u32>,
+}
+
+open_enum!(
+    /// What the introspection port said.
+    AgentState {
+        /// It answers and has registered a container instance.
+        Registered = "registered",
+        /// It answers, without a container instance.
+        Unregistered = "unregistered",
+        /// Nothing listens.
+        Down = "down",
+    }
+);
+
+/// Why a visit did not do what it was asked to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedError {
+    /// The part of the visit that stopped: such as `os`, `refresh`, `prepare`, `activate`, `pin`, `reboot`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub at: String,
+    /// The kind of failure.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub code: ErrorCode,
+    /// The host's own words, cut at [`HostReport::MAX_DETAIL`] characters.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub detail: String,
+}
+
+open_enum!(
+    /// Kinds of failure of a visit. Every one but `Unsure` means that the part did not happen.
+    ErrorCode {
+        /// The host tried and failed.
+        Failed = "failed",
+        /// The host's state does not allow it (409, 404).
+        Refused = "refused",
+        /// Another client held the update lock for the whole time (423).
+        Busy = "busy",
+        /// The deadline passed while it ran; it may still happen.
+        Unsure = "unsure",
+        /// Prepare said Success and wrote nothing (trap 1).
+        WroteNothing = "wrote_nothing",
+        /// Prepare wrote another version than the one asked for (trap 2).
+        WroteOther = "wrote_other",
+        /// The wanted version is not offered to this host.
+        NotOffered = "not_offered",
+        /// The image was built without in-place updates (trap 10).
+        NoInPlaceUpdates = "no_in_place_updates",
+        /// The host has already booted into the version, or is in another boot than the command was meant for.
+        OtherBoot = "other_boot",
+        /// Tasks are still on the host.
+        TasksRunning = "tasks_running",
+        /// The host API does not answer.
+        ApiDown = "api_down",
+        /// The parameters are not what the document takes.
+        BadParameter = "bad_parameter",
+    }
+);
+
+/// A document's output that is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// No line of the output begins with `{`.
+    #[error("the host printed no report, but {output:?}")]
+    Absent {
+        /// The first part of what was printed.
+        output: String,
+    },
+    /// The line is no JSON of the report's shape.
+    #[error("the host's report {output:?} is malformed")]
+    Malformed {
+        /// The first part of the line.
+        output: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The line has no `v`, so something else printed it.
+    #[error("the host's report {output:?} has no version `v`")]
+    NoVersion {
+        /// The first part of the line.
+        output: String,
+    },
+}
+
+fn excerpt(text: &str) -> String {
+    const MOST: usize = 120;
+    match text.char_indices().nth(MOST) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
+}
+
+/// A report and when it was received.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenReport {
+    /// When the updater learned of it.
+    pub at: Timestamp,
+    /// When the visit began at the latest: nothing that happened after this moment need show in the report.
+    pub asked_at: Timestamp,
+    /// The report.
+    pub report: HostReport,
+}

@@ -1,0 +1,101 @@
+//! Identifiers as newtypes, so that an ARN is never taken for an instance id.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the identifier as it was read; nothing is checked.
+            pub fn new(id: impl Into<String>) -> Self {
+                Self(id.into())
+            }
+
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(id: &str) -> Self {
+                Self(id.to_owned())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(id: String) -> Self {
+                Self(id)
+            }
+        }
+    };
+}
+
+id!(
+    /// The short name of an ECS cluster.
+    ClusterName
+);
+id!(
+    /// The ARN of a container instance. It can change when an instance registers anew, so it never identifies
+    /// a host over time: [`HostId`] does.
+    ContainerInstanceArn
+);
+id!(
+    /// The id of the machine below a container instance: `i-…` on EC2, `mi-…` for an EXTERNAL instance (ECS
+    /// Anywhere). It outlives reboots, re-registration and a changed ARN.
+    HostId
+);
+id!(
+    /// The ARN of a task.
+    TaskArn
+);
+id!(
+    /// The short name of a service.
+    ServiceName
+);
+id!(
+    /// One run of the updater: a ULID, so that ids sort by the time their runs began.
+    RunId
+);
+id!(
+    /// The kernel's random id of one boot, `/proc/sys/kernel/random/boot_id`. Two different ids are the only
+    /// proof that a host has rebooted.
+    BootId
+);
+
+impl ContainerInstanceArn {
+    /// The last part of the ARN, which is unique in its cluster.
+    pub fn short(&self) -> &str {
+        last_segment(&self.0)
+    }
+}
+
+impl TaskArn {
+    /// The last part of the ARN.
+    pub fn short(&self) -> &str {
+        last_segment(&self.0)
+    }
+}
+
+impl HostId {
+    /// True for a machine that SSM manages outside EC2 (ECS Anywhere).
+    pub fn is_external(&self) -> bool {
+        self.0.starts_with("mi-")
+    }
+}
+
+fn last_segment(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
