@@ -142,11 +142,11 @@ impl FromStr for Claim {
         if parts[0] != "v1" {
             return Err(ClaimError::UnknownVersion(parts[0].to_owned()));
         }
-        let (&[_, step, run, from, to, since], boot) = (match parts.len() {
-            6 => (parts.first_chunk::<6>().ok_or(ClaimError::Parts(6))?, None),
-            7 => (parts.first_chunk::<6>().ok_or(ClaimError::Parts(7))?, Some(parts[6])),
-            other => return Err(ClaimError::Parts(other)),
-        });
+        let (step, run, from, to, since, boot) = match parts.as_slice() {
+            &[_, step, run, from, to, since] => (step, run, from, to, since, None),
+            &[_, step, run, from, to, since, boot] => (step, run, from, to, since, Some(boot)),
+            other => return Err(ClaimError::Parts(other.len())),
+        };
         let step = ClaimStep::ALL
             .into_iter()
             .find(|known| known.as_str() == step)
@@ -156,9 +156,7 @@ impl FromStr for Claim {
         }
         let version = |text: &str| Version::parse(text).map_err(|_| ClaimError::Version(text.to_owned()));
         let since_time: Timestamp = since.parse().map_err(|_| ClaimError::Since(since.to_owned()))?;
-        let boot_ok = |b: &str| {
-            !b.is_empty() && b.len() <= 40 && b.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-')
-        };
+        let boot_ok = |b: &str| !b.is_empty() && b.len() <= 40 && b.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-');
         match boot {
             Some(text) if !boot_ok(text) || !step.needs_boot() => return Err(ClaimError::Boot(text.to_owned())),
             None if step.needs_boot() => return Err(ClaimError::Boot(String::new())),
@@ -238,5 +236,95 @@ impl FailedVersions {
 impl fmt::Display for FailedVersions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn drain() -> Claim {
+        Claim {
+            step: ClaimStep::Drain,
+            run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
+            from: Version::new(1, 26, 1),
+            to: Version::new(1, 27, 0),
+            since: "2026-11-23T03:00:00Z".parse().unwrap(),
+            boot: None,
+        }
+    }
+
+    #[test]
+    fn reads_as_it_is_written() {
+        let text = "v1/drain/01JDBX3Z7G8Y0M2QK4T5V6W7X8/1.26.1/1.27.0/2026-11-23T03:00:00Z";
+        assert_eq!(drain().to_string(), text);
+        assert_eq!(text.parse(), Ok(drain()));
+        let boot = "2b5d4f3e-0000-4000-8000-0123456789ab";
+        let reboot = Claim { step: ClaimStep::Reboot, boot: Some(boot.into()), ..drain() };
+        assert_eq!(reboot.to_string().parse(), Ok(reboot));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_never_guessed_at() {
+        let good = drain().to_string();
+        let cases = [
+            (good.replace("v1", "v2"), ClaimError::UnknownVersion("v2".into())),
+            ("".into(), ClaimError::UnknownVersion("".into())),
+            ("v1/drain".into(), ClaimError::Parts(2)),
+            (good.replace("drain", "dance"), ClaimError::Step("dance".into())),
+            (good.replace("01JDBX3Z7G8Y0M2QK4T5V6W7X8", ""), ClaimError::Run("".into())),
+            (good.replace("1.27.0", "latest"), ClaimError::Version("latest".into())),
+            (good.replace("03:00:00Z", "noon"), ClaimError::Since("2026-11-23Tnoon".into())),
+            (good.replace("drain", "reboot"), ClaimError::Boot("".into())),
+            (format!("{good}/abc"), ClaimError::Boot("abc".into())),
+        ];
+        for (text, error) in cases {
+            assert_eq!(text.parse::<Claim>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_failed_version_is_remembered_and_old_marks_give_way() {
+        let mut failed = FailedVersions::parse("1.27.0, see-ticket-12");
+        assert!(failed.contains(&Version::new(1, 27, 0)) && !failed.contains(&Version::new(1, 26, 1)));
+        failed = failed.with(&Version::new(1, 27, 1)).with(&Version::new(1, 27, 1));
+        assert_eq!(failed.to_string(), "1.27.0,see-ticket-12,1.27.1");
+        for patch in 0..100 {
+            failed = failed.with(&Version::new(2, 0, patch));
+        }
+        assert!(failed.to_string().len() <= FailedVersions::MAX_CHARS);
+        assert!(failed.contains(&Version::new(2, 0, 99)) && !failed.contains(&Version::new(1, 27, 0)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_claim_survives_the_tag(
+            step in prop::sample::select(ClaimStep::ALL.to_vec()),
+            run in "[0-9A-Z]{1,26}",
+            (from, to) in ((0u64..99, 0u64..99, 0u64..99), (0u64..99, 0u64..99, 0u64..99)),
+            since in 0i64..4_000_000_000,
+            boot in "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+        ) {
+            let claim = Claim {
+                step,
+                run: run.into(),
+                from: Version::new(from.0, from.1, from.2),
+                to: Version::new(to.0, to.1, to.2),
+                since: Timestamp::from_second(since).unwrap(),
+                boot: step.needs_boot().then(|| boot.into()),
+            };
+            let text = claim.to_string();
+            prop_assert!(text.len() <= 256);
+            prop_assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || "+-=.,_:@/".contains(c)));
+            prop_assert_eq!(text.parse::<Claim>(), Ok(claim));
+        }
+
+        #[test]
+        fn no_text_panics(text in ".*") {
+            let _ = text.parse::<Claim>();
+            let _ = FailedVersions::parse(&text).to_string();
+        }
     }
 }

@@ -1,1 +1,14 @@
-//! Values.
+//! The values that `ecs-updater` and `host-bridge` agree on.
+//!
+//! No clock, no IO, no AWS. What a host says is read tolerantly, since it may be newer than this program; what a
+//! person or we ourselves wrote (the claim, the policy) is read strictly.
+
+pub mod claim;
+pub mod fleet;
+pub mod host;
+pub mod ids;
+pub mod pace;
+pub mod plan;
+pub mod policy;
+pub mod reason;
+pub mod report;

@@ -1,0 +1,334 @@
+//! One look at a cluster: everything the planner may know, and nothing else.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::claim::{Claim, ClaimError, FailedVersions};
+use crate::host::{HostReport, ReportedError, SeenReport};
+use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
+use crate::plan::HostCommand;
+use crate::report::Verdict;
+
+/// A cluster as it was at `taken_at`. Parts can be older: each carries its own time where that matters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FleetSnapshot {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// When the look was complete.
+    pub taken_at: Timestamp,
+    /// Every container instance that is not INACTIVE, by the machine below it.
+    pub instances: BTreeMap<HostId, Instance>,
+    /// The services that have a task on an instance whose tasks were looked at.
+    pub services: BTreeMap<ServiceName, Service>,
+}
+
+/// One container instance and the machine below it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The machine.
+    pub host: HostId,
+    /// Its present container instance; can change over a rollback.
+    pub container_instance: ContainerInstanceArn,
+    /// ECS status.
+    pub status: InstanceStatus,
+    /// ECS's word on the agent: late by minutes both ways.
+    pub agent_connected: bool,
+    /// Tasks *desired* RUNNING; a stopping task is not counted any more and still runs.
+    pub running_tasks: u32,
+    /// Tasks in PENDING.
+    pub pending_tasks: u32,
+    /// Attribute `bottlerocket.variant`; `None` on anything that is not Bottlerocket.
+    pub variant: Option<String>,
+    /// Attribute `ecs.availability-zone`.
+    pub zone: Option<String>,
+    /// Attribute `ecs.instance-type`.
+    pub instance_type: Option<String>,
+    /// What the agent registered.
+    pub registered: Resources,
+    /// What is free of it.
+    pub remaining: Resources,
+    /// When ECS was asked for the fields above.
+    pub seen_at: Timestamp,
+    /// The EC2 side; `None` for a machine that EC2 does not know (any more).
+    pub ec2: Option<Ec2>,
+    /// Our tags, and the one that people set.
+    pub tags: Tags,
+    /// The tasks on it that have not stopped, `None` where nobody looked yet.
+    pub tasks: Option<SeenTasks>,
+    /// Whether SSM reaches it, `None` where nobody asked yet.
+    pub reach: Option<Reach>,
+    /// The newest report of the host in this run.
+    pub report: Option<SeenReport>,
+    /// How the newest visit ended in this run.
+    pub visit: Option<Visit>,
+    /// The command that is under way on the host.
+    pub command: Option<CommandInFlight>,
+    /// What this run did to it.
+    pub run: RunMemory,
+}
+
+impl Instance {
+    /// ACTIVE with an agent: takes new tasks. Everything else counts against the budget.
+    pub fn in_service(&self) -> bool {
+        self.status == InstanceStatus::Active && self.agent_connected
+    }
+
+    /// The claim, where there is a well-formed one.
+    pub fn claim(&self) -> Option<&Claim> {
+        self.tags.claim.as_ref().and_then(|claim| claim.as_ref().ok())
+    }
+}
+
+/// Container instance status, as ECS spells it in capitals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum InstanceStatus {
+    /// Takes tasks.
+    Active,
+    /// Takes no tasks; its service tasks move away.
+    Draining,
+    /// Being registered.
+    Registering,
+    /// Registration failed.
+    RegistrationFailed,
+    /// Being deregistered.
+    Deregistering,
+    /// Deregistered or terminated.
+    Inactive,
+    /// A status newer than this program.
+    Unknown,
+}
+
+impl InstanceStatus {
+    /// The spelling of ECS.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Draining => "DRAINING",
+            Self::Registering => "REGISTERING",
+            Self::RegistrationFailed => "REGISTRATION_FAILED",
+            Self::Deregistering => "DEREGISTERING",
+            Self::Inactive => "INACTIVE",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// CPU, memory and host ports of an instance, or what a task takes of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// CPU units, 1,024 a vCPU.
+    pub cpu: i64,
+    /// MiB.
+    pub memory: i64,
+    /// Host ports in use, TCP and UDP together; on a task, the static ones it binds.
+    pub ports: Vec<u16>,
+}
+
+/// What EC2 says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ec2 {
+    /// `running`, `stopped`, `shutting-down`, `terminated`, …
+    pub state: String,
+    /// Whether it is a Spot instance.
+    pub spot: bool,
+    /// Tag `aws:autoscaling:groupName`.
+    pub auto_scaling_group: Option<String>,
+    /// The two status checks, where they were asked for; `ok` can still be the state from before a reboot.
+    pub checks: Option<StatusChecks>,
+}
+
+impl Ec2 {
+    /// Whether the machine is there at all.
+    pub fn is_running(&self) -> bool {
+        self.state == "running"
+    }
+}
+
+/// `InstanceStatus` and `SystemStatus` of `DescribeInstanceStatus`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusChecks {
+    /// When EC2 was asked.
+    pub at: Timestamp,
+    /// `ok`, `impaired`, `initializing`, `insufficient-data`, `not-applicable`.
+    pub instance: String,
+    /// The same for the system below it.
+    pub system: String,
+}
+
+impl StatusChecks {
+    /// Whether neither check says that something is broken. `initializing` and `insufficient-data` are no evidence
+    /// either way: the host and the agent are asked themselves.
+    pub fn not_impaired(&self) -> bool {
+        self.instance != "impaired" && self.system != "impaired"
+    }
+}
+
+/// The EC2 tags that matter here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tags {
+    /// `ecs-updater:claim`, parsed.
+    pub claim: Option<Result<Claim, BadClaim>>,
+    /// `ecs-updater:failed`.
+    pub failed: FailedVersions,
+    /// `ecs-updater:exclude`, where it is there and not `false`.
+    pub exclude: Option<String>,
+    /// `ecs-updater:version-lock`: the lock to put back.
+    pub saved_lock: Option<String>,
+}
+
+/// A claim tag that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadClaim {
+    /// The tag's value.
+    pub value: String,
+    /// What is wrong with it.
+    pub error: ClaimError,
+}
+
+/// The tasks of one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenTasks {
+    /// When ECS was asked.
+    pub at: Timestamp,
+    /// Every task whose `lastStatus` is not STOPPED, whatever is desired of it.
+    pub tasks: Vec<Task>,
+}
+
+/// One task that has not stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its ARN.
+    pub arn: TaskArn,
+    /// The service that replaces it. Taken from `group` = `service:NAME`: `startedBy` can be set by anyone.
+    pub service: Option<ServiceName>,
+    /// `group` as it stands, for people.
+    pub group: String,
+    /// `lastStatus`.
+    pub last_status: String,
+    /// `desiredStatus`.
+    pub desired_status: String,
+    /// What it takes.
+    pub needs: Resources,
+    /// Scale-in protection: protected until then; `None` for an unprotected task.
+    pub protected_until: Option<Timestamp>,
+}
+
+/// One service with a task on an instance of interest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// When ECS was asked.
+    pub at: Timestamp,
+    /// REPLICA or DAEMON.
+    pub strategy: Strategy,
+    /// Tasks wanted.
+    pub desired: u32,
+    /// Tasks running.
+    pub running: u32,
+    /// `minimumHealthyPercent`.
+    pub minimum_healthy_percent: u32,
+    /// `maximumPercent`.
+    pub maximum_percent: u32,
+    /// One task an instance at most (placement constraint `distinctInstance`).
+    pub distinct_instance: bool,
+}
+
+/// `schedulingStrategy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Strategy {
+    /// A number of tasks.
+    Replica,
+    /// One on each ACTIVE instance.
+    Daemon,
+}
+
+/// Whether a way to the host is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// `PingStatus` of SSM; `None` where SSM has never heard of the host.
+    pub ping: Option<String>,
+}
+
+impl Reach {
+    /// Whether a command would be accepted.
+    pub fn is_open(&self) -> bool {
+        self.ping.as_deref() == Some("Online")
+    }
+}
+
+/// A command that was sent to the host in this run and has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandInFlight {
+    /// Which.
+    pub command: HostCommand,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+}
+
+/// How the newest command of this run on a host ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visit {
+    /// Which.
+    pub command: HostCommand,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When its end was seen.
+    pub at: Timestamp,
+    /// The end.
+    pub end: VisitEnd,
+}
+
+/// The ends of a command on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum VisitEnd {
+    /// It did all that it was asked to.
+    Done,
+    /// The host did not, and says why.
+    Error(ReportedError),
+    /// It never reached the host.
+    NotDelivered {
+        /// The way's own words.
+        detail: String,
+    },
+    /// It reached the host; what became of it is unknown.
+    Unsure {
+        /// The way's own words.
+        detail: String,
+    },
+    /// What came back is no report.
+    Malformed {
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+/// What this run knows of its own acts. It paces and words things; safety never rests on it, since it dies with the
+/// run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunMemory {
+    /// When this run set it DRAINING.
+    pub drained_at: Option<Timestamp>,
+    /// How often this run staged on it.
+    pub stages: u32,
+    /// When this run first saw the boot that came after the reboot.
+    pub new_boot_seen_at: Option<Timestamp>,
+    /// The last time the ECS agent was seen disconnected since that boot, or the boot's first sight.
+    pub disconnected_until: Option<Timestamp>,
+    /// Standalone tasks that this run asked ECS to stop.
+    pub stopped_tasks: Vec<TaskArn>,
+    /// Set once this run is done with it.
+    pub verdict: Option<Verdict>,
+}
+
+/// The newest report of an instance, if it was asked for after `since`.
+pub fn report_since(instance: &Instance, since: Timestamp) -> Option<&HostReport> {
+    instance.report.as_ref().filter(|seen| seen.asked_at >= since).map(|seen| &seen.report)
+}

@@ -1,0 +1,265 @@
+//! What the planner says: a step, a hold or a wait for every instance, and when to look again.
+
+use jiff::{SignedDuration, Timestamp};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BootId, HostId, TaskArn};
+use crate::reason::{FailReason, HoldReason};
+
+/// What to do now, and what is waited for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[must_use]
+pub struct Plan {
+    /// The steps, in the order in which they matter: what is out of service comes first.
+    pub steps: Vec<PlannedStep>,
+    /// Where every instance stands, in the order of admission.
+    pub stands: Vec<Stand>,
+    /// When to look again although nothing else happens; `None` when nothing is under way any more.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// One step on one instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// The instance.
+    pub host: HostId,
+    /// The step.
+    pub step: Step,
+}
+
+/// The next thing to do with an instance. A step carries what it expects; the executor checks that again just before
+/// it acts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Ask SSM whether it reaches the host.
+    Reach,
+    /// Visit the host and report; with `refresh` it reads its update repository first.
+    Inspect {
+        /// Whether to refresh.
+        refresh: bool,
+    },
+    /// List the tasks on the instance, and describe their services.
+    LookAtTasks,
+    /// Ask EC2 for the status checks.
+    LookAtChecks,
+    /// Claim, then write `to` to the inactive partition set. The instance stays in service.
+    Stage {
+        /// The running version.
+        from: Version,
+        /// The version to write.
+        to: Version,
+        /// `version-lock` as the host is to have it afterwards.
+        lock: Option<String>,
+    },
+    /// Claim, check the budget and the tasks again, then set DRAINING.
+    Drain {
+        /// The running version.
+        from: Version,
+        /// The staged version.
+        to: Version,
+    },
+    /// Ask ECS to stop tasks that no service replaces.
+    StopTasks {
+        /// Which.
+        tasks: Vec<TaskArn>,
+    },
+    /// Claim with the boot id, check that DRAINING still stands and every task has stopped, then activate and reboot.
+    /// For a rollback the claim stays `revert` and `to` is the old version.
+    Reboot {
+        /// The version to boot into.
+        to: Version,
+        /// The boot in which the command is to act.
+        boot: BootId,
+    },
+    /// Remember on the instance that the version failed there.
+    MarkFailed {
+        /// The version.
+        version: Version,
+    },
+    /// Claim, then write and activate the old version; the reboot is a step of its own.
+    Revert {
+        /// The boot that is unhealthy.
+        boot: BootId,
+        /// `version-lock` as the host is to have it afterwards.
+        lock: Option<String>,
+    },
+    /// Undo an activation and put the lock back, without a reboot.
+    Cancel {
+        /// The boot in which it was activated.
+        boot: BootId,
+        /// `version-lock` as the host is to have it afterwards.
+        lock: Option<String>,
+    },
+    /// Put the instance back in service, remove the claim, and be done with it.
+    Finish(End),
+    /// Be done with it and leave everything as it is, claim included.
+    Leave(End),
+}
+
+/// How this run ends with an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case")]
+pub enum End {
+    /// It runs the new version and is in service.
+    Updated {
+        /// The version before.
+        from: Version,
+        /// The version that runs.
+        to: Version,
+    },
+    /// It is back on the old version and in service.
+    RolledBack {
+        /// The version that runs again.
+        from: Version,
+        /// The version that failed.
+        to: Version,
+        /// Why.
+        why: FailReason,
+    },
+    /// The update failed.
+    Failed {
+        /// Why.
+        why: FailReason,
+    },
+    /// A reason not to go on with it.
+    Held {
+        /// Which.
+        why: HoldReason,
+    },
+    /// The machine is gone.
+    Gone,
+}
+
+/// Where an instance stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stand {
+    /// The instance.
+    pub host: HostId,
+    /// Its phase.
+    pub phase: Phase,
+    /// Why nothing is done about it now, where that is so.
+    pub hold: Option<HoldReason>,
+    /// The running version, where known.
+    pub from: Option<Version>,
+    /// Where it goes, where that is known.
+    pub to: Option<Version>,
+    /// The order of its turn, from 1, where it has one to come.
+    pub turn: Option<usize>,
+}
+
+/// The phases of an instance's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Its host was not heard yet in this run.
+    Unseen,
+    /// Nothing to do.
+    Current,
+    /// A newer version is to be written.
+    Outdated,
+    /// The new version is being written; in service.
+    Staging,
+    /// The new version is written; in service.
+    Staged,
+    /// Out of service, tasks are leaving.
+    Draining,
+    /// Out of service, no task left.
+    Drained,
+    /// The reboot was asked for.
+    Rebooting,
+    /// In a new boot; version, agent and checks are looked at.
+    Verifying,
+    /// Going back to the old version.
+    Reverting,
+    /// There is a reason to leave it alone.
+    Held,
+    /// This run is done with it.
+    Settled,
+}
+
+impl Phase {
+    /// For people and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unseen => "unseen",
+            Self::Current => "current",
+            Self::Outdated => "outdated",
+            Self::Staging => "staging",
+            Self::Staged => "staged",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Rebooting => "rebooting",
+            Self::Verifying => "verifying",
+            Self::Reverting => "reverting",
+            Self::Held => "held",
+            Self::Settled => "settled",
+        }
+    }
+
+    /// Whether we are in the middle of something with it.
+    pub fn is_under_way(self) -> bool {
+        match self {
+            Self::Staging | Self::Draining | Self::Drained | Self::Rebooting | Self::Verifying | Self::Reverting => {
+                true
+            }
+            Self::Unseen | Self::Current | Self::Outdated | Self::Staged | Self::Held | Self::Settled => false,
+        }
+    }
+}
+
+/// A command that is sent to a host, whichever way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum HostCommand {
+    /// Reads.
+    Inspect {
+        /// Whether to refresh the update status first.
+        refresh: bool,
+    },
+    /// Writes `version` to the inactive set.
+    Stage {
+        /// The version.
+        version: Version,
+        /// `version-lock` afterwards; `None`: as found.
+        lock: Option<String>,
+    },
+    /// Activates `version` and reboots.
+    Reboot {
+        /// The version.
+        version: Version,
+        /// The boot in which to act.
+        boot: BootId,
+    },
+    /// Undoes: with a version, writes and activates that one.
+    Revert {
+        /// The version to go back to; `None`: only undo an activation and put the lock back.
+        version: Option<Version>,
+        /// `version-lock` afterwards; `None`: as found.
+        lock: Option<String>,
+        /// The boot in which to act.
+        boot: BootId,
+    },
+}
+
+impl HostCommand {
+    /// The name of the document, and of the step in the report.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Inspect { .. } => "inspect",
+            Self::Stage { .. } => "stage",
+            Self::Reboot { .. } => "reboot",
+            Self::Revert { .. } => "revert",
+        }
+    }
+}
+
+/// How long a rollout will take, and what that rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The whole.
+    pub duration: SignedDuration,
+    /// What was assumed, a sentence each.
+    pub rests_on: Vec<String>,
+}

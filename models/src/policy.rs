@@ -1,0 +1,232 @@
+//! What a person decided for one cluster: the settings after files, environment and flags are joined.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::SignedDuration;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+/// The settings of one cluster. The configuration page of the documents lists them for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// How many instances may be out of service at once, whoever took them out.
+    pub max_unavailable: MaxUnavailable,
+    /// What to update to.
+    pub target: Target,
+    /// What to do with an instance that runs tasks of no service.
+    pub standalone_tasks: StandaloneTasks,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+    /// After how many failed or rolled back instances no further one is begun.
+    pub stop_after_failures: StopAfter,
+    /// After this long no further instance is begun; those begun are brought to their end. `None`: no limit.
+    pub max_duration: Option<SignedDuration>,
+    /// Whether a host may go to a lower version: when its repository withdrew the one it runs, or the target is
+    /// lower.
+    pub allow_downgrade: bool,
+    /// The SSM documents' names.
+    pub documents: Documents,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            max_unavailable: MaxUnavailable::Count(1),
+            target: Target::Latest,
+            standalone_tasks: StandaloneTasks::Skip,
+            timeouts: Timeouts::default(),
+            stop_after_failures: StopAfter::Count(1),
+            max_duration: None,
+            allow_downgrade: false,
+            documents: Documents::default(),
+        }
+    }
+}
+
+/// How many instances may be out of service at once: a count, or a percentage of the cluster's instances, rounded
+/// down, at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxUnavailable {
+    /// At least 1.
+    Count(u32),
+    /// 1 to 100.
+    Percent(u32),
+}
+
+impl MaxUnavailable {
+    /// The number of instances for a cluster of `size`.
+    pub fn of(self, size: usize) -> usize {
+        match self {
+            Self::Count(count) => count as usize,
+            Self::Percent(percent) => (size * percent as usize / 100).max(1),
+        }
+    }
+}
+
+impl fmt::Display for MaxUnavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+impl FromStr for MaxUnavailable {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} is neither a count from 1 nor a percentage from 1% to 100%");
+        let (number, percent) = match text.strip_suffix('%') {
+            Some(number) => (number, true),
+            None => (text, false),
+        };
+        let number: u32 = number.trim().parse().map_err(|_| bad())?;
+        match (number, percent) {
+            (1..=100, true) => Ok(Self::Percent(number)),
+            (1.., false) => Ok(Self::Count(number)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+/// What to update to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// What each host chooses itself: the newest version whose wave is open to it.
+    Latest,
+    /// This version on every host.
+    Version(Version),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest => f.write_str("latest"),
+            Self::Version(version) => write!(f, "{version}"),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "latest" {
+            return Ok(Self::Latest);
+        }
+        crate::host::parse_version(text)
+            .map(Self::Version)
+            .ok_or_else(|| format!("{text:?} is neither \"latest\" nor a version such as \"1.27.0\""))
+    }
+}
+
+/// What to do with tasks that no service replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StandaloneTasks {
+    /// Leave the instance alone while such a task runs.
+    Skip,
+    /// Drain the instance and wait for the task's own end, for as long as the drain time-out allows.
+    Wait,
+    /// Drain the instance and stop the task.
+    Stop,
+}
+
+impl StandaloneTasks {
+    /// As it stands in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Wait => "wait",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+impl FromStr for StandaloneTasks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Skip, Self::Wait, Self::Stop]
+            .into_iter()
+            .find(|known| known.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is none of \"skip\", \"wait\", \"stop\""))
+    }
+}
+
+/// How long each step may take before it counts as failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// From the first attempt to look at a host to giving it up as unreachable. A refresh takes seconds; the rest
+    /// is for an SSM agent that reconnects.
+    pub inspect: SignedDuration,
+    /// One download and write of an image. `apiclient` itself allows 10 minutes.
+    pub stage: SignedDuration,
+    /// From DRAINING to the last task's end. The P99 seen in the field is 10 minutes.
+    pub drain: SignedDuration,
+    /// From the reboot command to the host's first word from a new boot. Shutdown may take 5 minutes to begin, and
+    /// a failed boot with its fallback takes two boots.
+    pub reboot: SignedDuration,
+    /// From the new boot to a registered ECS agent and sound status checks.
+    pub verify: SignedDuration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            inspect: SignedDuration::from_mins(3),
+            stage: SignedDuration::from_mins(15),
+            drain: SignedDuration::from_mins(20),
+            reboot: SignedDuration::from_mins(15),
+            verify: SignedDuration::from_mins(10),
+        }
+    }
+}
+
+/// After how many failures nothing new is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopAfter {
+    /// This many, at least 1.
+    Count(u32),
+    /// Failures do not stop the run.
+    Never,
+}
+
+impl StopAfter {
+    /// Whether `failures` are enough to stop.
+    pub fn reached(self, failures: usize) -> bool {
+        match self {
+            Self::Count(count) => failures >= count as usize,
+            Self::Never => false,
+        }
+    }
+}
+
+/// Names of the four SSM documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Documents {
+    /// Reads.
+    pub inspect: String,
+    /// Writes the update to the inactive set.
+    pub stage: String,
+    /// Activates and reboots.
+    pub reboot: String,
+    /// Undoes.
+    pub revert: String,
+}
+
+impl Default for Documents {
+    fn default() -> Self {
+        Self {
+            inspect: "EcsUpdater-Inspect".into(),
+            stage: "EcsUpdater-Stage".into(),
+            reboot: "EcsUpdater-Reboot".into(),
+            revert: "EcsUpdater-Revert".into(),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Why an instance is not updated, or no longer: a code for programs, a sentence for people.
+//!
+//! The operations page of the documents has a row for each code, with what to do; a test holds the two together.
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::claim::ClaimError;
+
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $(
+        $(#[$vdoc:meta])* $variant:ident $({ $($(#[$fdoc:meta])* $field:ident : $ty:ty),+ $(,)? })? = $code:literal, $text:literal;
+    )+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+        #[serde(tag = "reason", rename_all = "snake_case")]
+        pub enum $name {
+            $($(#[$vdoc])* #[error($text)] $variant $({ $($(#[$fdoc])* $field: $ty),+ })?,)+
+        }
+
+        impl $name {
+            /// Every code, in the order of the documents.
+            pub const CODES: &'static [&'static str] = &[$($code),+];
+
+            /// The code that reports carry.
+            pub fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $code,)+
+                }
+            }
+        }
+    };
+}
+
+reasons!(
+    /// Why nothing is done with an instance now. None of these is a failure.
+    HoldReason {
+        /// A person's tag.
+        Excluded {
+            /// The tag's value.
+            note: String,
+        } = "excluded", "excluded by its EC2 tag ecs-updater:exclude = {note:?}; remove the tag to have it updated";
+        /// No `bottlerocket.variant` attribute.
+        NotBottlerocket = "not_bottlerocket", "not a Bottlerocket host (it has no attribute bottlerocket.variant); update it by other means";
+        /// ECS Anywhere.
+        External = "external", "an EXTERNAL instance (ECS Anywhere): it has no EC2 tags to claim it by; update it by hand with host-bridge";
+        /// Not an ECS variant.
+        UnsupportedVariant {
+            /// The variant.
+            variant: String,
+        } = "unsupported_variant", "variant {variant} is not an ECS variant this updater knows (aws-ecs-1 to aws-ecs-4)";
+        /// Trap 10.
+        NoInPlaceUpdates = "no_in_place_updates", "its image was built without in-place updates; replace the instance with one from a newer AMI";
+        /// REGISTERING and the like.
+        NotActive {
+            /// ECS status.
+            status: String,
+        } = "not_active", "its ECS status is {status}; it is looked at again in the next run";
+        /// DRAINING without our claim.
+        DrainedBySomebodyElse = "drained_by_somebody_else", "somebody else set it DRAINING; set it ACTIVE when that work is done, and the next run takes it";
+        /// ECS has lost the agent.
+        AgentDisconnected = "agent_disconnected", "its ECS agent is not connected; see to the agent first (it may also be a short outage)";
+        /// SSM does not reach it.
+        HostUnreachable {
+            /// What was seen.
+            detail: String,
+        } = "host_unreachable", "the host cannot be reached by SSM ({detail}); check the control container, the instance role and the route to SSM";
+        /// The visit failed.
+        InspectFailed {
+            /// What was seen.
+            detail: String,
+        } = "inspect_failed", "the host could not be inspected: {detail}";
+        /// The tag is there and cannot be read.
+        MalformedClaim {
+            /// The tag's value.
+            value: String,
+            /// What is wrong.
+            error: ClaimError,
+        } = "malformed_claim", "its EC2 tag ecs-updater:claim = {value:?} cannot be understood ({error}); check the instance and remove the tag";
+        /// A remembered failure.
+        VersionFailedBefore {
+            /// The version.
+            version: Version,
+        } = "version_failed_before", "{version} failed on this instance before; remove its EC2 tag ecs-updater:failed to have it tried again";
+        /// The host's own setting.
+        VersionLocked {
+            /// The lock.
+            lock: String,
+        } = "version_locked", "the host's own setting updates.version-lock = {lock} keeps it where it is";
+        /// Trap 8.
+        WaveNotOpen {
+            /// The version that others see.
+            version: Version,
+        } = "wave_not_open", "{version} is not offered to this host yet: its update wave has not opened; a later run takes it";
+        /// A failed refresh hides what is offered.
+        RefreshFailed {
+            /// The host's words.
+            detail: String,
+        } = "refresh_failed", "the host could not read its update repository ({detail}); check its route to the repository";
+        /// The target is not in the host's list.
+        TargetNotOffered {
+            /// The target.
+            target: Version,
+        } = "target_not_offered", "the target {target} is not among the versions offered to this host (not in its repository, or its wave is not open)";
+        /// It runs more than the target.
+        AheadOfTarget {
+            /// The target.
+            target: Version,
+            /// What it runs.
+            running: Version,
+        } = "ahead_of_target", "it runs {running}, above the target {target}; allow_downgrade = true would take it back";
+        /// Trap 4.
+        DowngradeOffered {
+            /// The version.
+            version: Version,
+            /// What it runs.
+            running: Version,
+        } = "downgrade_offered", "the repository offers {version}, below the running {running} (a withdrawn release); allow_downgrade = true would take it";
+        /// Tasks that no service replaces.
+        StandaloneTasks {
+            /// Their short ids and groups.
+            tasks: String,
+        } = "standalone_tasks", "it runs tasks that no service would replace ({tasks}); standalone_tasks = \"wait\" or \"stop\" would drain it";
+        /// Scale-in protection.
+        ProtectedTasks {
+            /// Their short ids.
+            tasks: String,
+            /// When the last protection ends.
+            until: Timestamp,
+        } = "protected_tasks", "it runs tasks under scale-in protection until {until} ({tasks})";
+        /// The deployment settings forbid it.
+        DrainCannotEnd {
+            /// The service.
+            service: String,
+            /// The numbers.
+            why: String,
+        } = "drain_cannot_end", "its drain could never end: service {service} {why}; lower its minimumHealthyPercent or raise its maximumPercent";
+        /// No other instance has the room.
+        NoRoom {
+            /// The service.
+            service: String,
+            /// What is missing.
+            needs: String,
+        } = "no_room", "no other instance has room for a task of service {service} (needs {needs}); add capacity";
+        /// The budget is used up.
+        BudgetUsedUp {
+            /// Out of service now.
+            out: usize,
+            /// The budget.
+            budget: usize,
+        } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}";
+        /// Too many failures.
+        StoppedAfterFailures {
+            /// So many.
+            failures: usize,
+        } = "stopped_after_failures", "not begun: {failures} instances failed in this run (stop_after_failures)";
+        /// The run's time is over.
+        OutOfTime = "out_of_time", "not begun: the run reached its max_duration; the next run goes on";
+        /// A signal.
+        Interrupted = "interrupted", "not begun: the run was interrupted; the next run goes on";
+        /// A person set ours ACTIVE.
+        ReactivatedBySomebody = "reactivated_by_somebody", "somebody set it ACTIVE while this run drained it; left alone until the next run";
+        /// Something about it cannot be read.
+        NotPermitted {
+            /// What AWS said.
+            detail: String,
+        } = "not_permitted", "not permitted: {detail}";
+    }
+);
+
+reasons!(
+    /// Why the update of an instance failed.
+    FailReason {
+        /// The image could not be written.
+        StageFailed {
+            /// Where and why.
+            detail: String,
+        } = "stage_failed", "the update could not be written to the inactive partition set: {detail}; it stayed in service";
+        /// The tasks did not leave in time.
+        DrainTimedOut {
+            /// What was left.
+            left: String,
+        } = "drain_timed_out", "its tasks did not leave in time ({left}); it was set ACTIVE again";
+        /// The host refused to activate or reboot.
+        RebootRefused {
+            /// Where and why.
+            detail: String,
+        } = "reboot_refused", "the host did not reboot: {detail}; it was set ACTIVE again";
+        /// The reboot command had no effect.
+        RebootTimedOut = "reboot_timed_out", "the host is still in its old boot after the reboot time-out; it was set ACTIVE again";
+        /// Nothing was heard of it since the reboot.
+        NeverCameBack {
+            /// What was seen.
+            detail: String,
+        } = "never_came_back", "the host was not heard of since its reboot ({detail}); it is left DRAINING: see to it, the next run goes on once it answers";
+        /// The boot loader went back.
+        FellBackAtBoot {
+            /// The version that did not boot.
+            version: Version,
+        } = "fell_back_at_boot", "{version} did not boot and the boot loader fell back; marked in its EC2 tag ecs-updater:failed and not tried again";
+        /// New version, not healthy.
+        Unhealthy {
+            /// The version.
+            version: Version,
+            /// What was missing.
+            detail: String,
+        } = "unhealthy", "it was not healthy on {version} ({detail}) and was rolled back; marked in its EC2 tag ecs-updater:failed and not tried again";
+        /// The way back failed.
+        RollbackFailed {
+            /// Where and why.
+            detail: String,
+        } = "rollback_failed", "the rollback failed: {detail}; it is left DRAINING: see to it";
+        /// The old version is not healthy either.
+        UnhealthyAfterRollback {
+            /// What is missing.
+            detail: String,
+        } = "unhealthy_after_rollback", "back on its old version it is not healthy ({detail}); it is left DRAINING: see to it";
+        /// An act of ours that AWS refused.
+        ActRefused {
+            /// Where and why.
+            detail: String,
+        } = "act_refused", "AWS refused a step: {detail}";
+    }
+);

@@ -1,0 +1,199 @@
+//! What a run says when it is over. The JSON of these types is an interface: `version` counts its changes.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClusterName, ContainerInstanceArn, HostId, RunId};
+use crate::plan::{Estimate, Phase};
+
+/// One run over all its clusters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Version of this shape; 1.
+    pub version: u32,
+    /// The run.
+    pub run: RunId,
+    /// Whether it only planned.
+    pub dry_run: bool,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+    /// The clusters, in the order of the configuration.
+    pub clusters: Vec<ClusterReport>,
+}
+
+/// One cluster in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterReport {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Why the cluster could not be worked on (to the end), where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ClusterError>,
+    /// Every instance, by its machine.
+    pub instances: Vec<InstanceReport>,
+    /// Requests sent to AWS by operation, such as `ecs:ListContainerInstances`; retries count.
+    pub aws_calls: BTreeMap<String, u64>,
+    /// The longest time that one instance was out of service because of us, seconds.
+    pub longest_out_of_service_s: Option<i64>,
+    /// On a dry run, how long a run would take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+}
+
+/// Why a cluster could not be worked on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterError {
+    /// For programs.
+    pub kind: ClusterErrorKind,
+    /// For people: names the thing and the next step.
+    pub message: String,
+}
+
+/// Kinds of trouble that stop a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterErrorKind {
+    /// There is no such cluster.
+    ClusterNotFound,
+    /// IAM refuses a call.
+    NotPermitted,
+    /// AWS does not answer, or has no credentials of us.
+    NotReachable,
+    /// AWS answers what this program does not understand.
+    Unexpected,
+}
+
+/// One instance in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceReport {
+    /// The ARN of its container instance, the newest one.
+    pub container_instance: ContainerInstanceArn,
+    /// `i-…`, or `mi-…` for an EXTERNAL instance.
+    pub ec2_instance_id: HostId,
+    /// Availability zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The reason's code.
+    pub reason: Option<String>,
+    /// The reason as a sentence.
+    pub detail: Option<String>,
+    /// The version when the run began (or the update, where an earlier run began it).
+    pub from: Option<Version>,
+    /// The version it went to, or was to go to.
+    pub to: Option<Version>,
+    /// On a dry run, its turn, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<usize>,
+    /// What it went through in this run, in order.
+    pub phases: Vec<PhaseTime>,
+    /// How long it was out of service because of us, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out_of_service_s: Option<i64>,
+}
+
+/// When an instance was in a phase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseTime {
+    /// The phase.
+    pub phase: Phase,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When it ended; `None` for one that lasted to the end of the run.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl PhaseTime {
+    /// How long it lasted, to `now` where it has not ended.
+    pub fn duration(&self, now: Timestamp) -> SignedDuration {
+        self.ended_at.unwrap_or(now).duration_since(self.began_at)
+    }
+}
+
+/// How a run ended for an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It runs a new version and is in service.
+    Updated,
+    /// Nothing was to be done.
+    Current,
+    /// There was a reason to leave it alone.
+    Held,
+    /// It is back on its old version and in service.
+    RolledBack,
+    /// The update failed; `detail` says where it was left.
+    Failed,
+    /// The machine went away.
+    Gone,
+    /// The run ended in the middle; the next one goes on.
+    InProgress,
+    /// On a dry run only: it would be updated.
+    WouldUpdate,
+}
+
+impl Outcome {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Updated => "updated",
+            Self::Current => "current",
+            Self::Held => "held",
+            Self::RolledBack => "rolled_back",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::InProgress => "in_progress",
+            Self::WouldUpdate => "would_update",
+        }
+    }
+
+    /// All, in the order of a summary.
+    pub const ALL: [Self; 8] = [
+        Self::Updated,
+        Self::WouldUpdate,
+        Self::Current,
+        Self::Held,
+        Self::InProgress,
+        Self::RolledBack,
+        Self::Failed,
+        Self::Gone,
+    ];
+
+    /// Whether it counts for `stop_after_failures` and the exit code.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::RolledBack | Self::Failed => true,
+            Self::Updated | Self::Current | Self::Held | Self::Gone | Self::InProgress | Self::WouldUpdate => false,
+        }
+    }
+}
+
+/// What a run has decided of an instance for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The reason's code.
+    pub reason: Option<String>,
+    /// The reason as a sentence.
+    pub detail: Option<String>,
+    /// The version before.
+    pub from: Option<Version>,
+    /// The version after, or aimed at.
+    pub to: Option<Version>,
+}
+
+impl ClusterReport {
+    /// How many instances ended so.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.instances.iter().filter(|instance| instance.outcome == outcome).count()
+    }
+}
