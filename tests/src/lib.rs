@@ -1,1 +1,2 @@
 //! Sim.
+pub mod host;

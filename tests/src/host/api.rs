@@ -1,0 +1,231 @@
+//! The host API's routes, byte for byte as the recorded exchanges have them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::http::{Request, Response};
+use super::machine::Host;
+use super::repository::Repository;
+use super::settings::{DEFAULT_TX, KeypairError};
+use super::status::Command;
+use super::update::spend;
+
+#[derive(Serialize)]
+struct Os {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pretty_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variant_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_id: Option<String>,
+}
+
+const STATUS_LOCKED: &str =
+    "Unable to obtain shared lock for reading update status: Resource temporarily unavailable (os error 11)";
+const STATUS_MISSING: &str = "Update status is uninitialized, refresh-updates to initialize it";
+/// One trailing newline, as `shutdown` wrote it (recorded exchanges, section 7).
+const INHIBITED: &str = "Failed to reboot, exit code: 1, stderr: Operation inhibited by \"test\" (PID 1 \"x\", user root), reason is \"test\".\n";
+/// The wording is ours: the facts name the status alone (host API facts, trap 10).
+const LOCKDOWN: &str = "Unable to read data store: Permission denied (os error 13)";
+
+impl Host {
+    pub(super) fn route(&mut self, now: Timestamp, repository: &Repository, request: &Request) -> Response {
+        let path = request.path();
+        let stores = path.starts_with("/settings") || path == "/tx" || path.starts_with("/tx/");
+        if self.spec.lockdown && stores {
+            return Response::error(500, LOCKDOWN);
+        }
+        match (request.method.as_str(), path) {
+            ("GET", "/") => self.get_root(request),
+            ("GET", "/os") => self.get_os(request),
+            ("GET", "/updates/status") => self.get_status(),
+            ("POST", "/actions/refresh-updates") => self.update_action(now, repository, Command::Refresh),
+            ("POST", "/actions/prepare-update") => self.update_action(now, repository, Command::Prepare),
+            ("POST", "/actions/activate-update") => self.update_action(now, repository, Command::Activate),
+            ("POST", "/actions/deactivate-update") => self.update_action(now, repository, Command::Deactivate),
+            ("POST", "/actions/reboot") => self.reboot(now),
+            ("GET", "/settings") => self.get_settings(request),
+            ("PATCH", "/settings") => self.patch_settings(request),
+            ("PATCH", "/settings/keypair") => self.patch_keypairs(request),
+            ("GET", "/tx") => Response::json_text(self.settings.pending_json(&transaction(request))),
+            ("GET", "/tx/list") => Response::json(&self.settings.transactions()),
+            ("DELETE", "/tx") => Response::json(&self.settings.drop_tx(&transaction(request))),
+            ("POST", "/tx/commit") => self.commit(now, request, false),
+            ("POST", "/tx/commit_and_apply") => self.commit(now, request, true),
+            ("POST", "/tx/apply") => {
+                self.schedule_apply(now);
+                Response { content_type: Some("application/json"), ..Response::no_content() }
+            }
+            ("GET", "/metadata/affected-services") => named(request, "keys", affected_services),
+            ("GET", "/services") => named(request, "names", service),
+            _ => Response::not_found(),
+        }
+    }
+
+    fn os(&self, wanted: impl Fn(&str) -> bool) -> Os {
+        let image = &self.running;
+        let field = |name: &str, value: String| wanted(name).then_some(value);
+        Os {
+            arch: field("arch", image.arch.clone()),
+            build_id: field("build_id", self.spec.build_id.clone()),
+            pretty_name: field("pretty_name", format!("Bottlerocket OS {} ({})", image.version, image.variant)),
+            variant_id: field("variant_id", image.variant.clone()),
+            version_id: field("version_id", image.version.to_string()),
+        }
+    }
+
+    fn get_os(&self, request: &Request) -> Response {
+        match request.query("prefix") {
+            Some(prefix) if prefix.is_empty() => empty_input("prefix"),
+            Some(prefix) => Response::json(&self.os(|name| name.starts_with(&prefix))),
+            None => Response::json(&self.os(|_| true)),
+        }
+    }
+
+    /// The whole model, or what of it begins with `prefix`: what `apiclient get` asks for.
+    fn get_root(&self, request: &Request) -> Response {
+        let prefix = request.query("prefix");
+        if prefix.as_deref() == Some("") {
+            return empty_input("prefix");
+        }
+        let prefix = prefix.unwrap_or_default();
+        if self.spec.lockdown && !prefix.starts_with("os") {
+            return Response::error(500, LOCKDOWN);
+        }
+        let settings = self.settings.json(|key| key.starts_with(&prefix));
+        let os = self.os(|name| format!("os.{name}").starts_with(&prefix));
+        let os = match serde_json::to_string(&os) {
+            Ok(os) => os,
+            Err(error) => return Response::error(500, format!("Unable to serialize: {error}")),
+        };
+        let parts = [("settings", settings), ("os", os)];
+        let parts: Vec<String> =
+            parts.iter().filter(|(_, json)| json != "{}").map(|(name, json)| format!("\"{name}\":{json}")).collect();
+        Response::json_text(format!("{{{}}}", parts.join(",")))
+    }
+
+    /// The lock comes before the file: 423 while an action runs, 404 before the first of a boot.
+    fn get_status(&self) -> Response {
+        if self.worker.is_some() {
+            return Response::error(423, STATUS_LOCKED);
+        }
+        match &self.status {
+            Some(status) => Response::json(status),
+            None => Response::error(404, STATUS_MISSING),
+        }
+    }
+
+    fn reboot(&mut self, now: Timestamp) -> Response {
+        if spend(&mut self.spec.reboot_inhibited) {
+            return Response::error(500, INHIBITED);
+        }
+        self.schedule_shutdown(now);
+        Response::no_content()
+    }
+
+    fn get_settings(&self, request: &Request) -> Response {
+        if let Some(keys) = request.query("keys") {
+            if keys.is_empty() {
+                return empty_input("keys");
+            }
+            return Response::json_text(self.settings.json(|key| keys.split(',').any(|wanted| wanted == key)));
+        }
+        match request.query("prefix") {
+            Some(prefix) if prefix.is_empty() => empty_input("prefix"),
+            Some(prefix) => {
+                let full = if prefix.starts_with("settings") { prefix } else { format!("settings.{prefix}") };
+                Response::json_text(self.settings.json(|key| key.starts_with(&full)))
+            }
+            None => Response::json_text(self.settings.json(|_| true)),
+        }
+    }
+
+    fn patch_settings(&mut self, request: &Request) -> Response {
+        if !is_json(request) {
+            return refused_body("Content type error".to_owned());
+        }
+        match self.settings.patch_json(&transaction(request), &request.body) {
+            Ok(()) => Response::no_content(),
+            Err(reason) => refused_body(reason),
+        }
+    }
+
+    fn patch_keypairs(&mut self, request: &Request) -> Response {
+        if !is_json(request) {
+            return refused_body("Content type error".to_owned());
+        }
+        match self.settings.patch_keypairs(&transaction(request), &request.body) {
+            Ok(()) => Response::no_content(),
+            Err(KeypairError::Json(reason)) => refused_body(reason),
+            Err(KeypairError::Model(reason)) => Response::error(400, reason),
+        }
+    }
+
+    fn commit(&mut self, now: Timestamp, request: &Request, apply: bool) -> Response {
+        let Some(changed) = self.settings.commit(&transaction(request)) else {
+            return Response::error(422, "Tried to commit with no pending changes");
+        };
+        if apply {
+            self.schedule_apply(now);
+        }
+        Response::json(&changed)
+    }
+
+    /// The answer goes out first; the update tools see the change later (host API facts, trap 7).
+    fn schedule_apply(&mut self, now: Timestamp) {
+        let delay = self.rng.stretch(self.spec.durations.settings_apply, self.spec.jitter_percent);
+        self.apply_due.push(now + delay);
+    }
+}
+
+fn transaction(request: &Request) -> String {
+    request.query("tx").unwrap_or_else(|| DEFAULT_TX.to_owned())
+}
+
+fn is_json(request: &Request) -> bool {
+    request
+        .content_type
+        .as_deref()
+        .is_some_and(|kind| kind.split(';').next().map(str::trim) == Some("application/json"))
+}
+
+fn empty_input(name: &str) -> Response {
+    Response::error(400, format!("Input '{name}' cannot be empty"))
+}
+
+/// A 400 of the JSON extractor, which alone of the errors has a content type.
+fn refused_body(reason: String) -> Response {
+    Response { content_type: Some("text/plain; charset=utf-8"), ..Response::error(400, reason) }
+}
+
+fn named(request: &Request, parameter: &str, look_up: fn(&str) -> Option<Value>) -> Response {
+    match request.query(parameter) {
+        None => Response::error(400, format!("Missing required input '{parameter}'")),
+        Some(names) if names.is_empty() => empty_input(parameter),
+        Some(names) => {
+            let found: BTreeMap<&str, Value> =
+                names.split(',').filter_map(|name| look_up(name).map(|value| (name, value))).collect();
+            Response::json(&found)
+        }
+    }
+}
+
+fn affected_services(key: &str) -> Option<Value> {
+    key.starts_with("settings.updates").then(|| serde_json::json!(["updog", "thar-be-updates"]))
+}
+
+fn service(name: &str) -> Option<Value> {
+    let file = match name {
+        "updog" => "updog-toml",
+        "thar-be-updates" => "thar-be-updates-toml",
+        _ => return None,
+    };
+    Some(serde_json::json!({"configuration-files": [file], "restart-commands": []}))
+}

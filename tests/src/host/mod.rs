@@ -1,0 +1,28 @@
+//! One simulated Bottlerocket machine: two partition sets, a boot loader, the update machinery, the settings store and
+//! the host API on top of them.
+//!
+//! A [`Host`] is a state machine that is told the time: no clock, no IO, no tasks. The same seed and the same calls
+//! give the same life. It answers as the recorded exchanges with the real host API do (core-kit v3.1.1), and each
+//! semantic names its line of the host API facts, or the Bottlerocket source file it was read in.
+//!
+//! Not here: ECS, EC2 and SSM, which know hosts from outside, and what runs on a host ([`crate::documents`]).
+
+mod api;
+mod http;
+pub mod introspection;
+mod machine;
+mod partitions;
+mod repository;
+mod rng;
+mod settings;
+mod spec;
+mod status;
+mod update;
+
+pub use http::{ApiDown, Request, Response};
+pub use machine::{Host, HostEvent};
+pub use partitions::{Disk, PartitionSet, SignpostError};
+pub use repository::{Asking, MAX_SEED, Release, Repository, Wave};
+pub use rng::Rng;
+pub use spec::{Durations, HostSpec};
+pub use status::{Command, CommandOutcome, CommandResult, Image, SetStatus, Status, UpdateState};
