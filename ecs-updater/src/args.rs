@@ -1,0 +1,268 @@
+//! The command line: what there is, and the help that teaches it.
+//!
+//! Values are taken as text and checked by [`crate::config`], so that a mistake in a flag is reported beside a mistake
+//! in the file, in the same words.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Given, Key};
+
+const LONG_ABOUT: &str = "\
+Rolls Bottlerocket OS updates through Amazon ECS clusters, in place and without losing a task.
+
+Each instance is inspected; a newer version is written to its inactive partition set while it stays in service; then, \
+within the budget of --max-unavailable, it is drained, rebooted, verified and put back in service. A version that does \
+not boot or is not healthy is rolled back and not tried on that instance again. Nothing is remembered between runs \
+except on the instances themselves: a run that dies is finished by the next one.
+
+`plan` shows what `run` would do, and why an instance would be held, and changes nothing.";
+
+const AFTER_HELP: &str = "Exit codes: 0 success, 1 failures, 2 usage or configuration, 3 not permitted, not reachable \
+or no such cluster, 4 interrupted. More with --help.";
+
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  ecs-updater plan --cluster web
+      What would happen to each instance of the cluster, in which order, and how long it would take.
+  ecs-updater run --cluster web --max-unavailable 10%
+      Update the cluster, a tenth of its instances at a time.
+  ecs-updater run --config fleet.toml
+      Update every cluster in the file, each by its own settings.
+  ecs-updater run --config fleet.toml --cluster web --target 1.27.0
+      Only this one, and to this version.
+  ecs-updater run --cluster web --output json --log-format json
+      For programs: the report on standard output and nothing else, logs on standard error.
+
+Exit codes:
+  0  success; also when instances were held or nothing was to be done
+  1  failures: an instance failed or was rolled back, or a cluster met an unexpected error
+  2  usage or configuration: nothing was begun
+  3  not permitted, AWS not reachable, or no such cluster
+  4  interrupted by SIGINT or SIGTERM, or ended in the middle; the next run goes on
+
+Environment:
+  ECS_UPDATER_CONFIG      the configuration file, as --config
+  ECS_UPDATER_CLUSTERS    the clusters, separated by commas, as --cluster
+  ECS_UPDATER_LOG         what to log, as --log-level
+  ECS_UPDATER_…           each setting has a variable: the flag's name in capitals, such as
+                          ECS_UPDATER_MAX_UNAVAILABLE or ECS_UPDATER_DRAIN_TIMEOUT
+  AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and the other variables of the AWS SDKs
+For each setting the first of these wins: flag, environment, [[cluster]], [defaults], built-in default.";
+
+/// Everything on the command line.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "ecs-updater",
+    version,
+    about = "Rolls Bottlerocket OS updates through Amazon ECS clusters without losing a task",
+    long_about = LONG_ABOUT,
+    after_help = AFTER_HELP,
+    after_long_help = AFTER_LONG_HELP,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What all commands take.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Update the clusters' instances
+    ///
+    /// Exits when every instance is settled: updated, already current, held for a reason that the report names, or
+    /// failed. SIGINT and SIGTERM begin no further instance, finish the calls in flight, report and exit.
+    Run(RunArgs),
+    /// Show what `run` would do, and change nothing
+    ///
+    /// The same as `run --dry-run`: reads, and the inspect document, and nothing else. Shows each instance, its turn,
+    /// and the reason for each that would be held; ends with the counts and an estimate of the time.
+    Plan(SettingArgs),
+}
+
+impl Command {
+    /// Whether only to plan.
+    pub fn dry_run(&self) -> bool {
+        match self {
+            Self::Run(run) => run.dry_run,
+            Self::Plan(_) => true,
+        }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &SettingArgs {
+        match self {
+            Self::Run(run) => &run.settings,
+            Self::Plan(settings) => settings,
+        }
+    }
+}
+
+/// `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Only show what would be done, as `plan` does
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// What all commands take.
+#[derive(Debug, Clone, Args)]
+pub struct GlobalArgs {
+    /// How to print the report: a table for people or JSON for programs
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Output")]
+    pub output: Output,
+    /// How to write logs, which go to standard error
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Output")]
+    pub log_format: LogFormat,
+    /// What to log: error, warn, info, debug, trace or off, or by module such as "warn,ecs_updater=debug"
+    ///
+    /// Default: the variable ECS_UPDATER_LOG; without it `info`, or `warn` beside the live view.
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Output")]
+    pub log_level: Option<String>,
+    /// Log more: -v the updater's details, -vv all of it, -vvv the AWS SDK's too
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "log_level", help_heading = "Output")]
+    pub verbose: u8,
+    /// No live view, also on a terminal
+    #[arg(long, global = true, help_heading = "Output")]
+    pub no_progress: bool,
+    /// AWS Region [the SDK's own: AWS_REGION, then the profile's]
+    #[arg(long, global = true, help_heading = "AWS")]
+    pub region: Option<String>,
+    /// Profile in the AWS configuration files [the SDK's own: AWS_PROFILE]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "AWS")]
+    pub profile: Option<String>,
+    /// Endpoint for all AWS services, such as a simulator's [the SDK's own: AWS_ENDPOINT_URL]
+    #[arg(long, global = true, value_name = "URL", help_heading = "AWS")]
+    pub endpoint_url: Option<String>,
+}
+
+/// How to print the report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Tables and a closing line
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+}
+
+/// How to write logs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Which clusters, and how; each overrides the environment and the file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SettingArgs {
+    /// A cluster to work on, by name; may be repeated
+    ///
+    /// With --config, only the named clusters are worked on; one that the file does not list is worked on by its
+    /// [defaults].
+    #[arg(long = "cluster", value_name = "NAME", help_heading = "Clusters")]
+    pub clusters: Vec<String>,
+    /// Configuration file in TOML [env: ECS_UPDATER_CONFIG]
+    #[arg(long, value_name = "FILE", help_heading = "Clusters")]
+    pub config: Option<PathBuf>,
+
+    /// Instances out of service at once, whoever took them out: a count or a percentage [default: 1]
+    #[arg(long, value_name = "COUNT|PERCENT", help_heading = "Settings")]
+    pub max_unavailable: Option<String>,
+    /// What to update to: "latest", which is what each host chooses, or a version [default: latest]
+    #[arg(long, value_name = "VERSION", help_heading = "Settings")]
+    pub target: Option<String>,
+    /// Instances with tasks of no service: skip, wait for the tasks' end, or stop them [default: skip]
+    #[arg(long, value_name = "skip|wait|stop", help_heading = "Settings")]
+    pub standalone_tasks: Option<String>,
+    /// Begin no further instance after so many failed or were rolled back, or "never" [default: 1]
+    #[arg(long, value_name = "COUNT", help_heading = "Settings")]
+    pub stop_after_failures: Option<String>,
+    /// Begin no further instance after this long, such as "4h"; "none" for no limit [default: none]
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub max_duration: Option<String>,
+    /// Let a host go to a lower version: a lower --target, or a withdrawn release [default: false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "Settings"
+    )]
+    pub allow_downgrade: Option<String>,
+
+    /// From the first look at a host to calling it unreachable [default: 3m]
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub inspect_timeout: Option<String>,
+    /// One download and write of an image [default: 15m]
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub stage_timeout: Option<String>,
+    /// From DRAINING to the last task's end; then the instance is set ACTIVE again [default: 20m]
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub drain_timeout: Option<String>,
+    /// From the reboot command to the first word from the new boot [default: 15m]
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub reboot_timeout: Option<String>,
+    /// From the new boot to a connected ECS agent and sound status checks; then a rollback [default: 10m]
+    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
+    pub verify_timeout: Option<String>,
+
+    /// SSM document that inspects a host [default: EcsUpdater-Inspect]
+    #[arg(long, value_name = "NAME", help_heading = "SSM documents", hide_short_help = true)]
+    pub inspect_document: Option<String>,
+    /// SSM document that writes the update [default: EcsUpdater-Stage]
+    #[arg(long, value_name = "NAME", help_heading = "SSM documents", hide_short_help = true)]
+    pub stage_document: Option<String>,
+    /// SSM document that activates and reboots [default: EcsUpdater-Reboot]
+    #[arg(long, value_name = "NAME", help_heading = "SSM documents", hide_short_help = true)]
+    pub reboot_document: Option<String>,
+    /// SSM document that undoes [default: EcsUpdater-Revert]
+    #[arg(long, value_name = "NAME", help_heading = "SSM documents", hide_short_help = true)]
+    pub revert_document: Option<String>,
+}
+
+impl SettingArgs {
+    /// For [`crate::config::load`].
+    pub fn given(&self) -> Given {
+        let value = |key: Key| self.value(key).clone().map(|value| (key, value));
+        Given {
+            config: self.config.clone(),
+            clusters: self.clusters.clone(),
+            values: Key::ALL.into_iter().filter_map(value).collect(),
+        }
+    }
+
+    fn value(&self, key: Key) -> &Option<String> {
+        match key {
+            Key::MaxUnavailable => &self.max_unavailable,
+            Key::Target => &self.target,
+            Key::StandaloneTasks => &self.standalone_tasks,
+            Key::StopAfterFailures => &self.stop_after_failures,
+            Key::MaxDuration => &self.max_duration,
+            Key::AllowDowngrade => &self.allow_downgrade,
+            Key::InspectTimeout => &self.inspect_timeout,
+            Key::StageTimeout => &self.stage_timeout,
+            Key::DrainTimeout => &self.drain_timeout,
+            Key::RebootTimeout => &self.reboot_timeout,
+            Key::VerifyTimeout => &self.verify_timeout,
+            Key::InspectDocument => &self.inspect_document,
+            Key::StageDocument => &self.stage_document,
+            Key::RebootDocument => &self.reboot_document,
+            Key::RevertDocument => &self.revert_document,
+        }
+    }
+}

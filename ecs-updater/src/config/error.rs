@@ -1,0 +1,268 @@
+//! What can be wrong with a configuration, in words that name the place, the value, what is allowed and what to do.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::key::{CLUSTERS_VARIABLE, CONFIG_VARIABLE};
+
+/// Everything that is wrong with a configuration; at least one problem.
+#[derive(Debug, Error)]
+pub struct ConfigError {
+    problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    pub(super) fn new(first: Problem) -> Self {
+        Self { problems: vec![first] }
+    }
+
+    /// `Ok(value)` when nothing was wrong.
+    pub(super) fn unless_sound<T>(value: T, problems: Vec<Problem>) -> Result<T, Self> {
+        if problems.is_empty() { Ok(value) } else { Err(Self { problems }) }
+    }
+
+    /// The problems, in the order of the places they were found in.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+}
+
+/// One problem as it is; several as a list.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [only] = self.problems.as_slice() {
+            return write!(f, "{only}");
+        }
+        write!(f, "{} problems in the configuration:", self.problems.len())?;
+        for problem in &self.problems {
+            write!(f, "\n  - {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A line and a column in a file, both from 1; the column counts characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+impl Place {
+    /// The place of a byte of `text`.
+    pub(super) fn of(text: &str, byte: usize) -> Self {
+        let before: String = text.char_indices().take_while(|(at, _)| *at < byte).map(|(_, char)| char).collect();
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file, or another text in TOML.
+    File {
+        /// The label of the text, for a file its path.
+        source: String,
+        /// Where in it, for a text; a table that was parsed by somebody else has no places.
+        place: Option<Place>,
+        /// The table, such as `[defaults]`.
+        table: String,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// A flag, with its dashes.
+    Flag(String),
+}
+
+/// As in "in …".
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { source, place, table } => {
+                write!(f, "{table} of {source}")?;
+                place.map_or(Ok(()), |place| write!(f, ":{}:{}", place.line, place.column))
+            }
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Error)]
+pub enum Problem {
+    /// The file named by `--config` or the environment.
+    #[error("configuration file {} cannot be read ({error}); check the path given by --config or {CONFIG_VARIABLE}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said; part of the sentence, so not in the chain of sources.
+        error: std::io::Error,
+    },
+    /// Not TOML at all.
+    #[error("{source_label}{at} is not valid TOML: {message}", at = At(*place))]
+    Syntax {
+        /// The label of the text.
+        source_label: String,
+        /// Where.
+        place: Option<Place>,
+        /// The parser's words.
+        message: String,
+    },
+    /// A key nobody knows.
+    #[error("unknown key `{key}` in {origin}; {advice}")]
+    UnknownKey {
+        /// As written.
+        key: String,
+        /// Where.
+        origin: Origin,
+        /// What was probably meant, or what there is.
+        advice: Advice,
+    },
+    /// A variable with our prefix that nobody knows.
+    #[error("unknown environment variable {name}; {advice}")]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// What was probably meant, or what there is.
+        advice: Advice,
+    },
+    /// A value that its key does not allow.
+    #[error("`{key}` = {shown} in {origin} must be {allowed}")]
+    BadValue {
+        /// The full key, such as `timeouts.drain`.
+        key: String,
+        /// The value as written.
+        shown: String,
+        /// Where.
+        origin: Origin,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// `[[cluster]]` without a name.
+    #[error("{origin} has no `name`; add name = \"…\", the name of the ECS cluster")]
+    NamelessCluster {
+        /// Where.
+        origin: Origin,
+    },
+    /// A name that ECS would not take.
+    #[error("cluster name {name:?} in {origin} must be 1 to 255 letters, digits, hyphens and underscores")]
+    BadClusterName {
+        /// As written.
+        name: String,
+        /// Where.
+        origin: Origin,
+    },
+    /// An ARN says a Region and an account, and silently ignoring them could reach another cluster of the same name.
+    #[error(
+        "cluster {arn:?} in {origin} is an ARN; give its name {name:?} alone, and choose its Region with --region or AWS_REGION"
+    )]
+    ClusterArn {
+        /// As written.
+        arn: String,
+        /// The name in it.
+        name: String,
+        /// Where.
+        origin: Origin,
+    },
+    /// The same cluster twice in one place.
+    #[error("cluster {name:?} is named twice in {origin}; name it once")]
+    DuplicateCluster {
+        /// The name.
+        name: String,
+        /// Where it stands the second time.
+        origin: Origin,
+    },
+    /// Nothing to work on.
+    #[error("no cluster is named; {}", NameOne(file.as_deref()))]
+    NoCluster {
+        /// The file that was read and names none.
+        file: Option<String>,
+    },
+    /// Two steps with one document.
+    #[error(
+        "`documents.{first}` and `documents.{second}` of cluster {cluster:?} are both {document:?}; each step has a document of its own"
+    )]
+    SameDocument {
+        /// The cluster.
+        cluster: String,
+        /// One step.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// The document's name.
+        document: String,
+    },
+}
+
+/// What to write in place of an unknown name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    /// One name is near.
+    DidYouMean(String),
+    /// It is a key, at another place.
+    BelongsIn(&'static str),
+    /// None is near: all there are.
+    Known(Vec<String>),
+}
+
+impl Advice {
+    /// The known name nearest to `unknown`, if one is near enough to be a slip of the fingers; else all of them.
+    pub(super) fn for_unknown(unknown: &str, known: impl IntoIterator<Item = String>) -> Self {
+        let fold = |name: &str| name.to_lowercase().replace(['-', '.'], "_");
+        let known: Vec<String> = known.into_iter().collect();
+        let folded = fold(unknown);
+        let nearest = known
+            .iter()
+            .map(|name| {
+                let name_folded = fold(name);
+                let tail = name_folded.rsplit('_').next().unwrap_or_default();
+                let whole = strsim::osa_distance(&folded, &name_folded);
+                (if name.contains('.') && tail == folded { 0 } else { whole }, name)
+            })
+            .min_by_key(|(distance, _)| *distance);
+        match nearest {
+            Some((distance, name)) if distance <= 1 + name.chars().count() / 5 => Self::DidYouMean(name.clone()),
+            _ => Self::Known(known),
+        }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DidYouMean(name) => write!(f, "did you mean `{name}`?"),
+            Self::BelongsIn(place) => write!(f, "it belongs in {place}"),
+            Self::Known(names) => write!(f, "known are: {}", names.join(", ")),
+        }
+    }
+}
+
+struct At(Option<Place>);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |place| write!(f, ":{}:{}", place.line, place.column))
+    }
+}
+
+struct NameOne<'a>(Option<&'a str>);
+
+impl fmt::Display for NameOne<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "give --cluster NAME, set {CLUSTERS_VARIABLE}, or ")?;
+        match self.0 {
+            Some(file) => write!(f, "add a [[cluster]] with its name to {file}"),
+            None => write!(f, "name a file with [[cluster]] entries by --config or {CONFIG_VARIABLE}"),
+        }
+    }
+}

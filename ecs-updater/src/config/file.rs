@@ -1,0 +1,304 @@
+//! TOML to a [`Fragment`].
+//!
+//! The document is walked by hand instead of through serde's derive: serde stops at the first error and forgets where
+//! keys stood, and a person wants all mistakes of a file at once, each with its line and column.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use models::ids::ClusterName;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{Advice, ConfigError, Origin, Place, Problem};
+use super::fragment::{ClusterFragment, Fragment, PolicyFragment};
+use super::inputs::cluster_name;
+use super::key::Key;
+
+/// Reads a configuration from its text. `source` names it in messages; for a file that is its path.
+///
+/// # Errors
+/// Everything in it that is wrong, in the order of the text; for a text that is not TOML, the first place where it is
+/// not.
+pub fn parse(text: &str, source: &str) -> Result<Fragment, ConfigError> {
+    match DeTable::parse(text) {
+        Ok(table) => {
+            let Entries(entries) = Entries::from_text(table.get_ref(), text);
+            read(entries, source)
+        }
+        Err(error) => Err(ConfigError::new(Problem::Syntax {
+            source_label: source.to_owned(),
+            place: error.span().map(|span| Place::of(text, span.start)),
+            message: error.message().trim_end().replace('\n', ", "),
+        })),
+    }
+}
+
+/// Reads a configuration from a table inside another document. Messages name `source`, and no lines.
+///
+/// # Errors
+/// As [`parse`].
+pub fn from_table(table: &toml::Table, source: &str) -> Result<Fragment, ConfigError> {
+    let Entries(entries) = Entries::from_values(table);
+    read(entries, source)
+}
+
+struct Entries(Vec<Entry>);
+
+struct Entry {
+    key: String,
+    key_place: Option<Place>,
+    node: Node,
+}
+
+struct Node {
+    place: Option<Place>,
+    value: Value,
+}
+
+enum Value {
+    /// A text, an integer or a truth value, as text.
+    Scalar {
+        text: String,
+        shown: String,
+    },
+    Array(Vec<Node>),
+    Table(Vec<Entry>),
+    /// What no key takes: a float, a date.
+    Other {
+        shown: String,
+    },
+}
+
+impl Entries {
+    fn from_text(table: &DeTable<'_>, text: &str) -> Self {
+        let place = |span: Range<usize>| Some(Place::of(text, span.start));
+        let mut entries: Vec<(usize, Entry)> = table
+            .iter()
+            .map(|(key, value)| {
+                let node = Node { place: place(value.span()), value: Value::from_text(value.get_ref(), text) };
+                let entry = Entry { key: key.get_ref().to_string(), key_place: place(key.span()), node };
+                (key.span().start, entry)
+            })
+            .collect();
+        entries.sort_by_key(|(start, _)| *start);
+        Self(entries.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    fn from_values(table: &toml::Table) -> Self {
+        let node = |value| Node { place: None, value: Value::from_value(value) };
+        Self(table.iter().map(|(key, value)| Entry { key: key.clone(), key_place: None, node: node(value) }).collect())
+    }
+}
+
+impl Value {
+    fn from_text(value: &DeValue<'_>, text: &str) -> Self {
+        match value {
+            DeValue::String(string) => Self::text(string),
+            DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
+                Ok(integer) => Self::plain(integer.to_string()),
+                Err(_) => Self::Other { shown: integer.as_str().to_owned() },
+            },
+            DeValue::Boolean(boolean) => Self::plain(boolean.to_string()),
+            DeValue::Float(float) => Self::Other { shown: float.as_str().to_owned() },
+            DeValue::Datetime(datetime) => Self::Other { shown: datetime.to_string() },
+            DeValue::Array(array) => Self::Array(
+                array
+                    .iter()
+                    .map(|item| Node {
+                        place: Some(Place::of(text, item.span().start)),
+                        value: Self::from_text(item.get_ref(), text),
+                    })
+                    .collect(),
+            ),
+            DeValue::Table(table) => Self::Table(Entries::from_text(table, text).0),
+        }
+    }
+
+    fn from_value(value: &toml::Value) -> Self {
+        match value {
+            toml::Value::String(string) => Self::text(string),
+            toml::Value::Integer(integer) => Self::plain(integer.to_string()),
+            toml::Value::Boolean(boolean) => Self::plain(boolean.to_string()),
+            toml::Value::Float(float) => Self::Other { shown: float.to_string() },
+            toml::Value::Datetime(datetime) => Self::Other { shown: datetime.to_string() },
+            toml::Value::Array(array) => {
+                Self::Array(array.iter().map(|item| Node { place: None, value: Self::from_value(item) }).collect())
+            }
+            toml::Value::Table(table) => Self::Table(Entries::from_values(table).0),
+        }
+    }
+
+    fn text(string: &str) -> Self {
+        Self::Scalar { text: string.to_owned(), shown: shown(string) }
+    }
+
+    fn plain(text: String) -> Self {
+        Self::Scalar { shown: text.clone(), text }
+    }
+
+    /// For messages.
+    fn shown(&self) -> String {
+        match self {
+            Self::Scalar { shown, .. } | Self::Other { shown } => shown.clone(),
+            Self::Array(_) => "[…]".to_owned(),
+            Self::Table(_) => "{…}".to_owned(),
+        }
+    }
+}
+
+/// A text for a message: quoted, and not longer than a line.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{:?}", format!("{}…", &text[..at])),
+        None => format!("{text:?}"),
+    }
+}
+
+fn read(entries: Vec<Entry>, source: &str) -> Result<Fragment, ConfigError> {
+    let mut reader = Reader { source, problems: Vec::new() };
+    let fragment = reader.document(entries);
+    ConfigError::unless_sound(fragment, reader.problems)
+}
+
+struct Reader<'a> {
+    source: &'a str,
+    problems: Vec<Problem>,
+}
+
+const TOP: &str = "the top level";
+
+impl Reader<'_> {
+    fn document(&mut self, entries: Vec<Entry>) -> Fragment {
+        let mut fragment = Fragment { source: self.source.to_owned(), ..Fragment::default() };
+        for Entry { key, key_place, node } in entries {
+            match (key.as_str(), node.value) {
+                ("defaults", Value::Table(table)) => self.policy(table, "", "[defaults]", &mut fragment.defaults),
+                ("defaults", value) => {
+                    self.bad(&key, &value, node.place, TOP, "a table: write [defaults] on a line of its own");
+                }
+                ("cluster", Value::Array(items)) => fragment.clusters = self.clusters(items),
+                ("cluster", value) => {
+                    self.bad(&key, &value, node.place, TOP, "a list of tables: write [[cluster]], with two brackets");
+                }
+                (_, _) => {
+                    let advice = match find(&key) {
+                        Some(_) => Advice::BelongsIn("[defaults] or in a [[cluster]]"),
+                        None if ["timeouts", "documents"].contains(&key.as_str()) => {
+                            Advice::BelongsIn("[defaults] or in a [[cluster]]")
+                        }
+                        None => Advice::for_unknown(&key, ["defaults".to_owned(), "cluster".to_owned()]),
+                    };
+                    let origin = self.origin(key_place, TOP);
+                    self.problems.push(Problem::UnknownKey { key, origin, advice });
+                }
+            }
+        }
+        fragment
+    }
+
+    fn clusters(&mut self, items: Vec<Node>) -> Vec<ClusterFragment> {
+        let mut seen = BTreeSet::new();
+        let mut clusters = Vec::new();
+        for node in items {
+            let Value::Table(mut entries) = node.value else {
+                self.bad("cluster", &node.value, node.place, TOP, "a table: write [[cluster]] on a line of its own");
+                continue;
+            };
+            let name = entries.iter().position(|entry| entry.key == "name").map(|at| entries.remove(at));
+            let (name, table) = match name {
+                Some(entry) => self.name(entry),
+                None => {
+                    let origin = self.origin(node.place, "[[cluster]]");
+                    self.problems.push(Problem::NamelessCluster { origin });
+                    (None, "[[cluster]]".to_owned())
+                }
+            };
+            let mut policy = PolicyFragment::default();
+            self.policy(entries, "", &table, &mut policy);
+            let Some((name, place)) = name else { continue };
+            if seen.insert(name.clone()) {
+                clusters.push(ClusterFragment { name, policy });
+            } else {
+                let origin = self.origin(place, "[[cluster]]");
+                self.problems.push(Problem::DuplicateCluster { name: name.as_str().to_owned(), origin });
+            }
+        }
+        clusters
+    }
+
+    /// The cluster's name where it is one, and how messages call the table.
+    fn name(&mut self, entry: Entry) -> (Option<(ClusterName, Option<Place>)>, String) {
+        let place = entry.node.place;
+        let Value::Scalar { text, shown } = entry.node.value else {
+            self.bad("name", &entry.node.value, place, "[[cluster]]", "the name of an ECS cluster in quotes");
+            return (None, "[[cluster]]".to_owned());
+        };
+        let table = format!("[[cluster]] {shown}");
+        match cluster_name(&text, self.origin(place, "[[cluster]]")) {
+            Ok(name) => (Some((name, place)), table),
+            Err(problem) => {
+                self.problems.push(*problem);
+                (None, table)
+            }
+        }
+    }
+
+    /// Reads the keys of a policy; `prefix` is empty, `timeouts.` or `documents.`.
+    fn policy(&mut self, entries: Vec<Entry>, prefix: &str, table: &str, policy: &mut PolicyFragment) {
+        for Entry { key, key_place, node } in entries {
+            let path = format!("{prefix}{key}");
+            match (find(&path), node.value) {
+                (Some(key), Value::Scalar { text, shown }) => {
+                    if policy.set(key, &text).is_err() {
+                        let origin = self.origin(node.place, table);
+                        self.problems.push(Problem::BadValue { key: path, shown, origin, allowed: key.allowed() });
+                    }
+                }
+                (Some(key), value) => self.bad(&path, &value, node.place, table, &key.allowed()),
+                (None, Value::Table(entries)) if ["timeouts", "documents"].contains(&path.as_str()) => {
+                    self.policy(entries, &format!("{path}."), table, policy);
+                }
+                (None, value) if ["timeouts", "documents"].contains(&path.as_str()) => {
+                    let example = format!("a table, such as {path}.{}", inside(&path).join(&format!(", {path}.")));
+                    self.bad(&path, &value, node.place, table, &example);
+                }
+                (None, _) => {
+                    let by_flag = |key: &&Key| key.flag().replace('-', "_") == path;
+                    let of_cluster = table.starts_with("[[") && prefix.is_empty();
+                    let name = of_cluster.then(|| "name".to_owned());
+                    let keys = Key::ALL.iter().map(|key| key.path()).filter(|path| path.starts_with(prefix));
+                    let advice = match Key::ALL.iter().find(by_flag) {
+                        Some(key) => Advice::DidYouMean(key.path().to_owned()),
+                        None => Advice::for_unknown(&path, name.into_iter().chain(keys.map(str::to_owned))),
+                    };
+                    let origin = self.origin(key_place, table);
+                    self.problems.push(Problem::UnknownKey { key: path, origin, advice });
+                }
+            }
+        }
+    }
+
+    fn bad(&mut self, key: &str, value: &Value, place: Option<Place>, table: &str, allowed: &str) {
+        let origin = self.origin(place, table);
+        self.problems.push(Problem::BadValue {
+            key: key.to_owned(),
+            shown: value.shown(),
+            origin,
+            allowed: allowed.to_owned(),
+        });
+    }
+
+    fn origin(&self, place: Option<Place>, table: &str) -> Origin {
+        Origin::File { source: self.source.to_owned(), place, table: table.to_owned() }
+    }
+}
+
+fn find(path: &str) -> Option<Key> {
+    Key::ALL.into_iter().find(|key| key.path() == path)
+}
+
+/// The keys of `timeouts` or `documents`.
+fn inside(table: &str) -> Vec<&'static str> {
+    Key::ALL.iter().filter_map(|key| key.path().strip_prefix(table)?.strip_prefix('.')).collect()
+}

@@ -1,0 +1,197 @@
+//! Every setting of a cluster: its name in TOML, in the environment and as a flag, and what it may be.
+
+use jiff::SignedDuration;
+use models::policy::{Policy, Timeouts};
+
+use crate::render::duration;
+
+/// What the names of our environment variables begin with.
+pub const VARIABLE_PREFIX: &str = "ECS_UPDATER_";
+/// The clusters' names, separated by commas.
+pub const CLUSTERS_VARIABLE: &str = "ECS_UPDATER_CLUSTERS";
+/// The path of the configuration file.
+pub const CONFIG_VARIABLE: &str = "ECS_UPDATER_CONFIG";
+/// What to log; read by [`crate::telemetry`].
+pub const LOG_VARIABLE: &str = "ECS_UPDATER_LOG";
+
+/// A setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// [`Policy::max_unavailable`].
+    MaxUnavailable,
+    /// [`Policy::target`].
+    Target,
+    /// [`Policy::standalone_tasks`].
+    StandaloneTasks,
+    /// [`Policy::stop_after_failures`].
+    StopAfterFailures,
+    /// [`Policy::max_duration`].
+    MaxDuration,
+    /// [`Policy::allow_downgrade`].
+    AllowDowngrade,
+    /// [`Timeouts::inspect`].
+    InspectTimeout,
+    /// [`Timeouts::stage`].
+    StageTimeout,
+    /// [`Timeouts::drain`].
+    DrainTimeout,
+    /// [`Timeouts::reboot`].
+    RebootTimeout,
+    /// [`Timeouts::verify`].
+    VerifyTimeout,
+    /// [`Documents::inspect`](models::policy::Documents::inspect).
+    InspectDocument,
+    /// [`Documents::stage`](models::policy::Documents::stage).
+    StageDocument,
+    /// [`Documents::reboot`](models::policy::Documents::reboot).
+    RebootDocument,
+    /// [`Documents::revert`](models::policy::Documents::revert).
+    RevertDocument,
+}
+
+impl Key {
+    /// All, in the order of the documents.
+    pub const ALL: [Self; 15] = [
+        Self::MaxUnavailable,
+        Self::Target,
+        Self::StandaloneTasks,
+        Self::StopAfterFailures,
+        Self::MaxDuration,
+        Self::AllowDowngrade,
+        Self::InspectTimeout,
+        Self::StageTimeout,
+        Self::DrainTimeout,
+        Self::RebootTimeout,
+        Self::VerifyTimeout,
+        Self::InspectDocument,
+        Self::StageDocument,
+        Self::RebootDocument,
+        Self::RevertDocument,
+    ];
+
+    /// As it stands in `[defaults]` and `[[cluster]]`.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::MaxUnavailable => "max_unavailable",
+            Self::Target => "target",
+            Self::StandaloneTasks => "standalone_tasks",
+            Self::StopAfterFailures => "stop_after_failures",
+            Self::MaxDuration => "max_duration",
+            Self::AllowDowngrade => "allow_downgrade",
+            Self::InspectTimeout => "timeouts.inspect",
+            Self::StageTimeout => "timeouts.stage",
+            Self::DrainTimeout => "timeouts.drain",
+            Self::RebootTimeout => "timeouts.reboot",
+            Self::VerifyTimeout => "timeouts.verify",
+            Self::InspectDocument => "documents.inspect",
+            Self::StageDocument => "documents.stage",
+            Self::RebootDocument => "documents.reboot",
+            Self::RevertDocument => "documents.revert",
+        }
+    }
+
+    /// The flag, without its dashes.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::MaxUnavailable => "max-unavailable",
+            Self::Target => "target",
+            Self::StandaloneTasks => "standalone-tasks",
+            Self::StopAfterFailures => "stop-after-failures",
+            Self::MaxDuration => "max-duration",
+            Self::AllowDowngrade => "allow-downgrade",
+            Self::InspectTimeout => "inspect-timeout",
+            Self::StageTimeout => "stage-timeout",
+            Self::DrainTimeout => "drain-timeout",
+            Self::RebootTimeout => "reboot-timeout",
+            Self::VerifyTimeout => "verify-timeout",
+            Self::InspectDocument => "inspect-document",
+            Self::StageDocument => "stage-document",
+            Self::RebootDocument => "reboot-document",
+            Self::RevertDocument => "revert-document",
+        }
+    }
+
+    /// The environment variable: the flag's name in capitals behind [`VARIABLE_PREFIX`].
+    pub fn variable(self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.flag().to_uppercase().replace('-', "_"))
+    }
+
+    /// The shortest and the longest duration of a key that takes one.
+    ///
+    /// - `inspect` and `stage` are also the deadline of one visit, which the documents take from 30 s to an hour.
+    /// - `drain` goes to two weeks, so that `standalone_tasks = "wait"` can outwait a batch job.
+    /// - `reboot`: a shutdown alone may take 5 minutes to begin. Less than 2 minutes would call every host lost.
+    /// - `verify`: an ECS agent needs tens of seconds to register, and the EC2 status checks run once a minute.
+    pub fn range(self) -> Option<(SignedDuration, SignedDuration)> {
+        let (secs, mins, hours) = (SignedDuration::from_secs, SignedDuration::from_mins, SignedDuration::from_hours);
+        match self {
+            Self::InspectTimeout | Self::StageTimeout => Some((secs(30), hours(1))),
+            Self::DrainTimeout => Some((secs(30), hours(14 * 24))),
+            Self::RebootTimeout => Some((mins(2), hours(2))),
+            Self::VerifyTimeout => Some((mins(1), hours(2))),
+            Self::MaxDuration => Some((mins(1), hours(14 * 24))),
+            Self::MaxUnavailable
+            | Self::Target
+            | Self::StandaloneTasks
+            | Self::StopAfterFailures
+            | Self::AllowDowngrade
+            | Self::InspectDocument
+            | Self::StageDocument
+            | Self::RebootDocument
+            | Self::RevertDocument => None,
+        }
+    }
+
+    /// What the value may be, to follow "must be".
+    pub fn allowed(self) -> String {
+        let timeouts = Timeouts::default();
+        let between = |example: SignedDuration| {
+            let (least, most) = self.range().unwrap_or_default();
+            let (least, most) = (duration::short(least), duration::short(most));
+            format!("a duration from {least} to {most} with its unit, such as \"{}\"", duration::short(example))
+        };
+        match self {
+            Self::MaxUnavailable => "a count from 1, such as 2, or a percentage from \"1%\" to \"100%\"".into(),
+            Self::Target => "\"latest\" or a version such as \"1.27.0\"".into(),
+            Self::StandaloneTasks => "\"skip\", \"wait\" or \"stop\"".into(),
+            Self::StopAfterFailures => "a count from 1, or \"never\"".into(),
+            Self::MaxDuration => format!("{}, or \"none\"", between(SignedDuration::from_hours(4))),
+            Self::AllowDowngrade => "true or false".into(),
+            Self::InspectTimeout => between(timeouts.inspect),
+            Self::StageTimeout => between(timeouts.stage),
+            Self::DrainTimeout => between(timeouts.drain),
+            Self::RebootTimeout => between(timeouts.reboot),
+            Self::VerifyTimeout => between(timeouts.verify),
+            Self::InspectDocument | Self::StageDocument | Self::RebootDocument | Self::RevertDocument => {
+                "the name or ARN of an SSM document: 3 to 128 letters, digits and the characters _ - . : /".into()
+            }
+        }
+    }
+
+    /// The built-in default, as it would stand in TOML.
+    pub fn default_value(self) -> String {
+        let policy = Policy::default();
+        let quoted = |text: &str| format!("{text:?}");
+        let time = |duration: SignedDuration| quoted(&duration::short(duration));
+        match self {
+            Self::MaxUnavailable => policy.max_unavailable.to_string(),
+            Self::Target => quoted(&policy.target.to_string()),
+            Self::StandaloneTasks => quoted(policy.standalone_tasks.as_str()),
+            Self::StopAfterFailures => match policy.stop_after_failures {
+                models::policy::StopAfter::Count(count) => count.to_string(),
+                models::policy::StopAfter::Never => quoted("never"),
+            },
+            Self::MaxDuration => policy.max_duration.map_or(quoted("none"), time),
+            Self::AllowDowngrade => policy.allow_downgrade.to_string(),
+            Self::InspectTimeout => time(policy.timeouts.inspect),
+            Self::StageTimeout => time(policy.timeouts.stage),
+            Self::DrainTimeout => time(policy.timeouts.drain),
+            Self::RebootTimeout => time(policy.timeouts.reboot),
+            Self::VerifyTimeout => time(policy.timeouts.verify),
+            Self::InspectDocument => quoted(&policy.documents.inspect),
+            Self::StageDocument => quoted(&policy.documents.stage),
+            Self::RebootDocument => quoted(&policy.documents.reboot),
+            Self::RevertDocument => quoted(&policy.documents.revert),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The exit code: what a scheduler, a pipeline or a shell script learns of a run.
+
+use std::process::ExitCode;
+
+use models::report::{ClusterErrorKind, ClusterReport, Outcome, RunReport};
+
+/// How a run ended, the gravest last.
+///
+/// The order is by what a person has to do: an interrupted run is only to be started again; one that did not reach a
+/// cluster needs a right or a route; one with failures needs somebody to look at an instance; and a configuration that
+/// cannot be understood means that nothing was begun at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExitStatus {
+    /// Done, as far as it could be: instances may have been held, each for a reason in the report.
+    Success,
+    /// A signal ended the run, or it left instances in the middle; the next run goes on.
+    Interrupted,
+    /// A cluster was not permitted, not reachable or not there.
+    NotReached,
+    /// An instance failed or was rolled back, or a cluster met an unexpected error.
+    Failures,
+    /// The command line or the configuration is wrong; nothing was begun.
+    Usage,
+}
+
+impl ExitStatus {
+    /// All, in the order of their codes.
+    pub const ALL: [Self; 5] = [Self::Success, Self::Failures, Self::Usage, Self::NotReached, Self::Interrupted];
+
+    /// The code. 2 is what clap uses for a usage error; 126 and above are the shell's.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failures => 1,
+            Self::Usage => 2,
+            Self::NotReached => 3,
+            Self::Interrupted => 4,
+        }
+    }
+
+    /// The gravest of what a report tells.
+    pub fn of(report: &RunReport) -> Self {
+        let run = if report.interrupted { Self::Interrupted } else { Self::Success };
+        report.clusters.iter().map(Self::of_cluster).fold(run, Self::max)
+    }
+
+    fn of_cluster(cluster: &ClusterReport) -> Self {
+        let own = cluster.error.as_ref().map_or(Self::Success, |error| match error.kind {
+            ClusterErrorKind::ClusterNotFound | ClusterErrorKind::NotPermitted | ClusterErrorKind::NotReachable => {
+                Self::NotReached
+            }
+            ClusterErrorKind::Unexpected => Self::Failures,
+        });
+        cluster.instances.iter().map(|instance| Self::of_outcome(instance.outcome)).fold(own, Self::max)
+    }
+
+    fn of_outcome(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Updated | Outcome::Current | Outcome::Held | Outcome::Gone | Outcome::WouldUpdate => Self::Success,
+            Outcome::InProgress => Self::Interrupted,
+            Outcome::RolledBack | Outcome::Failed => Self::Failures,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
+}
