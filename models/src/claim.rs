@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::{Timestamp, Unit};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -99,13 +99,18 @@ impl fmt::Display for ClaimStep {
 
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let since = self.since.round(Unit::Second).unwrap_or(self.since);
+        let since = whole_seconds(self.since);
         write!(f, "v1/{}/{}/{}/{}/{since}", self.step, self.run, self.from, self.to)?;
         match &self.boot {
             Some(boot) => write!(f, "/{boot}"),
             None => Ok(()),
         }
     }
+}
+
+/// The time as a claim holds it: whole seconds, rounded down, so that nothing asked after it seems older.
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
+    time.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor)).unwrap_or(time)
 }
 
 /// Why a tag is no claim that this program understands.

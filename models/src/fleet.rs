@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::claim::{Claim, ClaimError, FailedVersions};
 use crate::host::{HostReport, ReportedError, SeenReport};
-use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
+use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
 use crate::plan::HostCommand;
 use crate::report::Verdict;
 
@@ -318,14 +318,43 @@ pub struct RunMemory {
     pub drained_at: Option<Timestamp>,
     /// How often this run staged on it.
     pub stages: u32,
-    /// When this run first saw the boot that came after the reboot.
-    pub new_boot_seen_at: Option<Timestamp>,
-    /// The last time the ECS agent was seen disconnected since that boot, or the boot's first sight.
-    pub disconnected_until: Option<Timestamp>,
+    /// The boot of the newest report, and when this run first heard of it.
+    pub boot: Option<SeenBoot>,
+    /// The reboot command that this run sent to it last.
+    pub reboot: Option<SentReboot>,
+    /// How often this run undid an activation or put a lock back.
+    pub cancels: u32,
     /// Standalone tasks that this run asked ECS to stop.
     pub stopped_tasks: Vec<TaskArn>,
+    /// What went wrong on the way to the state it is in, kept for the report.
+    pub trouble: Option<String>,
+    /// Acts that failed one after the other.
+    pub act_failures: u32,
+    /// What the last of them said.
+    pub act_error: Option<String>,
     /// Set once this run is done with it.
     pub verdict: Option<Verdict>,
+}
+
+/// A boot and when this run first heard of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenBoot {
+    /// Which.
+    pub id: BootId,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A reboot command of this run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentReboot {
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// How many were sent to the instance in this run, this one included.
+    pub times: u32,
+    /// How it ended and when that was seen; `None` while that is unknown, which is the normal case: its answer is
+    /// often lost with the boot.
+    pub end: Option<(Timestamp, VisitEnd)>,
 }
 
 /// The newest report of an instance, if it was asked for after `since`.

@@ -84,6 +84,8 @@ pub enum Step {
         boot: BootId,
         /// `version-lock` as the host is to have it afterwards.
         lock: Option<String>,
+        /// What is missing, for the report.
+        why: String,
     },
     /// Undo an activation and put the lock back, without a reboot.
     Cancel {

@@ -1,0 +1,77 @@
+//! Is there room elsewhere for the tasks of an instance that is to be drained?
+//!
+//! Room is counted on instances in service only, first fit, and what was promised to one drain is not promised to
+//! the next. Anything this cannot know (placement by attributes, GPU) is ECS's to decide: the drain's time-out is the
+//! net below.
+
+use std::collections::BTreeMap;
+
+use models::fleet::{Instance, Resources, Service, Strategy, Task};
+use models::ids::{HostId, ServiceName};
+use models::reason::HoldReason;
+
+/// The room on the instances in service.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    free: BTreeMap<HostId, Resources>,
+}
+
+impl Room {
+    /// As ECS counts it. `in_service` leaves out whatever is drained or about to be.
+    pub(crate) fn new<'a>(in_service: impl Iterator<Item = &'a Instance>) -> Self {
+        Self { free: in_service.map(|instance| (instance.host.clone(), instance.remaining.clone())).collect() }
+    }
+
+    /// Takes `leaving` out and places its service tasks on the others. Nothing is changed where one of them has no
+    /// place.
+    ///
+    /// # Errors
+    /// The hold that says what is missing.
+    pub(crate) fn move_off(
+        &mut self,
+        leaving: &HostId,
+        tasks: &[Task],
+        services: &BTreeMap<ServiceName, Service>,
+    ) -> Result<(), HoldReason> {
+        let mut trial = self.free.clone();
+        trial.remove(leaving);
+        let mut moving: Vec<(&Task, &Service)> = tasks
+            .iter()
+            .filter_map(|task| Some((task, services.get(task.service.as_ref()?)?)))
+            .filter(|(task, service)| service.strategy == Strategy::Replica && task.desired_status != "STOPPED")
+            .collect();
+        moving.sort_by(|(a, _), (b, _)| {
+            (b.needs.memory, b.needs.cpu, &a.arn).cmp(&(a.needs.memory, a.needs.cpu, &b.arn))
+        });
+        for (task, service) in moving {
+            let place = trial.iter_mut().find(|(_, free)| fits(&task.needs, free));
+            match place {
+                Some((_, free)) => take(&task.needs, free),
+                None => {
+                    return Err(HoldReason::NoRoom { service: service.name.to_string(), needs: words(&task.needs) });
+                }
+            }
+        }
+        self.free = trial;
+        Ok(())
+    }
+}
+
+fn fits(needs: &Resources, free: &Resources) -> bool {
+    needs.cpu <= free.cpu && needs.memory <= free.memory && needs.ports.iter().all(|port| !free.ports.contains(port))
+}
+
+fn take(needs: &Resources, free: &mut Resources) {
+    free.cpu -= needs.cpu;
+    free.memory -= needs.memory;
+    free.ports.extend(&needs.ports);
+}
+
+fn words(needs: &Resources) -> String {
+    let mut words = format!("{} CPU units and {} MiB", needs.cpu, needs.memory);
+    if !needs.ports.is_empty() {
+        let ports: Vec<String> = needs.ports.iter().map(u16::to_string).collect();
+        words.push_str(&format!(" and host port {}", ports.join(", ")));
+    }
+    words
+}

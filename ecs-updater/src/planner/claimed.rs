@@ -1,0 +1,456 @@
+//! An instance that a run took out of service, this one or one that died: bring it to an end.
+//!
+//! Time-outs count from the claim, so that they outlast a dead run; a run that finds an old claim still looks once
+//! before it gives up.
+
+use jiff::Timestamp;
+use models::claim::{Claim, ClaimStep};
+use models::fleet::{Instance, InstanceStatus, SentReboot, StatusChecks, VisitEnd, report_since};
+use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
+use models::ids::BootId;
+use models::plan::{End, HostCommand, Phase, Step};
+use models::policy::StandaloneTasks;
+use models::reason::{FailReason, HoldReason};
+
+use super::next::{Next, busy, is_gone, trouble};
+use super::unclaimed::{self, is_staged, lock_to_restore};
+use super::{
+    AGENT_FLAG_LAG, BOOT_POLL, Context, DRAIN_POLL, FIRST_BOOT_POLL, MAX_STAGES, RETRY, SETTLE, after, workload,
+};
+
+/// The phase that a claim stands for.
+pub(crate) fn phase(claim: &Claim) -> Phase {
+    match claim.step {
+        ClaimStep::Stage => Phase::Staging,
+        ClaimStep::Drain => Phase::Draining,
+        ClaimStep::Reboot => Phase::Rebooting,
+        ClaimStep::Revert => Phase::Reverting,
+        ClaimStep::Cancel => Phase::Held,
+    }
+}
+
+/// What an instance needs next whose claim takes it out of service.
+pub(crate) fn next<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a> {
+    if is_gone(instance) {
+        return Next::Do(Phase::Settled, Step::Leave(End::Gone));
+    }
+    if let Some(ec2) = instance.ec2.as_ref().filter(|ec2| !ec2.is_running()) {
+        let detail = format!("EC2 says the instance is {}", ec2.state);
+        return leave(FailReason::NeverCameBack { detail });
+    }
+    match claim.step {
+        ClaimStep::Drain => drain(instance, claim, cx),
+        ClaimStep::Reboot => reboot(instance, claim, cx),
+        ClaimStep::Revert => revert(instance, claim, cx),
+        ClaimStep::Stage | ClaimStep::Cancel => unclaimed::next(instance, cx),
+    }
+}
+
+fn leave<'a>(why: FailReason) -> Next<'a> {
+    Next::Do(Phase::Held, Step::Leave(End::Failed { why }))
+}
+
+fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a> {
+    match (instance.status, instance.run.drained_at) {
+        (InstanceStatus::Draining, _) => {}
+        (InstanceStatus::Active, Some(at)) if instance.seen_at > after(at, SETTLE) => {
+            return Next::Do(Phase::Draining, Step::Finish(End::Held { why: HoldReason::ReactivatedBySomebody }));
+        }
+        (InstanceStatus::Active, Some(_)) => return Next::Wait(Phase::Draining, after(cx.now, DRAIN_POLL)),
+        // Claimed by a run that died before it drained, or drained by it and set ACTIVE by a person since.
+        (InstanceStatus::Active, None) => return unclaimed::next(instance, cx),
+        (
+            InstanceStatus::Registering
+            | InstanceStatus::RegistrationFailed
+            | InstanceStatus::Deregistering
+            | InstanceStatus::Inactive
+            | InstanceStatus::Unknown,
+            _,
+        ) => {
+            let detail = format!("its ECS status became {}", instance.status.as_str());
+            return match cx.now < after(claim.since, cx.policy.timeouts.drain) {
+                true => Next::Wait(Phase::Draining, after(cx.now, DRAIN_POLL)),
+                false => leave(FailReason::NeverCameBack { detail }),
+            };
+        }
+    }
+    if let Some(note) = &instance.tags.exclude {
+        let why = HoldReason::Excluded { note: note.clone() };
+        return Next::Do(Phase::Draining, Step::Finish(End::Held { why }));
+    }
+    if busy(instance).is_some() {
+        return Next::Wait(Phase::Draining, after(cx.now, DRAIN_POLL));
+    }
+    match still_draining(instance, claim, cx) {
+        Some(next) => next,
+        None => drained(instance, claim, cx),
+    }
+}
+
+/// `None` once nothing that is known speaks against it being drained; the executor looks again before the reboot.
+fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Option<Next<'a>> {
+    let drained_at = instance.run.drained_at.unwrap_or(claim.since);
+    let seen = instance.tasks.as_ref().filter(|seen| seen.at >= drained_at);
+    let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
+    let left = seen.is_some_and(|seen| !seen.tasks.is_empty());
+    if !counted && !left {
+        return None;
+    }
+    let stale = seen.is_none_or(|seen| cx.now >= after(seen.at, if counted { super::TASKS_FRESH } else { DRAIN_POLL }));
+    if stale {
+        return Some(Next::Do(Phase::Draining, Step::LookAtTasks));
+    }
+    let tasks = seen.map(|seen| seen.tasks.as_slice()).unwrap_or_default();
+    if cx.policy.standalone_tasks == StandaloneTasks::Stop {
+        let to_stop: Vec<_> = workload::standalone(tasks)
+            .filter(|task| task.desired_status != "STOPPED" && !instance.run.stopped_tasks.contains(&task.arn))
+            .map(|task| task.arn.clone())
+            .collect();
+        if !to_stop.is_empty() {
+            return Some(Next::Do(Phase::Draining, Step::StopTasks { tasks: to_stop }));
+        }
+    }
+    let deadline = after(claim.since, cx.policy.timeouts.drain);
+    Some(match cx.now >= deadline {
+        true => {
+            let left = workload::left(tasks, &cx.snapshot.services);
+            Next::Do(Phase::Draining, Step::Finish(End::Failed { why: FailReason::DrainTimedOut { left } }))
+        }
+        false => Next::Wait(Phase::Draining, deadline.min(after(cx.now, DRAIN_POLL))),
+    })
+}
+
+fn drained<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a> {
+    let refused = |detail: String| {
+        Next::Do(Phase::Drained, Step::Finish(End::Failed { why: FailReason::RebootRefused { detail } }))
+    };
+    let Some((report, boot)) = newest_report(instance) else {
+        return visit_again(instance, Phase::Drained, true, cx.inspect_deadline(), cx, || {
+            refused("nothing was heard of the host since this run began".to_owned())
+        });
+    };
+    if report.running().is_some_and(|running| running != claim.from) {
+        // Somebody rebooted it into another version already.
+        return verify(instance, claim, report, cx);
+    }
+    if is_staged(report, &claim.to) {
+        return Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot });
+    }
+    if let Some(visit) = instance.visit.as_ref().filter(|visit| matches!(visit.command, HostCommand::Stage { .. }))
+        && let Some(detail) = trouble(&visit.end)
+        && instance.run.stages >= MAX_STAGES
+    {
+        return refused(format!("{} is not on its inactive partition set any more ({detail})", claim.to));
+    }
+    if instance.run.stages >= MAX_STAGES {
+        return refused(format!("{} is not on its inactive partition set any more", claim.to));
+    }
+    // The status file is lost at a reboot: whoever rebooted it in between unstaged it.
+    let lock = match report.chosen().as_ref() == Some(&claim.to) {
+        true => None,
+        false => report.settings.as_ref().and_then(|settings| settings.version_lock.clone()),
+    };
+    let step = Step::Stage { from: claim.from.clone(), to: claim.to.clone(), lock };
+    Next::Do(Phase::Drained, step)
+}
+
+fn newest_report(instance: &Instance) -> Option<(&HostReport, BootId)> {
+    let report = &instance.report.as_ref()?.report;
+    Some((report, report.boot_id.clone()?))
+}
+
+/// Visits the host at the pace of the phase; at the deadline, what `give_up` says.
+fn visit_again<'a>(
+    instance: &Instance,
+    phase: Phase,
+    refresh: bool,
+    deadline: Timestamp,
+    cx: &Context<'_>,
+    give_up: impl FnOnce() -> Next<'a>,
+) -> Next<'a> {
+    if busy(instance).is_some() {
+        return Next::Wait(phase, after(cx.now, BOOT_POLL));
+    }
+    let visited = instance.visit.as_ref().map_or(Timestamp::MIN, |visit| after(visit.at, BOOT_POLL));
+    let rebooted = instance.run.reboot.as_ref().map_or(Timestamp::MIN, |sent| after(sent.sent_at, FIRST_BOOT_POLL));
+    let not_before = visited.max(rebooted);
+    let looked = instance.visit.as_ref().is_some_and(|visit| visit.sent_at >= cx.run.started_at);
+    match () {
+        () if cx.now >= deadline && looked => give_up(),
+        () if cx.now >= not_before => Next::Do(phase, Step::Inspect { refresh }),
+        () => Next::Wait(phase, not_before),
+    }
+}
+
+/// The reboot command of this run for this claim.
+fn reboot_sent<'a>(instance: &'a Instance, claim: &Claim) -> Option<&'a SentReboot> {
+    instance.run.reboot.as_ref().filter(|reboot| reboot.sent_at >= claim.since)
+}
+
+/// When this run's only reboot command is known to have done nothing, since the host was in another boot by then or
+/// never got it: when that was seen.
+fn did_nothing(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> Option<Timestamp> {
+    let sent = reboot_sent(instance, claim)?;
+    let (seen_at, end) = sent.end.as_ref()?;
+    let idle = match end {
+        VisitEnd::Error(error) => error.code == ErrorCode::OtherBoot,
+        VisitEnd::NotDelivered { .. } => true,
+        VisitEnd::Done | VisitEnd::Unsure { .. } | VisitEnd::Malformed { .. } => false,
+    };
+    (idle && sent.times == 1 && claim.run == cx.run.run).then_some(*seen_at)
+}
+
+fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a> {
+    let deadline = after(claim.since, cx.policy.timeouts.reboot).max(cx.inspect_deadline());
+    let never = || {
+        let detail = instance.visit.as_ref().and_then(|visit| trouble(&visit.end));
+        leave(FailReason::NeverCameBack { detail: detail.unwrap_or_else(|| "no answer at all".to_owned()) })
+    };
+    let Some((report, boot)) = newest_report(instance) else {
+        return visit_again(instance, Phase::Rebooting, false, deadline, cx, never);
+    };
+    if Some(&boot) != claim.boot.as_ref() {
+        return after_boot(instance, claim, report, cx, deadline);
+    }
+    if busy(instance).is_some() {
+        return Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL));
+    }
+    let again = || Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot: boot.clone() });
+    // What this run has not asked for, the one that wrote the claim may have died before asking. The command names
+    // its boot, so that asking twice does no harm.
+    let Some(sent) = reboot_sent(instance, claim) else { return again() };
+    match &sent.end {
+        Some((at, VisitEnd::NotDelivered { .. })) if cx.now < deadline => match cx.now >= after(*at, RETRY) {
+            true => again(),
+            false => Next::Wait(Phase::Rebooting, after(*at, RETRY)),
+        },
+        Some((_, end @ VisitEnd::Error(error))) if error.code != ErrorCode::OtherBoot => {
+            let detail = trouble(end).unwrap_or_default();
+            undo(instance, claim, report, boot, FailReason::RebootRefused { detail })
+        }
+        Some((
+            _,
+            VisitEnd::NotDelivered { .. }
+            | VisitEnd::Error(_)
+            | VisitEnd::Done
+            | VisitEnd::Unsure { .. }
+            | VisitEnd::Malformed { .. },
+        ))
+        | None => visit_again(instance, Phase::Rebooting, false, deadline, cx, || {
+            let awake = report_since(instance, after(sent.sent_at, FIRST_BOOT_POLL)).is_some();
+            match awake && answered_last(instance) {
+                true => undo(instance, claim, report, boot.clone(), FailReason::RebootTimedOut),
+                false => never(),
+            }
+        }),
+    }
+}
+
+/// Whether the newest visit brought a report.
+fn answered_last(instance: &Instance) -> bool {
+    instance.visit.as_ref().is_some_and(|visit| matches!(visit.end, VisitEnd::Done | VisitEnd::Error(_)))
+}
+
+/// Back into service in the old boot: nothing that was activated may be booted by accident, and the lock is as it
+/// was found.
+fn undo<'a>(instance: &Instance, claim: &Claim, report: &HostReport, boot: BootId, why: FailReason) -> Next<'a> {
+    let activated = report.state() == Some(&UpdateState::Ready) || report.state().is_none();
+    let lock = lock_to_restore(instance, report);
+    let cancelled = instance.visit.as_ref().is_some_and(|visit| {
+        matches!(visit.command, HostCommand::Revert { version: None, .. }) && visit.sent_at >= claim.since
+    });
+    match (activated || lock.is_some()) && !cancelled {
+        true => Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }),
+        false => Next::Do(Phase::Rebooting, Step::Finish(End::Failed { why })),
+    }
+}
+
+/// In a new boot, after our reboot or somebody else's.
+fn after_boot<'a>(
+    instance: &'a Instance,
+    claim: &Claim,
+    report: &HostReport,
+    cx: &Context<'_>,
+    deadline: Timestamp,
+) -> Next<'a> {
+    if report.running().as_ref() != Some(&claim.from) {
+        return verify(instance, claim, report, cx);
+    }
+    let sent = reboot_sent(instance, claim);
+    if sent.is_some_and(|sent| sent.end.is_none()) && instance.command.is_some() {
+        // The host may have rebooted by itself before it got the command; the command's end will tell.
+        return Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL));
+    }
+    if let Some(seen_at) = did_nothing(instance, claim, cx) {
+        return match report_since(instance, seen_at) {
+            Some(_) => drained(instance, claim, cx),
+            None => visit_again(instance, Phase::Drained, true, deadline, cx, || {
+                leave(FailReason::NeverCameBack { detail: "it rebooted by itself".to_owned() })
+            }),
+        };
+    }
+    match instance.tags.failed.contains(&claim.to) {
+        true => verify(instance, claim, report, cx),
+        false => Next::Do(Phase::Verifying, Step::MarkFailed { version: claim.to.clone() }),
+    }
+}
+
+/// In a new boot: wait until it is healthy, then put it back; if it does not become so, go back a version.
+fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &Context<'_>) -> Next<'a> {
+    let began = instance
+        .run
+        .boot
+        .as_ref()
+        .filter(|boot| Some(&boot.id) == report.boot_id.as_ref())
+        .map_or(cx.now, |boot| boot.at);
+    let deadline = after(began, cx.policy.timeouts.verify);
+    let running = report.running();
+    let fell_back = running.as_ref() == Some(&claim.from);
+    let healthy = match health(instance, report, began, cx) {
+        Health::Good => None,
+        Health::Ask(step) => return Next::Do(Phase::Verifying, step),
+        Health::Bad(missing) => Some(missing),
+    };
+    let Some(missing) = healthy else {
+        if let Some(lock) = lock_to_restore(instance, report)
+            && let Some(boot) = report.boot_id.clone()
+            && instance.run.cancels == 0
+        {
+            return Next::Do(Phase::Verifying, Step::Cancel { boot, lock: Some(lock) });
+        }
+        let end = match (fell_back, claim.step) {
+            (false, _) => End::Updated { from: claim.from.clone(), to: running.unwrap_or_else(|| claim.to.clone()) },
+            (true, ClaimStep::Revert) => rolled_back(
+                claim,
+                FailReason::Unhealthy {
+                    version: claim.to.clone(),
+                    detail: instance.run.trouble.clone().unwrap_or_else(|| "seen by an earlier run".to_owned()),
+                },
+            ),
+            (true, ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Reboot | ClaimStep::Cancel) => {
+                rolled_back(claim, FailReason::FellBackAtBoot { version: claim.to.clone() })
+            }
+        };
+        return Next::Do(Phase::Verifying, Step::Finish(end));
+    };
+    visit_again(instance, Phase::Verifying, false, deadline, cx, || match (fell_back, report.boot_id.clone()) {
+        (true, _) | (false, None) => leave(FailReason::UnhealthyAfterRollback { detail: missing.clone() }),
+        (false, Some(_)) if !instance.tags.failed.contains(&claim.to) => {
+            Next::Do(Phase::Verifying, Step::MarkFailed { version: claim.to.clone() })
+        }
+        (false, Some(boot)) => {
+            let lock = report.settings.as_ref().and_then(|settings| settings.version_lock.clone());
+            Next::Do(Phase::Verifying, Step::Revert { boot, lock, why: missing.clone() })
+        }
+    })
+}
+
+fn rolled_back(claim: &Claim, why: FailReason) -> End {
+    End::RolledBack { from: claim.from.clone(), to: claim.to.clone(), why }
+}
+
+enum Health {
+    Good,
+    Ask(Step),
+    Bad(String),
+}
+
+/// Whether the instance can take tasks: the agent of *this* boot is registered, ECS hears it, EC2 finds nothing
+/// broken.
+fn health(instance: &Instance, report: &HostReport, began: Timestamp, cx: &Context<'_>) -> Health {
+    let agent = report.agent.as_ref().map(|agent| &agent.state);
+    match agent {
+        Some(AgentState::Registered) => {}
+        Some(AgentState::Unregistered) => return Health::Bad("its ECS agent is not registered".to_owned()),
+        Some(AgentState::Down) => return Health::Bad("its ECS agent does not answer on the host".to_owned()),
+        // Where the host cannot be asked for its agent, only ECS's flag is left, and that lags.
+        Some(AgentState::Unknown(_) | AgentState::Missing) | None if cx.now < after(began, AGENT_FLAG_LAG) => {
+            return Health::Bad("its ECS agent cannot be asked on the host".to_owned());
+        }
+        Some(AgentState::Unknown(_) | AgentState::Missing) | None => {}
+    }
+    if instance.seen_at < began {
+        return Health::Bad("ECS was not asked since its boot".to_owned());
+    }
+    if !instance.agent_connected {
+        return Health::Bad("its ECS agent is not connected".to_owned());
+    }
+    match instance.status {
+        InstanceStatus::Active | InstanceStatus::Draining => {}
+        InstanceStatus::Registering
+        | InstanceStatus::RegistrationFailed
+        | InstanceStatus::Deregistering
+        | InstanceStatus::Inactive
+        | InstanceStatus::Unknown => return Health::Bad(format!("its ECS status is {}", instance.status.as_str())),
+    }
+    match instance.ec2.as_ref().and_then(|ec2| ec2.checks.as_ref()) {
+        Some(checks) if checks.at >= began && StatusChecks::not_impaired(checks) => Health::Good,
+        Some(checks) if cx.now < after(checks.at, BOOT_POLL) && checks.at >= began => {
+            Health::Bad(format!("EC2 status checks: instance {}, system {}", checks.instance, checks.system))
+        }
+        Some(_) | None => Health::Ask(Step::LookAtChecks),
+    }
+}
+
+fn revert<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a> {
+    let timeouts = &cx.policy.timeouts;
+    let deadline = after(after(claim.since, timeouts.stage), timeouts.reboot).max(cx.inspect_deadline());
+    let failed = |detail: String| leave(FailReason::RollbackFailed { detail });
+    let silent = || {
+        let detail = instance.visit.as_ref().and_then(|visit| trouble(&visit.end));
+        failed(detail.unwrap_or_else(|| "the host does not answer".to_owned()))
+    };
+    if !instance.tags.failed.contains(&claim.to) {
+        return Next::Do(Phase::Reverting, Step::MarkFailed { version: claim.to.clone() });
+    }
+    let Some((report, boot)) = newest_report(instance) else {
+        return visit_again(instance, Phase::Reverting, false, deadline, cx, silent);
+    };
+    if Some(&boot) != claim.boot.as_ref() {
+        return match report.running().as_ref() == Some(&claim.from) {
+            true => verify(instance, claim, report, cx),
+            false => failed(format!("it booted {} again", claim.to)),
+        };
+    }
+    if busy(instance).is_some() {
+        return Next::Wait(Phase::Reverting, after(cx.now, BOOT_POLL));
+    }
+    if let Some(sent) = reboot_sent(instance, claim) {
+        return match &sent.end {
+            Some((_, end @ (VisitEnd::Error(_) | VisitEnd::NotDelivered { .. }))) => {
+                failed(trouble(end).unwrap_or_default())
+            }
+            Some((_, VisitEnd::Done | VisitEnd::Unsure { .. } | VisitEnd::Malformed { .. })) | None => {
+                visit_again(instance, Phase::Reverting, false, deadline, cx, silent)
+            }
+        };
+    }
+    if is_staged(report, &claim.from) && report.state() == Some(&UpdateState::Ready) {
+        return Next::Do(Phase::Reverting, Step::Reboot { to: claim.from.clone(), boot });
+    }
+    let lock = instance.tags.saved_lock.clone();
+    let why = instance.run.trouble.clone().unwrap_or_else(|| "seen by an earlier run".to_owned());
+    let again = Next::Do(Phase::Reverting, Step::Revert { boot, lock, why });
+    match instance.visit.as_ref().filter(|visit| {
+        matches!(visit.command, HostCommand::Revert { version: Some(_), .. }) && visit.sent_at >= claim.since
+    }) {
+        None => again,
+        Some(visit) => match trouble(&visit.end) {
+            None => failed("it did not make the old version the next to boot".to_owned()),
+            Some(detail) => match (&visit.end, cx.now < deadline) {
+                (VisitEnd::NotDelivered { .. }, true) => match cx.now >= after(visit.at, RETRY) {
+                    true => again,
+                    false => Next::Wait(Phase::Reverting, after(visit.at, RETRY)),
+                },
+                (
+                    VisitEnd::NotDelivered { .. }
+                    | VisitEnd::Done
+                    | VisitEnd::Error(_)
+                    | VisitEnd::Unsure { .. }
+                    | VisitEnd::Malformed { .. },
+                    _,
+                ) => failed(detail),
+            },
+        },
+    }
+}

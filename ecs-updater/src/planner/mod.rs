@@ -1,0 +1,197 @@
+//! From facts to steps: pure, synchronous, deterministic. Nothing here reads a clock or speaks to anyone.
+//!
+//! [`plan`] asks [`next`] what each instance needs by itself, and [`admission`] which of those that need to go out of
+//! service may do so now.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod admission;
+mod capacity;
+mod claimed;
+mod estimate;
+mod next;
+mod unclaimed;
+mod workload;
+
+use jiff::{SignedDuration, Timestamp};
+use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
+use models::host::HostReport;
+use models::ids::RunId;
+use models::plan::{End, Phase, Plan, PlannedStep, Stand, Step};
+use models::policy::Policy;
+use models::reason::HoldReason;
+
+pub use estimate::estimate;
+
+use next::{Candidate, Next};
+
+/// What the planner must know besides the snapshot and the policy.
+#[derive(Debug, Clone)]
+pub struct RunFacts {
+    /// This run.
+    pub run: RunId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Whether nothing may be changed: then every candidate is looked at, not only those whose turn is near.
+    pub dry_run: bool,
+    /// Why no further instance may be begun, if so.
+    pub stop: Option<Stop>,
+}
+
+/// Reasons from outside not to begin anything new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// A signal.
+    Interrupted,
+    /// AWS refuses something that every instance needs.
+    NotPermitted {
+        /// What AWS said.
+        detail: String,
+    },
+}
+
+/// How often a draining instance is looked at. A task's stop takes 30 s by default, its replacement's health 40 s.
+pub(crate) const DRAIN_POLL: SignedDuration = SignedDuration::from_secs(10);
+/// How often a host is visited that is to come back, or to become healthy.
+pub(crate) const BOOT_POLL: SignedDuration = SignedDuration::from_secs(15);
+/// From the reboot command to the first visit: no host shuts down and boots in less.
+pub(crate) const FIRST_BOOT_POLL: SignedDuration = SignedDuration::from_secs(30);
+/// Between two tries to reach a host that does not answer.
+pub(crate) const RETRY: SignedDuration = SignedDuration::from_secs(20);
+/// How long listings may lag behind a write before they count as somebody else's act.
+pub(crate) const SETTLE: SignedDuration = SignedDuration::from_secs(20);
+/// How long a look at tasks is good for admission.
+pub(crate) const TASKS_FRESH: SignedDuration = SignedDuration::from_secs(60);
+/// How long `agentConnected` may still be true for an agent that is gone ("a few minutes").
+pub(crate) const AGENT_FLAG_LAG: SignedDuration = SignedDuration::from_mins(5);
+/// How often one image is written to one host in a run before the instance counts as failed.
+pub(crate) const MAX_STAGES: u32 = 2;
+/// How many acts in a row may fail on one instance before it counts as failed.
+pub(crate) const MAX_ACT_FAILURES: u32 = 5;
+
+pub(crate) struct Context<'a> {
+    pub(crate) snapshot: &'a FleetSnapshot,
+    pub(crate) policy: &'a Policy,
+    pub(crate) run: &'a RunFacts,
+    pub(crate) now: Timestamp,
+}
+
+impl Context<'_> {
+    /// Until when a host that does not answer is tried again.
+    pub(crate) fn inspect_deadline(&self) -> Timestamp {
+        after(self.run.started_at, self.policy.timeouts.inspect)
+    }
+}
+
+/// `time + duration`, at the end of time where that is beyond it.
+pub(crate) fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
+    time.checked_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+/// What to do now.
+///
+/// Deterministic: the same facts, policy and time give the same plan. The plan is empty and has no `wake_at` when
+/// nothing is left that this run could do.
+pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Timestamp) -> Plan {
+    let cx = Context { snapshot, policy, run, now };
+    let mut draft = Draft::default();
+    let mut candidates = Vec::new();
+    for instance in snapshot.instances.values() {
+        match next::next(instance, &cx) {
+            Next::Candidate(candidate) => candidates.push(candidate),
+            Next::Do(phase, step) => draft.step(instance, phase, step),
+            Next::Wait(phase, until) => draft.wait(instance, phase, until),
+            Next::Stand(phase) => draft.stand(instance, phase, None),
+            Next::Hold(reason) => draft.hold(instance, reason),
+            Next::Current => draft.stand(instance, Phase::Current, None),
+            Next::Settled => draft.stand(instance, Phase::Settled, None),
+        }
+    }
+    admission::admit(&cx, candidates, &mut draft);
+    if draft.is_at_rest() {
+        release_what_waits_in_vain(&cx, &mut draft);
+    }
+    draft.plan()
+}
+
+/// Nothing is under way and nothing can be begun: what was staged ahead, or claimed by a run that died before it
+/// drained, waits for the next run, without a claim.
+fn release_what_waits_in_vain(cx: &Context<'_>, draft: &mut Draft) {
+    if cx.run.dry_run {
+        return;
+    }
+    let waiting: Vec<(&Instance, HoldReason)> = draft
+        .stands
+        .iter()
+        .filter_map(|stand| {
+            let instance = cx.snapshot.instances.get(&stand.host)?;
+            let why = stand.hold.clone()?;
+            let claim = instance.claim()?;
+            let in_service = instance.status == InstanceStatus::Active || !claim.step.takes_out_of_service();
+            (in_service && instance.command.is_none()).then_some((instance, why))
+        })
+        .collect();
+    for (instance, why) in waiting {
+        draft.steps.push(PlannedStep { host: instance.host.clone(), step: Step::Finish(End::Held { why }) });
+    }
+}
+
+/// A plan in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    steps: Vec<PlannedStep>,
+    stands: Vec<Stand>,
+    wake_at: Option<Timestamp>,
+}
+
+impl Draft {
+    pub(crate) fn step(&mut self, instance: &Instance, phase: Phase, step: Step) {
+        self.stand(instance, phase, None);
+        self.steps.push(PlannedStep { host: instance.host.clone(), step });
+    }
+
+    pub(crate) fn wait(&mut self, instance: &Instance, phase: Phase, until: Timestamp) {
+        self.stand(instance, phase, None);
+        self.wake(until);
+    }
+
+    pub(crate) fn hold(&mut self, instance: &Instance, why: HoldReason) {
+        self.stand(instance, Phase::Held, Some(why));
+    }
+
+    pub(crate) fn stand(&mut self, instance: &Instance, phase: Phase, hold: Option<HoldReason>) {
+        let report = instance.report.as_ref().map(|seen| &seen.report);
+        let (from, to) = match instance.claim() {
+            Some(claim) => (Some(claim.from.clone()), Some(claim.to.clone())),
+            None => (report.and_then(HostReport::running), None),
+        };
+        self.stands.push(Stand { host: instance.host.clone(), phase, hold, from, to, turn: None });
+    }
+
+    pub(crate) fn turn(&mut self, candidate: &Candidate<'_>, phase: Phase, hold: Option<HoldReason>, turn: usize) {
+        self.stands.push(Stand {
+            host: candidate.instance.host.clone(),
+            phase,
+            hold,
+            from: Some(candidate.from.clone()),
+            to: Some(candidate.to.clone()),
+            turn: Some(turn),
+        });
+    }
+
+    pub(crate) fn act(&mut self, instance: &Instance, step: Step) {
+        self.steps.push(PlannedStep { host: instance.host.clone(), step });
+    }
+
+    pub(crate) fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.steps.is_empty() && self.wake_at.is_none()
+    }
+
+    fn plan(self) -> Plan {
+        Plan { steps: self.steps, stands: self.stands, wake_at: self.wake_at }
+    }
+}

@@ -1,0 +1,93 @@
+//! One instance by itself: what it needs next, whatever the others do.
+
+use jiff::Timestamp;
+use models::fleet::{CommandInFlight, Instance, VisitEnd};
+use models::plan::{End, HostCommand, Phase, Step};
+use models::reason::{FailReason, HoldReason};
+use semver::Version;
+
+use super::{Context, MAX_ACT_FAILURES, claimed, unclaimed};
+
+/// What one instance needs next.
+#[derive(Debug)]
+pub(crate) enum Next<'a> {
+    /// This, now.
+    Do(Phase, Step),
+    /// Nothing before then, unless something happens.
+    Wait(Phase, Timestamp),
+    /// Nothing, on a dry run: an earlier run is in the middle of it.
+    Stand(Phase),
+    /// Nothing, for this reason.
+    Hold(HoldReason),
+    /// To be updated when its turn comes.
+    Candidate(Candidate<'a>),
+    /// It runs what it should.
+    Current,
+    /// This run is done with it.
+    Settled,
+}
+
+/// An instance in service that is to be updated.
+#[derive(Debug)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) instance: &'a Instance,
+    pub(crate) from: Version,
+    pub(crate) to: Version,
+    /// The update is written to the inactive set already.
+    pub(crate) staged: bool,
+    /// `version-lock` to restore, where staging has to pin the version.
+    pub(crate) lock: Option<String>,
+}
+
+/// What the instance needs next.
+pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
+    if instance.run.verdict.is_some() {
+        return Next::Settled;
+    }
+    if instance.host.is_external() {
+        return Next::Hold(HoldReason::External);
+    }
+    if let Some(Err(bad)) = &instance.tags.claim {
+        return Next::Hold(HoldReason::MalformedClaim { value: bad.value.clone(), error: bad.error.clone() });
+    }
+    if cx.run.dry_run {
+        return match instance.claim() {
+            Some(claim) if claim.step.takes_out_of_service() => Next::Stand(claimed::phase(claim)),
+            Some(_) | None => unclaimed::next(instance, cx),
+        };
+    }
+    if instance.run.act_failures >= MAX_ACT_FAILURES {
+        let detail = instance.run.act_error.clone().unwrap_or_default();
+        return Next::Do(Phase::Held, Step::Leave(End::Failed { why: FailReason::ActRefused { detail } }));
+    }
+    match instance.claim() {
+        Some(claim) if claim.step.takes_out_of_service() => claimed::next(instance, claim, cx),
+        Some(_) | None => unclaimed::next(instance, cx),
+    }
+}
+
+/// Whether the machine below it is gone for good.
+pub(crate) fn is_gone(instance: &Instance) -> bool {
+    match &instance.ec2 {
+        None => true,
+        Some(ec2) => ec2.state == "terminated" || ec2.state == "shutting-down",
+    }
+}
+
+/// The command that must end before the host is asked anything else. A reboot is not waited for: its answer is lost
+/// with the boot.
+pub(crate) fn busy(instance: &Instance) -> Option<&CommandInFlight> {
+    instance.command.as_ref().filter(|in_flight| !matches!(in_flight.command, HostCommand::Reboot { .. }))
+}
+
+/// How a visit failed, in words.
+pub(crate) fn trouble(end: &VisitEnd) -> Option<String> {
+    match end {
+        VisitEnd::Done => None,
+        VisitEnd::Error(error) if error.detail.is_empty() => Some(format!("{} at {}", error.code, error.at)),
+        VisitEnd::Error(error) => Some(format!("{} at {}: {}", error.code, error.at, error.detail)),
+        VisitEnd::NotDelivered { detail } => Some(format!("no command reaches it: {detail}")),
+        VisitEnd::Unsure { detail } => Some(format!("a command got no answer: {detail}")),
+        VisitEnd::Malformed { detail } => Some(detail.clone()),
+    }
+}

@@ -1,0 +1,414 @@
+//! What the configuration takes, what it refuses and in which words, and that its page says the same.
+
+use std::collections::BTreeMap;
+
+use clap::{CommandFactory, Parser};
+use ecs_updater::args::Cli;
+use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs, Key, PolicyFragment, Settings};
+use jiff::SignedDuration;
+use models::ids::ClusterName;
+use models::policy::{MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target};
+use proptest::prelude::*;
+
+const FULL: &str = r#"
+[defaults]
+max_unavailable = "10%"
+target = "latest"
+standalone_tasks = "wait"
+stop_after_failures = 3
+max_duration = "4h"
+allow_downgrade = false
+timeouts.drain = "1h 30m"
+timeouts.reboot = "PT20M"
+
+[defaults.documents]
+inspect = "Acme-Inspect"
+
+[[cluster]]
+name = "web"
+
+[[cluster]]
+name = "batch"
+max_unavailable = 2
+target = "v1.27.0"
+standalone_tasks = "stop"
+stop_after_failures = "never"
+max_duration = "none"
+allow_downgrade = true
+timeouts = { inspect = "90s", stage = "20 minutes", drain = "2 days", verify = "5m" }
+"#;
+
+#[test]
+fn a_full_file_becomes_policies() {
+    let settings = config::parse(FULL, "fleet.toml").unwrap().settings().unwrap();
+    let [web, batch] = settings.clusters.as_slice() else { panic!("{settings:?}") };
+    let mut expected = Policy {
+        max_unavailable: MaxUnavailable::Percent(10),
+        standalone_tasks: StandaloneTasks::Wait,
+        stop_after_failures: StopAfter::Count(3),
+        max_duration: Some(SignedDuration::from_hours(4)),
+        ..Policy::default()
+    };
+    expected.timeouts.drain = SignedDuration::from_mins(90);
+    expected.timeouts.reboot = SignedDuration::from_mins(20);
+    expected.documents.inspect = "Acme-Inspect".into();
+    assert_eq!((web.name.as_str(), &web.policy), ("web", &expected));
+
+    expected.max_unavailable = MaxUnavailable::Count(2);
+    expected.target = Target::Version("1.27.0".parse().unwrap());
+    expected.standalone_tasks = StandaloneTasks::Stop;
+    expected.stop_after_failures = StopAfter::Never;
+    expected.max_duration = None;
+    expected.allow_downgrade = true;
+    expected.timeouts.inspect = SignedDuration::from_secs(90);
+    expected.timeouts.stage = SignedDuration::from_mins(20);
+    expected.timeouts.drain = SignedDuration::from_hours(48);
+    expected.timeouts.verify = SignedDuration::from_mins(5);
+    assert_eq!((batch.name.as_str(), &batch.policy), ("batch", &expected));
+}
+
+#[test]
+fn a_table_inside_another_document_is_read_alike() {
+    let table: toml::Table = FULL.parse().unwrap();
+    assert_eq!(config::from_table(&table, "fleet.toml").unwrap(), config::parse(FULL, "fleet.toml").unwrap());
+
+    let wrong: toml::Table = "[defaults]\nmax_unavailable = 0".parse().unwrap();
+    insta::assert_snapshot!(
+        config::from_table(&wrong, "scenario.toml [config]").unwrap_err(),
+        @r#"`max_unavailable` = 0 in [defaults] of scenario.toml [config] must be a count from 1, such as 2, or a percentage from "1%" to "100%""#
+    );
+}
+
+#[test]
+fn every_mistake_of_a_file_is_named_with_its_place() {
+    let text = r#"max_unavailable = 2
+colour = "blue"
+[defaults]
+max_unavailble = 1
+max_unavailable = "0%"
+standalone_tasks = "kill"
+drain_timeout = "20m"
+drain = "20m"
+stop_after_failures = 0
+allow_downgrade = "yes"
+frobnicate = true
+target = 1.27
+max_duration = 14400
+[defaults.timeouts]
+drain = "5s"
+reboot = "3h"
+stage = [1]
+verifi = "5m"
+[defaults.documents]
+stage = "no spaces"
+[[cluster]]
+target = "newest"
+[[cluster]]
+name = ""
+[[cluster]]
+name = 7.5
+[[cluster]]
+name = "arn:aws:ecs:eu-west-1:123456789012:cluster/web"
+[[cluster]]
+name = "web"
+nmae = "x"
+timeouts = "20m"
+[[cluster]]
+  name = "web"
+"#;
+    insta::assert_snapshot!(refused(text), @r#"
+    25 problems in the configuration:
+      - unknown key `max_unavailable` in the top level of fleet.toml:1:1; it belongs in [defaults] or in a [[cluster]]
+      - unknown key `colour` in the top level of fleet.toml:2:1; known are: defaults, cluster
+      - unknown key `max_unavailble` in [defaults] of fleet.toml:4:1; did you mean `max_unavailable`?
+      - `max_unavailable` = "0%" in [defaults] of fleet.toml:5:19 must be a count from 1, such as 2, or a percentage from "1%" to "100%"
+      - `standalone_tasks` = "kill" in [defaults] of fleet.toml:6:20 must be "skip", "wait" or "stop"
+      - unknown key `drain_timeout` in [defaults] of fleet.toml:7:1; did you mean `timeouts.drain`?
+      - unknown key `drain` in [defaults] of fleet.toml:8:1; did you mean `timeouts.drain`?
+      - `stop_after_failures` = 0 in [defaults] of fleet.toml:9:23 must be a count from 1, or "never"
+      - `allow_downgrade` = "yes" in [defaults] of fleet.toml:10:19 must be true or false
+      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, target, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert
+      - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest" or a version such as "1.27.0"
+      - `max_duration` = 14400 in [defaults] of fleet.toml:13:16 must be a duration from 1m to 14d with its unit, such as "4h", or "none"
+      - `timeouts.drain` = "5s" in [defaults] of fleet.toml:15:9 must be a duration from 30s to 14d with its unit, such as "20m"
+      - `timeouts.reboot` = "3h" in [defaults] of fleet.toml:16:10 must be a duration from 2m to 2h with its unit, such as "15m"
+      - `timeouts.stage` = […] in [defaults] of fleet.toml:17:9 must be a duration from 30s to 1h with its unit, such as "15m"
+      - unknown key `timeouts.verifi` in [defaults] of fleet.toml:18:1; did you mean `timeouts.verify`?
+      - `documents.stage` = "no spaces" in [defaults] of fleet.toml:20:9 must be the name or ARN of an SSM document: 3 to 128 letters, digits and the characters _ - . : /
+      - [[cluster]] of fleet.toml:21:1 has no `name`; add name = "…", the name of the ECS cluster
+      - `target` = "newest" in [[cluster]] of fleet.toml:22:10 must be "latest" or a version such as "1.27.0"
+      - cluster name "" in [[cluster]] of fleet.toml:24:8 must be 1 to 255 letters, digits, hyphens and underscores
+      - `name` = 7.5 in [[cluster]] of fleet.toml:26:8 must be the name of an ECS cluster in quotes
+      - cluster "arn:aws:ecs:eu-west-1:123456789012:cluster/web" in [[cluster]] of fleet.toml:28:8 is an ARN; give its name "web" alone, and choose its Region with --region or AWS_REGION
+      - unknown key `nmae` in [[cluster]] "web" of fleet.toml:31:1; did you mean `name`?
+      - `timeouts` = "20m" in [[cluster]] "web" of fleet.toml:32:12 must be a table, such as timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify
+      - cluster "web" is named twice in [[cluster]] of fleet.toml:34:10; name it once
+    "#);
+}
+
+#[test]
+fn a_wrong_shape_is_named_too() {
+    insta::assert_snapshot!(refused("defaults = 1\ncluster = 2"), @r"
+    2 problems in the configuration:
+      - `defaults` = 1 in the top level of fleet.toml:1:12 must be a table: write [defaults] on a line of its own
+      - `cluster` = 2 in the top level of fleet.toml:2:11 must be a list of tables: write [[cluster]], with two brackets
+    ");
+    insta::assert_snapshot!(refused("cluster = [1]"), @"`cluster` = 1 in the top level of fleet.toml:1:12 must be a table: write [[cluster]] on a line of its own");
+    insta::assert_snapshot!(refused("[cluster]\nname = 'web'"), @"`cluster` = {…} in the top level of fleet.toml:1:1 must be a list of tables: write [[cluster]], with two brackets");
+    insta::assert_snapshot!(refused("[defaults]\ntarget = \"1.27\ntarget"), @"fleet.toml:3:7 is not valid TOML: key with no value, expected `=`");
+    insta::assert_snapshot!(refused("[defaults]\ntarget = '1.27.0'\ntarget = 'latest'"), @"fleet.toml:3:1 is not valid TOML: duplicate key");
+    insta::assert_snapshot!(refused("[defaults]\nmax_unavailable = 99999999999999999999"), @r#"`max_unavailable` = 99999999999999999999 in [defaults] of fleet.toml:2:19 must be a count from 1, such as 2, or a percentage from "1%" to "100%""#);
+}
+
+#[test]
+fn without_a_cluster_there_is_nothing_to_do() {
+    insta::assert_snapshot!(config::load(&Given::default(), &Environment::new()).unwrap_err(), @"no cluster is named; give --cluster NAME, set ECS_UPDATER_CLUSTERS, or name a file with [[cluster]] entries by --config or ECS_UPDATER_CONFIG");
+    insta::assert_snapshot!(config::parse("[defaults]", "fleet.toml").unwrap().settings().unwrap_err(), @"no cluster is named; give --cluster NAME, set ECS_UPDATER_CLUSTERS, or add a [[cluster]] with its name to fleet.toml");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let given = flags(&["--config", "/nowhere/fleet.toml"]);
+    insta::assert_snapshot!(config::load(&given, &Environment::new()).unwrap_err(), @"configuration file /nowhere/fleet.toml cannot be read (No such file or directory (os error 2)); check the path given by --config or ECS_UPDATER_CONFIG");
+    let environment = variables(&[("ECS_UPDATER_CONFIG", "/nowhere/else.toml")]);
+    let error = config::load(&flags(&["--cluster", "web"]), &environment).unwrap_err();
+    assert!(error.to_string().contains("/nowhere/else.toml"), "{error}");
+}
+
+#[test]
+fn mistakes_of_environment_and_flags_are_collected() {
+    let given = flags(&[
+        "--cluster=web",
+        "--cluster=web",
+        "--cluster=a b",
+        "--max-unavailable=200%",
+        "--drain-timeout=20",
+        "--allow-downgrade=maybe",
+    ]);
+    let environment = variables(&[
+        ("ECS_UPDATER_CLUSTERS", "web,,batch"),
+        ("ECS_UPDATER_MAX_UNAVAILBLE", "2"),
+        ("ECS_UPDATER_TARGET", "newest"),
+        ("ECS_UPDATER_STOP_AFTER_FAILURES", ""),
+        ("ECS_UPDATER_COLOUR", "blue"),
+    ]);
+    insta::assert_snapshot!(config::load(&given, &environment).unwrap_err(), @r#"
+    9 problems in the configuration:
+      - cluster name "" in environment variable ECS_UPDATER_CLUSTERS must be 1 to 255 letters, digits, hyphens and underscores
+      - unknown environment variable ECS_UPDATER_COLOUR; did you mean `ECS_UPDATER_CONFIG`?
+      - unknown environment variable ECS_UPDATER_MAX_UNAVAILBLE; did you mean `ECS_UPDATER_MAX_UNAVAILABLE`?
+      - `target` = "newest" in environment variable ECS_UPDATER_TARGET must be "latest" or a version such as "1.27.0"
+      - cluster "web" is named twice in flag --cluster; name it once
+      - cluster name "a b" in flag --cluster must be 1 to 255 letters, digits, hyphens and underscores
+      - `max_unavailable` = "200%" in flag --max-unavailable must be a count from 1, such as 2, or a percentage from "1%" to "100%"
+      - `allow_downgrade` = "maybe" in flag --allow-downgrade must be true or false
+      - `timeouts.drain` = "20" in flag --drain-timeout must be a duration from 30s to 14d with its unit, such as "20m"
+    "#);
+}
+
+#[test]
+fn two_steps_never_share_a_document() {
+    let text = "[defaults.documents]\nreboot = 'EcsUpdater-Stage'\n[[cluster]]\nname = 'web'";
+    insta::assert_snapshot!(config::parse(text, "fleet.toml").unwrap().settings().unwrap_err(), @r#"`documents.stage` and `documents.reboot` of cluster "web" are both "EcsUpdater-Stage"; each step has a document of its own"#);
+}
+
+/// For every key: the built-in default gives way to `[defaults]`, that to `[[cluster]]`, that to the environment, and
+/// that to the flag.
+#[test]
+fn for_each_key_the_nearest_place_wins() {
+    for key in Key::ALL {
+        let [defaults, cluster, variable, flag] = four_values(key);
+        let policy = |places: usize| {
+            let line = |value: &str, from: usize| match places >= from {
+                true => format!("{} = {value:?}\n", key.path()),
+                false => String::new(),
+            };
+            let text = format!("[defaults]\n{}[[cluster]]\nname = \"web\"\n{}", line(defaults, 1), line(cluster, 2));
+            let environment = if places >= 3 { variables(&[(&key.variable(), variable)]) } else { Environment::new() };
+            let given = if places >= 4 { flags(&[&format!("--{}={flag}", key.flag())]) } else { Given::default() };
+            let inputs = Inputs {
+                file: Some(config::parse(&text, "fleet.toml").unwrap()),
+                ..Inputs::gather(&given, &environment).unwrap()
+            };
+            inputs.settings().unwrap().clusters.remove(0).policy
+        };
+        let expected = |value: &str| {
+            let text = format!("[defaults]\n{} = {value:?}\n", key.path());
+            config::parse(&text, "one").unwrap().defaults.over(Policy::default())
+        };
+        assert_eq!(policy(0), Policy::default(), "{key:?}");
+        assert_eq!(policy(1), expected(defaults), "{key:?}: [defaults]");
+        assert_eq!(policy(2), expected(cluster), "{key:?}: [[cluster]]");
+        assert_eq!(policy(3), expected(variable), "{key:?}: environment");
+        assert_eq!(policy(4), expected(flag), "{key:?}: flag");
+    }
+}
+
+/// Four values of a key in the order of the places, neighbours differing, so that a place that is not heard shows.
+fn four_values(key: Key) -> [&'static str; 4] {
+    match key {
+        Key::MaxUnavailable => ["2", "10%", "3", "25%"],
+        Key::Target => ["1.25.0", "1.26.0", "latest", "1.27.0"],
+        Key::StandaloneTasks => ["wait", "stop", "skip", "wait"],
+        Key::StopAfterFailures => ["2", "never", "4", "5"],
+        Key::MaxDuration => ["1h", "2h", "none", "3h"],
+        Key::AllowDowngrade => ["true", "false", "true", "false"],
+        Key::InspectTimeout | Key::StageTimeout | Key::DrainTimeout | Key::RebootTimeout | Key::VerifyTimeout => {
+            ["2m", "4m", "6m", "8m"]
+        }
+        Key::InspectDocument | Key::StageDocument | Key::RebootDocument | Key::RevertDocument => {
+            ["Acme-1", "Acme-2", "Acme-3", "Acme-4"]
+        }
+    }
+}
+
+#[test]
+fn flags_choose_the_clusters_then_the_environment_then_the_file() {
+    let file =
+        "[defaults]\nmax_unavailable = 7\n[[cluster]]\nname = 'web'\nmax_unavailable = 2\n[[cluster]]\nname = 'batch'";
+    let cases: [(&[&str], Option<&str>, &[(&str, u32)]); 5] = [
+        (&[], None, &[("web", 2), ("batch", 7)]),
+        (&[], Some("batch, other"), &[("batch", 7), ("other", 7)]),
+        (&[], Some(" "), &[("web", 2), ("batch", 7)]),
+        (&["--cluster=web"], Some("batch"), &[("web", 2)]),
+        (&["--cluster=unlisted", "--cluster", "web"], None, &[("unlisted", 7), ("web", 2)]),
+    ];
+    for (arguments, variable, expected) in cases {
+        let environment = variable.map(|value| variables(&[("ECS_UPDATER_CLUSTERS", value)])).unwrap_or_default();
+        let inputs = Inputs {
+            file: Some(config::parse(file, "fleet.toml").unwrap()),
+            ..Inputs::gather(&flags(arguments), &environment).unwrap()
+        };
+        let Settings { clusters } = inputs.settings().unwrap();
+        let got: Vec<_> = clusters.iter().map(|it| (it.name.as_str(), it.policy.max_unavailable)).collect();
+        let expected: Vec<_> = expected.iter().map(|(name, count)| (*name, MaxUnavailable::Count(*count))).collect();
+        assert_eq!(got, expected, "{arguments:?} {variable:?}");
+    }
+}
+
+#[test]
+fn the_file_is_read_from_disk_and_the_flag_beats_the_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fleet.toml");
+    std::fs::write(&path, FULL).unwrap();
+    let environment = variables(&[("ECS_UPDATER_CONFIG", "/nowhere")]);
+    let settings = config::load(&flags(&["--config", path.to_str().unwrap()]), &environment).unwrap();
+    assert_eq!(settings.clusters.len(), 2);
+}
+
+#[test]
+fn a_bare_allow_downgrade_means_true() {
+    assert_eq!(flags(&["--allow-downgrade"]).values, [(Key::AllowDowngrade, "true".to_owned())]);
+    assert_eq!(flags(&["--allow-downgrade=false"]).values, [(Key::AllowDowngrade, "false".to_owned())]);
+}
+
+#[test]
+fn defaults_as_shown_are_the_defaults() {
+    let lines: String = Key::ALL.iter().map(|key| format!("{} = {}\n", key.path(), key.default_value())).collect();
+    let fragment = config::parse(&format!("[defaults]\n{lines}"), "defaults").unwrap();
+    assert_eq!(fragment.policy_of(&ClusterName::new("any")).over(Policy::default()), Policy::default());
+    assert_ne!(fragment.defaults, PolicyFragment::default());
+}
+
+#[test]
+fn every_key_has_a_flag_with_its_default_in_the_help() {
+    let command = Cli::command();
+    let run = command.find_subcommand("run").unwrap();
+    for key in Key::ALL {
+        let flag = run.get_arguments().find(|flag| flag.get_long() == Some(key.flag()));
+        let help = flag.unwrap_or_else(|| panic!("no --{}", key.flag())).get_help().unwrap().to_string();
+        let default = format!("[default: {}]", key.default_value().replace('"', ""));
+        assert!(help.contains(&default), "--{}: {help}", key.flag());
+    }
+}
+
+#[test]
+fn every_key_stands_in_the_page() {
+    let page = include_str!("../../docs/configuration.md");
+    for key in Key::ALL {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", key.path())));
+        let row = row.unwrap_or_else(|| panic!("no row for {}", key.path()));
+        for part in [key.default_value(), key.variable(), format!("--{}", key.flag())] {
+            assert!(row.contains(&format!("`{part}`")), "{part} is missing in {row}");
+        }
+        if let Some((least, most)) = key.range() {
+            let range = format!(
+                "{} to {}",
+                ecs_updater::render::duration::short(least),
+                ecs_updater::render::duration::short(most)
+            );
+            assert!(row.contains(&range), "{range} is missing in {row}");
+        }
+    }
+    for variable in [config::CONFIG_VARIABLE, config::CLUSTERS_VARIABLE, config::LOG_VARIABLE] {
+        assert!(page.contains(variable), "{variable}");
+    }
+}
+
+#[test]
+fn the_example_of_the_page_is_a_configuration() {
+    let page = include_str!("../../docs/configuration.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let settings = config::parse(example, "docs/configuration.md").unwrap().settings().unwrap();
+    assert!(settings.clusters.len() > 1);
+}
+
+fn toml_like() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(
+        Key::ALL
+            .iter()
+            .map(|key| key.path())
+            .chain(["name", "cluster", "defaults", "timeouts", "x"])
+            .collect::<Vec<_>>(),
+    );
+    let value = prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| number.to_string()),
+        ".{0,12}".prop_map(|text| format!("{text:?}")),
+        "[0-9]{1,20} ?(s|m|h|d|w|y|mo|%)".prop_map(|text| format!("{text:?}")),
+        Just("true".to_owned()),
+        Just("[1, 'a', {}]".to_owned()),
+        Just("{ drain = 3, name = 'x' }".to_owned()),
+        Just("1979-05-27".to_owned()),
+    ];
+    let line = prop_oneof![
+        4 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
+        1 => prop::sample::select(vec!["[defaults]", "[[cluster]]", "[cluster]", "[defaults.timeouts]", "# é"]).prop_map(str::to_owned),
+    ];
+    prop::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in prop_oneof![".{0,200}", toml_like()]) {
+        let fragment = config::parse(&text, "any");
+        if let Err(error) = &fragment {
+            prop_assert!(!error.problems().is_empty());
+            prop_assert!(!error.to_string().is_empty());
+        }
+        if let Ok(table) = text.parse::<toml::Table>() {
+            prop_assert_eq!(config::from_table(&table, "any").is_ok(), fragment.is_ok());
+        }
+        let _ = fragment.map(|fragment| fragment.settings());
+    }
+
+    #[test]
+    fn no_variable_panics(value in any::<String>(), at in 0..Key::ALL.len()) {
+        let environment = variables(&[(&Key::ALL[at].variable(), &value), ("ECS_UPDATER_CLUSTERS", &value)]);
+        let _ = config::load(&Given::default(), &environment);
+    }
+}
+
+fn refused(text: &str) -> ConfigError {
+    config::parse(text, "fleet.toml").unwrap_err()
+}
+
+fn flags(arguments: &[&str]) -> Given {
+    let arguments = ["ecs-updater", "run"].iter().chain(arguments);
+    Cli::try_parse_from(arguments).unwrap().command.settings().given()
+}
+
+fn variables(variables: &[(&str, &str)]) -> Environment {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+}
