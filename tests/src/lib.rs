@@ -1,2 +1,3 @@
 //! Sim.
+pub mod documents;
 pub mod host;

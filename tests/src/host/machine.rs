@@ -213,7 +213,7 @@ impl Host {
         candidates.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    fn settle(&mut self, now: Timestamp, repository: &Repository) {
+    pub(crate) fn settle(&mut self, now: Timestamp, repository: &Repository) {
         while let Some((at, due)) = self.next_due().filter(|(at, _)| *at <= now) {
             match due {
                 Due::Worker => self.end_worker(repository),

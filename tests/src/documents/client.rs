@@ -1,0 +1,289 @@
+//! One visit to a host: requests to its API as the documents make them, and the report that they fill.
+
+use jiff::{SignedDuration, Timestamp};
+use models::host::{
+    AgentState, CommandStatus, CommandType, ErrorCode, HostReport, ReportedAgent, ReportedCommand, ReportedError,
+    ReportedOs, ReportedSettings, ReportedUpdate, UpdateState,
+};
+use models::ids::{BootId, ContainerInstanceArn};
+use serde_json::Value;
+
+use super::report::{Lock, Step, line, stop};
+use super::{Machine, Output};
+use crate::host::{Request, Response};
+
+/// How long the documents wait between two looks at the status: short beside a prepare, which takes most of a minute.
+const POLL: SignedDuration = SignedDuration::from_secs(2);
+/// The documents' own transaction, so that nobody else's pending settings are committed.
+const TX: &str = "ecs-updater";
+
+/// The update commands as the API names them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UpdateCommand {
+    /// `cmd_type`.
+    pub(super) name: &'static str,
+    path: &'static str,
+}
+
+pub(super) const REFRESH: UpdateCommand = UpdateCommand { name: "refresh", path: "/actions/refresh-updates" };
+pub(super) const PREPARE: UpdateCommand = UpdateCommand { name: "prepare", path: "/actions/prepare-update" };
+pub(super) const ACTIVATE: UpdateCommand = UpdateCommand { name: "activate", path: "/actions/activate-update" };
+pub(super) const DEACTIVATE: UpdateCommand = UpdateCommand { name: "deactivate", path: "/actions/deactivate-update" };
+
+/// The parts of a status that decide.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) state: String,
+    pub(super) staged: Option<String>,
+    pub(super) chosen: Option<String>,
+    pub(super) available: Vec<String>,
+}
+
+/// A document at work.
+pub(super) struct Visit<'m> {
+    pub(super) machine: &'m dyn Machine,
+    pub(super) deadline: Timestamp,
+    pub(super) report: HostReport,
+    /// `version-lock` as it was before this visit pinned it.
+    found_lock: Option<String>,
+}
+
+impl<'m> Visit<'m> {
+    pub(super) fn new(machine: &'m dyn Machine, step: &str) -> Self {
+        let report = HostReport {
+            v: 1,
+            step: step.to_owned(),
+            boot_id: machine.boot_id().map(BootId::new),
+            booted_at: machine.btime(),
+            ..HostReport::default()
+        };
+        Self { machine, deadline: machine.now(), report, found_lock: None }
+    }
+
+    /// Ends the visit: one line, and exit code 0 where nothing stopped it.
+    pub(super) fn end(mut self, result: Step<()>) -> Output {
+        self.note(result);
+        let exit_code = i32::from(self.report.error.is_some());
+        Output { exit_code, stdout: line(&self.report), stderr: String::new() }
+    }
+
+    /// Keeps the first error.
+    pub(super) fn note(&mut self, result: Step<()>) {
+        if let (Err(error), None) = (result, &self.report.error) {
+            self.report.error = Some(error);
+        }
+    }
+
+    pub(super) fn request(&self, at: &str, request: &Request) -> Step<Response> {
+        self.machine.api(request).map_err(|error| stop(at, ErrorCode::ApiDown, error.to_string()))
+    }
+
+    fn in_time(&self) -> bool {
+        self.machine.now() < self.deadline
+    }
+
+    async fn wait(&self) {
+        self.machine.sleep(POLL).await;
+    }
+
+    /// `GET /os`, into the report; gives the running version.
+    pub(super) fn os(&mut self) -> Step<String> {
+        let response = self.request("os", &Request::get("/os"))?;
+        let os = body(&response).ok_or_else(|| failed("os", &response))?;
+        let text = |name: &str| os[name].as_str().unwrap_or_default().to_owned();
+        let running = text("version_id");
+        self.report.os = Some(ReportedOs { version: running.clone(), variant: text("variant_id"), arch: text("arch") });
+        Ok(running)
+    }
+
+    /// The update status, `None` before the first command of a boot. Waits while an action runs.
+    async fn raw_status(&self) -> Step<Option<Value>> {
+        loop {
+            let response = self.request("status", &Request::get("/updates/status"))?;
+            match response.status {
+                404 => return Ok(None),
+                423 if self.in_time() => self.wait().await,
+                423 => return Err(stop("status", ErrorCode::Busy, &response.body)),
+                _ => return body(&response).map(Some).ok_or_else(|| failed("status", &response)),
+            }
+        }
+    }
+
+    pub(super) async fn status(&self) -> Step<Option<Seen>> {
+        Ok(self.raw_status().await?.map(|status| Seen {
+            state: status["update_state"].as_str().unwrap_or_default().to_owned(),
+            staged: version_of(&status["staging_partition"]["image"]),
+            chosen: version_of(&status["chosen_update"]),
+            available: versions(&status["available_updates"]),
+        }))
+    }
+
+    /// Issues a command and waits for its new timestamp (`docs/documents.md`, "Steps, in order"). Gives the worker's
+    /// stderr.
+    pub(super) async fn command(&self, command: UpdateCommand) -> Step<String> {
+        let at = command.name;
+        let before = self.issue(command).await?;
+        loop {
+            self.wait().await;
+            let answer = self.machine.api(&Request::get("/updates/status")).ok();
+            let last = answer.as_ref().and_then(body).map(|status| status["most_recent_command"].clone());
+            if let Some(last) = last.filter(|last| timestamp(last) != before && last["cmd_type"] == at) {
+                let stderr = last["stderr"].as_str().unwrap_or_default();
+                return if last["cmd_status"] == "Success" {
+                    Ok(stderr.to_owned())
+                } else {
+                    Err(stop(at, ErrorCode::Failed, stderr))
+                };
+            }
+            if !self.in_time() {
+                return Err(stop(at, ErrorCode::Unsure, "the deadline passed before the command ended"));
+            }
+        }
+    }
+
+    /// POSTs a command as soon as nobody holds the lock; gives the timestamp that was there before.
+    async fn issue(&self, command: UpdateCommand) -> Step<Option<String>> {
+        let at = command.name;
+        loop {
+            let before = self.request(at, &Request::get("/updates/status"))?;
+            let locked = if before.status == 423 {
+                before
+            } else {
+                let answer = self.request(at, &Request::post(command.path))?;
+                match answer.status {
+                    204 => return Ok(body(&before).and_then(|status| timestamp(&status["most_recent_command"]))),
+                    423 => answer,
+                    404 | 409 => return Err(stop(at, ErrorCode::Refused, &answer.body)),
+                    500 if answer.body.contains("Update dispatcher failed") => {
+                        return Err(stop(at, ErrorCode::NoInPlaceUpdates, &answer.body));
+                    }
+                    _ => return Err(failed(at, &answer)),
+                }
+            };
+            if !self.in_time() {
+                return Err(stop(at, ErrorCode::Busy, &locked.body));
+            }
+            self.wait().await;
+        }
+    }
+
+    /// `settings.updates.version-lock` as it is.
+    fn lock(&self) -> Step<String> {
+        let response = self.request("lock", &Request::get("/settings?prefix=updates"))?;
+        let settings = body(&response).ok_or_else(|| failed("lock", &response))?;
+        Ok(settings["updates"]["version-lock"].as_str().unwrap_or("latest").to_owned())
+    }
+
+    fn set_lock(&self, at: &str, lock: &str) -> Step<()> {
+        let change = serde_json::json!({"updates": {"version-lock": lock}}).to_string();
+        let patched = self.request(at, &Request::patch(&format!("/settings?tx={TX}"), &change))?;
+        if !patched.is_success() {
+            return Err(failed(at, &patched));
+        }
+        let committed = self.request(at, &Request::post(&format!("/tx/commit_and_apply?tx={TX}")))?;
+        if committed.is_success() { Ok(()) } else { Err(failed(at, &committed)) }
+    }
+
+    /// Locks the host to `version` and refreshes until it is chosen: settings reach the update tools after the answer.
+    pub(super) async fn pin(&mut self, version: &str) -> Step<()> {
+        let found = self.lock().map_err(|error| ReportedError { at: "pin".to_owned(), ..error })?;
+        self.found_lock = Some(found.clone());
+        if found != version {
+            self.set_lock("pin", version)?;
+        }
+        loop {
+            self.command(REFRESH).await?;
+            let chosen = self.status().await?.and_then(|seen| seen.chosen);
+            if chosen.as_deref() == Some(version) {
+                return Ok(());
+            }
+            if !self.in_time() {
+                let chosen = chosen.unwrap_or_else(|| "nothing".to_owned());
+                return Err(stop("pin", ErrorCode::Failed, format!("locked to {version}, but {chosen} stays chosen")));
+            }
+            self.wait().await;
+        }
+    }
+
+    /// On the way out: the lock as it is wanted, or as it was found.
+    pub(super) fn leave_lock(&self, wanted: &Lock) -> Step<()> {
+        let wanted = match (wanted, &self.found_lock) {
+            (Lock::To(lock), _) => lock,
+            (Lock::Keep, Some(found)) => found,
+            (Lock::Keep, None) => return Ok(()),
+        };
+        if self.lock()? == *wanted { Ok(()) } else { self.set_lock("lock", wanted) }
+    }
+
+    /// Reads status and settings into the report.
+    pub(super) async fn look(&mut self) -> Step<()> {
+        let settings = self.machine.api(&Request::get("/settings?prefix=updates")).ok();
+        self.report.settings = settings.as_ref().and_then(body).map(|settings| ReportedSettings {
+            version_lock: settings["updates"]["version-lock"].as_str().map(str::to_owned),
+            ignore_waves: settings["updates"]["ignore-waves"].as_bool(),
+        });
+        self.report.update = self.raw_status().await?.map(|status| reported(&status));
+        Ok(())
+    }
+
+    /// Asks the ECS agent on the host, and puts its answers into the report.
+    pub(super) fn agent(&mut self) {
+        let get = |path| match self.machine.introspection(path) {
+            Some((200, body)) => Some(serde_json::from_str::<Value>(&body).unwrap_or_default()),
+            Some(_) => Some(Value::Null),
+            None => None,
+        };
+        self.report.agent = Some(match get("/v1/metadata") {
+            None => ReportedAgent { state: AgentState::Down, ..ReportedAgent::default() },
+            Some(metadata) => {
+                let arn = metadata["ContainerInstanceArn"].as_str().filter(|arn| !arn.is_empty());
+                let known = get("/v1/tasks").unwrap_or_default();
+                let running = known["Tasks"]
+                    .as_array()
+                    .map(|tasks| tasks.iter().filter(|task| task["KnownStatus"] != "STOPPED").count());
+                ReportedAgent {
+                    state: if arn.is_some() { AgentState::Registered } else { AgentState::Unregistered },
+                    container_instance: arn.map(ContainerInstanceArn::from),
+                    tasks: running.and_then(|count| u32::try_from(count).ok()),
+                }
+            }
+        });
+    }
+}
+
+/// The body of a 200, as JSON.
+pub(super) fn body(response: &Response) -> Option<Value> {
+    if response.status == 200 { serde_json::from_str(&response.body).ok() } else { None }
+}
+
+pub(super) fn failed(at: &str, response: &Response) -> ReportedError {
+    stop(at, ErrorCode::Failed, format!("{}: {}", response.status, response.body))
+}
+
+fn timestamp(command: &Value) -> Option<String> {
+    command["timestamp"].as_str().map(str::to_owned)
+}
+
+fn version_of(image: &Value) -> Option<String> {
+    image["version"].as_str().map(str::to_owned)
+}
+
+fn versions(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn reported(status: &Value) -> ReportedUpdate {
+    let last = &status["most_recent_command"];
+    let mut available = versions(&status["available_updates"]);
+    available.truncate(HostReport::MAX_AVAILABLE);
+    ReportedUpdate {
+        state: UpdateState::from(status["update_state"].as_str().unwrap_or_default()),
+        chosen: version_of(&status["chosen_update"]),
+        staged: version_of(&status["staging_partition"]["image"]),
+        available,
+        last: last.is_object().then(|| ReportedCommand {
+            r#type: CommandType::from(last["cmd_type"].as_str().unwrap_or_default()),
+            status: CommandStatus::from(last["cmd_status"].as_str().unwrap_or_default()),
+        }),
+    }
+}
