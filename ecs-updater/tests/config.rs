@@ -155,7 +155,7 @@ fn a_wrong_shape_is_named_too() {
     ");
     insta::assert_snapshot!(refused("cluster = [1]"), @"`cluster` = 1 in the top level of fleet.toml:1:12 must be a table: write [[cluster]] on a line of its own");
     insta::assert_snapshot!(refused("[cluster]\nname = 'web'"), @"`cluster` = {…} in the top level of fleet.toml:1:1 must be a list of tables: write [[cluster]], with two brackets");
-    insta::assert_snapshot!(refused("[defaults]\ntarget = \"1.27\ntarget"), @"fleet.toml:3:7 is not valid TOML: key with no value, expected `=`");
+    insta::assert_snapshot!(refused("[defaults]\ntarget = \"1.27\ntarget"), @r#"fleet.toml:2:15 is not valid TOML: invalid basic string, expected `"`"#);
     insta::assert_snapshot!(refused("[defaults]\ntarget = '1.27.0'\ntarget = 'latest'"), @"fleet.toml:3:1 is not valid TOML: duplicate key");
     insta::assert_snapshot!(refused("[defaults]\nmax_unavailable = 99999999999999999999"), @r#"`max_unavailable` = 99999999999999999999 in [defaults] of fleet.toml:2:19 must be a count from 1, such as 2, or a percentage from "1%" to "100%""#);
 }
@@ -195,7 +195,7 @@ fn mistakes_of_environment_and_flags_are_collected() {
     insta::assert_snapshot!(config::load(&given, &environment).unwrap_err(), @r#"
     9 problems in the configuration:
       - cluster name "" in environment variable ECS_UPDATER_CLUSTERS must be 1 to 255 letters, digits, hyphens and underscores
-      - unknown environment variable ECS_UPDATER_COLOUR; did you mean `ECS_UPDATER_CONFIG`?
+      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_TARGET, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT
       - unknown environment variable ECS_UPDATER_MAX_UNAVAILBLE; did you mean `ECS_UPDATER_MAX_UNAVAILABLE`?
       - `target` = "newest" in environment variable ECS_UPDATER_TARGET must be "latest" or a version such as "1.27.0"
       - cluster "web" is named twice in flag --cluster; name it once

@@ -235,6 +235,17 @@ impl Advice {
             _ => Self::Known(known),
         }
     }
+
+    /// As [`Advice::for_unknown`] for names that all begin alike; what they share does not make them near.
+    pub(super) fn for_unknown_behind(prefix: &str, unknown: &str, known: impl IntoIterator<Item = String>) -> Self {
+        let bare = |name: &str| name.strip_prefix(prefix).unwrap_or(name).to_owned();
+        let whole = |name: String| format!("{prefix}{name}");
+        match Self::for_unknown(&bare(unknown), known.into_iter().map(|name| bare(&name))) {
+            Self::DidYouMean(name) => Self::DidYouMean(whole(name)),
+            Self::Known(names) => Self::Known(names.into_iter().map(whole).collect()),
+            Self::BelongsIn(place) => Self::BelongsIn(place),
+        }
+    }
 }
 
 impl fmt::Display for Advice {

@@ -20,14 +20,16 @@ use super::key::Key;
 /// Everything in it that is wrong, in the order of the text; for a text that is not TOML, the first place where it is
 /// not.
 pub fn parse(text: &str, source: &str) -> Result<Fragment, ConfigError> {
-    match DeTable::parse(text) {
-        Ok(table) => {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let start = |error: &toml::de::Error| error.span().map(|span| span.start);
+    match errors.into_iter().min_by_key(start) {
+        None => {
             let Entries(entries) = Entries::from_text(table.get_ref(), text);
             read(entries, source)
         }
-        Err(error) => Err(ConfigError::new(Problem::Syntax {
+        Some(error) => Err(ConfigError::new(Problem::Syntax {
             source_label: source.to_owned(),
-            place: error.span().map(|span| Place::of(text, span.start)),
+            place: start(&error).map(|start| Place::of(text, start)),
             message: error.message().trim_end().replace('\n', ", "),
         })),
     }

@@ -108,7 +108,7 @@ fn of_environment(environment: &Environment, problems: &mut Vec<Problem>) -> Lay
             (_, None) => {
                 let special = [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LOG_VARIABLE].map(str::to_owned);
                 let known = special.into_iter().chain(Key::ALL.into_iter().map(Key::variable));
-                let advice = Advice::for_unknown(name, known);
+                let advice = Advice::for_unknown_behind(VARIABLE_PREFIX, name, known);
                 problems.push(Problem::UnknownVariable { name: name.clone(), advice });
             }
         }

@@ -1,0 +1,25 @@
+//! The report for programs: one JSON document, whose shape `docs/configuration.md` promises.
+
+use models::report::RunReport;
+
+/// How the document is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Indented.
+    Pretty,
+    /// On one line.
+    Compact,
+}
+
+/// The document, with a line break at its end.
+///
+/// # Errors
+/// None that a report can cause; serde's signature has one.
+pub fn render(report: &RunReport, layout: Layout) -> Result<String, serde_json::Error> {
+    let mut text = match layout {
+        Layout::Pretty => serde_json::to_string_pretty(report)?,
+        Layout::Compact => serde_json::to_string(report)?,
+    };
+    text.push('\n');
+    Ok(text)
+}

@@ -1,0 +1,344 @@
+//! The live view of a run on a terminal: a headline for each cluster, and a line for each instance under way.
+//!
+//! It never reads a clock: each [`ClusterView`] brings the time it was taken at, so a simulated night looks as a real
+//! one does. Logs go through [`Live::log_writer`], which takes the view away while a line is written.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+use models::ids::{ClusterName, HostId};
+use models::plan::Phase;
+use models::report::Outcome;
+use semver::Version;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{duration, table};
+
+/// One cluster at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterView {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Its instances.
+    pub total: usize,
+    /// How many are settled, by how.
+    pub settled: BTreeMap<Outcome, usize>,
+    /// The instances that something is being done with, in the order in which they are to be shown.
+    pub under_way: Vec<Line>,
+    /// Instances out of service now, whoever took them out.
+    pub out_of_service: usize,
+    /// How many may be.
+    pub budget: usize,
+    /// The time of this view.
+    pub now: Timestamp,
+}
+
+/// One instance under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The instance.
+    pub host: HostId,
+    /// Its availability zone.
+    pub zone: Option<String>,
+    /// What is being done.
+    pub phase: Phase,
+    /// The version it comes from.
+    pub from: Option<Version>,
+    /// The version it goes to.
+    pub to: Option<Version>,
+    /// Since when it is in this phase.
+    pub since: Timestamp,
+}
+
+impl ClusterView {
+    /// The instances that are settled.
+    pub fn done(&self) -> usize {
+        self.settled.values().sum()
+    }
+
+    /// What stands behind the bar: `12 updated, 2 held · 1 draining, 2 rebooting · 3 of 3 out of service`.
+    pub fn headline(&self) -> String {
+        let settled = Outcome::ALL.into_iter().filter_map(|outcome| {
+            let count = self.settled.get(&outcome).copied().filter(|count| *count > 0)?;
+            Some(format!("{count} {}", table::word(outcome)))
+        });
+        let mut phases: BTreeMap<Phase, usize> = BTreeMap::new();
+        for line in &self.under_way {
+            *phases.entry(line.phase).or_default() += 1;
+        }
+        let phases = phases.into_iter().map(|(phase, count)| format!("{count} {}", phase.as_str()));
+        let parts = [
+            settled.collect::<Vec<_>>().join(", "),
+            phases.collect::<Vec<_>>().join(", "),
+            format!("{} of {} out of service", self.out_of_service, self.budget),
+        ];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+    }
+
+    /// At most `most` lines; the last one counts those that have no room.
+    fn lines(&self, most: usize) -> Vec<String> {
+        let all = self.under_way.len();
+        let shown = if all <= most { all } else { most.saturating_sub(1) };
+        let mut lines: Vec<String> = self.under_way.iter().take(shown).map(|line| line.text(self.now)).collect();
+        if shown < all {
+            lines.push(format!("… and {} more", all - shown));
+        }
+        lines
+    }
+}
+
+impl Line {
+    /// `i-0123456789abcdef0  eu-west-1a  rebooting  1.26.1 → 1.27.0  1m 5s`.
+    pub fn text(&self, now: Timestamp) -> String {
+        let versions = match (&self.from, &self.to) {
+            (Some(from), Some(to)) => format!("{from} → {to}"),
+            (Some(version), None) | (None, Some(version)) => version.to_string(),
+            (None, None) => String::new(),
+        };
+        format!(
+            "{:<19}  {:<10}  {:<9}  {versions:<15}  {}",
+            self.host.as_str(),
+            self.zone.as_deref().unwrap_or("–"),
+            self.phase.as_str(),
+            duration::short(now.duration_since(self.since)),
+        )
+    }
+}
+
+/// The view on standard error. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Live {
+    multi: MultiProgress,
+    blocks: Arc<Mutex<BTreeMap<ClusterName, Block>>>,
+    shown: bool,
+}
+
+#[derive(Debug)]
+struct Block {
+    head: ProgressBar,
+    lines: Vec<ProgressBar>,
+}
+
+/// More lines than this make the view larger than a terminal, where it can no longer be redrawn in place.
+const MOST_LINES: usize = 12;
+
+impl Live {
+    /// A view that is drawn, or with `shown` false one that swallows all it is told.
+    pub fn new(shown: bool) -> Self {
+        Self::on(if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }, shown)
+    }
+
+    fn on(target: ProgressDrawTarget, shown: bool) -> Self {
+        Self { multi: MultiProgress::with_draw_target(target), blocks: Arc::default(), shown }
+    }
+
+    /// Whether it is drawn.
+    pub fn is_shown(&self) -> bool {
+        self.shown
+    }
+
+    /// Shows a cluster as it is now.
+    pub fn update(&self, view: &ClusterView) {
+        if !self.shown {
+            return;
+        }
+        let mut blocks = self.lock();
+        let block = blocks.entry(view.cluster.clone()).or_insert_with(|| {
+            let head =
+                self.multi.add(ProgressBar::new(0).with_style(style("{prefix} {bar:24} {pos}/{len}  {wide_msg}")));
+            head.set_prefix(view.cluster.to_string());
+            Block { head, lines: Vec::new() }
+        });
+        block.head.set_length(view.total as u64);
+        block.head.set_position(view.done() as u64);
+        block.head.set_message(view.headline());
+
+        let lines = view.lines(MOST_LINES);
+        for surplus in block.lines.split_off(lines.len().min(block.lines.len())) {
+            surplus.finish_and_clear();
+            self.multi.remove(&surplus);
+        }
+        for (at, text) in lines.into_iter().enumerate() {
+            if at == block.lines.len() {
+                let above = block.lines.last().unwrap_or(&block.head);
+                let line = ProgressBar::new_spinner().with_style(style("  {wide_msg}"));
+                block.lines.push(self.multi.insert_after(above, line));
+            }
+            block.lines[at].set_message(text);
+        }
+    }
+
+    /// Takes the view away, so that the report stands alone.
+    pub fn finish(&self) {
+        for (_, block) in std::mem::take(&mut *self.lock()) {
+            for line in block.lines {
+                line.finish_and_clear();
+            }
+            block.head.finish_and_clear();
+        }
+    }
+
+    /// Where logs go: to standard error, between two drawings of the view.
+    pub fn log_writer(&self) -> LogWriter {
+        LogWriter { multi: self.multi.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Block>> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Our templates are sound, which a test shows; should one not be, indicatif's own look is better than none.
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("█▉▊▋▌▍▎▏ ")
+}
+
+/// Writes to standard error while the view is away. A log line comes in one piece and goes out in one.
+#[derive(Debug, Clone)]
+pub struct LogWriter {
+    multi: MultiProgress,
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.multi.suspend(|| io::stderr().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::TermLike;
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    /// A terminal that remembers what was written, and not where.
+    #[derive(Debug, Clone, Default)]
+    struct Paper(Arc<Mutex<String>>);
+
+    impl Paper {
+        fn take(&self) -> String {
+            std::mem::take(&mut *self.0.lock().unwrap())
+        }
+    }
+
+    impl TermLike for Paper {
+        fn width(&self) -> u16 {
+            100
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(&format!("{text}\n"))
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn view(under_way: usize) -> ClusterView {
+        let now = Timestamp::from_second(1_795_402_800).unwrap();
+        let line = |number: usize| Line {
+            host: format!("i-{number:017x}").into(),
+            zone: (number > 0).then(|| "eu-west-1a".into()),
+            phase: if number % 3 == 0 { Phase::Draining } else { Phase::Rebooting },
+            from: Some("1.26.1".parse().unwrap()),
+            to: Some("1.27.0".parse().unwrap()),
+            since: now - SignedDuration::from_secs(65 * number as i64),
+        };
+        ClusterView {
+            cluster: "web".into(),
+            total: 24,
+            settled: BTreeMap::from([(Outcome::Held, 2), (Outcome::Updated, 12), (Outcome::Gone, 0)]),
+            under_way: (0..under_way).map(line).collect(),
+            out_of_service: 3,
+            budget: 4,
+            now,
+        }
+    }
+
+    #[test]
+    fn a_headline_counts_and_a_line_tells_the_time_in_its_phase() {
+        insta::assert_snapshot!(view(4).headline(), @"12 updated, 2 held · 2 draining, 2 rebooting · 3 of 4 out of service");
+        insta::assert_snapshot!(view(0).headline(), @"12 updated, 2 held · 3 of 4 out of service");
+        insta::assert_snapshot!(view(3).lines(3).join("\n"), @r"
+        i-00000000000000000  –           draining   1.26.1 → 1.27.0  0s
+        i-00000000000000001  eu-west-1a  rebooting  1.26.1 → 1.27.0  1m 5s
+        i-00000000000000002  eu-west-1a  rebooting  1.26.1 → 1.27.0  2m 10s
+        ");
+        insta::assert_snapshot!(view(20).lines(3).join("\n"), @r"
+        i-00000000000000000  –           draining   1.26.1 → 1.27.0  0s
+        i-00000000000000001  eu-west-1a  rebooting  1.26.1 → 1.27.0  1m 5s
+        … and 18 more
+        ");
+    }
+
+    #[test]
+    fn the_view_follows_its_cluster_and_leaves_nothing_behind() {
+        let paper = Paper::default();
+        let live = Live::on(ProgressDrawTarget::term_like_with_hz(Box::new(paper.clone()), 255), true);
+        for under_way in [2, 5, 40, 1, 0, 3] {
+            live.update(&view(under_way));
+            let lines: usize = live.lock().values().map(|block| block.lines.len()).sum();
+            assert_eq!(lines, under_way.min(MOST_LINES));
+        }
+        live.multi.suspend(|| paper.take());
+        let drawn = paper.take();
+        assert!(drawn.contains("web") && drawn.contains("14/24") && drawn.contains("12 updated, 2 held"), "{drawn}");
+        assert!(drawn.contains("i-00000000000000002  eu-west-1a  rebooting"), "{drawn}");
+        live.finish();
+        paper.take();
+        assert!(live.lock().is_empty());
+        live.multi.suspend(|| ());
+        assert_eq!(paper.take().trim(), "");
+    }
+
+    #[test]
+    fn a_view_that_is_not_shown_swallows_all() {
+        let live = Live::new(false);
+        live.update(&view(3));
+        assert!(!live.is_shown() && live.lock().is_empty());
+        live.finish();
+    }
+
+    #[test]
+    fn the_templates_are_sound() {
+        for template in ["{prefix} {bar:24} {pos}/{len}  {wide_msg}", "  {wide_msg}"] {
+            ProgressStyle::with_template(template).unwrap();
+        }
+    }
+}

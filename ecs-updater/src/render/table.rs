@@ -1,0 +1,290 @@
+//! The report for people: a table for each cluster, the reasons in full, and a closing line.
+//!
+//! The order is by what needs a person: failures, then what is unfinished or held, then what went well. A plan begins
+//! with what would be done, in its order. There are no colours and no frames, so a pipe, a log and a terminal show the
+//! same.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use comfy_table::{ContentArrangement, ContentLineStyle, LineStyle, Row, Table, TableStyle};
+use jiff::SignedDuration;
+use models::report::{ClusterReport, InstanceReport, Outcome, RunReport};
+
+use super::duration;
+
+/// The report as text, with a line break at its end. `width` is the terminal's, in columns; `None` for a pipe, which
+/// takes lines of any length: then nothing is wrapped and each instance is one line.
+pub fn render(report: &RunReport, width: Option<u16>) -> String {
+    let mut text = String::new();
+    for cluster in &report.clusters {
+        text.push_str(&of_cluster(cluster, report.dry_run, width));
+        text.push('\n');
+    }
+    text.push_str(&wrap(&closing(report), width, ""));
+    text.push('\n');
+    text
+}
+
+/// The closing line: the counts and, for a run, what it cost; for a plan, how long it would take.
+pub fn closing(report: &RunReport) -> String {
+    let counts = |always: &[Outcome]| {
+        let named = Outcome::ALL.into_iter().map(|outcome| {
+            let count: usize = report.clusters.iter().map(|cluster| cluster.count(outcome)).sum();
+            (outcome, count)
+        });
+        let shown = named.filter(|(outcome, count)| *count > 0 || always.contains(outcome));
+        shown.map(|(outcome, count)| format!("{count} {}", word(outcome))).collect::<Vec<_>>().join(", ")
+    };
+    let troubled = report.clusters.iter().filter(|cluster| cluster.error.is_some()).count();
+    let troubled = match troubled {
+        0 => String::new(),
+        count => format!("; {count} of {} not worked through", plural(report.clusters.len(), "cluster")),
+    };
+    if report.dry_run {
+        let counts = counts(&[Outcome::WouldUpdate, Outcome::Current, Outcome::Held]);
+        return format!("Plan: {counts}{troubled}.{}", estimates(report));
+    }
+    let counts = counts(&[Outcome::Updated, Outcome::Held, Outcome::RolledBack, Outcome::Failed]);
+    let interrupted = if report.interrupted { " (interrupted)" } else { "" };
+    let took = duration::short(report.ended_at.duration_since(report.started_at));
+    let longest = report.clusters.iter().filter_map(|cluster| cluster.longest_out_of_service_s).max();
+    let longest = longest.map_or("no instance was taken out of service".to_owned(), |seconds| {
+        format!("longest out of service {}", duration::short(SignedDuration::from_secs(seconds)))
+    });
+    let calls: u64 = report.clusters.iter().flat_map(|cluster| cluster.aws_calls.values()).sum();
+    let calls = plural(usize::try_from(calls).unwrap_or(usize::MAX), "AWS call");
+    format!("Run {}{interrupted}: {counts} in {took}{troubled}; {longest}; {calls}", report.run)
+}
+
+/// An outcome in a table or a sentence.
+pub fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Updated => "updated",
+        Outcome::Current => "current",
+        Outcome::Held => "held",
+        Outcome::RolledBack => "rolled back",
+        Outcome::Failed => "failed",
+        Outcome::Gone => "gone",
+        Outcome::InProgress => "in progress",
+        Outcome::WouldUpdate => "to update",
+    }
+}
+
+fn of_cluster(cluster: &ClusterReport, dry_run: bool, width: Option<u16>) -> String {
+    let heading = match (&cluster.error, cluster.instances.len()) {
+        (Some(_), 0) => "not worked on".to_owned(),
+        (None, 0) => "no container instances".to_owned(),
+        (Some(_), count) => format!("{}, not worked through", plural(count, "instance")),
+        (None, count) => plural(count, "instance"),
+    };
+    let mut text = format!("Cluster {}: {heading}\n", cluster.cluster);
+    if let Some(error) = &cluster.error {
+        text.push_str(&wrap(&error.message, width, "  "));
+        text.push('\n');
+    }
+    if cluster.instances.is_empty() {
+        return text;
+    }
+    let mut instances: Vec<&InstanceReport> = cluster.instances.iter().collect();
+    instances.sort_by_key(|instance| (rank(instance.outcome, dry_run), instance.turn));
+
+    let (table, notes) = table(&instances, dry_run, width);
+    text.push('\n');
+    text.push_str(&table);
+    text.push('\n');
+    for (heading, detail) in notes {
+        text.push('\n');
+        text.push_str(&wrap(&heading, width, ""));
+        text.push('\n');
+        text.push_str(&wrap(&detail, width, "  "));
+        text.push('\n');
+    }
+    text
+}
+
+/// Lower comes first.
+fn rank(outcome: Outcome, dry_run: bool) -> u8 {
+    match outcome {
+        Outcome::WouldUpdate if dry_run => 0,
+        Outcome::Failed => 1,
+        Outcome::RolledBack => 2,
+        Outcome::InProgress => 3,
+        Outcome::Held => 4,
+        Outcome::Gone => 5,
+        Outcome::WouldUpdate => 6,
+        Outcome::Updated => 7,
+        Outcome::Current => 8,
+    }
+}
+
+/// The least width of a column for reasons; where there is less, the column is left out and all reasons stand below.
+const LEAST_REASON: usize = 30;
+/// Between two columns.
+const GAP: usize = 2;
+/// Below this width, headings are broken to save columns; where that is not enough, the zones are left out.
+const NARROW: u16 = 104;
+
+/// The table, and the reasons that did not fit into it: which instances, and the sentence.
+fn table(instances: &[&InstanceReport], dry_run: bool, width: Option<u16>) -> (String, Vec<(String, String)>) {
+    let narrow = width.is_some_and(|width| width < NARROW);
+    let mut header = vec!["instance", "zone", "version", "outcome"];
+    if dry_run {
+        header.insert(0, "turn");
+    } else {
+        header.push(if narrow { "out of\nservice" } else { "out of service" });
+    }
+    let mut rows: Vec<Vec<String>> = instances.iter().map(|instance| cells(instance, dry_run)).collect();
+
+    let taken = |header: &[&str], rows: &[Vec<String>]| -> usize {
+        let widest = |at: usize| {
+            let cells = rows.iter().map(|row| row[at].chars().count());
+            cells.chain(header[at].lines().map(str::len)).max()
+        };
+        (0..header.len()).filter_map(widest).map(|widest| widest + GAP).sum::<usize>()
+    };
+    if width.is_some_and(|width| taken(&header, &rows) - GAP > usize::from(width)) {
+        let zone = usize::from(dry_run) + 1;
+        header.remove(zone);
+        rows.iter_mut().for_each(|row| drop(row.remove(zone)));
+    }
+    let taken = taken(&header, &rows);
+    let room = match width {
+        None => Some(usize::MAX / 2),
+        Some(width) => usize::from(width).checked_sub(taken).filter(|room| *room >= LEAST_REASON),
+    };
+    let mut below = Vec::new();
+    let reasons = instances.iter().any(|instance| reason(instance).is_some());
+    if let Some(room) = room.filter(|_| reasons) {
+        header.push("reason");
+        for (row, instance) in rows.iter_mut().zip(instances) {
+            let (code, sentence) = reason(instance).unwrap_or_default();
+            // Two lines of a cell are still a table; more are prose.
+            let fits = sentence.chars().count() <= room.saturating_mul(2) - room.min(24) / 2;
+            if !fits {
+                below.push(*instance);
+            }
+            row.push(if fits { sentence.to_owned() } else { format!("{code} (see below)") });
+        }
+    } else {
+        below.extend(instances.iter().filter(|instance| reason(instance).is_some()));
+    }
+    (lay_out(header, rows, width), notes(&below))
+}
+
+fn cells(instance: &InstanceReport, dry_run: bool) -> Vec<String> {
+    const NONE: &str = "–";
+    let version = match (&instance.from, &instance.to) {
+        (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
+        (Some(version), _) | (None, Some(version)) => version.to_string(),
+        (None, None) => NONE.to_owned(),
+    };
+    let mut cells = vec![
+        instance.ec2_instance_id.to_string(),
+        instance.zone.clone().unwrap_or(NONE.to_owned()),
+        version,
+        word(instance.outcome).to_owned(),
+    ];
+    if dry_run {
+        cells.insert(0, instance.turn.map_or(NONE.to_owned(), |turn| turn.to_string()));
+    } else {
+        let out = instance.out_of_service_s.map(|seconds| duration::short(SignedDuration::from_secs(seconds)));
+        cells.push(out.unwrap_or(NONE.to_owned()));
+    }
+    cells
+}
+
+/// The reason's code and its sentence, which is the code again where there is none.
+fn reason(instance: &InstanceReport) -> Option<(&str, &str)> {
+    let code = instance.reason.as_deref().or(instance.detail.as_deref())?;
+    Some((code, instance.detail.as_deref().unwrap_or(code)))
+}
+
+fn lay_out(header: Vec<&str>, rows: Vec<Vec<String>>, width: Option<u16>) -> String {
+    let gap = ContentLineStyle::none().junction(' ');
+    let bare = TableStyle::new().header_lines(gap).content_lines(gap);
+    let ruled = bare.header_separator(LineStyle::none().fill('─').junction('─'));
+    let mut table = Table::new();
+    table.force_no_tty();
+    match width {
+        Some(width) => {
+            table.load_style(ruled).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        None => {
+            table.load_style(bare).set_content_arrangement(ContentArrangement::Disabled);
+        }
+    }
+    table.set_header(Row::from(header)).add_rows(rows.into_iter().map(Row::from));
+    let last = table.column_count().saturating_sub(1);
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if at == last { 0 } else { GAP as u16 - 1 }));
+    }
+    table.trim_fmt()
+}
+
+/// Instances with the same reason share a note.
+fn notes(instances: &[&InstanceReport]) -> Vec<(String, String)> {
+    let mut notes: Vec<(String, String)> = Vec::new();
+    let mut at: BTreeMap<(Outcome, &str, &str), usize> = BTreeMap::new();
+    for instance in instances {
+        let Some((code, sentence)) = reason(instance) else { continue };
+        match at.entry((instance.outcome, code, sentence)) {
+            Entry::Occupied(known) => {
+                let (heading, _) = &mut notes[*known.get()];
+                heading.push_str(&format!(", {}", instance.ec2_instance_id));
+            }
+            Entry::Vacant(new) => {
+                new.insert(notes.len());
+                let heading = format!("{}, {code}: {}", word(instance.outcome), instance.ec2_instance_id);
+                notes.push((heading, sentence.to_owned()));
+            }
+        }
+    }
+    notes
+}
+
+/// One cluster: the estimate and what it rests on. Several: each by its name.
+fn estimates(report: &RunReport) -> String {
+    let several = report.clusters.len() > 1;
+    let of = |cluster: &ClusterReport| {
+        let estimate = cluster.estimate.as_ref()?;
+        let time = match estimate.duration.as_mins() {
+            ..=0 => "less than a minute".to_owned(),
+            _ => format!("about {}", duration::long(estimate.duration)),
+        };
+        let sentences = estimate.rests_on.iter().map(|sentence| sentence.trim_end_matches('.'));
+        let rests_on: Vec<&str> = sentences.filter(|sentence| !sentence.is_empty()).collect();
+        Some(match (several, rests_on.is_empty()) {
+            (true, true) => format!(" {}: {time}.", cluster.cluster),
+            (true, false) => format!(" {}: {time} ({}).", cluster.cluster, rests_on.join("; ")),
+            (false, true) => format!(" {}.", capital(&time)),
+            (false, false) => format!(" {}: {}.", capital(&time), rests_on.join("; ")),
+        })
+    };
+    report.clusters.iter().filter_map(of).collect()
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn plural(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Breaks at spaces to `width` columns, each line behind `indent`.
+fn wrap(text: &str, width: Option<u16>, indent: &str) -> String {
+    let width = width.map_or(usize::MAX, usize::from);
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{indent}{word}")),
+        }
+    }
+    lines.join("\n")
+}
