@@ -29,6 +29,8 @@ pub(super) enum Lock {
 
 impl Parameters<'_> {
     const DEFAULT_TIMEOUT: i64 = 600;
+    /// `Timeout` is also when SSM ends the step: the report has to be out before that.
+    const MARGIN: i64 = 5;
 
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -52,7 +54,7 @@ impl Parameters<'_> {
                 .filter(|seconds| (30..=3_600).contains(seconds))
                 .ok_or_else(|| Self::bad("Timeout", Some(text)))?,
         };
-        Ok(now + SignedDuration::from_secs(seconds))
+        Ok(now + SignedDuration::from_secs(seconds - Self::MARGIN))
     }
 
     pub(super) fn refresh(&self) -> Step<bool> {

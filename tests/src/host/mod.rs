@@ -19,6 +19,9 @@ mod spec;
 mod status;
 mod update;
 
+#[cfg(test)]
+mod tests;
+
 pub use http::{ApiDown, Request, Response};
 pub use machine::{Host, HostEvent};
 pub use partitions::{Disk, PartitionSet, SignpostError};
