@@ -1,0 +1,220 @@
+//! What a person types.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use semver::Version;
+
+use crate::introspection::INTROSPECTION;
+use crate::signpost::HOST_ROOT;
+use crate::transport::API_SOCKET;
+
+const ABOUT: &str = "\
+Looks at and updates the one Bottlerocket host that this runs on, over its API socket.
+
+An update takes four steps, and nothing happens to the running system before the last:
+
+  host-bridge check      ask the update repository: is there anything for this host?
+  host-bridge stage      write it to the inactive partition set
+  host-bridge activate   make that set the next to boot (`cancel` undoes this)
+  host-bridge reboot     boot it; afterwards `status` must show the new version
+
+Every command may be repeated: it looks first and does what is left to do.";
+
+const EXITS: &str = "\
+Exit codes:
+  0  done
+  1  failed; the host or its API says why
+  2  wrong usage
+  3  unsure: it was begun, and how it ended is not known. Look with `host-bridge status` before doing anything else
+  4  refused by state: not now, or not on this host; nothing was changed
+
+Examples:
+  host-bridge status --output json | jq .host.os.version
+  host-bridge stage --version 1.27.0 && host-bridge activate && host-bridge reboot
+  host-bridge rollback --to 1.26.1 && host-bridge reboot";
+
+/// Looks at and updates one Bottlerocket host.
+#[derive(Debug, Parser)]
+#[command(name = "host-bridge", version, long_about = ABOUT, after_help = EXITS, subcommand_required = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The host API's Unix socket.
+    #[arg(long, global = true, value_name = "PATH", default_value = API_SOCKET, env = "HOST_BRIDGE_SOCKET")]
+    pub(super) socket: PathBuf,
+    /// For people or for programs; the JSON has a stable shape, with the same words in it.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(super) output: Output,
+    /// When to stop waiting, such as 90s or 10m; what still runs then is `unsure` (exit code 3).
+    ///
+    /// By default 1m for status and reboot, 5m for check, activate and cancel, 20m for stage and rollback, which
+    /// write an image of 1 GiB or so.
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
+    /// Tell what is being done; twice, every request.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Where the ECS agent's introspection listens.
+    #[arg(long, global = true, hide = true, default_value_t = INTROSPECTION, env = "HOST_BRIDGE_ECS_AGENT")]
+    pub(super) ecs_agent: SocketAddr,
+    /// The host's root filesystem.
+    #[arg(long, global = true, hide = true, default_value = HOST_ROOT, env = "HOST_BRIDGE_HOST_ROOT")]
+    pub(super) host_root: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object on one line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show what runs, what is staged, and what the host would do next. Changes nothing.
+    ///
+    /// After a boot the host knows nothing of updates until somebody refreshes: then run `check`.
+    Status,
+    /// Ask the update repository what there is for this host.
+    ///
+    /// A host offers nothing before its update wave opens, and keeps to `settings.updates.version-lock`.
+    Check,
+    /// Write an update to the inactive partition set, without activating it.
+    ///
+    /// From then on the version that was on that set is gone: `rollback --inactive` is possible again only after the
+    /// new one has been booted. Without --version, what the host has chosen by itself is written. A version that it
+    /// has not chosen is pinned (`version-lock`) while it is written, and the setting is put back.
+    Stage(Stage),
+    /// Make the staged version the next to boot. The running system goes on.
+    ///
+    /// The new set has one try: if it does not boot, the boot loader falls back to the old one.
+    Activate,
+    /// Undo `activate`. The staged image stays, and is not booted.
+    Cancel,
+    /// Reboot the host.
+    ///
+    /// Refused while ECS tasks run on the host: set its container instance to DRAINING and wait until they are gone.
+    /// Refused also where no ECS agent can be asked. --force reboots all the same. The host may take 5 minutes until
+    /// it begins to shut down.
+    Reboot(Reboot),
+    /// Go back to an older version; the reboot is yours.
+    ///
+    /// With --to, through the update repository: the version is pinned, written and activated, and stays pinned, since
+    /// the next check would offer again what you came from.
+    ///
+    /// With --inactive, without network: the other partition set becomes the next to boot, if it has booted before
+    /// and was not overwritten since. This needs the host's root (a superpowered host container).
+    Rollback(Rollback),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Stage {
+    /// Write this version rather than what the host has chosen.
+    #[arg(long = "version", value_name = "V", value_parser = version)]
+    pub(super) version: Option<Version>,
+    /// Write it even if it is older than the running version.
+    #[arg(long)]
+    pub(super) allow_downgrade: bool,
+    /// Write it again even if it is staged already; for an image that could not be activated.
+    #[arg(long)]
+    pub(super) rewrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reboot {
+    /// Reboot even if tasks run, or nobody can say whether any do.
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Rollback {
+    /// The version to go back to; the update repository must still offer it.
+    #[arg(long, value_name = "V", value_parser = version)]
+    pub(super) to: Option<Version>,
+    /// Boot the other partition set next.
+    #[arg(long)]
+    pub(super) inactive: bool,
+}
+
+impl Command {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Check => "check",
+            Self::Stage(_) => "stage",
+            Self::Activate => "activate",
+            Self::Cancel => "cancel",
+            Self::Reboot(_) => "reboot",
+            Self::Rollback(_) => "rollback",
+        }
+    }
+
+    /// A check reads a few files over the network; staging downloads and writes an image, and verifies it.
+    pub(super) fn default_timeout(&self) -> Duration {
+        Duration::from_mins(match self {
+            Self::Status | Self::Reboot(_) => 1,
+            Self::Check | Self::Activate | Self::Cancel => 5,
+            Self::Stage(_) | Self::Rollback(_) => 20,
+        })
+    }
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    models::host::parse_version(text).ok_or_else(|| "a version looks like 1.27.0".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    const DAY: u64 = 24 * 60 * 60;
+    let wrong = || "a time is a number with s, m or h, such as 90s or 10m, from 1s to 24h".to_owned();
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((cut, 's')) => (&text[..cut], 1),
+        Some((cut, 'm')) => (&text[..cut], 60),
+        Some((cut, 'h')) => (&text[..cut], 60 * 60),
+        _ => (text, 1),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)?;
+    match seconds {
+        1..=DAY => Ok(Duration::from_secs(seconds)),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_the_arguments_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_a_unit_and_bounds() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("10m"), Ok(Duration::from_mins(10)));
+        assert_eq!(duration("24h"), Ok(Duration::from_hours(24)));
+        for wrong in ["", "s", "0", "0s", "25h", "-1s", "1d", "1.5m", "ß", "99999999999999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn versions_may_have_a_v() {
+        assert_eq!(version("v1.27.0"), version("1.27.0"));
+        assert!(version("latest").is_err());
+    }
+}

@@ -1,0 +1,270 @@
+//! What each command does.
+
+use models::host::{AgentState, CommandStatus, HostReport, UpdateState};
+use semver::Version;
+
+use super::args::{Command, Reboot, Rollback, Stage};
+use super::ending::{CommandError, Done};
+use crate::client::{Client, RebootAnswer, StatusAnswer, excerpt};
+use crate::inspect::{Boot, Seen, inspect};
+use crate::introspection::Introspection;
+use crate::signpost::rollback_to_inactive;
+use crate::update::{LATEST, LockAfter, StageRequest, Switched, Visit};
+
+/// What the commands work with.
+pub(super) struct Tools {
+    pub(super) client: Client,
+    pub(super) agent: Introspection,
+    pub(super) boot: Boot,
+    pub(super) host_root: std::path::PathBuf,
+}
+
+impl Tools {
+    pub(super) async fn look(&self) -> Result<Seen, CommandError> {
+        inspect(&self.client, Some(&self.agent), &self.boot, "inspect").await.map_err(CommandError::Look)
+    }
+}
+
+/// Runs a command; `seen` is left with the last look at the host, for the report.
+pub(super) async fn run(
+    command: &Command,
+    tools: &Tools,
+    visit: &mut Visit,
+    seen: &mut Option<Seen>,
+) -> Result<Done, CommandError> {
+    match command {
+        Command::Status => {
+            let now = tools.look().await?;
+            let next = next_step(&now);
+            let done = Done { message: standing(&now.report), next };
+            *seen = Some(now);
+            Ok(done)
+        }
+        Command::Check => {
+            visit.refresh().await?;
+            finish(tools, seen, |now| found(&now.report)).await
+        }
+        Command::Stage(stage) => run_stage(stage, tools, visit, seen).await,
+        Command::Activate => {
+            let switched = visit.activate(None).await?;
+            finish(tools, seen, |now| {
+                let staged = staged(&now.report);
+                match switched {
+                    Switched::Now => format!("activated: the next boot takes {staged}"),
+                    Switched::Already => format!("nothing to do: the next boot takes {staged} already"),
+                }
+            })
+            .await
+        }
+        Command::Cancel => {
+            let switched = visit.cancel().await?;
+            finish(tools, seen, |now| {
+                let running = running(&now.report);
+                match switched {
+                    Switched::Now => format!("cancelled: the next boot takes {running} again"),
+                    Switched::Already => format!("nothing to do: the next boot takes {running} anyhow"),
+                }
+            })
+            .await
+        }
+        Command::Reboot(reboot) => run_reboot(reboot, tools, seen).await,
+        Command::Rollback(rollback) => run_rollback(rollback, tools, visit, seen).await,
+    }
+}
+
+async fn run_stage(
+    stage: &Stage,
+    tools: &Tools,
+    visit: &mut Visit,
+    seen: &mut Option<Seen>,
+) -> Result<Done, CommandError> {
+    let request = StageRequest {
+        version: stage.version.clone(),
+        allow_downgrade: stage.allow_downgrade,
+        rewrite: stage.rewrite,
+        lock: LockAfter::AsFound,
+    };
+    let staged = visit.stage(&request).await?;
+    finish(tools, seen, |_| match staged.written {
+        true => format!("staged: {} is on the inactive partition set; what was there before is gone", staged.version),
+        false => format!("nothing to do: {} is on the inactive partition set already", staged.version),
+    })
+    .await
+}
+
+async fn run_reboot(reboot: &Reboot, tools: &Tools, seen: &mut Option<Seen>) -> Result<Done, CommandError> {
+    // Looked at before: afterwards the host is going down.
+    let before = tools.look().await?;
+    let boots = boots_into(&before.report);
+    *seen = Some(before);
+    if !reboot.force {
+        if let Ok(StatusAnswer::Locked) = tools.client.update_status().await {
+            return Err(CommandError::UpdateRunning);
+        }
+        let tasks = tools.agent.tasks().await.map_err(CommandError::TasksUnknown)?;
+        let running: Vec<_> = tasks.into_iter().filter(crate::introspection::Task::runs).collect();
+        if !running.is_empty() {
+            return Err(CommandError::TasksRunning { running: running.len(), names: names(&running) });
+        }
+    }
+    match tools.client.reboot().await {
+        Ok(RebootAnswer::Accepted) => Ok(Done {
+            message: format!("rebooting: {boots}"),
+            next: "wait for the host (it may take 5 minutes to begin), then `host-bridge status` must show the version"
+                .to_owned(),
+        }),
+        Ok(RebootAnswer::Refused(detail)) => Err(CommandError::RebootRefused { detail: excerpt(&detail) }),
+        Err(error) => Err(CommandError::of_reboot(error)),
+    }
+}
+
+async fn run_rollback(
+    rollback: &Rollback,
+    tools: &Tools,
+    visit: &mut Visit,
+    seen: &mut Option<Seen>,
+) -> Result<Done, CommandError> {
+    let Some(to) = &rollback.to else {
+        rollback_to_inactive(&tools.host_root).await?;
+        // The root of the host needs no API.
+        *seen = tools.look().await.ok();
+        return Ok(Done {
+            message: "the other partition set is the next to boot".to_owned(),
+            next: "`host-bridge reboot`; afterwards hold the bad version back: \
+                   `apiclient set updates.version-lock=` with the version that then runs"
+                .to_owned(),
+        });
+    };
+    let staged = visit.roll_back(to, &LockAfter::Pinned).await?;
+    let mut done = finish(tools, seen, |_| {
+        format!("rolling back: the next boot takes {}, and `version-lock` keeps the host there", staged.version)
+    })
+    .await?;
+    done.next.push_str("; to take updates again later: `apiclient set updates.version-lock=latest`");
+    Ok(done)
+}
+
+/// Looks at the host once more, and says what was done and what to do next. The command itself has worked, so
+/// a failing look is no failure.
+async fn finish(
+    tools: &Tools,
+    seen: &mut Option<Seen>,
+    message: impl FnOnce(&Seen) -> String,
+) -> Result<Done, CommandError> {
+    let now = tools.look().await.unwrap_or_default();
+    let done = Done { message: message(&now), next: next_step(&now) };
+    *seen = Some(now);
+    Ok(done)
+}
+
+/// What a person does with a host that stands like this.
+pub(super) fn next_step(seen: &Seen) -> String {
+    let host = &seen.report;
+    if seen.busy {
+        return "an update command is running; look again when it has ended".to_owned();
+    }
+    let Some(update) = &host.update else {
+        return "`host-bridge check` asks the update repository; nobody has since this boot".to_owned();
+    };
+    match &update.state {
+        UpdateState::Idle => match &update.last {
+            Some(last) if last.status != CommandStatus::Success => {
+                format!("the last {} did not work; `host-bridge check` tries again", last.r#type)
+            }
+            Some(_) => "nothing to do".to_owned(),
+            None => "`host-bridge check` asks the update repository".to_owned(),
+        },
+        UpdateState::Available => match (host.chosen(), host.running()) {
+            (Some(chosen), Some(running)) if chosen < running => format!(
+                "{running} was withdrawn: `host-bridge stage --allow-downgrade` goes back to {chosen}, \
+                 `apiclient set updates.version-lock={running}` stays"
+            ),
+            _ => "`host-bridge stage` writes it to the inactive partition set; the host stays in service".to_owned(),
+        },
+        UpdateState::Staged => {
+            format!("`host-bridge activate` makes {} the next to boot", staged(host))
+        }
+        UpdateState::Ready => {
+            format!("`host-bridge reboot` boots {}; `host-bridge cancel` undoes the activation", staged(host))
+        }
+        UpdateState::Unknown(_) | UpdateState::Missing => {
+            "this program does not know that state; see whether there is a newer host-bridge".to_owned()
+        }
+    }
+}
+
+/// What a refresh found, in a sentence.
+fn found(host: &HostReport) -> String {
+    let running = running(host);
+    if let Some(chosen) =
+        host.update.as_ref().filter(|update| update.state != UpdateState::Idle).and_then(|_| host.chosen())
+    {
+        return format!("{chosen} is offered; {running} runs");
+    }
+    let lock = host.settings.as_ref().and_then(|settings| settings.version_lock.as_deref());
+    match lock {
+        Some(lock) if lock != LATEST => {
+            format!("no update is offered to this host, which runs {running} and is pinned to {lock}")
+        }
+        _ => format!(
+            "no update is offered to this host, which runs {running}: it is up to date, or its wave is not open yet"
+        ),
+    }
+}
+
+fn standing(host: &HostReport) -> String {
+    let running = running(host);
+    match host.state() {
+        Some(UpdateState::Ready) => format!("{running} runs, and the next boot takes {}", staged(host)),
+        Some(UpdateState::Staged) => format!("{running} runs, and {} is staged", staged(host)),
+        _ => format!("{running} runs"),
+    }
+}
+
+fn boots_into(host: &HostReport) -> String {
+    match host.state() {
+        Some(UpdateState::Ready) => format!("the host boots {}", staged(host)),
+        Some(UpdateState::Staged) => {
+            format!("{} is staged but not activated, so the host boots {} again", staged(host), running(host))
+        }
+        _ => format!("the host boots {} again, unless the other set was made the next", running(host)),
+    }
+}
+
+fn running(host: &HostReport) -> String {
+    host.running().as_ref().map_or_else(|| "an unknown version".to_owned(), Version::to_string)
+}
+
+fn staged(host: &HostReport) -> String {
+    host.staged().as_ref().map_or_else(|| "the staged version".to_owned(), Version::to_string)
+}
+
+fn names(tasks: &[crate::introspection::Task]) -> String {
+    const MOST: usize = 5;
+    let name = |task: &crate::introspection::Task| match (&task.family, &task.arn) {
+        (Some(family), _) => family.clone(),
+        (None, Some(arn)) => arn.clone(),
+        (None, None) => "a task without a name".to_owned(),
+    };
+    let mut names: Vec<String> = tasks.iter().take(MOST).map(name).collect();
+    if tasks.len() > MOST {
+        names.push(format!("{} more", tasks.len() - MOST));
+    }
+    names.join(", ")
+}
+
+/// The agent, for people.
+pub(super) fn agent_line(host: &HostReport) -> String {
+    let Some(agent) = &host.agent else { return "not asked".to_owned() };
+    let tasks = match agent.tasks {
+        Some(1) => ", 1 task".to_owned(),
+        Some(tasks) => format!(", {tasks} tasks"),
+        None => String::new(),
+    };
+    match &agent.state {
+        AgentState::Registered => format!("registered{tasks}"),
+        AgentState::Unregistered => format!("not registered{tasks}"),
+        AgentState::Down => "none listens".to_owned(),
+        AgentState::Unknown(_) | AgentState::Missing => format!("unreadable{tasks}"),
+    }
+}

@@ -1,0 +1,132 @@
+//! `signpost rollback-to-inactive`: the way back to the other partition set without the update repository.
+//!
+//! The host API does not offer it; it needs the host's root. A superpowered host container is root, is in the host's
+//! PID namespace, and has the host's root filesystem at `/.bottlerocket/rootfs`. To run a program there it has to
+//! change its root, which is irrevocable for a process: so this program starts itself once more, with
+//! [`ON_HOST`] as its first argument, and that process changes its root and becomes `signpost`.
+//!
+//! `signpost` refuses unless the other set has been booted successfully before.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::client::excerpt;
+
+/// Hidden first argument: `ON_HOST ROOT PROGRAM ARGUMENT…` changes the root and becomes the program.
+pub const ON_HOST: &str = "__on-host";
+
+/// Where a superpowered host container has the host's root filesystem.
+pub const HOST_ROOT: &str = "/.bottlerocket/rootfs";
+
+/// Exit status of the [`ON_HOST`] process when it could not become the program; no program of the host uses it.
+const NOT_STARTED: i32 = 113;
+
+/// `signpost` rewrites one partition table.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Why the host does not boot the other set next.
+#[derive(Debug, thiserror::Error)]
+pub enum SignpostError {
+    /// We are not the host's root.
+    #[error(
+        "this needs the host's root, and {lacking}; run it in a superpowered host container \
+         (settings.host-containers.NAME.superpowered = true), such as the admin container"
+    )]
+    NoRights {
+        /// What is missing.
+        lacking: String,
+    },
+    /// `signpost` said no: the other set was never booted successfully, or it was overwritten by a prepare.
+    #[error("signpost refused: {detail}")]
+    Refused {
+        /// Its own words.
+        detail: String,
+    },
+    /// It could not be started.
+    #[error("signpost could not be started on the host: {detail}")]
+    NotStarted {
+        /// Why.
+        detail: String,
+    },
+    /// This program could not start itself.
+    #[error("cannot start a process")]
+    Spawn(#[source] io::Error),
+    /// It failed otherwise.
+    #[error("signpost failed: {detail}")]
+    Failed {
+        /// Its own words.
+        detail: String,
+    },
+    /// It did not end in time or was killed; it may have done its work.
+    #[error("whether signpost did its work is not known: it {detail}")]
+    Unsure {
+        /// What happened.
+        detail: String,
+    },
+}
+
+/// Makes the inactive partition set the next to boot, on the host whose root filesystem is at `root`.
+///
+/// # Errors
+/// [`SignpostError`].
+pub async fn rollback_to_inactive(root: &Path) -> Result<(), SignpostError> {
+    check_rights(root)?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg(ON_HOST)
+        .arg(root)
+        .args(["signpost", "rollback-to-inactive"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let output = match timeout(LIMIT, command.output()).await {
+        Ok(output) => output.map_err(SignpostError::Spawn)?,
+        Err(_) => return Err(SignpostError::Unsure { detail: format!("was still running after {LIMIT:?}") }),
+    };
+    let detail =
+        excerpt(&format!("{} {}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout)));
+    match output.status.code() {
+        Some(0) => Ok(()),
+        Some(NOT_STARTED) => Err(SignpostError::NotStarted { detail }),
+        Some(_) if detail.contains("not valid to roll back") => Err(SignpostError::Refused { detail }),
+        Some(_) => Err(SignpostError::Failed { detail }),
+        None => Err(SignpostError::Unsure { detail: format!("was killed: {}", output.status) }),
+    }
+}
+
+fn check_rights(root: &Path) -> Result<(), SignpostError> {
+    let lacking = if !geteuid().is_root() {
+        format!("this process runs as user {}", geteuid())
+    } else if !root.join("usr").exists() {
+        format!("there is no root filesystem of the host at {}", root.display())
+    } else {
+        return Ok(());
+    };
+    Err(SignpostError::NoRights { lacking })
+}
+
+/// Does the work of the [`ON_HOST`] process, with the arguments after it. Returns only when it failed.
+pub fn become_program_on_host(mut arguments: impl Iterator<Item = OsString>) -> i32 {
+    let (Some(root), Some(program)) = (arguments.next().map(PathBuf::from), arguments.next()) else {
+        return NOT_STARTED;
+    };
+    let error = match std::os::unix::fs::chroot(&root).and_then(|()| std::env::set_current_dir("/")) {
+        Ok(()) => exec(&program, arguments),
+        Err(error) => error,
+    };
+    eprintln!("{}: {error}", Path::new(&program).display());
+    NOT_STARTED
+}
+
+fn exec(program: &OsStr, arguments: impl Iterator<Item = OsString>) -> io::Error {
+    // The container's own PATH means nothing there.
+    std::process::Command::new(program).args(arguments).env_clear().env("PATH", "/usr/bin:/usr/sbin:/bin:/sbin").exec()
+}

@@ -1,0 +1,153 @@
+//! Writing a version to the inactive partition set, and going back to an older one.
+
+use models::host::{CommandType, UpdateState, UpdateStatus, parse_version};
+use semver::Version;
+use tracing::info;
+
+use super::{LockAfter, Switched, UpdateError, Visit, chosen_version, staged_version};
+use crate::client::Action;
+
+/// What to write to the inactive partition set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StageRequest {
+    /// The version, or what the host has chosen by itself.
+    pub version: Option<Version>,
+    /// Whether it may be older than the running one.
+    pub allow_downgrade: bool,
+    /// Whether to write it again where the status says that it is staged.
+    pub rewrite: bool,
+    /// What `version-lock` is to be afterwards.
+    pub lock: LockAfter,
+}
+
+/// What is on the inactive partition set after a successful stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// The version.
+    pub version: Version,
+    /// Whether this visit wrote it. Then the version that was on that set before is gone (trap 6).
+    pub written: bool,
+}
+
+impl Visit {
+    /// Refreshes, and writes a version to the inactive partition set. Nothing is activated.
+    ///
+    /// From the moment that prepare starts, the version that was on the inactive set is gone, and with it the way
+    /// back to it without the update repository (trap 6). An activated update is deactivated first. Where the host
+    /// has chosen another version, the wanted one is pinned meanwhile.
+    ///
+    /// # Errors
+    /// [`UpdateError`]. `version-lock` is put as asked also after a failure; where only that fails, the error is
+    /// [`UpdateError::LockNotRestored`] and [`Visit::wrote`] tells that the version is there.
+    pub async fn stage(&mut self, request: &StageRequest) -> Result<Staged, UpdateError> {
+        let staged = self.write(request).await;
+        self.finish(&request.lock, staged).await
+    }
+
+    /// Goes back to an older version through the update repository: pins it, writes it, activates it. The reboot is
+    /// the caller's. The version must be offered: in the manifest, its wave open, same variant.
+    ///
+    /// With [`LockAfter::Pinned`] the host stays on the version; otherwise its next refresh offers again what it came
+    /// from.
+    ///
+    /// # Errors
+    /// [`UpdateError`], as of [`Visit::stage`] and [`Visit::activate`].
+    pub async fn roll_back(&mut self, to: &Version, lock: &LockAfter) -> Result<Staged, UpdateError> {
+        let request =
+            StageRequest { version: Some(to.clone()), allow_downgrade: true, rewrite: false, lock: LockAfter::Pinned };
+        let done = self.write_and_activate(&request, *lock == LockAfter::Pinned).await;
+        self.finish(lock, done).await
+    }
+
+    async fn write_and_activate(&mut self, request: &StageRequest, hold: bool) -> Result<Staged, UpdateError> {
+        let staged = self.write(request).await?;
+        if hold && self.saved_lock.is_none() {
+            self.pin(&staged.version).await?;
+        }
+        let _: Switched = self.activate(Some(&staged.version)).await?;
+        Ok(staged)
+    }
+
+    /// The operation's own failure is worth more than that of putting the lock back. A failed operation never leaves
+    /// its pin behind.
+    async fn finish(&mut self, lock: &LockAfter, done: Result<Staged, UpdateError>) -> Result<Staged, UpdateError> {
+        match done {
+            Ok(staged) => self.finish_lock(lock).await.map(|()| staged),
+            Err(error) => {
+                let lock = if *lock == LockAfter::Pinned { &LockAfter::AsFound } else { lock };
+                if let Err(lock_error) = self.finish_lock(lock).await {
+                    tracing::warn!("{lock_error}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn write(&mut self, request: &StageRequest) -> Result<Staged, UpdateError> {
+        let (_, running) = self.os(Action::Refresh).await?;
+        let before = self.settled(Action::Refresh).await?;
+        let mut status = self.refresh().await?;
+        let wanted = match &request.version {
+            Some(version) => version.clone(),
+            None => chosen_version(&status).or_else(|| staged_version(&status)).ok_or(UpdateError::NoUpdate)?,
+        };
+        if wanted == running {
+            return Err(UpdateError::AlreadyRunning { running });
+        }
+        if wanted.cmp_precedence(&running).is_lt() && !request.allow_downgrade {
+            return Err(UpdateError::Downgrade { wanted, running });
+        }
+        let there = staged_version(&status).as_ref() == Some(&wanted);
+        if there && !request.rewrite && !written_in_vain(before.as_ref(), &wanted) {
+            return Ok(Staged { version: wanted, written: false });
+        }
+        if !offers(&status, &wanted) {
+            return Err(UpdateError::NotOffered { wanted, available: status.available_updates });
+        }
+        if status.update_state == UpdateState::Ready {
+            self.cancel().await?;
+        }
+        if chosen_version(&status).as_ref() != Some(&wanted) {
+            status = self.pin(&wanted).await?;
+        }
+        self.prepare(&wanted, &status).await
+    }
+
+    async fn prepare(&mut self, wanted: &Version, status: &UpdateStatus) -> Result<Staged, UpdateError> {
+        if let Some(lost) = staged_version(status) {
+            info!("the staged {lost} is overwritten");
+        }
+        let ended = self.issue(Action::Prepare).await?;
+        let wrote = wrote_version(ended.command.stderr.as_deref().unwrap_or_default());
+        self.wrote.clone_from(&wrote);
+        match wrote {
+            None => Err(UpdateError::WroteNothing { wanted: wanted.clone() }),
+            Some(wrote) if wrote != *wanted => Err(UpdateError::WroteOther { wanted: wanted.clone(), wrote }),
+            Some(_) => Ok(Staged { version: wanted.clone(), written: true }),
+        }
+    }
+}
+
+/// The version in the worker's line `Starting update to V`: the only word on what prepare really wrote. `None` where
+/// there is no such line, as in `No update required`.
+pub fn wrote_version(stderr: &str) -> Option<Version> {
+    stderr
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Starting update to "))
+        .filter_map(parse_version)
+        .next_back()
+}
+
+pub(super) fn offers(status: &UpdateStatus, wanted: &Version) -> bool {
+    status.available_updates.iter().any(|offered| parse_version(offered).as_ref() == Some(wanted))
+        || chosen_version(status).as_ref() == Some(wanted)
+}
+
+/// Whether the prepare that led to the status wrote something else than the status names, or nothing (traps 1, 2).
+/// Only the status from before our own refresh can tell.
+fn written_in_vain(before: Option<&UpdateStatus>, wanted: &Version) -> bool {
+    before.and_then(|status| status.most_recent_command.as_ref()).is_some_and(|command| {
+        command.cmd_type == CommandType::Prepare
+            && wrote_version(command.stderr.as_deref().unwrap_or_default()).as_ref() != Some(wanted)
+    })
+}
