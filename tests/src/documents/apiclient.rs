@@ -84,7 +84,11 @@ impl<'m> Apiclient<'m> {
                     Err(unknown) => return self.usage(&unknown),
                 }
             }
-            [known @ ("apply" | "exec" | "lockdown" | "report" | "network" | "ephemeral-storage" | "get"), ..] => {
+            [
+                known @ ("apply" | "exec" | "lockdown" | "report" | "network" | "ephemeral-storage" | "get" | "set"
+                | "update"),
+                ..,
+            ] => {
                 return Ended::NotSimulated(format!("apiclient {known} is not simulated"));
             }
             [unknown, ..] => return self.usage(unknown),

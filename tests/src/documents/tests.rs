@@ -352,3 +352,16 @@ async fn a_long_report_is_cut_to_fit() {
     assert_eq!(long.update.unwrap().available.len(), HostReport::MAX_AVAILABLE);
     assert_eq!(long.error.unwrap().detail.chars().count(), HostReport::MAX_DETAIL);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_script_can_be_sent_to_a_task_and_dropped_when_its_host_goes_down() {
+    let machine = std::sync::Arc::new(default_machine());
+    let (on, parameters) = (machine.clone(), BTreeMap::from([("Version".to_owned(), "1.27.0".to_owned())]));
+    let script = tokio::spawn(async move { run(&*on, &Script::Stage, &parameters).await });
+    machine.sleep(SignedDuration::from_secs(20)).await;
+    let now = machine.now();
+    let Inside { host, repository, .. } = &mut *machine.open();
+    host.spontaneous_reboot(now, repository);
+    script.abort();
+    assert!(!host.disk().inactive().will_boot());
+}

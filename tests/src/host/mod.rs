@@ -21,6 +21,8 @@ mod update;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walk;
 
 pub use http::{ApiDown, Request, Response};
 pub use machine::{Host, HostEvent};
