@@ -1,5 +1,7 @@
 //! The help that people read, and what the command line refuses.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
+
 use clap::{CommandFactory, Parser};
 use ecs_updater::args::{Cli, Command, LogFormat, Output};
 use ecs_updater::config::Environment;
@@ -87,7 +89,9 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
 #[test]
 fn log_levels() {
     let (sdk, ours) = ("aws_config", "ecs_updater::run");
-    let cases: [(&str, Option<&str>, bool, &str, Level, bool); 15] = [
+    // Flags, ECS_UPDATER_LOG, whether the live view is shown, the module, its level, and whether that is logged.
+    type Case<'a> = (&'a str, Option<&'a str>, bool, &'a str, Level, bool);
+    let cases: [Case<'_>; 15] = [
         ("", None, false, ours, Level::INFO, true),
         ("", None, false, ours, Level::DEBUG, false),
         ("", None, false, sdk, Level::INFO, false),

@@ -1,5 +1,7 @@
 //! What the configuration takes, what it refuses and in which words, and that its page says the same.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
+
 use std::collections::BTreeMap;
 
 use clap::{CommandFactory, Parser};
@@ -266,7 +268,9 @@ fn four_values(key: Key) -> [&'static str; 4] {
 fn flags_choose_the_clusters_then_the_environment_then_the_file() {
     let file =
         "[defaults]\nmax_unavailable = 7\n[[cluster]]\nname = 'web'\nmax_unavailable = 2\n[[cluster]]\nname = 'batch'";
-    let cases: [(&[&str], Option<&str>, &[(&str, u32)]); 5] = [
+    // Flags, ECS_UPDATER_CLUSTERS, and the clusters with their max_unavailable.
+    type Case<'a> = (&'a [&'a str], Option<&'a str>, &'a [(&'a str, u32)]);
+    let cases: [Case<'_>; 5] = [
         (&[], None, &[("web", 2), ("batch", 7)]),
         (&[], Some("batch, other"), &[("batch", 7), ("other", 7)]),
         (&[], Some(" "), &[("web", 2), ("batch", 7)]),

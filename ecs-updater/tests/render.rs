@@ -1,5 +1,7 @@
 //! How reports look: on a narrow and a wide terminal, in a pipe, as JSON; and the exit code they lead to.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
+
 use std::collections::BTreeMap;
 
 use ecs_updater::exit::ExitStatus;

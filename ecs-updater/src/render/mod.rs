@@ -6,3 +6,15 @@ pub mod duration;
 pub mod json;
 pub mod progress;
 pub mod table;
+
+use comfy_table::Table;
+
+/// The columns of the terminal behind standard output, for [`table::render`]; `None` when it is a pipe or a file.
+pub fn stdout_width() -> Option<u16> {
+    Table::new().width()
+}
+
+/// The columns of the terminal behind standard error; `None` when it is a pipe or a file.
+fn stderr_width() -> Option<u16> {
+    Table::new().use_stderr().width()
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use models::ids::{ClusterName, HostId};
 use models::plan::Phase;
@@ -15,7 +15,7 @@ use models::report::Outcome;
 use semver::Version;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{duration, table};
+use super::{duration, stderr_width, table};
 
 /// One cluster at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl ClusterView {
         self.settled.values().sum()
     }
 
-    /// What stands behind the bar: `12 updated, 2 held · 1 draining, 2 rebooting · 3 of 3 out of service`.
+    /// What stands behind the bar: `12 updated, 2 held · 3 of 3 out of service · 1 draining, 2 rebooting`.
     pub fn headline(&self) -> String {
         let settled = Outcome::ALL.into_iter().filter_map(|outcome| {
             let count = self.settled.get(&outcome).copied().filter(|count| *count > 0)?;
@@ -72,8 +72,8 @@ impl ClusterView {
         let phases = phases.into_iter().map(|(phase, count)| format!("{count} {}", phase.as_str()));
         let parts = [
             settled.collect::<Vec<_>>().join(", "),
-            phases.collect::<Vec<_>>().join(", "),
             format!("{} of {} out of service", self.out_of_service, self.budget),
+            phases.collect::<Vec<_>>().join(", "),
         ];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
     }
@@ -109,21 +109,19 @@ impl Line {
 }
 
 /// The view on standard error. Clones share it.
+///
+/// It is one bar of indicatif whose message has many lines: a bar for each line would be drawn, and held back by the
+/// rate limit, each for itself, so that neighbouring lines showed different moments.
 #[derive(Debug, Clone)]
 pub struct Live {
-    multi: MultiProgress,
-    blocks: Arc<Mutex<BTreeMap<ClusterName, Block>>>,
+    bar: ProgressBar,
+    views: Arc<Mutex<BTreeMap<ClusterName, ClusterView>>>,
     shown: bool,
 }
 
-#[derive(Debug)]
-struct Block {
-    head: ProgressBar,
-    lines: Vec<ProgressBar>,
-}
-
-/// More lines than this make the view larger than a terminal, where it can no longer be redrawn in place.
-const MOST_LINES: usize = 12;
+/// Lines of instances in the whole view. More could make it larger than a terminal, where it can no longer be redrawn
+/// in place.
+const MOST_LINES: usize = 14;
 
 impl Live {
     /// A view that is drawn, or with `shown` false one that swallows all it is told.
@@ -132,7 +130,9 @@ impl Live {
     }
 
     fn on(target: ProgressDrawTarget, shown: bool) -> Self {
-        Self { multi: MultiProgress::with_draw_target(target), blocks: Arc::default(), shown }
+        // The template is sound, which a test shows; should it not be, indicatif's own look is better than none.
+        let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self { bar: ProgressBar::with_draw_target(None, target).with_style(style), views: Arc::default(), shown }
     }
 
     /// Whether it is drawn.
@@ -140,72 +140,65 @@ impl Live {
         self.shown
     }
 
-    /// Shows a cluster as it is now.
+    /// Shows a cluster as it is now. At most 20 times a second are drawn.
     pub fn update(&self, view: &ClusterView) {
         if !self.shown {
             return;
         }
-        let mut blocks = self.lock();
-        let block = blocks.entry(view.cluster.clone()).or_insert_with(|| {
-            let head =
-                self.multi.add(ProgressBar::new(0).with_style(style("{prefix} {bar:24} {pos}/{len}  {wide_msg}")));
-            head.set_prefix(view.cluster.to_string());
-            Block { head, lines: Vec::new() }
-        });
-        block.head.set_length(view.total as u64);
-        block.head.set_position(view.done() as u64);
-        block.head.set_message(view.headline());
-
-        let lines = view.lines(MOST_LINES);
-        for surplus in block.lines.split_off(lines.len().min(block.lines.len())) {
-            surplus.finish_and_clear();
-            self.multi.remove(&surplus);
-        }
-        for (at, text) in lines.into_iter().enumerate() {
-            if at == block.lines.len() {
-                let above = block.lines.last().unwrap_or(&block.head);
-                let line = ProgressBar::new_spinner().with_style(style("  {wide_msg}"));
-                block.lines.push(self.multi.insert_after(above, line));
-            }
-            block.lines[at].set_message(text);
-        }
+        let mut views = self.lock();
+        views.insert(view.cluster.clone(), view.clone());
+        self.bar.set_message(text(&views, stderr_width()));
     }
 
     /// Takes the view away, so that the report stands alone.
     pub fn finish(&self) {
-        for (_, block) in std::mem::take(&mut *self.lock()) {
-            for line in block.lines {
-                line.finish_and_clear();
-            }
-            block.head.finish_and_clear();
-        }
+        self.lock().clear();
+        self.bar.finish_and_clear();
     }
 
     /// Where logs go: to standard error, between two drawings of the view.
     pub fn log_writer(&self) -> LogWriter {
-        LogWriter { multi: self.multi.clone() }
+        LogWriter { bar: self.bar.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Block>> {
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, ClusterView>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Our templates are sound, which a test shows; should one not be, indicatif's own look is better than none.
-fn style(template: &str) -> ProgressStyle {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.progress_chars("█▉▊▋▌▍▎▏ ")
+const TEMPLATE: &str = "{msg}";
+
+/// The whole view; lines that are wider than the terminal are cut.
+fn text(views: &BTreeMap<ClusterName, ClusterView>, width: Option<u16>) -> String {
+    let names = views.keys().map(|name| name.as_str().chars().count()).max().unwrap_or_default();
+    let most = (MOST_LINES / views.len().max(1)).max(1);
+    let mut lines = Vec::new();
+    for view in views.values() {
+        let (done, total) = (view.done(), view.total);
+        lines.push(format!("{:<names$}  {}  {done}/{total}  {}", view.cluster, gauge(done, total), view.headline()));
+        lines.extend(view.lines(most).into_iter().map(|line| format!("  {line}")));
+    }
+    let width = width.map_or(usize::MAX, usize::from);
+    let cut = |line: String| if line.chars().count() > width { line.chars().take(width).collect() } else { line };
+    lines.into_iter().map(cut).collect::<Vec<String>>().join("\n")
+}
+
+/// A bar of 20 columns.
+fn gauge(done: usize, total: usize) -> String {
+    const COLUMNS: usize = 20;
+    let full = (done * COLUMNS).checked_div(total).unwrap_or(COLUMNS).min(COLUMNS);
+    format!("{}{}", "█".repeat(full), "░".repeat(COLUMNS - full))
 }
 
 /// Writes to standard error while the view is away. A log line comes in one piece and goes out in one.
 #[derive(Debug, Clone)]
 pub struct LogWriter {
-    multi: MultiProgress,
+    bar: ProgressBar,
 }
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.multi.suspend(|| io::stderr().write_all(bytes))?;
+        self.bar.suspend(|| io::stderr().write_all(bytes))?;
         Ok(bytes.len())
     }
 
@@ -275,7 +268,7 @@ mod tests {
         let line = |number: usize| Line {
             host: format!("i-{number:017x}").into(),
             zone: (number > 0).then(|| "eu-west-1a".into()),
-            phase: if number % 3 == 0 { Phase::Draining } else { Phase::Rebooting },
+            phase: if number.is_multiple_of(3) { Phase::Draining } else { Phase::Rebooting },
             from: Some("1.26.1".parse().unwrap()),
             to: Some("1.27.0".parse().unwrap()),
             since: now - SignedDuration::from_secs(65 * number as i64),
@@ -293,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_headline_counts_and_a_line_tells_the_time_in_its_phase() {
-        insta::assert_snapshot!(view(4).headline(), @"12 updated, 2 held · 2 draining, 2 rebooting · 3 of 4 out of service");
+        insta::assert_snapshot!(view(4).headline(), @"12 updated, 2 held · 3 of 4 out of service · 2 draining, 2 rebooting");
         insta::assert_snapshot!(view(0).headline(), @"12 updated, 2 held · 3 of 4 out of service");
         insta::assert_snapshot!(view(3).lines(3).join("\n"), @r"
         i-00000000000000000  –           draining   1.26.1 → 1.27.0  0s
@@ -308,22 +301,38 @@ mod tests {
     }
 
     #[test]
+    fn the_view_shows_all_clusters_and_is_cut_to_the_terminal() {
+        let views: BTreeMap<ClusterName, ClusterView> = [
+            ("batch".into(), ClusterView { cluster: "batch".into(), total: 0, settled: BTreeMap::new(), ..view(0) }),
+            ("web".into(), view(9)),
+        ]
+        .into();
+        insta::assert_snapshot!(text(&views, Some(72)), @r"
+        batch  ████████████████████  0/0  3 of 4 out of service
+        web    ███████████░░░░░░░░░  14/24  12 updated, 2 held · 3 of 4 out of s
+          i-00000000000000000  –           draining   1.26.1 → 1.27.0  0s
+          i-00000000000000001  eu-west-1a  rebooting  1.26.1 → 1.27.0  1m 5s
+          i-00000000000000002  eu-west-1a  rebooting  1.26.1 → 1.27.0  2m 10s
+          i-00000000000000003  eu-west-1a  draining   1.26.1 → 1.27.0  3m 15s
+          i-00000000000000004  eu-west-1a  rebooting  1.26.1 → 1.27.0  4m 20s
+          i-00000000000000005  eu-west-1a  rebooting  1.26.1 → 1.27.0  5m 25s
+          … and 3 more
+        ");
+    }
+
+    #[test]
     fn the_view_follows_its_cluster_and_leaves_nothing_behind() {
         let paper = Paper::default();
         let live = Live::on(ProgressDrawTarget::term_like_with_hz(Box::new(paper.clone()), 255), true);
         for under_way in [2, 5, 40, 1, 0, 3] {
             live.update(&view(under_way));
-            let lines: usize = live.lock().values().map(|block| block.lines.len()).sum();
-            assert_eq!(lines, under_way.min(MOST_LINES));
         }
-        live.multi.suspend(|| paper.take());
         let drawn = paper.take();
         assert!(drawn.contains("web") && drawn.contains("14/24") && drawn.contains("12 updated, 2 held"), "{drawn}");
         assert!(drawn.contains("i-00000000000000002  eu-west-1a  rebooting"), "{drawn}");
         live.finish();
         paper.take();
-        assert!(live.lock().is_empty());
-        live.multi.suspend(|| ());
+        live.bar.suspend(|| ());
         assert_eq!(paper.take().trim(), "");
     }
 
@@ -336,9 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn the_templates_are_sound() {
-        for template in ["{prefix} {bar:24} {pos}/{len}  {wide_msg}", "  {wide_msg}"] {
-            ProgressStyle::with_template(template).unwrap();
-        }
+    fn the_template_is_sound() {
+        ProgressStyle::with_template(TEMPLATE).unwrap();
     }
 }
