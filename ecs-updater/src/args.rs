@@ -171,8 +171,8 @@ pub enum LogFormat {
 pub struct SettingArgs {
     /// A cluster to work on, by name; may be repeated
     ///
-    /// With --config, only the named clusters are worked on; one that the file does not list is worked on by its
-    /// [defaults].
+    /// With --config, only the named clusters are worked on; one that the file does not list is worked on by the
+    /// file's defaults.
     #[arg(long = "cluster", value_name = "NAME", help_heading = "Clusters")]
     pub clusters: Vec<String>,
     /// Configuration file in TOML [env: ECS_UPDATER_CONFIG]

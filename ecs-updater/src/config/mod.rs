@@ -22,7 +22,7 @@ mod inputs;
 mod key;
 mod settings;
 
-pub use error::{ConfigError, Origin, Place, Problem};
+pub use error::{Advice, ConfigError, Origin, Place, Problem};
 pub use file::{from_table, parse};
 pub use fragment::{ClusterFragment, Fragment, PolicyFragment};
 pub use inputs::{Environment, Given, Inputs, Layer, environment};
