@@ -28,7 +28,7 @@ Exit codes:
   0  done
   1  failed; the host or its API says why
   2  wrong usage
-  3  unsure: it was begun, and how it ended is not known. Look with `host-bridge status` before doing anything else
+  3  unsure: it was begun, and how it ended is not known; look with `host-bridge status` first
   4  refused by state: not now, or not on this host; nothing was changed
 
 Examples:
@@ -47,6 +47,7 @@ pub(super) struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// The host API's Unix socket.
     #[arg(long, global = true, value_name = "PATH", default_value = API_SOCKET, env = "HOST_BRIDGE_SOCKET")]

@@ -5,7 +5,7 @@ use semver::Version;
 
 use super::args::{Command, Reboot, Rollback, Stage};
 use super::ending::{CommandError, Done};
-use crate::client::{Client, RebootAnswer, StatusAnswer, excerpt};
+use crate::client::{Client, RebootAnswer, excerpt};
 use crate::inspect::{Boot, Seen, inspect};
 use crate::introspection::Introspection;
 use crate::signpost::rollback_to_inactive;
@@ -95,10 +95,10 @@ async fn run_stage(
 async fn run_reboot(reboot: &Reboot, tools: &Tools, seen: &mut Option<Seen>) -> Result<Done, CommandError> {
     // Looked at before: afterwards the host is going down.
     let before = tools.look().await?;
-    let boots = boots_into(&before.report);
+    let (boots, busy) = (boots_into(&before.report), before.busy);
     *seen = Some(before);
     if !reboot.force {
-        if let Ok(StatusAnswer::Locked) = tools.client.update_status().await {
+        if busy {
             return Err(CommandError::UpdateRunning);
         }
         let tasks = tools.agent.tasks().await.map_err(CommandError::TasksUnknown)?;

@@ -88,7 +88,7 @@ fn table(seen: &Seen) -> Vec<String> {
                 [] => "none".to_owned(),
                 versions => versions.join(", "),
             };
-            rows.push(("in the repository", offered));
+            rows.push(("available", offered));
             if let Some(last) = &update.last {
                 rows.push(("last command", format!("{} {}", last.r#type, last.status)));
             }
@@ -102,5 +102,5 @@ fn table(seen: &Seen) -> Vec<String> {
         rows.push(("update waves", "ignored".to_owned()));
     }
     rows.push(("ecs agent", agent_line(host)));
-    rows.into_iter().map(|(name, value)| format!("{name:<18} {value}")).collect()
+    rows.into_iter().map(|(name, value)| format!("{name:<13} {value}")).collect()
 }

@@ -1,6 +1,6 @@
 //! Writing a version to the inactive partition set, and going back to an older one.
 
-use models::host::{CommandType, UpdateState, UpdateStatus, parse_version};
+use models::host::{CommandStatus, CommandType, UpdateState, UpdateStatus, parse_version};
 use semver::Version;
 use tracing::info;
 
@@ -143,11 +143,13 @@ pub(super) fn offers(status: &UpdateStatus, wanted: &Version) -> bool {
         || chosen_version(status).as_ref() == Some(wanted)
 }
 
-/// Whether the prepare that led to the status wrote something else than the status names, or nothing (traps 1, 2).
-/// Only the status from before our own refresh can tell.
+/// Whether the last prepare did not leave on the inactive set what the status names: it wrote something else, or
+/// nothing (traps 1, 2), or it failed after it had cleared the set (trap 6; the state is kept). Only the status from
+/// before our own refresh can tell.
 fn written_in_vain(before: Option<&UpdateStatus>, wanted: &Version) -> bool {
     before.and_then(|status| status.most_recent_command.as_ref()).is_some_and(|command| {
         command.cmd_type == CommandType::Prepare
-            && wrote_version(command.stderr.as_deref().unwrap_or_default()).as_ref() != Some(wanted)
+            && (command.cmd_status != CommandStatus::Success
+                || wrote_version(command.stderr.as_deref().unwrap_or_default()).as_ref() != Some(wanted))
     })
 }

@@ -23,12 +23,12 @@ pub(crate) struct Fake {
     pub(crate) status_exists: bool,
     pub(crate) lock: String,
     /// What the workers use: follows `lock` after `lag` refreshes.
-    applied: String,
+    pub(crate) applied: String,
     pub(crate) lag: u32,
     /// How many looks a command takes.
     pub(crate) looks: u32,
-    work: Option<(&'static str, u32)>,
-    ended: u32,
+    pub(crate) work: Option<(&'static str, u32)>,
+    pub(crate) ended: u32,
     /// The next worker is killed.
     pub(crate) kill: bool,
     /// The next command of this kind fails with this output.
@@ -39,7 +39,7 @@ pub(crate) struct Fake {
     pub(crate) writes: Option<String>,
     pub(crate) writes_nothing: bool,
     pub(crate) reboot: Reply,
-    transactions: BTreeMap<String, Value>,
+    pub(crate) transactions: BTreeMap<String, Value>,
     /// Answers that are given once instead of the real ones, to requests that begin so.
     pub(crate) instead: VecDeque<(&'static str, Reply)>,
     pub(crate) log: Vec<String>,
