@@ -127,9 +127,6 @@ pub(super) struct Stage {
     /// Write it even if it is older than the running version.
     #[arg(long)]
     pub(super) allow_downgrade: bool,
-    /// Write it again even if it is staged already; for an image that could not be activated.
-    #[arg(long)]
-    pub(super) rewrite: bool,
 }
 
 #[derive(Debug, Args)]

@@ -81,7 +81,6 @@ async fn run_stage(
     let request = StageRequest {
         version: stage.version.clone(),
         allow_downgrade: stage.allow_downgrade,
-        rewrite: stage.rewrite,
         lock: LockAfter::AsFound,
     };
     let staged = visit.stage(&request).await?;

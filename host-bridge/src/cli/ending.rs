@@ -183,7 +183,7 @@ impl CommandError {
 fn next_after(error: &UpdateError) -> String {
     match error {
         UpdateError::Failed { detail, .. } if detail.contains("not been marked valid") => {
-            "nothing usable is staged: `host-bridge stage --rewrite` writes it again".to_owned()
+            "nothing usable is staged: `host-bridge stage` writes it again".to_owned()
         }
         UpdateError::Failed { .. } => {
             "the state is as before; if the host reaches its update repository (settings.updates), try again".to_owned()
@@ -194,10 +194,10 @@ fn next_after(error: &UpdateError) -> String {
             "`host-bridge status` shows what became of it; the same command may then be repeated".to_owned()
         }
         UpdateError::WroteNothing { .. } => {
-            "do not activate it: `host-bridge stage --rewrite` refreshes and writes again".to_owned()
+            "do not activate it: `host-bridge stage` refreshes and writes again".to_owned()
         }
         UpdateError::WroteOther { wrote, .. } => {
-            format!("`host-bridge stage --version V --rewrite` writes the wanted one; `activate` would boot {wrote}")
+            format!("`host-bridge stage --version V` writes the wanted one; `activate` would boot {wrote}")
         }
         UpdateError::NotOffered { .. } | UpdateError::NoUpdate => {
             "wait for the wave of this host to open, or set `apiclient set updates.ignore-waves=true` and try again"

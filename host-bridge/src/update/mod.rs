@@ -42,7 +42,7 @@ mod stage;
 
 use std::time::Duration;
 
-use models::host::{OsInfo, UpdateState, UpdateStatus, parse_version};
+use models::host::{CommandStatus, CommandType, OsInfo, UpdateState, UpdateStatus, parse_version};
 use semver::Version;
 use tokio::time::Instant;
 
@@ -121,16 +121,19 @@ impl Visit {
         let at = Action::Activate;
         let status = self.settled(at).await?;
         let staged = status.as_ref().and_then(staged_version);
-        if let (Some(expected), Some(staged)) = (expected, &staged)
-            && expected != staged
-        {
-            return Err(UpdateError::refused(at, format!("{staged} is staged, not {expected}")));
-        }
         match status.as_ref().map(|status| &status.update_state) {
-            Some(UpdateState::Ready) => return Ok(Switched::Already),
-            Some(UpdateState::Staged) => {}
+            Some(UpdateState::Ready | UpdateState::Staged) => {}
             Some(other) => return Err(UpdateError::refused(at, format!("nothing is staged (state {other})"))),
             None => return Err(UpdateError::refused(at, "nothing is staged since this boot".to_owned())),
+        }
+        if let Some(expected) = expected
+            && staged.as_ref() != Some(expected)
+        {
+            let staged = staged.map_or_else(|| "nothing".to_owned(), |version| version.to_string());
+            return Err(UpdateError::refused(at, format!("{staged} is staged, not {expected}")));
+        }
+        if status.is_some_and(|status| status.update_state == UpdateState::Ready) {
+            return Ok(Switched::Already);
         }
         self.switch(at, UpdateState::Ready).await
     }
@@ -174,13 +177,16 @@ impl Visit {
     }
 }
 
-/// The version on the staging partition set, according to the status. After trap 1 it is named there though it was
-/// not written.
+/// The version on the staging partition set. Right after a prepare it is what the worker says that it wrote; later it
+/// is what the status names, which is no proof (traps 1 and 2).
 pub fn staged_version(status: &UpdateStatus) -> Option<Version> {
     match status.update_state {
-        UpdateState::Staged | UpdateState::Ready => {
-            status.staging_partition.as_ref().and_then(|set| parse_version(&set.image.version))
-        }
+        UpdateState::Staged | UpdateState::Ready => match &status.most_recent_command {
+            Some(last) if last.cmd_type == CommandType::Prepare && last.cmd_status == CommandStatus::Success => {
+                wrote_version(last.stderr.as_deref().unwrap_or_default())
+            }
+            _ => status.staging_partition.as_ref().and_then(|set| parse_version(&set.image.version)),
+        },
         UpdateState::Idle | UpdateState::Available | UpdateState::Unknown(_) | UpdateState::Missing => None,
     }
 }

@@ -14,8 +14,6 @@ pub struct StageRequest {
     pub version: Option<Version>,
     /// Whether it may be older than the running one.
     pub allow_downgrade: bool,
-    /// Whether to write it again where the status says that it is staged.
-    pub rewrite: bool,
     /// What `version-lock` is to be afterwards.
     pub lock: LockAfter,
 }
@@ -36,6 +34,9 @@ impl Visit {
     /// back to it without the update repository (trap 6). An activated update is deactivated first. Where the host
     /// has chosen another version, the wanted one is pinned meanwhile.
     ///
+    /// The status naming the version as staged is no proof (traps 1, 2 and 6). It is not written again only where the
+    /// last command of the host is the very prepare that wrote it.
+    ///
     /// # Errors
     /// [`UpdateError`]. `version-lock` is put as asked also after a failure; where only that fails, the error is
     /// [`UpdateError::LockNotRestored`] and [`Visit::wrote`] tells that the version is there.
@@ -53,8 +54,7 @@ impl Visit {
     /// # Errors
     /// [`UpdateError`], as of [`Visit::stage`] and [`Visit::activate`].
     pub async fn roll_back(&mut self, to: &Version, lock: &LockAfter) -> Result<Staged, UpdateError> {
-        let request =
-            StageRequest { version: Some(to.clone()), allow_downgrade: true, rewrite: false, lock: LockAfter::Pinned };
+        let request = StageRequest { version: Some(to.clone()), allow_downgrade: true, lock: LockAfter::Pinned };
         let done = self.write_and_activate(&request, *lock == LockAfter::Pinned).await;
         self.finish(lock, done).await
     }
@@ -97,8 +97,7 @@ impl Visit {
         if wanted.cmp_precedence(&running).is_lt() && !request.allow_downgrade {
             return Err(UpdateError::Downgrade { wanted, running });
         }
-        let there = staged_version(&status).as_ref() == Some(&wanted);
-        if there && !request.rewrite && !written_in_vain(before.as_ref(), &wanted) {
+        if before.as_ref().and_then(proven) == Some(wanted.clone()) {
             return Ok(Staged { version: wanted, written: false });
         }
         if !offers(&status, &wanted) {
@@ -143,13 +142,11 @@ pub(super) fn offers(status: &UpdateStatus, wanted: &Version) -> bool {
         || chosen_version(status).as_ref() == Some(wanted)
 }
 
-/// Whether the last prepare did not leave on the inactive set what the status names: it wrote something else, or
-/// nothing (traps 1, 2), or it failed after it had cleared the set (trap 6; the state is kept). Only the status from
-/// before our own refresh can tell.
-fn written_in_vain(before: Option<&UpdateStatus>, wanted: &Version) -> bool {
-    before.and_then(|status| status.most_recent_command.as_ref()).is_some_and(|command| {
-        command.cmd_type == CommandType::Prepare
-            && (command.cmd_status != CommandStatus::Success
-                || wrote_version(command.stderr.as_deref().unwrap_or_default()).as_ref() != Some(wanted))
-    })
+/// The version that is on the inactive set for certain: the host's last command is the prepare that wrote it.
+fn proven(status: &UpdateStatus) -> Option<Version> {
+    let last = status.most_recent_command.as_ref()?;
+    let prepared = status.update_state == UpdateState::Staged
+        && last.cmd_type == CommandType::Prepare
+        && last.cmd_status == CommandStatus::Success;
+    prepared.then(|| wrote_version(last.stderr.as_deref().unwrap_or_default())).flatten()
 }

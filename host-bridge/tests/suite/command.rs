@@ -212,11 +212,11 @@ fn the_worker_s_failures_are_failures() {
     host.run(&["status"]).ends(0, "refresh Failed", "the last refresh did not work");
 
     host.fake.lock().unwrap().writes_nothing = true;
-    host.run(&["stage"]).ends(1, "wrote nothing", "--rewrite");
+    host.run(&["stage"]).ends(1, "wrote nothing", "`host-bridge stage` refreshes");
     host.fake.lock().unwrap().writes = Some("1.28.0".into());
-    host.run(&["stage", "--rewrite"]).ends(1, "the host wrote 1.28.0 instead of 1.27.0", "--rewrite");
+    host.run(&["stage"]).ends(1, "the host wrote 1.28.0 instead of 1.27.0", "stage --version V");
     host.fake.lock().unwrap().fail = Some(("activate", "partition has not been marked valid for upgrade".into()));
-    host.run(&["activate"]).ends(1, "has not been marked valid for upgrade", "`host-bridge stage --rewrite`");
+    host.run(&["activate"]).ends(1, "has not been marked valid for upgrade", "`host-bridge stage` writes it again");
 }
 
 #[test]

@@ -71,15 +71,10 @@ async fn an_update_from_the_first_refresh_to_ready_and_back() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_staged_is_not_staged_again() {
-    for state in ["Staged", "Ready"] {
-        let fake = with_staged(state).shared();
-        let done = visit(&fake).stage(&version("1.27.0")).await.unwrap();
-        assert_eq!(done, Staged { version: v("1.27.0"), written: false }, "{state}");
-        assert_eq!(acts(&fake), [REFRESH], "{state}");
-    }
     let fake = with_staged("Staged").shared();
-    let again = StageRequest { rewrite: true, ..version("1.27.0") };
-    assert_eq!(visit(&fake).stage(&again).await.unwrap(), staged("1.27.0"));
+    let done = visit(&fake).stage(&version("1.27.0")).await.unwrap();
+    assert_eq!(done, Staged { version: v("1.27.0"), written: false });
+    assert_eq!(acts(&fake), [REFRESH]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,6 +285,22 @@ async fn trap_2_what_was_written_is_read_from_the_worker() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn trap_2_a_status_without_the_worker_s_word_is_no_proof() {
+    let fake = Fake { writes: Some("1.28.0".into()), ..Fake::default() }.shared();
+    visit(&fake).stage(&version("1.27.0")).await.unwrap_err();
+    let error = visit(&fake).activate(Some(&v("1.27.0"))).await.unwrap_err();
+    assert_eq!(error.to_string(), "activate is not possible: 1.28.0 is staged, not 1.27.0");
+    // After a refresh the host only says that 1.27.0 is staged.
+    visit(&fake).refresh().await.unwrap();
+    assert_eq!(visit(&fake).stage(&version("1.27.0")).await.unwrap(), staged("1.27.0"));
+
+    let fake = with_staged("Staged").shared();
+    visit(&fake).activate(None).await.unwrap();
+    assert_eq!(visit(&fake).stage(&version("1.27.0")).await.unwrap(), staged("1.27.0"));
+    assert_eq!(acts(&fake), [ACTIVATE, REFRESH, DEACTIVATE, PREPARE]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn trap_3_without_network_activate_fails_and_keeps_the_state() {
     let stderr = "Failed to load update repository:\n   Failed to fetch\n   https://updates.example/timestamp.json\n";
     let fake = Fake { fail: Some(("activate", stderr.into())), ..with_staged("Staged") }.shared();
@@ -332,8 +343,8 @@ async fn trap_6_nothing_is_prepared_before_all_is_checked() {
 async fn trap_6_a_failed_prepare_has_cleared_what_was_staged() {
     let stderr = "Starting update to 1.27.0\nFailed to write".to_owned();
     let fake = Fake { fail: Some(("prepare", stderr)), ..with_staged("Staged") }.shared();
-    let again = StageRequest { rewrite: true, ..version("1.27.0") };
-    assert_eq!(visit(&fake).stage(&again).await.unwrap_err().code(), ErrorCode::Failed);
+    visit(&fake).refresh().await.unwrap();
+    assert_eq!(visit(&fake).stage(&version("1.27.0")).await.unwrap_err().code(), ErrorCode::Failed);
     // The host still says that 1.27.0 is staged.
     assert_eq!(visit(&fake).stage(&version("1.27.0")).await.unwrap(), staged("1.27.0"));
 }
