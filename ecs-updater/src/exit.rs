@@ -41,22 +41,24 @@ impl ExitStatus {
     /// The gravest of what a report tells.
     pub fn of(report: &RunReport) -> Self {
         let run = if report.interrupted { Self::Interrupted } else { Self::Success };
-        report.clusters.iter().map(Self::of_cluster).fold(run, Self::max)
+        report.clusters.iter().map(|cluster| Self::of_cluster(cluster, report.dry_run)).fold(run, Self::max)
     }
 
-    fn of_cluster(cluster: &ClusterReport) -> Self {
+    fn of_cluster(cluster: &ClusterReport, dry_run: bool) -> Self {
         let own = cluster.error.as_ref().map_or(Self::Success, |error| match error.kind {
             ClusterErrorKind::ClusterNotFound | ClusterErrorKind::NotPermitted | ClusterErrorKind::NotReachable => {
                 Self::NotReached
             }
             ClusterErrorKind::Unexpected => Self::Failures,
         });
-        cluster.instances.iter().map(|instance| Self::of_outcome(instance.outcome)).fold(own, Self::max)
+        cluster.instances.iter().map(|instance| Self::of_outcome(instance.outcome, dry_run)).fold(own, Self::max)
     }
 
-    fn of_outcome(outcome: Outcome) -> Self {
+    fn of_outcome(outcome: Outcome, dry_run: bool) -> Self {
         match outcome {
             Outcome::Updated | Outcome::Current | Outcome::Held | Outcome::Gone | Outcome::WouldUpdate => Self::Success,
+            // What an earlier run is in the middle of is for the next run to finish, not for a plan.
+            Outcome::InProgress if dry_run => Self::Success,
             Outcome::InProgress => Self::Interrupted,
             Outcome::RolledBack | Outcome::Failed => Self::Failures,
         }

@@ -1,6 +1,19 @@
 //! The controller: rolls Bottlerocket OS updates through ECS clusters.
 //!
-//! Observe, plan, act, observe again. [`planner`] decides and is pure; [`observe`] and [`execute`] speak to AWS;
+//! Observe, plan, act, observe again. [`planner`] decides and is pure; `observe` and `execute` speak to AWS;
 //! [`run`] joins them. SDK types never leave [`aws`].
 
+pub mod args;
+pub mod aws;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod execute;
+pub mod exit;
+mod host;
+mod observe;
 pub mod planner;
+pub mod render;
+pub mod run;
+pub mod telemetry;
+mod track;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::claim::{Claim, ClaimError, FailedVersions};
 use crate::host::{HostReport, ReportedError, SeenReport};
 use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
-use crate::plan::HostCommand;
+use crate::plan::{End, HostCommand};
 use crate::report::Verdict;
 
 /// A cluster as it was at `taken_at`. Parts can be older: each carries its own time where that matters.
@@ -63,7 +63,7 @@ pub struct Instance {
     pub report: Option<SeenReport>,
     /// How the newest visit ended in this run.
     pub visit: Option<Visit>,
-    /// The command that is under way on the host.
+    /// The command that is under way on the host; a reboot is in [`RunMemory::reboot`] instead.
     pub command: Option<CommandInFlight>,
     /// What this run did to it.
     pub run: RunMemory,
@@ -320,6 +320,9 @@ pub struct RunMemory {
     pub stages: u32,
     /// The boot of the newest report, and when this run first heard of it.
     pub boot: Option<SeenBoot>,
+    /// The last write to its inactive set did not end well: the host's own status may call a version staged that is
+    /// not what was written (traps 1 and 2), so it is not believed until a write ends well.
+    pub unwritten: bool,
     /// The reboot command that this run sent to it last.
     pub reboot: Option<SentReboot>,
     /// How often this run undid an activation or put a lock back.
@@ -332,6 +335,8 @@ pub struct RunMemory {
     pub act_failures: u32,
     /// What the last of them said.
     pub act_error: Option<String>,
+    /// The end that is being carried out; a part of it may have been refused so far.
+    pub ending: Option<End>,
     /// Set once this run is done with it.
     pub verdict: Option<Verdict>,
 }
@@ -352,8 +357,8 @@ pub struct SentReboot {
     pub sent_at: Timestamp,
     /// How many were sent to the instance in this run, this one included.
     pub times: u32,
-    /// How it ended and when that was seen; `None` while that is unknown, which is the normal case: its answer is
-    /// often lost with the boot.
+    /// How it ended and when that was seen; `None` while it is under way. Its answer is often lost with the boot: then
+    /// the end is [`VisitEnd::Unsure`].
     pub end: Option<(Timestamp, VisitEnd)>,
 }
 

@@ -133,7 +133,7 @@ fn drained<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<
         // Somebody rebooted it into another version already.
         return verify(instance, claim, report, cx);
     }
-    if is_staged(report, &claim.to) {
+    if is_staged(instance, report, &claim.to) {
         return Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot });
     }
     if let Some(visit) = instance.visit.as_ref().filter(|visit| matches!(visit.command, HostCommand::Stage { .. }))
@@ -215,6 +215,12 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     if busy(instance).is_some() {
         return Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL));
     }
+    if instance.status == InstanceStatus::Active {
+        return undo(instance, claim, report, boot, Undone::Reactivated);
+    }
+    if let Some(until) = tasks_left(instance, cx) {
+        return Next::Wait(Phase::Draining, until);
+    }
     let again = || Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot: boot.clone() });
     // What this run has not asked for, the one that wrote the claim may have died before asking. The command names
     // its boot, so that asking twice does no harm.
@@ -226,7 +232,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
         },
         Some((_, end @ VisitEnd::Error(error))) if error.code != ErrorCode::OtherBoot => {
             let detail = trouble(end).unwrap_or_default();
-            undo(instance, claim, report, boot, FailReason::RebootRefused { detail })
+            undo(instance, claim, report, boot, Undone::Failed(FailReason::RebootRefused { detail }))
         }
         Some((
             _,
@@ -239,11 +245,18 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
         | None => visit_again(instance, Phase::Rebooting, false, deadline, cx, || {
             let awake = report_since(instance, after(sent.sent_at, FIRST_BOOT_POLL)).is_some();
             match awake && answered_last(instance) {
-                true => undo(instance, claim, report, boot.clone(), FailReason::RebootTimedOut),
+                true => undo(instance, claim, report, boot.clone(), Undone::Failed(FailReason::RebootTimedOut)),
                 false => never(),
             }
         }),
     }
+}
+
+/// Until when to wait since the executor, just before a reboot, found tasks that have not stopped.
+fn tasks_left(instance: &Instance, cx: &Context<'_>) -> Option<Timestamp> {
+    let seen = instance.tasks.as_ref().filter(|seen| !seen.tasks.is_empty())?;
+    let until = after(seen.at, DRAIN_POLL);
+    (cx.now < until).then_some(until)
 }
 
 /// Whether the newest visit brought a report.
@@ -251,9 +264,14 @@ fn answered_last(instance: &Instance) -> bool {
     instance.visit.as_ref().is_some_and(|visit| matches!(visit.end, VisitEnd::Done | VisitEnd::Error(_)))
 }
 
+enum Undone {
+    Failed(FailReason),
+    Reactivated,
+}
+
 /// Back into service in the old boot: nothing that was activated may be booted by accident, and the lock is as it
 /// was found.
-fn undo<'a>(instance: &Instance, claim: &Claim, report: &HostReport, boot: BootId, why: FailReason) -> Next<'a> {
+fn undo<'a>(instance: &Instance, claim: &Claim, report: &HostReport, boot: BootId, why: Undone) -> Next<'a> {
     let activated = report.state() == Some(&UpdateState::Ready) || report.state().is_none();
     let lock = lock_to_restore(instance, report);
     let cancelled = instance.visit.as_ref().is_some_and(|visit| {
@@ -261,7 +279,13 @@ fn undo<'a>(instance: &Instance, claim: &Claim, report: &HostReport, boot: BootI
     });
     match (activated || lock.is_some()) && !cancelled {
         true => Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }),
-        false => Next::Do(Phase::Rebooting, Step::Finish(End::Failed { why })),
+        false => {
+            let end = match why {
+                Undone::Failed(why) => End::Failed { why },
+                Undone::Reactivated => End::Held { why: HoldReason::ReactivatedBySomebody },
+            };
+            Next::Do(Phase::Rebooting, Step::Finish(end))
+        }
     }
 }
 
@@ -277,7 +301,7 @@ fn after_boot<'a>(
         return verify(instance, claim, report, cx);
     }
     let sent = reboot_sent(instance, claim);
-    if sent.is_some_and(|sent| sent.end.is_none()) && instance.command.is_some() {
+    if sent.is_some_and(|sent| sent.end.is_none()) {
         // The host may have rebooted by itself before it got the command; the command's end will tell.
         return Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL));
     }
@@ -425,7 +449,10 @@ fn revert<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             }
         };
     }
-    if is_staged(report, &claim.from) && report.state() == Some(&UpdateState::Ready) {
+    if let Some(until) = tasks_left(instance, cx).filter(|_| cx.now < deadline) {
+        return Next::Wait(Phase::Reverting, until);
+    }
+    if is_staged(instance, report, &claim.from) && report.state() == Some(&UpdateState::Ready) {
         return Next::Do(Phase::Reverting, Step::Reboot { to: claim.from.clone(), boot });
     }
     let lock = instance.tags.saved_lock.clone();

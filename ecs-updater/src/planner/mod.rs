@@ -36,6 +36,8 @@ pub struct RunFacts {
     pub dry_run: bool,
     /// Why no further instance may be begun, if so.
     pub stop: Option<Stop>,
+    /// Since when nothing was under way although instances wait for a place in the budget.
+    pub idle_since: Option<Timestamp>,
 }
 
 /// Reasons from outside not to begin anything new.
@@ -108,10 +110,21 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
         }
     }
     admission::admit(&cx, candidates, &mut draft);
+    if draft.is_at_rest() && waits_for_others(&cx, &draft) {
+        draft.wake(after(now, RETRY));
+    }
     if draft.is_at_rest() {
         release_what_waits_in_vain(&cx, &mut draft);
     }
     draft.plan()
+}
+
+/// Whether it is worth while to wait for a place that others take up: an agent that lost its connection for a moment
+/// must not end a rollout.
+fn waits_for_others(cx: &Context<'_>, draft: &Draft) -> bool {
+    let waiting = draft.stands.iter().any(|stand| matches!(stand.hold, Some(HoldReason::BudgetUsedUp { .. })));
+    let since = cx.run.idle_since.unwrap_or(cx.now);
+    waiting && !cx.run.dry_run && cx.now < after(since, cx.policy.timeouts.inspect)
 }
 
 /// Nothing is under way and nothing can be begun: what was staged ahead, or claimed by a run that died before it

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use models::fleet::{CommandInFlight, Instance, VisitEnd};
-use models::plan::{End, HostCommand, Phase, Step};
+use models::plan::{End, Phase, Step};
 use models::reason::{FailReason, HoldReason};
 use semver::Version;
 
@@ -60,6 +60,10 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
         let detail = instance.run.act_error.clone().unwrap_or_default();
         return Next::Do(Phase::Held, Step::Leave(End::Failed { why: FailReason::ActRefused { detail } }));
     }
+    if let Some(end) = &instance.run.ending {
+        let phase = instance.claim().map_or(Phase::Held, claimed::phase);
+        return Next::Do(phase, Step::Finish(end.clone()));
+    }
     match instance.claim() {
         Some(claim) if claim.step.takes_out_of_service() => claimed::next(instance, claim, cx),
         Some(_) | None => unclaimed::next(instance, cx),
@@ -74,10 +78,9 @@ pub(crate) fn is_gone(instance: &Instance) -> bool {
     }
 }
 
-/// The command that must end before the host is asked anything else. A reboot is not waited for: its answer is lost
-/// with the boot.
+/// The command that must end before the host is asked anything else.
 pub(crate) fn busy(instance: &Instance) -> Option<&CommandInFlight> {
-    instance.command.as_ref().filter(|in_flight| !matches!(in_flight.command, HostCommand::Reboot { .. }))
+    instance.command.as_ref()
 }
 
 /// How a visit failed, in words.

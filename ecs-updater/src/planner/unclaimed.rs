@@ -155,7 +155,7 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
             Next::Hold(HoldReason::VersionFailedBefore { version: to })
         }
         Wanted::Version(to) => {
-            let staged = is_staged(report, &to);
+            let staged = is_staged(instance, report, &to);
             let lock = match staged || report.chosen().as_ref() == Some(&to) {
                 true => None,
                 false => match version_lock(report) {
@@ -180,8 +180,9 @@ pub(crate) fn lock_to_restore(instance: &Instance, report: &HostReport) -> Optio
 }
 
 /// Whether `version` is written to the inactive set.
-pub(crate) fn is_staged(report: &HostReport, version: &Version) -> bool {
-    report.staged().as_ref() == Some(version)
+pub(crate) fn is_staged(instance: &Instance, report: &HostReport, version: &Version) -> bool {
+    !instance.run.unwritten
+        && report.staged().as_ref() == Some(version)
         && match report.state() {
             Some(UpdateState::Staged | UpdateState::Ready) => true,
             Some(UpdateState::Idle | UpdateState::Available | UpdateState::Unknown(_) | UpdateState::Missing)
@@ -202,11 +203,11 @@ enum Wanted {
 fn wanted(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     match &cx.policy.target {
         Target::Latest => latest(instance, report, running, cx),
-        Target::Version(target) => pinned(report, running, target, cx),
+        Target::Version(target) => pinned(instance, report, running, target, cx),
     }
 }
 
-fn pinned(report: &HostReport, running: &Version, target: &Version, cx: &Context<'_>) -> Wanted {
+fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &Version, cx: &Context<'_>) -> Wanted {
     if target == running {
         return Wanted::Nothing;
     }
@@ -215,7 +216,7 @@ fn pinned(report: &HostReport, running: &Version, target: &Version, cx: &Context
     }
     let cut = report.update.as_ref().is_some_and(|update| update.available.len() >= HostReport::MAX_AVAILABLE);
     let offered = cut || available(report).any(|version| version == *target);
-    match offered || is_staged(report, target) {
+    match offered || is_staged(instance, report, target) {
         true => Wanted::Version(target.clone()),
         false => Wanted::Held(HoldReason::TargetNotOffered { target: target.clone() }),
     }

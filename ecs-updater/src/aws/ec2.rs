@@ -1,0 +1,149 @@
+//! EC2: instance state, tags, status checks.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, Tag};
+use jiff::Timestamp;
+use models::fleet::{Ec2, StatusChecks};
+use models::ids::HostId;
+
+use super::{Aws, AwsError};
+
+/// An EC2 instance: its facts and all its tags.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    pub(crate) ec2: Ec2,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// Limits of the API (EC2 API reference): ids in one request.
+const DESCRIBE_INSTANCES: usize = 1_000;
+const DESCRIBE_STATUS: usize = 100;
+const TAG_RESOURCES: usize = 1_000;
+
+impl Aws {
+    /// The instances of these ids; those that EC2 does not know are left out.
+    pub(crate) async fn describe_instances(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, Described>, AwsError> {
+        let mut described = BTreeMap::new();
+        for chunk in hosts.chunks(DESCRIBE_INSTANCES) {
+            let mut wanted = chunk.to_vec();
+            // One unknown id fails the whole call; AWS names it, and the rest is asked again.
+            while !wanted.is_empty() {
+                match self.describe_known(&wanted, &mut described).await {
+                    Ok(()) => break,
+                    Err(error) if error.code().is_some_and(|code| code.starts_with("InvalidInstanceID")) => {
+                        let before = wanted.len();
+                        wanted.retain(|host| !error.message.contains(host.as_str()));
+                        if wanted.len() == before {
+                            return Err(error);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(described)
+    }
+
+    async fn describe_known(
+        &self,
+        hosts: &[HostId],
+        described: &mut BTreeMap<HostId, Described>,
+    ) -> Result<(), AwsError> {
+        let ids: Vec<String> = hosts.iter().map(|host| host.as_str().to_owned()).collect();
+        let mut token = None;
+        loop {
+            let answer = self
+                .ec2
+                .describe_instances()
+                .set_instance_ids(Some(ids.clone()))
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ec2:DescribeInstances", error))?;
+            for instance in answer.reservations().iter().flat_map(|reservation| reservation.instances()) {
+                if let Some(id) = instance.instance_id() {
+                    described.insert(id.into(), read(instance));
+                }
+            }
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The status checks of these instances; those that are not running are left out.
+    pub(crate) async fn status_checks(
+        &self,
+        hosts: &[HostId],
+        now: Timestamp,
+    ) -> Result<BTreeMap<HostId, StatusChecks>, AwsError> {
+        let mut checks = BTreeMap::new();
+        for chunk in hosts.chunks(DESCRIBE_STATUS) {
+            let answer = self
+                .ec2
+                .describe_instance_status()
+                .set_instance_ids(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ec2:DescribeInstanceStatus", error))?;
+            for status in answer.instance_statuses() {
+                let word = |summary: Option<&aws_sdk_ec2::types::InstanceStatusSummary>| {
+                    summary.and_then(|s| s.status()).map_or("unknown".to_owned(), |s| s.as_str().to_owned())
+                };
+                if let Some(id) = status.instance_id() {
+                    let (instance, system) = (word(status.instance_status()), word(status.system_status()));
+                    checks.insert(id.into(), StatusChecks { at: now, instance, system });
+                }
+            }
+        }
+        Ok(checks)
+    }
+
+    /// Sets the same tags on every one of the instances.
+    pub(crate) async fn create_tags(&self, hosts: &[HostId], tags: &[(&str, String)]) -> Result<(), AwsError> {
+        let tags: Vec<Tag> = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(value).build()).collect();
+        for chunk in hosts.chunks(TAG_RESOURCES) {
+            self.ec2
+                .create_tags()
+                .set_resources(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
+                .set_tags(Some(tags.clone()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ec2:CreateTags", error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the tags with these keys, whatever their values, from every one of the instances.
+    pub(crate) async fn delete_tags(&self, hosts: &[HostId], keys: &[&str]) -> Result<(), AwsError> {
+        let tags: Vec<Tag> = keys.iter().map(|key| Tag::builder().key(*key).build()).collect();
+        for chunk in hosts.chunks(TAG_RESOURCES) {
+            self.ec2
+                .delete_tags()
+                .set_resources(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
+                .set_tags(Some(tags.clone()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ec2:DeleteTags", error))?;
+        }
+        Ok(())
+    }
+}
+
+fn read(instance: &Instance) -> Described {
+    let tags: BTreeMap<String, String> = instance
+        .tags()
+        .iter()
+        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
+        .collect();
+    let state = instance.state().and_then(|state| state.name()).map_or("unknown", |name| name.as_str());
+    let ec2 = Ec2 {
+        state: state.to_owned(),
+        spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
+        auto_scaling_group: tags.get("aws:autoscaling:groupName").cloned(),
+        checks: None,
+    };
+    Described { ec2, tags }
+}

@@ -1,0 +1,328 @@
+//! ECS: container instances, tasks, services.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ecs::types::{
+    ContainerInstance, ContainerInstanceStatus, DesiredStatus, PlacementConstraintType, Resource, SchedulingStrategy,
+};
+use jiff::Timestamp;
+use models::fleet::{InstanceStatus, Resources, Service, Strategy, Task};
+use models::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
+
+use super::{Aws, AwsError, ErrorKind};
+
+/// A container instance as ECS describes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    pub(crate) arn: ContainerInstanceArn,
+    pub(crate) host: HostId,
+    pub(crate) status: InstanceStatus,
+    pub(crate) agent_connected: bool,
+    pub(crate) running_tasks: u32,
+    pub(crate) pending_tasks: u32,
+    pub(crate) variant: Option<String>,
+    pub(crate) zone: Option<String>,
+    pub(crate) instance_type: Option<String>,
+    pub(crate) registered: Resources,
+    pub(crate) remaining: Resources,
+    pub(crate) registered_at: i64,
+}
+
+/// A part of a call that failed for one resource: its ARN and ECS's reason, such as `MISSING`.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) arn: String,
+    pub(crate) reason: String,
+}
+
+/// Limits of the API (ECS API reference).
+const DESCRIBE_INSTANCES: usize = 100;
+const UPDATE_STATE: usize = 10;
+const DESCRIBE_TASKS: usize = 100;
+const DESCRIBE_SERVICES: usize = 10;
+const TASK_PROTECTION: usize = 100;
+/// Host ports from here on are handed out by the kernel (`net.ipv4.ip_local_port_range`), so that no task asked for
+/// them by number.
+const FIRST_EPHEMERAL_PORT: i32 = 32_768;
+
+impl Aws {
+    /// ARNs of the cluster's container instances, all but INACTIVE, or those of one status.
+    pub(crate) async fn list_container_instances(
+        &self,
+        cluster: &ClusterName,
+        status: Option<InstanceStatus>,
+    ) -> Result<Vec<ContainerInstanceArn>, AwsError> {
+        let status = status.map(|status| ContainerInstanceStatus::from(status.as_str()));
+        let mut pages = self
+            .ecs
+            .list_container_instances()
+            .cluster(cluster.as_str())
+            .set_status(status)
+            .max_results(100)
+            .into_paginator()
+            .send();
+        let mut arns = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| AwsError::from_sdk("ecs:ListContainerInstances", error))?;
+            arns.extend(page.container_instance_arns.unwrap_or_default().into_iter().map(ContainerInstanceArn::from));
+        }
+        Ok(arns)
+    }
+
+    /// Descriptions of up to any number of container instances; those that are gone are left out.
+    pub(crate) async fn describe_container_instances(
+        &self,
+        cluster: &ClusterName,
+        arns: &[ContainerInstanceArn],
+    ) -> Result<Vec<Described>, AwsError> {
+        let mut described = Vec::with_capacity(arns.len());
+        for chunk in arns.chunks(DESCRIBE_INSTANCES) {
+            let answer = self
+                .ecs
+                .describe_container_instances()
+                .cluster(cluster.as_str())
+                .set_container_instances(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ecs:DescribeContainerInstances", error))?;
+            for failure in answer.failures() {
+                tracing::debug!(arn = failure.arn(), reason = failure.reason(), "container instance not described");
+            }
+            described.extend(answer.container_instances.unwrap_or_default().iter().filter_map(read_instance));
+        }
+        Ok(described)
+    }
+
+    /// Sets the status of up to any number of container instances. Returns what ECS did and what it refused.
+    pub(crate) async fn update_state(
+        &self,
+        cluster: &ClusterName,
+        arns: &[ContainerInstanceArn],
+        status: InstanceStatus,
+    ) -> (BTreeMap<ContainerInstanceArn, InstanceStatus>, Vec<Failure>, Option<AwsError>) {
+        let (mut done, mut failures) = (BTreeMap::new(), Vec::new());
+        for chunk in arns.chunks(UPDATE_STATE) {
+            let answer = self
+                .ecs
+                .update_container_instances_state()
+                .cluster(cluster.as_str())
+                .status(ContainerInstanceStatus::from(status.as_str()))
+                .set_container_instances(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
+                .send()
+                .await;
+            match answer {
+                Ok(answer) => {
+                    for instance in answer.container_instances() {
+                        if let Some(arn) = instance.container_instance_arn() {
+                            done.insert(arn.into(), read_status(instance.status()));
+                        }
+                    }
+                    failures.extend(answer.failures().iter().map(|failure| Failure {
+                        arn: failure.arn().unwrap_or_default().to_owned(),
+                        reason: failure.reason().unwrap_or("no reason").to_owned(),
+                    }));
+                }
+                Err(error) => {
+                    let error = AwsError::from_sdk("ecs:UpdateContainerInstancesState", error);
+                    return (done, failures, Some(error));
+                }
+            }
+        }
+        (done, failures, None)
+    }
+
+    /// The tasks on an instance that have not stopped: those desired RUNNING and those that are stopping, since a
+    /// stopping task still runs.
+    pub(crate) async fn tasks_on(
+        &self,
+        cluster: &ClusterName,
+        instance: &ContainerInstanceArn,
+    ) -> Result<Vec<Task>, AwsError> {
+        let mut arns = Vec::new();
+        for desired in [DesiredStatus::Running, DesiredStatus::Stopped] {
+            let mut pages = self
+                .ecs
+                .list_tasks()
+                .cluster(cluster.as_str())
+                .container_instance(instance.as_str())
+                .desired_status(desired)
+                .max_results(100)
+                .into_paginator()
+                .send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| AwsError::from_sdk("ecs:ListTasks", error))?;
+                arns.extend(page.task_arns.unwrap_or_default());
+            }
+        }
+        arns.sort();
+        arns.dedup();
+        let mut tasks = Vec::new();
+        for chunk in arns.chunks(DESCRIBE_TASKS) {
+            let answer = self
+                .ecs
+                .describe_tasks()
+                .cluster(cluster.as_str())
+                .set_tasks(Some(chunk.to_vec()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ecs:DescribeTasks", error))?;
+            tasks.extend(answer.tasks.unwrap_or_default().iter().filter_map(read_task));
+        }
+        tasks.retain(|task| task.last_status != "STOPPED");
+        Ok(tasks)
+    }
+
+    /// Until when each of the tasks is protected; those that are not are left out.
+    pub(crate) async fn protection(
+        &self,
+        cluster: &ClusterName,
+        tasks: &[TaskArn],
+    ) -> Result<BTreeMap<TaskArn, Timestamp>, AwsError> {
+        let mut protected = BTreeMap::new();
+        for chunk in tasks.chunks(TASK_PROTECTION) {
+            let answer = self
+                .ecs
+                .get_task_protection()
+                .cluster(cluster.as_str())
+                .set_tasks(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ecs:GetTaskProtection", error))?;
+            for task in answer.protected_tasks() {
+                if let (true, Some(arn)) = (task.protection_enabled(), task.task_arn()) {
+                    let until = task.expiration_date().and_then(|date| Timestamp::from_second(date.secs()).ok());
+                    protected.insert(arn.into(), until.unwrap_or(Timestamp::MAX));
+                }
+            }
+        }
+        Ok(protected)
+    }
+
+    /// The services of these names; those that are gone are left out.
+    pub(crate) async fn describe_services(
+        &self,
+        cluster: &ClusterName,
+        names: &[ServiceName],
+        now: Timestamp,
+    ) -> Result<Vec<Service>, AwsError> {
+        let mut services = Vec::new();
+        for chunk in names.chunks(DESCRIBE_SERVICES) {
+            let answer = self
+                .ecs
+                .describe_services()
+                .cluster(cluster.as_str())
+                .set_services(Some(chunk.iter().map(|name| name.as_str().to_owned()).collect()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ecs:DescribeServices", error))?;
+            services.extend(answer.services().iter().filter_map(|service| {
+                let deployment = service.deployment_configuration();
+                Some(Service {
+                    name: service.service_name()?.into(),
+                    at: now,
+                    strategy: match service.scheduling_strategy() {
+                        Some(SchedulingStrategy::Daemon) => Strategy::Daemon,
+                        Some(_) | None => Strategy::Replica,
+                    },
+                    desired: count(service.desired_count()),
+                    running: count(service.running_count()),
+                    // Defaults of the API for REPLICA services.
+                    minimum_healthy_percent: deployment.and_then(|d| d.minimum_healthy_percent()).map_or(100, count),
+                    maximum_percent: deployment.and_then(|d| d.maximum_percent()).map_or(200, count),
+                    distinct_instance: service
+                        .placement_constraints()
+                        .iter()
+                        .any(|constraint| constraint.r#type() == Some(&PlacementConstraintType::DistinctInstance)),
+                })
+            }));
+        }
+        Ok(services)
+    }
+
+    /// Asks ECS to stop a task; one that is gone already is no error.
+    pub(crate) async fn stop_task(&self, cluster: &ClusterName, task: &TaskArn, reason: &str) -> Result<(), AwsError> {
+        let answer = self.ecs.stop_task().cluster(cluster.as_str()).task(task.as_str()).reason(reason).send().await;
+        match answer.map_err(|error| AwsError::from_sdk("ecs:StopTask", error)) {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(&error.kind, ErrorKind::Refused(code) if code == "InvalidParameterException") => {
+                tracing::debug!(task = task.short(), %error, "task is gone already");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn read_instance(instance: &ContainerInstance) -> Option<Described> {
+    let attribute =
+        |name: &str| instance.attributes().iter().find(|a| a.name() == name).and_then(|a| a.value()).map(str::to_owned);
+    Some(Described {
+        arn: instance.container_instance_arn()?.into(),
+        host: instance.ec2_instance_id()?.into(),
+        status: read_status(instance.status()),
+        agent_connected: instance.agent_connected(),
+        running_tasks: count(instance.running_tasks_count()),
+        pending_tasks: count(instance.pending_tasks_count()),
+        variant: attribute("bottlerocket.variant"),
+        zone: attribute("ecs.availability-zone"),
+        instance_type: attribute("ecs.instance-type"),
+        registered: read_resources(instance.registered_resources()),
+        remaining: read_resources(instance.remaining_resources()),
+        registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),
+    })
+}
+
+fn read_status(status: Option<&str>) -> InstanceStatus {
+    use InstanceStatus as S;
+    [S::Active, S::Draining, S::Registering, S::RegistrationFailed, S::Deregistering, S::Inactive]
+        .into_iter()
+        .find(|known| Some(known.as_str()) == status)
+        .unwrap_or(S::Unknown)
+}
+
+fn read_resources(resources: &[Resource]) -> Resources {
+    let integer =
+        |name: &str| resources.iter().find(|r| r.name() == Some(name)).map_or(0, |r| i64::from(r.integer_value()));
+    let ports = |name: &str| {
+        let values = resources.iter().filter(move |r| r.name() == Some(name)).flat_map(|r| r.string_set_value());
+        values.filter_map(|port| port.parse::<u16>().ok()).collect::<Vec<_>>()
+    };
+    let mut used = ports("PORTS");
+    used.extend(ports("PORTS_UDP"));
+    Resources { cpu: integer("CPU"), memory: integer("MEMORY"), ports: used }
+}
+
+fn read_task(task: &aws_sdk_ecs::types::Task) -> Option<Task> {
+    let group = task.group().unwrap_or_default().to_owned();
+    let containers = task.containers();
+    let size = |of_task: Option<&str>, of_container: &dyn Fn(&aws_sdk_ecs::types::Container) -> i64| {
+        of_task.and_then(|text| text.parse().ok()).unwrap_or_else(|| containers.iter().map(of_container).sum())
+    };
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<i64>().ok());
+    let ports = containers
+        .iter()
+        .flat_map(|container| container.network_bindings())
+        .filter_map(|binding| binding.host_port())
+        .filter(|port| (1..FIRST_EPHEMERAL_PORT).contains(port))
+        .filter_map(|port| u16::try_from(port).ok())
+        .collect();
+    Some(Task {
+        arn: task.task_arn()?.into(),
+        service: group.strip_prefix("service:").map(ServiceName::from),
+        last_status: task.last_status().unwrap_or_default().to_owned(),
+        desired_status: task.desired_status().unwrap_or_default().to_owned(),
+        needs: Resources {
+            cpu: size(task.cpu(), &|container| number(container.cpu()).unwrap_or(0)),
+            memory: size(task.memory(), &|container| {
+                number(container.memory()).or(number(container.memory_reservation())).unwrap_or(0)
+            }),
+            ports,
+        },
+        protected_until: None,
+        group,
+    })
+}
+
+fn count(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}

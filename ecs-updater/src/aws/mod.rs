@@ -1,0 +1,100 @@
+//! The three AWS services, in the field's words. SDK types stop here.
+//!
+//! One file a service, one function an operation, paging and batch limits inside. Retries with back-off are the
+//! SDK's own (standard mode); what is left of an error after them is an [`AwsError`].
+
+mod calls;
+pub(crate) mod ec2;
+pub(crate) mod ecs;
+mod error;
+pub(crate) mod ssm;
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+pub use calls::Calls;
+pub use error::{AwsError, ErrorKind};
+
+/// How to reach AWS; whatever is `None` comes from the SDK's usual places (environment, profile, container role).
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Region.
+    pub region: Option<String>,
+    /// Profile.
+    pub profile: Option<String>,
+    /// Endpoint of every service.
+    pub endpoint_url: Option<String>,
+}
+
+/// One request may take this long before the SDK tries it again: the answers here are small, and a stuck connection
+/// must not hold up a drain's time-out.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// One operation with all its retries.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
+/// Tries of one operation. With the SDK's back-off this outlasts an emptied token bucket of ECS (burst 100, 20 a
+/// second) several times over.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// Time-outs and retries of every client.
+pub fn settings(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
+    loader.retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS)).timeout_config(
+        TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build(),
+    )
+}
+
+/// The SDK's configuration for real use, TLS by rustls with ring.
+pub async fn load(access: &Access) -> SdkConfig {
+    let http: SharedHttpClient = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let mut loader = settings(aws_config::defaults(BehaviorVersion::latest())).http_client(http);
+    if let Some(region) = &access.region {
+        loader = loader.region(aws_config::Region::new(region.clone()));
+    }
+    if let Some(profile) = &access.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(url) = &access.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    loader.load().await
+}
+
+/// The clients of one cluster's loop, with the count of what they sent.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    pub(crate) ecs: aws_sdk_ecs::Client,
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    pub(crate) ssm: aws_sdk_ssm::Client,
+    calls: Calls,
+}
+
+impl Aws {
+    /// New clients over a configuration.
+    pub fn new(config: &SdkConfig) -> Self {
+        let calls = Calls::default();
+        let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(calls.interceptor("ecs")).build();
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(calls.interceptor("ec2")).build();
+        let ssm = aws_sdk_ssm::config::Builder::from(config).interceptor(calls.interceptor("ssm")).build();
+        Self {
+            ecs: aws_sdk_ecs::Client::from_conf(ecs),
+            ec2: aws_sdk_ec2::Client::from_conf(ec2),
+            ssm: aws_sdk_ssm::Client::from_conf(ssm),
+            calls,
+        }
+    }
+
+    /// Requests sent so far, by operation.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+}

@@ -1,0 +1,112 @@
+//! SSM: whether hosts are reachable, and Run Command.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ssm::types::InstanceInformationStringFilter;
+use models::ids::HostId;
+
+use super::{Aws, AwsError};
+
+/// One host's part of a command.
+#[derive(Debug, Clone)]
+pub(crate) struct Invocation {
+    pub(crate) host: HostId,
+    /// `Pending`, `InProgress`, `Delayed`, `Success`, `Failed`, `TimedOut`, `Cancelled`, `Cancelling`.
+    pub(crate) status: String,
+    /// Finer: `DeliveryTimedOut`, `ExecutionTimedOut`, `Undeliverable`, `Terminated`, `AccessDenied`, …
+    pub(crate) details: String,
+    /// What the document's one step printed, cut at 2,500 characters.
+    pub(crate) output: String,
+}
+
+impl Invocation {
+    /// Whether nothing more will come.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "Success" | "Failed" | "TimedOut" | "Cancelled")
+    }
+}
+
+/// Limits of the API (Systems Manager API reference).
+pub(crate) const SEND_COMMAND: usize = 50;
+const INFORMATION: usize = 50;
+/// The delivery time-out takes 30 s at least.
+pub(crate) const MIN_DELIVERY_S: i32 = 30;
+
+impl Aws {
+    /// `PingStatus` of these hosts; those that SSM does not know are left out.
+    pub(crate) async fn ping_status(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, String>, AwsError> {
+        let mut known = BTreeMap::new();
+        for chunk in hosts.chunks(INFORMATION) {
+            let filter = InstanceInformationStringFilter::builder()
+                .key("InstanceIds")
+                .set_values(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
+                .build()
+                .map_err(|error| super::error::invalid("ssm:DescribeInstanceInformation", &error))?;
+            let mut pages =
+                self.ssm.describe_instance_information().filters(filter).max_results(50).into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| AwsError::from_sdk("ssm:DescribeInstanceInformation", error))?;
+                for information in page.instance_information_list() {
+                    if let (Some(id), Some(ping)) = (information.instance_id(), information.ping_status()) {
+                        known.insert(id.into(), ping.as_str().to_owned());
+                    }
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Sends a document to at most [`SEND_COMMAND`] hosts; returns the command's id.
+    pub(crate) async fn send_command(
+        &self,
+        document: &str,
+        parameters: &BTreeMap<&'static str, String>,
+        hosts: &[HostId],
+        delivery_s: i32,
+        comment: &str,
+    ) -> Result<String, AwsError> {
+        let parameters = parameters.iter().map(|(key, value)| ((*key).to_owned(), vec![value.clone()])).collect();
+        let answer = self
+            .ssm
+            .send_command()
+            .document_name(document)
+            .set_instance_ids(Some(hosts.iter().map(|host| host.as_str().to_owned()).collect()))
+            .set_parameters(Some(parameters))
+            .timeout_seconds(delivery_s)
+            .comment(comment)
+            .send()
+            .await
+            .map_err(|error| AwsError::from_sdk("ssm:SendCommand", error))?;
+        answer
+            .command()
+            .and_then(|command| command.command_id())
+            .map(str::to_owned)
+            .ok_or_else(|| super::error::invalid("ssm:SendCommand", &"the answer has no command id"))
+    }
+
+    /// Every host's part of a command.
+    pub(crate) async fn invocations(&self, command: &str) -> Result<Vec<Invocation>, AwsError> {
+        let mut pages = self
+            .ssm
+            .list_command_invocations()
+            .command_id(command)
+            .details(true)
+            .max_results(50)
+            .into_paginator()
+            .send();
+        let mut invocations = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| AwsError::from_sdk("ssm:ListCommandInvocations", error))?;
+            invocations.extend(page.command_invocations().iter().filter_map(|invocation| {
+                let output = invocation.command_plugins().iter().filter_map(|plugin| plugin.output()).collect();
+                Some(Invocation {
+                    host: invocation.instance_id()?.into(),
+                    status: invocation.status().map_or(String::new(), |status| status.as_str().to_owned()),
+                    details: invocation.status_details().unwrap_or_default().to_owned(),
+                    output,
+                })
+            }));
+        }
+        Ok(invocations)
+    }
+}

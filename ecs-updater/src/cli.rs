@@ -1,0 +1,174 @@
+//! Puts the parts together: arguments → settings → run → report → exit code.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use clap::Parser as _;
+use jiff::Timestamp;
+use models::fleet::FleetSnapshot;
+use models::ids::{HostId, RunId};
+use models::plan::Plan;
+use models::report::RunReport;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::args::{Cli, GlobalArgs, Output};
+use crate::aws::{self, Access};
+use crate::clock::Clock;
+use crate::config::{self, ConfigError};
+use crate::exit::ExitStatus;
+use crate::render::progress::{ClusterView, Line, Live};
+use crate::render::{json, stdout_width, table};
+use crate::run::{Job, Watch, run};
+use crate::telemetry::{self, TelemetryError};
+
+/// Why the program ended without a report.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error("the settings are not usable")]
+    Config(#[from] ConfigError),
+    #[error("the logs could not be set up")]
+    Telemetry(#[from] TelemetryError),
+    #[error("the asynchronous runtime did not start")]
+    Runtime(#[source] std::io::Error),
+    #[error("signals cannot be caught")]
+    Signals(#[source] std::io::Error),
+    #[error("the report could not be written")]
+    Output(#[source] std::io::Error),
+    #[error("the report could not be made")]
+    Render(#[from] serde_json::Error),
+}
+
+impl CliError {
+    fn status(&self) -> ExitStatus {
+        match self {
+            Self::Config(_) | Self::Telemetry(TelemetryError::BadLevel { .. }) => ExitStatus::Usage,
+            Self::Telemetry(TelemetryError::SetAlready(_))
+            | Self::Runtime(_)
+            | Self::Signals(_)
+            | Self::Output(_)
+            | Self::Render(_) => ExitStatus::Failures,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitStatus {
+    let cli = Cli::parse();
+    match execute(&cli) {
+        Ok(report) => ExitStatus::of(&report),
+        Err(error) => {
+            let mut text = format!("ecs-updater: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            // With standard error gone, there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "{text}");
+            error.status()
+        }
+    }
+}
+
+fn execute(cli: &Cli) -> Result<RunReport, CliError> {
+    let environment = config::environment();
+    let dry_run = cli.command.dry_run();
+    let live = Live::new(std::io::stderr().is_terminal() && !cli.global.no_progress);
+    telemetry::init(&cli.global, &environment, &live)?;
+    let settings = config::load(&cli.command.settings().given(), &environment)?;
+    let job = Job {
+        run: RunId::new(ulid::Ulid::generate().to_string()),
+        clusters: settings.clusters.into_iter().map(|cluster| (cluster.name, cluster.policy)).collect(),
+        dry_run,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let report = runtime.block_on(with_signals(&cli.global, job, &live))?;
+    live.finish();
+    print(&cli.global, &report)?;
+    Ok(report)
+}
+
+async fn with_signals(args: &GlobalArgs, job: Job, live: &Live) -> Result<RunReport, CliError> {
+    let (stop, stopped) = watch::channel(false);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
+    let access =
+        Access { region: args.region.clone(), profile: args.profile.clone(), endpoint_url: args.endpoint_url.clone() };
+    let config = aws::load(&access).await;
+    let clock = Clock::System;
+    let mut work = std::pin::pin!(run(&config, &clock, job, live, stopped));
+    loop {
+        tokio::select! {
+            report = &mut work => return Ok(report),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        // The run ends by itself soon after; a second signal changes nothing.
+        stop.send_replace(true);
+    }
+}
+
+fn print(args: &GlobalArgs, report: &RunReport) -> Result<(), CliError> {
+    let text = match args.output {
+        Output::Table => table::render(report, stdout_width()),
+        Output::Json => json::render(report, json::Layout::Pretty)?,
+    };
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+impl Watch for Live {
+    fn see(
+        &self,
+        fleet: &FleetSnapshot,
+        plan: &Plan,
+        budget: usize,
+        since: &dyn Fn(&HostId) -> Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        self.update(&view(fleet, plan, budget, since, now));
+    }
+}
+
+/// A cluster as the live view shows it.
+pub fn view(
+    fleet: &FleetSnapshot,
+    plan: &Plan,
+    budget: usize,
+    since: &dyn Fn(&HostId) -> Option<Timestamp>,
+    now: Timestamp,
+) -> ClusterView {
+    let mut view = ClusterView {
+        cluster: fleet.cluster.clone(),
+        total: fleet.instances.len(),
+        settled: Default::default(),
+        under_way: Vec::new(),
+        out_of_service: fleet.instances.values().filter(|instance| !instance.in_service()).count(),
+        budget,
+        now,
+    };
+    for stand in &plan.stands {
+        let Some(instance) = fleet.instances.get(&stand.host) else { continue };
+        let settled = match &instance.run.verdict {
+            Some(verdict) => Some(verdict.outcome),
+            None => crate::track::standing_outcome(stand),
+        };
+        match settled {
+            Some(outcome) => *view.settled.entry(outcome).or_default() += 1,
+            None if stand.phase.is_under_way() => view.under_way.push(Line {
+                host: stand.host.clone(),
+                zone: instance.zone.clone(),
+                phase: stand.phase,
+                from: stand.from.clone(),
+                to: stand.to.clone(),
+                since: since(&stand.host).unwrap_or(now),
+            }),
+            None => {}
+        }
+    }
+    view.under_way.sort_by_key(|line| (std::cmp::Reverse(line.phase), line.since, line.host.clone()));
+    view
+}

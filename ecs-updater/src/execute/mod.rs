@@ -1,0 +1,191 @@
+//! Steps → AWS and hosts. Each step checks again, just before it acts, that the world is as the planner saw it; what
+//! it learns on the way goes into the snapshot, so that the next plan knows.
+//!
+//! Steps of one kind are done together: one call for many instances wherever AWS takes many.
+
+mod hosts;
+mod looks;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use models::claim::{CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, whole_seconds};
+use models::fleet::{FleetSnapshot, Instance};
+use models::ids::{BootId, HostId, RunId};
+use models::plan::{PlannedStep, Step};
+use models::policy::Policy;
+use semver::Version;
+
+use crate::aws::{Aws, AwsError, ErrorKind};
+use crate::clock::Clock;
+use crate::host::ssm::Commands;
+
+/// How many single-instance calls are under way at once: a tenth of a second's worth of ECS's read bucket.
+const CONCURRENT: usize = 8;
+
+/// Acts for one cluster in one run.
+pub(crate) struct Actor<'a> {
+    pub(crate) aws: &'a Aws,
+    pub(crate) policy: &'a Policy,
+    pub(crate) run: &'a RunId,
+    pub(crate) clock: &'a Clock,
+    pub(crate) fleet: &'a mut FleetSnapshot,
+    pub(crate) commands: &'a mut Commands,
+    errors: Vec<AwsError>,
+}
+
+impl<'a> Actor<'a> {
+    pub(crate) fn new(
+        aws: &'a Aws,
+        policy: &'a Policy,
+        run: &'a RunId,
+        clock: &'a Clock,
+        fleet: &'a mut FleetSnapshot,
+        commands: &'a mut Commands,
+    ) -> Self {
+        Self { aws, policy, run, clock, fleet, commands, errors: Vec::new() }
+    }
+
+    /// Carries the steps out, what is out of service first. Returns the calls that did not do what they were for.
+    pub(crate) async fn carry_out(mut self, steps: Vec<PlannedStep>) -> Vec<AwsError> {
+        let mut by_kind: BTreeMap<Kind, Vec<PlannedStep>> = BTreeMap::new();
+        for step in steps {
+            by_kind.entry(Kind::of(&step.step)).or_default().push(step);
+        }
+        for (kind, steps) in by_kind {
+            match kind {
+                Kind::Leave => self.leave(steps),
+                Kind::MarkFailed => self.mark_failed(steps).await,
+                Kind::Finish => self.finish(steps).await,
+                Kind::Revert => self.revert(steps).await,
+                Kind::Reboot => self.reboot(steps).await,
+                Kind::StopTasks => self.stop_tasks(steps).await,
+                Kind::Drain => self.drain(steps).await,
+                Kind::Inspect => self.inspect(steps).await,
+                Kind::LookAtTasks => self.look_at_tasks(hosts_of(&steps)).await,
+                Kind::LookAtChecks => self.look_at_checks(hosts_of(&steps)).await,
+                Kind::Cancel => self.cancel(steps).await,
+                Kind::Stage => self.stage(steps).await,
+                Kind::Reach => self.reach(hosts_of(&steps)).await,
+            }
+        }
+        self.errors
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A call for these instances went wrong. Only what AWS refuses counts against them: no answer and throttling say
+    /// nothing about an instance.
+    fn failed(&mut self, hosts: &[HostId], error: AwsError) {
+        let counts = match &error.kind {
+            ErrorKind::Refused(_) | ErrorKind::NotFound | ErrorKind::Denied => true,
+            ErrorKind::Throttled | ErrorKind::NoAnswer => false,
+        };
+        tracing::warn!(cluster = %self.fleet.cluster, %error, instances = hosts.len(), "a call failed");
+        for host in hosts.iter().filter(|_| counts) {
+            self.refused(host, error.to_string());
+        }
+        self.errors.push(error);
+    }
+
+    fn refused(&mut self, host: &HostId, words: String) {
+        if let Some(instance) = self.fleet.instances.get_mut(host) {
+            instance.run.act_failures += 1;
+            instance.run.act_error = Some(words);
+        }
+    }
+
+    fn succeeded(&mut self, host: &HostId) {
+        if let Some(instance) = self.fleet.instances.get_mut(host) {
+            instance.run.act_failures = 0;
+        }
+    }
+
+    fn instance(&self, host: &HostId) -> Option<&Instance> {
+        self.fleet.instances.get(host)
+    }
+
+    fn change(&mut self, host: &HostId, change: impl FnOnce(&mut Instance)) {
+        if let Some(instance) = self.fleet.instances.get_mut(host) {
+            change(instance);
+        }
+    }
+
+    /// Writes claims: instances with the same one in one call. Returns those that have it.
+    async fn claim(&mut self, claims: Vec<(HostId, Claim, Option<String>)>) -> BTreeSet<HostId> {
+        let mut groups: BTreeMap<(String, Option<String>), Vec<(HostId, Claim)>> = BTreeMap::new();
+        for (host, claim, lock) in claims {
+            groups.entry((claim.to_string(), lock)).or_default().push((host, claim));
+        }
+        let mut written = BTreeSet::new();
+        for ((text, lock), group) in groups {
+            let hosts: Vec<HostId> = group.iter().map(|(host, _)| host.clone()).collect();
+            let mut tags = vec![(CLAIM_TAG, text)];
+            tags.extend(lock.clone().map(|lock| (SAVED_LOCK_TAG, lock)));
+            match self.aws.create_tags(&hosts, &tags).await {
+                Ok(()) => {
+                    for (host, claim) in group {
+                        self.change(&host, |instance| {
+                            instance.tags.claim = Some(Ok(claim));
+                            instance.tags.saved_lock = lock.clone().or(instance.tags.saved_lock.take());
+                        });
+                        written.insert(host);
+                    }
+                }
+                Err(error) => self.failed(&hosts, error),
+            }
+        }
+        written
+    }
+
+    fn new_claim(&self, step: ClaimStep, from: &Version, to: &Version, boot: Option<BootId>) -> Claim {
+        let since = whole_seconds(self.now());
+        Claim { step, run: self.run.clone(), from: from.clone(), to: to.clone(), since, boot }
+    }
+}
+
+fn hosts_of(steps: &[PlannedStep]) -> Vec<HostId> {
+    steps.iter().map(|step| step.host.clone()).collect()
+}
+
+/// Kinds of steps in the order in which they are done: ends first, since they free places; then what is out of
+/// service; then the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Leave,
+    MarkFailed,
+    Finish,
+    Revert,
+    Reboot,
+    StopTasks,
+    Drain,
+    Inspect,
+    LookAtTasks,
+    LookAtChecks,
+    Cancel,
+    Stage,
+    Reach,
+}
+
+impl Kind {
+    fn of(step: &Step) -> Self {
+        match step {
+            Step::Leave(_) => Self::Leave,
+            Step::MarkFailed { .. } => Self::MarkFailed,
+            Step::Finish(_) => Self::Finish,
+            Step::Revert { .. } => Self::Revert,
+            Step::Reboot { .. } => Self::Reboot,
+            Step::StopTasks { .. } => Self::StopTasks,
+            Step::Drain { .. } => Self::Drain,
+            Step::Inspect { .. } => Self::Inspect,
+            Step::LookAtTasks => Self::LookAtTasks,
+            Step::LookAtChecks => Self::LookAtChecks,
+            Step::Cancel { .. } => Self::Cancel,
+            Step::Stage { .. } => Self::Stage,
+            Step::Reach => Self::Reach,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Steps that take an instance out of service, put it back, or are done with it.
+
+use models::claim::{CLAIM_TAG, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
+use models::fleet::{Instance, InstanceStatus};
+use models::ids::{ContainerInstanceArn, HostId};
+use models::plan::{End, PlannedStep, Step};
+use models::report::{Outcome, Verdict};
+
+use super::{Actor, hosts_of};
+
+impl Actor<'_> {
+    /// Out of service: first the last look (in service still, nobody else's claim, the budget as it is *now*), then
+    /// the claim, then DRAINING.
+    pub(super) async fn drain(&mut self, steps: Vec<PlannedStep>) {
+        let hosts = hosts_of(&steps);
+        let Some(clear) = self.still_ours(&hosts).await else { return };
+        let draining =
+            match self.aws.list_container_instances(&self.fleet.cluster, Some(InstanceStatus::Draining)).await {
+                Ok(draining) => draining,
+                Err(error) => return self.failed(&hosts, error),
+            };
+        for instance in self.fleet.instances.values_mut() {
+            if instance.status == InstanceStatus::Active && draining.contains(&instance.container_instance) {
+                instance.status = InstanceStatus::Draining;
+            }
+        }
+        let out = self.fleet.instances.values().filter(|instance| !instance.in_service()).count();
+        let places = self.policy.max_unavailable.of(self.fleet.instances.len()).saturating_sub(out);
+        let claims: Vec<_> = steps
+            .iter()
+            .filter(|step| clear.contains(&step.host) && self.instance(&step.host).is_some_and(Instance::in_service))
+            .filter_map(|step| match &step.step {
+                Step::Drain { from, to } => {
+                    Some((step.host.clone(), self.new_claim(ClaimStep::Drain, from, to, None), None))
+                }
+                _ => None,
+            })
+            .take(places)
+            .collect();
+        let claimed: Vec<HostId> = self.claim(claims).await.into_iter().collect();
+        self.set_status(&claimed, InstanceStatus::Draining).await;
+    }
+
+    /// Sets the status of instances that are ours; what ECS refuses counts against them.
+    pub(super) async fn set_status(&mut self, hosts: &[HostId], status: InstanceStatus) {
+        let arns: Vec<(HostId, ContainerInstanceArn)> = hosts
+            .iter()
+            .filter_map(|host| Some((host.clone(), self.instance(host)?.container_instance.clone())))
+            .collect();
+        if arns.is_empty() {
+            return;
+        }
+        let ids: Vec<ContainerInstanceArn> = arns.iter().map(|(_, arn)| arn.clone()).collect();
+        let (done, failures, error) = self.aws.update_state(&self.fleet.cluster, &ids, status).await;
+        let now = self.now();
+        for (host, arn) in &arns {
+            let Some(status) = done.get(arn) else { continue };
+            tracing::info!(%host, status = status.as_str(), "status set");
+            self.succeeded(host);
+            self.change(host, |instance| {
+                instance.status = *status;
+                instance.seen_at = now;
+                if *status == InstanceStatus::Draining {
+                    instance.run.drained_at = Some(now);
+                }
+            });
+        }
+        for failure in failures {
+            let host = arns.iter().find(|(_, arn)| arn.as_str() == failure.arn).map(|(host, _)| host.clone());
+            if let Some(host) = host {
+                self.refused(&host, format!("ecs:UpdateContainerInstancesState: {}", failure.reason));
+            }
+        }
+        if let Some(error) = error {
+            let left: Vec<HostId> =
+                arns.into_iter().filter(|(_, arn)| !done.contains_key(arn)).map(|(host, _)| host).collect();
+            self.failed(&left, error);
+        }
+    }
+
+    /// Back in service where it was us who took it out, then the claim away, then the verdict. A part that AWS refuses
+    /// is done again in the next round.
+    pub(super) async fn finish(&mut self, steps: Vec<PlannedStep>) {
+        let mut ends = Vec::new();
+        for PlannedStep { host, step } in steps {
+            let Step::Finish(end) = step else { continue };
+            self.change(&host, |instance| instance.run.ending = Some(end.clone()));
+            ends.push((host, end));
+        }
+        let to_activate: Vec<HostId> = ends
+            .iter()
+            .map(|(host, _)| host)
+            .filter(|host| {
+                self.out_of_service_claim(host).is_some()
+                    && self.instance(host).is_some_and(|i| i.status == InstanceStatus::Draining)
+            })
+            .cloned()
+            .collect();
+        self.set_status(&to_activate, InstanceStatus::Active).await;
+        ends.retain(|(host, _)| {
+            !to_activate.contains(host) || self.instance(host).is_some_and(|i| i.status == InstanceStatus::Active)
+        });
+        let (mut claim_only, mut with_lock) = (Vec::new(), Vec::new());
+        for (host, _) in &ends {
+            let Some(instance) = self.instance(host) else { continue };
+            match (&instance.tags.claim, lock_is_back(instance)) {
+                (_, Some(true)) => with_lock.push(host.clone()),
+                (Some(_), _) => claim_only.push(host.clone()),
+                (None, _) => {}
+            }
+        }
+        let mut kept = Vec::new();
+        for (hosts, keys) in [(claim_only, &[CLAIM_TAG][..]), (with_lock, &[CLAIM_TAG, SAVED_LOCK_TAG][..])] {
+            if hosts.is_empty() {
+                continue;
+            }
+            match self.aws.delete_tags(&hosts, keys).await {
+                Ok(()) => {
+                    for host in &hosts {
+                        self.change(host, |instance| {
+                            instance.tags.claim = None;
+                            if keys.contains(&SAVED_LOCK_TAG) {
+                                instance.tags.saved_lock = None;
+                            }
+                        });
+                    }
+                }
+                Err(error) => {
+                    self.failed(&hosts, error);
+                    kept.extend(hosts);
+                }
+            }
+        }
+        for (host, end) in ends.into_iter().filter(|(host, _)| !kept.contains(host)) {
+            self.settle(&host, end);
+        }
+    }
+
+    pub(super) fn leave(&mut self, steps: Vec<PlannedStep>) {
+        for PlannedStep { host, step } in steps {
+            if let Step::Leave(end) = step {
+                self.settle(&host, end);
+            }
+        }
+    }
+
+    pub(super) async fn mark_failed(&mut self, steps: Vec<PlannedStep>) {
+        for PlannedStep { host, step } in steps {
+            let Step::MarkFailed { version } = step else { continue };
+            let Some(failed) = self.instance(&host).map(|instance| instance.tags.failed.with(&version)) else {
+                continue;
+            };
+            let hosts = [host];
+            match self.aws.create_tags(&hosts, &[(FAILED_TAG, failed.to_string())]).await {
+                Ok(()) => {
+                    tracing::warn!(host = %hosts[0], %version, "version marked failed on the instance");
+                    self.change(&hosts[0], |instance| instance.tags.failed = failed);
+                }
+                Err(error) => self.failed(&hosts, error),
+            }
+        }
+    }
+
+    fn settle(&mut self, host: &HostId, end: End) {
+        let Some(instance) = self.fleet.instances.get_mut(host) else { return };
+        let verdict = verdict(instance, end);
+        let outcome = verdict.outcome.as_str();
+        match verdict.outcome.is_failure() {
+            true => tracing::error!(%host, outcome, detail = verdict.detail, "done with it"),
+            false => tracing::info!(%host, outcome, detail = verdict.detail, "done with it"),
+        }
+        instance.run.ending = None;
+        instance.run.verdict = Some(verdict);
+    }
+}
+
+/// Whether the `version-lock` that a step changed is known to be what it was; `None` where none was saved.
+fn lock_is_back(instance: &Instance) -> Option<bool> {
+    let saved = instance.tags.saved_lock.as_deref()?;
+    let settings = instance.report.as_ref().and_then(|seen| seen.report.settings.as_ref());
+    Some(settings.and_then(|settings| settings.version_lock.as_deref()) == Some(saved))
+}
+
+fn verdict(instance: &Instance, end: End) -> Verdict {
+    let claim = instance.claim();
+    let running = instance.report.as_ref().and_then(|seen| seen.report.running());
+    let from = claim.map(|claim| claim.from.clone()).or(running);
+    let to = claim.map(|claim| claim.to.clone());
+    match end {
+        End::Updated { from, to } => {
+            Verdict { outcome: Outcome::Updated, reason: None, detail: None, from: Some(from), to: Some(to) }
+        }
+        End::RolledBack { from, to, why } => Verdict {
+            outcome: Outcome::RolledBack,
+            reason: Some(why.code().to_owned()),
+            detail: Some(why.to_string()),
+            from: Some(from),
+            to: Some(to),
+        },
+        End::Failed { why } => Verdict {
+            outcome: Outcome::Failed,
+            reason: Some(why.code().to_owned()),
+            detail: Some(why.to_string()),
+            from,
+            to,
+        },
+        End::Held { why } => Verdict {
+            outcome: Outcome::Held,
+            reason: Some(why.code().to_owned()),
+            detail: Some(why.to_string()),
+            from,
+            to,
+        },
+        End::Gone => Verdict {
+            outcome: Outcome::Gone,
+            reason: Some("gone".to_owned()),
+            detail: Some("the machine went away during the run".to_owned()),
+            from,
+            to,
+        },
+    }
+}

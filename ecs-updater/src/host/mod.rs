@@ -1,0 +1,3 @@
+//! How a step reaches a host. One way so far: SSM documents.
+
+pub(crate) mod ssm;

@@ -1,0 +1,5 @@
+//! `ecs-updater`, the command.
+
+fn main() -> std::process::ExitCode {
+    ecs_updater::cli::main().into()
+}

@@ -1,0 +1,182 @@
+//! AWS → [`FleetSnapshot`]. The snapshot is brought up to date in place: a full look reads everything that the
+//! budget and the claims rest on, a short look only the instances under way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG};
+use models::fleet::{BadClaim, FleetSnapshot, Instance, InstanceStatus, RunMemory, SeenBoot, Tags, Visit, VisitEnd};
+use models::host::SeenReport;
+use models::ids::{ContainerInstanceArn, HostId};
+use models::plan::HostCommand;
+
+use crate::aws::{Aws, AwsError, ec2, ecs};
+use crate::host::ssm::Ended;
+
+/// Lists and describes the whole cluster, with the EC2 side.
+pub(crate) async fn full_look(aws: &Aws, fleet: &mut FleetSnapshot, now: Timestamp) -> Result<(), AwsError> {
+    let arns = aws.list_container_instances(&fleet.cluster, None).await?;
+    let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
+    let newest = newest_by_host(described);
+    let mut hosts: BTreeSet<HostId> = fleet.instances.keys().cloned().collect();
+    hosts.extend(newest.keys().cloned());
+    let on_ec2: Vec<HostId> = hosts.iter().filter(|host| !host.is_external()).cloned().collect();
+    let machines = aws.describe_instances(&on_ec2).await?;
+    for (host, described) in &newest {
+        take_ecs(fleet, host, described, now);
+    }
+    for (host, instance) in &mut fleet.instances {
+        if !newest.contains_key(host) {
+            instance.status = InstanceStatus::Inactive;
+            instance.agent_connected = false;
+            instance.seen_at = now;
+        }
+        take_ec2(instance, machines.get(host));
+    }
+    // What is not registered any more and was nothing to us is no part of the cluster.
+    fleet.instances.retain(|_, instance| {
+        instance.status != InstanceStatus::Inactive
+            || instance.claim().is_some()
+            || instance.run.verdict.is_some()
+            || instance.run.drained_at.is_some()
+    });
+    fleet.taken_at = now;
+    Ok(())
+}
+
+/// Describes the instances under way again. False when one of them was not found: then a full look is needed.
+pub(crate) async fn short_look(
+    aws: &Aws,
+    fleet: &mut FleetSnapshot,
+    hosts: &BTreeSet<HostId>,
+    now: Timestamp,
+) -> Result<bool, AwsError> {
+    let arns: Vec<ContainerInstanceArn> =
+        hosts.iter().filter_map(|host| fleet.instances.get(host)).map(|i| i.container_instance.clone()).collect();
+    let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
+    let found = described.iter().filter(|one| one.status != InstanceStatus::Inactive).count();
+    for one in described.iter().filter(|one| one.status != InstanceStatus::Inactive) {
+        take_ecs(fleet, &one.host, one, now);
+    }
+    Ok(found == arns.len())
+}
+
+/// One entry a machine: after an OS rollback the old container instance can still be listed beside the new one.
+fn newest_by_host(described: Vec<ecs::Described>) -> BTreeMap<HostId, ecs::Described> {
+    let mut newest: BTreeMap<HostId, ecs::Described> = BTreeMap::new();
+    for one in described {
+        let key = |d: &ecs::Described| (d.status != InstanceStatus::Inactive, d.agent_connected, d.registered_at);
+        match newest.get(&one.host) {
+            Some(other) if key(other) >= key(&one) => {}
+            Some(_) | None => {
+                newest.insert(one.host.clone(), one);
+            }
+        }
+    }
+    newest
+}
+
+fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, now: Timestamp) {
+    let instance = fleet.instances.entry(host.clone()).or_insert_with(|| Instance {
+        host: host.clone(),
+        container_instance: one.arn.clone(),
+        status: one.status,
+        agent_connected: one.agent_connected,
+        running_tasks: 0,
+        pending_tasks: 0,
+        variant: None,
+        zone: None,
+        instance_type: None,
+        registered: one.registered.clone(),
+        remaining: one.remaining.clone(),
+        seen_at: now,
+        ec2: None,
+        tags: Tags::default(),
+        tasks: None,
+        reach: None,
+        report: None,
+        visit: None,
+        command: None,
+        run: RunMemory::default(),
+    });
+    if instance.container_instance != one.arn {
+        tracing::info!(host = %host, from = instance.container_instance.short(), to = one.arn.short(), "registered anew");
+        instance.container_instance = one.arn.clone();
+        instance.tasks = None;
+    }
+    instance.status = one.status;
+    instance.agent_connected = one.agent_connected;
+    instance.running_tasks = one.running_tasks;
+    instance.pending_tasks = one.pending_tasks;
+    // A re-registration can lose attributes; what a host is does not change.
+    instance.variant = one.variant.clone().or(instance.variant.take());
+    instance.zone = one.zone.clone().or(instance.zone.take());
+    instance.instance_type = one.instance_type.clone().or(instance.instance_type.take());
+    instance.registered = one.registered.clone();
+    instance.remaining = one.remaining.clone();
+    instance.seen_at = now;
+}
+
+fn take_ec2(instance: &mut Instance, machine: Option<&ec2::Described>) {
+    let checks = instance.ec2.take().and_then(|ec2| ec2.checks);
+    instance.ec2 = machine.map(|machine| {
+        let mut ec2 = machine.ec2.clone();
+        ec2.checks = checks;
+        ec2
+    });
+    take_tags(instance, machine);
+}
+
+/// Takes in the tags; those of a machine that is gone stay as they were.
+pub(crate) fn take_tags(instance: &mut Instance, machine: Option<&ec2::Described>) {
+    if let Some(machine) = machine {
+        instance.tags = read_tags(&machine.tags);
+    }
+}
+
+fn read_tags(tags: &BTreeMap<String, String>) -> Tags {
+    Tags {
+        claim: tags
+            .get(CLAIM_TAG)
+            .map(|value| value.parse::<Claim>().map_err(|error| BadClaim { value: value.clone(), error })),
+        failed: tags.get(FAILED_TAG).map(|value| FailedVersions::parse(value)).unwrap_or_default(),
+        exclude: tags.get(EXCLUDE_TAG).filter(|value| !value.eq_ignore_ascii_case("false")).cloned(),
+        saved_lock: tags.get(SAVED_LOCK_TAG).filter(|value| !value.is_empty()).cloned(),
+    }
+}
+
+/// Takes in how a command ended on a host.
+pub(crate) fn take_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timestamp) {
+    let Some(instance) = fleet.instances.get_mut(&ended.host) else { return };
+    if let Some(report) = ended.report.filter(|report| report.boot_id.is_some() && report.os.is_some()) {
+        let id = report.boot_id.clone();
+        if let Some(id) = id.filter(|id| instance.run.boot.as_ref().is_none_or(|seen| seen.id != *id)) {
+            instance.run.boot = Some(SeenBoot { id, at: now });
+        }
+        // A visit that did not ask for the update status leaves what is known of it, within one boot.
+        let newer = instance.report.as_ref().is_none_or(|seen| seen.asked_at <= ended.sent_at);
+        if newer {
+            instance.report = Some(SeenReport { at: now, asked_at: ended.sent_at, report });
+        }
+    }
+    match &ended.end {
+        VisitEnd::Done => tracing::debug!(host = %ended.host, command = ended.command.name(), "visited"),
+        end => tracing::info!(host = %ended.host, command = ended.command.name(), ?end, "visit ended badly"),
+    }
+    match &ended.command {
+        HostCommand::Reboot { .. } => {
+            if let Some(reboot) = &mut instance.run.reboot
+                && reboot.sent_at == ended.sent_at
+            {
+                reboot.end = Some((now, ended.end));
+            }
+        }
+        HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
+            instance.command = None;
+            if matches!(ended.command, HostCommand::Stage { .. }) {
+                instance.run.unwritten = ended.end != VisitEnd::Done;
+            }
+            instance.visit = Some(Visit { command: ended.command, sent_at: ended.sent_at, at: now, end: ended.end });
+        }
+    }
+}

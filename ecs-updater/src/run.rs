@@ -1,0 +1,372 @@
+//! The loop: observe, plan, act, observe again, until nothing is left that this run could do, or a signal comes.
+//!
+//! Each cluster has a loop of its own; they share nothing but the signal.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use models::fleet::FleetSnapshot;
+use models::ids::{ClusterName, HostId, RunId};
+use models::pace::Pace;
+use models::plan::{Plan, PlannedStep, Step};
+use models::policy::Policy;
+use models::report::{ClusterError, ClusterErrorKind, ClusterReport, Outcome, RunReport};
+use tokio::sync::watch;
+
+use crate::aws::{Aws, AwsError, ErrorKind};
+use crate::clock::Clock;
+use crate::execute::Actor;
+use crate::host::ssm::Commands;
+use crate::observe;
+use crate::planner::{self, RunFacts, Stop, after};
+use crate::track::Track;
+
+/// What a run is to do.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The run's id.
+    pub run: RunId,
+    /// The clusters and what a person decided for each.
+    pub clusters: Vec<(ClusterName, Policy)>,
+    /// Whether to read only.
+    pub dry_run: bool,
+}
+
+/// Sees a cluster after every plan: for the live view.
+pub trait Watch {
+    /// `fleet` is as the plan was made from; `since` tells when an instance came into its phase.
+    fn see(
+        &self,
+        fleet: &FleetSnapshot,
+        plan: &Plan,
+        budget: usize,
+        since: &dyn Fn(&HostId) -> Option<Timestamp>,
+        now: Timestamp,
+    );
+}
+
+/// Nobody watches.
+impl Watch for () {
+    fn see(&self, _: &FleetSnapshot, _: &Plan, _: usize, _: &dyn Fn(&HostId) -> Option<Timestamp>, _: Timestamp) {}
+}
+
+/// The time between two full looks at a small cluster.
+const FULL_LOOK: SignedDuration = SignedDuration::from_secs(20);
+/// The same for each hundred instances: a look costs two calls a hundred, and the read bucket refills with twenty a
+/// second for the whole account.
+const FULL_LOOK_PER_100: SignedDuration = SignedDuration::from_secs(5);
+/// The time between two looks at the instances under way.
+const SHORT_LOOK: SignedDuration = SignedDuration::from_secs(5);
+/// How long AWS may give no usable answer in the middle of a run before the cluster is given up. The claims stay, so
+/// that the next run goes on.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+/// No two rounds follow faster than this when a call went wrong in the first.
+const BREATH: Duration = Duration::from_secs(2);
+
+/// Runs the job to its end, or until `stop` becomes true: then nothing new is begun, the calls under way end, and the
+/// report says what is left.
+pub async fn run(
+    config: &aws_config::SdkConfig,
+    clock: &Clock,
+    job: Job,
+    watch: &dyn Watch,
+    stop: watch::Receiver<bool>,
+) -> RunReport {
+    let started_at = clock.now();
+    let loops = job.clusters.iter().map(|(cluster, policy)| {
+        let facts = RunFacts { run: job.run.clone(), started_at, dry_run: job.dry_run, stop: None, idle_since: None };
+        let one = Cluster::new(cluster, policy, config, clock, facts, stop.clone());
+        one.run(watch)
+    });
+    let clusters = futures_util::future::join_all(loops).await;
+    RunReport {
+        version: 1,
+        run: job.run.clone(),
+        dry_run: job.dry_run,
+        started_at,
+        ended_at: clock.now(),
+        interrupted: *stop.borrow(),
+        clusters,
+    }
+}
+
+struct Cluster<'a> {
+    name: &'a ClusterName,
+    policy: &'a Policy,
+    aws: Aws,
+    clock: &'a Clock,
+    facts: RunFacts,
+    stop: watch::Receiver<bool>,
+    fleet: FleetSnapshot,
+    commands: Commands,
+    track: Track,
+    looked_full: Option<Timestamp>,
+    looked_short: Timestamp,
+    silent_since: Option<Timestamp>,
+    pace: Pace,
+}
+
+/// Why a loop ended before its work did.
+type GaveUp = ClusterError;
+
+impl<'a> Cluster<'a> {
+    fn new(
+        name: &'a ClusterName,
+        policy: &'a Policy,
+        config: &aws_config::SdkConfig,
+        clock: &'a Clock,
+        facts: RunFacts,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let fleet = FleetSnapshot {
+            cluster: name.clone(),
+            taken_at: clock.now(),
+            instances: Default::default(),
+            services: Default::default(),
+        };
+        Self {
+            name,
+            policy,
+            aws: Aws::new(config),
+            clock,
+            facts,
+            stop,
+            fleet,
+            commands: Commands::default(),
+            track: Track::default(),
+            looked_full: None,
+            looked_short: Timestamp::MIN,
+            silent_since: None,
+            pace: Pace::new(BREATH, 2.0, Duration::from_secs(30), 0.0),
+        }
+    }
+
+    async fn run(mut self, watch: &dyn Watch) -> ClusterReport {
+        let error = self.rounds(watch).await.err();
+        self.report(error)
+    }
+
+    async fn rounds(&mut self, watch: &dyn Watch) -> Result<(), GaveUp> {
+        loop {
+            if *self.stop.borrow() && self.facts.stop.is_none() {
+                tracing::warn!(cluster = %self.name, "interrupted: nothing new is begun");
+                self.facts.stop = Some(Stop::Interrupted);
+            }
+            if let Err(error) = self.look().await {
+                self.endure(error).await?;
+                continue;
+            }
+            let now = self.clock.now();
+            let plan = planner::plan(&self.fleet, self.policy, &self.facts, now);
+            self.track.follow(&self.fleet, &plan, now);
+            self.see(watch, &plan, now);
+            if self.facts.stop == Some(Stop::Interrupted) {
+                return Ok(());
+            }
+            let steps = self.permitted(&plan);
+            if steps.is_empty() {
+                if plan.wake_at.is_none() && self.commands.is_empty() {
+                    return Ok(());
+                }
+                self.note_idleness(&plan, now);
+                self.sleep(&plan, now).await;
+                continue;
+            }
+            self.facts.idle_since = None;
+            self.act(steps).await?;
+        }
+    }
+
+    /// On a dry run only what reads.
+    fn permitted(&self, plan: &Plan) -> Vec<PlannedStep> {
+        let reads = |step: &Step| match step {
+            Step::Reach | Step::Inspect { .. } | Step::LookAtTasks | Step::LookAtChecks | Step::Leave(_) => true,
+            Step::Stage { .. }
+            | Step::Drain { .. }
+            | Step::StopTasks { .. }
+            | Step::Reboot { .. }
+            | Step::MarkFailed { .. }
+            | Step::Revert { .. }
+            | Step::Cancel { .. }
+            | Step::Finish(_) => false,
+        };
+        plan.steps.iter().filter(|planned| !self.facts.dry_run || reads(&planned.step)).cloned().collect()
+    }
+
+    async fn act(&mut self, steps: Vec<PlannedStep>) -> Result<(), GaveUp> {
+        let actor =
+            Actor::new(&self.aws, self.policy, &self.facts.run, self.clock, &mut self.fleet, &mut self.commands);
+        let errors = actor.carry_out(steps).await;
+        let denied = errors.iter().find(|error| error.kind == ErrorKind::Denied);
+        if let (Some(error), None) = (denied, &self.facts.stop) {
+            self.facts.stop = Some(Stop::NotPermitted { detail: error.to_string() });
+        }
+        match errors.into_iter().next() {
+            Some(error) => self.endure(error).await,
+            None => {
+                self.silent_since = None;
+                self.pace.reset();
+                Ok(())
+            }
+        }
+    }
+
+    /// What is due of: a full look, a short one, the commands under way.
+    async fn look(&mut self) -> Result<(), AwsError> {
+        let now = self.clock.now();
+        let under_way = self.under_way();
+        let full_due = self.looked_full.is_none_or(|at| now >= after(at, self.full_look_every()));
+        if full_due {
+            self.full_look().await?;
+        } else if !under_way.is_empty() && now >= after(self.looked_short, SHORT_LOOK) {
+            let complete = observe::short_look(&self.aws, &mut self.fleet, &under_way, now).await?;
+            self.looked_short = now;
+            if !complete {
+                self.full_look().await?;
+            }
+        }
+        for ended in self.commands.poll(&self.aws, self.clock.now()).await? {
+            observe::take_ended(&mut self.fleet, ended, self.clock.now());
+        }
+        self.silent_since = None;
+        Ok(())
+    }
+
+    async fn full_look(&mut self) -> Result<(), AwsError> {
+        let now = self.clock.now();
+        observe::full_look(&self.aws, &mut self.fleet, now).await?;
+        self.looked_full = Some(now);
+        self.looked_short = now;
+        Ok(())
+    }
+
+    fn full_look_every(&self) -> SignedDuration {
+        let hundreds = i32::try_from(self.fleet.instances.len().div_ceil(100)).unwrap_or(i32::MAX);
+        FULL_LOOK.max(FULL_LOOK_PER_100.saturating_mul(hundreds))
+    }
+
+    fn under_way(&self) -> BTreeSet<HostId> {
+        let claimed = |instance: &&models::fleet::Instance| {
+            instance.run.verdict.is_none() && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service())
+        };
+        self.fleet.instances.values().filter(claimed).map(|instance| instance.host.clone()).collect()
+    }
+
+    /// Waits a while after a call that went wrong; gives the cluster up when nothing else makes sense.
+    async fn endure(&mut self, error: AwsError) -> Result<(), GaveUp> {
+        let now = self.clock.now();
+        let before_the_first_look = self.looked_full.is_none();
+        let give_up = |kind, message| Err(ClusterError { kind, message });
+        match error.kind {
+            ErrorKind::NotFound => {
+                return give_up(
+                    ClusterErrorKind::ClusterNotFound,
+                    format!(
+                        "cluster {} was not found ({error}); check its name, the Region and the account: \
+                         aws ecs list-clusters",
+                        self.name
+                    ),
+                );
+            }
+            ErrorKind::Denied if before_the_first_look || self.under_way().is_empty() && self.facts.stop.is_some() => {
+                return give_up(ClusterErrorKind::NotPermitted, self.not_permitted(&error.to_string()));
+            }
+            ErrorKind::Refused(_) if before_the_first_look => {
+                return give_up(
+                    ClusterErrorKind::Unexpected,
+                    format!("cluster {}: {error}; this program does not know what to make of it", self.name),
+                );
+            }
+            ErrorKind::NoAnswer if before_the_first_look => {
+                return give_up(
+                    ClusterErrorKind::NotReachable,
+                    format!(
+                        "cluster {}: AWS gives no usable answer ({error}); check the network, the Region and the \
+                         credentials: aws sts get-caller-identity",
+                        self.name
+                    ),
+                );
+            }
+            ErrorKind::Denied | ErrorKind::Refused(_) | ErrorKind::Throttled | ErrorKind::NoAnswer => {}
+        }
+        let since = *self.silent_since.get_or_insert(now);
+        if now >= after(since, PATIENCE) {
+            return give_up(
+                ClusterErrorKind::NotReachable,
+                format!(
+                    "cluster {}: AWS has refused or not answered for {} minutes (last: {error}); what is under way \
+                     keeps its claim, and the next run goes on with it",
+                    self.name,
+                    PATIENCE.as_mins()
+                ),
+            );
+        }
+        tracing::warn!(cluster = %self.name, %error, "waiting before the next try");
+        let wait = self.pace.next_wait();
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stopped| *stopped) => {}
+        }
+        Ok(())
+    }
+
+    fn not_permitted(&self, words: &str) -> String {
+        format!(
+            "cluster {}: not permitted: {words}; give the task role (or your profile) the action named: \
+             docs/operations.md lists every permission",
+            self.name
+        )
+    }
+
+    fn note_idleness(&mut self, plan: &Plan, now: Timestamp) {
+        let idle = self.commands.is_empty() && !plan.stands.iter().any(|stand| stand.phase.is_under_way());
+        self.facts.idle_since = idle.then(|| self.facts.idle_since.unwrap_or(now));
+    }
+
+    async fn sleep(&self, plan: &Plan, now: Timestamp) {
+        let full = self.looked_full.map_or(now, |at| after(at, self.full_look_every()));
+        let until = [plan.wake_at, self.commands.poll_at(), Some(full)].into_iter().flatten().min().unwrap_or(now);
+        let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default().max(Duration::from_millis(100));
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stopped| *stopped) => {}
+        }
+    }
+
+    fn see(&self, watch: &dyn Watch, plan: &Plan, now: Timestamp) {
+        let budget = self.policy.max_unavailable.of(self.fleet.instances.len());
+        watch.see(&self.fleet, plan, budget, &|host| self.track.since(host), now);
+    }
+
+    fn report(self, error: Option<ClusterError>) -> ClusterReport {
+        let now = self.clock.now();
+        let instances: Vec<_> = self
+            .fleet
+            .instances
+            .values()
+            .map(|instance| self.track.report(instance, now, self.facts.dry_run))
+            .collect();
+        let error = error.or_else(|| match &self.facts.stop {
+            Some(Stop::NotPermitted { detail }) => {
+                Some(ClusterError { kind: ClusterErrorKind::NotPermitted, message: self.not_permitted(detail) })
+            }
+            Some(Stop::Interrupted) | None => None,
+        });
+        let estimate = (self.facts.dry_run && error.is_none()).then(|| {
+            let count = instances.iter().filter(|instance| instance.outcome == Outcome::WouldUpdate).count();
+            let out = self.fleet.instances.values().filter(|instance| !instance.in_service()).count();
+            planner::estimate(count, self.fleet.instances.len(), out, self.policy)
+        });
+        ClusterReport {
+            cluster: self.name.clone(),
+            error,
+            instances,
+            aws_calls: self.aws.calls().counts(),
+            longest_out_of_service_s: self.track.longest_out_of_service(now).map(|out| out.as_secs()),
+            estimate,
+        }
+    }
+}

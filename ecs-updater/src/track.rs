@@ -1,0 +1,146 @@
+//! Follows each instance through a run, for the report: phases with their times, and how long it was out of service.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
+use models::ids::HostId;
+use models::plan::{Phase, Plan, Stand};
+use models::report::{InstanceReport, Outcome, PhaseTime};
+use semver::Version;
+
+/// What a run saw of its instances so far.
+#[derive(Debug, Default)]
+pub(crate) struct Track {
+    lives: BTreeMap<HostId, Life>,
+}
+
+#[derive(Debug, Default)]
+struct Life {
+    phases: Vec<PhaseTime>,
+    stand: Option<Stand>,
+    first_from: Option<Version>,
+    out_since: Option<Timestamp>,
+    out_for: Option<SignedDuration>,
+}
+
+impl Track {
+    /// Takes in where every instance stands now.
+    pub(crate) fn follow(&mut self, fleet: &FleetSnapshot, plan: &Plan, now: Timestamp) {
+        for stand in &plan.stands {
+            let life = self.lives.entry(stand.host.clone()).or_default();
+            if life.phases.last().is_none_or(|last| last.phase != stand.phase) {
+                if let Some(last) = life.phases.last_mut() {
+                    last.ended_at = Some(now);
+                }
+                life.phases.push(PhaseTime { phase: stand.phase, began_at: now, ended_at: None });
+            }
+            if life.first_from.is_none() {
+                life.first_from = stand.from.clone();
+            }
+            life.stand = Some(stand.clone());
+        }
+        for (host, instance) in &fleet.instances {
+            self.lives.entry(host.clone()).or_default().count_out_of_service(instance, now);
+        }
+    }
+
+    /// When an instance came into the phase it is in.
+    pub(crate) fn since(&self, host: &HostId) -> Option<Timestamp> {
+        self.lives.get(host)?.phases.last().map(|last| last.began_at)
+    }
+
+    /// The longest time that one instance was out of service because of us.
+    pub(crate) fn longest_out_of_service(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.lives.values().filter_map(|life| life.out_of_service(now)).max()
+    }
+
+    /// The instance's line of the report.
+    pub(crate) fn report(&self, instance: &Instance, now: Timestamp, dry_run: bool) -> InstanceReport {
+        let life = self.lives.get(&instance.host);
+        let stand = life.and_then(|life| life.stand.as_ref());
+        let mut report = InstanceReport {
+            container_instance: instance.container_instance.clone(),
+            ec2_instance_id: instance.host.clone(),
+            zone: instance.zone.clone(),
+            outcome: Outcome::InProgress,
+            reason: None,
+            detail: None,
+            from: stand.and_then(|stand| stand.from.clone()),
+            to: stand.and_then(|stand| stand.to.clone()),
+            turn: stand.and_then(|stand| stand.turn).filter(|_| dry_run),
+            phases: life.map(|life| life.phases.clone()).unwrap_or_default(),
+            out_of_service_s: life.and_then(|life| life.out_of_service(now)).map(|out| out.as_secs()),
+        };
+        if let Some(verdict) = &instance.run.verdict {
+            report.outcome = verdict.outcome;
+            report.reason.clone_from(&verdict.reason);
+            report.detail.clone_from(&verdict.detail);
+            report.from = verdict.from.clone().or(report.from);
+            report.to = verdict.to.clone().or(report.to);
+            return report;
+        }
+        let Some(stand) = stand else { return report };
+        let hold = stand.hold.as_ref();
+        report.outcome = match (standing_outcome(stand), stand.phase) {
+            (Some(outcome), _) => outcome,
+            (None, Phase::Outdated | Phase::Staged) if dry_run => Outcome::WouldUpdate,
+            (None, _) if hold.is_some() => Outcome::Held,
+            (None, _) => Outcome::InProgress,
+        };
+        if report.outcome == Outcome::Held {
+            report.reason = hold.map(|hold| hold.code().to_owned());
+            report.detail = hold.map(ToString::to_string);
+        }
+        report
+    }
+}
+
+/// What a stand comes to if nothing more happens: `None` while something is to come.
+pub(crate) fn standing_outcome(stand: &Stand) -> Option<Outcome> {
+    match (stand.phase, &stand.hold) {
+        (Phase::Current, _) => Some(Outcome::Current),
+        (Phase::Held, Some(_)) => Some(Outcome::Held),
+        (
+            Phase::Unseen
+            | Phase::Outdated
+            | Phase::Staging
+            | Phase::Staged
+            | Phase::Draining
+            | Phase::Drained
+            | Phase::Rebooting
+            | Phase::Verifying
+            | Phase::Reverting
+            | Phase::Held
+            | Phase::Settled,
+            _,
+        ) => None,
+    }
+}
+
+impl Life {
+    fn count_out_of_service(&mut self, instance: &Instance, now: Timestamp) {
+        let claim = instance.claim().filter(|claim| claim.step.takes_out_of_service());
+        let ours = instance.status == InstanceStatus::Draining && claim.is_some();
+        match (ours, self.out_since) {
+            (true, None) => {
+                // One that an earlier run took out counts from its claim.
+                let since = instance.run.drained_at.or(claim.map(|claim| claim.since)).unwrap_or(now);
+                self.out_since = Some(since.min(now));
+            }
+            (false, Some(since)) => {
+                let until = if instance.status == InstanceStatus::Active { instance.seen_at.max(since) } else { now };
+                self.out_for = Some(self.out_for.unwrap_or_default() + until.duration_since(since));
+                self.out_since = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    fn out_of_service(&self, now: Timestamp) -> Option<SignedDuration> {
+        match self.out_since {
+            Some(since) => Some(self.out_for.unwrap_or_default() + now.duration_since(since)),
+            None => self.out_for,
+        }
+    }
+}
