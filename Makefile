@@ -1,0 +1,37 @@
+# What people type. Everything works on a fresh machine with Rust and Python 3; other tools are installed by the rules
+# that need them, at the versions given here.
+
+CARGO_DENY_VERSION := 0.20.2
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(TARGET)/tools
+DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+.PHONY: demo test check fmt clippy doc deny help
+
+help: ## What there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: ## Roll 24 simulated instances, live
+	@cargo run -q -p fleet-sim -- demo
+
+test: ## All tests
+	cargo test --workspace --locked
+
+check: fmt clippy doc deny ## Format, lints, documentation, dependencies
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+
+deny: $(DENY)
+	$(DENY) --locked check bans licenses sources
+
+$(DENY):
+	cargo install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) \
+		--no-default-features --root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)
