@@ -1,0 +1,24 @@
+# EcsUpdater-Reboot: activates the staged Version if it is not active yet, and reboots.
+begin reboot "${Timeout-}"
+take_version "${Version-}"
+take_boot "${Boot-}"
+not_running_yet "$Version"
+read_agent
+looks=yes
+if ((${tasks:-0} > 0)); then
+  note tasks tasks_running "$tasks tasks have not stopped"
+  exit 1
+fi
+read_status
+staged=$(get .staging_partition.image.version)
+if [[ $staged != "$Version" ]]; then
+  note staged refused "${staged:-nothing} is staged, not $Version"
+  exit 1
+fi
+activate_
+looks=''
+look
+# The report goes out before the reboot can cut it off.
+report
+part=reboot
+api POST /actions/reboot || complain reboot

@@ -1,0 +1,265 @@
+"""A Bottlerocket host behind a stand-in `apiclient`: one JSON file of state, read and written by each call.
+
+It behaves as the recorded exchanges with the real host API do, traps included. Its clock is the file `uptime`, which
+stands in for /proc/uptime and which the stand-in `sleep` moves: a deadline of minutes passes in milliseconds.
+"""
+
+import fcntl
+import json
+import os
+import sys
+import time
+import urllib.parse
+from pathlib import Path
+
+SECONDS = {"refresh": 3, "prepare": 40, "activate": 1, "deactivate": 1}
+FROM_STATES = {
+    "refresh": {"Idle", "Available", "Staged", "Ready"},
+    "prepare": {"Available", "Staged"},
+    "activate": {"Staged"},
+    "deactivate": {"Ready"},
+}
+SETTINGS_APPLY_S = 2
+NOT_ALLOWED = "Update action not allowed according to update state"
+UNINITIALIZED = "Update status is uninitialized, refresh-updates to initialize it"
+NO_SHARED_LOCK = "Unable to obtain shared lock for reading update status: Resource temporarily unavailable (os error 11)"
+
+
+def fresh(**changes):
+    """The state of a host that has just booted 1.26.1, 1.27.0 being the newest release."""
+    state = {
+        "os": {
+            "arch": "x86_64",
+            "build_id": "1a2b3c4d0",
+            "pretty_name": "Bottlerocket OS 1.26.1 (aws-ecs-2)",
+            "variant_id": "aws-ecs-2",
+            "version_id": "1.26.1",
+        },
+        "repository": ["1.27.0", "1.26.1", "1.26.0"],
+        "settings": {"version-lock": "latest", "ignore-waves": False},
+        "applied_lock": "latest",  # what the update tools know of version-lock
+        "pending": {},  # transaction: changes
+        "apply_at": None,
+        "status": None,
+        "running": None,  # [command, when it ends]
+        "valid": False,  # whether the staged image was really written
+        "written": None,
+        "rebooted": False,
+        "calls": [],
+        # Traps. Numbers count down at each use.
+        "api": "up",  # up, down, hang, garbage
+        "lockdown": False,
+        "in_place_updates": True,
+        "held": False,  # somebody else keeps the update lock
+        "wave_open": True,
+        "fails": {},  # command: how often
+        "killed": {},  # command: how often its worker dies
+        "failure_text": "Failed to fetch the update repository\nno route\n",
+        "on_prepare": None,  # publish or withdraw, just before the worker chooses
+        "settings_stuck": False,
+        "inhibited": False,
+        "noise": False,  # the tool warns on its standard error
+        "status_patch": {},  # a newer or stranger host
+    }
+    state.update(changes)
+    return state
+
+
+def version_key(version):
+    return [int(part) for part in version.split("-")[0].split("+")[0].split(".")]
+
+
+class Host:
+    def __init__(self, state, now):
+        self.state, self.now = state, now
+
+    def image(self, version):
+        os_ = self.state["os"]
+        return {"arch": os_["arch"], "version": version, "variant": os_["variant_id"]}
+
+    def choose(self):
+        running, offered, lock = self.state["os"]["version_id"], self.offered(), self.state["applied_lock"].lstrip("v")
+        if lock != "latest":
+            return lock if lock in offered and lock != running else None
+        newest = max(offered, key=version_key, default=None)
+        return newest if newest and newest != running else None
+
+    def offered(self):
+        running = version_key(self.state["os"]["version_id"])
+        versions = sorted(self.state["repository"], key=version_key, reverse=True)
+        return [v for v in versions if self.state["wave_open"] or version_key(v) <= running]
+
+    def take(self, kind, command):
+        left = self.state[kind].get(command, 0)
+        self.state[kind][command] = max(0, left - 1)
+        return left > 0
+
+    def catch_up(self):
+        state = self.state
+        if state["apply_at"] is not None and self.now >= state["apply_at"] and not state["settings_stuck"]:
+            state["applied_lock"], state["apply_at"] = state["settings"]["version-lock"], None
+        if state["running"] and self.now >= state["running"][1]:
+            command, end = state["running"]
+            state["running"] = None
+            if not self.take("killed", command):
+                self.end(command, end)
+
+    def end(self, command, at):
+        status = self.state["status"]
+        stderr, failed = "", self.take("fails", command)
+        if failed:
+            stderr = self.state["failure_text"]
+            if command == "refresh" and status["update_state"] == "Available":
+                status["update_state"] = "Idle"
+        elif command == "refresh":
+            chosen = self.choose()
+            status["available_updates"] = self.offered()
+            status["chosen_update"] = chosen and self.image(chosen)
+            if status["update_state"] in ("Idle", "Available"):
+                status["update_state"] = "Available" if chosen else "Idle"
+        elif command == "prepare":
+            shown = status["chosen_update"]["version"]
+            if self.state["on_prepare"] == "publish":
+                self.state["repository"].append("1.28.0")
+            elif self.state["on_prepare"] == "withdraw":
+                self.state["repository"].remove(shown)
+            # The version is chosen again, and the status does not learn of it.
+            chosen = self.choose()
+            status["update_state"] = "Staged"
+            status["staging_partition"] = {"image": self.image(shown), "next_to_boot": False}
+            self.state["valid"] = chosen is not None
+            if chosen is None:
+                stderr = "No update required\n"
+            else:
+                stderr = f"Starting update to {chosen}\n"
+                self.state["written"] = chosen
+        elif command == "activate" and not self.state["valid"]:
+            failed, stderr = True, "Inactive partition has not been marked valid for upgrade\n"
+        else:
+            status["update_state"] = "Ready" if command == "activate" else "Staged"
+            status["staging_partition"]["next_to_boot"] = command == "activate"
+            status["active_partition"]["next_to_boot"] = command != "activate"
+        seconds = f"{int(at) % 86400 // 3600:02}:{int(at) % 3600 // 60:02}:{int(at) % 60:02}"
+        status["most_recent_command"] = {
+            "cmd_type": command,
+            "cmd_status": "Failed" if failed else "Success",
+            "timestamp": f"2026-11-23T{seconds}.294534475Z",
+            "exit_status": int(failed),
+            "stderr": stderr,
+        }
+
+    def answer(self, method, target, data):
+        """Status and body of a request."""
+        url = urllib.parse.urlsplit(target)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        self.catch_up()
+        state = self.state
+        match method, url.path:
+            case "GET", "/os":
+                return 200, json.dumps(state["os"])
+            case "GET", "/updates/status":
+                if state["running"] or state["held"]:
+                    return 423, NO_SHARED_LOCK
+                if state["status"] is None:
+                    return 404, UNINITIALIZED
+                return 200, json.dumps(state["status"] | state["status_patch"])
+            case "GET", "/settings":
+                if state["lockdown"]:
+                    return 500, "Error reading from data store"
+                return 200, json.dumps({"updates": state["settings"]})
+            case "PATCH", "/settings":
+                if state["lockdown"]:
+                    return 500, "Error writing to data store"
+                state["pending"].setdefault(query["tx"], {}).update(json.loads(data)["updates"])
+                return 204, ""
+            case "POST", "/tx/commit_and_apply":
+                changes = state["pending"].pop(query["tx"], None)
+                if not changes:
+                    return 422, "Tried to commit with no pending changes"
+                state["settings"].update(changes)
+                state["apply_at"] = self.now + SETTINGS_APPLY_S
+                return 200, json.dumps([f"settings.updates.{key}" for key in changes])
+            case "POST", "/actions/reboot":
+                if state["inhibited"]:
+                    return 500, 'Failed to reboot, exit code: 1, stderr: Operation inhibited by "test" (PID 1 "x").\n'
+                state["rebooted"] = True
+                return 204, ""
+            case "POST", path if path.startswith("/actions/"):
+                return self.action(path.removeprefix("/actions/").split("-")[0])
+        return 404, ""
+
+    def action(self, command):
+        state = self.state
+        if not state["in_place_updates"]:
+            return 500, "Update dispatcher failed"
+        if state["running"] or state["held"]:
+            return 423, "Update lock held"
+        if state["status"] is None:
+            active = {"image": self.image(state["os"]["version_id"]), "next_to_boot": True}
+            state["status"] = {
+                "update_state": "Idle",
+                "available_updates": [],
+                "chosen_update": None,
+                "active_partition": active,
+                "staging_partition": None,
+                "most_recent_command": None,
+            }
+        if state["status"]["update_state"] not in FROM_STATES[command]:
+            return 409, NOT_ALLOWED
+        state["running"] = [command, self.now + SECONDS[command]]
+        return 204, ""
+
+
+def apiclient(arguments):
+    """`apiclient raw -u URI -m METHOD [-d DATA]`."""
+    if arguments[:1] != ["raw"]:
+        print(f"Unknown argument '{arguments[0] if arguments else ''}'", file=sys.stderr)
+        return 2
+    options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
+    method, uri = options.get("-m", "GET"), options["-u"]
+    root = Path(os.environ["STANDIN"])
+    with open(root / "state.json", "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        state = json.load(file)
+        now = float((root / "uptime").read_text().split()[0])
+        state["calls"].append(f"{method} {uri} {options.get('-d', '')}".strip())
+        api = state["api"]
+        if isinstance(api, dict):  # from this call on
+            api = api["then"] if len(state["calls"]) > api["calls"] else "up"
+        status, body = Host(state, now).answer(method, uri, options.get("-d")) if api == "up" else (0, "")
+        file.seek(0)
+        json.dump(state, file)
+        file.truncate()
+    if api == "hang":
+        time.sleep(60)
+    what = f"Failed {method} request to '{uri}'"
+    if api == "down":
+        print(f"{what}: Failed to send request: error trying to connect: Connection refused", file=sys.stderr)
+        return 1
+    if api == "reset":
+        print(f"{what}: Failed to send request: connection closed before message completed", file=sys.stderr)
+        return 1
+    if api == "garbage":
+        print("<html>")
+        return 0
+    if state["noise"]:
+        print("03:06:50 \x1b[0m\x1b[33m[WARN] \x1b[0mSomething is deprecated", file=sys.stderr)
+    if status not in (200, 204):
+        print(f"{what}: Status {status} when {method}ing {uri}: {body}", file=sys.stderr)
+        return 1
+    if body:
+        print(body)
+    return 0
+
+
+def sleep(seconds):
+    """Moves the clock instead of waiting."""
+    path = Path(os.environ["STANDIN"]) / "uptime"
+    path.write_text(f"{float(path.read_text().split()[0]) + float(seconds):.2f} 1.00\n")
+    time.sleep(0.01)
+    return 0
+
+
+if __name__ == "__main__":
+    tool, *rest = sys.argv[1:]
+    sys.exit(apiclient(rest) if tool == "apiclient" else sleep(*rest))
