@@ -1,3 +1,22 @@
-//! Sim.
+//! A simulated AWS Region with Bottlerocket hosts, beneath the real AWS SDK.
+//!
+//! - [`Scenario`]: what there is and what happens, as a TOML file.
+//! - [`Region`]: a scenario that runs; [`Region::http_client`] is the way in for the AWS SDK, [`server`] for others.
+//! - [`invariants`]: the rules an updater must keep, checked after everything that happens.
+//!
+//! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
+//! the tags that it writes.
+
+pub mod clock;
+pub mod connector;
+pub mod dice;
 pub mod documents;
 pub mod host;
+pub mod invariants;
+pub mod region;
+pub mod scenario;
+pub mod wire;
+pub mod world;
+
+pub use region::{HostSnapshot, Region};
+pub use scenario::Scenario;

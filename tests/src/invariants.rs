@@ -1,0 +1,231 @@
+//! The rules that an updater must keep, checked after everything that happens.
+//!
+//! A rule is broken by the caller, never by the world: what people do counts as given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use models::claim::{CLAIM_TAG, Claim, FAILED_TAG, FailedVersions};
+use models::ids::{ClusterName, HostId};
+use semver::Version;
+
+use crate::documents::Script;
+use crate::host::HostEvent;
+use crate::world::{Actor, Entry, Event, InstanceStatus, LastStatus, MachineNo, World};
+
+/// What somebody else took out of service so short a time ago could not be known to a caller.
+const UNKNOWABLE: SignedDuration = SignedDuration::from_secs(10);
+
+/// A rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// An instance was taken out of service although the budget was used up.
+    Budget,
+    /// An instance was drained, or written on, without a well-formed claim on it.
+    Claim,
+    /// Somebody else's drain was undone.
+    ForeignDrain,
+    /// A host was rebooted with a task on it that is not STOPPED.
+    TasksOnReboot,
+    /// At the end an instance that was drained is not ACTIVE, and the report does not name it.
+    LeftBehind,
+    /// At the end there is a claim on an instance in service.
+    ClaimLeft,
+    /// A version that failed on an instance was activated there again.
+    FailedVersion,
+}
+
+/// A rule that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// When.
+    pub at: Timestamp,
+    /// Which rule.
+    pub rule: Rule,
+    /// On which machine.
+    pub instance: HostId,
+    /// In words.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} {:?} on {}: {}", self.at, self.rule, self.instance, self.detail)
+    }
+}
+
+/// The checker.
+#[derive(Debug, Clone, Default)]
+pub struct Invariants {
+    budgets: BTreeMap<ClusterName, usize>,
+    violations: Vec<Violation>,
+    drained: BTreeSet<MachineNo>,
+    rebooted_with_tasks: BTreeSet<MachineNo>,
+    failed_boots: BTreeMap<MachineNo, BTreeSet<Version>>,
+}
+
+impl Invariants {
+    /// How many machines of a cluster may be out of service at once; 1 where nothing was said.
+    pub fn set_budget(&mut self, cluster: impl Into<ClusterName>, machines: usize) {
+        self.budgets.insert(cluster.into(), machines);
+    }
+
+    /// What was broken so far.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Looks at something that has just happened.
+    pub(crate) fn seen(&mut self, world: &World, entry: &Entry) {
+        match &entry.event {
+            Event::Status { machine, to: InstanceStatus::Draining, by: Actor::Updater, .. } => {
+                self.drained.insert(*machine);
+                self.check_draining_claim(world, *machine);
+                self.check_budget(world, *machine);
+            }
+            Event::Status { machine, to: InstanceStatus::Active, by: Actor::Updater, .. } => {
+                if world.registration_of(*machine).is_some_and(|registration| registration.foreign_drain) {
+                    self.broken(world, Rule::ForeignDrain, *machine, "set ACTIVE although a person drained it".into());
+                }
+            }
+            Event::CommandSent { machine, script, by: Actor::Updater, .. } => match script {
+                Script::Stage | Script::Reboot | Script::Revert => {
+                    self.check_claim(world, *machine, &format!("{script:?}"));
+                }
+                Script::Inspect | Script::Shell(_) => {}
+            },
+            Event::RebootAccepted { machine, by: Actor::Updater } => {
+                self.check_claim(world, *machine, "reboot");
+                self.check_tasks(world, *machine);
+            }
+            Event::RebootBegins { machine, by: Actor::Updater } => {
+                if !self.rebooted_with_tasks.contains(machine) {
+                    self.check_tasks(world, *machine);
+                }
+            }
+            Event::Activated { machine, version } => self.check_version(world, *machine, version),
+            Event::Host { machine, event } => match event {
+                HostEvent::BootFailed { version, .. } => {
+                    self.failed_boots.entry(*machine).or_default().insert(version.clone());
+                }
+                HostEvent::Booted { .. } => {
+                    self.rebooted_with_tasks.remove(machine);
+                }
+                HostEvent::CommandEnded { .. }
+                | HostEvent::WorkerKilled { .. }
+                | HostEvent::SettingsApplied { .. }
+                | HostEvent::WentDown { .. }
+                | HostEvent::WentDark { .. }
+                | HostEvent::SsmAgentUp { .. }
+                | HostEvent::EcsAgentUp { .. } => {}
+            },
+            Event::Tag { machine, key, value, by: Actor::Person } if key == FAILED_TAG => {
+                let kept = FailedVersions::parse(value.as_deref().unwrap_or_default());
+                if let Some(failed) = self.failed_boots.get_mut(machine) {
+                    failed.retain(|version| kept.contains(version));
+                }
+            }
+            Event::Status { .. }
+            | Event::Connection { .. }
+            | Event::Registered { .. }
+            | Event::Task { .. }
+            | Event::TaskKilledByReboot { .. }
+            | Event::Drained { .. }
+            | Event::Service { .. }
+            | Event::RebootAccepted { .. }
+            | Event::RebootBegins { .. }
+            | Event::Ec2State { .. }
+            | Event::Tag { .. }
+            | Event::CommandSent { .. }
+            | Event::CommandEnded { .. }
+            | Event::Scripted { .. } => {}
+        }
+    }
+
+    /// The rules of the end of a run. `named` are the hosts that the report gives another outcome than updated or
+    /// current.
+    pub(crate) fn finish(&mut self, world: &World, named: &BTreeSet<HostId>) {
+        for machine in self.drained.clone() {
+            let id = HostId::from(world.machines()[machine.0].id.as_str());
+            let Some(registration) = world.registration_of(machine) else { continue };
+            let ours = registration.status == InstanceStatus::Draining && !registration.foreign_drain;
+            let gone = registration.status == InstanceStatus::Inactive;
+            if (ours || gone) && !named.contains(&id) {
+                let detail = format!("was drained, is {} and is not named in the report", registration.status.name());
+                self.broken(world, Rule::LeftBehind, machine, detail);
+            }
+        }
+        for number in (0..world.machines().len()).map(MachineNo) {
+            let claim = world.machines()[number.0].tags.get(CLAIM_TAG);
+            if let Some(claim) = claim.filter(|_| world.is_in_service(number)) {
+                self.broken(world, Rule::ClaimLeft, number, format!("is in service with the claim {claim}"));
+            }
+        }
+    }
+
+    fn check_budget(&mut self, world: &World, machine: MachineNo) {
+        let cluster = &world.clusters()[world.machines()[machine.0].cluster.0];
+        let budget = self.budgets.get(&ClusterName::from(cluster.name.as_str())).copied().unwrap_or(1);
+        let knowable = cluster
+            .out_of_service
+            .values()
+            .filter(|out| out.by == Actor::Updater || world.now().duration_since(out.since) >= UNKNOWABLE)
+            .count();
+        if knowable > budget {
+            let name = &cluster.name;
+            let detail = format!("drained as number {knowable} out of service in {name}, where {budget} may be");
+            self.broken(world, Rule::Budget, machine, detail);
+        }
+    }
+
+    fn check_draining_claim(&mut self, world: &World, machine: MachineNo) {
+        match parsed_claim(world, machine) {
+            Ok(claim) if claim.step.takes_out_of_service() => {}
+            Ok(claim) => self.broken(world, Rule::Claim, machine, format!("drained with the claim {claim}")),
+            Err(why) => self.broken(world, Rule::Claim, machine, format!("drained: {why}")),
+        }
+    }
+
+    fn check_claim(&mut self, world: &World, machine: MachineNo, what: &str) {
+        if let Err(why) = parsed_claim(world, machine) {
+            self.broken(world, Rule::Claim, machine, format!("{what}: {why}"));
+        }
+    }
+
+    fn check_tasks(&mut self, world: &World, machine: MachineNo) {
+        let left: Vec<String> = world.machines()[machine.0]
+            .registrations
+            .iter()
+            .flat_map(|number| &world.registrations[number.0].tasks)
+            .map(|task| &world.tasks()[task.0])
+            .filter(|task| task.last != LastStatus::Stopped)
+            .map(|task| format!("{} of {} is {}", task.arn, task.group, task.last.name()))
+            .collect();
+        if !left.is_empty() {
+            self.rebooted_with_tasks.insert(machine);
+            self.broken(world, Rule::TasksOnReboot, machine, left.join("; "));
+        }
+    }
+
+    fn check_version(&mut self, world: &World, machine: MachineNo, version: &Version) {
+        let tag = world.machines()[machine.0].tags.get(FAILED_TAG);
+        let marked = tag.is_some_and(|tag| FailedVersions::parse(tag).contains(version));
+        let failed = self.failed_boots.get(&machine).is_some_and(|failed| failed.contains(version));
+        if marked || failed {
+            let why = if marked { "is marked as failed here" } else { "has failed to boot here" };
+            self.broken(world, Rule::FailedVersion, machine, format!("activated {version}, which {why}"));
+        }
+    }
+
+    fn broken(&mut self, world: &World, rule: Rule, machine: MachineNo, detail: String) {
+        let instance = HostId::from(world.machines()[machine.0].id.as_str());
+        tracing::warn!(%instance, ?rule, detail, "an invariant was broken");
+        self.violations.push(Violation { at: world.now(), rule, instance, detail });
+    }
+}
+
+fn parsed_claim(world: &World, machine: MachineNo) -> Result<Claim, String> {
+    let tag = world.machines()[machine.0].tags.get(CLAIM_TAG).ok_or("there is no claim on it")?;
+    tag.parse().map_err(|error| format!("the claim {tag:?} is malformed: {error}"))
+}

@@ -1,0 +1,194 @@
+//! `[[instances]]` and `[[host]]`: groups of machines, and what is special about one of them.
+//!
+//! A table holds fields of the EC2 instance and of the host beside each other; what is not the instance's is the
+//! host's ([`crate::host::HostSpec`]), which refuses what it does not know.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::ScenarioError;
+use super::size::Mib;
+use crate::dice::Dice;
+use crate::host::HostSpec;
+
+/// A machine of the scenario.
+#[derive(Debug, Clone)]
+pub struct MachineSpec {
+    /// The EC2 side.
+    pub instance: InstanceSpec,
+    /// The host.
+    pub host: HostSpec,
+    /// The host's table as it was written, so that an event can change a field of it.
+    pub host_table: Table,
+}
+
+/// The fields of an EC2 instance, or an EXTERNAL machine.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InstanceSpec {
+    /// Its cluster.
+    pub cluster: String,
+    /// Its zone.
+    pub zone: String,
+    /// Such as `m6i.large`.
+    pub instance_type: String,
+    /// CPU units for tasks.
+    pub cpu: u32,
+    /// Memory for tasks.
+    pub memory: Mib,
+    /// `spot` or nothing.
+    pub lifecycle: Option<String>,
+    /// Name of its Auto Scaling group.
+    pub asg: Option<String>,
+    /// EC2 tags.
+    pub tags: BTreeMap<String, String>,
+    /// Custom attributes of the container instance.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether it runs Bottlerocket.
+    pub bottlerocket: bool,
+    /// ECS Anywhere: a managed node `mi-…` that EC2 does not know.
+    pub external: bool,
+    /// Whether SSM knows it.
+    pub ssm_registered: bool,
+    /// Whether a person has made it DRAINING before the start.
+    pub draining: bool,
+    /// Whether its agent is connected at the start; where it is not, it never is.
+    pub connected: bool,
+    /// Whether its agent registers under a new ARN when it comes back on a lower version.
+    pub new_arn_after_rollback: Option<bool>,
+}
+
+impl Default for InstanceSpec {
+    fn default() -> Self {
+        Self {
+            cluster: String::new(),
+            zone: String::new(),
+            instance_type: "m6i.large".to_owned(),
+            cpu: 2048,
+            memory: Mib(7_680),
+            lifecycle: None,
+            asg: None,
+            tags: BTreeMap::new(),
+            attributes: BTreeMap::new(),
+            bottlerocket: true,
+            external: false,
+            ssm_registered: true,
+            draining: false,
+            connected: true,
+            new_arn_after_rollback: None,
+        }
+    }
+}
+
+const INSTANCE_KEYS: [&str; 15] = [
+    "cluster",
+    "zone",
+    "instance_type",
+    "cpu",
+    "memory",
+    "lifecycle",
+    "asg",
+    "tags",
+    "attributes",
+    "bottlerocket",
+    "external",
+    "ssm_registered",
+    "draining",
+    "connected",
+    "new_arn_after_rollback",
+];
+
+/// Lays out the groups one after the other and applies what is special about single hosts.
+pub(super) fn machines(
+    groups: Vec<Table>,
+    special: Vec<Table>,
+    default_cluster: &str,
+    region: &str,
+    dice: Dice,
+) -> Result<Vec<MachineSpec>, ScenarioError> {
+    let mut tables = Vec::new();
+    for mut group in groups {
+        let count = take_count(&mut group)?;
+        let zones = take_zones(&mut group, region)?;
+        for n in 0..count {
+            let mut table = group.clone();
+            if !zones.is_empty() {
+                table.entry("zone").or_insert_with(|| Value::String(zones[n % zones.len()].clone()));
+            }
+            table.entry("cluster").or_insert_with(|| Value::String(default_cluster.to_owned()));
+            tables.push(table);
+        }
+    }
+    for mut host in special {
+        let index = host.remove("index").and_then(|index| index.as_integer());
+        let index = index.and_then(|index| usize::try_from(index).ok()).ok_or(ScenarioError::HostWithoutIndex)?;
+        let count = tables.len();
+        let table = tables.get_mut(index).ok_or(ScenarioError::NoSuchHost { index, count })?;
+        merge(table, host);
+    }
+    tables.into_iter().enumerate().map(|(index, table)| machine(index, table, dice)).collect()
+}
+
+fn machine(index: usize, table: Table, dice: Dice) -> Result<MachineSpec, ScenarioError> {
+    let (mut instance, mut host) = (Table::new(), Table::new());
+    for (key, value) in table {
+        let side = if INSTANCE_KEYS.contains(&key.as_str()) { &mut instance } else { &mut host };
+        side.insert(key, value);
+    }
+    let n = u64::try_from(index).unwrap_or(u64::MAX);
+    let seed = i64::try_from(dice.between("update-seed", n, 0, 2047)).unwrap_or(0);
+    host.entry("update_seed").or_insert(Value::Integer(seed));
+    Ok(MachineSpec {
+        instance: InstanceSpec::deserialize(instance).map_err(|source| ScenarioError::Host { index, source })?,
+        host: host_spec(&host).map_err(|source| ScenarioError::Host { index, source })?,
+        host_table: host,
+    })
+}
+
+/// Reads a host's table.
+pub(crate) fn host_spec(table: &Table) -> Result<HostSpec, toml::de::Error> {
+    HostSpec::deserialize(table.clone())
+}
+
+/// Puts `over` on top of `under`; tables in tables are merged.
+pub(crate) fn merge(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+fn take_count(group: &mut Table) -> Result<usize, ScenarioError> {
+    let count = group.remove("count").unwrap_or(Value::Integer(1));
+    count.as_integer().and_then(|count| usize::try_from(count).ok()).ok_or(ScenarioError::Count)
+}
+
+/// `zones = ["a", "b"]`: one letter is the end of the Region's name.
+fn take_zones(group: &mut Table, region: &str) -> Result<Vec<String>, ScenarioError> {
+    let Some(zones) = group.remove("zones") else {
+        return Ok(vec![format!("{region}a")]);
+    };
+    let zones: Vec<String> = zones.try_into().map_err(ScenarioError::Zones)?;
+    Ok(zones.into_iter().map(|zone| if zone.len() == 1 { format!("{region}{zone}") } else { zone }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_an_instance_is_known_as_such() {
+        let spec = toml::Value::Table(Table::from_iter([("nonsense".to_owned(), Value::Boolean(true))]));
+        let error = InstanceSpec::deserialize(spec).unwrap_err().to_string();
+        for key in INSTANCE_KEYS {
+            assert!(error.contains(&format!("`{key}`")), "{key} in {error}");
+        }
+        assert_eq!(error.matches('`').count(), 2 * (INSTANCE_KEYS.len() + 1), "{error}");
+    }
+}

@@ -1,0 +1,427 @@
+//! Scenarios: a Region, what runs in it and what happens to it, as a TOML file. `docs/simulator.md` has the format.
+
+mod machines;
+mod people;
+mod region;
+mod size;
+mod workload;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+pub(crate) use machines::{host_spec, merge};
+
+pub use machines::{InstanceSpec, MachineSpec};
+pub use people::{Action, EventSpec, FaultSpec, OneOrMany, Point, Reset, When};
+pub use region::RegionSpec;
+pub use size::Mib;
+pub use workload::{ServiceSpec, TaskSpec};
+
+use crate::dice::Dice;
+use crate::host::Repository;
+
+/// A scenario, checked.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// What it is about, for people.
+    pub about: String,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// When it begins.
+    pub start: Timestamp,
+    /// How AWS behaves.
+    pub region: RegionSpec,
+    /// The update repository.
+    pub repository: Repository,
+    /// Names of the clusters.
+    pub clusters: Vec<String>,
+    /// The machines.
+    pub machines: Vec<MachineSpec>,
+    /// The services.
+    pub services: Vec<ServiceSpec>,
+    /// The standalone tasks.
+    pub tasks: Vec<TaskSpec>,
+    /// What happens.
+    pub events: Vec<EventSpec>,
+    /// AWS calls that go wrong.
+    pub faults: Vec<FaultSpec>,
+    /// SSM documents by name.
+    pub documents: BTreeMap<String, DocumentSpec>,
+    /// SSM parameters by name.
+    pub parameters: BTreeMap<String, String>,
+    /// The updater's own configuration, passed through.
+    pub updater: Table,
+    /// What a test expects, passed through.
+    pub expect: Table,
+}
+
+/// What an SSM document does.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum DocumentSpec {
+    /// One of the known ones.
+    Known(KnownDocument),
+    /// Lines of a shell script.
+    Lines(Vec<String>),
+}
+
+/// The documents that the simulator has stand-ins for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KnownDocument {
+    /// `EcsUpdater-Inspect`.
+    Inspect,
+    /// `EcsUpdater-Stage`.
+    Stage,
+    /// `EcsUpdater-Reboot`.
+    Reboot,
+    /// `EcsUpdater-Revert`.
+    Revert,
+    /// `AWS-RunShellScript`: the lines are in the parameter `commands`.
+    Shell,
+}
+
+/// Why a file is no scenario.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// It cannot be read.
+    #[error("failed to read scenario {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no TOML, or has a key that is not known.
+    #[error("the scenario is malformed: {0}")]
+    Malformed(#[from] toml::de::Error),
+    /// A time of the form `"+2h"` is no time.
+    #[error("{text:?} is no time since the start, such as \"+2h\"")]
+    Time {
+        /// As it was written.
+        text: String,
+        /// Why.
+        source: jiff::Error,
+    },
+    /// `[[host]]` without `index`.
+    #[error("a [[host]] needs an index: the place of the machine among all [[instances]], from 0")]
+    HostWithoutIndex,
+    /// There is no such machine.
+    #[error("there is no host {index}: the scenario has {count}")]
+    NoSuchHost {
+        /// The index.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// A machine's fields are wrong.
+    #[error("host {index} is malformed: {source}")]
+    Host {
+        /// Its index.
+        index: usize,
+        /// Why.
+        source: toml::de::Error,
+    },
+    /// `count` is no number.
+    #[error("count of [[instances]] is no number of machines")]
+    Count,
+    /// `zones` is no list.
+    #[error("zones of [[instances]] is no list of zones")]
+    Zones(#[source] toml::de::Error),
+    /// A cluster that is not there.
+    #[error("{what} names cluster {name:?}, which the scenario does not have")]
+    NoSuchCluster {
+        /// Who names it.
+        what: String,
+        /// Its name.
+        name: String,
+    },
+    /// A cluster must be named because there are several.
+    #[error("{what} must name its cluster: the scenario has several")]
+    WhichCluster {
+        /// Who must.
+        what: String,
+    },
+    /// A service that is not there.
+    #[error("event {index} names service {name:?}, which the scenario does not have")]
+    NoSuchService {
+        /// Its place among the events.
+        index: usize,
+        /// The service.
+        name: String,
+    },
+    /// A placement constraint is no expression.
+    #[error("member_of of service {name}: {reason}")]
+    MemberOf {
+        /// The service.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An event has too little or too much.
+    #[error("event {index}: {reason}")]
+    Event {
+        /// Its place among the events.
+        index: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A fault without an effect, or of an unknown operation.
+    #[error("fault {index}: {reason}")]
+    Fault {
+        /// Its place among the faults.
+        index: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    about: String,
+    #[serde(default)]
+    seed: u64,
+    start: Option<String>,
+    #[serde(default)]
+    region: RegionSpec,
+    #[serde(default)]
+    repository: Table,
+    #[serde(default)]
+    clusters: Vec<String>,
+    #[serde(default)]
+    instances: Vec<Table>,
+    #[serde(default)]
+    host: Vec<Table>,
+    #[serde(default)]
+    service: Vec<ServiceSpec>,
+    #[serde(default)]
+    task: Vec<TaskSpec>,
+    #[serde(default)]
+    event: Vec<Table>,
+    #[serde(default)]
+    fault: Vec<FaultSpec>,
+    #[serde(default)]
+    documents: BTreeMap<String, DocumentSpec>,
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    updater: Table,
+    #[serde(default)]
+    expect: Table,
+}
+
+const DEFAULT_START: &str = "2026-11-23T03:00:00Z";
+const DEFAULT_CLUSTER: &str = "main";
+
+impl Scenario {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ScenarioError`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ScenarioError> {
+        let path = path.as_ref();
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Reads the text of a scenario.
+    ///
+    /// # Errors
+    /// [`ScenarioError`].
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        let written: Written = toml::from_str(text)?;
+        let start_text = written.start.as_deref().unwrap_or(DEFAULT_START);
+        let start: Timestamp =
+            start_text.parse().map_err(|source| ScenarioError::Time { text: start_text.to_owned(), source })?;
+        let dice = Dice::new(written.seed);
+        let absolute = |table| absolute_times(table, start);
+        let groups = written.instances.into_iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
+        let special = written.host.into_iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
+        let default_cluster = written.clusters.first().map_or(DEFAULT_CLUSTER, String::as_str);
+        let machines = machines::machines(groups, special, default_cluster, &written.region.name, dice)?;
+        let clusters = clusters(written.clusters, &machines)?;
+        let events = written
+            .event
+            .into_iter()
+            .map(|event| Ok(EventSpec::deserialize(absolute_times(event, start)?)?))
+            .collect::<Result<Vec<_>, ScenarioError>>()?;
+        let mut documents = default_documents();
+        documents.extend(written.documents);
+        let scenario = Self {
+            about: written.about,
+            seed: written.seed,
+            start,
+            region: written.region,
+            repository: repository(absolute_times(written.repository, start)?)?,
+            clusters,
+            machines,
+            services: written.service,
+            tasks: written.task,
+            events,
+            faults: written.fault,
+            documents,
+            parameters: written.parameters,
+            updater: written.updater,
+            expect: written.expect,
+        };
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// The place among [`Scenario::clusters`] of the cluster that `what` names.
+    pub(crate) fn cluster_of(&self, what: &str, name: Option<&str>) -> Result<usize, ScenarioError> {
+        match name {
+            Some(name) => self
+                .clusters
+                .iter()
+                .position(|known| known == name)
+                .ok_or_else(|| ScenarioError::NoSuchCluster { what: what.to_owned(), name: name.to_owned() }),
+            None if self.clusters.len() == 1 => Ok(0),
+            None => Err(ScenarioError::WhichCluster { what: what.to_owned() }),
+        }
+    }
+
+    fn check(&self) -> Result<(), ScenarioError> {
+        for service in &self.services {
+            let what = format!("service {}", service.name);
+            self.cluster_of(&what, service.cluster.as_deref())?;
+            if let Some(text) = &service.member_of {
+                crate::wire::filter::Filter::parse(text).map_err(|reason| ScenarioError::MemberOf {
+                    name: service.name.clone(),
+                    reason: reason.to_string(),
+                })?;
+            }
+        }
+        let count = self.machines.len();
+        for task in &self.tasks {
+            if task.host >= count {
+                return Err(ScenarioError::NoSuchHost { index: task.host, count });
+            }
+        }
+        for (index, event) in self.events.iter().enumerate() {
+            self.check_event(index, event)?;
+        }
+        for (index, fault) in self.faults.iter().enumerate() {
+            let harmless =
+                fault.error.is_none() && fault.status.is_none() && fault.delay.is_none() && fault.reset.is_none();
+            if harmless {
+                return Err(ScenarioError::Fault { index, reason: "needs error, status, delay or reset" });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_event(&self, index: usize, event: &EventSpec) -> Result<(), ScenarioError> {
+        let count = self.machines.len();
+        let named =
+            event.host.iter().chain(&event.hosts).chain(event.when.iter().filter_map(|when| when.host.as_ref()));
+        for host in named {
+            if *host >= count {
+                return Err(ScenarioError::NoSuchHost { index: *host, count });
+            }
+        }
+        let need = |ok: bool, reason| if ok { Ok(()) } else { Err(ScenarioError::Event { index, reason }) };
+        need(event.at.is_some() != event.when.is_some(), "needs either at or when")?;
+        let has_host = event.host.is_some() || !event.hosts.is_empty();
+        match event.action {
+            Action::Drain
+            | Action::Activate
+            | Action::Deregister
+            | Action::Terminate
+            | Action::Stop
+            | Action::Start
+            | Action::Reboot
+            | Action::StopTasks => need(has_host, "needs host or hosts")?,
+            Action::Tag => need(has_host && event.key.is_some() && event.value.is_some(), "needs host, key and value")?,
+            Action::Untag => need(has_host && event.key.is_some(), "needs host and key")?,
+            Action::Disconnect => need(has_host && event.lasts.is_some(), "needs host and for")?,
+            Action::Set => need(has_host && !event.set.is_empty(), "needs host and set")?,
+            Action::Protect => {
+                need(event.service.is_some() && event.lasts.is_some(), "needs service and for")?;
+            }
+            Action::Scale => need(event.service.is_some() && event.count.is_some(), "needs service and count")?,
+            Action::Release => need(event.release.is_some() != event.version.is_some(), "needs release or version")?,
+            Action::Withdraw | Action::MaxVersion => need(event.version.is_some(), "needs version")?,
+            Action::RepositoryDown | Action::RepositoryUp => {}
+        }
+        if let Some(name) = &event.service
+            && !self.services.iter().any(|service| service.name == *name)
+        {
+            return Err(ScenarioError::NoSuchService { index, name: name.clone() });
+        }
+        for host in event.host.iter().chain(&event.hosts) {
+            let mut table = self.machines[*host].host_table.clone();
+            merge(&mut table, event.set.clone());
+            host_spec(&table).map_err(|source| ScenarioError::Host { index: *host, source })?;
+        }
+        Ok(())
+    }
+}
+
+fn clusters(named: Vec<String>, machines: &[MachineSpec]) -> Result<Vec<String>, ScenarioError> {
+    let used: BTreeSet<&str> = machines.iter().map(|machine| machine.instance.cluster.as_str()).collect();
+    if named.is_empty() {
+        let used: Vec<String> = used.into_iter().map(str::to_owned).collect();
+        return Ok(if used.is_empty() { vec![DEFAULT_CLUSTER.to_owned()] } else { used });
+    }
+    match used.into_iter().find(|name| !named.iter().any(|known| known == name)) {
+        Some(name) => Err(ScenarioError::NoSuchCluster { what: "a machine".to_owned(), name: name.to_owned() }),
+        None => Ok(named),
+    }
+}
+
+/// `versions = ["1.26.1", "1.27.0"]` is short for releases that are open to everybody.
+fn repository(mut table: Table) -> Result<Repository, ScenarioError> {
+    let versions = table.remove("versions").map(Value::try_into::<Vec<semver::Version>>).transpose()?;
+    let mut repository = Repository::deserialize(table)?;
+    for version in versions.into_iter().flatten() {
+        if !repository.releases.iter().any(|release| release.version == version) {
+            repository.releases.push(crate::host::Release::new(version));
+        }
+    }
+    Ok(repository)
+}
+
+/// Replaces `"+2h"` by the time two hours after the start, and TOML's own times by text.
+fn absolute_times(table: Table, start: Timestamp) -> Result<Table, ScenarioError> {
+    table.into_iter().map(|(key, value)| Ok((key, absolute_value(value, start)?))).collect()
+}
+
+fn absolute_value(value: Value, start: Timestamp) -> Result<Value, ScenarioError> {
+    Ok(match value {
+        Value::String(text) if text.starts_with('+') => {
+            let fail = |source| ScenarioError::Time { text: text.clone(), source };
+            let since: SignedDuration = text[1..].parse().map_err(fail)?;
+            Value::String(start.checked_add(since).map_err(fail)?.to_string())
+        }
+        Value::Datetime(time) => Value::String(time.to_string()),
+        Value::Array(values) => {
+            Value::Array(values.into_iter().map(|value| absolute_value(value, start)).collect::<Result<_, _>>()?)
+        }
+        Value::Table(table) => Value::Table(absolute_times(table, start)?),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => value,
+    })
+}
+
+fn default_documents() -> BTreeMap<String, DocumentSpec> {
+    [
+        ("EcsUpdater-Inspect", KnownDocument::Inspect),
+        ("EcsUpdater-Stage", KnownDocument::Stage),
+        ("EcsUpdater-Reboot", KnownDocument::Reboot),
+        ("EcsUpdater-Revert", KnownDocument::Revert),
+        ("AWS-RunShellScript", KnownDocument::Shell),
+    ]
+    .into_iter()
+    .map(|(name, document)| (name.to_owned(), DocumentSpec::Known(document)))
+    .collect()
+}

@@ -1,0 +1,78 @@
+//! `[region]`: how AWS itself behaves.
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+/// How AWS behaves in this scenario. What the facts call unknown is a switch here.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegionSpec {
+    /// Name of the Region.
+    pub name: String,
+    /// Account id, twelve digits.
+    pub account: String,
+    /// Least time that an API call takes.
+    pub latency_min: SignedDuration,
+    /// Most time that an API call takes.
+    pub latency_max: SignedDuration,
+    /// Whether the token buckets refuse calls.
+    pub throttle: bool,
+    /// SSM's rates are not published; this is what each of its actions gets: burst and tokens a second.
+    pub ssm_rate: (u32, u32),
+    /// Operations that the caller has no permission for, such as `ecs:StopTask`.
+    pub deny: Vec<String>,
+
+    /// From the agent's stop to `agentConnected = false`: "within a few minutes". A host that is back earlier never
+    /// shows false.
+    pub agent_lost_after: SignedDuration,
+    /// How often the agent's connection breaks in normal life ("several times an hour"); never where it is missing.
+    pub agent_flap_every: Option<SignedDuration>,
+    /// How long such a break is.
+    pub agent_flap_for: SignedDuration,
+    /// Whether DRAINING survives a re-registration.
+    pub draining_survives: bool,
+    /// Whether attributes that a caller put survive a re-registration.
+    pub attributes_survive: bool,
+    /// Whether an agent that comes back on a lower version than it registered with registers under a new ARN.
+    pub new_arn_after_rollback: bool,
+    /// Whether draining leaves protected tasks alone.
+    pub drain_honours_protection: bool,
+    /// How long `STOPPED` tasks stay visible: at least an hour.
+    pub stopped_tasks_visible: SignedDuration,
+    /// From the end of an EC2 instance to its deregistration, if its agent was connected.
+    pub deregister_after: SignedDuration,
+
+    /// How long the status checks stay `ok` after a host went down.
+    pub status_check_lag: SignedDuration,
+
+    /// How long the SSM agent must be silent for `ConnectionLost`.
+    pub ping_lag: SignedDuration,
+    /// Whether `SendCommand` takes a host that is `ConnectionLost`; otherwise it is `InvalidInstanceId`.
+    pub send_to_connection_lost: bool,
+}
+
+impl Default for RegionSpec {
+    fn default() -> Self {
+        Self {
+            name: "eu-central-1".to_owned(),
+            account: "123456789012".to_owned(),
+            latency_min: SignedDuration::from_millis(30),
+            latency_max: SignedDuration::from_millis(60),
+            throttle: true,
+            ssm_rate: (40, 10),
+            deny: Vec::new(),
+            agent_lost_after: SignedDuration::from_mins(3),
+            agent_flap_every: None,
+            agent_flap_for: SignedDuration::from_secs(5),
+            draining_survives: true,
+            attributes_survive: true,
+            new_arn_after_rollback: false,
+            drain_honours_protection: false,
+            stopped_tasks_visible: SignedDuration::from_hours(1),
+            deregister_after: SignedDuration::from_secs(30),
+            status_check_lag: SignedDuration::from_mins(2),
+            ping_lag: SignedDuration::from_mins(5),
+            send_to_connection_lost: true,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The log of calls.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Service;
+
+/// One AWS call that reached the simulated Region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// When it arrived.
+    pub at: Timestamp,
+    /// The service.
+    pub service: Service,
+    /// The operation.
+    pub operation: String,
+    /// Its parameters, cut.
+    pub summary: String,
+    /// How it went.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub latency: SignedDuration,
+}
+
+impl Call {
+    /// `service:Operation`, as in IAM and in reports.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.service.prefix(), self.operation)
+    }
+}
+
+/// How a call went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// HTTP 200.
+    Success,
+    /// AWS's error code, or the HTTP status where there is none.
+    Error(String),
+    /// The connection broke.
+    Reset,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.latency.as_millis();
+        write!(f, "{:.3} {} {ms} ms ", self.at, self.name())?;
+        match &self.outcome {
+            Outcome::Success => write!(f, "ok {}", self.summary),
+            Outcome::Error(code) => write!(f, "{code} {}", self.summary),
+            Outcome::Reset => write!(f, "connection reset {}", self.summary),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `ListClusters` and `DescribeClusters`.
+
+use serde_json::{Value, json};
+
+use super::super::Failure;
+use super::super::params::Params;
+use super::{arns, failure, page_size};
+use crate::world::{ClusterNo, Desired, LastStatus, World};
+
+pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
+    let size = page_size(&mut params, 100, 100)?;
+    let token = params.text("nextToken")?;
+    params.done("ListClusters")?;
+    let all = world.clusters.iter().map(|cluster| cluster.arn.as_str()).collect();
+    arns("clusterArns", all, size, token.as_deref())
+}
+
+pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
+    let names = params.texts("clusters")?.unwrap_or_else(|| vec!["default".to_owned()]);
+    params.texts("include")?;
+    params.done("DescribeClusters")?;
+    if names.len() > 100 {
+        return Err(Failure::invalid("clusters can have at most 100 items."));
+    }
+    let (mut clusters, mut failures) = (Vec::new(), Vec::new());
+    for name in names {
+        match world.cluster(&name) {
+            Some(number) => clusters.push(shape(world, number)),
+            None => failures.push(failure(world, "cluster", &name, "MISSING")),
+        }
+    }
+    Ok(json!({ "clusters": clusters, "failures": failures }))
+}
+
+fn shape(world: &World, number: ClusterNo) -> Value {
+    let cluster = &world.clusters[number.0];
+    let live = cluster.tasks.iter().map(|task| &world.tasks[task.0]).filter(|task| task.desired == Desired::Running);
+    let (pending, running): (Vec<_>, Vec<_>) = live.partition(|task| task.last == LastStatus::Pending);
+    json!({
+        "clusterArn": cluster.arn,
+        "clusterName": cluster.name,
+        "status": "ACTIVE",
+        "registeredContainerInstancesCount": cluster.registrations.len(),
+        "runningTasksCount": running.len(),
+        "pendingTasksCount": pending.len(),
+        "activeServicesCount": cluster.services.len(),
+        "statistics": [],
+        "tags": [],
+        "settings": [],
+        "capacityProviders": [],
+        "defaultCapacityProviderStrategy": [],
+    })
+}

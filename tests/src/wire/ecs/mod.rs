@@ -1,0 +1,112 @@
+//! ECS, JSON 1.1.
+
+mod attributes;
+mod clusters;
+mod instances;
+mod services;
+mod tasks;
+
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::page::{self, Page};
+use super::params::Params;
+use crate::world::{ClusterNo, RegistrationNo, TaskNo, World};
+
+pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Result<Value, Failure> {
+    match operation {
+        "ListClusters" => clusters::list(world, params),
+        "DescribeClusters" => clusters::describe(world, params),
+        "ListContainerInstances" => instances::list(world, params),
+        "DescribeContainerInstances" => instances::describe(world, params),
+        "UpdateContainerInstancesState" => instances::update_state(world, params),
+        "ListTasks" => tasks::list(world, params),
+        "DescribeTasks" => tasks::describe(world, params),
+        "StopTask" => tasks::stop(world, params),
+        "GetTaskProtection" => tasks::protection(world, params),
+        "ListServices" => services::list(world, params),
+        "DescribeServices" => services::describe(world, params),
+        "PutAttributes" => attributes::put(world, params),
+        "DeleteAttributes" => attributes::delete(world, params),
+        "ListAttributes" => attributes::list(world, params),
+        _ => Err(Failure::unknown("Operation", format!("ecs:{operation} is not modelled"))),
+    }
+}
+
+/// The cluster that a request names; `default` where it names none.
+fn cluster(world: &World, params: &mut Params) -> Result<ClusterNo, Failure> {
+    let name = params.text("cluster")?.unwrap_or_else(|| "default".to_owned());
+    world.cluster(&name).ok_or_else(|| Failure::new("ClusterNotFoundException", "Cluster not found."))
+}
+
+/// `maxResults` between 1 and `most`.
+fn page_size(params: &mut Params, most: usize, default: usize) -> Result<usize, Failure> {
+    match params.integer("maxResults")? {
+        None => Ok(default),
+        Some(size) => usize::try_from(size)
+            .ok()
+            .filter(|size| (1..=most).contains(size))
+            .ok_or_else(|| Failure::invalid(format!("maxResults must be between 1 and {most}"))),
+    }
+}
+
+/// One page of ARNs.
+fn arns(name: &str, arns: Vec<&str>, size: usize, token: Option<&str>) -> Result<Value, Failure> {
+    let Page { items, next } =
+        page::cut(arns, |arn| arn, size, token).map_err(|_| Failure::invalid("Invalid token."))?;
+    let mut answer = json!({ name: items });
+    if let Some(next) = next {
+        answer["nextToken"] = json!(next);
+    }
+    Ok(answer)
+}
+
+/// A list of ids that must be there, with at most `most` of them.
+fn ids(params: &mut Params, name: &str, most: usize) -> Result<Vec<String>, Failure> {
+    let ids = params.texts(name)?.unwrap_or_default();
+    if ids.is_empty() {
+        return Err(Failure::invalid(format!("{name} can not be empty.")));
+    }
+    if ids.len() > most {
+        return Err(Failure::invalid(format!("{name} can have at most {most} items.")));
+    }
+    Ok(ids)
+}
+
+/// A container instance by ARN or by the ARN's last part.
+fn registration(world: &World, cluster: ClusterNo, id: &str) -> Option<RegistrationNo> {
+    let number = match id.starts_with("arn:") {
+        true => world.registration_arns.get(id),
+        false => world.registration_arns.get(&arn(world, cluster, "container-instance", id)),
+    };
+    number.copied().filter(|number| world.registrations[number.0].cluster == cluster)
+}
+
+/// A visible task by ARN or by the ARN's last part.
+fn task(world: &World, cluster: ClusterNo, id: &str) -> Option<TaskNo> {
+    let number = match id.starts_with("arn:") {
+        true => world.task_arns.get(id),
+        false => world.task_arns.get(&arn(world, cluster, "task", id)),
+    };
+    number.copied().filter(|number| world.tasks[number.0].cluster == cluster && world.is_visible(*number))
+}
+
+fn arn(world: &World, cluster: ClusterNo, kind: &str, id: &str) -> String {
+    let (spec, name) = (&world.spec, &world.clusters[cluster.0].name);
+    format!("arn:aws:ecs:{}:{}:{kind}/{name}/{id}", spec.name, spec.account)
+}
+
+/// An entry of `failures`.
+fn failure(world: &World, kind: &str, id: &str, reason: &str) -> Value {
+    let arn = match id.starts_with("arn:") {
+        true => id.to_owned(),
+        false => format!("arn:aws:ecs:{}:{}:{kind}/{id}", world.spec.name, world.spec.account),
+    };
+    json!({ "arn": arn, "reason": reason })
+}
+
+/// A time in JSON 1.1: seconds since the epoch.
+pub(super) fn time(at: jiff::Timestamp) -> Value {
+    let seconds = i32::try_from(at.as_second()).map_or(f64::MAX, f64::from);
+    json!(seconds + f64::from(at.subsec_millisecond()) / 1000.0)
+}

@@ -1,0 +1,124 @@
+//! `ListServices` and `DescribeServices`.
+
+use serde_json::{Value, json};
+
+use super::super::Failure;
+use super::super::params::Params;
+use super::tasks::counts;
+use super::{arns, cluster, failure, ids, page_size, time};
+use crate::world::{ClusterNo, ServiceKind, ServiceNo, World};
+
+pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
+    let cluster = cluster(world, &mut params)?;
+    let strategy = params.text("schedulingStrategy")?;
+    let launch_type = params.text("launchType")?;
+    let size = page_size(&mut params, 100, 10)?;
+    let token = params.text("nextToken")?;
+    params.done("ListServices")?;
+    let on_ec2 = launch_type.is_none_or(|launch_type| launch_type == "EC2");
+    let found = world.clusters[cluster.0]
+        .services
+        .iter()
+        .map(|number| &world.services[number.0])
+        .filter(|service| on_ec2 && strategy.as_ref().is_none_or(|name| service.kind.name() == name))
+        .map(|service| service.arn.as_str())
+        .collect();
+    arns("serviceArns", found, size, token.as_deref())
+}
+
+pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
+    let cluster = cluster(world, &mut params)?;
+    let wanted = ids(&mut params, "services", 10)?;
+    let include = params.texts("include")?.unwrap_or_default();
+    params.done("DescribeServices")?;
+    let (mut services, mut failures) = (Vec::new(), Vec::new());
+    for id in wanted {
+        match find(world, cluster, &id) {
+            Some(number) => {
+                let mut answer = shape(world, number);
+                if include.iter().any(|what| what == "TAGS") {
+                    answer["tags"] = json!([]);
+                }
+                services.push(answer);
+            }
+            None => failures.push(failure(world, "service", &id, "MISSING")),
+        }
+    }
+    Ok(json!({ "services": services, "failures": failures }))
+}
+
+/// A service by its name or ARN.
+pub(super) fn find(world: &World, cluster: ClusterNo, id: &str) -> Option<ServiceNo> {
+    let known = |number: &&ServiceNo| world.services[number.0].name == id || world.services[number.0].arn == id;
+    world.clusters[cluster.0].services.iter().find(known).copied()
+}
+
+fn shape(world: &World, number: ServiceNo) -> Value {
+    let service = &world.services[number.0];
+    let (running, pending) = counts(world, number);
+    let desired = match service.kind {
+        ServiceKind::Replica => usize::try_from(service.desired).unwrap_or(usize::MAX),
+        ServiceKind::Daemon => world.daemon_count(number),
+    };
+    let events: Vec<Value> = service
+        .events
+        .iter()
+        .map(|event| json!({ "id": event.id, "createdAt": time(event.at), "message": event.message }))
+        .collect();
+    let mut constraints = Vec::new();
+    if service.distinct_instance {
+        constraints.push(json!({ "type": "distinctInstance" }));
+    }
+    if let Some((text, _)) = &service.member_of {
+        constraints.push(json!({ "type": "memberOf", "expression": text }));
+    }
+    let strategy = match service.kind {
+        ServiceKind::Replica => json!([
+            { "type": "spread", "field": "attribute:ecs.availability-zone" },
+            { "type": "spread", "field": "instanceId" },
+        ]),
+        ServiceKind::Daemon => json!([]),
+    };
+    let definition =
+        format!("arn:aws:ecs:{}:{}:task-definition/{}:1", world.spec.name, world.spec.account, service.family);
+    let created = time(service.created_at);
+    json!({
+        "serviceArn": service.arn,
+        "serviceName": service.name,
+        "clusterArn": world.clusters[service.cluster.0].arn,
+        "status": "ACTIVE",
+        "desiredCount": desired,
+        "runningCount": running,
+        "pendingCount": pending,
+        "launchType": "EC2",
+        "taskDefinition": definition,
+        "schedulingStrategy": service.kind.name(),
+        "deploymentConfiguration": {
+            "minimumHealthyPercent": service.min_percent,
+            "maximumPercent": service.max_percent,
+        },
+        "deploymentController": { "type": "ECS" },
+        "deployments": [{
+            "id": format!("ecs-svc/{:019}", world.dice.bits("deployment", u64::try_from(number.0).unwrap_or(0)) % 10_u64.pow(19)),
+            "status": "PRIMARY",
+            "taskDefinition": definition,
+            "desiredCount": desired,
+            "runningCount": running,
+            "pendingCount": pending,
+            "failedTasks": 0,
+            "createdAt": created,
+            "updatedAt": created,
+            "launchType": "EC2",
+            "rolloutState": "COMPLETED",
+        }],
+        "events": events,
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "placementConstraints": constraints,
+        "placementStrategy": strategy,
+        "createdAt": created,
+        "enableECSManagedTags": false,
+        "propagateTags": "NONE",
+        "enableExecuteCommand": false,
+    })
+}

@@ -1,0 +1,189 @@
+//! `ListTasks`, `DescribeTasks`, `StopTask` and `GetTaskProtection`.
+
+use serde_json::{Value, json};
+
+use super::super::Failure;
+use super::super::params::Params;
+use super::{arns, cluster, failure, ids, page_size, registration, task, time};
+use crate::world::{Desired, ServiceNo, Task, TaskNo, World};
+
+pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
+    let cluster = cluster(world, &mut params)?;
+    let on = params.text("containerInstance")?;
+    let family = params.text("family")?;
+    let service = params.text("serviceName")?;
+    let started_by = params.text("startedBy")?;
+    let desired = params.text("desiredStatus")?;
+    let launch_type = params.text("launchType")?;
+    let size = page_size(&mut params, 100, 100)?;
+    let token = params.text("nextToken")?;
+    params.done("ListTasks")?;
+
+    let on = match on {
+        Some(id) => Some(
+            registration(world, cluster, &id)
+                .ok_or_else(|| Failure::invalid("The referenced container instance was not found."))?,
+        ),
+        None => None,
+    };
+    let service = match service {
+        Some(name) => Some(
+            super::services::find(world, cluster, &name)
+                .ok_or_else(|| Failure::new("ServiceNotFoundException", "Service not found."))?,
+        ),
+        None => None,
+    };
+    // PENDING may be asked for and returns nothing (AWS facts, "Container instances").
+    let desired = match desired.as_deref() {
+        None | Some("RUNNING") => Some(Desired::Running),
+        Some("STOPPED") => Some(Desired::Stopped),
+        Some("PENDING") => None,
+        Some(_) => return Err(Failure::invalid("desiredStatus must be one of [RUNNING, PENDING, STOPPED].")),
+    };
+    let candidates: Vec<TaskNo> = match on {
+        Some(number) => {
+            let instance = &world.registrations[number.0];
+            instance.tasks.iter().chain(&instance.stopped).copied().collect()
+        }
+        None => world.clusters[cluster.0].tasks.iter().copied().collect(),
+    };
+    let on_ec2 = launch_type.is_none_or(|launch_type| launch_type == "EC2");
+    let matches = |task: &Task| {
+        on_ec2
+            && Some(task.desired) == desired
+            && family.as_ref().is_none_or(|family| task.family == *family)
+            && started_by.as_ref().is_none_or(|by| task.started_by.as_ref() == Some(by))
+            && service.is_none_or(|service| task.service == Some(service))
+    };
+    let found = candidates
+        .into_iter()
+        .filter(|number| world.is_visible(*number))
+        .map(|number| &world.tasks[number.0])
+        .filter(|task| matches(task))
+        .map(|task| task.arn.as_str())
+        .collect();
+    arns("taskArns", found, size, token.as_deref())
+}
+
+pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
+    let cluster = cluster(world, &mut params)?;
+    let wanted = ids(&mut params, "tasks", 100)?;
+    let include = params.texts("include")?.unwrap_or_default();
+    params.done("DescribeTasks")?;
+    let with_tags = include.iter().any(|what| what == "TAGS");
+    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+    for id in wanted {
+        match task(world, cluster, &id) {
+            Some(number) => {
+                let mut answer = shape(world, number);
+                if with_tags {
+                    answer["tags"] = json!([]);
+                }
+                tasks.push(answer);
+            }
+            None => failures.push(failure(world, "task", &id, "MISSING")),
+        }
+    }
+    Ok(json!({ "tasks": tasks, "failures": failures }))
+}
+
+pub(super) fn stop(world: &mut World, mut params: Params) -> Result<Value, Failure> {
+    let cluster = cluster(world, &mut params)?;
+    let id = params.text("task")?.unwrap_or_default();
+    let reason = params.text("reason")?;
+    params.done("StopTask")?;
+    let number = task(world, cluster, &id).ok_or_else(|| Failure::invalid("The referenced task was not found."))?;
+    world.stop_by_request(number, reason.as_deref());
+    Ok(json!({ "task": shape(world, number) }))
+}
+
+pub(super) fn protection(world: &World, mut params: Params) -> Result<Value, Failure> {
+    let cluster = cluster(world, &mut params)?;
+    let wanted = ids(&mut params, "tasks", 100)?;
+    params.done("GetTaskProtection")?;
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for id in wanted {
+        let Some(number) = task(world, cluster, &id) else {
+            failures.push(failure(world, "task", &id, "MISSING"));
+            continue;
+        };
+        let known = &world.tasks[number.0];
+        // Service tasks only (AWS facts, "What draining does").
+        if known.service.is_none() {
+            failures.push(failure(world, "task", &known.arn, "TASK_NOT_VALID"));
+            continue;
+        }
+        let mut entry = json!({ "taskArn": known.arn, "protectionEnabled": known.is_protected(world.now) });
+        if let Some(until) = known.protected_until.filter(|_| known.is_protected(world.now)) {
+            entry["expirationDate"] = time(until);
+        }
+        found.push(entry);
+    }
+    Ok(json!({ "protectedTasks": found, "failures": failures }))
+}
+
+fn shape(world: &World, number: TaskNo) -> Value {
+    let known = &world.tasks[number.0];
+    let instance = &world.registrations[known.registration.0];
+    let machine = &world.machines[instance.machine.0];
+    let id = known.arn.rsplit('/').next().unwrap_or_default();
+    let mut answer = json!({
+        "taskArn": known.arn,
+        "clusterArn": world.clusters[known.cluster.0].arn,
+        "taskDefinitionArn": known.definition_arn(&world.spec.name, &world.spec.account),
+        "containerInstanceArn": instance.arn,
+        "availabilityZone": machine.zone,
+        "group": known.group,
+        "desiredStatus": known.desired.name(),
+        "lastStatus": known.last.name(),
+        "launchType": "EC2",
+        "cpu": known.shape.cpu.to_string(),
+        "memory": known.shape.memory.to_string(),
+        "healthStatus": "UNKNOWN",
+        "createdAt": time(known.created_at),
+        "version": u64::from(known.task_version()),
+        "attachments": [],
+        "attributes": [],
+        "overrides": { "containerOverrides": [] },
+        "enableExecuteCommand": false,
+        "containers": [{
+            "containerArn": format!("{}/app", known.arn.replace(":task/", ":container/")),
+            "taskArn": known.arn,
+            "name": "app",
+            "lastStatus": known.last.name(),
+            "runtimeId": format!("{id}{id}"),
+        }],
+    });
+    let times = [("startedAt", known.started_at), ("stoppingAt", known.stopping_at), ("stoppedAt", known.stopped_at)];
+    for (name, at) in times {
+        if let Some(at) = at {
+            answer[name] = time(at);
+        }
+    }
+    let texts = [
+        ("startedBy", known.started_by.as_deref()),
+        ("stoppedReason", known.stopped_reason.as_deref()),
+        ("stopCode", known.stop_code),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            answer[name] = json!(text);
+        }
+    }
+    answer
+}
+
+/// The tasks of a service by what they do: running, pending.
+pub(super) fn counts(world: &World, service: ServiceNo) -> (usize, usize) {
+    let tasks = &world.services[service.0].tasks;
+    let live = tasks.iter().map(|task| &world.tasks[task.0]);
+    let (mut running, mut pending) = (0, 0);
+    for task in live {
+        match (task.desired, task.last) {
+            (_, crate::world::LastStatus::Pending) => pending += 1,
+            (Desired::Running, crate::world::LastStatus::Running) => running += 1,
+            (Desired::Running | Desired::Stopped, _) => {}
+        }
+    }
+    (running, pending)
+}

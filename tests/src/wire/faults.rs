@@ -1,0 +1,75 @@
+//! Calls that go wrong because the scenario says so.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::buckets::throttled;
+use super::{Asked, Failure, Service};
+use crate::scenario::{FaultSpec, Reset};
+
+/// The scenario's faults, and how often they have struck.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    specs: Vec<(FaultSpec, u64)>,
+    calls: BTreeMap<String, u64>,
+}
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) failure: Option<Failure>,
+    pub(super) delay: SignedDuration,
+    pub(super) reset: Option<Reset>,
+}
+
+impl Faults {
+    pub(super) fn new(specs: &[FaultSpec]) -> Self {
+        Self { specs: specs.iter().map(|spec| (spec.clone(), 0)).collect(), calls: BTreeMap::new() }
+    }
+
+    /// Counts a call, and says what goes wrong with it.
+    pub(super) fn strike(&mut self, asked: &Asked, start: Timestamp, now: Timestamp) -> Fault {
+        let name = asked.name();
+        let count = self.calls.entry(name.clone()).or_default();
+        *count += 1;
+        let (n, since) = (*count, now.duration_since(start));
+        let mut fault = Fault::default();
+        for (spec, struck) in &mut self.specs {
+            let applies = matches(&spec.operation, asked.service, &name)
+                && spec.nth.contains(n)
+                && spec.from.is_none_or(|from| from <= since)
+                && spec.until.is_none_or(|until| since < until)
+                && spec.times.is_none_or(|times| *struck < times);
+            if !applies {
+                continue;
+            }
+            *struck += 1;
+            fault.delay += spec.delay.unwrap_or_default();
+            fault.reset = fault.reset.or(spec.reset);
+            fault.failure = fault.failure.or_else(|| failure(spec, asked.service));
+        }
+        fault
+    }
+}
+
+fn matches(pattern: &str, service: Service, name: &str) -> bool {
+    pattern == "*" || pattern == name || pattern.strip_suffix(":*") == Some(service.prefix())
+}
+
+fn failure(spec: &FaultSpec, service: Service) -> Option<Failure> {
+    match (&spec.error, spec.status) {
+        (None, None) => None,
+        (None, Some(status)) => {
+            let message = spec.message.clone().unwrap_or_else(|| "Service Unavailable".to_owned());
+            Some(Failure { status, code: String::new(), message })
+        }
+        (Some(code), status) => {
+            let usual = throttled(service);
+            let known = (*code == usual.code).then_some(usual.status);
+            let message = spec.message.clone().unwrap_or_else(|| format!("{code} by the scenario"));
+            let status = status.or(known).unwrap_or(400);
+            Some(Failure { status, code: code.clone(), message })
+        }
+    }
+}

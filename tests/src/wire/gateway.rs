@@ -1,0 +1,140 @@
+//! What stands before every operation: faults, token buckets, permissions; and the log of calls behind it.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::buckets::Buckets;
+use super::faults::Faults;
+use super::{Answer, Asked, Call, Failure, Outcome, Request, Response, Service, perform, respond};
+use crate::scenario::{Reset, Scenario};
+use crate::world::World;
+
+/// The front of the simulated Region.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    buckets: Buckets,
+    faults: Faults,
+    calls: Vec<Call>,
+    counts: BTreeMap<String, u64>,
+    unknown: Vec<String>,
+    arrived: u64,
+}
+
+/// A call that has arrived and not yet been done.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    asked: Asked,
+    refused: Option<Failure>,
+    reset: Option<Reset>,
+    arrived_at: Timestamp,
+    number: u64,
+    /// How long the call takes in all.
+    pub(crate) latency: SignedDuration,
+}
+
+impl Gateway {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        Self {
+            buckets: Buckets::default(),
+            faults: Faults::new(&scenario.faults),
+            calls: Vec::new(),
+            counts: BTreeMap::new(),
+            unknown: Vec::new(),
+            arrived: 0,
+        }
+    }
+
+    pub(crate) fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    pub(crate) fn counts(&self) -> &BTreeMap<String, u64> {
+        &self.counts
+    }
+
+    /// What was asked for and is not modelled.
+    pub(crate) fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
+    /// A request arrives.
+    pub(crate) fn admit(&mut self, world: &World, request: &Request, now: Timestamp) -> Admission {
+        self.arrived += 1;
+        let (asked, malformed) = Asked::read(request);
+        let fault = self.faults.strike(&asked, world.start, now);
+        let spec = &world.spec;
+        let ms = |duration: SignedDuration| u64::try_from(duration.as_millis()).unwrap_or(0);
+        let latency = world.dice.between("latency", self.arrived, ms(spec.latency_min), ms(spec.latency_max).max(1));
+        let latency = SignedDuration::from_millis(i64::try_from(latency).unwrap_or(i64::MAX)) + fault.delay;
+        let reset_before = fault.reset == Some(Reset::Before);
+        let throttle = |buckets: &mut Buckets| {
+            if spec.throttle && !reset_before {
+                buckets.take(asked.service, &asked.operation, spec.ssm_rate, now).err()
+            } else {
+                None
+            }
+        };
+        let refused =
+            malformed.or(fault.failure).or_else(|| throttle(&mut self.buckets)).or_else(|| denied(world, &asked));
+        Admission { asked, refused, reset: fault.reset, arrived_at: now, number: self.arrived, latency }
+    }
+
+    /// The call is done; `None` when its connection breaks.
+    pub(crate) fn complete(&mut self, world: &mut World, admission: Admission) -> Option<Response> {
+        let Admission { asked, refused, reset, arrived_at, number, latency } = admission;
+        let (service, operation, summary) = (asked.service, asked.operation.clone(), asked.summary());
+        let is_query = asked.is_query();
+        let result: Option<Result<Answer, Failure>> = match (reset, refused) {
+            (Some(Reset::Before), _) => None,
+            (_, Some(failure)) => Some(Err(failure)),
+            (_, None) => Some(perform(world, asked)),
+        };
+        let outcome = match &result {
+            _ if reset.is_some() => Outcome::Reset,
+            None => Outcome::Reset,
+            Some(Ok(_)) => Outcome::Success,
+            Some(Err(failure)) if failure.code.is_empty() => Outcome::Error(failure.status.to_string()),
+            Some(Err(failure)) => Outcome::Error(failure.code.clone()),
+        };
+        let call = Call { at: arrived_at, service, operation, summary, outcome, latency };
+        if let Some(Err(failure)) = &result
+            && failure.is_unknown()
+        {
+            self.unknown.push(format!("{}: {}", call.name(), failure.message));
+        }
+        tracing::debug!(target: "fleet_sim::calls", "{call}");
+        *self.counts.entry(call.name()).or_default() += 1;
+        self.calls.push(call);
+        if reset.is_some() {
+            return None;
+        }
+        result.map(|result| respond(service, is_query, result, world.dice.uuid("request", number)))
+    }
+}
+
+/// The scenario's caller has no permission for an operation.
+fn denied(world: &World, asked: &Asked) -> Option<Failure> {
+    let name = asked.name();
+    if !world.spec.deny.contains(&name) {
+        return None;
+    }
+    let who = super::sts::caller_arn(world);
+    let because = format!("because no identity-based policy allows the {name} action");
+    Some(match asked.service {
+        Service::Ec2 => Failure {
+            status: 403,
+            ..Failure::new(
+                "UnauthorizedOperation",
+                format!(
+                    "You are not authorized to perform this operation. User: {who} is not authorized to perform: \
+                     {name} {because}"
+                ),
+            )
+        },
+        Service::Ecs | Service::Ssm | Service::Sts | Service::Unknown => Failure::new(
+            "AccessDeniedException",
+            format!("User: {who} is not authorized to perform: {name} on resource: * {because}"),
+        ),
+    })
+}

@@ -1,0 +1,290 @@
+//! The world at the start of a scenario: everything has been running for a day.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+
+use super::ids::{ClusterNo, MachineNo, RegistrationNo, ServiceNo};
+use super::log::Actor;
+use super::machine::{Ec2State, Machine, Seen};
+use super::queue::{Due, Queue};
+use super::registration::{InstanceStatus, Resources};
+use super::service::{Service, ServiceKind};
+use super::tasks::NewTask;
+use super::{Cluster, Scripted, World};
+use crate::dice::Dice;
+use crate::host::Host;
+use crate::invariants::Invariants;
+use crate::scenario::{InstanceSpec, MachineSpec, Scenario, ScenarioError, ServiceSpec, TaskSpec};
+use crate::wire::filter::Filter;
+
+impl World {
+    /// The world of a scenario.
+    ///
+    /// # Errors
+    /// [`ScenarioError`] where a name leads nowhere; a [`Scenario`] that was parsed has been checked.
+    pub fn new(scenario: &Scenario) -> Result<Self, ScenarioError> {
+        let mut world = Self {
+            now: scenario.start,
+            start: scenario.start,
+            dice: Dice::new(scenario.seed),
+            spec: scenario.region.clone(),
+            clusters: Vec::new(),
+            machines: Vec::new(),
+            registrations: Vec::new(),
+            services: Vec::new(),
+            tasks: Vec::new(),
+            commands: Vec::new(),
+            machine_ids: BTreeMap::new(),
+            registration_arns: BTreeMap::new(),
+            task_arns: BTreeMap::new(),
+            command_ids: BTreeMap::new(),
+            documents: scenario.documents.clone(),
+            parameters: scenario.parameters.clone(),
+            repository: scenario.repository.clone(),
+            invariants: Invariants::default(),
+            queue: Queue::default(),
+            log: Vec::new(),
+            effects: Vec::new(),
+            script: Vec::new(),
+            uses: 0,
+        };
+        for name in &scenario.clusters {
+            world.add_cluster(name);
+        }
+        for spec in &scenario.machines {
+            let cluster = scenario.cluster_of("a machine", Some(&spec.instance.cluster))?;
+            world.add_machine(ClusterNo(cluster), spec);
+        }
+        for spec in &scenario.services {
+            let cluster = scenario.cluster_of(&format!("service {}", spec.name), spec.cluster.as_deref())?;
+            world.add_service(ClusterNo(cluster), spec)?;
+        }
+        for spec in &scenario.tasks {
+            world.add_standalone(spec);
+        }
+        world.place_everything();
+        world.apply_beginnings(&scenario.machines);
+        for (index, spec) in scenario.events.iter().enumerate() {
+            world.script.push(Scripted { spec: spec.clone(), armed: spec.when.is_some() });
+            if let Some(at) = spec.at {
+                world.schedule(at, Due::Scripted(index));
+            }
+        }
+        Ok(world)
+    }
+
+    fn add_cluster(&mut self, name: &str) {
+        self.clusters.push(Cluster {
+            name: name.to_owned(),
+            arn: format!("arn:aws:ecs:{}:{}:cluster/{name}", self.spec.name, self.spec.account),
+            registrations: BTreeSet::new(),
+            services: BTreeSet::new(),
+            tasks: BTreeSet::new(),
+            out_of_service: BTreeMap::new(),
+        });
+    }
+
+    fn add_machine(&mut self, cluster: ClusterNo, spec: &MachineSpec) {
+        let number = MachineNo(self.machines.len());
+        let InstanceSpec { instance_type, cpu, memory, bottlerocket, external, .. } = &spec.instance;
+        let index = number.0;
+        let id = if *external { format!("mi-{index:017}") } else { format!("i-{index:017}") };
+        let mut tags = spec.instance.tags.clone();
+        if let Some(asg) = &spec.instance.asg {
+            tags.insert("aws:autoscaling:groupName".to_owned(), asg.clone());
+        }
+        let seed = self.dice.bits("host", u64::try_from(index).unwrap_or(u64::MAX));
+        let host = Host::new(spec.host.clone(), seed, self.now);
+        let day_ago = self.now - SignedDuration::from_hours(24);
+        let new_arn = spec.instance.new_arn_after_rollback.unwrap_or(self.spec.new_arn_after_rollback);
+        self.machine_ids.insert(id.clone(), number);
+        self.machines.push(Machine {
+            id,
+            cluster,
+            zone: spec.instance.zone.clone(),
+            instance_type: instance_type.clone(),
+            lifecycle: spec.instance.lifecycle.clone(),
+            tags,
+            state: Ec2State::Running,
+            state_since: day_ago,
+            state_epoch: 0,
+            launched_at: day_ago,
+            private_ip: format!("10.0.{}.{}", (index / 250) % 250, 4 + index % 250),
+            bottlerocket: *bottlerocket,
+            ssm_registered: spec.instance.ssm_registered,
+            ssm_lost_at: None,
+            ssm_waiting: Vec::new(),
+            ssm_running: Vec::new(),
+            seen: Seen::default(),
+            down_since: None,
+            up_since: day_ago,
+            registration: None,
+            registrations: Vec::new(),
+            new_arn_after_rollback: new_arn,
+            registered_version: host.running_version().clone(),
+            reboot_is_foreign: false,
+            wake_at: None,
+            agent_refused: !spec.instance.connected,
+            host_table: spec.host_table.clone(),
+            host,
+        });
+        let mut attributes = agent_attributes(&self.machines[index], &spec.host.variant, &spec.host.arch);
+        let custom = spec.instance.attributes.clone();
+        let names: BTreeSet<String> = custom.keys().cloned().collect();
+        attributes.extend(custom.into_iter().map(|(name, value)| (name, Some(value))));
+        let capacity = Resources { cpu: *cpu, memory: memory.0, ports: BTreeSet::new() };
+        let registration = self.register(number, attributes, capacity);
+        let registration = &mut self.registrations[registration.0];
+        registration.custom_attributes = names;
+        registration.registered_at = day_ago;
+        self.set_seen(number);
+    }
+
+    fn set_seen(&mut self, number: MachineNo) {
+        let now = self.now;
+        let machine = &mut self.machines[number.0];
+        let host = &machine.host;
+        let ssm = machine.ssm_registered && host.ssm_agent_up(now);
+        machine.seen = Seen { up: host.is_up(now), ssm, ecs: !machine.agent_refused && host.ecs_agent_up(now) };
+        if machine.ssm_registered && !ssm {
+            machine.ssm_lost_at = Some(now - SignedDuration::from_hours(24));
+        }
+    }
+
+    fn add_service(&mut self, cluster: ClusterNo, spec: &ServiceSpec) -> Result<(), ScenarioError> {
+        let number = ServiceNo(self.services.len());
+        let (min, max) = match spec.kind {
+            ServiceKind::Replica => (100, 200),
+            ServiceKind::Daemon => (0, 100),
+        };
+        let name = &spec.name;
+        let fail = |error: crate::wire::filter::FilterError| ScenarioError::MemberOf {
+            name: name.clone(),
+            reason: error.to_string(),
+        };
+        let member_of = match &spec.member_of {
+            Some(text) => Some((text.clone(), Filter::parse(text).map_err(fail)?)),
+            None => None,
+        };
+        self.services.push(Service {
+            name: name.clone(),
+            arn: format!(
+                "arn:aws:ecs:{}:{}:service/{}/{name}",
+                self.spec.name, self.spec.account, self.clusters[cluster.0].name
+            ),
+            cluster,
+            kind: spec.kind,
+            desired: spec.desired,
+            min_percent: spec.min_percent.unwrap_or(min),
+            max_percent: spec.max_percent.unwrap_or(max),
+            family: spec.family.clone().unwrap_or_else(|| name.clone()),
+            shape: spec.shape(),
+            distinct_instance: spec.distinct_instance,
+            member_of,
+            tasks: BTreeSet::new(),
+            events: std::collections::VecDeque::new(),
+            created_at: self.now - SignedDuration::from_hours(240),
+            look_at: None,
+            starved: false,
+            steady: true,
+            protect_at_start: (spec.protected, spec.protected_for),
+        });
+        self.clusters[cluster.0].services.insert(number);
+        Ok(())
+    }
+
+    fn add_standalone(&mut self, spec: &TaskSpec) {
+        let Some(registration) = self.machines[spec.host].registration else { return };
+        for _ in 0..spec.count {
+            let new = NewTask {
+                registration,
+                service: None,
+                group: spec.group.clone().unwrap_or_else(|| format!("family:{}", spec.family)),
+                family: spec.family.clone(),
+                started_by: spec.started_by.clone(),
+                shape: spec.shape(),
+            };
+            let task = self.start_task(new, true);
+            if let Some(at) = spec.ends_at {
+                self.schedule(at, Due::TaskEnds(task));
+            }
+        }
+    }
+
+    fn place_everything(&mut self) {
+        for number in (0..self.registrations.len()).map(RegistrationNo) {
+            self.look_at_daemons(number);
+        }
+        for number in (0..self.services.len()).map(ServiceNo) {
+            let service = &self.services[number.0];
+            if service.kind == ServiceKind::Daemon {
+                continue;
+            }
+            let desired = service.desired;
+            let mut candidates = self.candidates(number);
+            let placed = (0..desired).take_while(|_| self.place(number, &mut candidates, true).is_some()).count();
+            if placed < usize::try_from(desired).unwrap_or(usize::MAX) {
+                self.services[number.0].starved = true;
+                self.services[number.0].steady = false;
+                self.no_room(number);
+            }
+            if let (count @ 1.., Some(time)) = self.services[number.0].protect_at_start {
+                let until = self.now + time;
+                self.protect_tasks(number, usize::try_from(count).unwrap_or(usize::MAX), until);
+            }
+        }
+    }
+
+    /// What had happened before the start: people who drained, agents that are away.
+    fn apply_beginnings(&mut self, specs: &[MachineSpec]) {
+        for (index, spec) in specs.iter().enumerate() {
+            let Some(number) = self.machines[index].registration else { continue };
+            if spec.instance.draining {
+                self.set_status(number, InstanceStatus::Draining, Actor::Person);
+            }
+            if !self.machines[index].seen.ecs {
+                self.registrations[number.0].connected = false;
+                self.refresh_service(MachineNo(index), Actor::World);
+            }
+        }
+        let long_ago = self.now - SignedDuration::from_hours(1);
+        for cluster in &mut self.clusters {
+            for out in cluster.out_of_service.values_mut() {
+                out.since = long_ago;
+            }
+        }
+    }
+}
+
+/// What the agent registers on Bottlerocket (AWS facts, "Container instances": `bottlerocket.variant`, and no version).
+fn agent_attributes(machine: &Machine, variant: &str, arch: &str) -> BTreeMap<String, Option<String>> {
+    let cpu = if arch == "aarch64" { "arm64" } else { "x86_64" };
+    let with = [
+        ("ecs.ami-id", "ami-0123456789abcdef0"),
+        ("ecs.availability-zone", machine.zone.as_str()),
+        ("ecs.instance-type", machine.instance_type.as_str()),
+        ("ecs.os-type", "linux"),
+        ("ecs.os-family", "LINUX"),
+        ("ecs.cpu-architecture", cpu),
+    ];
+    let bare = [
+        "com.amazonaws.ecs.capability.docker-remote-api.1.44",
+        "com.amazonaws.ecs.capability.logging-driver.awslogs",
+        "ecs.capability.task-eni",
+        "ecs.capability.execution-role-awslogs",
+    ];
+    let mut attributes: BTreeMap<String, Option<String>> =
+        with.into_iter().map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).collect();
+    attributes.extend(bare.into_iter().map(|name| (name.to_owned(), None)));
+    if machine.bottlerocket {
+        attributes.insert("bottlerocket.variant".to_owned(), Some(variant.to_owned()));
+    }
+    if machine.is_external() {
+        attributes.insert("ecs.capability.external".to_owned(), None);
+        attributes.remove("ecs.availability-zone");
+        attributes.remove("ecs.ami-id");
+        attributes.remove("ecs.instance-type");
+    }
+    attributes
+}

@@ -1,0 +1,145 @@
+//! EC2's side of the machines: tags and instance states.
+
+use jiff::SignedDuration;
+
+use super::World;
+use super::ids::MachineNo;
+use super::log::{Actor, Event};
+use super::machine::Ec2State;
+use super::queue::Due;
+use super::registration::InstanceStatus;
+
+/// Why a tag was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// An instance has at most 50 tags (AWS facts, "EC2").
+    #[error("The maximum number of Tags for a resource has been reached.")]
+    TooMany,
+}
+
+/// Tags of an instance; those that AWS sets do not count.
+const MOST_TAGS: usize = 50;
+
+impl World {
+    /// Writes a tag.
+    ///
+    /// # Errors
+    /// [`TagError::TooMany`] for the 51st.
+    pub(crate) fn set_tag(&mut self, machine: MachineNo, key: &str, value: &str, by: Actor) -> Result<(), TagError> {
+        let tags = &mut self.machines[machine.0].tags;
+        let own = tags.keys().filter(|key| !key.starts_with("aws:")).count();
+        if !tags.contains_key(key) && own >= MOST_TAGS {
+            return Err(TagError::TooMany);
+        }
+        let before = tags.insert(key.to_owned(), value.to_owned());
+        if before.as_deref() != Some(value) {
+            self.record(Event::Tag { machine, key: key.to_owned(), value: Some(value.to_owned()), by });
+        }
+        Ok(())
+    }
+
+    /// Deletes a tag; with a value only if it has that.
+    pub(crate) fn delete_tag(&mut self, machine: MachineNo, key: &str, value: Option<&str>, by: Actor) {
+        let tags = &mut self.machines[machine.0].tags;
+        let matches = tags.get(key).is_some_and(|known| value.is_none_or(|value| value == known));
+        if matches {
+            tags.remove(key);
+            self.record(Event::Tag { machine, key: key.to_owned(), value: None, by });
+        }
+    }
+
+    /// Ends an instance. ECS deregisters it only if its agent was connected (ECS developer guide,
+    /// `DeregisterContainerInstance`); otherwise the container instance stays behind, not connected.
+    pub(super) fn terminate(&mut self, machine: MachineNo) {
+        if matches!(self.machines[machine.0].state, Ec2State::ShuttingDown | Ec2State::Terminated) {
+            return;
+        }
+        self.cut_power(machine, Ec2State::ShuttingDown);
+        let connected = self.registration_of(machine).is_some_and(|registration| registration.connected);
+        if connected {
+            self.schedule(self.spec.deregister_after, Due::Deregister(machine));
+        }
+    }
+
+    /// Switches an instance off.
+    pub(super) fn stop_instance(&mut self, machine: MachineNo) {
+        if self.machines[machine.0].state == Ec2State::Running {
+            self.cut_power(machine, Ec2State::Stopping);
+        }
+    }
+
+    /// Switches an instance on again.
+    pub(super) fn start_instance(&mut self, machine: MachineNo) {
+        if self.machines[machine.0].state == Ec2State::Stopped {
+            self.machines[machine.0].reboot_is_foreign = true;
+            self.set_ec2_state(machine, Ec2State::Running);
+            self.machines[machine.0].host.power_on(self.now);
+            self.settle_host(machine);
+        }
+    }
+
+    /// Resets the machine at once, as a panic does, or a person who reboots it.
+    pub(super) fn reset(&mut self, machine: MachineNo) {
+        self.settle_host(machine);
+        self.machines[machine.0].reboot_is_foreign = true;
+        self.machines[machine.0].host.spontaneous_reboot(self.now, &self.repository);
+        self.settle_host(machine);
+    }
+
+    fn cut_power(&mut self, machine: MachineNo, to: Ec2State) {
+        self.settle_host(machine);
+        self.machines[machine.0].host.power_off(self.now, &self.repository);
+        self.machines[machine.0].down_since = Some(self.now);
+        if let Some(registration) = self.machines[machine.0].registration {
+            self.kill_tasks(registration);
+        }
+        self.set_ec2_state(machine, to);
+        let epoch = self.machines[machine.0].state_epoch;
+        self.schedule(SignedDuration::from_secs(30), Due::Ec2State(machine, epoch));
+        self.settle_host(machine);
+    }
+
+    fn set_ec2_state(&mut self, number: MachineNo, to: Ec2State) {
+        let machine = &mut self.machines[number.0];
+        machine.state = to;
+        machine.state_since = self.now;
+        machine.state_epoch += 1;
+        self.record(Event::Ec2State { machine: number, to });
+    }
+
+    pub(super) fn step_ec2_state(&mut self, machine: MachineNo, epoch: u32) {
+        if self.machines[machine.0].state_epoch != epoch {
+            return;
+        }
+        match self.machines[machine.0].state {
+            Ec2State::ShuttingDown => self.set_ec2_state(machine, Ec2State::Terminated),
+            Ec2State::Stopping => self.set_ec2_state(machine, Ec2State::Stopped),
+            Ec2State::Running | Ec2State::Stopped | Ec2State::Terminated => {}
+        }
+    }
+
+    pub(super) fn deregister_terminated(&mut self, machine: MachineNo) {
+        if let Some(registration) = self.machines[machine.0].registration {
+            let id = self.machines[machine.0].id.clone();
+            self.set_status(registration, InstanceStatus::Inactive, Actor::World);
+            self.lose_tasks(registration, &id);
+        }
+    }
+
+    /// A person deregisters a container instance by force: its tasks are orphaned, the host runs on.
+    pub(super) fn deregister(&mut self, machine: MachineNo) {
+        if let Some(registration) = self.machines[machine.0].registration.take() {
+            let id = self.machines[machine.0].id.clone();
+            self.set_status(registration, InstanceStatus::Inactive, Actor::Person);
+            self.lose_tasks(registration, &id);
+        }
+    }
+
+    /// Whether `DescribeInstances` still shows it: for an hour after its end.
+    pub(crate) fn ec2_shows(&self, machine: MachineNo) -> bool {
+        let machine = &self.machines[machine.0];
+        let gone = machine.state == Ec2State::Terminated
+            && self.now.duration_since(machine.state_since) > SignedDuration::from_hours(1);
+        !machine.is_external() && !gone
+    }
+}

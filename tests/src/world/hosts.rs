@@ -1,0 +1,165 @@
+//! The hosts in the world: their time, their reboots, and what they say of themselves.
+
+use super::World;
+use super::ids::MachineNo;
+use super::log::{Actor, Event};
+use super::machine::Seen;
+use super::placement::AGENT_VERSION;
+use super::queue::Due;
+use super::task::{LastStatus, Task};
+use crate::host::introspection::{Container, Metadata, Task as AgentTask, Tasks};
+use crate::host::{ApiDown, Command, HostEvent, Request, Response};
+
+impl World {
+    /// The host has something to do by itself.
+    pub(super) fn wake_host(&mut self, number: MachineNo) {
+        let machine = &mut self.machines[number.0];
+        if machine.wake_at.is_some_and(|at| at <= self.now) {
+            machine.wake_at = None;
+        }
+        self.settle_host(number);
+    }
+
+    /// Lets a host do what is due, and the world see it.
+    pub(super) fn settle_host(&mut self, number: MachineNo) {
+        let events = self.machines[number.0].host.advance(self.now, &self.repository);
+        for event in events {
+            self.host_event(number, event);
+        }
+        self.look_at_agents(number);
+        let machine = &mut self.machines[number.0];
+        if let Some(at) = machine.host.next_event()
+            && machine.wake_at.is_none_or(|known| at < known)
+        {
+            machine.wake_at = Some(at);
+            self.queue.push(at, Due::Host(number));
+        }
+    }
+
+    fn host_event(&mut self, machine: MachineNo, event: HostEvent) {
+        let now = self.now;
+        match &event {
+            HostEvent::WentDown { .. } => {
+                let foreign = self.machines[machine.0].reboot_is_foreign;
+                let by = if foreign { Actor::Person } else { Actor::Updater };
+                self.machines[machine.0].down_since = Some(now);
+                self.record(Event::RebootBegins { machine, by });
+                if let Some(registration) = self.machines[machine.0].registration {
+                    self.kill_tasks(registration);
+                }
+            }
+            HostEvent::CommandEnded { command: Command::Activate, success: true, .. } => {
+                let image = self.machines[machine.0].host.disk().inactive().image.clone();
+                if let Some(image) = image {
+                    self.record(Event::Activated { machine, version: image.version });
+                }
+            }
+            HostEvent::Booted { .. } => {
+                let known = &mut self.machines[machine.0];
+                known.reboot_is_foreign = false;
+                known.down_since = None;
+                known.up_since = now;
+            }
+            HostEvent::CommandEnded { .. }
+            | HostEvent::WorkerKilled { .. }
+            | HostEvent::SettingsApplied { .. }
+            | HostEvent::BootFailed { .. }
+            | HostEvent::WentDark { .. }
+            | HostEvent::SsmAgentUp { .. }
+            | HostEvent::EcsAgentUp { .. } => {}
+        }
+        self.record(Event::Host { machine, event });
+    }
+
+    /// Compares the agents with what was seen of them last.
+    fn look_at_agents(&mut self, number: MachineNo) {
+        let (now, machine) = (self.now, &self.machines[number.0]);
+        let host = &machine.host;
+        let seen = Seen {
+            up: host.is_up(now),
+            ssm: machine.ssm_registered && host.ssm_agent_up(now),
+            ecs: !machine.agent_refused && host.ecs_agent_up(now),
+        };
+        let before = std::mem::replace(&mut self.machines[number.0].seen, seen);
+        if before.ecs != seen.ecs {
+            if seen.ecs {
+                self.agent_started(number);
+            } else {
+                self.agent_stopped(number);
+            }
+        }
+        if before.ssm != seen.ssm {
+            if seen.ssm {
+                self.ssm_agent_started(number);
+            } else {
+                self.ssm_agent_stopped(number);
+            }
+        }
+    }
+
+    /// One request to the host API, from a document that runs on the host.
+    ///
+    /// # Errors
+    /// [`ApiDown`] while nothing listens.
+    pub(crate) fn host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, ApiDown> {
+        let answer = self.machines[machine.0].host.handle(self.now, &self.repository, request);
+        let accepted = matches!(&answer, Ok(response) if response.is_success());
+        if accepted && request.method == "POST" && request.path() == "/actions/reboot" {
+            self.record(Event::RebootAccepted { machine, by: Actor::Updater });
+        }
+        self.settle_host(machine);
+        answer
+    }
+
+    /// One request to the ECS agent's introspection port; `None` where nothing listens.
+    ///
+    /// The rendering cannot fail; if it did the port would answer 500.
+    pub(crate) fn introspection(&self, number: MachineNo, path: &str) -> Option<(u16, String)> {
+        let machine = &self.machines[number.0];
+        if !machine.seen.ecs {
+            return None;
+        }
+        let rendered = match path {
+            "/v1/metadata" => Metadata {
+                cluster: self.clusters[machine.cluster.0].name.clone(),
+                container_instance_arn: self.registration_of(number).map(|registration| registration.arn.clone()),
+                version: format!("Amazon ECS Agent - v{AGENT_VERSION} (*1a2b3c4d)"),
+            }
+            .render(),
+            "/v1/tasks" => self.agent_tasks(number).render(),
+            _ => return Some((404, String::new())),
+        };
+        Some(rendered.map_or_else(|error| (500, error.to_string()), |body| (200, body)))
+    }
+
+    fn agent_tasks(&self, number: MachineNo) -> Tasks {
+        let tasks = self.registration_of(number).map(|registration| {
+            let known = registration.tasks.iter().chain(&registration.stopped);
+            known.map(|task| agent_task(&self.tasks[task.0])).collect()
+        });
+        Tasks { tasks: tasks.unwrap_or_default() }
+    }
+}
+
+/// A task as the agent knows it: it has no word for what a load balancer does, and `STOPPED` is when the containers
+/// are.
+fn agent_task(task: &Task) -> AgentTask {
+    let known_status = match task.last {
+        LastStatus::Pending => "PULLED",
+        LastStatus::Running | LastStatus::Deactivating | LastStatus::Stopping => "RUNNING",
+        LastStatus::Deprovisioning | LastStatus::Stopped => "STOPPED",
+    };
+    let id = task.arn.rsplit('/').next().unwrap_or_default();
+    AgentTask {
+        arn: task.arn.clone(),
+        desired_status: task.desired.name().to_owned(),
+        known_status: known_status.to_owned(),
+        family: task.family.clone(),
+        version: "1".to_owned(),
+        containers: vec![Container {
+            docker_id: format!("{id}{id}"),
+            docker_name: format!("ecs-{}-1-app-{id}", task.family),
+            name: "app".to_owned(),
+        }],
+    }
+}

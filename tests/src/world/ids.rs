@@ -1,0 +1,34 @@
+//! Numbers of things in the world: places in its tables, never reused.
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub usize);
+    };
+}
+
+number!(
+    /// A machine, in the order of the scenario: the `index` of `[[host]]`.
+    MachineNo
+);
+number!(
+    /// A container instance; a machine can have had several.
+    RegistrationNo
+);
+number!(
+    /// A cluster.
+    ClusterNo
+);
+number!(
+    /// A service.
+    ServiceNo
+);
+number!(
+    /// A task.
+    TaskNo
+);
+number!(
+    /// A command that was sent through SSM.
+    CommandNo
+);

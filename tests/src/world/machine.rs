@@ -1,0 +1,147 @@
+//! A machine as EC2 knows it, with the host that runs on it.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ids::{ClusterNo, CommandNo, RegistrationNo};
+use crate::host::Host;
+
+/// An EC2 instance (or an EXTERNAL machine, which EC2 does not know).
+#[derive(Debug)]
+pub struct Machine {
+    /// `i-…`, or `mi-…` for an EXTERNAL one.
+    pub id: String,
+    /// The cluster it belongs to.
+    pub cluster: ClusterNo,
+    /// Availability zone.
+    pub zone: String,
+    /// Such as `m6i.large`.
+    pub instance_type: String,
+    /// `spot`, or nothing.
+    pub lifecycle: Option<String>,
+    /// EC2 tags. They belong to the instance and outlive everything but its end (AWS facts, "Container instances").
+    pub tags: BTreeMap<String, String>,
+    /// Instance state.
+    pub state: Ec2State,
+    /// Since when.
+    pub state_since: Timestamp,
+    /// Counts the changes of `state`.
+    pub(super) state_epoch: u32,
+    /// When it was launched.
+    pub launched_at: Timestamp,
+    /// The private address.
+    pub private_ip: String,
+    /// Whether the machine runs Bottlerocket; otherwise it has no variant attribute.
+    pub bottlerocket: bool,
+    /// Whether SSM has ever heard of it.
+    pub ssm_registered: bool,
+    /// The last time that the SSM agent was heard of, while it is away; `None` while it answers.
+    pub(super) ssm_lost_at: Option<Timestamp>,
+    /// Commands that wait for the SSM agent.
+    pub(super) ssm_waiting: Vec<CommandNo>,
+    /// Commands that run.
+    pub(super) ssm_running: Vec<CommandNo>,
+    /// The host.
+    pub host: Host,
+    /// ECS refuses the agent's registration, for good.
+    pub(super) agent_refused: bool,
+    /// The host's table in the scenario, so that an event can change a field.
+    pub(super) host_table: toml::Table,
+    /// What was seen of the host last, so that a change is noticed.
+    pub(super) seen: Seen,
+    /// When the host went down; `None` while it is up.
+    pub down_since: Option<Timestamp>,
+    /// When the host came up last.
+    pub up_since: Timestamp,
+    /// The container instance that the ECS agent speaks for.
+    pub registration: Option<RegistrationNo>,
+    /// Every container instance it has had.
+    pub registrations: Vec<RegistrationNo>,
+    /// Custom attributes and the like must be registered anew, under a new ARN, when the agent comes back on a lower
+    /// version than it registered with.
+    pub(super) new_arn_after_rollback: bool,
+    /// The version the agent registered with last.
+    pub(super) registered_version: semver::Version,
+    /// A person or the scenario reset it: the reboot under way is not the updater's.
+    pub(super) reboot_is_foreign: bool,
+    /// The wake-up that is scheduled for the host, so that it is not scheduled twice.
+    pub(super) wake_at: Option<Timestamp>,
+}
+
+/// What the world knew of a host after the last look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) up: bool,
+    pub(super) ssm: bool,
+    pub(super) ecs: bool,
+}
+
+/// State of an EC2 instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ec2State {
+    /// Runs; an OS reboot does not change it (AWS facts, "EC2").
+    Running,
+    /// On its way to `Stopped`.
+    Stopping,
+    /// Switched off.
+    Stopped,
+    /// On its way to `Terminated`.
+    ShuttingDown,
+    /// Gone; visible for an hour.
+    Terminated,
+}
+
+impl Ec2State {
+    /// EC2's code.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Running => 16,
+            Self::ShuttingDown => 32,
+            Self::Terminated => 48,
+            Self::Stopping => 64,
+            Self::Stopped => 80,
+        }
+    }
+
+    /// EC2's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What `DescribeInstanceStatus` says of the instance check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusCheck {
+    /// `ok`, `passed`.
+    Ok,
+    /// `impaired`, `failed`.
+    Impaired,
+    /// `not-applicable`: the instance does not run.
+    NotApplicable,
+}
+
+impl Machine {
+    /// Whether SSM or ECS know it as a machine outside EC2.
+    pub fn is_external(&self) -> bool {
+        self.id.starts_with("mi-")
+    }
+
+    /// The instance status check. `ok` is stale for a while after the host went down and comes back late after it is
+    /// up again (AWS facts, "EC2": `ok` can still be the state from before a reboot).
+    pub fn status_check(&self, now: Timestamp, stale_for: SignedDuration) -> StatusCheck {
+        if self.state != Ec2State::Running {
+            return StatusCheck::NotApplicable;
+        }
+        match self.down_since {
+            Some(since) if now.duration_since(since) >= stale_for => StatusCheck::Impaired,
+            Some(_) | None => StatusCheck::Ok,
+        }
+    }
+}

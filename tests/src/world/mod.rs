@@ -1,0 +1,274 @@
+//! The world: clusters, machines, services, tasks, commands, and everything that happens to them by itself.
+//!
+//! A [`World`] is told the time and never waits; whoever drives it ([`crate::Region`]) calls [`World::advance`] at
+//! [`World::next_event`] and before every request. What it cannot do itself (run a document on a host) it leaves in
+//! [`World::take_effects`]. Each semantic names its line of the AWS facts in the doc comment of its function or field.
+//!
+//! Not here: the AWS protocols ([`crate::wire`]), and the rules that an updater must keep ([`crate::invariants`]).
+
+mod agents;
+mod build;
+mod daemons;
+mod ec2;
+mod hosts;
+mod ids;
+mod log;
+mod machine;
+mod people;
+mod placement;
+mod queue;
+mod registration;
+mod scheduler;
+mod service;
+mod ssm;
+mod status;
+mod task;
+mod tasks;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use ec2::TagError;
+pub use ids::{ClusterNo, CommandNo, MachineNo, RegistrationNo, ServiceNo, TaskNo};
+pub use log::{Actor, Entry, Event};
+pub use machine::{Ec2State, Machine, StatusCheck};
+pub use registration::{InstanceStatus, RESERVED_PORTS, Registration, Resources};
+pub use service::{Service, ServiceEvent, ServiceKind};
+pub(crate) use ssm::Ping;
+pub use ssm::{Command, Invocation, InvocationStatus, Sending};
+pub use task::{Desired, LastStatus, Task, TaskShape};
+
+use crate::dice::Dice;
+use crate::documents::{Output, Script};
+use crate::host::Repository;
+use crate::invariants::Invariants;
+use crate::scenario::{EventSpec, RegionSpec};
+use queue::{Due, Queue};
+
+/// A cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Short name.
+    pub name: String,
+    /// ARN.
+    pub arn: String,
+    /// Its container instances that are not INACTIVE.
+    pub registrations: BTreeSet<RegistrationNo>,
+    /// Its services.
+    pub services: BTreeSet<ServiceNo>,
+    /// Its tasks that are not STOPPED, or still visible.
+    pub tasks: BTreeSet<TaskNo>,
+    /// Machines that are out of service: DRAINING, or not ACTIVE and connected.
+    pub out_of_service: BTreeMap<MachineNo, OutOfService>,
+}
+
+/// Since when a machine is out of service, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfService {
+    /// Since when.
+    pub since: Timestamp,
+    /// Who began it.
+    pub by: Actor,
+}
+
+/// Something that the world asks its driver to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Run a document on a host and hand its output to [`World::document_ended`].
+    Run {
+        /// Which command.
+        command: CommandNo,
+        /// Where.
+        machine: MachineNo,
+        /// What.
+        script: Script,
+        /// With which parameters.
+        parameters: BTreeMap<String, String>,
+    },
+    /// End a document: its host went down, or its time is over.
+    Abort {
+        /// Which command.
+        command: CommandNo,
+        /// Where.
+        machine: MachineNo,
+    },
+}
+
+/// The simulated Region. See the [module](self).
+#[derive(Debug)]
+pub struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) start: Timestamp,
+    pub(crate) dice: Dice,
+    pub(crate) spec: RegionSpec,
+    pub(crate) clusters: Vec<Cluster>,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) registrations: Vec<Registration>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) machine_ids: BTreeMap<String, MachineNo>,
+    pub(crate) registration_arns: BTreeMap<String, RegistrationNo>,
+    pub(crate) task_arns: BTreeMap<String, TaskNo>,
+    pub(crate) command_ids: BTreeMap<String, CommandNo>,
+    pub(crate) documents: BTreeMap<String, crate::scenario::DocumentSpec>,
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) repository: Repository,
+    pub(crate) invariants: Invariants,
+    queue: Queue,
+    log: Vec<Entry>,
+    effects: Vec<Effect>,
+    script: Vec<Scripted>,
+    uses: u64,
+}
+
+/// An event of the scenario, and whether it is over.
+#[derive(Debug)]
+struct Scripted {
+    spec: EventSpec,
+    armed: bool,
+}
+
+impl World {
+    /// The time of the last thing that happened.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// When something happens next by itself.
+    pub fn next_event(&self) -> Option<Timestamp> {
+        self.queue.next()
+    }
+
+    /// Lets everything happen that is due by `now`.
+    pub fn advance(&mut self, now: Timestamp) {
+        while let Some((at, due)) = self.queue.pop(now) {
+            self.now = self.now.max(at);
+            self.happen(due);
+        }
+        self.now = self.now.max(now);
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Host(machine) => self.wake_host(machine),
+            Due::Task(task, epoch) => self.step_task(task, epoch),
+            Due::TaskEnds(task) => self.end_task_by_itself(task),
+            Due::Service(service) => self.look_at_service(service),
+            Due::Daemons(registration) => self.look_at_daemons(registration),
+            Due::AgentLost(registration, epoch) => self.agent_lost(registration, epoch),
+            Due::Deregister(machine) => self.deregister_terminated(machine),
+            Due::Ec2State(machine, epoch) => self.step_ec2_state(machine, epoch),
+            Due::Deliver(command, machine) => self.deliver(command, machine),
+            Due::DeliveryTimeout(command, machine) => self.delivery_timeout(command, machine),
+            Due::ExecutionTimeout(command, machine) => self.execution_timeout(command, machine),
+            Due::Reported(command, machine) => self.command_reported(command, machine),
+            Due::Scripted(index) => self.perform(index),
+            Due::Flap(registration) => self.flap(registration),
+            Due::FlapEnds(registration, epoch) => self.flap_ends(registration, epoch),
+        }
+    }
+
+    /// What the driver has to do now.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Everything that happened.
+    pub fn log(&self) -> &[Entry] {
+        &self.log
+    }
+
+    /// The rules and what broke them.
+    pub fn invariants(&self) -> &Invariants {
+        &self.invariants
+    }
+
+    /// The rules, to set budgets.
+    pub fn invariants_mut(&mut self) -> &mut Invariants {
+        &mut self.invariants
+    }
+
+    /// All machines, in the order of the scenario.
+    pub fn machines(&self) -> &[Machine] {
+        &self.machines
+    }
+
+    /// A machine by its EC2 id.
+    pub fn machine(&self, id: &str) -> Option<(MachineNo, &Machine)> {
+        self.machine_ids.get(id).map(|number| (*number, &self.machines[number.0]))
+    }
+
+    /// The container instance that a machine's agent speaks for.
+    pub fn registration_of(&self, machine: MachineNo) -> Option<&Registration> {
+        self.machines[machine.0].registration.map(|number| &self.registrations[number.0])
+    }
+
+    /// All clusters.
+    pub fn clusters(&self) -> &[Cluster] {
+        &self.clusters
+    }
+
+    /// A cluster by its name or ARN.
+    pub fn cluster(&self, name_or_arn: &str) -> Option<ClusterNo> {
+        self.clusters
+            .iter()
+            .position(|cluster| cluster.name == name_or_arn || cluster.arn == name_or_arn)
+            .map(ClusterNo)
+    }
+
+    /// All services.
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// All tasks there ever were.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// Whether a machine serves: a container instance of it is ACTIVE and connected.
+    pub fn is_in_service(&self, machine: MachineNo) -> bool {
+        self.machines[machine.0].registrations.iter().any(|number| self.registrations[number.0].takes_tasks())
+    }
+
+    /// Writes to the log and shows the entry to the invariants.
+    pub(crate) fn record(&mut self, event: Event) {
+        let entry = Entry { at: self.now, event };
+        tracing::trace!("{entry}");
+        let mut invariants = std::mem::take(&mut self.invariants);
+        invariants.seen(self, &entry);
+        self.invariants = invariants;
+        self.trigger(&entry.event);
+        self.log.push(entry);
+    }
+
+    fn schedule(&mut self, after: SignedDuration, due: Due) {
+        let at = self.now.checked_add(after).unwrap_or(Timestamp::MAX);
+        self.queue.push(at, due);
+    }
+
+    /// A number for the next use of the dice.
+    fn next_use(&mut self) -> u64 {
+        self.uses += 1;
+        self.uses
+    }
+
+    fn throw_ms(&mut self, purpose: &str, low: u64, high: u64) -> SignedDuration {
+        let n = self.next_use();
+        let ms = self.dice.between(purpose, n, low, high);
+        SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
+    }
+}
+
+/// An output, cut as SSM cuts it.
+pub(crate) fn combined_output(output: &Output) -> String {
+    if output.stderr.is_empty() {
+        return output.stdout.clone();
+    }
+    format!("{}\n----------ERROR-------\n{}", output.stdout, output.stderr)
+}

@@ -1,0 +1,184 @@
+//! The scenario's events: people, the course of things, and the update repository.
+
+use std::collections::BTreeSet;
+
+use super::World;
+use super::ids::{MachineNo, ServiceNo, TaskNo};
+use super::log::{Actor, Event};
+use super::queue::Due;
+use super::registration::InstanceStatus;
+use crate::host::{Command, HostEvent, Release};
+use crate::scenario::{Action, EventSpec, Point, host_spec, merge};
+
+impl World {
+    /// Schedules the scenario's events that wait for this.
+    pub(super) fn trigger(&mut self, event: &Event) {
+        if !self.script.iter().any(|scripted| scripted.armed) {
+            return;
+        }
+        let (Some(point), Some(MachineNo(machine))) = (point(event), event.machine()) else { return };
+        let mut due = Vec::new();
+        for (index, scripted) in self.script.iter_mut().enumerate() {
+            let matches = scripted
+                .spec
+                .when
+                .as_ref()
+                .is_some_and(|when| when.is == point && when.host.is_none_or(|host| host == machine));
+            if scripted.armed && matches {
+                scripted.armed = false;
+                due.push((scripted.spec.after, index));
+            }
+        }
+        for (after, index) in due {
+            self.schedule(after, Due::Scripted(index));
+        }
+    }
+
+    /// Does what an event of the scenario says.
+    pub(super) fn perform(&mut self, index: usize) {
+        let spec = self.script[index].spec.clone();
+        let what = format!("{:?}", spec.action);
+        self.record(Event::Scripted { index, what });
+        for machine in spec.host.iter().chain(&spec.hosts) {
+            self.perform_on(MachineNo(*machine), &spec);
+        }
+        match spec.action {
+            Action::Protect => {
+                let until = self.now + spec.lasts.unwrap_or_default();
+                let count = spec.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+                for service in self.named_services(&spec) {
+                    self.protect_tasks(service, count, until);
+                }
+            }
+            Action::Scale => {
+                for service in self.named_services(&spec) {
+                    self.services[service.0].desired = spec.count.unwrap_or_default();
+                    self.look_soon(service);
+                }
+            }
+            Action::Release => {
+                if let Some(release) = spec.release.or_else(|| spec.version.map(Release::new)) {
+                    self.repository.publish(release);
+                }
+            }
+            Action::Withdraw => {
+                if let Some(version) = &spec.version {
+                    self.repository.withdraw(version);
+                }
+            }
+            Action::MaxVersion => self.repository.max_version = spec.version,
+            Action::RepositoryDown => self.repository.reachable = false,
+            Action::RepositoryUp => self.repository.reachable = true,
+            Action::Drain
+            | Action::Activate
+            | Action::Deregister
+            | Action::Terminate
+            | Action::Stop
+            | Action::Start
+            | Action::Reboot
+            | Action::Tag
+            | Action::Untag
+            | Action::StopTasks
+            | Action::Disconnect
+            | Action::Set => {}
+        }
+    }
+
+    fn perform_on(&mut self, machine: MachineNo, spec: &EventSpec) {
+        let registration = self.machines[machine.0].registration;
+        let key = spec.key.as_deref().unwrap_or_default();
+        match (spec.action, registration) {
+            (Action::Drain, Some(number)) if self.registrations[number.0].status == InstanceStatus::Active => {
+                self.set_status(number, InstanceStatus::Draining, Actor::Person);
+            }
+            (Action::Activate, Some(number)) if self.registrations[number.0].status == InstanceStatus::Draining => {
+                self.set_status(number, InstanceStatus::Active, Actor::Person);
+            }
+            (Action::Deregister, Some(_)) => self.deregister(machine),
+            (Action::Terminate, _) => self.terminate(machine),
+            (Action::Stop, _) => self.stop_instance(machine),
+            (Action::Start, _) => self.start_instance(machine),
+            (Action::Reboot, _) => self.reset(machine),
+            (Action::Tag, _) => {
+                let value = spec.value.as_deref().unwrap_or_default();
+                if let Err(error) = self.set_tag(machine, key, value, Actor::Person) {
+                    tracing::warn!(host = machine.0, key, %error, "the scenario's tag was refused");
+                }
+            }
+            (Action::Untag, _) => self.delete_tag(machine, key, None, Actor::Person),
+            (Action::StopTasks, Some(number)) => {
+                let tasks: BTreeSet<TaskNo> = self.registrations[number.0].tasks.clone();
+                for task in tasks {
+                    if self.tasks[task.0].service.is_none() {
+                        self.stop_by_request(task, None);
+                    }
+                }
+            }
+            (Action::Disconnect, Some(number)) => self.disconnect_for(number, spec.lasts.unwrap_or_default()),
+            (Action::Set, _) => self.change_host(machine, spec),
+            (
+                Action::Drain
+                | Action::Activate
+                | Action::Deregister
+                | Action::StopTasks
+                | Action::Disconnect
+                | Action::Protect
+                | Action::Scale
+                | Action::Release
+                | Action::Withdraw
+                | Action::MaxVersion
+                | Action::RepositoryDown
+                | Action::RepositoryUp,
+                _,
+            ) => {}
+        }
+    }
+
+    /// Changes fields of a host. Counts of failures start again from the scenario's.
+    fn change_host(&mut self, number: MachineNo, spec: &EventSpec) {
+        let machine = &mut self.machines[number.0];
+        merge(&mut machine.host_table, spec.set.clone());
+        match host_spec(&machine.host_table) {
+            Ok(changed) => *machine.host.spec_mut() = changed,
+            Err(error) => tracing::warn!(host = number.0, %error, "the scenario's change of a host was refused"),
+        }
+        self.settle_host(number);
+    }
+
+    fn named_services(&self, spec: &EventSpec) -> Vec<ServiceNo> {
+        let named = |service: &super::Service| {
+            spec.service.as_ref() == Some(&service.name)
+                && spec.cluster.as_ref().is_none_or(|name| self.clusters[service.cluster.0].name == *name)
+        };
+        (0..self.services.len()).map(ServiceNo).filter(|number| named(&self.services[number.0])).collect()
+    }
+}
+
+/// The point in the life of a host that an event is.
+fn point(event: &Event) -> Option<Point> {
+    match event {
+        Event::Status { to: InstanceStatus::Draining, .. } => Some(Point::Draining),
+        Event::Status { to: InstanceStatus::Active, .. } => Some(Point::Active),
+        Event::Drained { .. } => Some(Point::Drained),
+        Event::Activated { .. } => Some(Point::Activated),
+        Event::RebootBegins { .. } => Some(Point::Rebooting),
+        Event::Host { event: HostEvent::Booted { .. }, .. } => Some(Point::Booted),
+        Event::Host { event: HostEvent::CommandEnded { command: Command::Prepare, success: true, .. }, .. } => {
+            Some(Point::Staged)
+        }
+        Event::Tag { key, value: Some(_), .. } if key == models::claim::CLAIM_TAG => Some(Point::Claimed),
+        Event::Status { .. }
+        | Event::Connection { .. }
+        | Event::Registered { .. }
+        | Event::Task { .. }
+        | Event::TaskKilledByReboot { .. }
+        | Event::Service { .. }
+        | Event::Host { .. }
+        | Event::RebootAccepted { .. }
+        | Event::Ec2State { .. }
+        | Event::Tag { .. }
+        | Event::CommandSent { .. }
+        | Event::CommandEnded { .. }
+        | Event::Scripted { .. } => None,
+    }
+}

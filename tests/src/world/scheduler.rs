@@ -1,0 +1,197 @@
+//! The service scheduler for REPLICA services: keeps the desired count, and moves tasks off DRAINING instances.
+//!
+//! AWS facts, "What draining does", line by line: PENDING tasks on a DRAINING instance are stopped at once; a
+//! replacement starts only within `maximumPercent` (rounded down), where a task counts until it is STOPPED; a task is
+//! stopped only while enough others are healthy for `minimumHealthyPercent` (rounded up). From these it follows that
+//! 100/100 never drains, and that one task with max < 200 and min > 0 never does. Without room for the replacement the
+//! service says so and waits without end.
+
+use jiff::SignedDuration;
+
+use super::World;
+use super::ids::{ClusterNo, ServiceNo, TaskNo};
+use super::log::Event;
+use super::queue::Due;
+use super::registration::InstanceStatus;
+use super::service::{Service, ServiceEvent, ServiceKind};
+use super::task::{Desired, LastStatus};
+
+impl World {
+    /// Schedules a look at a service; several reasons within two seconds make one look.
+    pub(super) fn look_soon(&mut self, number: ServiceNo) {
+        let at = self.now.checked_add(SignedDuration::from_secs(2)).unwrap_or(self.now);
+        let service = &mut self.services[number.0];
+        if service.look_at.is_none() {
+            service.look_at = Some(at);
+            self.queue.push(at, Due::Service(number));
+        }
+    }
+
+    /// Something became free: services that found no room look again.
+    pub(super) fn look_at_starved(&mut self, cluster: ClusterNo) {
+        let starved: Vec<ServiceNo> = self.clusters[cluster.0]
+            .services
+            .iter()
+            .copied()
+            .filter(|service| self.services[service.0].starved)
+            .collect();
+        for service in starved {
+            self.look_soon(service);
+        }
+    }
+
+    /// One look at a service.
+    pub(super) fn look_at_service(&mut self, number: ServiceNo) {
+        let now = self.now;
+        let service = &mut self.services[number.0];
+        if service.look_at.is_some_and(|at| at <= now) {
+            service.look_at = None;
+        }
+        match service.kind {
+            ServiceKind::Replica => self.look_at_replicas(number),
+            ServiceKind::Daemon => {}
+        }
+    }
+
+    fn look_at_replicas(&mut self, number: ServiceNo) {
+        let sorted = self.sort_tasks(number);
+        for task in &sorted.pending_to_move {
+            self.stop_for_service(*task, "draining");
+        }
+        let service = &self.services[number.0];
+        let (desired, min_healthy) = (service.desired, service.min_healthy());
+        let room = usize::try_from(service.max_total()).unwrap_or(usize::MAX);
+        let desired_count = usize::try_from(desired).unwrap_or(usize::MAX);
+        let keepers = sorted.keepers.len();
+        let wanted = desired_count.saturating_sub(keepers).min(room.saturating_sub(sorted.not_stopped));
+        self.start_replicas(number, wanted);
+
+        let mut healthy = sorted.healthy;
+        let may_stop = |world: &Self, task: TaskNo, healthy: &mut usize| {
+            let counts = usize::from(world.tasks[task.0].is_healthy(world.now));
+            let left = healthy.saturating_sub(counts);
+            let allowed = left >= usize::try_from(min_healthy).unwrap_or(usize::MAX);
+            if allowed {
+                *healthy = left;
+            }
+            allowed
+        };
+        for task in sorted.running_to_move {
+            if !self.is_shielded(task) && may_stop(self, task, &mut healthy) {
+                self.stop_for_service(task, "draining");
+            }
+        }
+        // A drain that was taken back leaves too many: the youngest go, the not yet healthy first; scale-in
+        // protection holds here for certain.
+        let mut surplus = keepers.saturating_sub(desired_count);
+        let mut youngest = sorted.keepers;
+        youngest.sort_by_key(|task| (self.tasks[task.0].is_healthy(self.now), std::cmp::Reverse(*task)));
+        for task in youngest {
+            if surplus == 0 {
+                break;
+            }
+            if !self.tasks[task.0].is_protected(self.now) && may_stop(self, task, &mut healthy) {
+                surplus -= 1;
+                self.stop_for_service(task, "scale-in");
+            }
+        }
+        self.note_steady(number);
+    }
+
+    fn start_replicas(&mut self, number: ServiceNo, wanted: usize) {
+        if wanted == 0 {
+            self.services[number.0].starved = false;
+            return;
+        }
+        let mut candidates = self.candidates(number);
+        let mut started = 0;
+        while started < wanted && self.place(number, &mut candidates, false).is_some() {
+            started += 1;
+        }
+        let starved = started < wanted;
+        let was_starved = std::mem::replace(&mut self.services[number.0].starved, starved);
+        if started > 0 {
+            let name = self.services[number.0].name.clone();
+            self.service_event(number, format!("(service {name}) has started {started} tasks."));
+        }
+        if starved && !was_starved {
+            self.no_room(number);
+        }
+    }
+
+    /// The event of a service that found no room for a task.
+    pub(super) fn no_room(&mut self, number: ServiceNo) {
+        let name = self.services[number.0].name.clone();
+        self.service_event(
+            number,
+            format!(
+                "(service {name}) was unable to place a task because no container instance met all of its requirements. \
+                 Reason: No Container Instances were found in your cluster with sufficient resources. For more \
+                 information, see the Troubleshooting section of the Amazon ECS Developer Guide."
+            ),
+        );
+    }
+
+    fn stop_for_service(&mut self, task: TaskNo, why: &str) {
+        let of = self.tasks[task.0].service;
+        let reason = match (why, of) {
+            ("draining", Some(_)) => "Service scheduler stopped the task: its container instance is draining.",
+            _ => "Scaling activity initiated by service scheduler",
+        };
+        self.stop_task(task, "ServiceSchedulerInitiated", reason);
+    }
+
+    fn note_steady(&mut self, number: ServiceNo) {
+        let service = &self.services[number.0];
+        let steady = service.tasks.len() == usize::try_from(service.desired).unwrap_or(usize::MAX)
+            && service.tasks.iter().all(|task| self.tasks[task.0].is_healthy(self.now));
+        let was = service.steady;
+        let name = service.name.clone();
+        self.services[number.0].steady = steady;
+        if steady && !was {
+            self.service_event(number, format!("(service {name}) has reached a steady state."));
+        }
+    }
+
+    /// Writes an event of a service.
+    pub(super) fn service_event(&mut self, number: ServiceNo, message: String) {
+        let n = self.next_use();
+        let event = ServiceEvent { id: self.dice.uuid("service-event", n), at: self.now, message: message.clone() };
+        let service = &mut self.services[number.0];
+        service.events.push_front(event);
+        service.events.truncate(Service::MOST_EVENTS);
+        let service = service.name.clone();
+        self.record(Event::Service { service, message });
+    }
+
+    fn sort_tasks(&self, number: ServiceNo) -> SortedTasks {
+        let mut sorted = SortedTasks::default();
+        for task in &self.services[number.0].tasks {
+            let known = &self.tasks[task.0];
+            sorted.not_stopped += 1;
+            sorted.healthy += usize::from(known.is_healthy(self.now));
+            if known.desired == Desired::Stopped {
+                continue;
+            }
+            let status = self.registrations[known.registration.0].status;
+            match (status, known.last) {
+                (InstanceStatus::Active, _) => sorted.keepers.push(*task),
+                (_, LastStatus::Pending) => sorted.pending_to_move.push(*task),
+                (_, _) => sorted.running_to_move.push(*task),
+            }
+        }
+        sorted
+    }
+}
+
+/// The tasks of a service, by what is to become of them.
+#[derive(Debug, Default)]
+struct SortedTasks {
+    /// Everything that is not STOPPED.
+    not_stopped: usize,
+    healthy: usize,
+    /// On ACTIVE instances, and to run.
+    keepers: Vec<TaskNo>,
+    pending_to_move: Vec<TaskNo>,
+    running_to_move: Vec<TaskNo>,
+}

@@ -1,0 +1,96 @@
+//! A service: how many of which task, and how fast they may be exchanged.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use jiff::Timestamp;
+
+use super::ids::{ClusterNo, TaskNo};
+use super::task::TaskShape;
+use crate::wire::filter::Filter;
+
+/// A service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Its cluster.
+    pub cluster: ClusterNo,
+    /// Where its tasks go.
+    pub kind: ServiceKind,
+    /// Desired tasks; a DAEMON service computes its own.
+    pub desired: u32,
+    /// `minimumHealthyPercent`.
+    pub min_percent: u32,
+    /// `maximumPercent`.
+    pub max_percent: u32,
+    /// Family of its task definition.
+    pub family: String,
+    /// What its tasks are like.
+    pub shape: TaskShape,
+    /// Placement constraint `distinctInstance`.
+    pub distinct_instance: bool,
+    /// Placement constraint `memberOf`, with its text.
+    pub member_of: Option<(String, Filter)>,
+    /// Its tasks that are not STOPPED.
+    pub tasks: BTreeSet<TaskNo>,
+    /// Newest first, at most [`Service::MOST_EVENTS`].
+    pub events: VecDeque<ServiceEvent>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// A look at it is scheduled.
+    pub(super) look_at: Option<Timestamp>,
+    /// There was no room for a task at the last look.
+    pub starved: bool,
+    /// Whether the last event says that it is steady.
+    pub(super) steady: bool,
+    /// How many of its first tasks are protected, and how long.
+    pub(super) protect_at_start: (u32, Option<jiff::SignedDuration>),
+}
+
+/// Scheduling strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ServiceKind {
+    /// So many tasks, spread over zones and instances.
+    Replica,
+    /// One on each instance.
+    Daemon,
+}
+
+impl ServiceKind {
+    /// ECS's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replica => "REPLICA",
+            Self::Daemon => "DAEMON",
+        }
+    }
+}
+
+/// A line of a service's events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceEvent {
+    /// A UUID.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+    /// ECS's words.
+    pub message: String,
+}
+
+impl Service {
+    /// ECS shows the last 100.
+    pub const MOST_EVENTS: usize = 100;
+
+    /// How many tasks must be healthy at least: `minimumHealthyPercent`, rounded up (AWS facts, "What draining does").
+    pub fn min_healthy(&self) -> u32 {
+        (u64::from(self.desired) * u64::from(self.min_percent)).div_ceil(100).try_into().unwrap_or(u32::MAX)
+    }
+
+    /// How many tasks there may be at most: `maximumPercent`, rounded down.
+    pub fn max_total(&self) -> u32 {
+        (u64::from(self.desired) * u64::from(self.max_percent) / 100).try_into().unwrap_or(u32::MAX)
+    }
+}

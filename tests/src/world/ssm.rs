@@ -1,0 +1,348 @@
+//! SSM Run Command: delivery, execution, and what SSM knows of it (AWS facts, "SSM Run Command").
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ids::{CommandNo, MachineNo};
+use super::log::{Actor, Event};
+use super::machine::Ec2State;
+use super::queue::Due;
+use super::{Effect, World, combined_output};
+use crate::documents::{Output, Script};
+
+/// A command that SSM accepted.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// A UUID.
+    pub id: String,
+    /// Name of the document.
+    pub document: String,
+    /// Parameters, as they were sent.
+    pub parameters: BTreeMap<String, Vec<String>>,
+    /// The caller's comment.
+    pub comment: String,
+    /// When.
+    pub sent_at: Timestamp,
+    /// `TimeoutSeconds`: for the delivery.
+    pub delivery_timeout: SignedDuration,
+    /// The document's own time-out.
+    pub execution_timeout: SignedDuration,
+    /// What runs on the host.
+    pub script: Script,
+    /// One for each host.
+    pub invocations: BTreeMap<MachineNo, Invocation>,
+}
+
+/// A command on one host.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Status.
+    pub status: InvocationStatus,
+    /// From when on the API shows it.
+    pub visible_at: Timestamp,
+    /// When it began on the host.
+    pub started_at: Option<Timestamp>,
+    /// When SSM learned that it had ended.
+    pub ended_at: Option<Timestamp>,
+    /// What the document left; shown once it has ended.
+    pub output: Option<Output>,
+    /// The host went down under it.
+    interrupted: bool,
+}
+
+/// Status and details of an invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvocationStatus {
+    /// Not yet sent to the host.
+    Pending,
+    /// Sent, or under way.
+    InProgress,
+    /// A delivery failed; SSM tries again.
+    Delayed,
+    /// Exit code 0.
+    Success,
+    /// Another exit code.
+    Failed,
+    /// The host did not take it in time.
+    DeliveryTimedOut,
+    /// It did not end in time.
+    ExecutionTimedOut,
+    /// The host is gone.
+    Undeliverable,
+    /// Cancelled before it ran.
+    Cancelled,
+}
+
+impl InvocationStatus {
+    /// `Status`.
+    pub fn status(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::InProgress => "InProgress",
+            Self::Delayed => "Delayed",
+            Self::Success => "Success",
+            Self::Failed | Self::Undeliverable => "Failed",
+            Self::DeliveryTimedOut | Self::ExecutionTimedOut => "TimedOut",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// `StatusDetails`.
+    pub fn details(self) -> &'static str {
+        match self {
+            Self::DeliveryTimedOut => "DeliveryTimedOut",
+            Self::ExecutionTimedOut => "ExecutionTimedOut",
+            Self::Undeliverable => "Undeliverable",
+            Self::Pending | Self::InProgress | Self::Delayed | Self::Success | Self::Failed | Self::Cancelled => {
+                self.status()
+            }
+        }
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Pending | Self::InProgress | Self::Delayed => false,
+            Self::Success
+            | Self::Failed
+            | Self::DeliveryTimedOut
+            | Self::ExecutionTimedOut
+            | Self::Undeliverable
+            | Self::Cancelled => true,
+        }
+    }
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    /// Name of the document.
+    pub document: String,
+    /// Its parameters.
+    pub parameters: BTreeMap<String, Vec<String>>,
+    /// A comment.
+    pub comment: String,
+    /// For the delivery.
+    pub delivery_timeout: SignedDuration,
+    /// For the execution.
+    pub execution_timeout: SignedDuration,
+    /// What runs.
+    pub script: Script,
+    /// Where.
+    pub machines: Vec<MachineNo>,
+}
+
+/// What `DescribeInstanceInformation` says of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ping {
+    Online,
+    ConnectionLost,
+}
+
+impl Ping {
+    /// As SSM writes it. `Inactive` is for hosts that were deregistered, which is not modelled.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Online => "Online",
+            Self::ConnectionLost => "ConnectionLost",
+        }
+    }
+}
+
+impl World {
+    /// Takes a command for its hosts.
+    pub(crate) fn send_command(&mut self, sending: Sending, by: Actor) -> CommandNo {
+        let number = CommandNo(self.commands.len());
+        let id = self.dice.uuid("command", u64::try_from(number.0).unwrap_or(u64::MAX));
+        let (delivery, execution) = (sending.delivery_timeout, sending.execution_timeout);
+        let mut invocations = BTreeMap::new();
+        for machine in &sending.machines {
+            let visible_after = self.throw_ms("invocation", 200, 500);
+            let invocation = Invocation {
+                status: InvocationStatus::Pending,
+                visible_at: self.now + visible_after,
+                started_at: None,
+                ended_at: None,
+                output: None,
+                interrupted: false,
+            };
+            invocations.insert(*machine, invocation);
+            let travel = self.throw_ms("delivery", 300, 1_500);
+            self.schedule(travel, Due::Deliver(number, *machine));
+            self.schedule(delivery, Due::DeliveryTimeout(number, *machine));
+        }
+        self.command_ids.insert(id.clone(), number);
+        self.commands.push(Command {
+            id: id.clone(),
+            document: sending.document,
+            parameters: sending.parameters,
+            comment: sending.comment,
+            sent_at: self.now,
+            delivery_timeout: delivery,
+            execution_timeout: execution,
+            script: sending.script.clone(),
+            invocations,
+        });
+        for machine in sending.machines {
+            let (command, script) = (id.clone(), sending.script.clone());
+            self.record(Event::CommandSent { machine, command, script, by });
+        }
+        number
+    }
+
+    fn invocation(&mut self, command: CommandNo, machine: MachineNo) -> Option<&mut Invocation> {
+        self.commands[command.0].invocations.get_mut(&machine)
+    }
+
+    fn is_open(&mut self, command: CommandNo, machine: MachineNo) -> bool {
+        self.invocation(command, machine).is_some_and(|invocation| !invocation.status.is_final())
+    }
+
+    /// Tries to hand a command to a host's agent.
+    pub(super) fn deliver(&mut self, command: CommandNo, number: MachineNo) {
+        let (now, state, answers) = (self.now, self.machines[number.0].state, self.machines[number.0].seen.ssm);
+        let execution_timeout = self.commands[command.0].execution_timeout;
+        let Some(invocation) = self.invocation(command, number) else { return };
+        if invocation.status.is_final() || invocation.started_at.is_some() {
+            return;
+        }
+        if matches!(state, Ec2State::ShuttingDown | Ec2State::Terminated) {
+            return self.end_command(command, number, InvocationStatus::Undeliverable);
+        }
+        if !answers {
+            invocation.status = InvocationStatus::Delayed;
+            self.machines[number.0].ssm_waiting.push(command);
+            return;
+        }
+        invocation.status = InvocationStatus::InProgress;
+        invocation.started_at = Some(now);
+        self.machines[number.0].ssm_running.push(command);
+        self.schedule(execution_timeout, Due::ExecutionTimeout(command, number));
+        let sent = &self.commands[command.0];
+        let parameters = sent.parameters.iter().map(|(name, values)| (name.clone(), values.join("\n"))).collect();
+        self.effects.push(Effect::Run { command, machine: number, script: sent.script.clone(), parameters });
+    }
+
+    pub(super) fn delivery_timeout(&mut self, command: CommandNo, machine: MachineNo) {
+        let waiting = self
+            .invocation(command, machine)
+            .is_some_and(|invocation| invocation.started_at.is_none() && !invocation.status.is_final());
+        if waiting {
+            self.end_command(command, machine, InvocationStatus::DeliveryTimedOut);
+        }
+    }
+
+    /// The document's time is over: the agent ends it. Where the host is down nobody does, and SSM waits for the
+    /// delivery time-out on top (total = delivery + the document's).
+    pub(super) fn execution_timeout(&mut self, command: CommandNo, machine: MachineNo) {
+        let total = self.commands[command.0].delivery_timeout + self.commands[command.0].execution_timeout;
+        let deadline = self.commands[command.0].sent_at + total;
+        let (now, answers) = (self.now, self.machines[machine.0].seen.ssm);
+        if !self.is_open(command, machine) {
+            return;
+        }
+        if answers || now >= deadline {
+            self.effects.push(Effect::Abort { command, machine });
+            self.end_command(command, machine, InvocationStatus::ExecutionTimedOut);
+        } else {
+            self.queue.push(deadline, Due::ExecutionTimeout(command, machine));
+        }
+    }
+
+    /// A document ended on its host.
+    pub(crate) fn document_ended(&mut self, command: CommandNo, machine: MachineNo, output: Output) {
+        let open = self.is_open(command, machine);
+        let Some(invocation) = self.invocation(command, machine) else { return };
+        if open && !invocation.interrupted {
+            invocation.output = Some(output);
+            let travel = self.throw_ms("report", 200, 800);
+            self.schedule(travel, Due::Reported(command, machine));
+        }
+    }
+
+    /// The agent's report reaches SSM, if the agent is still there to send it.
+    pub(super) fn command_reported(&mut self, command: CommandNo, machine: MachineNo) {
+        if !self.machines[machine.0].seen.ssm || !self.is_open(command, machine) {
+            return;
+        }
+        let Some(invocation) = self.invocation(command, machine) else { return };
+        let success = invocation.output.as_ref().is_some_and(|output| output.exit_code == 0);
+        let status = if success { InvocationStatus::Success } else { InvocationStatus::Failed };
+        self.end_command(command, machine, status);
+    }
+
+    fn end_command(&mut self, command: CommandNo, machine: MachineNo, status: InvocationStatus) {
+        let now = self.now;
+        let Some(invocation) = self.invocation(command, machine) else { return };
+        invocation.status = status;
+        invocation.ended_at = Some(now);
+        let known = &mut self.machines[machine.0];
+        known.ssm_running.retain(|other| *other != command);
+        known.ssm_waiting.retain(|other| *other != command);
+        let id = self.commands[command.0].id.clone();
+        self.record(Event::CommandEnded { machine, command: id, status: status.details() });
+    }
+
+    /// The agent is gone: what ran is cut off, and SSM is not told.
+    pub(super) fn ssm_agent_stopped(&mut self, machine: MachineNo) {
+        let now = self.now;
+        self.machines[machine.0].ssm_lost_at = Some(now);
+        for command in self.machines[machine.0].ssm_running.clone() {
+            if let Some(invocation) = self.invocation(command, machine) {
+                invocation.interrupted = true;
+            }
+            self.effects.push(Effect::Abort { command, machine });
+        }
+    }
+
+    /// The agent is there again. What it was in the middle of is reported after a while, and perhaps wrongly: as
+    /// failed, or as a success without the output, whatever really happened.
+    pub(super) fn ssm_agent_started(&mut self, machine: MachineNo) {
+        self.machines[machine.0].ssm_lost_at = None;
+        for command in std::mem::take(&mut self.machines[machine.0].ssm_waiting) {
+            let travel = self.throw_ms("delivery", 1_000, 3_000);
+            self.schedule(travel, Due::Deliver(command, machine));
+        }
+        for command in self.machines[machine.0].ssm_running.clone() {
+            let n = self.next_use();
+            let claimed_success = self.dice.bits("interrupted", n).is_multiple_of(2);
+            if let Some(invocation) = self.invocation(command, machine) {
+                let exit_code = if claimed_success { 0 } else { -1 };
+                invocation.output = Some(Output { exit_code, ..Output::default() });
+            }
+            let travel = self.throw_ms("report", 5_000, 20_000);
+            self.schedule(travel, Due::Reported(command, machine));
+        }
+    }
+
+    /// `PingStatus`: the loss of an agent shows late; `None` where SSM never heard of the host.
+    pub(crate) fn ping(&self, number: MachineNo) -> Option<(Ping, Timestamp)> {
+        let machine = &self.machines[number.0];
+        if !machine.ssm_registered {
+            return None;
+        }
+        Some(match machine.ssm_lost_at {
+            Some(lost) if self.now.duration_since(lost) >= self.spec.ping_lag => (Ping::ConnectionLost, lost),
+            Some(lost) => (Ping::Online, lost),
+            None => (Ping::Online, self.now),
+        })
+    }
+
+    /// What the API shows of an output: nothing before the end.
+    pub(crate) fn shown_output(invocation: &Invocation) -> Option<&Output> {
+        invocation.output.as_ref().filter(|_| invocation.ended_at.is_some())
+    }
+
+    /// The output in a listing, cut at 2,500 characters.
+    pub(crate) fn listed_output(invocation: &Invocation) -> String {
+        const MOST: usize = 2_500;
+        const NOTICE: &str = "\n---Output truncated---";
+        let whole = Self::shown_output(invocation).map(combined_output).unwrap_or_default();
+        if whole.chars().count() <= MOST {
+            return whole;
+        }
+        let kept: String = whole.chars().take(MOST - NOTICE.len()).collect();
+        format!("{kept}{NOTICE}")
+    }
+}

@@ -1,0 +1,117 @@
+//! Changes of a container instance: status, connection, and who is out of service.
+
+use super::ids::{MachineNo, RegistrationNo};
+use super::log::{Actor, Event};
+use super::queue::Due;
+use super::registration::InstanceStatus;
+use super::task::LastStatus;
+use super::{OutOfService, World};
+use jiff::SignedDuration;
+use models::claim::{CLAIM_TAG, Claim};
+
+impl World {
+    /// Makes a container instance ACTIVE or DRAINING. What is so already stays as it is.
+    pub(crate) fn set_status(&mut self, number: RegistrationNo, to: InstanceStatus, by: Actor) {
+        let registration = &self.registrations[number.0];
+        let (from, machine) = (registration.status, registration.machine);
+        if from == to {
+            return;
+        }
+        let foreign = by == Actor::Person && !self.has_draining_claim(machine);
+        let registration = &mut self.registrations[number.0];
+        registration.status = to;
+        registration.version += 1;
+        match to {
+            InstanceStatus::Draining => {
+                registration.drained_by = Some(by);
+                registration.foreign_drain = foreign;
+            }
+            InstanceStatus::Active | InstanceStatus::Inactive => registration.drained_by = None,
+        }
+        if to == InstanceStatus::Inactive {
+            registration.inactive_since = Some(self.now);
+            registration.connected = false;
+            registration.connection_epoch += 1;
+            let cluster = registration.cluster;
+            self.clusters[cluster.0].registrations.remove(&number);
+        }
+        self.refresh_service(machine, by);
+        self.record(Event::Status { machine, from, to, by });
+        if to == InstanceStatus::Active {
+            self.registrations[number.0].foreign_drain = false;
+        }
+        self.touch(number);
+        if to == InstanceStatus::Draining {
+            self.note_if_drained(number);
+        }
+    }
+
+    /// Sets `agentConnected`.
+    pub(super) fn set_connected(&mut self, number: RegistrationNo, connected: bool) {
+        let registration = &mut self.registrations[number.0];
+        registration.connection_epoch += 1;
+        if registration.connected == connected || registration.status == InstanceStatus::Inactive {
+            return;
+        }
+        registration.connected = connected;
+        registration.version += 1;
+        let machine = registration.machine;
+        self.refresh_service(machine, Actor::World);
+        self.record(Event::Connection { machine, connected });
+        self.touch(number);
+    }
+
+    /// Schedules a look at every service that the change of an instance concerns.
+    pub(super) fn touch(&mut self, number: RegistrationNo) {
+        self.schedule(SignedDuration::from_secs(2), Due::Daemons(number));
+        let registration = &self.registrations[number.0];
+        let (cluster, takes_tasks) = (registration.cluster, registration.takes_tasks());
+        let tasks: Vec<_> = registration.tasks.iter().copied().collect();
+        for task in tasks {
+            if let Some(service) = self.tasks[task.0].service {
+                self.look_soon(service);
+            }
+        }
+        if takes_tasks {
+            self.look_at_starved(cluster);
+        }
+    }
+
+    /// Writes [`Event::Drained`] when nothing is left on a DRAINING instance.
+    pub(super) fn note_if_drained(&mut self, number: RegistrationNo) {
+        let registration = &self.registrations[number.0];
+        let empty = registration.tasks.iter().all(|task| self.tasks[task.0].last == LastStatus::Stopped);
+        if registration.status == InstanceStatus::Draining && empty {
+            let machine = registration.machine;
+            self.record(Event::Drained { machine });
+        }
+    }
+
+    /// Keeps the table of machines that are out of service. A machine without any container instance that is not
+    /// INACTIVE has left the cluster and does not count.
+    pub(super) fn refresh_service(&mut self, machine: MachineNo, by: Actor) {
+        let cluster = self.machines[machine.0].cluster;
+        let listed = self.machines[machine.0]
+            .registrations
+            .iter()
+            .any(|number| self.registrations[number.0].status != InstanceStatus::Inactive);
+        let out = listed && !self.is_in_service(machine);
+        let since = self.now;
+        let table = &mut self.clusters[cluster.0].out_of_service;
+        if out {
+            table.entry(machine).or_insert(OutOfService { since, by });
+        } else {
+            table.remove(&machine);
+        }
+    }
+
+    /// Whether the machine has a well-formed claim that takes it out of service.
+    pub(crate) fn has_draining_claim(&self, machine: MachineNo) -> bool {
+        self.claim(machine).is_some_and(|claim| claim.step.takes_out_of_service())
+    }
+
+    /// The well-formed claim on a machine.
+    pub(crate) fn claim(&self, machine: MachineNo) -> Option<Claim> {
+        self.machines[machine.0].tags.get(CLAIM_TAG)?.parse().ok()
+    }
+}
