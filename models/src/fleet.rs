@@ -237,6 +237,18 @@ pub struct Service {
     pub distinct_instance: bool,
 }
 
+impl Service {
+    /// The tasks that a drain leaves running: `minimumHealthyPercent` of the desired count, rounded up.
+    pub fn least_running(&self) -> u64 {
+        (u64::from(self.desired) * u64::from(self.minimum_healthy_percent)).div_ceil(100)
+    }
+
+    /// The tasks that a drain may have running at once: `maximumPercent` of the desired count, rounded down.
+    pub fn most_running(&self) -> u64 {
+        u64::from(self.desired) * u64::from(self.maximum_percent) / 100
+    }
+}
+
 /// `schedulingStrategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

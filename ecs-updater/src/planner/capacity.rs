@@ -10,20 +10,24 @@ use models::fleet::{Instance, Resources, Service, Strategy, Task};
 use models::ids::{HostId, ServiceName};
 use models::reason::HoldReason;
 
-/// The room on the instances in service.
+/// The room on the instances in service, and the tasks that services can do without.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
     free: BTreeMap<HostId, Resources>,
+    /// Tasks that drains of this plan stop without a replacement, by service.
+    done_without: BTreeMap<ServiceName, u64>,
 }
 
 impl Room {
     /// As ECS counts it. `in_service` leaves out whatever is drained or about to be.
     pub(crate) fn new<'a>(in_service: impl Iterator<Item = &'a Instance>) -> Self {
-        Self { free: in_service.map(|instance| (instance.host.clone(), instance.remaining.clone())).collect() }
+        let free = in_service.map(|instance| (instance.host.clone(), instance.remaining.clone())).collect();
+        Self { free, done_without: BTreeMap::new() }
     }
 
-    /// Takes `leaving` out and places its service tasks on the others. Nothing is changed where one of them has no
-    /// place.
+    /// Takes `leaving` out and places its service tasks on the others, but for those that `minimumHealthyPercent`
+    /// lets the service do without: they are stopped, room or not, and come back with the instance. Nothing is changed
+    /// where one of the others has no place.
     ///
     /// # Errors
     /// The hold that says what is missing.
@@ -33,27 +37,32 @@ impl Room {
         tasks: &[Task],
         services: &BTreeMap<ServiceName, Service>,
     ) -> Result<(), HoldReason> {
-        let mut trial = self.free.clone();
-        trial.remove(leaving);
+        let mut trial = self.clone();
+        trial.free.remove(leaving);
         let mut moving: Vec<(&Task, &Service)> = tasks
             .iter()
             .filter_map(|task| Some((task, services.get(task.service.as_ref()?)?)))
             .filter(|(task, service)| service.strategy == Strategy::Replica && task.desired_status != "STOPPED")
             .collect();
-        moving.sort_by(|(a, _), (b, _)| {
-            (b.needs.memory, b.needs.cpu, &a.arn).cmp(&(a.needs.memory, a.needs.cpu, &b.arn))
-        });
+        // The largest first: first fit finds more that way.
+        let size = |task: &Task| (task.needs.memory, task.needs.cpu);
+        moving.sort_by(|(a, _), (b, _)| size(b).cmp(&size(a)).then_with(|| a.arn.cmp(&b.arn)));
         for (task, service) in moving {
-            let place = trial.iter_mut().find(|(_, free)| fits(&task.needs, free));
-            match place {
-                Some((_, free)) => take(&task.needs, free),
-                None => {
-                    return Err(HoldReason::NoRoom { service: service.name.to_string(), needs: words(&task.needs) });
-                }
+            if let Some(free) = trial.free.values_mut().find(|free| fits(&task.needs, free)) {
+                take(&task.needs, free);
+            } else if trial.can_do_without_one(service) {
+                *trial.done_without.entry(service.name.clone()).or_default() += 1;
+            } else {
+                return Err(HoldReason::NoRoom { service: service.name.to_string(), needs: words(&task.needs) });
             }
         }
-        self.free = trial;
+        *self = trial;
         Ok(())
+    }
+
+    fn can_do_without_one(&self, service: &Service) -> bool {
+        let stopped = self.done_without.get(&service.name).copied().unwrap_or(0);
+        u64::from(service.running) > service.least_running() + stopped
     }
 }
 

@@ -39,10 +39,8 @@ fn drain_cannot_end(service: &Service) -> Option<HoldReason> {
         return None;
     }
     let desired = u64::from(service.desired);
-    let least = (desired * u64::from(service.minimum_healthy_percent)).div_ceil(100);
-    let most = desired * u64::from(service.maximum_percent) / 100;
-    let may_stop_one = desired > least;
-    let may_add_one = most > desired;
+    let (least, most) = (service.least_running(), service.most_running());
+    let (may_stop_one, may_add_one) = (desired > least, most > desired);
     (!may_stop_one && !may_add_one).then(|| HoldReason::DrainCannotEnd {
         service: service.name.to_string(),
         why: format!(

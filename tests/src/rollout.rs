@@ -1,0 +1,241 @@
+//! A scenario joined with the updater: the real controller over the real SDK, against the simulated Region, on tokio's
+//! clock.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};
+use aws_smithy_async::time::TimeSource;
+use ecs_updater::aws;
+use ecs_updater::clock::Clock;
+use ecs_updater::config::{self, ConfigError};
+use ecs_updater::run::{Job, Watch, run};
+use jiff::{SignedDuration, Timestamp};
+use models::ids::{ClusterName, HostId, RunId};
+use models::policy::Policy;
+use models::report::{Outcome, RunReport};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use crate::clock::SimClock;
+use crate::invariants::Violation;
+use crate::scenario::{Scenario, ScenarioError};
+use crate::world::InstanceStatus;
+use crate::{HostSnapshot, Region};
+
+/// `[expect]` of a scenario: how the updater is run on it, and what must come of it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// The runs, one after the other; one plain run where there is none.
+    pub run: Vec<RunSpec>,
+    /// Name of the exit status of the last run; `success` where it is missing.
+    pub exit: Option<String>,
+    /// How many instances have which outcome in the last report; outcomes that are missing: none.
+    pub outcomes: std::collections::BTreeMap<String, usize>,
+    /// Outcome and reason of single hosts by index: `"held: standalone_tasks"`.
+    pub hosts: std::collections::BTreeMap<String, String>,
+    /// The running version of single hosts at the end, by index.
+    pub versions: std::collections::BTreeMap<String, String>,
+    /// The most AWS calls of the last run.
+    pub max_calls: Option<u64>,
+    /// The most minutes that the last run may take.
+    pub max_minutes: Option<i64>,
+    /// Rules that the scenario itself makes impossible to keep, with the reason in a comment beside it.
+    pub broken_rules: Vec<String>,
+}
+
+/// One run of the updater on the scenario.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSpec {
+    /// Only plan.
+    pub dry_run: bool,
+    /// Die without a word at this point.
+    pub kill: Option<Moment>,
+    /// Get a signal at this point.
+    pub interrupt: Option<Moment>,
+    /// Time that passes before the run.
+    pub after: Option<SignedDuration>,
+}
+
+/// A point in a run.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Moment {
+    /// So long after the run's start, …
+    pub at: Option<SignedDuration>,
+    /// … or when this host …
+    pub host: usize,
+    /// … is `draining`, `rebooting` or `booted`.
+    pub is: Option<String>,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its report; `None` where it was killed.
+    pub report: Option<RunReport>,
+    /// How long it took.
+    pub took: SignedDuration,
+}
+
+/// Why a scenario cannot be run with the updater.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// The scenario.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// `[updater]`.
+    #[error("the [updater] table is not usable")]
+    Config(#[from] ConfigError),
+    /// `[expect]`.
+    #[error("the [expect] table is malformed")]
+    Expect(#[from] toml::de::Error),
+}
+
+/// A Region and the updater's settings for it.
+#[derive(Debug)]
+pub struct Rollout {
+    /// The Region.
+    pub region: Arc<Region>,
+    /// The settings of each cluster.
+    pub clusters: Vec<(ClusterName, Policy)>,
+    /// `[expect]`.
+    pub expect: Expect,
+    config: SdkConfig,
+    clock: Clock,
+    runs: u32,
+}
+
+/// Time between two looks at the Region while a [`Moment`] is waited for.
+const WATCH_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
+
+impl Rollout {
+    /// Starts the scenario's Region. Call it inside a runtime.
+    ///
+    /// # Errors
+    /// A scenario whose tables do not fit together, or whose `[updater]` is not usable.
+    pub async fn start(scenario: &Scenario) -> Result<Self, RolloutError> {
+        let region = Region::start(scenario)?;
+        Self::on(region, scenario).await
+    }
+
+    async fn on(region: Arc<Region>, scenario: &Scenario) -> Result<Self, RolloutError> {
+        let mut updater = scenario.updater.clone();
+        if !updater.contains_key("cluster") {
+            let clusters = scenario.clusters.iter().map(|name| {
+                toml::Value::Table(toml::Table::from_iter([("name".to_owned(), toml::Value::from(name.clone()))]))
+            });
+            updater.insert("cluster".to_owned(), toml::Value::Array(clusters.collect()));
+        }
+        let settings = config::from_table(&updater, "[updater]")?.settings()?;
+        let clusters: Vec<_> = settings.clusters.into_iter().map(|one| (one.name, one.policy)).collect();
+        for (cluster, policy) in &clusters {
+            let size = scenario.machines.iter().filter(|m| m.instance.cluster == cluster.as_str()).count();
+            region.set_budget(cluster.as_str(), policy.max_unavailable.of(size));
+        }
+        let config = sdk_config(&region, scenario).await;
+        let clock = Clock::tokio(region.clock().now());
+        let expect = Expect::deserialize(scenario.expect.clone())?;
+        Ok(Self { region, clusters, expect, config, clock, runs: 0 })
+    }
+
+    /// Runs the updater once.
+    pub async fn run(&mut self, spec: &RunSpec, watch: &dyn Watch) -> Ran {
+        if let Some(wait) = spec.after {
+            tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+        }
+        self.runs += 1;
+        let job = Job {
+            run: RunId::new(format!("01SIM{:021}", self.runs)),
+            clusters: self.clusters.clone(),
+            dry_run: spec.dry_run,
+        };
+        let began = self.clock.now();
+        let (stop, stopped) = watch::channel(false);
+        let work = pin!(run(&self.config, &self.clock, job, watch, stopped));
+        let report = self.until_it_ends(work, spec, &stop, began).await;
+        Ran { report, took: self.clock.now().duration_since(began) }
+    }
+
+    async fn until_it_ends(
+        &self,
+        mut work: Pin<&mut impl Future<Output = RunReport>>,
+        spec: &RunSpec,
+        stop: &watch::Sender<bool>,
+        began: Timestamp,
+    ) -> Option<RunReport> {
+        let moment = spec.kill.as_ref().or(spec.interrupt.as_ref());
+        let Some(moment) = moment else { return Some(work.await) };
+        loop {
+            tokio::select! {
+                biased;
+                report = &mut work => return Some(report),
+                () = tokio::time::sleep(WATCH_EVERY) => {}
+            }
+            if !self.has_come(moment, began) {
+                continue;
+            }
+            if spec.kill.is_some() {
+                return None;
+            }
+            stop.send_replace(true);
+            return Some(work.await);
+        }
+    }
+
+    fn has_come(&self, moment: &Moment, began: Timestamp) -> bool {
+        if let Some(at) = moment.at {
+            return self.clock.now().duration_since(began) >= at;
+        }
+        let Some(host) = self.region.snapshot_of(moment.host) else { return false };
+        match moment.is.as_deref() {
+            Some("draining") => host.status == InstanceStatus::Draining,
+            Some("rebooting") => !host.up,
+            Some("booted") => host.up && host.status == InstanceStatus::Draining && host.tags_say_rebooted(),
+            _ => false,
+        }
+    }
+
+    /// Every rule that was broken, those of the end included.
+    pub fn violations(&self, last: &RunReport) -> Vec<Violation> {
+        let named: BTreeSet<HostId> = last
+            .clusters
+            .iter()
+            .flat_map(|cluster| &cluster.instances)
+            .filter(|instance| !matches!(instance.outcome, Outcome::Updated | Outcome::Current))
+            .map(|instance| instance.ec2_instance_id.clone())
+            .collect();
+        self.region.finish(&named)
+    }
+}
+
+impl HostSnapshot {
+    fn tags_say_rebooted(&self) -> bool {
+        let claim = self.tags.get(models::claim::CLAIM_TAG).and_then(|tag| tag.parse::<models::claim::Claim>().ok());
+        claim.is_some_and(|claim| claim.boot.is_some_and(|boot| boot.as_str() != self.boot_id))
+    }
+}
+
+/// The SDK's configuration for a simulated Region: its time too, so that signatures and retries are of that world.
+async fn sdk_config(region: &Arc<Region>, scenario: &Scenario) -> SdkConfig {
+    aws::settings(aws_config::defaults(BehaviorVersion::latest()))
+        .http_client(region.http_client())
+        .region(AwsRegion::new(scenario.region.name.clone()))
+        .time_source(SimTime(region.clock()))
+        .test_credentials()
+        .load()
+        .await
+}
+
+#[derive(Debug)]
+struct SimTime(SimClock);
+
+impl TimeSource for SimTime {
+    fn now(&self) -> std::time::SystemTime {
+        std::time::SystemTime::from(self.0.now())
+    }
+}

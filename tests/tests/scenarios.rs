@@ -1,0 +1,159 @@
+//! Every scenario under `scenarios/`: run by the real updater over the real SDK, its invariants checked after every
+//! event, its `[expect]` held, its report as recorded.
+//!
+//! `INSTA_UPDATE=always cargo test -p fleet-sim --test scenarios` records anew; read what changed.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ecs_updater::exit::ExitStatus;
+use ecs_updater::render::duration;
+use fleet_sim::Scenario;
+use fleet_sim::rollout::{Expect, Ran, Rollout, RunSpec};
+use models::report::{InstanceReport, Outcome, RunReport};
+
+type Failure = Box<dyn std::error::Error>;
+
+datatest_stable::harness! {
+    { test = scenario, root = "scenarios", pattern = r"\.toml$" },
+}
+
+fn scenario(path: &Path) -> datatest_stable::Result<()> {
+    let scenario = Scenario::load(path)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let (recorded, problems) = runtime.block_on(roll(&scenario))?;
+    let name = path.file_stem().and_then(|stem| stem.to_str()).ok_or("a scenario's name is UTF-8")?;
+    insta::with_settings!({
+        snapshot_path => Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/reports"),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+        description => scenario.about.trim(),
+    }, { insta::assert_snapshot!(name, recorded) });
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{}\n{recorded}", problems.join("\n")).into()),
+    }
+}
+
+async fn roll(scenario: &Scenario) -> Result<(String, Vec<String>), Failure> {
+    let mut rollout = Rollout::start(scenario).await?;
+    let expect = rollout.expect.clone();
+    let runs = if expect.run.is_empty() { vec![RunSpec::default()] } else { expect.run.clone() };
+    let (mut recorded, mut last) = (String::new(), None);
+    for (number, spec) in runs.iter().enumerate() {
+        if runs.len() > 1 {
+            writeln!(recorded, "run {} of {}", number + 1, runs.len())?;
+        }
+        let ran = rollout.run(spec, &()).await;
+        record(&mut recorded, &ran)?;
+        last = Some(ran);
+    }
+    let last = last.ok_or("no run")?;
+    let report = last.report.as_ref().ok_or("the last run was killed: add one that finishes")?;
+    let mut problems = held_to(&expect, &rollout, report, &last);
+    for violation in rollout.violations(report) {
+        if !expect.broken_rules.contains(&format!("{:?}", violation.rule)) {
+            problems.push(format!("rule broken: {violation}"));
+        }
+    }
+    problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
+    Ok((recorded, problems))
+}
+
+fn held_to(expect: &Expect, rollout: &Rollout, report: &RunReport, ran: &Ran) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut check = |what: &str, wanted: String, got: String| {
+        if wanted != got {
+            problems.push(format!("{what}: expected {wanted}, got {got}"));
+        }
+    };
+    let exit = format!("{:?}", ExitStatus::of(report)).to_lowercase();
+    check("exit", expect.exit.clone().unwrap_or_else(|| "success".to_owned()), exit);
+    let instances: Vec<&InstanceReport> = report.clusters.iter().flat_map(|cluster| &cluster.instances).collect();
+    for outcome in Outcome::ALL {
+        let got = instances.iter().filter(|instance| instance.outcome == outcome).count();
+        let wanted = expect.outcomes.get(outcome.as_str()).copied().unwrap_or(0);
+        check(outcome.as_str(), wanted.to_string(), got.to_string());
+    }
+    for (index, wanted) in &expect.hosts {
+        let host = index.parse().ok().and_then(|index| rollout.region.snapshot_of(index));
+        let found = host.and_then(|host| instances.iter().find(|instance| instance.ec2_instance_id == host.id));
+        let got = found.map_or("not in the report".to_owned(), |instance| words(instance));
+        check(&format!("host {index}"), wanted.clone(), got);
+    }
+    for (index, wanted) in &expect.versions {
+        let host = index.parse().ok().and_then(|index| rollout.region.snapshot_of(index));
+        let got = host.map_or("no such host".to_owned(), |host| host.version.to_string());
+        check(&format!("version of host {index}"), wanted.clone(), got);
+    }
+    let calls: u64 = report.clusters.iter().flat_map(|cluster| cluster.aws_calls.values()).sum();
+    if let Some(most) = expect.max_calls.filter(|most| calls > *most) {
+        problems.push(format!("{calls} AWS calls, {most} at most"));
+    }
+    if let Some(most) = expect.max_minutes.filter(|most| ran.took.as_mins() >= *most) {
+        problems.push(format!("took {}, {most} minutes at most", duration::short(ran.took)));
+    }
+    problems
+}
+
+fn words(instance: &InstanceReport) -> String {
+    match &instance.reason {
+        Some(reason) => format!("{}: {reason}", instance.outcome.as_str()),
+        None => instance.outcome.as_str().to_owned(),
+    }
+}
+
+fn record(out: &mut String, ran: &Ran) -> Result<(), std::fmt::Error> {
+    let Some(report) = &ran.report else {
+        return writeln!(out, "killed after {}\n", duration::short(ran.took));
+    };
+    writeln!(out, "{:?} after {}", ExitStatus::of(report), duration::short(ran.took))?;
+    for cluster in &report.clusters {
+        writeln!(out, "\ncluster {}", cluster.cluster)?;
+        if let Some(error) = &cluster.error {
+            writeln!(out, "  error {:?}: {}", error.kind, error.message)?;
+        }
+        for instance in &cluster.instances {
+            record_instance(out, instance)?;
+        }
+        if let Some(estimate) = &cluster.estimate {
+            writeln!(out, "  estimate {}: {}", duration::short(estimate.duration), estimate.rests_on.join("; "))?;
+        }
+        let calls: u64 = cluster.aws_calls.values().sum();
+        writeln!(out, "  {calls} AWS calls")?;
+        for (operation, count) in &cluster.aws_calls {
+            writeln!(out, "    {count:>4} {operation}")?;
+        }
+    }
+    writeln!(out)
+}
+
+fn record_instance(out: &mut String, instance: &InstanceReport) -> Result<(), std::fmt::Error> {
+    let version = |version: &Option<semver::Version>| version.as_ref().map_or("?".to_owned(), ToString::to_string);
+    write!(out, "  {} {}", instance.ec2_instance_id, words(instance))?;
+    if instance.from.is_some() || instance.to.is_some() {
+        write!(out, " {}", version(&instance.from))?;
+    }
+    if instance.to.is_some() {
+        write!(out, " -> {}", version(&instance.to))?;
+    }
+    if let Some(out_s) = instance.out_of_service_s {
+        write!(out, ", out {out_s} s")?;
+    }
+    writeln!(out)?;
+    if let Some(detail) = &instance.detail {
+        writeln!(out, "    {detail}")?;
+    }
+    let phases: Vec<String> = instance
+        .phases
+        .iter()
+        .filter_map(|phase| {
+            let ended = phase.ended_at?;
+            Some(format!("{} {}s", phase.phase.as_str(), ended.duration_since(phase.began_at).as_secs()))
+        })
+        .collect();
+    match phases.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "    {}", phases.join(", ")),
+    }
+}
