@@ -3,6 +3,7 @@
 //! No clock, no IO, no AWS. What a host says is read tolerantly, since it may be newer than this program; what a
 //! person or we ourselves wrote (the claim, the policy) is read strictly.
 
+pub mod attributes;
 pub mod claim;
 pub mod fleet;
 pub mod host;
