@@ -229,3 +229,6 @@ fn parsed_claim(world: &World, machine: MachineNo) -> Result<Claim, String> {
     let tag = world.machines()[machine.0].tags.get(CLAIM_TAG).ok_or("there is no claim on it")?;
     tag.parse().map_err(|error| format!("the claim {tag:?} is malformed: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
 //! the tags that it writes.
 
+pub mod cli;
 pub mod clock;
 pub mod connector;
 pub mod dice;
@@ -15,6 +16,7 @@ pub mod host;
 pub mod invariants;
 pub mod region;
 pub mod scenario;
+pub mod server;
 pub mod wire;
 pub mod world;
 

@@ -64,7 +64,7 @@ pub struct Scenario {
 
 /// What an SSM document does.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a document is inspect, stage, reboot, revert, shell, or a list of lines")]
 pub enum DocumentSpec {
     /// One of the known ones.
     Known(KnownDocument),

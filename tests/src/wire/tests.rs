@@ -185,3 +185,326 @@ async fn every_call_is_logged() {
     assert!(calls.iter().all(|call| (30..=60).contains(&call.latency.as_millis())));
     assert_eq!(region.call_counts()["ecs:ListClusters"], 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn pages_limits_and_filters() {
+    let region = region(
+        "[[instances]]\ncluster = \"web\"\ncount = 230\nzones = [\"a\", \"b\"]\n[[host]]\nindex = 7\nbottlerocket = false",
+    );
+    let (mut found, mut token) = (Vec::new(), Value::Null);
+    loop {
+        let body = json!({ "cluster": "web", "nextToken": token, "filter": "attribute:bottlerocket.variant exists" });
+        let page = ecs(&region, "ListContainerInstances", body).await;
+        found.extend(page["containerInstanceArns"].as_array().unwrap().clone());
+        token = page["nextToken"].clone();
+        if token.is_null() {
+            break;
+        }
+    }
+    assert_eq!(found.len(), 229);
+    let describe = |ids: &[Value]| json!({ "cluster": "web", "containerInstances": ids });
+    let error = ecs_error(&region, "DescribeContainerInstances", describe(&found[..101])).await;
+    assert_eq!(error, "InvalidParameterException");
+    let some = ecs(&region, "DescribeContainerInstances", describe(&found[..100])).await;
+    assert_eq!(some["containerInstances"].as_array().unwrap().len(), 100);
+    let short = found[0].as_str().unwrap().rsplit('/').next().unwrap();
+    let mixed = describe(&[json!(short), json!("0123")]);
+    let mixed = ecs(&region, "DescribeContainerInstances", mixed).await;
+    assert_eq!(mixed["containerInstances"][0]["containerInstanceArn"], found[0]);
+    assert_eq!(mixed["failures"][0]["reason"], "MISSING");
+    let update = json!({ "cluster": "web", "containerInstances": found[..11], "status": "DRAINING" });
+    assert_eq!(ecs_error(&region, "UpdateContainerInstancesState", update).await, "InvalidParameterException");
+    for body in [
+        json!({ "cluster": "web", "filter": "attribute:x ==" }),
+        json!({ "cluster": "web", "nextToken": "odd" }),
+        json!({ "cluster": "web", "maxResults": 101 }),
+        json!({ "cluster": "web", "status": "ODD" }),
+    ] {
+        assert_eq!(ecs_error(&region, "ListContainerInstances", body).await, "InvalidParameterException");
+    }
+    let none = json!({ "cluster": "web", "status": "DRAINING" });
+    assert_eq!(ecs(&region, "ListContainerInstances", none).await["containerInstanceArns"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_and_services() {
+    let region = region(SCENARIO);
+    let instances = arns(&region).await;
+    let on = &instances[2]["containerInstanceArn"];
+    let list = ecs(&region, "ListTasks", json!({ "cluster": "web", "containerInstance": on })).await;
+    let tasks = list["taskArns"].clone();
+    assert_eq!(tasks.as_array().unwrap().len(), 2);
+    let described = ecs(&region, "DescribeTasks", json!({ "cluster": "web", "tasks": tasks })).await;
+    let groups: std::collections::BTreeSet<&str> =
+        described["tasks"].as_array().unwrap().iter().map(|task| task["group"].as_str().unwrap()).collect();
+    assert_eq!(groups.into_iter().collect::<Vec<_>>(), ["family:batch", "service:shop"]);
+    let pending = json!({ "cluster": "web", "desiredStatus": "PENDING" });
+    assert_eq!(ecs(&region, "ListTasks", pending).await["taskArns"], json!([]), "as documented");
+    let of_service = json!({ "cluster": "web", "serviceName": "shop", "maxResults": 2 });
+    let page = ecs(&region, "ListTasks", of_service).await;
+    assert_eq!(page["taskArns"].as_array().unwrap().len(), 2);
+    assert!(page["nextToken"].is_string());
+    let batch = json!({ "cluster": "web", "family": "batch" });
+    let batch = ecs(&region, "ListTasks", batch).await["taskArns"][0].clone();
+    let protection =
+        ecs(&region, "GetTaskProtection", json!({ "cluster": "web", "tasks": [batch, page["taskArns"][0]] })).await;
+    assert_eq!(protection["failures"][0]["reason"], "TASK_NOT_VALID");
+    assert_eq!(protection["protectedTasks"][0]["protectionEnabled"], false);
+    let stopped = ecs(&region, "StopTask", json!({ "cluster": "web", "task": batch, "reason": "make room" })).await;
+    assert_eq!(stopped["task"]["desiredStatus"], "STOPPED");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let stopped = json!({ "cluster": "web", "desiredStatus": "STOPPED", "containerInstance": on });
+    assert_eq!(ecs(&region, "ListTasks", stopped).await["taskArns"], json!([batch]));
+    let services = ecs(&region, "ListServices", json!({ "cluster": "web" })).await["serviceArns"].clone();
+    let services = json!({ "cluster": "web", "services": [services[0], "nothing"] });
+    let services = ecs(&region, "DescribeServices", services).await;
+    assert_eq!(services["services"][0]["runningCount"], 3);
+    assert_eq!(services["services"][0]["deploymentConfiguration"]["minimumHealthyPercent"], 100);
+    assert_eq!(services["failures"][0]["reason"], "MISSING");
+    let error = ecs_error(&region, "ListTasks", json!({ "cluster": "web", "serviceName": "nothing" })).await;
+    assert_eq!(error, "ServiceNotFoundException");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_have_limits() {
+    let region = region(SCENARIO);
+    let instances = arns(&region).await;
+    let on = instances[0]["containerInstanceArn"].clone();
+    let attribute = |name: &str, value: &str| json!({ "name": name, "value": value, "targetId": on });
+    let put = |attributes: Vec<Value>| json!({ "cluster": "web", "attributes": attributes });
+    let ten: Vec<Value> = (0..10).map(|n| attribute(&format!("own.{n}"), "x")).collect();
+    ecs(&region, "PutAttributes", put(ten)).await;
+    let error = ecs_error(&region, "PutAttributes", put(vec![attribute("one.more", "x")])).await;
+    assert_eq!(error, "AttributeLimitExceededException");
+    for bad in [attribute("a b", "x"), attribute("a", " x"), attribute("a", "x=y")] {
+        assert_eq!(ecs_error(&region, "PutAttributes", put(vec![bad])).await, "InvalidParameterException");
+    }
+    let gone = json!({ "name": "a", "value": "x", "targetId": "0123" });
+    assert_eq!(ecs_error(&region, "PutAttributes", put(vec![gone])).await, "TargetNotFoundException");
+    ecs(&region, "DeleteAttributes", put(vec![json!({ "name": "own.3", "targetId": on })])).await;
+    let list = json!({ "cluster": "web", "targetType": "container-instance", "attributeValue": "x" });
+    assert_eq!(ecs(&region, "ListAttributes", list).await["attributes"].as_array().unwrap().len(), 9);
+    let filter = json!({ "cluster": "web", "filter": "attribute:own.4 == x" });
+    assert_eq!(ecs(&region, "ListContainerInstances", filter).await["containerInstanceArns"], json!([on]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ec2_in_xml() {
+    let region = region(SCENARIO);
+    let (status, body) = ec2(&region, &format!("Action=DescribeInstances&InstanceId.1=i-{:017}", 1)).await;
+    assert_eq!(status, 200);
+    assert!(body.contains("<value>the middle &lt;one&gt;</value>"), "{body}");
+    assert_eq!(body.matches("<instanceId>").count(), 1);
+    let (status, body) = ec2(&region, "Action=DescribeInstances&InstanceId.1=i-00000000000000099").await;
+    assert_eq!(status, 400);
+    assert!(body.contains("<Code>InvalidInstanceID.NotFound</Code>"), "{body}");
+    assert!(body.contains("The instance ID &apos;i-00000000000000099&apos; does not exist"), "{body}");
+    let (_, body) = ec2(&region, "Action=DescribeInstances&InstanceId.1=odd").await;
+    assert!(body.contains("InvalidInstanceID.Malformed"), "{body}");
+    let (_, body) = ec2(&region, "Action=DescribeInstances&Filter.1.Name=tag-key&Filter.1.Value.1=Na*").await;
+    assert_eq!(body.matches("<instanceId>").count(), 1);
+    let (_, body) = ec2(&region, "Action=DescribeInstances&Filter.1.Name=odd&Filter.1.Value.1=x").await;
+    assert!(body.contains("SimulatorUnknownParameter"), "{body}");
+    let (_, body) = ec2(&region, "Action=DescribeInstanceStatus&IncludeAllInstances=true").await;
+    assert_eq!(body.matches("<instanceStatus><status>ok</status>").count(), 3);
+    let tag = |key: &str, value: &str| {
+        format!("Action=CreateTags&ResourceId.1=i-{:017}&Tag.1.Key={key}&Tag.1.Value={value}", 0)
+    };
+    let (_, body) = ec2(&region, &tag("aws:x", "1")).await;
+    assert!(body.contains("InvalidParameterValue"), "{body}");
+    let (_, body) = ec2(&region, &tag("x", &"v".repeat(257))).await;
+    assert!(body.contains("InvalidParameterValue"), "{body}");
+    for n in 0..50 {
+        assert_eq!(ec2(&region, &tag(&format!("k{n}"), "1")).await.0, 200);
+    }
+    assert!(ec2(&region, &tag("k50", "1")).await.1.contains("TagLimitExceeded"));
+    assert_eq!(ec2(&region, &tag("k1", "2")).await.0, 200, "a new value for an old key");
+    assert_eq!(region.snapshot_of(0).unwrap().tags["k1"], "2");
+    assert_eq!(region.unknown().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_life_of_a_command() {
+    let region = region(SCENARIO);
+    let ids: Vec<String> = (0..3).map(|host| format!("i-{host:017}")).collect();
+    let send = |ids: &[String]| json!({ "DocumentName": "EcsUpdater-Inspect", "InstanceIds": ids, "Parameters": { "Refresh": ["yes"] } });
+    let sent = ssm(&region, "SendCommand", send(&ids)).await.unwrap();
+    let command = sent["Command"]["CommandId"].clone();
+    let get = || json!({ "CommandId": command, "InstanceId": ids[0] });
+    assert_eq!(ssm(&region, "GetCommandInvocation", get()).await.unwrap_err(), "InvocationDoesNotExist");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let running = ssm(&region, "GetCommandInvocation", get()).await.unwrap();
+    assert_eq!((&running["Status"], &running["ResponseCode"]), (&json!("InProgress"), &json!(-1)));
+    assert_eq!(running["StandardOutputContent"], "");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let ended = ssm(&region, "GetCommandInvocation", get()).await.unwrap();
+    assert_eq!((&ended["Status"], &ended["ResponseCode"]), (&json!("Success"), &json!(0)));
+    assert!(ended["StandardOutputContent"].as_str().unwrap().contains("\"chosen\":\"1.27.0\""));
+    let list = json!({ "CommandId": command, "MaxResults": 2 });
+    let page = ssm(&region, "ListCommandInvocations", list).await.unwrap();
+    assert_eq!(page["CommandInvocations"].as_array().unwrap().len(), 2);
+    assert!(page["NextToken"].is_string());
+    assert_eq!(page["CommandInvocations"][0]["CommandPlugins"], json!([]), "no details unless asked for");
+
+    let with_stranger = [ids[0].clone(), "i-00000000000000099".to_owned()];
+    assert_eq!(ssm(&region, "SendCommand", send(&with_stranger)).await.unwrap_err(), "InvalidInstanceId");
+    assert_eq!(
+        ssm(&region, "SendCommand", json!({ "DocumentName": "Odd", "InstanceIds": ids })).await.unwrap_err(),
+        "InvalidDocument"
+    );
+    let odd = json!({ "DocumentName": "EcsUpdater-Inspect", "InstanceIds": ids, "Parameters": { "Odd": ["1"] } });
+    assert_eq!(ssm(&region, "SendCommand", odd).await.unwrap_err(), "InvalidParameters");
+    let short = json!({ "DocumentName": "EcsUpdater-Inspect", "InstanceIds": ids, "TimeoutSeconds": 29 });
+    assert_eq!(ssm(&region, "SendCommand", short).await.unwrap_err(), "ValidationException");
+    let many: Vec<String> = (0..51).map(|host| format!("i-{host:017}")).collect();
+    assert_eq!(ssm(&region, "SendCommand", send(&many)).await.unwrap_err(), "ValidationException");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_under_a_command() {
+    let mut ends = std::collections::BTreeSet::new();
+    for seed in 0..6 {
+        let text = format!(
+            "seed = {seed}\n{SCENARIO}\n[[host]]\nindex = 0\ndurations = {{ refresh = \"5m\" }}\n\
+             [[event]]\nat = \"20s\"\ndo = \"reboot\"\nhost = 0"
+        );
+        let region = region(&text);
+        let ended = command(&region, "EcsUpdater-Inspect", json!({ "Refresh": ["yes"], "Timeout": ["600"] }), 0).await;
+        ends.insert(ended["Status"].as_str().unwrap().to_owned());
+        assert_eq!(ended["CommandPlugins"][0]["Output"], "", "{ended}");
+        let took = region.clock().now().duration_since(region.clock().base()).as_secs();
+        assert!(took > 60, "InProgress until the agent is back: {took} s");
+    }
+    assert_eq!(ends.into_iter().collect::<Vec<_>>(), ["Failed", "Success"], "reported by chance");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_without_its_agent() {
+    let text = format!("{SCENARIO}\n[[host]]\nindex = 0\nssm_away = true\n[[host]]\nindex = 1\nssm_registered = false");
+    let region = region(&text);
+    let filter = json!({ "Filters": [{ "Key": "PingStatus", "Values": ["Online"] }] });
+    let online = ssm(&region, "DescribeInstanceInformation", filter).await.unwrap();
+    assert_eq!(online["InstanceInformationList"].as_array().unwrap().len(), 1);
+    let all = ssm(&region, "DescribeInstanceInformation", json!({})).await.unwrap();
+    let list = all["InstanceInformationList"].as_array().unwrap();
+    assert_eq!(list.len(), 2, "one was never registered");
+    assert_eq!(list[0]["PingStatus"], "ConnectionLost");
+    let odd = json!({ "MaxResults": 4 });
+    assert_eq!(ssm(&region, "DescribeInstanceInformation", odd).await.unwrap_err(), "ValidationException");
+    let ended = command(&region, "EcsUpdater-Inspect", json!({ "Refresh": ["no"] }), 0).await;
+    assert_eq!((&ended["Status"], &ended["StatusDetails"]), (&json!("TimedOut"), &json!("DeliveryTimedOut")));
+    let body = json!({ "DocumentName": "EcsUpdater-Inspect", "InstanceIds": [format!("i-{:017}", 1)] });
+    assert_eq!(ssm(&region, "SendCommand", body).await.unwrap_err(), "InvalidInstanceId");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_time_out_and_long_output_is_cut() {
+    let text = format!(
+        "{SCENARIO}\n[[host]]\nindex = 0\ndurations = {{ refresh = \"20m\" }}\n\
+         [[host]]\nindex = 2\ndurations = {{ prepare = \"20m\" }}"
+    );
+    let region = region(&text);
+    let parameters = json!({ "commands": ["apiclient update check"], "executionTimeout": ["60"] });
+    let ended = command(&region, "AWS-RunShellScript", parameters, 0).await;
+    assert_eq!(ended["StatusDetails"], "Failed", "apiclient gives up after 10 s: {ended}");
+    let lines: Vec<&str> = std::iter::repeat_n("apiclient get settings", 200).collect();
+    let ended = command(&region, "AWS-RunShellScript", json!({ "commands": lines }), 1).await;
+    let output = ended["CommandPlugins"][0]["Output"].as_str().unwrap();
+    assert_eq!(output.chars().count(), 2_500);
+    assert!(output.ends_with("---Output truncated---"));
+    let parameters = json!({ "commands": ["apiclient update apply --check"], "executionTimeout": ["60"] });
+    let ended = command(&region, "AWS-RunShellScript", parameters, 2).await;
+    assert_eq!((&ended["Status"], &ended["StatusDetails"]), (&json!("TimedOut"), &json!("ExecutionTimedOut")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn parameters_are_read() {
+    let region = region("[parameters]\n\"/fleet/approved\" = \"1.27.0\"");
+    let read = ssm(&region, "GetParameter", json!({ "Name": "/fleet/approved" })).await.unwrap();
+    assert_eq!(read["Parameter"]["Value"], "1.27.0");
+    assert_eq!(ssm(&region, "GetParameter", json!({ "Name": "odd" })).await.unwrap_err(), "ParameterNotFound");
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_strike_as_the_scenario_says() {
+    let region = region(
+        r#"
+        [region]
+        deny = ["ecs:StopTask", "ec2:CreateTags"]
+        [[instances]]
+        cluster = "web"
+        [[fault]]
+        operation = "ecs:ListClusters"
+        nth = [2, 3]
+        error = "ThrottlingException"
+        [[fault]]
+        operation = "ecs:ListServices"
+        from = "1m"
+        until = "2m"
+        status = 500
+        [[fault]]
+        operation = "ecs:DescribeClusters"
+        nth = 1
+        delay = "5s"
+        [[fault]]
+        operation = "ecs:UpdateContainerInstancesState"
+        times = 1
+        reset = "after"
+        [[fault]]
+        operation = "ssm:*"
+        nth = 1
+        reset = "before"
+        "#,
+    );
+    let list = "AmazonEC2ContainerServiceV20141113.ListClusters";
+    let statuses = [send(&region, list, json!({})).await.0, send(&region, list, json!({})).await.0];
+    assert_eq!(statuses, [200, 400]);
+    assert_eq!(ecs_error(&region, "ListClusters", json!({})).await, "ThrottlingException");
+    let before = region.clock().now();
+    ecs(&region, "DescribeClusters", json!({ "clusters": ["web"] })).await;
+    assert!(region.clock().now().duration_since(before).as_secs() >= 5);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let target = "AmazonEC2ContainerServiceV20141113.ListServices".to_owned();
+    let request = Request { target: Some(target), body: "{\"cluster\":\"web\"}".into() };
+    assert_eq!(region.call(request.clone()).await.unwrap().status, 500);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(region.call(request).await.unwrap().status, 200);
+
+    let arn = region.snapshot_of(0).unwrap().container_instance;
+    let body = json!({ "cluster": "web", "containerInstances": [arn], "status": "DRAINING" });
+    let target = "AmazonEC2ContainerServiceV20141113.UpdateContainerInstancesState".to_owned();
+    let request = Request { target: Some(target), body: body.to_string().into() };
+    assert!(region.call(request).await.is_none());
+    assert_eq!(region.snapshot_of(0).unwrap().status.name(), "DRAINING", "it took effect");
+    let request = Request { target: Some("AmazonSSM.GetParameter".to_owned()), body: "{}".into() };
+    assert!(region.call(request).await.is_none());
+    assert_eq!(region.calls().last().unwrap().outcome, Outcome::Reset);
+
+    let (_, body) = send(&region, "AmazonEC2ContainerServiceV20141113.StopTask", json!({})).await;
+    assert_eq!(body["__type"], "AccessDeniedException");
+    assert!(body["message"].as_str().unwrap().contains("is not authorized to perform: ecs:StopTask"), "{body}");
+    let (status, body) = ec2(&region, "Action=CreateTags").await;
+    assert!(status == 403 && body.contains("<Code>UnauthorizedOperation</Code>"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn real_rates_refuse_a_burst() {
+    let region = region(SCENARIO);
+    let calls: Vec<_> = (0..150)
+        .map(|_| {
+            let region = Arc::clone(&region);
+            let request = Request {
+                target: Some("AmazonEC2ContainerServiceV20141113.ListTasks".to_owned()),
+                body: "{\"cluster\":\"web\"}".into(),
+            };
+            tokio::spawn(async move { region.call(request).await.unwrap().status })
+        })
+        .collect();
+    let mut refused = 0;
+    for call in calls {
+        refused += usize::from(call.await.unwrap() == 400);
+    }
+    assert_eq!(refused, 50);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    ecs(&region, "ListTasks", json!({ "cluster": "web" })).await;
+}

@@ -1,0 +1,194 @@
+//! Each rule, broken by a wrong caller and kept by a right one.
+
+use super::*;
+use crate::scenario::Scenario;
+use crate::world::{Sending, World};
+
+const CLAIM: &str = "v1/drain/RUN1/1.26.1/1.27.0/2026-11-23T03:00:00Z";
+
+fn world(more: &str) -> World {
+    let text = format!("[repository]\nversions = [\"1.26.1\", \"1.27.0\"]\n[[instances]]\ncount = 3\n{more}");
+    let scenario = Scenario::parse(&text).unwrap_or_else(|error| panic!("{error}"));
+    let mut world = World::new(&scenario).unwrap();
+    pass(&mut world, 60);
+    world
+}
+
+fn pass(world: &mut World, seconds: i64) {
+    let now = world.now() + SignedDuration::from_secs(seconds);
+    world.advance(now);
+}
+
+fn tag(world: &mut World, host: usize, key: &str, value: &str, by: Actor) {
+    world.set_tag(MachineNo(host), key, value, by).unwrap();
+}
+
+fn claim(world: &mut World, host: usize) {
+    tag(world, host, CLAIM_TAG, CLAIM, Actor::Updater);
+}
+
+fn set(world: &mut World, host: usize, to: InstanceStatus, by: Actor) {
+    let number = world.machines()[host].registration.unwrap();
+    world.set_status(number, to, by);
+}
+
+fn send(world: &mut World, host: usize, script: Script) {
+    let sending = Sending {
+        document: "X".to_owned(),
+        parameters: BTreeMap::new(),
+        comment: String::new(),
+        delivery_timeout: SignedDuration::from_secs(60),
+        execution_timeout: SignedDuration::from_secs(60),
+        script,
+        machines: vec![MachineNo(host)],
+    };
+    world.send_command(sending, Actor::Updater);
+}
+
+fn reboot(world: &mut World, host: usize) {
+    world.host_api(MachineNo(host), &crate::host::Request::post("/actions/reboot")).unwrap();
+}
+
+fn rules(world: &World) -> Vec<Rule> {
+    world.invariants().violations().iter().map(|violation| violation.rule).collect()
+}
+
+fn finish(world: &mut World, named: &[usize]) -> Vec<Rule> {
+    let named = named.iter().map(|host| HostId::from(world.machines()[*host].id.as_str())).collect();
+    let mut invariants = world.invariants().clone();
+    invariants.finish(world, &named);
+    invariants.violations().iter().map(|violation| violation.rule).collect()
+}
+
+#[test]
+fn the_budget_counts_whoever_took_an_instance_out() {
+    let mut world = world("");
+    set(&mut world, 0, InstanceStatus::Draining, Actor::Person);
+    claim(&mut world, 1);
+    set(&mut world, 1, InstanceStatus::Draining, Actor::Updater);
+    assert_eq!(rules(&world), [], "nobody could know of the person's drain yet");
+    set(&mut world, 1, InstanceStatus::Active, Actor::Updater);
+    pass(&mut world, 11);
+    set(&mut world, 1, InstanceStatus::Draining, Actor::Updater);
+    assert_eq!(rules(&world), [Rule::Budget]);
+    world.invariants_mut().set_budget("main", 3);
+    claim(&mut world, 2);
+    set(&mut world, 2, InstanceStatus::Draining, Actor::Updater);
+    assert_eq!(rules(&world), [Rule::Budget], "three may be out now");
+}
+
+#[test]
+fn two_drains_of_the_caller_at_once_are_seen() {
+    let mut world = world("");
+    for host in 0..2 {
+        claim(&mut world, host);
+        set(&mut world, host, InstanceStatus::Draining, Actor::Updater);
+    }
+    assert_eq!(rules(&world), [Rule::Budget]);
+}
+
+#[test]
+fn a_drain_needs_a_claim_for_it() {
+    for (tags, broken) in [
+        (None, true),
+        (Some("v2/odd"), true),
+        (Some("v1/stage/RUN1/1.26.1/1.27.0/2026-11-23T03:00:00Z"), true),
+        (Some(CLAIM), false),
+    ] {
+        let mut world = world("");
+        if let Some(value) = tags {
+            tag(&mut world, 0, CLAIM_TAG, value, Actor::Updater);
+        }
+        set(&mut world, 0, InstanceStatus::Draining, Actor::Updater);
+        assert_eq!(rules(&world) == [Rule::Claim], broken, "{tags:?}");
+    }
+}
+
+#[test]
+fn documents_that_write_need_a_claim() {
+    let mut world = world("");
+    send(&mut world, 0, Script::Inspect);
+    assert_eq!(rules(&world), []);
+    for script in [Script::Stage, Script::Reboot, Script::Revert] {
+        send(&mut world, 0, script);
+    }
+    assert_eq!(rules(&world), [Rule::Claim; 3]);
+    claim(&mut world, 1);
+    send(&mut world, 1, Script::Stage);
+    reboot(&mut world, 2);
+    assert_eq!(rules(&world), [Rule::Claim; 4], "a reboot without a claim");
+}
+
+#[test]
+fn a_person_s_drain_is_theirs() {
+    let mut world = world("");
+    set(&mut world, 0, InstanceStatus::Draining, Actor::Person);
+    set(&mut world, 0, InstanceStatus::Active, Actor::Updater);
+    assert_eq!(rules(&world), [Rule::ForeignDrain]);
+    claim(&mut world, 1);
+    set(&mut world, 1, InstanceStatus::Draining, Actor::Person);
+    set(&mut world, 1, InstanceStatus::Active, Actor::Updater);
+    assert_eq!(rules(&world), [Rule::ForeignDrain], "with our claim on it nobody can tell");
+}
+
+#[test]
+fn no_reboot_under_a_task() {
+    let mut world = world("[[task]]\nfamily = \"batch\"\nhost = 0");
+    claim(&mut world, 0);
+    claim(&mut world, 1);
+    reboot(&mut world, 0);
+    reboot(&mut world, 1);
+    pass(&mut world, 300);
+    assert_eq!(rules(&world), [Rule::TasksOnReboot], "once for each reboot");
+}
+
+#[test]
+fn a_reboot_by_itself_is_nobody_s_fault() {
+    let world = world("[[task]]\nfamily = \"batch\"\nhost = 0\n[[event]]\nat = \"10s\"\ndo = \"reboot\"\nhost = 0");
+    assert_eq!(rules(&world), []);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let mut world = world("");
+    claim(&mut world, 0);
+    set(&mut world, 0, InstanceStatus::Draining, Actor::Updater);
+    assert_eq!(finish(&mut world, &[]), [Rule::LeftBehind]);
+    assert_eq!(finish(&mut world, &[0]), []);
+    set(&mut world, 0, InstanceStatus::Active, Actor::Updater);
+    assert_eq!(finish(&mut world, &[]), [Rule::ClaimLeft]);
+    world.delete_tag(MachineNo(0), CLAIM_TAG, None, Actor::Updater);
+    assert_eq!(finish(&mut world, &[]), []);
+    set(&mut world, 0, InstanceStatus::Draining, Actor::Person);
+    assert_eq!(finish(&mut world, &[]), [], "a person drained it since");
+}
+
+#[test]
+fn a_failed_version_is_not_tried_again() {
+    let mut world = world("fails_to_boot = [\"1.27.0\"]\nprevious_version = \"1.25.0\"");
+    claim(&mut world, 0);
+    let update = |world: &mut World| {
+        for (action, wait) in [("refresh-updates", 10), ("prepare-update", 90), ("activate-update", 5)] {
+            let request = crate::host::Request::post(&format!("/actions/{action}"));
+            assert_eq!(world.host_api(MachineNo(0), &request).unwrap().status, 204, "{action}");
+            pass(world, wait);
+        }
+    };
+    update(&mut world);
+    reboot(&mut world, 0);
+    pass(&mut world, 600);
+    assert_eq!(world.machines()[0].host.running_version().to_string(), "1.26.1", "fell back");
+    assert_eq!(rules(&world), []);
+    update(&mut world);
+    assert_eq!(rules(&world), [Rule::FailedVersion], "it has failed to boot here");
+
+    tag(&mut world, 1, FAILED_TAG, "1.27.0", Actor::Updater);
+    tag(&mut world, 0, FAILED_TAG, "", Actor::Person);
+    let request = crate::host::Request::post("/actions/deactivate-update");
+    world.host_api(MachineNo(0), &request).unwrap();
+    pass(&mut world, 5);
+    let request = crate::host::Request::post("/actions/activate-update");
+    world.host_api(MachineNo(0), &request).unwrap();
+    pass(&mut world, 5);
+    assert_eq!(rules(&world), [Rule::FailedVersion], "a person cleared the mark");
+}

@@ -1,0 +1,5 @@
+//! The simulator's program. See `fleet-sim --help`.
+
+fn main() -> std::process::ExitCode {
+    fleet_sim::cli::main()
+}
