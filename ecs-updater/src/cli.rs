@@ -146,7 +146,7 @@ pub fn view(
         total: fleet.instances.len(),
         settled: Default::default(),
         under_way: Vec::new(),
-        out_of_service: fleet.instances.values().filter(|instance| !instance.in_service()).count(),
+        out_of_service: fleet.out_of_service(),
         budget,
         now,
     };

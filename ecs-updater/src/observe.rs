@@ -15,7 +15,7 @@ use crate::host::ssm::Ended;
 
 /// Lists and describes the whole cluster, with the EC2 side.
 pub(crate) async fn full_look(aws: &Aws, fleet: &mut FleetSnapshot, now: Timestamp) -> Result<(), AwsError> {
-    let arns = aws.list_container_instances(&fleet.cluster, None).await?;
+    let arns = aws.list_container_instances(&fleet.cluster, ecs::Listed::All).await?;
     let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
     let newest = newest_by_host(described);
     let mut hosts: BTreeSet<HostId> = fleet.instances.keys().cloned().collect();

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::fleet::FleetSnapshot;
 use models::ids::{ClusterName, HostId, RunId};
 use models::pace::Pace;
-use models::plan::{Plan, PlannedStep, Step};
+use models::plan::{End, Plan, PlannedStep, Step};
 use models::policy::Policy;
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, Outcome, RunReport};
 use tokio::sync::watch;
@@ -52,7 +52,7 @@ impl Watch for () {
 }
 
 /// The time between two full looks at a small cluster.
-const FULL_LOOK: SignedDuration = SignedDuration::from_secs(20);
+const FULL_LOOK: SignedDuration = SignedDuration::from_secs(30);
 /// The same for each hundred instances: a look costs two calls a hundred, and the read bucket refills with twenty a
 /// second for the whole account.
 const FULL_LOOK_PER_100: SignedDuration = SignedDuration::from_secs(5);
@@ -88,6 +88,17 @@ pub async fn run(
         ended_at: clock.now(),
         interrupted: *stop.borrow(),
         clusters,
+    }
+}
+
+/// Wake-ups fall on a grid of whole seconds, so that what is due for many instances is done for them in one call.
+const GRID_S: i64 = 5;
+
+fn to_the_grid(time: Timestamp) -> Duration {
+    let over = time.as_millisecond().rem_euclid(GRID_S * 1_000);
+    match u64::try_from(GRID_S * 1_000 - over) {
+        Ok(left) if over > 0 => Duration::from_millis(left),
+        Ok(_) | Err(_) => Duration::ZERO,
     }
 }
 
@@ -154,6 +165,7 @@ impl<'a> Cluster<'a> {
                 self.facts.stop = Some(Stop::Interrupted);
             }
             if let Err(error) = self.look().await {
+                self.give_up_on(&error)?;
                 self.endure(error).await?;
                 continue;
             }
@@ -161,10 +173,12 @@ impl<'a> Cluster<'a> {
             let plan = planner::plan(&self.fleet, self.policy, &self.facts, now);
             self.track.follow(&self.fleet, &plan, now);
             self.see(watch, &plan, now);
+            let mut steps = self.permitted(&plan);
             if self.facts.stop == Some(Stop::Interrupted) {
-                return Ok(());
+                // What only waits is let go; what is under way keeps its claim for the next run.
+                steps.retain(|planned| matches!(planned.step, Step::Finish(End::Held { .. })));
+                return if steps.is_empty() { Ok(()) } else { self.act(steps).await };
             }
-            let steps = self.permitted(&plan);
             if steps.is_empty() {
                 if plan.wake_at.is_none() && self.commands.is_empty() {
                     return Ok(());
@@ -253,54 +267,55 @@ impl<'a> Cluster<'a> {
         self.fleet.instances.values().filter(claimed).map(|instance| instance.host.clone()).collect()
     }
 
-    /// Waits a while after a call that went wrong; gives the cluster up when nothing else makes sense.
-    async fn endure(&mut self, error: AwsError) -> Result<(), GaveUp> {
-        let now = self.clock.now();
-        let before_the_first_look = self.looked_full.is_none();
-        let give_up = |kind, message| Err(ClusterError { kind, message });
-        match error.kind {
-            ErrorKind::NotFound => {
-                return give_up(
-                    ClusterErrorKind::ClusterNotFound,
-                    format!(
-                        "cluster {} was not found ({error}); check its name, the Region and the account: \
-                         aws ecs list-clusters",
-                        self.name
-                    ),
-                );
+    /// Whether a look that went wrong ends the work on the cluster: at the beginning anything but throttling does, and
+    /// later a cluster that is gone, or a right that was taken away while nothing is under way.
+    fn give_up_on(&self, error: &AwsError) -> Result<(), GaveUp> {
+        let first = self.looked_full.is_none();
+        let cluster = self.name;
+        let (kind, message) = match &error.kind {
+            ErrorKind::NotFound => (
+                ClusterErrorKind::ClusterNotFound,
+                format!(
+                    "cluster {cluster} was not found ({error}); check its name, the Region and the account: \
+                     aws ecs list-clusters"
+                ),
+            ),
+            ErrorKind::Denied if first || self.under_way().is_empty() => {
+                (ClusterErrorKind::NotPermitted, self.not_permitted(&error.to_string()))
             }
-            ErrorKind::Denied if before_the_first_look || self.under_way().is_empty() && self.facts.stop.is_some() => {
-                return give_up(ClusterErrorKind::NotPermitted, self.not_permitted(&error.to_string()));
-            }
-            ErrorKind::Refused(_) if before_the_first_look => {
-                return give_up(
-                    ClusterErrorKind::Unexpected,
-                    format!("cluster {}: {error}; this program does not know what to make of it", self.name),
-                );
-            }
-            ErrorKind::NoAnswer if before_the_first_look => {
-                return give_up(
-                    ClusterErrorKind::NotReachable,
-                    format!(
-                        "cluster {}: AWS gives no usable answer ({error}); check the network, the Region and the \
-                         credentials: aws sts get-caller-identity",
-                        self.name
-                    ),
-                );
-            }
-            ErrorKind::Denied | ErrorKind::Refused(_) | ErrorKind::Throttled | ErrorKind::NoAnswer => {}
-        }
-        let since = *self.silent_since.get_or_insert(now);
-        if now >= after(since, PATIENCE) {
-            return give_up(
+            ErrorKind::Refused(_) if first => (
+                ClusterErrorKind::Unexpected,
+                format!("cluster {cluster}: {error}; this program does not know what to make of it"),
+            ),
+            ErrorKind::NoAnswer if first => (
                 ClusterErrorKind::NotReachable,
                 format!(
+                    "cluster {cluster}: AWS gives no usable answer ({error}); check the network, the Region and the \
+                     credentials: aws sts get-caller-identity"
+                ),
+            ),
+            ErrorKind::Denied | ErrorKind::Refused(_) | ErrorKind::Throttled | ErrorKind::NoAnswer => return Ok(()),
+        };
+        Err(ClusterError { kind, message })
+    }
+
+    /// Waits a while after a call that went wrong.
+    ///
+    /// # Errors
+    /// After [`PATIENCE`] of nothing but that.
+    async fn endure(&mut self, error: AwsError) -> Result<(), GaveUp> {
+        let now = self.clock.now();
+        let since = *self.silent_since.get_or_insert(now);
+        if now >= after(since, PATIENCE) {
+            return Err(ClusterError {
+                kind: ClusterErrorKind::NotReachable,
+                message: format!(
                     "cluster {}: AWS has refused or not answered for {} minutes (last: {error}); what is under way \
                      keeps its claim, and the next run goes on with it",
                     self.name,
                     PATIENCE.as_mins()
                 ),
-            );
+            });
         }
         tracing::warn!(cluster = %self.name, %error, "waiting before the next try");
         let wait = self.pace.next_wait();
@@ -328,7 +343,8 @@ impl<'a> Cluster<'a> {
     async fn sleep(&self, plan: &Plan, now: Timestamp) {
         let full = self.looked_full.map_or(now, |at| after(at, self.full_look_every()));
         let until = [plan.wake_at, self.commands.poll_at(), Some(full)].into_iter().flatten().min().unwrap_or(now);
-        let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default().max(Duration::from_millis(100));
+        let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+        let wait = wait.max(Duration::from_millis(100)) + to_the_grid(until.max(now));
         let mut stop = self.stop.clone();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -337,7 +353,7 @@ impl<'a> Cluster<'a> {
     }
 
     fn see(&self, watch: &dyn Watch, plan: &Plan, now: Timestamp) {
-        let budget = self.policy.max_unavailable.of(self.fleet.instances.len());
+        let budget = self.policy.max_unavailable.of(self.fleet.registered().count());
         watch.see(&self.fleet, plan, budget, &|host| self.track.since(host), now);
     }
 
@@ -357,8 +373,7 @@ impl<'a> Cluster<'a> {
         });
         let estimate = (self.facts.dry_run && error.is_none()).then(|| {
             let count = instances.iter().filter(|instance| instance.outcome == Outcome::WouldUpdate).count();
-            let out = self.fleet.instances.values().filter(|instance| !instance.in_service()).count();
-            planner::estimate(count, self.fleet.instances.len(), out, self.policy)
+            planner::estimate(count, self.fleet.registered().count(), self.fleet.out_of_service(), self.policy)
         });
         ClusterReport {
             cluster: self.name.clone(),

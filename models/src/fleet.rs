@@ -69,6 +69,19 @@ pub struct Instance {
     pub run: RunMemory,
 }
 
+impl FleetSnapshot {
+    /// The instances that are registered: of these a percentage is taken, and among these the ones out of service
+    /// count. One that went away during the run is still in the snapshot, for the report.
+    pub fn registered(&self) -> impl Iterator<Item = &Instance> + Clone {
+        self.instances.values().filter(|instance| instance.status != InstanceStatus::Inactive)
+    }
+
+    /// How many of the registered instances are out of service, whoever took them out.
+    pub fn out_of_service(&self) -> usize {
+        self.registered().filter(|instance| !instance.in_service()).count()
+    }
+}
+
 impl Instance {
     /// ACTIVE with an agent: takes new tasks. Everything else counts against the budget.
     pub fn in_service(&self) -> bool {

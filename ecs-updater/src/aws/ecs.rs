@@ -28,6 +28,18 @@ pub(crate) struct Described {
     pub(crate) registered_at: i64,
 }
 
+/// Which container instances are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// All but INACTIVE.
+    All,
+    /// Those that are DRAINING.
+    Draining,
+    /// Those whose agent is not connected, by the cluster query language (ECS developer guide,
+    /// `cluster-query-language`).
+    Disconnected,
+}
+
 /// A part of a call that failed for one resource: its ARN and ECS's reason, such as `MISSING`.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -46,18 +58,23 @@ const TASK_PROTECTION: usize = 100;
 const FIRST_EPHEMERAL_PORT: i32 = 32_768;
 
 impl Aws {
-    /// ARNs of the cluster's container instances, all but INACTIVE, or those of one status.
+    /// ARNs of the cluster's container instances.
     pub(crate) async fn list_container_instances(
         &self,
         cluster: &ClusterName,
-        status: Option<InstanceStatus>,
+        which: Listed,
     ) -> Result<Vec<ContainerInstanceArn>, AwsError> {
-        let status = status.map(|status| ContainerInstanceStatus::from(status.as_str()));
+        let (status, filter) = match which {
+            Listed::All => (None, None),
+            Listed::Draining => (Some(ContainerInstanceStatus::Draining), None),
+            Listed::Disconnected => (None, Some("agentConnected == false".to_owned())),
+        };
         let mut pages = self
             .ecs
             .list_container_instances()
             .cluster(cluster.as_str())
             .set_status(status)
+            .set_filter(filter)
             .max_results(100)
             .into_paginator()
             .send();
@@ -131,44 +148,74 @@ impl Aws {
         (done, failures, None)
     }
 
-    /// The tasks on an instance that have not stopped: those desired RUNNING and those that are stopping, since a
-    /// stopping task still runs.
-    pub(crate) async fn tasks_on(
+    /// The ARNs of the tasks on an instance, those desired RUNNING and those desired STOPPED: a stopping task still
+    /// runs.
+    pub(crate) async fn list_tasks_on(
         &self,
         cluster: &ClusterName,
         instance: &ContainerInstanceArn,
-    ) -> Result<Vec<Task>, AwsError> {
+    ) -> Result<Vec<TaskArn>, AwsError> {
         let mut arns = Vec::new();
         for desired in [DesiredStatus::Running, DesiredStatus::Stopped] {
-            let mut pages = self
-                .ecs
-                .list_tasks()
-                .cluster(cluster.as_str())
-                .container_instance(instance.as_str())
-                .desired_status(desired)
-                .max_results(100)
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| AwsError::from_sdk("ecs:ListTasks", error))?;
-                arns.extend(page.task_arns.unwrap_or_default());
-            }
+            arns.extend(self.list_tasks(cluster, Some(instance), desired).await?);
         }
+        Ok(arns)
+    }
+
+    /// The ARNs of the cluster's tasks that are desired RUNNING.
+    pub(crate) async fn list_running_tasks(&self, cluster: &ClusterName) -> Result<Vec<TaskArn>, AwsError> {
+        self.list_tasks(cluster, None, DesiredStatus::Running).await
+    }
+
+    async fn list_tasks(
+        &self,
+        cluster: &ClusterName,
+        instance: Option<&ContainerInstanceArn>,
+        desired: DesiredStatus,
+    ) -> Result<Vec<TaskArn>, AwsError> {
+        let mut pages = self
+            .ecs
+            .list_tasks()
+            .cluster(cluster.as_str())
+            .set_container_instance(instance.map(|arn| arn.as_str().to_owned()))
+            .desired_status(desired)
+            .max_results(100)
+            .into_paginator()
+            .send();
+        let mut arns = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| AwsError::from_sdk("ecs:ListTasks", error))?;
+            arns.extend(page.task_arns.unwrap_or_default().into_iter().map(TaskArn::from));
+        }
+        Ok(arns)
+    }
+
+    /// Those of the tasks that have not stopped, by the container instance they are on.
+    pub(crate) async fn live_tasks(
+        &self,
+        cluster: &ClusterName,
+        mut arns: Vec<TaskArn>,
+    ) -> Result<BTreeMap<ContainerInstanceArn, Vec<Task>>, AwsError> {
         arns.sort();
         arns.dedup();
-        let mut tasks = Vec::new();
+        let mut tasks: BTreeMap<ContainerInstanceArn, Vec<Task>> = BTreeMap::new();
         for chunk in arns.chunks(DESCRIBE_TASKS) {
             let answer = self
                 .ecs
                 .describe_tasks()
                 .cluster(cluster.as_str())
-                .set_tasks(Some(chunk.to_vec()))
+                .set_tasks(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
                 .send()
                 .await
                 .map_err(|error| AwsError::from_sdk("ecs:DescribeTasks", error))?;
-            tasks.extend(answer.tasks.unwrap_or_default().iter().filter_map(read_task));
+            for described in answer.tasks() {
+                // A task without an instance is still being placed, or runs on Fargate.
+                let Some(instance) = described.container_instance_arn() else { continue };
+                if let Some(task) = read_task(described).filter(|task| task.last_status != "STOPPED") {
+                    tasks.entry(instance.into()).or_default().push(task);
+                }
+            }
         }
-        tasks.retain(|task| task.last_status != "STOPPED");
         Ok(tasks)
     }
 

@@ -86,17 +86,20 @@ impl Actor<'_> {
         let Some(mut clear) = self.still_ours(&hosts).await else { return };
         self.drain_again(&mut clear).await;
         let mut empty = Vec::new();
-        for (host, tasks) in self.tasks_of(&clear).await {
-            match tasks {
-                Ok(tasks) => {
-                    let at = self.now();
+        if clear.is_empty() {
+            return;
+        }
+        match self.tasks_of(&clear).await {
+            Ok(looks) => {
+                let at = self.now();
+                for (host, tasks) in looks {
                     if tasks.is_empty() {
                         empty.push(host.clone());
                     }
                     self.change(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
                 }
-                Err(error) => self.failed(&[host], error),
             }
+            Err(error) => return self.failed(&clear, error),
         }
         let (mut claims, mut commands) = (Vec::new(), Vec::new());
         for PlannedStep { host, step } in steps {

@@ -1,10 +1,10 @@
 //! Steps that only read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::StreamExt as _;
-use models::fleet::{InstanceStatus, Reach, SeenTasks, Task};
-use models::ids::{HostId, ServiceName, TaskArn};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Task};
+use models::ids::{ContainerInstanceArn, HostId, ServiceName, TaskArn};
 
 use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
@@ -50,50 +50,83 @@ impl Actor<'_> {
     /// Tasks, their protection where the instance is still in service, and the services that are not known yet.
     pub(super) async fn look_at_tasks(&mut self, hosts: Vec<HostId>) {
         let at = self.now();
-        let looks = self.tasks_of(&hosts).await;
-        let mut of_services = Vec::new();
-        let mut services = BTreeSet::new();
-        for (host, tasks) in &looks {
-            let Ok(tasks) = tasks else { continue };
-            let in_service = self.instance(host).is_some_and(|i| i.status == InstanceStatus::Active);
-            for (task, service) in tasks.iter().filter_map(|task| Some((task, task.service.clone()?))) {
-                if in_service {
-                    of_services.push(task.arn.clone());
-                }
-                services.insert(service);
-            }
+        let (leaving, staying): (Vec<HostId>, Vec<HostId>) =
+            hosts.into_iter().partition(|host| self.known_to_leave(host).is_some());
+        if !leaving.is_empty() {
+            self.look_at_known(leaving).await;
         }
-        let protected = match self.aws.protection(&self.fleet.cluster, &of_services).await {
+        if staying.is_empty() {
+            return;
+        }
+        let mut tasks = match self.tasks_of(&staying).await {
+            Ok(tasks) => tasks,
+            Err(error) => return self.failed(&staying, error),
+        };
+        let of_services =
+            || tasks.values().flatten().filter_map(|task| Some((task.arn.clone(), task.service.clone()?)));
+        let services: BTreeSet<ServiceName> = of_services().map(|(_, service)| service).collect();
+        let arns: Vec<TaskArn> = of_services().map(|(arn, _)| arn).collect();
+        let protected = match self.aws.protection(&self.fleet.cluster, &arns).await {
             Ok(protected) => protected,
-            Err(error) => return self.failed(&hosts, error),
+            Err(error) => return self.failed(&staying, error),
         };
         if let Err(error) = self.know_services(services).await {
-            return self.failed(&hosts, error);
+            return self.failed(&staying, error);
         }
-        for (host, tasks) in looks {
-            match tasks {
-                Ok(mut tasks) => {
-                    for task in &mut tasks {
-                        task.protected_until = protected.get(&task.arn).copied();
-                    }
-                    self.change(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
-                }
-                Err(error) => self.failed(&[host], error),
+        for host in staying {
+            let mut tasks = tasks.remove(&host).unwrap_or_default();
+            for task in &mut tasks {
+                task.protected_until = protected.get(&task.arn).copied();
             }
+            self.change(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
         }
     }
 
-    /// The tasks on each of these instances that have not stopped.
-    pub(super) async fn tasks_of(&self, hosts: &[HostId]) -> Vec<(HostId, Result<Vec<Task>, AwsError>)> {
+    /// The tasks that are known to be left on an instance that takes no new ones.
+    fn known_to_leave(&self, host: &HostId) -> Option<&[Task]> {
+        let instance = self.instance(host).filter(|instance| instance.status == InstanceStatus::Draining)?;
+        let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
+        let seen = instance.tasks.as_ref().filter(|seen| !counted && instance.run.drained_at <= Some(seen.at))?;
+        (!seen.tasks.is_empty()).then_some(seen.tasks.as_slice())
+    }
+
+    /// Asks for those tasks only, all in one: whether they have stopped. What else may be there, the last look before
+    /// the reboot lists.
+    async fn look_at_known(&mut self, hosts: Vec<HostId>) {
+        let at = self.now();
+        let arns = hosts.iter().filter_map(|host| self.known_to_leave(host)).flatten();
+        let arns = arns.map(|task| task.arn.clone()).collect();
+        match self.aws.live_tasks(&self.fleet.cluster, arns).await {
+            Ok(mut live) => {
+                for host in hosts {
+                    self.change(&host, |instance| {
+                        let tasks = live.remove(&instance.container_instance).unwrap_or_default();
+                        instance.tasks = Some(SeenTasks { at, tasks });
+                    });
+                }
+            }
+            Err(error) => self.failed(&hosts, error),
+        }
+    }
+
+    /// The tasks on each of these instances that have not stopped: listed instance by instance, or, where that is
+    /// cheaper and all of them take tasks still, for the whole cluster at once.
+    pub(super) async fn tasks_of(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, Vec<Task>>, AwsError> {
         let cluster = &self.fleet.cluster;
-        let wanted = hosts.iter().filter_map(|host| Some((host, &self.instance(host)?.container_instance)));
-        let mut looks: Vec<_> = futures_util::stream::iter(wanted)
-            .map(|(host, arn)| async move { (host.clone(), self.aws.tasks_on(cluster, arn).await) })
-            .buffer_unordered(CONCURRENT)
-            .collect()
-            .await;
-        looks.sort_by(|(a, _), (b, _)| a.cmp(b));
-        looks
+        let known: BTreeMap<&HostId, &ContainerInstanceArn> =
+            hosts.iter().filter_map(|host| Some((host, &self.instance(host)?.container_instance))).collect();
+        let running: usize = self.fleet.registered().map(|instance| instance.running_tasks as usize).sum();
+        let in_service = hosts.iter().all(|host| self.instance(host).is_some_and(Instance::in_service));
+        let arns = if in_service && running.div_ceil(100) < 2 * hosts.len() {
+            self.aws.list_running_tasks(cluster).await?
+        } else {
+            let listed = futures_util::stream::iter(known.values())
+                .map(|arn| self.aws.list_tasks_on(cluster, arn))
+                .buffer_unordered(CONCURRENT);
+            listed.try_collect::<Vec<_>>().await?.into_iter().flatten().collect()
+        };
+        let mut live = self.aws.live_tasks(cluster, arns).await?;
+        Ok(known.into_iter().map(|(host, arn)| (host.clone(), live.remove(arn).unwrap_or_default())).collect())
     }
 
     async fn know_services(&mut self, names: BTreeSet<ServiceName>) -> Result<(), AwsError> {

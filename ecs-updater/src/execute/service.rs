@@ -7,6 +7,7 @@ use models::plan::{End, PlannedStep, Step};
 use models::report::{Outcome, Verdict};
 
 use super::{Actor, hosts_of};
+use crate::aws::ecs::Listed;
 
 impl Actor<'_> {
     /// Out of service: first the last look (in service still, nobody else's claim, the budget as it is *now*), then
@@ -14,18 +15,24 @@ impl Actor<'_> {
     pub(super) async fn drain(&mut self, steps: Vec<PlannedStep>) {
         let hosts = hosts_of(&steps);
         let Some(clear) = self.still_ours(&hosts).await else { return };
-        let draining =
-            match self.aws.list_container_instances(&self.fleet.cluster, Some(InstanceStatus::Draining)).await {
-                Ok(draining) => draining,
-                Err(error) => return self.failed(&hosts, error),
-            };
+        let cluster = &self.fleet.cluster;
+        let (draining, lost) = match (
+            self.aws.list_container_instances(cluster, Listed::Draining).await,
+            self.aws.list_container_instances(cluster, Listed::Disconnected).await,
+        ) {
+            (Ok(draining), Ok(lost)) => (draining, lost),
+            (Err(error), _) | (_, Err(error)) => return self.failed(&hosts, error),
+        };
         for instance in self.fleet.instances.values_mut() {
             if instance.status == InstanceStatus::Active && draining.contains(&instance.container_instance) {
                 instance.status = InstanceStatus::Draining;
             }
+            if lost.contains(&instance.container_instance) {
+                instance.agent_connected = false;
+            }
         }
-        let out = self.fleet.instances.values().filter(|instance| !instance.in_service()).count();
-        let places = self.policy.max_unavailable.of(self.fleet.instances.len()).saturating_sub(out);
+        let budget = self.policy.max_unavailable.of(self.fleet.registered().count());
+        let places = budget.saturating_sub(self.fleet.out_of_service());
         let claims: Vec<_> = steps
             .iter()
             .filter(|step| clear.contains(&step.host) && self.instance(&step.host).is_some_and(Instance::in_service))

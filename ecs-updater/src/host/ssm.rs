@@ -182,14 +182,15 @@ fn document<'a>(command: &HostCommand, policy: &'a Policy) -> (&'a str, BTreeMap
 
 /// How often a command is asked about: about as often as it takes, never less than twice a minute.
 fn pace(command: &HostCommand) -> Pace {
-    let (first, longest) = match command {
-        HostCommand::Inspect { refresh: true } => (8, 15),
-        HostCommand::Inspect { refresh: false } => (4, 10),
-        HostCommand::Stage { .. } | HostCommand::Revert { .. } => (15, 30),
-        HostCommand::Reboot { .. } => (5, 30),
+    let (first, factor, longest) = match command {
+        HostCommand::Inspect { refresh: true } => (8, 1.5, 15),
+        HostCommand::Inspect { refresh: false } => (4, 1.5, 10),
+        HostCommand::Stage { .. } | HostCommand::Revert { .. } => (15, 1.5, 30),
+        // A refusal comes soon; a reboot that works says nothing more.
+        HostCommand::Reboot { .. } => (10, 3.0, 60),
     };
     let seconds = std::time::Duration::from_secs;
-    Pace::new(seconds(first), 1.5, seconds(longest), 0.0)
+    Pace::new(seconds(first), factor, seconds(longest), 0.0)
 }
 
 fn wait(pace: &mut Pace) -> SignedDuration {

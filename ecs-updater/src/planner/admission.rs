@@ -59,8 +59,8 @@ impl Places {
         };
         Self {
             stop: stop(cx),
-            budget: cx.policy.max_unavailable.of(cx.snapshot.instances.len()),
-            out: instances.clone().filter(|instance| !instance.in_service()).count(),
+            budget: cx.policy.max_unavailable.of(cx.snapshot.registered().count()),
+            out: cx.snapshot.out_of_service(),
             ahead: instances.clone().filter(staging).count(),
             room: Room::new(instances.filter(|instance| instance.in_service())),
         }

@@ -96,8 +96,11 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
     if !counted && !left {
         return None;
     }
-    let stale = seen.is_none_or(|seen| cx.now >= after(seen.at, if counted { super::TASKS_FRESH } else { DRAIN_POLL }));
-    if stale {
+    let deadline = after(claim.since, cx.policy.timeouts.drain);
+    // While tasks are counted, only a task that is to be stopped or to be named is worth a look.
+    let matters = !counted || cx.now >= deadline || cx.policy.standalone_tasks == StandaloneTasks::Stop;
+    let good_for = if counted { super::TASKS_FRESH } else { DRAIN_POLL };
+    if matters && seen.is_none_or(|seen| cx.now >= after(seen.at, good_for)) {
         return Some(Next::Do(Phase::Draining, Step::LookAtTasks));
     }
     let tasks = seen.map(|seen| seen.tasks.as_slice()).unwrap_or_default();
@@ -110,7 +113,6 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
             return Some(Next::Do(Phase::Draining, Step::StopTasks { tasks: to_stop }));
         }
     }
-    let deadline = after(claim.since, cx.policy.timeouts.drain);
     Some(match cx.now >= deadline {
         true => {
             let left = workload::left(tasks, &cx.snapshot.services);
@@ -215,7 +217,8 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     if busy(instance).is_some() {
         return Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL));
     }
-    if instance.status == InstanceStatus::Active {
+    // Once the reboot is asked for, ACTIVE can also mean that the new boot registered before the host was heard.
+    if instance.status == InstanceStatus::Active && reboot_sent(instance, claim).is_none() {
         return undo(instance, claim, report, boot, Undone::Reactivated);
     }
     if let Some(until) = tasks_left(instance, cx) {

@@ -113,7 +113,7 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     if draft.is_at_rest() && waits_for_others(&cx, &draft) {
         draft.wake(after(now, RETRY));
     }
-    if draft.is_at_rest() {
+    if draft.is_at_rest() || run.stop == Some(Stop::Interrupted) {
         release_what_waits_in_vain(&cx, &mut draft);
     }
     draft.plan()
@@ -127,7 +127,7 @@ fn waits_for_others(cx: &Context<'_>, draft: &Draft) -> bool {
     waiting && !cx.run.dry_run && cx.now < after(since, cx.policy.timeouts.inspect)
 }
 
-/// Nothing is under way and nothing can be begun: what was staged ahead, or claimed by a run that died before it
+/// Nothing is under way and nothing can be begun, or nothing may be: what was staged ahead, or claimed by a run that died before it
 /// drained, waits for the next run, without a claim.
 fn release_what_waits_in_vain(cx: &Context<'_>, draft: &mut Draft) {
     if cx.run.dry_run {

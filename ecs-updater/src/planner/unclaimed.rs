@@ -5,6 +5,7 @@ use models::host::{ErrorCode, HostReport, UpdateState, parse_version};
 use models::plan::{End, HostCommand, Phase, Step};
 use models::policy::Target;
 use models::reason::{FailReason, HoldReason};
+use models::report::Outcome;
 use semver::Version;
 
 use super::next::{Candidate, Next, busy, is_gone, trouble};
@@ -269,10 +270,11 @@ fn newest_among_equals(instance: &Instance, cx: &Context<'_>) -> Option<Version>
         .instances
         .values()
         .filter(|other| os(other).as_ref() == Some(&mine))
-        .filter_map(|other| other.report.as_ref())
-        .flat_map(|seen| {
-            let running = seen.report.running().filter(|running| available(&seen.report).any(|v| v == *running));
-            [running, seen.report.chosen()]
+        .filter_map(|other| Some((other, &other.report.as_ref()?.report)))
+        .flat_map(|(other, report)| {
+            let updated = other.run.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Updated);
+            let running = report.running().filter(|running| updated || available(report).any(|v| v == *running));
+            [running, report.chosen()]
         })
         .flatten()
         .max()
