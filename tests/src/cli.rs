@@ -102,7 +102,11 @@ fn run_serve(serve: &Serve) -> Result<(), CliError> {
         let region = Region::start_scaled(&scenario, serve.time_scale)?;
         println!("serving {} at http://{address}", serve.scenario.display());
         println!("clusters: {}", scenario.clusters.join(", "));
-        println!("AWS_ENDPOINT_URL=http://{address} AWS_REGION={}", scenario.region.name);
+        println!(
+            "export AWS_ENDPOINT_URL=http://{address} AWS_REGION={} AWS_ACCESS_KEY_ID=simulated \
+             AWS_SECRET_ACCESS_KEY=simulated",
+            scenario.region.name
+        );
         let printer = serve.verbose.then(|| tokio::spawn(print_calls(Arc::clone(&region))));
         let served = server::serve(Arc::clone(&region), listener, stop).await;
         if let Some(printer) = printer {

@@ -107,3 +107,22 @@ fn tables_for_others_are_passed_through() {
     assert_eq!(scenario.updater["max_unavailable"].as_str(), Some("10%"));
     assert_eq!(scenario.expect["updated"].as_integer(), Some(3));
 }
+
+#[test]
+fn the_scenarios_and_the_examples_in_the_documents_are_well_formed() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(root.join("scenarios")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let scenario = Scenario::load(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            crate::world::World::new(&scenario).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+    let manual = std::fs::read_to_string(root.join("../docs/simulator.md")).unwrap();
+    let examples: Vec<&str> = manual.split("```toml").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() > 3);
+    for example in examples {
+        let scenario = Scenario::parse(example).unwrap_or_else(|error| panic!("{example}: {error}"));
+        crate::world::World::new(&scenario).unwrap_or_else(|error| panic!("{example}: {error}"));
+    }
+}
