@@ -135,6 +135,9 @@ fn drained<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<
         // Somebody rebooted it into another version already.
         return verify(instance, claim, report, cx);
     }
+    if busy(instance).is_some() {
+        return Next::Wait(Phase::Drained, after(cx.now, DRAIN_POLL));
+    }
     if is_staged(instance, report, &claim.to) {
         return Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot });
     }

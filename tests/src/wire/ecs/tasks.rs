@@ -152,6 +152,7 @@ fn shape(world: &World, number: TaskNo) -> Value {
             "name": "app",
             "lastStatus": known.last.name(),
             "runtimeId": format!("{id}{id}"),
+            "networkBindings": network_bindings(known),
         }],
     });
     let times = [("startedAt", known.started_at), ("stoppingAt", known.stopping_at), ("stoppedAt", known.stopped_at)];
@@ -171,6 +172,15 @@ fn shape(world: &World, number: TaskNo) -> Value {
         }
     }
     answer
+}
+
+/// The host ports of a container, known once it runs (ECS API reference, `NetworkBinding`). The container listens on
+/// the same port as the host.
+fn network_bindings(task: &Task) -> Value {
+    match task.shape.host_port.filter(|_| task.started_at.is_some()) {
+        Some(port) => json!([{ "bindIP": "0.0.0.0", "containerPort": port, "hostPort": port, "protocol": "tcp" }]),
+        None => json!([]),
+    }
 }
 
 /// The tasks of a service by what they do: running, pending.
