@@ -5,9 +5,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use models::host::{AgentState, ReportedAgent};
-use models::ids::ContainerInstanceArn;
+use models::ids::{ClusterName, ContainerInstanceArn};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -93,8 +93,19 @@ struct Tasks {
     tasks: Option<Vec<Task>>,
 }
 
+/// What the agent has registered itself as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Short name of the cluster.
+    pub cluster: ClusterName,
+    /// The container instance.
+    pub container_instance: ContainerInstanceArn,
+}
+
 #[derive(Deserialize)]
 struct Metadata {
+    #[serde(rename = "Cluster", default)]
+    cluster: Option<String>,
     #[serde(rename = "ContainerInstanceArn", default)]
     container_instance: Option<String>,
 }
@@ -123,8 +134,19 @@ impl Introspection {
     /// # Errors
     /// [`IntrospectionError`].
     pub async fn container_instance(&self) -> Result<Option<ContainerInstanceArn>, IntrospectionError> {
+        Ok(self.registration().await?.map(|registration| registration.container_instance))
+    }
+
+    /// As [`Introspection::container_instance`], with the cluster.
+    ///
+    /// # Errors
+    /// [`IntrospectionError`].
+    pub async fn registration(&self) -> Result<Option<Registration>, IntrospectionError> {
         let metadata = self.get::<Metadata>("/v1/metadata").await?;
-        Ok(metadata.container_instance.filter(|arn| !arn.is_empty()).map(ContainerInstanceArn::from))
+        Ok(metadata.container_instance.filter(|arn| !arn.is_empty()).map(|arn| Registration {
+            cluster: metadata.cluster.unwrap_or_default().into(),
+            container_instance: arn.into(),
+        }))
     }
 
     /// The agent as it stands in a report. What it does not say is left out.
@@ -146,7 +168,7 @@ impl Introspection {
     }
 
     async fn get<T: DeserializeOwned>(&self, target: &'static str) -> Result<T, IntrospectionError> {
-        let call = Call { method: Method::GET, target: target.to_owned(), json: None };
+        let call = Call::get(target);
         let peer = self.0.peer();
         let answer = self.0.send(&call).await.map_err(|source| match source {
             TransportError::Refused { .. } => IntrospectionError::Down { peer },

@@ -4,6 +4,7 @@
 //! Nothing here knows of AWS or of a fleet. No state is kept outside the values a caller holds, and every wait is on
 //! tokio's clock, so all of it runs on paused time against a simulated host.
 
+pub mod agent;
 pub mod cli;
 pub mod client;
 pub mod inspect;

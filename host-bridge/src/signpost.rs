@@ -102,7 +102,11 @@ pub async fn rollback_to_inactive(root: &Path) -> Result<(), SignpostError> {
     }
 }
 
-fn check_rights(root: &Path) -> Result<(), SignpostError> {
+/// Whether this process may do it: it is root, and has the host's root filesystem at `root`.
+///
+/// # Errors
+/// [`SignpostError::NoRights`].
+pub fn check_rights(root: &Path) -> Result<(), SignpostError> {
     let lacking = if !geteuid().is_root() {
         format!("this process runs as user {}", geteuid())
     } else if !root.join("usr").exists() {

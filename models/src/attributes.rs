@@ -255,7 +255,7 @@ impl BridgeReport {
                 status: CommandStatus::from(ended.unwrap_or_default().as_str()),
             }),
         });
-        let settings = (waves.is_some() || version_lock.is_some()).then(|| ReportedSettings {
+        let settings = (waves.is_some() || version_lock.is_some()).then_some(ReportedSettings {
             version_lock,
             ignore_waves: match waves.as_deref() {
                 Some("y") => Some(true),

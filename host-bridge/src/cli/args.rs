@@ -7,9 +7,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use semver::Version;
 
+use crate::agent::{Endpoint, IMDS};
 use crate::introspection::INTROSPECTION;
 use crate::signpost::HOST_ROOT;
 use crate::transport::API_SOCKET;
+
+/// The persistent directory of the host container that this runs in.
+const JOURNAL: &str = "/.bottlerocket/host-containers/current/host-bridge";
 
 const ABOUT: &str = "\
 Looks at and updates the one Bottlerocket host that this runs on, over its API socket.
@@ -43,7 +47,35 @@ pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    #[command(flatten)]
+    Once(Command),
+    /// Follow the claim that ecs-updater writes on this EC2 instance, and report to ECS. Runs until it is stopped.
+    ///
+    /// For a Bottlerocket host container of an ECS container instance; see docs/host-bridge.md for the user data, the
+    /// metadata option and the role's policy. --output and --timeout mean nothing to it.
+    Agent(Agent),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Agent {
+    /// Where the journal and the lock file are: a directory that outlives reboots.
+    #[arg(long, value_name = "DIR", default_value = JOURNAL, env = "HOST_BRIDGE_JOURNAL")]
+    pub(super) journal: PathBuf,
+    /// How long after the boot of a new version its ECS agent may take to register, before this agent goes back to the
+    /// old version by itself, unless ecs-updater confirms or decides.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30m", env = "HOST_BRIDGE_CONFIRM_WITHIN")]
+    pub(super) confirm_within: Duration,
+    /// The ECS endpoint, where it is not the Region's own, such as that of a VPC endpoint without private DNS.
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_ECS")]
+    pub(super) ecs_endpoint: Option<Endpoint>,
+    /// Where the EC2 metadata service listens.
+    #[arg(long, value_name = "ADDRESS", default_value_t = IMDS, env = "HOST_BRIDGE_METADATA")]
+    pub(super) metadata: SocketAddr,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 //!
 //! Composes the library: arguments, tools, one command, one ending. It decides nothing about updates itself.
 
+mod agent;
 mod args;
 mod commands;
 mod ending;
@@ -16,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 
-use self::args::{Cli, Command, Global, Output};
+use self::args::{Cli, Command, Global, Output, Verb};
 use self::commands::Tools;
 use self::ending::{CommandError, Done, Exit};
 use crate::client::Client;
@@ -36,13 +37,22 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    log_to_stderr(cli.global.verbose);
-    let Ended { ending, seen, wrote } = run(&cli);
+    let Cli { global, verb } = cli;
+    let command = match verb {
+        Verb::Once(command) => command,
+        Verb::Agent(arguments) => {
+            // A service tells what it does.
+            log_to_stderr(global.verbose + 1);
+            return agent::run(&global, &arguments);
+        }
+    };
+    log_to_stderr(global.verbose);
+    let Ended { ending, seen, wrote } = run(&global, &command);
     let exit = ending::exit(&ending);
-    match cli.global.output {
-        Output::Json => print(stdout(), &render::json(&cli.command, &ending, seen.as_ref(), wrote)),
+    match global.output {
+        Output::Json => print(stdout(), &render::json(&command, &ending, seen.as_ref(), wrote)),
         Output::Text => {
-            let text = render::text(&cli.command, &ending, seen.as_ref());
+            let text = render::text(&command, &ending, seen.as_ref());
             if ending.is_ok() { print(stdout(), &text) } else { print(stderr(), &text) }
         }
     }
@@ -55,14 +65,14 @@ struct Ended {
     wrote: Option<String>,
 }
 
-fn run(cli: &Cli) -> Ended {
+fn run(global: &Global, command: &Command) -> Ended {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run_until_stopped(cli)),
+        Ok(runtime) => runtime.block_on(run_until_stopped(global, command)),
         Err(error) => Ended { ending: Err(CommandError::Runtime(error)), seen: None, wrote: None },
     }
 }
 
-async fn run_until_stopped(Cli { global, command }: &Cli) -> Ended {
+async fn run_until_stopped(global: &Global, command: &Command) -> Ended {
     let tools = tools(global, command);
     let mut visit = Visit::new(&tools.client, Instant::now() + timeout(global, command));
     let mut seen = None;

@@ -201,7 +201,7 @@ impl Client {
 
     async fn ask(&self, method: Method, target: &str, json: Option<Bytes>) -> Result<Asked, ClientError> {
         let request = format!("{method} {target}");
-        let call = Call { method, target: target.to_owned(), json };
+        let call = Call { method, target: target.to_owned(), json, ..Call::default() };
         match self.inner.transport.send(&call).await {
             Ok(answer) => Ok(Asked { request, answer }),
             Err(source) => Err(ClientError::Transport { request, source }),

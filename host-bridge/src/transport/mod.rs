@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -66,14 +66,23 @@ pub const BODY_LIMIT: usize = 16 * 1024 * 1024;
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// One request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Call {
-    /// GET, POST, PATCH or DELETE.
+    /// GET, POST, PUT, PATCH or DELETE.
     pub method: Method,
     /// Path and query, such as `/settings?prefix=updates`.
     pub target: String,
     /// A JSON body, sent with its content type.
     pub json: Option<Bytes>,
+    /// Further headers; they take the place of our own of the same name.
+    pub headers: HeaderMap,
+}
+
+impl Call {
+    /// A GET without further headers.
+    pub fn get(target: impl Into<String>) -> Self {
+        Self { target: target.into(), ..Self::default() }
+    }
 }
 
 /// The answer to a [`Call`], whole.
@@ -269,7 +278,11 @@ fn request(call: &Call) -> Result<Request<Full<Bytes>>, TransportError> {
     if call.json.is_some() {
         request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    request
+    let mut request = request
         .body(Full::new(call.json.clone().unwrap_or_default()))
-        .map_err(|source| TransportError::BadRequest { target: call.target.clone(), source })
+        .map_err(|source| TransportError::BadRequest { target: call.target.clone(), source })?;
+    for (name, value) in &call.headers {
+        request.headers_mut().insert(name, value.clone());
+    }
+    Ok(request)
 }

@@ -100,8 +100,11 @@ impl Visit {
         }
     }
 
-    /// Sets the lock as `after` wants it, at the end of an operation.
-    pub(super) async fn finish_lock(&mut self, after: &LockAfter) -> Result<(), UpdateError> {
+    /// Sets the lock as `after` wants it, at the end of an operation. Takes at most 20 s, whatever the deadline.
+    ///
+    /// # Errors
+    /// [`UpdateError::LockNotRestored`].
+    pub async fn finish_lock(&mut self, after: &LockAfter) -> Result<(), UpdateError> {
         match after {
             LockAfter::AsFound => self.restore_lock().await,
             LockAfter::Pinned => {

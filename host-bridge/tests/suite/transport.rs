@@ -16,11 +16,11 @@ use tokio::time::{Instant, sleep};
 use crate::wire::{Reply, answer, read_request, serve, text};
 
 fn get(target: &str) -> Call {
-    Call { method: Method::GET, target: target.to_owned(), json: None }
+    Call::get(target)
 }
 
 fn post(target: &str) -> Call {
-    Call { method: Method::POST, target: target.to_owned(), json: None }
+    Call { method: Method::POST, target: target.to_owned(), ..Call::default() }
 }
 
 fn body(answer: &Answer) -> &str {

@@ -1,0 +1,341 @@
+//! From facts to the one act that is due: pure, synchronous, deterministic.
+//!
+//! # Confirm or fall back
+//! After a reboot that it made, the new version is *on trial*. It passes when the ECS agent registers in the new boot, or
+//! when the updater removes or changes the claim. It fails when neither has happened [`Limits::confirm`] after the
+//! boot, and the ECS agent is seen to be down or unregistered *then*. Why so:
+//!
+//! - **ECS agent dead**: nobody can use the host, and its tasks are gone: nothing is lost by another reboot.
+//! - **Network dead**: the ECS agent cannot register, the updater cannot be heard, and nobody else could bring the host
+//!   back. The inactive set still has the old version, and booting it needs no network.
+//! - **Updater gone**: the claim stands, but the ECS agent registers. The host works, and the next run of the updater
+//!   finds the claim and ends it: no fall-back.
+//! - **All well but slow**: an agent that registers after 29 minutes has passed. One that registers while the way back
+//!   is prepared stops it; what was activated is undone. Once passed, only the updater decides about the version, by
+//!   a `revert` claim.
+//! - **No evidence**: where the introspection port gave no readable answer, or the ECS agent was not registered before
+//!   the update either, its silence proves nothing, and the agent only reports.
+//!
+//! The limit counts from the kernel's start, both by the host's own clock, so that a clock that is set right in between
+//! moves both; and it is above the updater's own verification time, which reverts by claim, with the tag
+//! `ecs-updater:failed`.
+//!
+//! The agent goes back once: the way back is in the journal before it begins, and in the boot after it there is no trial.
+//! The version stays in `ecs-updater:failed` by the updater's hand, which sees the old version in a new boot.
+//!
+//! # No reboot while tasks run
+//! Asked of the ECS agent just before. An agent that is *down* (nothing listens) knows of no task: the updater has seen
+//! every task STOPPED before it claims the reboot, which the agent must have told it, and no agent, no new task. One
+//! that gives an answer that cannot be read may have tasks, so that nothing is rebooted.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use jiff::{SignedDuration, Timestamp};
+use models::attributes::Progress;
+use models::claim::{ClaimStep, FailedVersions};
+use models::host::{AgentState, ErrorCode, ReportedError, UpdateState};
+use semver::Version;
+
+use super::facts::{Facts, Tags};
+use super::memory::{Memory, TakenUp, Trial, error, later};
+
+/// The times that decisions rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From the boot of a new version to the end of its trial. 30 minutes: a slow boot with its ECS agent takes 5, and
+    /// the updater verifies for 15 by default and then reverts by claim.
+    pub confirm: SignedDuration,
+    /// From one reading of the update repository to the next, while no claim stands.
+    pub refresh: SignedDuration,
+    /// How long after its boot a host is first asked to read it; spread over the fleet.
+    pub first_refresh: SignedDuration,
+    /// A reboot that was accepted is asked for again after this time in the same boot. The host takes up to 5 minutes
+    /// to begin.
+    pub reboot_again: SignedDuration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            confirm: SignedDuration::from_mins(30),
+            refresh: SignedDuration::from_hours(1),
+            first_refresh: SignedDuration::ZERO,
+            reboot_again: SignedDuration::from_mins(7),
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing, for this reason.
+    Wait(Waits),
+    /// Have the host read its update repository.
+    Refresh,
+    /// Write a version to the inactive set.
+    Stage {
+        /// Which.
+        to: Version,
+        /// `version-lock` afterwards; as found where it is `None`.
+        lock: Option<String>,
+    },
+    /// Undo an activation, and put the lock back.
+    Cancel {
+        /// `version-lock` afterwards; left alone where it is `None`.
+        lock: Option<String>,
+        /// Nobody asked for it: what was begun is not wanted any more.
+        tidying: bool,
+    },
+    /// Activate the staged version if it is not active yet, and reboot.
+    Reboot {
+        /// Which.
+        to: Version,
+    },
+    /// Make the old version the next to boot, and reboot: the claim says so.
+    Revert {
+        /// The old version.
+        from: Version,
+        /// `version-lock` afterwards.
+        lock: Option<String>,
+        /// The other set has the old version still: no need to write it.
+        inactive: bool,
+        /// The first part is done.
+        switched: bool,
+    },
+    /// The same by the agent's own decision.
+    FallBack {
+        /// The old version.
+        from: Version,
+        /// `version-lock` afterwards.
+        lock: Option<String>,
+        /// The other set has the old version still.
+        inactive: bool,
+        /// The first part is done.
+        switched: bool,
+        /// What was missing.
+        why: String,
+    },
+    /// The claim needs nothing, or cannot be done.
+    End {
+        /// Why it cannot.
+        error: Option<ReportedError>,
+    },
+}
+
+impl Act {
+    /// Whether `version-lock` may be pinned on the way.
+    pub(super) fn may_write(&self) -> bool {
+        match self {
+            Self::Stage { .. } => true,
+            Self::Revert { switched, .. } | Self::FallBack { switched, .. } => !switched,
+            Self::Wait(_) | Self::Refresh | Self::Cancel { .. } | Self::Reboot { .. } | Self::End { .. } => false,
+        }
+    }
+
+    /// Whether it certainly overwrites the inactive set.
+    pub(super) fn prepares(&self) -> bool {
+        matches!(self, Self::Stage { .. })
+    }
+
+    pub(super) fn is_tidying(&self) -> bool {
+        matches!(self, Self::Cancel { tidying: true, .. })
+    }
+}
+
+/// Why nothing is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// No claim, and nothing due.
+    Idle,
+    /// The claim has had its end.
+    ClaimEnded,
+    /// After a failure.
+    Again(Timestamp),
+    /// The reboot was asked for.
+    GoingDown(Timestamp),
+    /// Until the boot id can be read.
+    BootUnknown,
+    /// Until the host API answers.
+    HostUnknown,
+    /// Until the metadata service answers.
+    TagsUnknown,
+    /// The claim is not understood.
+    ClaimUnreadable,
+}
+
+/// What is due.
+pub fn decide(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Act {
+    let Some(boot) = &facts.boot.id else { return Act::Wait(Waits::BootUnknown) };
+    if let Some(trial) = memory.trial.as_ref().filter(|trial| trial.left != *boot)
+        && memory.ecs_agent_in.as_ref() != Some(boot)
+        && let Some(act) = on_trial(trial, facts, memory, limits, now)
+    {
+        return act;
+    }
+    let Tags::Known { claim, failed, lock } = &facts.tags else { return Act::Wait(Waits::TagsUnknown) };
+    match (claim, &memory.claim) {
+        (Some(Err(_)), _) => Act::Wait(Waits::ClaimUnreadable),
+        (Some(Ok(_)), Some(taken)) => claimed(taken, failed, lock.as_deref(), facts, memory, limits, now),
+        (Some(Ok(_)) | None, _) => unclaimed(facts, memory, limits, now),
+    }
+}
+
+/// Whether the host shows this version on its inactive set.
+pub(super) fn shows_staged(facts: &Facts, version: &Version) -> bool {
+    let Some(report) = facts.report() else { return false };
+    match report.state() {
+        Some(UpdateState::Staged | UpdateState::Ready) => report.staged().as_ref() == Some(version),
+        Some(UpdateState::Idle | UpdateState::Available | UpdateState::Unknown(_) | UpdateState::Missing) | None => {
+            false
+        }
+    }
+}
+
+/// `None` where the trial asks for nothing and the claim may have its way.
+fn on_trial(trial: &Trial, facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Option<Act> {
+    let from = &trial.claim.from;
+    let back = trial.falling_back.as_ref();
+    if back.is_none() {
+        let running = facts.report()?.running()?;
+        if running == *from || !trial.armed {
+            return None;
+        }
+        let booted = facts.boot.at.and_then(|at| Timestamp::from_second(at).ok())?;
+        let deadline = later(booted, limits.confirm);
+        if now < deadline {
+            return None;
+        }
+    }
+    let lacking = match facts.agent_state() {
+        Some(AgentState::Down) => "does not answer",
+        Some(AgentState::Unregistered) => "is not registered",
+        // No evidence.
+        Some(AgentState::Registered | AgentState::Unknown(_) | AgentState::Missing) | None => return None,
+    };
+    if !facts.host_answers {
+        return Some(Act::Wait(Waits::HostUnknown));
+    }
+    if let Some(until) = back.and_then(|back| back.not_before).filter(|until| now < *until) {
+        return Some(Act::Wait(Waits::Again(until)));
+    }
+    if let Some(until) = asked_until(back.and_then(|back| back.reboot_asked), limits).filter(|until| now < *until) {
+        return Some(Act::Wait(Waits::GoingDown(until)));
+    }
+    let minutes = limits.confirm.as_mins();
+    let why = back.map_or_else(
+        || format!("{minutes} min after the boot of {} its ECS agent {lacking}", trial.claim.to),
+        |back| back.why.clone(),
+    );
+    Some(Act::FallBack {
+        from: from.clone(),
+        lock: memory.lock_owed.clone().or_else(|| facts.saved_lock().map(str::to_owned)),
+        inactive: memory.inactive_is(from, facts),
+        switched: back.is_some_and(|back| back.switched),
+        why,
+    })
+}
+
+fn asked_until(asked: Option<Timestamp>, limits: &Limits) -> Option<Timestamp> {
+    asked.map(|asked| later(asked, limits.reboot_again))
+}
+
+fn claimed(
+    taken: &TakenUp,
+    failed: &FailedVersions,
+    lock: Option<&str>,
+    facts: &Facts,
+    memory: &Memory,
+    limits: &Limits,
+    now: Timestamp,
+) -> Act {
+    let claim = &taken.claim;
+    if !facts.host_answers {
+        return Act::Wait(Waits::HostUnknown);
+    }
+    if let Some(until) = taken.not_before.filter(|until| now < *until) {
+        return Act::Wait(Waits::Again(until));
+    }
+    match taken.progress {
+        Progress::Doing => {}
+        // A reboot in between lost it: the status lives on a tmpfs.
+        Progress::Done if claim.step == ClaimStep::Drain && !shows_staged(facts, &claim.to) && !busy(facts) => {}
+        Progress::Done | Progress::Failed | Progress::FellBack => {
+            return tidy(claim.boot == facts.boot.id, facts, memory, now).unwrap_or(Act::Wait(Waits::ClaimEnded));
+        }
+    }
+    let lock = lock.map(str::to_owned).or_else(|| memory.lock_owed.clone());
+    let bad = || failed.contains(&claim.to).then(|| refused(&claim.to));
+    match claim.step {
+        ClaimStep::Stage | ClaimStep::Drain => {
+            let there = match claim.step {
+                ClaimStep::Drain => shows_staged(facts, &claim.to),
+                ClaimStep::Stage | ClaimStep::Reboot | ClaimStep::Revert | ClaimStep::Cancel => {
+                    memory.wrote(&claim.to, facts)
+                }
+            };
+            match bad() {
+                Some(end) => end,
+                None if there => tidy(false, facts, memory, now).unwrap_or(Act::End { error: None }),
+                None => Act::Stage { to: claim.to.clone(), lock },
+            }
+        }
+        ClaimStep::Cancel => Act::Cancel { lock, tidying: false },
+        ClaimStep::Reboot | ClaimStep::Revert if claim.boot != facts.boot.id => Act::Wait(Waits::HostUnknown),
+        ClaimStep::Reboot | ClaimStep::Revert => {
+            if let Some(until) = asked_until(taken.reboot_asked, limits).filter(|until| now < *until) {
+                return Act::Wait(Waits::GoingDown(until));
+            }
+            match claim.step {
+                ClaimStep::Revert => Act::Revert {
+                    from: claim.from.clone(),
+                    lock,
+                    inactive: memory.inactive_is(&claim.from, facts),
+                    switched: taken.switched,
+                },
+                ClaimStep::Reboot | ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Cancel => {
+                    bad().unwrap_or(Act::Reboot { to: claim.to.clone() })
+                }
+            }
+        }
+    }
+}
+
+fn refused(version: &Version) -> Act {
+    let detail = format!("{version} is marked as failed on this instance (tag ecs-updater:failed)");
+    Act::End { error: Some(error("choose", ErrorCode::Refused, &detail)) }
+}
+
+fn busy(facts: &Facts) -> bool {
+    facts.host.as_ref().is_some_and(|seen| seen.busy)
+}
+
+/// What the agent has begun and nobody wants any more. While a claim asks for a reboot in this boot, its activation
+/// stands, also after a failure: the updater cancels it or tries again.
+fn tidy(activation_stands: bool, facts: &Facts, memory: &Memory, now: Timestamp) -> Option<Act> {
+    let activated = !activation_stands
+        && memory.activated_in.is_some()
+        && memory.activated_in == facts.boot.id
+        && facts.report().and_then(|report| report.state()) == Some(&UpdateState::Ready);
+    let due = memory.tidy_not_before.is_none_or(|until| now >= until);
+    (due && (activated || memory.lock_owed.is_some()))
+        .then(|| Act::Cancel { lock: memory.lock_owed.clone(), tidying: true })
+}
+
+fn unclaimed(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Act {
+    if !facts.host_answers {
+        return Act::Wait(Waits::HostUnknown);
+    }
+    if let Some(act) = tidy(false, facts, memory, now) {
+        return act;
+    }
+    if busy(facts) {
+        return Act::Wait(Waits::Idle);
+    }
+    let booted = facts.boot.at.and_then(|at| Timestamp::from_second(at).ok());
+    let due = match (facts.refreshed_at, booted) {
+        (Some(at), _) => later(at, limits.refresh),
+        (None, Some(booted)) => later(booted, limits.first_refresh),
+        (None, None) => now,
+    };
+    if now >= due { Act::Refresh } else { Act::Wait(Waits::Idle) }
+}

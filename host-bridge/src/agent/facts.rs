@@ -1,0 +1,70 @@
+//! What one look at the world shows.
+
+use jiff::Timestamp;
+use models::claim::{Claim, FailedVersions};
+use models::fleet::BadClaim;
+use models::host::{AgentState, HostReport};
+
+use crate::inspect::{Boot, Seen};
+
+/// One look at the world.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// Which boot this is.
+    pub boot: Boot,
+    /// The host, as of the last look that was answered in this boot.
+    pub host: Option<Seen>,
+    /// Whether the last look at the host was answered.
+    pub host_answers: bool,
+    /// The tags on the instance.
+    pub tags: Tags,
+    /// When the host was last asked to read its update repository by the agent in this boot.
+    pub refreshed_at: Option<Timestamp>,
+}
+
+/// The EC2 tags that matter to the agent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Tags {
+    /// The metadata service does not answer, or does not serve tags. That a claim is gone is never concluded from this.
+    #[default]
+    Unknown,
+    /// What stands there.
+    Known {
+        /// `ecs-updater:claim`.
+        claim: Option<Result<Claim, BadClaim>>,
+        /// `ecs-updater:failed`.
+        failed: FailedVersions,
+        /// `ecs-updater:version-lock`.
+        lock: Option<String>,
+    },
+}
+
+impl Tags {
+    /// The claim, where there is one that is understood.
+    pub fn claim(&self) -> Option<&Claim> {
+        match self {
+            Self::Known { claim: Some(Ok(claim)), .. } => Some(claim),
+            Self::Known { .. } | Self::Unknown => None,
+        }
+    }
+}
+
+impl Facts {
+    /// The host's own words.
+    pub fn report(&self) -> Option<&HostReport> {
+        self.host.as_ref().map(|seen| &seen.report)
+    }
+
+    /// The ECS agent's state.
+    pub fn agent_state(&self) -> Option<&AgentState> {
+        Some(&self.report()?.agent.as_ref()?.state)
+    }
+
+    /// The `version-lock` to put back, by the tag.
+    pub fn saved_lock(&self) -> Option<&str> {
+        match &self.tags {
+            Tags::Known { lock, .. } => lock.as_deref(),
+            Tags::Unknown => None,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Carries out one act on the host. Decides nothing, but looks once more just before a reboot.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use models::claim::Claim;
+use models::host::{ErrorCode, ReportedError};
+use semver::Version;
+use tokio::time::sleep;
+
+use super::decide::Act;
+use super::driver::Agent;
+use super::facts::Tags;
+use super::memory::{Outcome, error};
+use crate::client::{RebootAnswer, excerpt};
+use crate::introspection::{IntrospectionError, Task};
+use crate::transport::Sent;
+use crate::update::{LockAfter, StageRequest, UpdateError, Visit, chain};
+
+/// Why an act has no outcome.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// The claim changed under it: there is something else to do.
+    Overtaken,
+    /// It ended so.
+    Error(ReportedError),
+}
+
+impl From<UpdateError> for Stopped {
+    fn from(error: UpdateError) -> Self {
+        Self::Error(error.report())
+    }
+}
+
+impl Agent {
+    /// Does what is to be done, unless the claim changes meanwhile; `None` then. What the host has begun by then goes on
+    /// there, and the next act finds it.
+    pub(super) async fn perform(&mut self, act: &Act) -> Option<Outcome> {
+        let metadata = std::sync::Arc::clone(&self.around.metadata);
+        let standing = self.standing_claim().cloned();
+        let poll = self.settings.poll;
+        let watch = async {
+            loop {
+                sleep(poll).await;
+                if let Ok(tags) = metadata.tags().await
+                    && !says(&tags, standing.as_ref())
+                {
+                    return;
+                }
+            }
+        };
+        let mut wrote = None;
+        let ended = tokio::select! {
+            biased;
+            ended = self.carry_out(act, &mut wrote) => ended,
+            () = watch => Err(Stopped::Overtaken),
+        };
+        match ended {
+            Ok(reboot_asked) => Some(Outcome { wrote, reboot_asked, error: None }),
+            Err(Stopped::Error(error)) => Some(Outcome { wrote, reboot_asked: false, error: Some(error) }),
+            Err(Stopped::Overtaken) => {
+                tracing::info!("the claim changed; looking again");
+                None
+            }
+        }
+    }
+
+    /// The claim that the act is for; while the metadata service is away, the one that was taken up.
+    fn standing_claim(&self) -> Option<&Claim> {
+        match &self.facts.tags {
+            Tags::Known { .. } => self.facts.tags.claim(),
+            Tags::Unknown => self.memory.claim.as_ref().map(|taken| &taken.claim),
+        }
+    }
+
+    /// Whether a reboot was asked for.
+    async fn carry_out(&mut self, act: &Act, wrote: &mut Option<Version>) -> Result<bool, Stopped> {
+        match act {
+            Act::Wait(_) => {}
+            Act::End { error: None } => {}
+            Act::End { error: Some(error) } => return Err(Stopped::Error(error.clone())),
+            Act::Refresh => {
+                let mut visit = self.visit(self.settings.short);
+                visit.refresh().await?;
+            }
+            Act::Stage { to, lock } => {
+                let request = StageRequest { version: Some(to.clone()), allow_downgrade: true, lock: after(lock) };
+                let mut visit = self.visit(self.settings.stage);
+                let staged = visit.stage(&request).await;
+                *wrote = visit.wrote().cloned();
+                match staged {
+                    Ok(staged) => *wrote = Some(staged.version),
+                    // It is written; the lock is put back by and by.
+                    Err(UpdateError::LockNotRestored { .. }) if wrote.as_ref() == Some(to) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Act::Cancel { lock, .. } => {
+                let mut visit = self.visit(self.settings.short);
+                let cancelled = visit.cancel().await;
+                // The lock is worth putting back even where the activation cannot be undone now.
+                let restored = visit.finish_lock(&after(lock)).await;
+                cancelled?;
+                restored?;
+            }
+            Act::Reboot { to } => {
+                let mut visit = self.visit(self.settings.short);
+                visit.activate(Some(to)).await?;
+                self.reboot(act).await?;
+                return Ok(true);
+            }
+            Act::Revert { from, lock, inactive, switched } | Act::FallBack { from, lock, inactive, switched, .. } => {
+                if !switched {
+                    self.switch_back(from, lock, *inactive, wrote).await?;
+                    self.memory.switched(act);
+                    self.keep().await?;
+                }
+                self.reboot(act).await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn visit(&self, limit: Duration) -> Visit {
+        Visit::within(&self.around.client, limit)
+    }
+
+    /// Makes the old version the next to boot: offline where the other set has it still and the host's root is ours,
+    /// else through the update repository.
+    async fn switch_back(
+        &self,
+        from: &Version,
+        lock: &Option<String>,
+        inactive: bool,
+        wrote: &mut Option<Version>,
+    ) -> Result<(), Stopped> {
+        let mut visit = self.visit(self.settings.stage);
+        if inactive && self.around.machine.may_roll_back() {
+            match self.around.machine.roll_back_to_inactive().await {
+                Ok(()) => {
+                    // What is owed is put back after the boot, if not now.
+                    if let Err(error) = visit.finish_lock(&after(lock)).await {
+                        tracing::warn!("{}", chain(&error));
+                    }
+                    return Ok(());
+                }
+                Err(error) => tracing::warn!("going back through the update repository: {}", chain(&error)),
+            }
+        }
+        let done = visit.roll_back(from, &after(lock)).await;
+        *wrote = visit.wrote().cloned();
+        match done {
+            Ok(_) | Err(UpdateError::LockNotRestored { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The last looks, and the reboot.
+    async fn reboot(&mut self, act: &Act) -> Result<(), Stopped> {
+        self.still_claimed(act).await?;
+        self.no_tasks().await.map_err(Stopped::Error)?;
+        self.memory.asking(act);
+        self.keep().await?;
+        tracing::info!("rebooting");
+        match self.around.client.reboot().await {
+            Ok(RebootAnswer::Accepted) => Ok(()),
+            Ok(RebootAnswer::Refused(detail)) => Err(Stopped::Error(error("reboot", ErrorCode::Failed, &detail))),
+            // The host may be going down; another boot will tell.
+            Err(error) if error.sent() == Sent::Maybe => Ok(()),
+            Err(failure) => Err(Stopped::Error(error("reboot", ErrorCode::ApiDown, &chain(&failure)))),
+        }
+    }
+
+    async fn still_claimed(&self, act: &Act) -> Result<(), Stopped> {
+        let own = matches!(act, Act::FallBack { .. });
+        match self.around.metadata.tags().await {
+            Ok(tags) if says(&tags, self.standing_claim()) => Ok(()),
+            Ok(_) => Err(Stopped::Overtaken),
+            // The agent goes back also where nobody can be heard.
+            Err(_) if own => Ok(()),
+            Err(failure) => Err(Stopped::Error(error("metadata", ErrorCode::ApiDown, &chain(&failure)))),
+        }
+    }
+
+    async fn no_tasks(&self) -> Result<(), ReportedError> {
+        let running = match self.around.introspection.tasks().await {
+            Ok(tasks) => tasks.into_iter().filter(Task::runs).count(),
+            Err(IntrospectionError::Down { .. }) => 0,
+            Err(failure) => {
+                let detail = excerpt(&format!("whether tasks run is not known: {}", chain(&failure)));
+                return Err(error("reboot", ErrorCode::TasksRunning, &detail));
+            }
+        };
+        match running {
+            0 => Ok(()),
+            // Without the number: it is reported, and only the last of them makes a difference.
+            _ => Err(error("reboot", ErrorCode::TasksRunning, "tasks still run on the host")),
+        }
+    }
+
+    /// Saves the memory; an error keeps the act from going on.
+    async fn keep(&mut self) -> Result<(), Stopped> {
+        match self.save().await {
+            true => Ok(()),
+            false => {
+                let detail = self.troubles.journal.clone().unwrap_or_default();
+                Err(Stopped::Error(error("journal", ErrorCode::Busy, &detail)))
+            }
+        }
+    }
+
+    /// The machine's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.around.machine.now()
+    }
+}
+
+/// Whether these tags have that claim, and no other.
+fn says(tags: &Tags, claim: Option<&Claim>) -> bool {
+    match tags {
+        Tags::Unknown => true,
+        Tags::Known { claim: standing, .. } => match standing {
+            Some(Ok(standing)) => Some(standing) == claim,
+            Some(Err(_)) => false,
+            None => claim.is_none(),
+        },
+    }
+}
+
+fn after(lock: &Option<String>) -> LockAfter {
+    lock.clone().map_or(LockAfter::AsFound, LockAfter::Set)
+}

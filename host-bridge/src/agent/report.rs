@@ -1,0 +1,85 @@
+//! What is reported: the host, and how its claim stands. Pure.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use models::attributes::{BRIDGE, BridgeReport, Handled, Life};
+use models::claim::whole_seconds;
+use models::fleet::BadClaim;
+use models::host::{ErrorCode, HostReport, ReportedError};
+
+use super::facts::{Facts, Tags};
+use super::memory::{Memory, error};
+
+/// What keeps the agent itself from its work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Troubles {
+    /// The journal cannot be written; nothing is begun without it.
+    pub(super) journal: Option<String>,
+    /// The host API does not answer, and has not for a while.
+    pub(super) host: Option<String>,
+    /// The metadata service shows no tags.
+    pub(super) tags: Option<String>,
+    /// The last reading of the update repository failed.
+    pub(super) refresh: Option<ReportedError>,
+}
+
+/// The report of this moment.
+pub(super) fn report(
+    facts: &Facts,
+    memory: &Memory,
+    troubles: &Troubles,
+    heartbeat: SignedDuration,
+    now: Timestamp,
+) -> BridgeReport {
+    let seen = facts.report().cloned();
+    let taken = memory.claim.as_ref();
+    let out_of_service = taken.is_some_and(|taken| taken.claim.step.takes_out_of_service());
+    let mut report = HostReport {
+        v: 1,
+        boot_id: facts.boot.id.clone(),
+        booted_at: facts.boot.at,
+        wrote: taken.and_then(|taken| taken.wrote.as_ref()).map(ToString::to_string),
+        error: trouble(facts, memory, troubles),
+        ..seen.unwrap_or_default()
+    };
+    if let Some(agent) = report.agent.as_mut().filter(|_| !out_of_service) {
+        // They come and go all day, and matter to nobody here.
+        agent.tasks = None;
+    }
+    BridgeReport {
+        life: Life { version: env!("CARGO_PKG_VERSION").to_owned(), at: whole_seconds(now), heartbeat },
+        report,
+        handled: taken.map(|taken| Handled {
+            step: taken.claim.step,
+            run: taken.claim.run.clone(),
+            since: whole_seconds(taken.claim.since),
+            progress: taken.progress,
+        }),
+        available_cut: false,
+    }
+}
+
+/// The first thing that a person should know.
+fn trouble(facts: &Facts, memory: &Memory, troubles: &Troubles) -> Option<ReportedError> {
+    if let Tags::Known { claim: Some(Err(BadClaim { error: wrong, .. })), .. } = &facts.tags {
+        return Some(error("claim", ErrorCode::BadParameter, &wrong.to_string()));
+    }
+    let journal = || troubles.journal.as_ref().map(|detail| error("journal", ErrorCode::Failed, detail));
+    let of_claim = || memory.claim.as_ref().and_then(|taken| taken.error.clone());
+    let tags = || troubles.tags.as_ref().map(|detail| error("metadata", ErrorCode::Refused, detail));
+    let host = || troubles.host.as_ref().map(|detail| error("os", ErrorCode::ApiDown, detail));
+    let lost = || memory.lost.as_ref().map(|detail| error("journal", ErrorCode::Failed, detail));
+    journal().or_else(of_claim).or_else(tags).or_else(host).or_else(|| troubles.refresh.clone()).or_else(lost)
+}
+
+/// What of a report counts as a change: not the time, and of the tasks only whether there are any.
+pub(super) fn essence(report: &BridgeReport) -> BTreeMap<&'static str, String> {
+    let mut report = report.clone();
+    if let Some(tasks) = report.report.agent.as_mut().and_then(|agent| agent.tasks.as_mut()) {
+        *tasks = (*tasks).min(1);
+    }
+    let mut attributes = report.encode();
+    attributes.remove(BRIDGE);
+    attributes
+}
