@@ -1,25 +1,56 @@
 #!/usr/bin/env python3
-"""Puts the documents' scripts into ecs-updater.yaml, between its two marks; `--check` only compares.
+"""Puts the documents' scripts into ecs-updater.yaml, between its two marks, and makes ecs-updater.json of the whole.
 
-The scripts exist once, as documents/*.sh. What all four share (lib.sh) stands once in the template too, since a
-template that is handed to CloudFormation directly may have 51,200 bytes.
+The scripts exist once, as documents/*.sh. What all four share (lib.sh) stands once in the template too. The JSON file
+is the same template on one line, without comments and labels: CloudFormation takes 51,200 bytes of a template that is handed
+to it directly, and any template beyond that from an S3 bucket only.
+
+`--check` writes nothing and fails where a file is not what it would write. Needs PyYAML (tests/requirements.txt).
 """
 
+import json
 import sys
 from pathlib import Path
 
+import yaml
+
 HERE = Path(__file__).parent
 TEMPLATE = HERE / "ecs-updater.yaml"
+COMPACT = HERE / "ecs-updater.json"
 BEGIN = "  # BEGIN scripts: made by generate.py from documents/*.sh\n"
 END = "  # END scripts\n"
 SCRIPTS = {"Shared": "lib", "Inspect": "inspect", "Stage": "stage", "Reboot": "reboot", "Revert": "revert"}
 
 
+class Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms."""
+
+
+def short_form(loader, tag, node):
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if tag == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+Loader.add_multi_constructor("!", short_form)
+
+
+def load(text):
+    return yaml.load(text, Loader)
+
+
 def script(name):
+    """A script's text; SSM would take two braces for a parameter of its own."""
     text = (HERE / "documents" / f"{name}.sh").read_text()
     for number, line in enumerate(text.splitlines(), 1):
         if "{{" in line or "\t" in line or line != line.rstrip():
-            sys.exit(f"documents/{name}.sh:{number}: '{{{{' is SSM's own; tabs and spaces at a line's end break YAML")
+            sys.exit(f"documents/{name}.sh:{number}: two braces, a tab, or a space at the end of the line")
     return text
 
 
@@ -39,12 +70,27 @@ def generate(template):
     return before + mapping() + after
 
 
+def bare(text):
+    """A script without its comments, empty lines and indentation: the same script."""
+    lines = (line.strip() for line in text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+
+
+def compact(template):
+    tree = load(template)
+    del tree["Metadata"]  # groups and labels, which only the console shows
+    for entry in tree["Mappings"]["Scripts"].values():
+        entry["Text"] = bare(entry["Text"])
+    return json.dumps(tree, separators=(",", ":")) + "\n"
+
+
 def main():
-    old = TEMPLATE.read_text()
-    new = generate(old)
-    if "--check" in sys.argv:
-        sys.exit(0 if new == old else f"{TEMPLATE.name} does not hold the scripts of documents/: run generate.py")
-    TEMPLATE.write_text(new)
+    template = generate(TEMPLATE.read_text())
+    for path, text in [(TEMPLATE, template), (COMPACT, compact(template))]:
+        if "--check" not in sys.argv:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            sys.exit(f"{path.name} is not what generate.py makes of documents/*.sh and {TEMPLATE.name}: run it")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ body='' code=0 unanswered='' worker='' now=0
 # note AT CODE DETAIL: the first error counts.
 note() {
   if [[ -z $error_code ]]; then
-    error_at=$1 error_code=$2 error_detail=${3##*([[:space:]])}
-    error_detail=${error_detail:0:4000}
+    error_at=$1 error_code=$2 error_detail=${3:0:4000}
   fi
 }
 
@@ -97,12 +96,12 @@ begin() {
 # the HTTP status and body the host's words. Without an answer code is 0, and unanswered
 # says what that makes of the part: api_down, or unsure where the request may have got through.
 api() {
-  local method=$1 uri=$2 out status=0 limit line=(raw -u "$2" -m "$1")
-  if (($# > 2)); then line+=(-d "$3"); fi
+  local method=$1 uri=$2 out status=0 limit arguments=(raw -u "$2" -m "$1")
+  if (($# > 2)); then arguments+=(-d "$3"); fi
   tick
   limit=$((deadline + WAY_OUT - now))
   limit=$((limit > CALL ? CALL : limit < 1 ? 1 : limit))
-  out=$(timeout -k 1 "$limit" apiclient "${line[@]}" 2>&1) || status=$?
+  out=$(timeout -k 1 "$limit" apiclient "${arguments[@]}" 2>&1) || status=$?
   code=0 unanswered=api_down
   if ((status == 0)); then
     # A warning of the tool may stand beside the answer.
@@ -110,7 +109,7 @@ api() {
     code=200
     return 0
   fi
-  body=${out//$'\e['*([0-9;])m/}
+  body=${out:0:4000} body=${body//$'\e['*([0-9;])m/}
   if [[ $body =~ Status\ ([0-9]{3})\ when\ [^:]*:\ ?(.*) ]]; then
     code=${BASH_REMATCH[1]} body=${BASH_REMATCH[2]}
   elif ((status == 124 || status == 137)); then
@@ -222,7 +221,8 @@ issue() {
   done
 }
 
-# command_ COMMAND: issues it, and waits for its end; worker is what the worker wrote.
+# command_ COMMAND: issues it, and waits for its end; worker is what the worker printed, of which
+# wrote has the version that a prepare wrote.
 command_() {
   local before last
   part=$1
@@ -232,7 +232,11 @@ command_() {
     if api GET /updates/status; then
       last=$(get '.most_recent_command | "\(.cmd_type) \(.timestamp)"')
       if [[ $last == "$1 "* && $last != "$1 $before" && $last != "$1 null" ]]; then
-        worker=$(get .most_recent_command.stderr)
+        worker=$(get '.most_recent_command.stderr[:4000]')
+        if [[ $1 == prepare ]]; then
+          wrote=$(get '.most_recent_command.stderr / "\n"
+            | map(select(startswith("Starting update to "))[19:]) | first | rtrimstr("\r")')
+        fi
         if [[ $(get .most_recent_command.cmd_status) == Success ]]; then return 0; fi
         note "$1" failed "$worker"
         return 1
@@ -269,7 +273,6 @@ deactivate_if_ready() {
 
 # write_ VERSION: onto the inactive partition set, by the worker's own word.
 write_() {
-  local line
   command_ refresh || return 1
   deactivate_if_ready || return 1
   read_status || return 1
@@ -285,11 +288,6 @@ write_() {
     pin "$1" || return 1
   fi
   command_ prepare || return 1
-  line=$'\n'$worker$'\n'
-  if [[ $line == *$'\n''Starting update to '* ]]; then
-    wrote=${line#*$'\n''Starting update to '}
-    wrote=${wrote%%$'\n'*} wrote=${wrote%%+([[:space:]])}
-  fi
   if [[ -z $wrote ]]; then
     note prepare wrote_nothing "$worker"
     return 1
@@ -427,7 +425,8 @@ def fit: if (tojson | utf8bytelength) < 2400 then .
     | if .container_instance then .container_instance |= word(200) else . end)} end)
 + (if $wrote == "" then {} else {wrote: ($wrote | word(40))} end)
 + (if $code == "" then {} else {error: {at: $at, code: $code, detail: ($detail
-    | explode | map(if (. < 32 and . != 10 and . != 9) or . == 127 then 32 else . end) | implode | .[:400])}} end)
+    | explode | map(if (. < 32 and . != 10 and . != 9) or . == 127 then 32 else . end)
+    | until(. == [] or (.[0] | . > 32); .[1:]) | until(. == [] or (.[-1] | . > 32); .[:-1]) | .[:400] | implode)}} end)
 | fit'
 
 report() {

@@ -1,16 +1,14 @@
-"""A Bottlerocket host behind a stand-in `apiclient`: one JSON file of state, read and written by each call.
+"""A Bottlerocket host behind stand-ins for `apiclient` and `sleep`.
 
 It behaves as the recorded exchanges with the real host API do, traps included. Its clock is the file `uptime`, which
 stands in for /proc/uptime and which the stand-in `sleep` moves: a deadline of minutes passes in milliseconds.
 """
 
-import fcntl
 import json
-import os
-import sys
-import time
+import shutil
+import socketserver
+import threading
 import urllib.parse
-from pathlib import Path
 
 SECONDS = {"refresh": 3, "prepare": 40, "activate": 1, "deactivate": 1}
 FROM_STATES = {
@@ -22,7 +20,9 @@ FROM_STATES = {
 SETTINGS_APPLY_S = 2
 NOT_ALLOWED = "Update action not allowed according to update state"
 UNINITIALIZED = "Update status is uninitialized, refresh-updates to initialize it"
-NO_SHARED_LOCK = "Unable to obtain shared lock for reading update status: Resource temporarily unavailable (os error 11)"
+NO_SHARED_LOCK = (
+    "Unable to obtain shared lock for reading update status: Resource temporarily unavailable (os error 11)"
+)
 
 
 def fresh(**changes):
@@ -38,7 +38,7 @@ def fresh(**changes):
         "repository": ["1.27.0", "1.26.1", "1.26.0"],
         "settings": {"version-lock": "latest", "ignore-waves": False},
         "applied_lock": "latest",  # what the update tools know of version-lock
-        "pending": {},  # transaction: changes
+        "pending": {},  # by transaction
         "apply_at": None,
         "status": None,
         "running": None,  # [command, when it ends]
@@ -210,56 +210,93 @@ class Host:
         return 204, ""
 
 
-def apiclient(arguments):
-    """`apiclient raw -u URI -m METHOD [-d DATA]`."""
-    if arguments[:1] != ["raw"]:
-        print(f"Unknown argument '{arguments[0] if arguments else ''}'", file=sys.stderr)
-        return 2
-    options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
-    method, uri = options.get("-m", "GET"), options["-u"]
-    root = Path(os.environ["STANDIN"])
-    with open(root / "state.json", "r+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        state = json.load(file)
-        now = float((root / "uptime").read_text().split()[0])
-        state["calls"].append(f"{method} {uri} {options.get('-d', '')}".strip())
-        api = state["api"]
+class Server(socketserver.ThreadingTCPServer):
+    """Answers the tools of one host, `apiclient` and `sleep`, which tell it their arguments (see TOOL)."""
+
+    daemon_threads = True
+
+    def __init__(self, root, **changes):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.root, self.state, self.lock = root, fresh(**changes), threading.Lock()
+        self.asked = threading.Condition(self.lock)
+        self.set_now(5000)
+        for tool in ("apiclient", "sleep"):
+            path = root / tool
+            path.write_text(TOOL.format(bash=shutil.which("bash"), port=self.server_address[1], tool=tool))
+            path.chmod(0o755)
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def set_now(self, now):
+        self.now = now
+        (self.root / "uptime").write_text(f"{now:.2f} 1.00\n")
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+    def run(self, tool, *arguments):
+        """Exit code, standard error and standard output of a tool; `None` to never answer."""
+        with self.lock:
+            if tool == "sleep":
+                self.set_now(self.now + float(arguments[0]))
+                return 0, "", ""
+            return self.apiclient(arguments)
+
+    def apiclient(self, arguments):
+        """`apiclient raw -u URI -m METHOD [-d DATA]`."""
+        if arguments[:1] != ("raw",):
+            return 2, f"Unknown argument '{arguments[0] if arguments else ''}'\n", ""
+        options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
+        method, uri = options.get("-m", "GET"), options["-u"]
+        self.state["calls"].append(f"{method} {uri} {options.get('-d', '')}".strip())
+        self.asked.notify_all()
+        api = self.state["api"]
         if isinstance(api, dict):  # from this call on
-            api = api["then"] if len(state["calls"]) > api["calls"] else "up"
-        status, body = Host(state, now).answer(method, uri, options.get("-d")) if api == "up" else (0, "")
-        file.seek(0)
-        json.dump(state, file)
-        file.truncate()
-    if api == "hang":
-        time.sleep(60)
-    what = f"Failed {method} request to '{uri}'"
-    if api == "down":
-        print(f"{what}: Failed to send request: error trying to connect: Connection refused", file=sys.stderr)
-        return 1
-    if api == "reset":
-        print(f"{what}: Failed to send request: connection closed before message completed", file=sys.stderr)
-        return 1
-    if api == "garbage":
-        print("<html>")
-        return 0
-    if state["noise"]:
-        print("03:06:50 \x1b[0m\x1b[33m[WARN] \x1b[0mSomething is deprecated", file=sys.stderr)
-    if status not in (200, 204):
-        print(f"{what}: Status {status} when {method}ing {uri}: {body}", file=sys.stderr)
-        return 1
-    if body:
-        print(body)
-    return 0
+            api = api["then"] if len(self.state["calls"]) > api["calls"] else "up"
+        what = f"Failed {method} request to '{uri}'"
+        if api == "hang":
+            return None
+        if api == "down":
+            return (
+                1,
+                f"{what}: Failed to send request: error trying to connect: Connection refused (os error 111)\n",
+                "",
+            )
+        if api == "reset":
+            return 1, f"{what}: Failed to send request: connection closed before message completed\n", ""
+        if api == "garbage":
+            return 0, "", "<html>\n"
+        status, body = Host(self.state, self.now).answer(method, uri, options.get("-d"))
+        noise = "03:06:50 \x1b[0m\x1b[33m[WARN] \x1b[0mSomething is deprecated\n" if self.state["noise"] else ""
+        if status not in (200, 204):
+            return 1, f"{noise}{what}: Status {status} when {method}ing {uri}: {body}\n", ""
+        return 0, noise, body and f"{body}\n"
 
 
-def sleep(seconds):
-    """Moves the clock instead of waiting."""
-    path = Path(os.environ["STANDIN"]) / "uptime"
-    path.write_text(f"{float(path.read_text().split()[0]) + float(seconds):.2f} 1.00\n")
-    time.sleep(0.01)
-    return 0
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        data = b""
+        while not data.endswith(b"\x1e"):
+            part = self.request.recv(65536)
+            if not part:
+                return
+            data += part
+        answer = self.server.run(*data[:-2].decode().split("\x1f"))
+        if answer is None:
+            self.request.recv(1)  # until the tool is killed
+            return
+        code, stderr, stdout = answer
+        self.wfile.write(f"{code}\n{stderr}\x1f{stdout}".encode())
 
 
-if __name__ == "__main__":
-    tool, *rest = sys.argv[1:]
-    sys.exit(apiclient(rest) if tool == "apiclient" else sleep(*rest))
+# A tool on the host: small, since a visit calls it dozens of times.
+TOOL = """#!{bash}
+exec 3<>/dev/tcp/127.0.0.1/{port}
+printf '%s\\037' {tool} "$@" >&3
+printf '\\036' >&3
+IFS= read -r code <&3
+IFS= read -r -d $'\\037' errors <&3
+printf '%s' "$errors" >&2
+while IFS= read -r line; do printf '%s\\n' "$line"; done <&3
+exit "$code"
+"""
