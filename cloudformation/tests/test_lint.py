@@ -1,0 +1,187 @@
+"""The templates before the linters, whose findings must be those of exceptions.yaml, no more and no fewer."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+from functools import cache
+
+import pytest
+import yaml
+from conftest import HERE, ROOT, TEMPLATES, template
+from parliament import analyze_policy_string
+from resolve import policies, resolve
+
+import generate
+
+NAMES = [name for name in TEMPLATES if (ROOT / name).exists()]
+NETWORK = {"VpcId": "vpc-0123456789abcdef0", "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1"}
+PARAMETERS = {
+    "ecs-updater.yaml": {
+        "defaults": NETWORK | {"ClusterNames": "web", "Image": "public.ecr.aws/x1y2z3/ecs-updater:1.0.0"},
+        "everything": NETWORK
+        | {
+            "ClusterNames": "web,batch",
+            "Image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecs-updater:1.0.0",
+            "ImageRepositoryArn": "arn:aws:ecr:eu-west-1:123456789012:repository/ecs-updater",
+            "InstanceScope": "production",
+            "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/0b8d4f6e-7c59-4a31-9a63-7e2f1d5c4b3a",
+            "StandaloneTasks": "stop",
+            "NotificationEmail": "ops@example.com",
+            "NotificationTopicArn": "arn:aws:sns:eu-west-1:123456789012:ops",
+            "FlexibleWindowMinutes": "30",
+            "TaskCluster": "ops",
+        },
+    },
+    "demo-cluster.yaml": {"defaults": {}, "everything": {"HostBridgeImage": "public.ecr.aws/x1y2z3/host-bridge:1.0.0"}},
+    "fleet.yaml": {
+        "defaults": {"UpdaterStackName": "ecs-updater", **NETWORK, "Waves": '[["test"],["production"]]'},
+        "everything": {"UpdaterStackName": "ecs-updater", **NETWORK, "Waves": '[["test"],["production"]]'},
+    },
+}
+CASES = [(name, case) for name in NAMES for case in ("defaults", "everything")]
+
+
+@cache
+def exceptions():
+    return yaml.safe_load((HERE / "exceptions.yaml").read_text())
+
+
+def judge(tool, name, case, found):
+    """Holds (rule, resource) pairs against the exceptions."""
+    stem = name.removesuffix(".yaml")
+    allowed = {
+        (entry["rule"], resource.split("/", 1)[1])
+        for entry in exceptions()
+        if entry["tool"] == tool and entry.get("with", case) == case
+        for resource in entry["resources"]
+        if resource.startswith(f"{stem}/")
+    }
+    assert set(found) - allowed == set(), "found, and not in exceptions.yaml"
+    assert allowed - set(found) == set(), "in exceptions.yaml, and found no more"
+
+
+def resolved(name, case, **more):
+    return resolve(template(name), PARAMETERS[name][case], **more)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "ecs-updater.json"])
+def test_cfn_lint_finds_nothing(name):
+    regions = ["eu-west-1", "us-gov-west-1", "cn-north-1"]
+    run = subprocess.run(
+        ["cfn-lint", "--include-checks", "I", "--regions", *regions, "--", ROOT / name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_checkov(name, case, tmp_path):
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(resolved(name, case)))
+    command = ["checkov", "--file", path, "--framework", "cloudformation", "--output", "json", "--quiet", "--compact"]
+    run = subprocess.run(
+        [*command, "--skip-download"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"LOG_LEVEL": "CRITICAL"},
+    )
+    results = json.loads(run.stdout)
+    assert results["summary"]["passed"] > 5
+    assert results["summary"]["parsing_errors"] == 0
+    found = [(check["check_id"], check["resource"].split(".")[-1]) for check in results["results"]["failed_checks"]]
+    judge("checkov", name, case, found)
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_cfripper(name, case):
+    from cfripper.config.config import Config
+    from cfripper.rule_processor import RuleProcessor
+    from cfripper.rules import DEFAULT_RULES
+    from pycfmodel import parse
+
+    logging.getLogger("cfripper").setLevel(logging.CRITICAL)
+    config = Config(rules=list(DEFAULT_RULES))
+    rules = [rule(config) for rule in DEFAULT_RULES.values()]
+    result = RuleProcessor(*rules).process_cf_template(parse(resolved(name, case)).resolve(), config)
+    found = [(finding.rule, next(iter(finding.resource_ids or {"-"}))) for finding in result.failures]
+    judge("cfripper", name, case, found)
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_parliament(name, case):
+    found = []
+    for where, document in policies(resolved(name, case)):
+        if where.endswith("/trust") or any("Principal" in statement for statement in document["Statement"]):
+            continue
+        for finding in analyze_policy_string(json.dumps(document)).findings:
+            detail = finding.detail[0]["action"] if isinstance(finding.detail, list) else ""
+            found.append((f"{finding.issue} {detail}".strip(), where.split("/")[0]))
+    judge("parliament", name, case, found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_is_used_labelled_grouped_and_described(name):
+    tree = template(name)
+    interface = tree["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [parameter for group in interface["ParameterGroups"] for parameter in group["Parameters"]]
+    parameters = tree["Parameters"]
+    assert sorted(grouped) == sorted(parameters)
+    assert sorted(interface["ParameterLabels"]) == sorted(parameters)
+    used = json.dumps({part: tree[part] for part in tree if part not in ("Metadata", "Parameters")})
+    for parameter, spec in parameters.items():
+        assert f'{{"Ref": "{parameter}"}}' in used or f"${{{parameter}}}" in used, parameter
+        assert 20 < len(spec["Description"]) < 400, parameter
+        closed = {"AllowedPattern", "AllowedValues", "MaxValue"} & set(spec) or spec["Type"].startswith(("AWS::", "List<"))
+        assert closed, f"{parameter} takes anything"
+        if "AllowedPattern" in spec:
+            assert spec["AllowedPattern"].startswith("^")
+            assert spec["AllowedPattern"].endswith("$")
+            assert "ConstraintDescription" in spec, parameter
+            if "Default" in spec:
+                assert re.search(spec["AllowedPattern"], str(spec["Default"])), parameter
+
+
+def test_the_template_holds_the_scripts_of_documents():
+    tree, compact = template(), json.loads((ROOT / "ecs-updater.json").read_text())
+    for key, script in generate.SCRIPTS.items():
+        text = (ROOT / "documents" / f"{script}.sh").read_text()
+        assert tree["Mappings"]["Scripts"][key]["Text"] == text
+        assert compact["Mappings"]["Scripts"][key]["Text"] == generate.bare(text)
+    assert {k: v for k, v in tree.items() if k not in ("Metadata", "Mappings")} == {
+        k: v for k, v in compact.items() if k != "Mappings"
+    }
+
+
+def test_the_compact_template_can_be_handed_over_directly():
+    # CloudFormation quotas: template body in a request.
+    assert len((ROOT / "ecs-updater.json").read_bytes()) <= 51_200
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("partition", "region"), [("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")])
+def test_other_partitions_have_their_own_arns(name, partition, region):
+    text = json.dumps(resolved(name, "defaults", partition=partition, region=region))
+    assert "arn:aws:" not in text
+    assert f"arn:{partition}:" in text
+
+
+def test_the_settings_are_those_of_the_configuration_page():
+    """Each variable of the task is one that docs/configuration.md promises, and its default is the page's."""
+    page = (ROOT.parent / "docs" / "configuration.md").read_text()
+    rows = dict(re.findall(r"^\| `[\w.]+` \|[^|]*(?:\|[^|]*)*?\| `?\"?([^|`\"]+)\"?`? \| `(ECS_UPDATER_\w+)` \|", page, re.M))
+    defaults = {variable: default for default, variable in rows.items()}
+    promised = set(re.findall(r"ECS_UPDATER_\w+", page))
+    tasks = ["TaskDefinition", "PlanTaskDefinition"]
+    for task in tasks:
+        container = resolved("ecs-updater.yaml", "defaults")["Resources"][task]["Properties"]["ContainerDefinitions"][0]
+        environment = {entry["Name"]: entry["Value"] for entry in container["Environment"]}
+        assert set(environment) <= promised
+        assert environment["ECS_UPDATER_CLUSTERS"] == "web"
+        for variable, default in defaults.items():
+            if variable in environment and variable != "ECS_UPDATER_MAX_DURATION":
+                assert environment[variable] == default, variable
