@@ -29,12 +29,7 @@ impl Track {
     pub(crate) fn follow(&mut self, fleet: &FleetSnapshot, plan: &Plan, now: Timestamp) {
         for stand in &plan.stands {
             let life = self.lives.entry(stand.host.clone()).or_default();
-            if life.phases.last().is_none_or(|last| last.phase != stand.phase) {
-                if let Some(last) = life.phases.last_mut() {
-                    last.ended_at = Some(now);
-                }
-                life.phases.push(PhaseTime { phase: stand.phase, began_at: now, ended_at: None });
-            }
+            life.enter(stand.phase, now);
             if life.first_from.is_none() {
                 life.first_from = stand.from.clone();
             }
@@ -119,6 +114,22 @@ pub(crate) fn standing_outcome(stand: &Stand) -> Option<Outcome> {
 }
 
 impl Life {
+    /// A phase of less than a second was a step between two plans, and is left out.
+    fn enter(&mut self, phase: Phase, now: Timestamp) {
+        let passing = |last: &PhaseTime| last.phase != phase && last.duration(now) < SignedDuration::from_secs(1);
+        if self.phases.last().is_some_and(passing) {
+            self.phases.pop();
+        }
+        match self.phases.last_mut() {
+            Some(last) if last.phase == phase => last.ended_at = None,
+            Some(last) => {
+                last.ended_at = Some(now);
+                self.phases.push(PhaseTime { phase, began_at: now, ended_at: None });
+            }
+            None => self.phases.push(PhaseTime { phase, began_at: now, ended_at: None }),
+        }
+    }
+
     fn count_out_of_service(&mut self, instance: &Instance, now: Timestamp) {
         let claim = instance.claim().filter(|claim| claim.step.takes_out_of_service());
         let ours = instance.status == InstanceStatus::Draining && claim.is_some();

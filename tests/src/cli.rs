@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::demo;
 use crate::region::Region;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::server;
@@ -28,6 +29,20 @@ struct Cli {
 enum Command {
     /// Serve a scenario to any AWS client: set AWS_ENDPOINT_URL to the address that is printed, and any credentials
     Serve(Serve),
+    /// Watch the updater roll 24 simulated instances: one falls back at boot, one holds a standalone task, one is drained by somebody else
+    Demo {
+        /// Print the table for people, or only the report as JSON
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+/// How to print a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    #[default]
+    Table,
+    Json,
 }
 
 #[derive(Debug, clap::Args)]
@@ -52,6 +67,8 @@ struct Serve {
 #[derive(Debug, thiserror::Error)]
 enum CliError {
     #[error(transparent)]
+    Demo(#[from] demo::DemoError),
+    #[error(transparent)]
     Scenario(#[from] ScenarioError),
     #[error("failed to start")]
     Runtime(#[source] std::io::Error),
@@ -74,6 +91,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Serve(serve) => run_serve(&serve),
+        Command::Demo { output } => demo::run(output == Output::Json).map_err(CliError::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -150,5 +168,25 @@ fn print_end(region: &Region) {
     }
     for violation in region.violations() {
         println!("rule broken: {violation}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_duration_is_more_than_nothing() {
+        assert_eq!(positive_duration("90s"), Ok(Duration::from_secs(90)));
+        assert!(positive_duration("0s").is_err());
+        assert!(positive_duration("-1m").is_err());
+        assert!(positive_duration("soon").is_err());
     }
 }

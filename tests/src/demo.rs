@@ -84,9 +84,11 @@ fn print(report: &RunReport, as_json: bool, closing: &str) -> Result<(), DemoErr
         return writeln!(out, "{}", json::render(report, json::Layout::Pretty)?).map_err(DemoError::Output);
     }
     writeln!(out, "{}\n\n{closing}", table::render(report, stdout_width()).trim_end()).map_err(DemoError::Output)?;
-    let failures = report.clusters.iter().map(|c| c.count(Outcome::RolledBack) + c.count(Outcome::Failed)).sum::<usize>();
+    let failures =
+        report.clusters.iter().map(|c| c.count(Outcome::RolledBack) + c.count(Outcome::Failed)).sum::<usize>();
     if failures > 0 {
-        writeln!(out, "A real run would exit with code 1, since not every update succeeded.").map_err(DemoError::Output)?;
+        writeln!(out, "A real run would exit with code 1, since not every update succeeded.")
+            .map_err(DemoError::Output)?;
     }
     Ok(())
 }
@@ -124,7 +126,9 @@ impl Watch for Show {
         }
         let passed = self.shown.replace(Some(now)).map_or(SignedDuration::ZERO, |last| now.duration_since(last));
         // Tokio's clock stands still meanwhile.
-        std::thread::sleep(Duration::from_millis(u64::try_from(passed.as_millis()).unwrap_or(0) / SPEED.unsigned_abs()));
+        std::thread::sleep(Duration::from_millis(
+            u64::try_from(passed.as_millis()).unwrap_or(0) / SPEED.unsigned_abs(),
+        ));
         self.live.update(&view(fleet, plan, budget, since, now));
     }
 }

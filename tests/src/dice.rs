@@ -1,7 +1,7 @@
 //! Seeded randomness: one seed, one run.
 //!
-//! A throw depends on the seed and on what it is for, never on how many throws came before, so that one more call
-//! somewhere does not change everything after it.
+//! A throw depends on the seed, on what it is for and on a number: what has an index of its own (a host, a task, an
+//! instance) gets its throw by that, whatever else happens.
 
 /// The seed of a simulated Region, from which every throw is derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -148,11 +148,16 @@ impl Invariants {
     pub(crate) fn finish(&mut self, world: &World, named: &BTreeSet<HostId>) {
         for machine in self.drained.clone() {
             let id = HostId::from(world.machines()[machine.0].id.as_str());
-            let Some(registration) = world.registration_of(machine) else { continue };
-            let ours = registration.status == InstanceStatus::Draining && !registration.foreign_drain;
-            let gone = registration.status == InstanceStatus::Inactive;
-            if (ours || gone) && !named.contains(&id) {
-                let detail = format!("was drained, is {} and is not named in the report", registration.status.name());
+            let registration = world.registration_of(machine);
+            let status = registration.map_or(InstanceStatus::Inactive, |registration| registration.status);
+            let foreign = registration.is_some_and(|registration| registration.foreign_drain);
+            let left = match status {
+                InstanceStatus::Active => false,
+                InstanceStatus::Draining => !foreign,
+                InstanceStatus::Inactive => true,
+            };
+            if left && !named.contains(&id) {
+                let detail = format!("was drained, is {} and is not named in the report", status.name());
                 self.broken(world, Rule::LeftBehind, machine, detail);
             }
         }

@@ -3,18 +3,21 @@
 //! - [`Scenario`]: what there is and what happens, as a TOML file.
 //! - [`Region`]: a scenario that runs; [`Region::http_client`] is the way in for the AWS SDK, [`server`] for others.
 //! - [`invariants`]: the rules an updater must keep, checked after everything that happens.
+//! - [`rollout`]: a scenario joined with the real updater; the [`demo`] shows one.
 //!
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
-//! the tags that it writes.
+//! the tags that it writes; `rollout` and `demo` alone know its library.
 
 pub mod cli;
 pub mod clock;
 pub mod connector;
+pub mod demo;
 pub mod dice;
 pub mod documents;
 pub mod host;
 pub mod invariants;
 pub mod region;
+pub mod rollout;
 pub mod scenario;
 pub mod server;
 pub mod wire;

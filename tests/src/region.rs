@@ -22,6 +22,8 @@ use crate::world::{CommandNo, Ec2State, Effect, Entry, InstanceStatus, LastStatu
 
 /// A simulated Region. Everything that comes over the wire is the program under test, everything else is the
 /// scenario's.
+///
+/// Its time is that of the runtime it was started in: call its methods there.
 pub struct Region {
     inner: Mutex<Inner>,
     clock: SimClock,

@@ -75,3 +75,48 @@ async fn answer(
         .header("x-amzn-requestid", response.request_id)
         .body(Full::from(response.body))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::Scenario;
+
+    async fn exchange(address: std::net::SocketAddr, operation: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\
+             X-Amz-Target: AmazonEC2ContainerServiceV20141113.{operation}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn answers_over_tcp_until_it_is_stopped() {
+        let text = "[[instances]]\ncluster = \"web\"\n\
+            [[fault]]\noperation = \"ecs:DescribeClusters\"\nreset = \"before\"";
+        let region = Region::start_scaled(&Scenario::parse(text).unwrap(), 100).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(serve(Arc::clone(&region), listener, async {
+            stopped.await.unwrap();
+        }));
+        let answer = exchange(address, "ListContainerInstances", "{\"cluster\":\"web\"}").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("content-type: application/x-amz-json-1.1"), "{answer}");
+        assert!(answer.contains(":container-instance/web/"), "{answer}");
+        let answer = exchange(address, "ListTasks", "{\"cluster\":\"odd\"}").await;
+        assert!(answer.contains("ClusterNotFoundException"), "{answer}");
+        assert_eq!(exchange(address, "DescribeClusters", "{}").await, "", "the scenario breaks it");
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+        assert_eq!(region.calls().len(), 3);
+    }
+}

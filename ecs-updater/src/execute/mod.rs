@@ -116,7 +116,7 @@ impl<'a> Actor<'a> {
 
     /// Writes claims: instances with the same one in one call. Returns those that have it.
     async fn claim(&mut self, claims: Vec<(HostId, Claim, Option<String>)>) -> BTreeSet<HostId> {
-        let mut groups: BTreeMap<(String, Option<String>), Vec<(HostId, Claim)>> = BTreeMap::new();
+        let mut groups: BTreeMap<_, Vec<(HostId, Claim)>> = BTreeMap::new();
         for (host, claim, lock) in claims {
             groups.entry((claim.to_string(), lock)).or_default().push((host, claim));
         }

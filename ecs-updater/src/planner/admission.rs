@@ -25,11 +25,14 @@ pub(crate) fn admit(cx: &Context<'_>, mut candidates: Vec<Candidate<'_>>, draft:
             }
             Offer::Hold(why) => draft.turn(candidate, Phase::Held, Some(why), turn),
             Offer::Later(why) => {
-                let phase = if candidate.staged { Phase::Staged } else { Phase::Outdated };
-                draft.turn(candidate, phase, Some(why), turn);
+                draft.turn(candidate, waiting(candidate), Some(why), turn);
             }
         }
     }
+}
+
+fn waiting(candidate: &Candidate<'_>) -> Phase {
+    if candidate.staged { Phase::Staged } else { Phase::Outdated }
 }
 
 enum Offer {
@@ -83,7 +86,7 @@ impl Places {
             return match free > 0 || instance.tasks.is_none() {
                 true => {
                     self.ahead += 1;
-                    Offer::Act(Phase::Outdated, Step::LookAtTasks)
+                    Offer::Act(waiting(candidate), Step::LookAtTasks)
                 }
                 false => self.known(candidate, used_up, cx),
             };

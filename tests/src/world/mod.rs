@@ -265,7 +265,7 @@ impl World {
     }
 }
 
-/// An output, cut as SSM cuts it.
+/// Both streams in one, as a listing shows them.
 pub(crate) fn combined_output(output: &Output) -> String {
     if output.stderr.is_empty() {
         return output.stdout.clone();

@@ -251,10 +251,14 @@ impl World {
     }
 
     /// A document ended on its host.
-    pub(crate) fn document_ended(&mut self, command: CommandNo, machine: MachineNo, output: Output) {
+    pub fn document_ended(&mut self, command: CommandNo, machine: MachineNo, mut output: Output) {
         let open = self.is_open(command, machine);
         let Some(invocation) = self.invocation(command, machine) else { return };
         if open && !invocation.interrupted {
+            if output.exit_code != 0 {
+                // The agent's own words, as everybody who has used Run Command knows them.
+                output.stderr.push_str(&format!("failed to run commands: exit status {}", output.exit_code));
+            }
             invocation.output = Some(output);
             let travel = self.throw_ms("report", 200, 800);
             self.schedule(travel, Due::Reported(command, machine));

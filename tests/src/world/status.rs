@@ -99,7 +99,10 @@ impl World {
         let since = self.now;
         let table = &mut self.clusters[cluster.0].out_of_service;
         if out {
-            table.entry(machine).or_insert(OutOfService { since, by });
+            let entry = table.entry(machine).or_insert(OutOfService { since, by });
+            if by == Actor::Updater {
+                entry.by = by;
+            }
         } else {
             table.remove(&machine);
         }

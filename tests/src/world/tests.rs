@@ -365,3 +365,43 @@ fn a_thousand_instances_are_quick() {
     assert!((0..50).all(|host| tasks_on(&world, host).is_empty()));
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 48, ..Default::default() })]
+
+    /// Whatever people drain and take back, a service keeps its percentages.
+    #[test]
+    fn percentages_hold_in_any_order_of_drains(
+        desired in 1_u32..7,
+        min in 0_u32..=100,
+        max in 100_u32..=200,
+        ports in proptest::bool::ANY,
+        steps in proptest::collection::vec((0_usize..4, proptest::bool::ANY, 1_i64..120), 1..12),
+    ) {
+        let port = if ports { "host_port = 8080" } else { "" };
+        let service = format!(
+            "[[service]]\nname = \"s\"\ndesired = {desired}\nmin_percent = {min}\nmax_percent = {max}\n{port}"
+        );
+        let mut world = world(&fleet(4, &service));
+        let placed = world.services[0].tasks.len();
+        let least = usize::try_from(world.services[0].min_healthy()).unwrap().min(placed);
+        let most = usize::try_from(world.services[0].max_total()).unwrap();
+        for (host, drains, seconds) in steps {
+            set(&mut world, host, if drains { InstanceStatus::Draining } else { InstanceStatus::Active });
+            for _ in 0..seconds {
+                pass(&mut world, 1);
+                proptest::prop_assert!(healthy(&world, 0) >= least);
+                proptest::prop_assert!(world.services[0].tasks.len() <= most.max(placed));
+            }
+        }
+        for host in 0..4 {
+            set(&mut world, host, InstanceStatus::Active);
+        }
+        pass(&mut world, 600);
+        proptest::prop_assert_eq!(healthy(&world, 0), placed);
+        for registration in &world.registrations {
+            let cpu: u32 = registration.tasks.iter().map(|task| world.tasks[task.0].shape.cpu).sum();
+            proptest::prop_assert_eq!(registration.used.cpu, cpu);
+        }
+    }
+}
