@@ -20,7 +20,7 @@ use crate::update::{LockAfter, StageRequest, UpdateError, Visit, chain};
 /// Why an act has no outcome.
 #[derive(Debug)]
 pub(super) enum Stopped {
-    /// The claim changed under it: there is something else to do.
+    /// The claim changed under it, or the ECS agent came up at last: there is something else to do.
     Overtaken,
     /// It ended so.
     Error(ReportedError),
@@ -59,7 +59,7 @@ impl Agent {
             Ok(reboot_asked) => Some(Outcome { wrote, reboot_asked, error: None }),
             Err(Stopped::Error(error)) => Some(Outcome { wrote, reboot_asked: false, error: Some(error) }),
             Err(Stopped::Overtaken) => {
-                tracing::info!("the claim changed; looking again");
+                tracing::info!("overtaken by a change; looking again");
                 None
             }
         }
@@ -159,6 +159,10 @@ impl Agent {
     /// The last looks, and the reboot.
     async fn reboot(&mut self, act: &Act) -> Result<(), Stopped> {
         self.still_claimed(act).await?;
+        if matches!(act, Act::FallBack { .. }) && matches!(self.around.introspection.container_instance().await, Ok(Some(_))) {
+            // Late, but well.
+            return Err(Stopped::Overtaken);
+        }
         self.no_tasks().await.map_err(Stopped::Error)?;
         self.memory.asking(act);
         self.keep().await?;

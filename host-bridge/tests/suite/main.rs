@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, also in the helpers")]
 
+mod agent;
 mod client;
 mod command;
 mod fake;

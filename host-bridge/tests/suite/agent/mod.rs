@@ -1,0 +1,9 @@
+//! The agent: its decisions as tables, and its life in an in-memory world on paused time.
+
+mod around;
+mod decisions;
+mod kills;
+mod life;
+mod process;
+mod trial;
+mod world;
