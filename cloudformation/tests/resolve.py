@@ -106,7 +106,9 @@ def resolve(template, parameters, *, stack="ecs-updater", partition="aws", regio
         return {key: done for key, item in value.items() if (done := work(item)) is not DROPPED}
 
     kept = {name: r for name, r in resources.items() if "Condition" not in r or condition(r["Condition"])}
-    outputs = {k: o for k, o in template.get("Outputs", {}).items() if "Condition" not in o or condition(o["Condition"])}
+    outputs = {
+        k: o for k, o in template.get("Outputs", {}).items() if "Condition" not in o or condition(o["Condition"])
+    }
     return {
         "AWSTemplateFormatVersion": template["AWSTemplateFormatVersion"],
         "Resources": {name: {k: v for k, v in work(r).items() if k != "Condition"} for name, r in kept.items()},

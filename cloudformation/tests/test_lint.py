@@ -9,11 +9,11 @@ from functools import cache
 
 import pytest
 import yaml
-from conftest import HERE, ROOT, TEMPLATES, template
 from parliament import analyze_policy_string
-from resolve import policies, resolve
 
 import generate
+from conftest import HERE, ROOT, TEMPLATES, template
+from resolve import policies, resolve
 
 NAMES = [name for name in TEMPLATES if (ROOT / name).exists()]
 NETWORK = {"VpcId": "vpc-0123456789abcdef0", "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1"}
@@ -136,7 +136,9 @@ def test_every_parameter_is_used_labelled_grouped_and_described(name):
     for parameter, spec in parameters.items():
         assert f'{{"Ref": "{parameter}"}}' in used or f"${{{parameter}}}" in used, parameter
         assert 20 < len(spec["Description"]) < 400, parameter
-        closed = {"AllowedPattern", "AllowedValues", "MaxValue"} & set(spec) or spec["Type"].startswith(("AWS::", "List<"))
+        closed = {"AllowedPattern", "AllowedValues", "MaxValue"} & set(spec) or spec["Type"].startswith(
+            ("AWS::", "List<")
+        )
         assert closed, f"{parameter} takes anything"
         if "AllowedPattern" in spec:
             assert spec["AllowedPattern"].startswith("^")
@@ -173,7 +175,9 @@ def test_other_partitions_have_their_own_arns(name, partition, region):
 def test_the_settings_are_those_of_the_configuration_page():
     """Each variable of the task is one that docs/configuration.md promises, and its default is the page's."""
     page = (ROOT.parent / "docs" / "configuration.md").read_text()
-    rows = dict(re.findall(r"^\| `[\w.]+` \|[^|]*(?:\|[^|]*)*?\| `?\"?([^|`\"]+)\"?`? \| `(ECS_UPDATER_\w+)` \|", page, re.M))
+    rows = dict(
+        re.findall(r"^\| `[\w.]+` \|[^|]*(?:\|[^|]*)*?\| `?\"?([^|`\"]+)\"?`? \| `(ECS_UPDATER_\w+)` \|", page, re.M)
+    )
     defaults = {variable: default for default, variable in rows.items()}
     promised = set(re.findall(r"ECS_UPDATER_\w+", page))
     tasks = ["TaskDefinition", "PlanTaskDefinition"]

@@ -1,0 +1,360 @@
+"""The stack, made for real in moto's server and read back through each resource's own API, changed, and deleted.
+
+Of the template's types moto's CloudFormation does not hold these: AWS::Scheduler::ScheduleGroup, AWS::Scheduler::Schedule,
+AWS::CloudWatch::Alarm, AWS::SQS::QueuePolicy. It says CREATE_COMPLETE all the same. Their properties are checked against
+the resource schemas that cfn-lint carries, and handed to the services' own APIs, where moto has those. And of what it
+holds, it forgets a task definition's size and network, a security group's egress and a role's managed policies, and an
+update changes little: those are checked as the template gives them.
+"""
+
+import ast
+import json
+import re
+import shlex
+import warnings
+
+import boto3
+import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+from jsonschema import Draft7Validator
+
+from conftest import DOCUMENTS, ROOT, content, template
+from resolve import ACCOUNT, resolve
+
+REGION = "eu-west-1"
+NOT_HELD = {
+    "AWS::Scheduler::ScheduleGroup",
+    "AWS::Scheduler::Schedule",
+    "AWS::CloudWatch::Alarm",
+    "AWS::SQS::QueuePolicy",
+}
+
+
+class Cloud:
+    def __init__(self, url):
+        self.url = url
+        ec2 = self("ec2")
+        self.vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+        self.subnets = sorted(subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"])[:2]
+
+    def __call__(self, service):
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    def parameters(self, **more):
+        network = {"VpcId": self.vpc, "SubnetIds": ",".join(self.subnets)}
+        given = network | {"ClusterNames": "web,batch", "Image": "public.ecr.aws/x1y2z3/ecs-updater:1.0.0"} | more
+        return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+
+    def stack(self, name):
+        return self("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+
+    def resources(self, name):
+        found = self("cloudformation").list_stack_resources(StackName=name)["StackResourceSummaries"]
+        return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found if "PhysicalResourceId" in r}
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server.start()
+        host, port = server.get_host_and_port()
+        yield Cloud(f"http://{host}:{port}")
+        server.stop()
+
+
+def create(cloud, name, body, **parameters):
+    cloud("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=body,
+        Parameters=cloud.parameters(**parameters),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    assert cloud.stack(name)["StackStatus"] == "CREATE_COMPLETE"
+
+
+@pytest.fixture(scope="module")
+def stack(cloud):
+    body = (ROOT / "ecs-updater.json").read_text()
+    create(cloud, "ecs-updater", body, StandaloneTasks="stop", NotificationEmail="ops@example.com")
+    return "ecs-updater"
+
+
+def expected(cloud, **parameters):
+    pairs = {pair["ParameterKey"]: pair["ParameterValue"] for pair in cloud.parameters(**parameters)}
+    return resolve(template(), pairs)
+
+
+def test_the_documents_are_there_with_their_scripts(cloud, stack):
+    ssm = cloud("ssm")
+    for document in DOCUMENTS:
+        found = ssm.get_document(Name=f"EcsUpdater-{document}")
+        assert found["DocumentFormat"] == "JSON"
+        # moto prints a document that is given as an object in Python's spelling.
+        body = ast.literal_eval(found["Content"])
+        assert body["schemaVersion"] == "2.2"
+        assert body["parameters"] == content(document)["parameters"]
+        header, shared, own = body["mainSteps"][0]["inputs"]["runCommand"]
+        assert header.startswith("#!/bin/bash\n")
+        assert "finish()" in shared
+        assert f"begin {document.lower()} " in own
+        assert body["mainSteps"][0]["inputs"]["timeoutSeconds"] == "{{ Timeout }}"
+
+
+def policy(cloud, arn):
+    iam = cloud("iam")
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    return iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+
+
+def test_the_task_role_has_both_policies_and_the_plan_role_one(cloud, stack):
+    made, given = cloud.resources(stack), expected(cloud)["Resources"]
+
+    def attached(role):
+        return {arn.rsplit("/", 1)[1] for arn in given[role]["Properties"]["ManagedPolicyArns"]}
+
+    assert attached("TaskRole") == {"PlanPolicy", "UpdatePolicy"}
+    assert attached("PlanTaskRole") == {"PlanPolicy"}
+    for role in ("TaskRole", "PlanTaskRole", "ExecutionRole"):
+        trust = cloud("iam").get_role(RoleName=made[role])["Role"]["AssumeRolePolicyDocument"]
+        assert trust["Statement"][0]["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
+
+
+def test_the_policies_name_clusters_documents_and_tag_keys(cloud, stack):
+    made = cloud.resources(stack)
+    plan, update = (policy(cloud, made[name])["Statement"] for name in ("PlanPolicy", "UpdatePolicy"))
+    clusters = {"ArnEquals": {"ecs:cluster": ["arn:*:ecs:*:*:cluster/web", "arn:*:ecs:*:*:cluster/batch"]}}
+    update = {statement["Sid"]: statement for statement in update}
+    assert update["DrainAndActivate"]["Condition"] == clusters
+    assert update["StopStandaloneTasks"]["Condition"] == clusters
+    assert update["SendTheOtherDocuments"]["Resource"] == [
+        f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/EcsUpdater-{document}" for document in ("Stage", "Reboot", "Revert")
+    ]
+    tags = update["ClaimInstances"]
+    assert tags["Resource"] == f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/*"
+    keys = ["ecs-updater:claim", "ecs-updater:failed", "ecs-updater:version-lock"]
+    assert tags["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": keys}
+    assert tags["Condition"]["Null"] == {"aws:TagKeys": "false"}
+    writes = re.compile(r":(Create|Delete|Update|Put|Stop|Run|Tag|Pass)")
+    actions = [a for s in plan for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])]
+    assert not [action for action in actions if writes.search(action)]
+
+
+def test_nobody_may_stop_tasks_or_touch_other_instances_unless_told(cloud):
+    small, limited = expected(cloud)["Resources"], expected(cloud, InstanceScope="production")["Resources"]
+    assert "ecs:StopTask" not in json.dumps(small["UpdatePolicy"])
+    assert "ecs-updater:scope" not in json.dumps(small)
+    tag = {"aws:ResourceTag/ecs-updater:scope": "production"}
+    statements = {
+        s["Sid"]: s
+        for p in ("PlanPolicy", "UpdatePolicy")
+        for s in limited[p]["Properties"]["PolicyDocument"]["Statement"]
+    }
+    assert statements["SendToInstances"]["Condition"] == {"StringEquals": tag}
+    assert statements["ClaimInstances"]["Condition"]["StringEquals"] == tag
+
+
+def test_the_tasks(cloud, stack):
+    ecs = cloud("ecs")
+    for family, command in [("ecs-updater", "run"), ("ecs-updater-plan", "plan")]:
+        task = ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
+        given = expected(cloud)["Resources"]["TaskDefinition" if command == "run" else "PlanTaskDefinition"][
+            "Properties"
+        ]
+        assert (given["Cpu"], given["Memory"], given["NetworkMode"]) == ("256", "512", "awsvpc")
+        assert given["RequiresCompatibilities"] == ["FARGATE"]
+        assert given["RuntimePlatform"] == {"OperatingSystemFamily": "LINUX", "CpuArchitecture": "X86_64"}
+        container = task["containerDefinitions"][0]
+        assert container["command"][0] == command
+        assert (container["user"], container["readonlyRootFilesystem"]) == ("65532:65532", True)
+        assert container["linuxParameters"]["initProcessEnabled"] is True
+        assert container["linuxParameters"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["stopTimeout"] == 120
+        environment = {entry["name"]: entry["value"] for entry in container["environment"]}
+        assert environment["ECS_UPDATER_CLUSTERS"] == "web,batch"
+        assert environment["ECS_UPDATER_INSPECT_DOCUMENT"] == "EcsUpdater-Inspect"
+        assert container["logConfiguration"]["options"]["awslogs-group"] == "/ecs-updater/ecs-updater"
+
+
+def test_logs_queue_group_topic_and_rules(cloud, stack):
+    made = cloud.resources(stack)
+    groups = {g["logGroupName"]: g["retentionInDays"] for g in cloud("logs").describe_log_groups()["logGroups"]}
+    assert groups == {"/ecs-updater/ecs-updater": 90, "/aws/events/ecs-updater/ecs-updater": 90}
+    policies = cloud("logs").describe_resource_policies()["resourcePolicies"]
+    document = json.loads(policies[0]["policyDocument"])
+    assert [statement["Action"] for statement in document["Statement"]] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+    attributes = cloud("sqs").get_queue_attributes(QueueUrl=made["DeadLetterQueue"], AttributeNames=["All"])[
+        "Attributes"
+    ]
+    assert attributes["MessageRetentionPeriod"] == "1209600"
+
+    group = cloud("ec2").describe_security_groups(GroupIds=[made["SecurityGroup"]])["SecurityGroups"][0]
+    assert group["IpPermissions"] == []
+    outward = expected(cloud)["Resources"]["SecurityGroup"]["Properties"]["SecurityGroupEgress"]
+    assert {(rule["FromPort"], rule["ToPort"], rule["IpProtocol"]) for rule in outward} == {(443, 443, "tcp")}
+
+    subscriptions = cloud("sns").list_subscriptions_by_topic(TopicArn=made["Topic"])["Subscriptions"]
+    assert [(s["Protocol"], s["Endpoint"]) for s in subscriptions] == [("email", "ops@example.com")]
+
+    for name in ("RunSucceeded", "RunFailed"):
+        rule = cloud("events").describe_rule(Name=made[name])
+        assert json.loads(rule["EventPattern"])["detail"]["lastStatus"] == ["STOPPED"]
+        targets = cloud("events").list_targets_by_rule(Rule=made[name])["Targets"]
+        assert targets[0]["Arn"].endswith(":log-group:/aws/events/ecs-updater/ecs-updater")
+
+
+def stopped(family, *, code=0, stop="EssentialContainerExited", status="STOPPED"):
+    container = {"name": "ecs-updater"} | ({} if code is None else {"exitCode": code})
+    detail = {
+        "taskDefinitionArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{family}:7",
+        "lastStatus": status,
+        "stopCode": stop,
+        "containers": [container],
+    }
+    return {"source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": detail}
+
+
+def matches(pattern, event):
+    """EventBridge's rules as far as these patterns use them."""
+    if isinstance(event, list):
+        return any(matches(pattern, item) for item in event)
+    if isinstance(pattern, list):
+        for wanted in pattern:
+            if not isinstance(wanted, dict):
+                if event == wanted:
+                    return True
+            elif "prefix" in wanted:
+                if isinstance(event, str) and event.startswith(wanted["prefix"]):
+                    return True
+            elif event is not None and event != wanted["anything-but"]:
+                return True
+        return False
+    choices = pattern.get("$or", [{}])
+    rest = {key: value for key, value in pattern.items() if key != "$or"}
+    here = event if isinstance(event, dict) else {}
+    return all(matches(value, here.get(key)) for key, value in rest.items()) and any(
+        not choice or matches(choice, here) for choice in choices
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "rules"),
+    [
+        (stopped("ecs-updater"), {"RunSucceeded"}),
+        (stopped("ecs-updater", code=1), {"RunFailed"}),
+        (stopped("ecs-updater", code=137), {"RunFailed"}),
+        (stopped("ecs-updater", code=None, stop="TaskFailedToStart"), {"RunFailed"}),
+        (stopped("ecs-updater", status="RUNNING"), set()),
+        (stopped("ecs-updater-plan"), set()),
+        (stopped("ecs-updater-plan", code=2), set()),
+        (stopped("another", code=1), set()),
+    ],
+)
+def test_a_runs_end_is_counted_as_what_it_is(cloud, event, rules):
+    resources = expected(cloud)["Resources"]
+    found = {
+        name for name in ("RunSucceeded", "RunFailed") if matches(resources[name]["Properties"]["EventPattern"], event)
+    }
+    assert found == rules
+
+
+def test_what_moto_does_not_hold_is_right_by_its_schema(cloud):
+    resources = expected(cloud, FlexibleWindowMinutes="15", NotificationEmail="ops@example.com")["Resources"]
+    checked = set()
+    for name, resource in resources.items():
+        if resource["Type"] in NOT_HELD:
+            schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, resource["Type"]).schema
+            numbers = json.loads(json.dumps(resource["Properties"]), parse_int=int)
+            for key in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds"):
+                retry = numbers.get("Target", {}).get("RetryPolicy", {})
+                if key in retry:
+                    retry[key] = int(retry[key])
+            window = numbers.get("FlexibleTimeWindow", {})
+            if "MaximumWindowInMinutes" in window:
+                window["MaximumWindowInMinutes"] = int(window["MaximumWindowInMinutes"])
+            errors = [error.message for error in Draft7Validator(schema).iter_errors(numbers)]
+            assert errors == [], name
+            checked.add(resource["Type"])
+    assert checked == NOT_HELD
+
+
+def test_the_schedule_is_what_its_own_api_takes(cloud, stack):
+    """The schedule of the template, given to EventBridge Scheduler itself."""
+    made = cloud.resources(stack)
+    scheduler = cloud("scheduler")
+    properties = expected(cloud, ScheduleExpression="cron(0 3 ? * MON-FRI *)", ScheduleTimezone="Europe/Berlin")[
+        "Resources"
+    ]["Schedule"]["Properties"]
+    scheduler.create_schedule_group(Name="ecs-updater")
+    target = json.loads(json.dumps(properties["Target"]))
+    network = target["EcsParameters"]["NetworkConfiguration"]
+    awsvpc = network.pop("AwsvpcConfiguration")
+    network["awsvpcConfiguration"] = awsvpc
+    scheduler.create_schedule(**(properties | {"Target": target, "GroupName": "ecs-updater"}))
+    schedule = scheduler.get_schedule(Name="ecs-updater", GroupName="ecs-updater")
+    assert (schedule["ScheduleExpressionTimezone"], schedule["State"]) == ("Europe/Berlin", "ENABLED")
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert schedule["Target"]["RetryPolicy"] == {"MaximumEventAgeInSeconds": 900, "MaximumRetryAttempts": 3}
+    assert schedule["Target"]["Arn"] == f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/web"
+    assert schedule["Target"]["EcsParameters"]["LaunchType"] == "FARGATE"
+    assert "TaskDefinition" in made
+
+
+def test_the_scheduler_may_start_this_task_and_no_other(cloud, stack):
+    role = cloud.resources(stack)["SchedulerRole"]
+    document = cloud("iam").get_role_policy(RoleName=role, PolicyName="StartARun")["PolicyDocument"]
+    document = ast.literal_eval(document) if isinstance(document, str) else document
+    # moto leaves a None where AWS::NoValue takes an item out of a list.
+    statements = {statement["Sid"]: statement for statement in document["Statement"] if statement}
+    assert statements["RunTheTask"]["Resource"] == f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/ecs-updater:*"
+    assert statements["RunTheTask"]["Condition"] == {
+        "ArnEquals": {"ecs:cluster": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/web"}
+    }
+    assert statements["GiveTheTaskItsRoles"]["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+    }
+
+
+def test_the_commands_in_the_outputs_are_commands(cloud, stack):
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in cloud.stack(stack)["Outputs"]}
+    for key, family in [("RunNow", "ecs-updater"), ("PlanNow", "ecs-updater-plan")]:
+        words = shlex.split(outputs[key])
+        assert words[:3] == ["aws", "ecs", "run-task"]
+        options = dict(zip(words[3::2], words[4::2], strict=True))
+        assert options["--task-definition"] == family
+        assert options["--cluster"] == "web"
+        group = cloud.resources(stack)["SecurityGroup"]
+        assert options["--network-configuration"] == (
+            f"awsvpcConfiguration={{subnets=[{','.join(cloud.subnets)}],securityGroups=[{group}],assignPublicIp=DISABLED}}"
+        )
+
+
+def test_update_and_delete(cloud, stack):
+    cloudformation = cloud("cloudformation")
+    cloudformation.update_stack(
+        StackName=stack,
+        UsePreviousTemplate=True,
+        Parameters=cloud.parameters(MaxUnavailable="10%", LogRetentionDays="30"),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    assert cloud.stack(stack)["StackStatus"] == "UPDATE_COMPLETE"
+    assert cloud.resources(stack)["TaskDefinition"].endswith(":task-definition/ecs-updater:2")
+    given = expected(cloud, MaxUnavailable="10%", LogRetentionDays="30")["Resources"]
+    container = given["TaskDefinition"]["Properties"]["ContainerDefinitions"][0]
+    assert {"Name": "ECS_UPDATER_MAX_UNAVAILABLE", "Value": "10%"} in container["Environment"]
+    assert given["LogGroup"]["Properties"]["RetentionInDays"] == "30"
+
+    cloudformation.delete_stack(StackName=stack)
+    assert cloud("ssm").list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"] == []
+    assert cloud("iam").list_roles()["Roles"] == []
+    assert cloud("logs").describe_log_groups()["logGroups"] == []
