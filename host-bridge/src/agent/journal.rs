@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
 
 use super::memory::Memory;
 use crate::transport::BoxFuture;
@@ -51,6 +52,15 @@ pub enum JournalError {
     },
 }
 
+/// What stands in the file.
+#[derive(Serialize, Deserialize)]
+struct Saved<M> {
+    v: u32,
+    memory: M,
+}
+
+const FORMAT: u32 = 1;
+
 /// A journal in a file.
 #[derive(Debug, Clone)]
 pub struct FileJournal {
@@ -69,7 +79,11 @@ impl FileJournal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(JournalError::Read { path: self.path.clone(), source }),
         };
-        serde_json::from_slice(&text).map(Some).map_err(|source| {
+        let known = |saved: Saved<Memory>| match saved.v {
+            FORMAT => Ok(Some(saved.memory)),
+            other => Err(serde::de::Error::custom(format!("version {other} is not known to this program"))),
+        };
+        serde_json::from_slice(&text).and_then(known).map_err(|source| {
             let kept = self.path.with_extension("corrupt");
             if let Err(error) = rename(&self.path, &kept) {
                 tracing::warn!("cannot move the journal out of the way: {error}");
@@ -81,7 +95,7 @@ impl FileJournal {
     fn write(&self, memory: &Memory) -> io::Result<()> {
         let new = self.path.with_extension("new");
         let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(memory)?)?;
+        file.write_all(&serde_json::to_vec(&Saved { v: FORMAT, memory })?)?;
         file.sync_all()?;
         rename(&new, &self.path)?;
         // The rename itself must outlive a power cut as well.

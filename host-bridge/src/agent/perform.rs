@@ -159,7 +159,9 @@ impl Agent {
     /// The last looks, and the reboot.
     async fn reboot(&mut self, act: &Act) -> Result<(), Stopped> {
         self.still_claimed(act).await?;
-        if matches!(act, Act::FallBack { .. }) && matches!(self.around.introspection.container_instance().await, Ok(Some(_))) {
+        if matches!(act, Act::FallBack { .. })
+            && matches!(self.around.introspection.container_instance().await, Ok(Some(_)))
+        {
             // Late, but well.
             return Err(Stopped::Overtaken);
         }

@@ -43,7 +43,6 @@ async fn at_each_call(life: impl AsyncFn(&Shared) -> bool) -> u32 {
     let plain = World::shared();
     assert!(life(&plain).await);
     let calls = plain.calls();
-    eprintln!("calls {calls}");
     let expected = left(&plain.get());
     for at in 1..=calls {
         for kill in [Kill::Before(at), Kill::After(at)] {
@@ -51,7 +50,9 @@ async fn at_each_call(life: impl AsyncFn(&Shared) -> bool) -> u32 {
             world.get().kill = Some(kill);
             let ended = life(&world).await;
             assert!(ended, "{kill:?} of {calls}: no end; {:?}", left(&world.get()));
-            assert_eq!(left(&world.get()), expected, "{kill:?} of {calls}");
+            let world = world.get();
+            assert!(world.kill.is_none(), "{kill:?} of {calls} never came");
+            assert_eq!(left(&world), expected, "{kill:?} of {calls}");
         }
     }
     calls
@@ -79,7 +80,8 @@ async fn a_fall_back_by_either_way() {
             let staged = world.live(LIMIT, |world| progress(world, ClaimStep::Stage) == Some(Progress::Done)).await;
             world.get().claim(ClaimStep::Reboot);
             let back = world.live(LIMIT, |world| {
-                world.boots == 2 && progress(world, ClaimStep::Reboot) == Some(Progress::FellBack)
+                world.boots == 2
+                    && progress(world, ClaimStep::Reboot) == Some(Progress::FellBack)
                     && world.attributes["ecs-updater.os-version"] == OLD
             });
             staged && back.await

@@ -14,6 +14,9 @@ const HOUR: Duration = Duration::from_hours(1);
 async fn into_the_new_version(change: impl FnOnce(&mut World)) -> Shared {
     let world = World::shared();
     change(&mut world.get());
+    // An hour of waiting need not be one of polling.
+    world.get().settings.poll = Duration::from_secs(20);
+    world.get().settings.look_busy = Duration::from_secs(20);
     world.get().claim(ClaimStep::Stage);
     assert!(world.live(HOUR, |world| progress(world, ClaimStep::Stage) == Some(Progress::Done)).await);
     world.get().claim(ClaimStep::Reboot);

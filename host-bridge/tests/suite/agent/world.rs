@@ -314,11 +314,7 @@ impl Shared {
         super::life::error(&self.get())
     }
 
-    fn connect(
-        &self,
-        up: fn(&World) -> bool,
-        handle: fn(&mut World, &Request) -> Reply,
-    ) -> impl Connect + 'static {
+    fn connect(&self, up: fn(&World) -> bool, handle: fn(&mut World, &Request) -> Reply) -> impl Connect + 'static {
         let world = self.clone();
         from_fn("the world", move || {
             if !up(&world.get()) {
@@ -373,9 +369,10 @@ impl Shared {
         Agent::new(
             Around {
                 client: Client::with_transactions(Transport::new(api, Limits::default()), 7),
-                introspection: Introspection::over(
-                    self.connect(|world| world.ecs_agent() != EcsAgent::Down, |world, request| world.introspection(request)),
-                ),
+                introspection: Introspection::over(self.connect(
+                    |world| world.ecs_agent() != EcsAgent::Down,
+                    |world, request| world.introspection(request),
+                )),
                 metadata: Arc::new(Imds::over(
                     self.connect(|world| world.imds_up, |world, request| world.imds(request)),
                 )),
