@@ -78,7 +78,10 @@ def bare(text):
 
 def compact(template):
     tree = load(template)
-    del tree["Metadata"]  # groups and labels, which only the console shows
+    # What only the console shows.
+    del tree["Metadata"]
+    for output in tree["Outputs"].values():
+        del output["Description"]
     for entry in tree["Mappings"]["Scripts"].values():
         entry["Text"] = bare(entry["Text"])
     return json.dumps(tree, separators=(",", ":")) + "\n"

@@ -4,6 +4,12 @@ import re
 
 ACCOUNT = "123456789012"
 DROPPED = object()
+REF_IS_ARN = {
+    "AWS::IAM::ManagedPolicy",
+    "AWS::ECS::TaskDefinition",
+    "AWS::SNS::Topic",
+    "AWS::StepFunctions::StateMachine",
+}
 
 
 def resolve(template, parameters, *, stack="ecs-updater", partition="aws", region="eu-west-1"):
@@ -31,7 +37,13 @@ def resolve(template, parameters, *, stack="ecs-updater", partition="aws", regio
         if key == "Arn" or key.endswith("Arn"):
             service = {"StepFunctions": "states"}.get(kind[1], kind[1].lower())
             place = "" if service == "iam" else region
-            shapes = {"ManagedPolicy": "policy/{}", "LogGroup": "log-group:{}:*", "Topic": "{}", "Queue": "{}"}
+            shapes = {
+                "ManagedPolicy": "policy/{}",
+                "StateMachine": "stateMachine:{}",
+                "LogGroup": "log-group:{}:*",
+                "Topic": "{}",
+                "Queue": "{}",
+            }
             shape = shapes.get(kind[2], kind[2].lower() + "/{}")
             return f"arn:{partition}:{service}:{place}:{ACCOUNT}:{shape.format(name)}"
         return f"{name}.{key}"
@@ -40,9 +52,9 @@ def resolve(template, parameters, *, stack="ecs-updater", partition="aws", regio
         if name in pseudo:
             return pseudo[name]
         if name in known:
-            return known[name]
+            return known[name] if isinstance(known[name], list) else str(known[name])
         resource = resources[name]
-        if resource["Type"] in ("AWS::IAM::ManagedPolicy", "AWS::ECS::TaskDefinition", "AWS::SNS::Topic"):
+        if resource["Type"] in REF_IS_ARN:
             return attribute(name, "Arn")
         if "Name" in resource.get("Properties", {}):
             return work(resource["Properties"]["Name"])
@@ -119,7 +131,7 @@ def resolve(template, parameters, *, stack="ecs-updater", partition="aws", regio
 def policies(resolved):
     """Every policy document, with where it stands."""
     for name, resource in resolved["Resources"].items():
-        properties = resource["Properties"]
+        properties = resource.get("Properties", {})
         if resource["Type"] in ("AWS::IAM::ManagedPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
             yield name, properties["PolicyDocument"]
         for inline in properties.get("Policies", []):

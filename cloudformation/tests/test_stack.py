@@ -357,4 +357,5 @@ def test_update_and_delete(cloud, stack):
     cloudformation.delete_stack(StackName=stack)
     assert cloud("ssm").list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"] == []
     assert cloud("iam").list_roles()["Roles"] == []
-    assert cloud("logs").describe_log_groups()["logGroups"] == []
+    assert cloud("events").list_rules()["Rules"] == []
+    assert "QueueUrls" not in cloud("sqs").list_queues()
