@@ -1,0 +1,156 @@
+//! The real `ecs-updater` command over TCP, on the real clock, against the simulated Region at many times real time:
+//! what no test in process sees — arguments, endpoint, signals, standard output, exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use fleet_sim::{Region, Scenario, server};
+use models::report::{Outcome, RunReport};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::net::TcpListener;
+
+const ONE: &str = r#"
+clusters = ["web"]
+
+[repository]
+releases = [{ version = "1.27.0" }, { version = "1.26.1" }]
+
+[[instances]]
+version = "1.26.1"
+"#;
+
+/// A Region on a free port, until it is dropped.
+struct Served {
+    endpoint: String,
+    region: Arc<Region>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn serve(scenario: &str, scale: u32) -> Served {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let scenario = Scenario::parse(scenario).unwrap();
+    let (endpoint, region) = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let region = Region::start_scaled(&scenario, scale).unwrap();
+        tokio::spawn(server::serve(Arc::clone(&region), listener, std::future::pending()));
+        (endpoint, region)
+    });
+    Served { endpoint, region, _runtime: runtime }
+}
+
+/// The command beside this test's own binaries; built where nobody has built it yet.
+fn updater() -> &'static PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let path = PathBuf::from(env!("CARGO_BIN_EXE_fleet-sim")).with_file_name("ecs-updater");
+        // The tests of the whole workspace build it; those of this package alone do not.
+        let build = ["build", "--quiet", "--locked", "--workspace", "--bins"];
+        let status = Command::new(env!("CARGO")).args(build).status().unwrap();
+        assert!(status.success() && path.exists(), "{} is not there", path.display());
+        path
+    })
+}
+
+fn command(endpoint: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(updater());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ACCESS_KEY_ID", "simulated")
+        .env("AWS_SECRET_ACCESS_KEY", "simulated")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(endpoint: &str, arguments: &[&str]) -> Output {
+    command(endpoint, arguments).output().unwrap()
+}
+
+fn report(output: &Output) -> RunReport {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|error| {
+        panic!("{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr));
+    })
+}
+
+fn outcomes(report: &RunReport) -> Vec<Outcome> {
+    report.clusters.iter().flat_map(|cluster| &cluster.instances).map(|instance| instance.outcome).collect()
+}
+
+#[test]
+fn plans_and_then_updates_over_tcp() {
+    let served = serve(ONE, 30);
+    let planned = run(&served.endpoint, &["plan", "--cluster", "web", "--output", "json"]);
+    assert_eq!(planned.status.code(), Some(0), "{}", String::from_utf8_lossy(&planned.stderr));
+    assert_eq!(outcomes(&report(&planned)), [Outcome::WouldUpdate]);
+    assert_eq!(served.region.snapshot_of(0).unwrap().version.to_string(), "1.26.1");
+
+    let updated = run(&served.endpoint, &["run", "--cluster", "web", "--output", "json"]);
+    assert_eq!(updated.status.code(), Some(0), "{}", String::from_utf8_lossy(&updated.stderr));
+    assert_eq!(outcomes(&report(&updated)), [Outcome::Updated]);
+    let host = served.region.snapshot_of(0).unwrap();
+    assert_eq!(host.version.to_string(), "1.27.0");
+    assert!(!host.tags.contains_key("ecs-updater:claim"), "{:?}", host.tags);
+    assert_eq!(served.region.violations(), []);
+    assert_eq!(served.region.unknown(), Vec::<String>::new());
+}
+
+#[test]
+fn a_signal_ends_it_with_a_report() {
+    let served = serve(ONE, 1);
+    let child = command(&served.endpoint, &["run", "--cluster", "web", "--output", "json"]).spawn().unwrap();
+    let began = Instant::now();
+    while !served.region.snapshot_of(0).unwrap().tags.contains_key("ecs-updater:claim") {
+        assert!(began.elapsed() < Duration::from_secs(120), "it never claimed the instance");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let asked = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(20), "took {:?} to end", asked.elapsed());
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = report(&output);
+    assert!(report.interrupted);
+    assert_eq!(outcomes(&report), [Outcome::InProgress]);
+}
+
+#[test]
+fn says_what_is_wrong_and_what_to_do() {
+    let served = serve(ONE, 1);
+    let cases: [(&[&str], i32, &[&str]); 4] = [
+        (&["run"], 2, &["cluster", "--cluster"]),
+        (&["run", "--cluster", "web", "--max-unavailable", "0"], 2, &["max-unavailable", "\"0\""]),
+        (&["run", "--cluster", "wbe"], 3, &["cluster wbe was not found", "aws ecs list-clusters"]),
+        (&["dance"], 2, &["dance", "--help"]),
+    ];
+    for (arguments, code, words) in cases {
+        let output = run(&served.endpoint, arguments);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{arguments:?} does not say {word:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn nobody_at_the_endpoint_is_code_three() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let output = run(&endpoint, &["plan", "--cluster", "web"]);
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("no usable answer") && said.contains("aws sts get-caller-identity"), "{said}");
+}
