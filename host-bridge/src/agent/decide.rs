@@ -43,7 +43,7 @@ use super::memory::{Memory, TakenUp, Trial, error, later};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// From the boot of a new version to the end of its trial. 30 minutes: a slow boot with its ECS agent takes 5, and
-    /// the updater verifies for 15 by default and then reverts by claim.
+    /// the updater verifies for 10 by default and then reverts by claim.
     pub confirm: SignedDuration,
     /// From one reading of the update repository to the next, while no claim stands.
     pub refresh: SignedDuration,

@@ -6,7 +6,7 @@
 //!                                                  └──report──▶ ecs:PutAttributes ◀──────┘
 //! ```
 //!
-//! [`decide`](mod@decide) is the whole of its mind, and pure; [`memory`] is what it may not forget; the rest carries it
+//! The function [`decide()`] is the whole of its mind, and pure; [`Memory`] is what it may not forget; the rest carries it
 //! out. It speaks to the host it runs on, to the metadata service, and to ECS with one action, `PutAttributes`; never
 //! to another host.
 //!
