@@ -41,11 +41,11 @@ class Accounts:
     def account(self, role):
         prefix, _, rest = role.partition("iam::")
         account, _, name = rest.partition(":")
-        assert (prefix, name) == ("arn:aws:", "role/ecs-updater-fleet-eu-west-1")
+        assert (prefix, name) == ("arn:aws:", "role/EcsUpdater-fleet-eu-west-1")
         return account
 
     def get_parameter(self, parameters, role):
-        assert parameters["Name"] == "/ecs-updater/ecs-updater/run"
+        assert parameters["Name"] == "/ecs-updater/EcsUpdater/run"
         return {"Parameter": {"Value": self.place}}
 
     def run_task(self, parameters, role):

@@ -195,3 +195,29 @@ def test_the_settings_are_those_of_the_configuration_page():
         for variable, default in defaults.items():
             if variable in environment and variable != "ECS_UPDATER_MAX_DURATION":
                 assert environment[variable] == default, variable
+
+
+def test_every_permission_has_its_reason_in_the_page():
+    page = (ROOT.parent / "docs" / "deploy.md").read_text()
+    section = page.split("## Permissions, each with its reason")[1].split("\n## ")[0]
+    services = "ecs|ec2|ssm|logs|ecr|iam|sqs|kms|tag"
+    documented = set(re.findall(rf"`((?:{services}):\w+)`", section))
+    allowed = set()
+    for where, document in policies(resolved("ecs-updater.yaml", "everything")):
+        for statement in document["Statement"]:
+            if statement["Effect"] == "Allow" and not where.endswith("/trust"):
+                actions = statement["Action"]
+                allowed |= {actions} if isinstance(actions, str) else set(actions)
+    assert documented == allowed
+
+
+def test_every_action_that_the_updater_calls_is_allowed_and_no_other():
+    """The operations that ecs-updater/src/aws names are the policies' actions."""
+    sources = (ROOT.parent / "ecs-updater" / "src" / "aws").glob("*.rs")
+    called = {name for path in sources for name in re.findall(r'"((?:ecs|ec2|ssm):[A-Z]\w+)"', path.read_text())}
+    tree = resolved("ecs-updater.yaml", "everything")["Resources"]
+    statements = [
+        s for p in ("PlanPolicy", "UpdatePolicy") for s in tree[p]["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    allowed = {a for s in statements for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
+    assert allowed == called
