@@ -8,9 +8,11 @@ update changes little: those are checked as the template gives them.
 """
 
 import ast
+import base64
 import json
 import re
 import shlex
+import tomllib
 import warnings
 
 import boto3
@@ -268,21 +270,25 @@ def test_a_runs_end_is_counted_as_what_it_is(cloud, event, rules):
     assert found == rules
 
 
+NUMBERS = {"EvaluationPeriods", "MaximumEventAgeInSeconds", "MaximumRetryAttempts", "MaximumWindowInMinutes"}
+
+
+def numbers(value, key=None):
+    """CloudFormation reads a parameter's text as a number where the property is one."""
+    if isinstance(value, dict):
+        return {name: numbers(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [numbers(item) for item in value]
+    return int(value) if key in NUMBERS else value
+
+
 def test_what_moto_does_not_hold_is_right_by_its_schema(cloud):
     resources = expected(cloud, FlexibleWindowMinutes="15", NotificationEmail="ops@example.com")["Resources"]
     checked = set()
     for name, resource in resources.items():
         if resource["Type"] in NOT_HELD:
             schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, resource["Type"]).schema
-            numbers = json.loads(json.dumps(resource["Properties"]), parse_int=int)
-            for key in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds"):
-                retry = numbers.get("Target", {}).get("RetryPolicy", {})
-                if key in retry:
-                    retry[key] = int(retry[key])
-            window = numbers.get("FlexibleTimeWindow", {})
-            if "MaximumWindowInMinutes" in window:
-                window["MaximumWindowInMinutes"] = int(window["MaximumWindowInMinutes"])
-            errors = [error.message for error in Draft7Validator(schema).iter_errors(numbers)]
+            errors = [error.message for error in Draft7Validator(schema).iter_errors(numbers(resource["Properties"]))]
             assert errors == [], name
             checked.add(resource["Type"])
     assert checked == NOT_HELD
@@ -296,7 +302,7 @@ def test_the_schedule_is_what_its_own_api_takes(cloud, stack):
         "Resources"
     ]["Schedule"]["Properties"]
     scheduler.create_schedule_group(Name="ecs-updater")
-    target = json.loads(json.dumps(properties["Target"]))
+    target = numbers(properties["Target"])
     network = target["EcsParameters"]["NetworkConfiguration"]
     awsvpc = network.pop("AwsvpcConfiguration")
     network["awsvpcConfiguration"] = awsvpc
@@ -359,3 +365,66 @@ def test_update_and_delete(cloud, stack):
     assert cloud("iam").list_roles()["Roles"] == []
     assert cloud("events").list_rules()["Rules"] == []
     assert "QueueUrls" not in cloud("sqs").list_queues()
+
+
+def test_the_demonstration_cluster_is_made_and_fits_the_updater(cloud):
+    """The AMI comes from a public parameter, which moto has not for Bottlerocket: one of our own stands in."""
+    path = "/test/bottlerocket/image_id"
+    cloud("ssm").put_parameter(Name=path, Value="ami-12c6146b", Type="String")
+    body = (ROOT / "demo-cluster.yaml").read_text()
+    tree = template("demo-cluster.yaml")
+    image = tree["Parameters"]["ImageParameter"]
+    body = body.replace(image["AllowedPattern"], ".*").replace(f"Default: {image['Default']}", f"Default: {path}")
+    cloudformation = cloud("cloudformation")
+    cloudformation.create_stack(
+        StackName="demo",
+        TemplateBody=body,
+        Parameters=[
+            {"ParameterKey": "HostBridgeImage", "ParameterValue": "public.ecr.aws/x1y2z3/host-bridge:1.0.0"},
+        ],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    stack = cloud.stack("demo")
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    assert outputs["ClusterName"] == "demo"
+    assert cloud("ecs").describe_clusters(clusters=["demo"])["clusters"][0]["status"] == "ACTIVE"
+    subnets = cloud("ec2").describe_subnets(SubnetIds=outputs["SubnetIds"].split(","))["Subnets"]
+    assert {subnet["VpcId"] for subnet in subnets} == {outputs["VpcId"]}
+
+    launch = cloud.resources("demo")["LaunchTemplate"]
+    data = cloud("ec2").describe_launch_template_versions(LaunchTemplateId=launch)["LaunchTemplateVersions"][0][
+        "LaunchTemplateData"
+    ]
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    assert data["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
+    text = data["UserData"]
+    settings = tomllib.loads(base64.b64decode(text).decode() if "[settings" not in text else text)["settings"]
+    assert settings["ecs"] == {"cluster": "demo"}
+    assert settings["host-containers"]["control"] == {"enabled": True}
+    bridge = {"source": "public.ecr.aws/x1y2z3/host-bridge:1.0.0", "enabled": True, "superpowered": False}
+    assert settings["host-containers"]["host-bridge"] == bridge
+    service = cloud("ecs").describe_services(cluster="demo", services=["web"])["services"][0]
+    assert service["desiredCount"] == 4
+    cloudformation.delete_stack(StackName="demo")
+
+
+def test_the_fleets_state_machine_is_taken_by_step_functions(cloud):
+    cloudformation = cloud("cloudformation")
+    cloudformation.create_stack(
+        StackName="fleet",
+        TemplateBody=(ROOT / "fleet.yaml").read_text(),
+        Parameters=[{"ParameterKey": "Accounts", "ParameterValue": f"{ACCOUNT},210987654321"}],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    assert cloud.stack("fleet")["StackStatus"] == "CREATE_COMPLETE"
+    definition = resolve(template("fleet.yaml"), {"Accounts": ACCOUNT}, stack="fleet")["Resources"]["StateMachine"]
+    states = cloud("stepfunctions")
+    made = states.create_state_machine(
+        name="from-the-template",
+        definition=json.dumps(definition["Properties"]["Definition"]),
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/fleet",
+    )
+    found = states.describe_state_machine(stateMachineArn=made["stateMachineArn"])
+    assert json.loads(found["definition"])["StartAt"] == "Settings"
+    cloudformation.delete_stack(StackName="fleet")
