@@ -405,8 +405,8 @@ def test_the_demonstration_cluster_is_made_and_fits_the_updater(cloud):
     bridge = {"source": "public.ecr.aws/x1y2z3/host-bridge:1.0.0", "enabled": True, "superpowered": False}
     assert settings["host-containers"]["host-bridge"] == bridge
     service = cloud("ecs").describe_services(cluster="demo", services=["web"])["services"][0]
+    # Not deleted: moto deletes a VPC before what is in it, and fails.
     assert service["desiredCount"] == 4
-    cloudformation.delete_stack(StackName="demo")
 
 
 def test_the_fleets_state_machine_is_taken_by_step_functions(cloud):
