@@ -402,7 +402,7 @@ def test_the_demonstration_cluster_is_made_and_fits_the_updater(cloud):
     settings = tomllib.loads(base64.b64decode(text).decode() if "[settings" not in text else text)["settings"]
     assert settings["ecs"] == {"cluster": "demo"}
     assert settings["host-containers"]["control"] == {"enabled": True}
-    bridge = {"source": "public.ecr.aws/x1y2z3/host-bridge:1.0.0", "enabled": True, "superpowered": False}
+    bridge = {"source": "public.ecr.aws/x1y2z3/host-bridge:1.0.0", "enabled": True, "superpowered": True}
     assert settings["host-containers"]["host-bridge"] == bridge
     service = cloud("ecs").describe_services(cluster="demo", services=["web"])["services"][0]
     # Not deleted: moto deletes a VPC before what is in it, and fails.
