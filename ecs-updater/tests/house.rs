@@ -1,7 +1,7 @@
 //! Who may import whom: the rules of `docs/design.md` ("Who may import whom"), read from the sources.
 //!
 //! Cargo keeps the crates apart only as far as their manifests do, and knows nothing of modules. So the files are read
-//! as text: comments and `#[cfg(test)]` modules are left out, and every path that begins with `crate::`, `super::` or
+//! as text: comments and modules under `#[cfg(test)]` are left out, and every path that begins with `crate::`, `super::` or
 //! the name of a dependency counts, whether it stands in a `use` line or in the middle of a function.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
@@ -162,7 +162,8 @@ impl Source {
     fn read(root: &Path, path: &Path) -> Self {
         let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
         let mut code: Vec<String> = fs::read_to_string(path).unwrap().lines().map(without_comment).collect();
-        let tests = code.windows(2).position(|pair| pair[0].trim() == "#[cfg(test)]" && pair[1].starts_with("mod "));
+        let inline = |pair: &[String]| is_test_module(pair) && pair[1].trim_end().ends_with('{');
+        let tests = code.windows(2).position(inline);
         code.truncate(tests.unwrap_or(code.len()));
         Self { name, code }
     }
@@ -249,17 +250,31 @@ fn sources_of(package: &str) -> Vec<Source> {
     files.iter().map(|path| Source::read(&root, path)).collect()
 }
 
-/// Files of tests, in `tests.rs` or below `tests/`, may use what they like.
+/// Files of modules under `#[cfg(test)]` are left out: they may use what they like.
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    let mut here = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        match (path.is_dir(), path.file_stem().and_then(|stem| stem.to_str())) {
-            (_, Some("tests")) => {}
-            (true, _) => collect(&path, files),
-            (false, _) if path.extension().is_some_and(|ending| ending == "rs") => files.push(path),
-            (false, _) => {}
+        match path.extension() {
+            Some(ending) if ending == "rs" => here.push(path),
+            Some(_) => {}
+            None => collect(&path, files),
         }
     }
+    let of_tests: BTreeSet<String> = here.iter().flat_map(|path| test_modules(path)).collect();
+    here.retain(|path| !of_tests.contains(path.file_stem().unwrap().to_str().unwrap()));
+    files.extend(here);
+}
+
+/// The modules that a file declares for tests only, as files of their own.
+fn test_modules(path: &Path) -> Vec<String> {
+    let lines: Vec<String> = fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect();
+    let elsewhere = lines.windows(2).filter(|pair| is_test_module(pair) && pair[1].trim_end().ends_with(';'));
+    elsewhere.map(|pair| pair[1].trim().trim_start_matches("mod ").trim_end_matches(';').to_owned()).collect()
+}
+
+fn is_test_module(pair: &[String]) -> bool {
+    pair[0].trim() == "#[cfg(test)]" && pair[1].starts_with("mod ")
 }
 
 fn workspace() -> PathBuf {
