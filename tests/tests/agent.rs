@@ -1,0 +1,280 @@
+//! The agent of `host-bridge` on a simulated machine: the same code as in life, over in-memory pipes and on paused time.
+//!
+//! The machine is the one that is held to the recorded exchanges, so that what the agent does there it may do on
+//! a real one. Tags, ECS agent and reports are as simple as can be; the updater is a script.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, also in the helpers")]
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fleet_sim::clock::SimClock;
+use fleet_sim::host::{Host, HostSpec, Repository, Request};
+use host_bridge::agent::{Agent, Around, Imds, Machine, MemoryJournal, PutError, Settings, Sink, Target};
+use host_bridge::client::Client;
+use host_bridge::inspect::Boot;
+use host_bridge::introspection::Introspection;
+use host_bridge::signpost::SignpostError;
+use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use models::attributes::{BridgeReport, Progress};
+use models::claim::{CLAIM_TAG, Claim, ClaimStep};
+use semver::Version;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+const OLD: Version = Version::new(1, 26, 1);
+const NEW: Version = Version::new(1, 27, 0);
+const HOUR: u64 = 3_600;
+
+struct World {
+    host: Host,
+    repository: Repository,
+    clock: SimClock,
+    claim: Option<Claim>,
+    rights: bool,
+    attributes: BTreeMap<String, String>,
+    boots: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Shared(Arc<Mutex<World>>);
+
+type Answer = Result<(u16, String), io::Error>;
+
+impl World {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn claim(&mut self, step: ClaimStep) {
+        let boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert).then(|| self.host.boot_id().into());
+        let since = models::claim::whole_seconds(self.now());
+        self.claim = Some(Claim { step, run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(), from: OLD, to: NEW, since, boot });
+    }
+
+    /// How the standing claim stands, by the report.
+    fn progress(&self) -> Option<Progress> {
+        let handled = BridgeReport::decode(&self.attributes).ok()?.handled?;
+        let claim = self.claim.as_ref()?;
+        ((handled.step, handled.since) == (claim.step, claim.since)).then_some(handled.progress)
+    }
+
+    fn api(&mut self, request: &Request) -> Answer {
+        let now = self.now();
+        let answer = self.host.handle(now, &self.repository, request);
+        answer.map(|answer| (answer.status, answer.body)).map_err(|_| io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn imds(&mut self, request: &Request) -> Answer {
+        let claim = self.claim.as_ref().map(Claim::to_string);
+        Ok(match (request.path(), claim) {
+            ("/latest/api/token", _) => (200, "token".to_owned()),
+            ("/latest/meta-data/tags/instance", Some(_)) => (200, format!("Name\n{CLAIM_TAG}")),
+            ("/latest/meta-data/tags/instance", None) => (200, "Name".to_owned()),
+            ("/latest/meta-data/tags/instance/ecs-updater:claim", Some(claim)) => (200, claim),
+            _ => (404, String::new()),
+        })
+    }
+
+    fn introspection(&mut self, request: &Request) -> Answer {
+        const ARN: &str = "arn:aws:ecs:eu-central-1:111122223333:container-instance/prod/1";
+        match request.path() {
+            "/v1/tasks" => Ok((200, r#"{"Tasks":[]}"#.to_owned())),
+            _ => Ok((200, format!(r#"{{"Cluster":"prod","ContainerInstanceArn":"{ARN}"}}"#))),
+        }
+    }
+}
+
+impl Shared {
+    fn new(spec: HostSpec) -> Self {
+        let clock = SimClock::start("2026-11-23T03:00:00Z".parse().unwrap(), 1);
+        Self(Arc::new(Mutex::new(World {
+            host: Host::new(spec, 7, clock.now()),
+            repository: Repository::of(&[OLD, NEW]),
+            clock,
+            claim: None,
+            rights: false,
+            attributes: BTreeMap::new(),
+            boots: Vec::new(),
+        })))
+    }
+
+    fn get(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+
+    fn connect(&self, up: fn(&World) -> bool, answer: fn(&mut World, &Request) -> Answer) -> impl Connect + 'static {
+        let world = self.clone();
+        from_fn("the simulated machine", move || {
+            if !up(&world.get()) {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            let (ours, theirs) = tokio::io::duplex(64 * 1024);
+            let world = world.clone();
+            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let world = world.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+                    let request = Request {
+                        method: head.method.to_string(),
+                        path_and_query: head.uri.to_string(),
+                        content_type: kind.map(str::to_owned),
+                        body: body.collect().await.unwrap().to_bytes().to_vec(),
+                    };
+                    let (status, body) = answer(&mut world.get(), &request)?;
+                    let answer = http::Response::builder().status(status).body(Full::new(Bytes::from(body)));
+                    Ok::<_, io::Error>(answer.unwrap())
+                }
+            });
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service));
+            Ok(ours)
+        })
+    }
+
+    fn agent(&self, journal: &MemoryJournal) -> impl Future<Output = Infallible> + Send + 'static {
+        let api = self.connect(|world| world.host.is_up(world.now()), World::api);
+        let around = Around {
+            client: Client::with_transactions(Transport::new(api, Limits::default()), 7),
+            introspection: Introspection::over(
+                self.connect(|world| world.host.ecs_agent_up(world.now()), World::introspection),
+            ),
+            metadata: Arc::new(Imds::over(self.connect(|_| true, World::imds))),
+            sink: Box::new(self.clone()),
+            machine: Box::new(self.clone()),
+            journal: Box::new(journal.clone()),
+        };
+        Agent::new(around, Settings { jitter: 0.0, ..Settings::default() }).run()
+    }
+
+    /// Lives, with an agent whenever the machine is up, until the script says that it is done; `false` after `seconds`.
+    async fn live(&self, journal: &MemoryJournal, seconds: u64, mut done: impl FnMut(&mut World) -> bool) -> bool {
+        let mut agent: Option<JoinHandle<Infallible>> = None;
+        let mut ended = false;
+        for _ in 0..seconds {
+            let up = {
+                let mut world = self.get();
+                let now = world.now();
+                let World { host, repository, .. } = &mut *world;
+                host.advance(now, repository);
+                let up = host.is_up(now);
+                let boot = host.boot_id().to_owned();
+                if up && world.boots.last() != Some(&boot) {
+                    world.boots.push(boot);
+                }
+                ended = done(&mut world);
+                up
+            };
+            if ended {
+                break;
+            }
+            if !up && let Some(running) = agent.take() {
+                running.abort();
+            }
+            if up && agent.is_none() {
+                agent = Some(tokio::spawn(self.agent(journal)));
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        if let Some(running) = agent {
+            running.abort();
+        }
+        ended
+    }
+
+    /// Stage, drain, reboot, each after the report on the one before.
+    async fn update(&self, journal: &MemoryJournal) {
+        for step in [ClaimStep::Stage, ClaimStep::Drain, ClaimStep::Reboot] {
+            self.get().claim(step);
+            assert!(self.live(journal, HOUR, |world| world.progress() == Some(Progress::Done)).await, "{step}");
+        }
+    }
+
+    fn running(&self) -> Version {
+        self.get().host.running_version().clone()
+    }
+}
+
+impl Sink for Shared {
+    fn put<'a>(
+        &'a self,
+        _target: &'a Target,
+        attributes: &'a BTreeMap<&'static str, String>,
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<(), PutError>> {
+        Box::pin(async {
+            let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+            self.get().attributes.extend(attributes);
+            Ok(())
+        })
+    }
+}
+
+impl Machine for Shared {
+    fn now(&self) -> Timestamp {
+        self.get().now()
+    }
+
+    fn boot(&self) -> Boot {
+        let world = self.get();
+        Boot { id: Some(world.host.boot_id().into()), at: Some(world.host.btime()) }
+    }
+
+    fn may_roll_back(&self) -> bool {
+        self.get().rights
+    }
+
+    fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
+        Box::pin(async {
+            let done = self.get().host.signpost_rollback_to_inactive();
+            done.map_err(|error| SignpostError::Refused { detail: error.to_string() })
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_and_a_rollback_by_claim() {
+    let (world, journal) = (Shared::new(HostSpec::default()), MemoryJournal::default());
+    world.update(&journal).await;
+    assert_eq!(world.running(), NEW);
+    world.get().claim(ClaimStep::Revert);
+    assert!(world.live(&journal, HOUR, |world| world.progress() == Some(Progress::Done)).await);
+    assert_eq!(world.running(), OLD);
+    world.get().claim = None;
+    world.live(&journal, 2 * HOUR, |_| false).await;
+    assert_eq!(world.get().boots.len(), 3);
+    assert_eq!(world.get().attributes["ecs-updater.os-version"], "1.26.1");
+    assert_eq!(world.get().attributes["ecs-updater.update"], "Available/1.27.0/-/refresh/Success/latest/n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_ecs_agent_sends_it_back_once_with_and_without_the_hosts_root() {
+    for rights in [true, false] {
+        let spec = HostSpec { agent_dead_on: vec![NEW], ..HostSpec::default() };
+        let (world, journal) = (Shared::new(spec), MemoryJournal::default());
+        world.get().rights = rights;
+        world.update(&journal).await;
+        assert_eq!(world.running(), NEW);
+        let fell_back = |world: &mut World| world.progress() == Some(Progress::FellBack) && world.boots.len() == 3;
+        assert!(world.live(&journal, HOUR, fell_back).await);
+        world.live(&journal, 2 * HOUR, |_| false).await;
+        assert_eq!((world.running(), world.get().boots.len()), (OLD, 3), "rights: {rights}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_boot_and_trouble_on_the_way() {
+    let spec = HostSpec { fails_to_boot: vec![NEW], workers_killed: 2, ..HostSpec::default() };
+    let (world, journal) = (Shared::new(spec), MemoryJournal::default());
+    world.update(&journal).await;
+    world.live(&journal, HOUR, |_| false).await;
+    assert_eq!((world.running(), world.get().boots.len()), (OLD, 2));
+}
