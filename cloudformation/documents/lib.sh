@@ -18,7 +18,7 @@ step='' part=start boot='' btime=''
 error_at='' error_code='' error_detail=''
 os=null settings=null update=null agent=null tasks='' wrote=''
 lock=keep found_lock='' restores='' looks='' printed=''
-body='' code=0 unanswered='' worker='' now=0
+body='' code=0 unanswered='' hangs='' worker='' now=0
 
 # note AT CODE DETAIL: the first error counts.
 note() {
@@ -76,7 +76,8 @@ begin() {
   tick
   deadline=$((now + 600 - MARGIN))
   trap finish EXIT
-  trap 'note "$part" unsure "ended by a signal"; exit 1' HUP INT TERM
+  # Whoever sent the signal does not wait long: nothing is waited for on the way out.
+  trap 'note "$part" unsure "ended by a signal"; tick; deadline=$now; exit 1' HUP INT TERM
   if read -r value </proc/sys/kernel/random/boot_id && [[ $value =~ ^[0-9a-f-]{36}$ ]]; then
     boot=$value
   fi
@@ -98,11 +99,15 @@ begin() {
 api() {
   local method=$1 uri=$2 out status=0 limit arguments=(raw -u "$2" -m "$1")
   if (($# > 2)); then arguments+=(-d "$3"); fi
+  code=0 unanswered=api_down
+  if [[ -n $hangs ]]; then
+    body="$method $uri: the host API no longer answers"
+    return 1
+  fi
   tick
   limit=$((deadline + WAY_OUT - now))
   limit=$((limit > CALL ? CALL : limit < 1 ? 1 : limit))
   out=$(timeout -k 1 "$limit" apiclient "${arguments[@]}" 2>&1) || status=$?
-  code=0 unanswered=api_down
   if ((status == 0)); then
     # A warning of the tool may stand beside the answer.
     body=$(printf '%s' "$out" | jq -cRn '[inputs | fromjson? | objects] | last // empty')
@@ -115,6 +120,8 @@ api() {
   elif ((status == 124 || status == 137)); then
     body="$method $uri: no answer within $limit s"
     if [[ $method != GET ]]; then unanswered=unsure; fi
+    # One such call may end after the deadline; then the report has to go out.
+    if ! in_time; then hangs=yes; fi
   elif [[ $method != GET && $body != *@(refused|'trying to connect'|'No such file'|denied)* ]]; then
     unanswered=unsure
   fi
@@ -233,13 +240,15 @@ command_() {
       last=$(get '.most_recent_command | "\(.cmd_type) \(.timestamp)"')
       if [[ $last == "$1 "* && $last != "$1 $before" && $last != "$1 null" ]]; then
         worker=$(get '.most_recent_command.stderr[:4000]')
+        if [[ $(get .most_recent_command.cmd_status) != Success ]]; then
+          note "$1" failed "$worker"
+          return 1
+        fi
         if [[ $1 == prepare ]]; then
           wrote=$(get '.most_recent_command.stderr / "\n"
             | map(select(startswith("Starting update to "))[19:]) | first | rtrimstr("\r")')
         fi
-        if [[ $(get .most_recent_command.cmd_status) == Success ]]; then return 0; fi
-        note "$1" failed "$worker"
-        return 1
+        return 0
       fi
     fi
     if ! in_time; then

@@ -68,6 +68,14 @@ def test_inspect_is_unsure_of_a_killed_worker_and_reports_in_time(host):
     assert 55 <= host.uptime - begun < 60
 
 
+def test_an_earlier_commands_success_is_not_taken_for_this_ones(host):
+    host.staged()
+    host.set(killed={"prepare": 1})
+    output = host.run("Stage", Version="1.27.0", Timeout="60")
+    assert output.error == ("prepare", "unsure")
+    assert "wrote" not in output.report
+
+
 def test_a_lock_that_somebody_else_keeps_is_busy(host):
     host.set(held=True)
     begun = host.uptime
@@ -275,6 +283,21 @@ def test_an_api_that_dies_in_the_middle_is_waited_for(host):
     begun = host.uptime
     assert host.run("Stage", Version="1.27.0", Timeout="90").error == ("refresh", "unsure")
     assert host.uptime - begun < 90
+
+
+def test_an_api_that_begins_to_hang_does_not_keep_the_report_back(host):
+    """Each call that hangs takes 10 s here; the one that ends after the deadline is the last."""
+    host.set(api={"calls": 4, "then": "hang"})
+    output = host.run("Stage", Version="1.27.0", Timeout="30", edit=[("CALL=10", "CALL=1"), ("WAY_OUT=4", "WAY_OUT=1")])
+    assert output.error == ("refresh", "unsure")
+    assert host.state["calls"][4:] == ["GET /updates/status"] * 2
+
+
+def test_a_failed_prepare_wrote_nothing_that_counts(host):
+    host.set(fails={"prepare": 1}, failure_text="Starting update to 1.27.0\nno space left\n")
+    output = host.run("Stage", Version="1.27.0")
+    assert output.error == ("prepare", "failed")
+    assert "wrote" not in output.report
 
 
 def test_stage_under_lockdown_works_where_no_pin_is_needed(host):

@@ -255,6 +255,7 @@ class Server(socketserver.ThreadingTCPServer):
             api = api["then"] if len(self.state["calls"]) > api["calls"] else "up"
         what = f"Failed {method} request to '{uri}'"
         if api == "hang":
+            self.set_now(self.now + 10)
             return None
         if api == "down":
             return (
