@@ -85,6 +85,13 @@ def test_a_lock_that_somebody_else_keeps_is_busy(host):
     assert host.uptime - begun < 30
 
 
+def test_a_lock_taken_just_before_the_request_is_waited_for(host):
+    host.set(races=2)
+    assert host.run("Inspect", Refresh="yes").error is None
+    host.set(races=100)
+    assert host.run("Inspect", Refresh="yes", Timeout="30").error == ("refresh", "busy")
+
+
 def test_inspect_goes_on_without_settings(host):
     host.set(lockdown=True)
     output = host.run("Inspect")
@@ -278,6 +285,20 @@ def test_stage_is_unsure_of_a_request_that_may_have_got_through(host):
     assert host.run("Stage", Version="1.27.0").error == ("refresh", "unsure")
 
 
+def test_stage_is_unsure_of_a_request_without_an_answer(host):
+    host.set(api={"calls": 2, "then": "hang"})
+    assert host.run("Stage", Version="1.27.0", edit=[("CALL=10", "CALL=1")]).error == ("refresh", "unsure")
+
+
+def test_stage_reports_a_refusal(host):
+    """The status promises what another client has undone since."""
+    shown = {"available_updates": ["1.27.0"], "chosen_update": {"version": "1.27.0"}}
+    host.set(wave_open=False, status_patch=shown)
+    output = host.run("Stage", Version="1.27.0")
+    assert output.error == ("prepare", "refused")
+    assert output.report["error"]["detail"] == "Update action not allowed according to update state"
+
+
 def test_an_api_that_dies_in_the_middle_is_waited_for(host):
     host.set(api={"calls": 4, "then": "down"})
     begun = host.uptime
@@ -364,6 +385,16 @@ def test_reboot_ends_where_activate_does_not_work(host, trap):
     host.set(**trap)
     output = host.run("Reboot", Version="1.27.0", Boot=BOOT, Timeout="30")
     assert output.error == ("activate", "unsure" if "killed" in trap else "failed")
+    assert not host.state["rebooted"]
+
+
+@pytest.mark.parametrize("state", ["Available", "Idle", "Paused"])
+def test_reboot_refuses_where_the_staged_version_is_not_ready(host, state):
+    host.staged()
+    host.set(status_patch={"update_state": state})
+    output = host.run("Reboot", Version="1.27.0", Boot=BOOT)
+    assert output.error == ("activate", "refused")
+    assert state in output.report["error"]["detail"]
     assert not host.state["rebooted"]
 
 
@@ -493,8 +524,8 @@ def test_whatever_the_worker_says_fits(host, text):
     patch = {"update_state": "S" * 500, "available_updates": ["\x02" * 90] * 90}
     host.set(os=os_, fails={"prepare": 9}, failure_text=text)
     assert host.run("Stage", Version="1.27.0").error == ("prepare", "failed")
-    host.set(status_patch=patch)
-    host.run("Inspect")
+    host.set(status_patch=patch, fails={"refresh": 1})
+    assert host.run("Inspect", Refresh="yes").error == ("refresh", "failed")
 
 
 def test_the_compact_template_has_the_same_scripts(host):

@@ -51,6 +51,7 @@ def fresh(**changes):
         "lockdown": False,
         "in_place_updates": True,
         "held": False,  # somebody else keeps the update lock
+        "races": 0,  # so often somebody else takes it between our status and our request
         "wave_open": True,
         "fails": {},  # command: how often
         "killed": {},  # command: how often its worker dies
@@ -192,6 +193,9 @@ class Host:
         state = self.state
         if not state["in_place_updates"]:
             return 500, "Update dispatcher failed"
+        if state["races"] > 0:
+            state["races"] -= 1
+            return 423, "Update lock held"
         if state["running"] or state["held"]:
             return 423, "Update lock held"
         if state["status"] is None:
