@@ -69,6 +69,11 @@ def test_inspect_is_unsure_of_a_killed_worker_and_reports_in_time(host):
 
 
 def test_an_earlier_commands_success_is_not_taken_for_this_ones(host):
+    assert host.run("Inspect", Refresh="yes").error is None
+    host.set(killed={"refresh": 1})
+    output = host.run("Inspect", Refresh="yes", Timeout="30")
+    assert (output.error, output.report["update"]["last"]["status"]) == (("refresh", "unsure"), "Success")
+
     host.staged()
     host.set(killed={"prepare": 1})
     output = host.run("Stage", Version="1.27.0", Timeout="60")
