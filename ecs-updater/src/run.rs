@@ -11,6 +11,7 @@ use models::ids::{ClusterName, HostId, RunId};
 use models::pace::Pace;
 use models::plan::{End, Plan, PlannedStep, Step};
 use models::policy::Policy;
+use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, Outcome, RunReport};
 use tokio::sync::watch;
 
@@ -115,6 +116,9 @@ struct Cluster<'a> {
     looked_full: Option<Timestamp>,
     looked_short: Timestamp,
     silent_since: Option<Timestamp>,
+    /// The last act got no answer: a look that does get one is no reason for hope.
+    acts_fail: bool,
+    last_steps: Vec<PlannedStep>,
     pace: Pace,
 }
 
@@ -149,6 +153,8 @@ impl<'a> Cluster<'a> {
             looked_full: None,
             looked_short: Timestamp::MIN,
             silent_since: None,
+            acts_fail: false,
+            last_steps: Vec::new(),
             pace: Pace::new(BREATH, 2.0, Duration::from_secs(30), 0.0),
         }
     }
@@ -188,6 +194,11 @@ impl<'a> Cluster<'a> {
                 continue;
             }
             self.facts.idle_since = None;
+            if self.last_steps == steps {
+                // The same again means that the last round could not do it: the world has to move first.
+                tokio::time::sleep(BREATH).await;
+            }
+            self.last_steps.clone_from(&steps);
             self.act(steps).await?;
         }
     }
@@ -216,7 +227,10 @@ impl<'a> Cluster<'a> {
         if let (Some(error), None) = (denied, &self.facts.stop) {
             self.facts.stop = Some(Stop::NotPermitted { detail: error.to_string() });
         }
-        match errors.into_iter().next() {
+        // What AWS refuses counts against the instance it was for; only silence counts against the cluster.
+        let silent = |error: &AwsError| matches!(error.kind, ErrorKind::NoAnswer | ErrorKind::Throttled);
+        self.acts_fail = errors.iter().any(silent);
+        match errors.into_iter().max_by_key(silent) {
             Some(error) => self.endure(error).await,
             None => {
                 self.silent_since = None;
@@ -243,7 +257,9 @@ impl<'a> Cluster<'a> {
         for ended in self.commands.poll(&self.aws, self.clock.now()).await? {
             observe::take_ended(&mut self.fleet, ended, self.clock.now());
         }
-        self.silent_since = None;
+        if !self.acts_fail {
+            self.silent_since = None;
+        }
         Ok(())
     }
 
@@ -305,7 +321,9 @@ impl<'a> Cluster<'a> {
     /// After [`PATIENCE`] of nothing but that.
     async fn endure(&mut self, error: AwsError) -> Result<(), GaveUp> {
         let now = self.clock.now();
-        let since = *self.silent_since.get_or_insert(now);
+        let silent = matches!(error.kind, ErrorKind::NoAnswer | ErrorKind::Throttled);
+        let since = self.silent_since.unwrap_or(now);
+        self.silent_since = silent.then_some(since);
         if now >= after(since, PATIENCE) {
             return Err(ClusterError {
                 kind: ClusterErrorKind::NotReachable,
@@ -363,7 +381,16 @@ impl<'a> Cluster<'a> {
             .fleet
             .instances
             .values()
-            .map(|instance| self.track.report(instance, now, self.facts.dry_run))
+            .map(|instance| {
+                let mut report = self.track.report(instance, now, self.facts.dry_run);
+                if error.is_some() && report.outcome == Outcome::InProgress && instance.claim().is_none() {
+                    let why = HoldReason::ClusterGivenUp;
+                    report.outcome = Outcome::Held;
+                    report.reason = Some(why.code().to_owned());
+                    report.detail = Some(why.to_string());
+                }
+                report
+            })
             .collect();
         let error = error.or_else(|| match &self.facts.stop {
             Some(Stop::NotPermitted { detail }) => {

@@ -130,6 +130,8 @@ pub enum End {
         /// Which.
         why: HoldReason,
     },
+    /// It runs what it should; only a claim of an earlier run was left on it.
+    Current,
     /// The machine is gone.
     Gone,
 }

@@ -157,6 +157,8 @@ reasons!(
         } = "stopped_after_failures", "not begun: {failures} instances failed in this run (stop_after_failures)";
         /// The run's time is over.
         OutOfTime = "out_of_time", "not begun: the run reached its max_duration; the next run goes on";
+        /// The cluster's loop ended early.
+        ClusterGivenUp = "cluster_given_up", "not begun: the work on the cluster ended early, for the reason above; the next run goes on";
         /// A signal.
         Interrupted = "interrupted", "not begun: the run was interrupted; the next run goes on";
         /// A person set ours ACTIVE.

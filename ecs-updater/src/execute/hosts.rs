@@ -160,7 +160,9 @@ impl Actor<'_> {
         }
         let same = |host: &&HostId| {
             self.instance(host).is_some_and(|instance| {
-                instance.tags.exclude.is_none()
+                // Once the reboot is claimed, stopping halfway would be worse than going on.
+                let begun = instance.claim().is_some_and(|claim| claim.boot.is_some());
+                (begun || instance.tags.exclude.is_none())
                     && !matches!(instance.tags.claim, Some(Err(_)))
                     && before.get(*host).is_some_and(|claim| claim.as_ref() == instance.claim())
             })

@@ -191,7 +191,10 @@ fn lock_is_back(instance: &Instance) -> Option<bool> {
 fn verdict(instance: &Instance, end: End) -> Verdict {
     let claim = instance.claim();
     let running = instance.report.as_ref().and_then(|seen| seen.report.running());
-    let from = claim.map(|claim| claim.from.clone()).or(running);
+    let from = match &end {
+        End::Current => running,
+        _ => claim.map(|claim| claim.from.clone()).or(running),
+    };
     let to = claim.map(|claim| claim.to.clone());
     match end {
         End::Updated { from, to } => {
@@ -218,6 +221,7 @@ fn verdict(instance: &Instance, end: End) -> Verdict {
             from,
             to,
         },
+        End::Current => Verdict { outcome: Outcome::Current, reason: None, detail: None, from, to: None },
         End::Gone => Verdict {
             outcome: Outcome::Gone,
             reason: Some("gone".to_owned()),

@@ -221,8 +221,14 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
         return Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL));
     }
     // Once the reboot is asked for, ACTIVE can also mean that the new boot registered before the host was heard.
-    if instance.status == InstanceStatus::Active && reboot_sent(instance, claim).is_none() {
-        return undo(instance, claim, report, boot, Undone::Reactivated);
+    if reboot_sent(instance, claim).is_none() {
+        if instance.status == InstanceStatus::Active {
+            return undo(instance, claim, report, boot, Undone::Held(HoldReason::ReactivatedBySomebody));
+        }
+        if let Some(note) = &instance.tags.exclude {
+            let why = HoldReason::Excluded { note: note.clone() };
+            return undo(instance, claim, report, boot, Undone::Held(why));
+        }
     }
     if let Some(until) = tasks_left(instance, cx) {
         return Next::Wait(Phase::Draining, until);
@@ -272,7 +278,7 @@ fn answered_last(instance: &Instance) -> bool {
 
 enum Undone {
     Failed(FailReason),
-    Reactivated,
+    Held(HoldReason),
 }
 
 /// Back into service in the old boot: nothing that was activated may be booted by accident, and the lock is as it
@@ -288,7 +294,7 @@ fn undo<'a>(instance: &Instance, claim: &Claim, report: &HostReport, boot: BootI
         false => {
             let end = match why {
                 Undone::Failed(why) => End::Failed { why },
-                Undone::Reactivated => End::Held { why: HoldReason::ReactivatedBySomebody },
+                Undone::Held(why) => End::Held { why },
             };
             Next::Do(Phase::Rebooting, Step::Finish(end))
         }

@@ -13,6 +13,11 @@ mod next;
 mod unclaimed;
 mod workload;
 
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;
+
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
 use models::host::HostReport;
@@ -70,6 +75,8 @@ pub(crate) const AGENT_FLAG_LAG: SignedDuration = SignedDuration::from_mins(5);
 pub(crate) const MAX_STAGES: u32 = 2;
 /// How many acts in a row may fail on one instance before it counts as failed.
 pub(crate) const MAX_ACT_FAILURES: u32 = 5;
+/// How often a lock is put back on one host in a run before that counts as impossible.
+pub(crate) const MAX_CANCELS: u32 = 2;
 
 pub(crate) struct Context<'a> {
     pub(crate) snapshot: &'a FleetSnapshot,
@@ -133,20 +140,36 @@ fn release_what_waits_in_vain(cx: &Context<'_>, draft: &mut Draft) {
     if cx.run.dry_run {
         return;
     }
-    let waiting: Vec<(&Instance, HoldReason)> = draft
+    let waiting: Vec<PlannedStep> = draft
         .stands
         .iter()
         .filter_map(|stand| {
             let instance = cx.snapshot.instances.get(&stand.host)?;
-            let why = stand.hold.clone()?;
+            let end = match (&stand.hold, stand.phase) {
+                (Some(why), _) => End::Held { why: why.clone() },
+                (None, Phase::Current) => End::Current,
+                (
+                    None,
+                    Phase::Unseen
+                    | Phase::Outdated
+                    | Phase::Staging
+                    | Phase::Staged
+                    | Phase::Draining
+                    | Phase::Drained
+                    | Phase::Rebooting
+                    | Phase::Verifying
+                    | Phase::Reverting
+                    | Phase::Held
+                    | Phase::Settled,
+                ) => return None,
+            };
             let claim = instance.claim()?;
             let in_service = instance.status == InstanceStatus::Active || !claim.step.takes_out_of_service();
-            (in_service && instance.command.is_none()).then_some((instance, why))
+            let host = instance.host.clone();
+            (in_service && instance.command.is_none()).then_some(PlannedStep { host, step: Step::Finish(end) })
         })
         .collect();
-    for (instance, why) in waiting {
-        draft.steps.push(PlannedStep { host: instance.host.clone(), step: Step::Finish(End::Held { why }) });
-    }
+    draft.steps.extend(waiting);
 }
 
 /// A plan in the making.

@@ -9,7 +9,7 @@ use models::report::Outcome;
 use semver::Version;
 
 use super::next::{Candidate, Next, busy, is_gone, trouble};
-use super::{Context, MAX_STAGES, RETRY, after};
+use super::{Context, MAX_CANCELS, MAX_STAGES, RETRY, after};
 
 /// What an instance without an out-of-service claim needs next.
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
@@ -142,6 +142,10 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         && !cx.run.dry_run
         && let Some(boot) = report.boot_id.clone()
     {
+        if instance.run.cancels >= MAX_CANCELS {
+            let detail = format!("its version-lock could not be put back to {lock}; do it with apiclient on the host");
+            return Next::Hold(HoldReason::InspectFailed { detail });
+        }
         return Next::Do(Phase::Unseen, Step::Cancel { boot, lock: Some(lock) });
     }
     let Some(from) = report.running() else {
@@ -224,13 +228,7 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
 }
 
 fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
-    // `chosen_update` is stale in Idle after a failed refresh (trap list of the host API); a failed refresh is
-    // handled before, and Idle after a good one means that nothing was chosen.
-    let chosen = match report.state() {
-        Some(UpdateState::Available) => report.chosen(),
-        Some(UpdateState::Staged | UpdateState::Ready) => report.chosen().or_else(|| report.staged()),
-        Some(UpdateState::Idle | UpdateState::Unknown(_) | UpdateState::Missing) | None => None,
-    };
+    let chosen = offered(report);
     match chosen {
         Some(version) if version == *running => Wanted::Nothing,
         Some(version) if version < *running && !cx.policy.allow_downgrade => {
@@ -238,6 +236,19 @@ fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Cont
         }
         Some(version) => Wanted::Version(version),
         None => nothing_offered(instance, report, running, cx),
+    }
+}
+
+/// What the host would update to. `chosen_update` is stale in Idle after a failed refresh (trap list of the host API),
+/// and Idle after a good one means that nothing was chosen; what was staged and is offered no more was withdrawn.
+fn offered(report: &HostReport) -> Option<Version> {
+    match report.state() {
+        Some(UpdateState::Available) => report.chosen(),
+        Some(UpdateState::Staged | UpdateState::Ready) => {
+            let still = |version: &Version| available(report).any(|other| other == *version);
+            report.chosen().or_else(|| report.staged().filter(still))
+        }
+        Some(UpdateState::Idle | UpdateState::Unknown(_) | UpdateState::Missing) | None => None,
     }
 }
 
@@ -274,7 +285,7 @@ fn newest_among_equals(instance: &Instance, cx: &Context<'_>) -> Option<Version>
         .flat_map(|(other, report)| {
             let updated = other.run.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Updated);
             let running = report.running().filter(|running| updated || available(report).any(|v| v == *running));
-            [running, report.chosen()]
+            [running, offered(report)]
         })
         .flatten()
         .max()

@@ -1,0 +1,161 @@
+//! Facts for tests, made by hand.
+
+use jiff::{SignedDuration, Timestamp};
+use models::claim::{Claim, ClaimStep, FailedVersions};
+use models::fleet::{
+    Ec2, FleetSnapshot, Instance, InstanceStatus, Reach, Resources, RunMemory, SeenBoot, SeenTasks, Service,
+    StatusChecks, Strategy, Tags, Task, Visit, VisitEnd,
+};
+use models::host::{
+    AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedSettings, ReportedUpdate,
+    SeenReport, UpdateState,
+};
+use models::plan::HostCommand;
+use semver::Version;
+
+use super::{RunFacts, after};
+
+pub(super) const OLD_BOOT: &str = "00000000-0000-0000-0000-00000000000a";
+pub(super) const NEW_BOOT: &str = "00000000-0000-0000-0000-00000000000b";
+
+pub(super) fn start() -> Timestamp {
+    "2026-11-23T03:00:00Z".parse().unwrap()
+}
+
+/// `minutes` after the start.
+pub(super) fn at(minutes: i64) -> Timestamp {
+    after(start(), SignedDuration::from_mins(minutes))
+}
+
+pub(super) fn version(text: &str) -> Version {
+    text.parse().unwrap()
+}
+
+pub(super) fn facts() -> RunFacts {
+    RunFacts { run: "RUN".into(), started_at: start(), dry_run: false, stop: None, idle_since: None }
+}
+
+/// A report of a host in its old boot on 1.26.1.
+pub(super) fn report(state: UpdateState, chosen: Option<&str>, staged: Option<&str>) -> HostReport {
+    HostReport {
+        v: 1,
+        step: "inspect".into(),
+        boot_id: Some(OLD_BOOT.into()),
+        os: Some(ReportedOs { version: "1.26.1".into(), variant: "aws-ecs-2".into(), arch: "x86_64".into() }),
+        update: Some(ReportedUpdate {
+            state,
+            chosen: chosen.map(str::to_owned),
+            staged: staged.map(str::to_owned),
+            available: vec!["1.27.0".into(), "1.26.1".into(), "1.26.0".into()],
+            last: None,
+        }),
+        settings: Some(ReportedSettings { version_lock: Some("latest".into()), ignore_waves: Some(false) }),
+        agent: Some(ReportedAgent { state: AgentState::Registered, container_instance: None, tasks: Some(0) }),
+        ..HostReport::default()
+    }
+}
+
+/// A report from the boot after the reboot.
+pub(super) fn rebooted(running: &str, agent: AgentState) -> HostReport {
+    let mut report = report(UpdateState::Idle, None, None);
+    report.update = None;
+    report.boot_id = Some(NEW_BOOT.into());
+    report.os.as_mut().unwrap().version = running.into();
+    report.agent.as_mut().unwrap().state = agent;
+    report
+}
+
+/// An instance in service that was heard of at `seen`.
+pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp) -> Instance {
+    let host = format!("i-{number}");
+    Instance {
+        host: host.as_str().into(),
+        container_instance: format!("arn:aws:ecs:eu-west-1:1:container-instance/web/{number}").into(),
+        status: InstanceStatus::Active,
+        agent_connected: true,
+        running_tasks: 0,
+        pending_tasks: 0,
+        variant: Some("aws-ecs-2".into()),
+        zone: Some("eu-west-1a".into()),
+        instance_type: Some("m6i.large".into()),
+        registered: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
+        remaining: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
+        seen_at: seen,
+        ec2: Some(Ec2 { state: "running".into(), spot: false, auto_scaling_group: None, checks: None }),
+        tags: Tags::default(),
+        tasks: Some(SeenTasks { at: seen, tasks: vec![] }),
+        reach: Some(Reach { at: seen, ping: Some("Online".into()) }),
+        visit: report.is_some().then(|| visit(HostCommand::Inspect { refresh: true }, VisitEnd::Done, seen)),
+        run: RunMemory {
+            boot: report.as_ref().map(|report| SeenBoot { id: report.boot_id.clone().unwrap(), at: seen }),
+            ..RunMemory::default()
+        },
+        report: report.map(|report| SeenReport { at: seen, asked_at: seen, report }),
+        command: None,
+    }
+}
+
+pub(super) fn visit(command: HostCommand, end: VisitEnd, at: Timestamp) -> Visit {
+    Visit { command, sent_at: at, at, end }
+}
+
+pub(super) fn error(at: &str, code: ErrorCode) -> VisitEnd {
+    VisitEnd::Error(ReportedError { at: at.into(), code, detail: "the host's words".into() })
+}
+
+/// The same instance, DRAINING by us.
+pub(super) fn claimed(mut instance: Instance, step: ClaimStep, since: Timestamp) -> Instance {
+    let boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert).then(|| OLD_BOOT.into());
+    let (from, to) = (version("1.26.1"), version("1.27.0"));
+    instance.tags.claim = Some(Ok(Claim { step, run: "RUN".into(), from, to, since, boot }));
+    if step.takes_out_of_service() {
+        instance.status = InstanceStatus::Draining;
+        instance.run.drained_at = Some(since);
+    }
+    instance
+}
+
+pub(super) fn checked(mut instance: Instance, at: Timestamp, word: &str) -> Instance {
+    let checks = StatusChecks { at, instance: word.into(), system: "ok".into() };
+    instance.ec2.as_mut().unwrap().checks = Some(checks);
+    instance
+}
+
+pub(super) fn failed_before(mut instance: Instance, versions: &str) -> Instance {
+    instance.tags.failed = FailedVersions::parse(versions);
+    instance
+}
+
+pub(super) fn task(number: u32, service: Option<&str>) -> Task {
+    Task {
+        arn: format!("arn:aws:ecs:eu-west-1:1:task/web/{number:08}").into(),
+        service: service.map(Into::into),
+        group: service.map_or("family:batch".to_owned(), |name| format!("service:{name}")),
+        last_status: "RUNNING".into(),
+        desired_status: "RUNNING".into(),
+        needs: Resources { cpu: 512, memory: 1_024, ports: vec![] },
+        protected_until: None,
+    }
+}
+
+pub(super) fn service(name: &str, desired: u32, min: u32, max: u32) -> Service {
+    Service {
+        name: name.into(),
+        at: start(),
+        strategy: Strategy::Replica,
+        desired,
+        running: desired,
+        minimum_healthy_percent: min,
+        maximum_percent: max,
+        distinct_instance: false,
+    }
+}
+
+pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSnapshot {
+    FleetSnapshot {
+        cluster: "web".into(),
+        taken_at: start(),
+        instances: instances.into_iter().map(|instance| (instance.host.clone(), instance)).collect(),
+        services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
+    }
+}

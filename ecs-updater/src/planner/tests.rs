@@ -1,0 +1,668 @@
+//! The planner's table: facts on the left, what it says on the right.
+
+use jiff::{SignedDuration, Timestamp};
+use models::claim::ClaimStep;
+use models::fleet::{BadClaim, Instance, InstanceStatus, SentReboot, VisitEnd};
+use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
+use models::plan::{End, HostCommand, Plan, Step};
+use models::policy::{MaxUnavailable, Policy, StandaloneTasks, Target};
+use models::report::{Outcome, Verdict};
+use proptest::prelude::*;
+
+use super::fixtures::*;
+use super::{RunFacts, Stop, after, plan};
+
+/// What is said about the first instance: the step, or the hold's code, or how long to wait.
+fn said(plan: &Plan) -> String {
+    let host = &plan.stands.iter().map(|stand| stand.host.clone()).min().unwrap();
+    if let Some(planned) = plan.steps.iter().find(|planned| planned.host == *host) {
+        return step_word(&planned.step);
+    }
+    let stand = plan.stands.iter().find(|stand| stand.host == *host).unwrap();
+    match &stand.hold {
+        Some(hold) => format!("hold {}", hold.code()),
+        None => format!("{} {}", stand.phase.as_str(), plan.wake_at.map_or("rest", |_| "wait")),
+    }
+}
+
+fn step_word(step: &Step) -> String {
+    match step {
+        Step::Finish(end) => format!("finish {}", end_word(end)),
+        Step::Leave(end) => format!("leave {}", end_word(end)),
+        Step::Inspect { refresh } => format!("inspect refresh={refresh}"),
+        Step::Stage { to, lock, .. } => format!("stage {to} lock={}", lock.as_deref().unwrap_or("keep")),
+        Step::Drain { .. } => "drain".into(),
+        Step::Reboot { to, .. } => format!("reboot {to}"),
+        Step::Revert { .. } => "revert".into(),
+        Step::Cancel { .. } => "cancel".into(),
+        Step::MarkFailed { version } => format!("mark {version}"),
+        Step::Reach => "reach".into(),
+        Step::LookAtTasks => "tasks".into(),
+        Step::LookAtChecks => "checks".into(),
+        Step::StopTasks { tasks } => format!("stop {}", tasks.len()),
+    }
+}
+
+fn end_word(end: &End) -> String {
+    match end {
+        End::Updated { to, .. } => format!("updated {to}"),
+        End::RolledBack { why, .. } => format!("rolled_back {}", why.code()),
+        End::Failed { why } => format!("failed {}", why.code()),
+        End::Held { why } => format!("held {}", why.code()),
+        End::Current => "current".into(),
+        End::Gone => "gone".into(),
+    }
+}
+
+/// The plan for one instance, with a second one beside it that has room and nothing to do.
+fn say(instance: Instance, policy: &Policy, facts: &RunFacts, now: Timestamp) -> String {
+    let mut other = report(UpdateState::Idle, None, None);
+    other.os.as_mut().unwrap().variant = "aws-ecs-1".into();
+    said(&plan(&fleet(vec![instance, self::instance(9, Some(other), now)], vec![]), policy, facts, now))
+}
+
+fn available() -> HostReport {
+    report(UpdateState::Available, Some("1.27.0"), None)
+}
+
+fn staged() -> HostReport {
+    report(UpdateState::Staged, Some("1.27.0"), Some("1.27.0"))
+}
+
+type Change = fn(&mut Instance);
+
+#[test]
+fn an_instance_in_service() {
+    let now = at(1);
+    let idle = || report(UpdateState::Idle, None, None);
+    let nothing: Change = |_| {};
+    let table: Vec<(&str, Option<HostReport>, Change, &str)> = vec![
+        ("not heard of", None, nothing, "inspect refresh=true"),
+        ("reach unknown", None, |i| i.reach = None, "reach"),
+        (
+            "SSM lost it a moment ago",
+            None,
+            |i| i.reach.as_mut().unwrap().ping = Some("ConnectionLost".into()),
+            "unseen wait",
+        ),
+        ("nothing offered", Some(idle()), nothing, "current rest"),
+        ("an update", Some(available()), nothing, "stage 1.27.0 lock=keep"),
+        ("staged", Some(staged()), nothing, "drain"),
+        (
+            "staged, then a newer one",
+            Some(report(UpdateState::Staged, Some("1.27.1"), Some("1.27.0"))),
+            nothing,
+            "stage 1.27.1 lock=keep",
+        ),
+        ("the status lies after a bad write", Some(staged()), |i| i.run.unwritten = true, "stage 1.27.0 lock=keep"),
+        ("activated by somebody", Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))), nothing, "drain"),
+        ("stale chosen in Idle", Some(report(UpdateState::Idle, Some("1.27.0"), None)), nothing, "current rest"),
+        ("a downgrade", Some(report(UpdateState::Available, Some("1.26.0"), None)), nothing, "hold downgrade_offered"),
+        (
+            "failed before",
+            Some(available()),
+            |i| i.tags.failed = models::claim::FailedVersions::parse("1.27.0"),
+            "hold version_failed_before",
+        ),
+        ("excluded", Some(available()), |i| i.tags.exclude = Some("mine".into()), "hold excluded"),
+        (
+            "drained by a person",
+            Some(available()),
+            |i| i.status = InstanceStatus::Draining,
+            "hold drained_by_somebody_else",
+        ),
+        ("registering", Some(available()), |i| i.status = InstanceStatus::Registering, "hold not_active"),
+        ("agent away, early", Some(available()), |i| i.agent_connected = false, "unseen wait"),
+        (
+            "stopped machine",
+            Some(available()),
+            |i| i.ec2.as_mut().unwrap().state = "stopped".into(),
+            "hold host_unreachable",
+        ),
+        ("terminated", Some(available()), |i| i.ec2.as_mut().unwrap().state = "terminated".into(), "leave gone"),
+        ("no Bottlerocket", Some(available()), |i| i.variant = None, "hold not_bottlerocket"),
+        ("Kubernetes", Some(available()), |i| i.variant = Some("aws-k8s-1.31".into()), "hold unsupported_variant"),
+        (
+            "a claim of the future",
+            Some(available()),
+            |i| {
+                let error = "v9/x".parse::<models::claim::Claim>().unwrap_err();
+                i.tags.claim = Some(Err(BadClaim { value: "v9/x".into(), error }));
+            },
+            "hold malformed_claim",
+        ),
+        (
+            "locked by its owner",
+            Some(idle()),
+            |i| {
+                i.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some("1.26.1".into());
+            },
+            "hold version_locked",
+        ),
+        (
+            "a lock we left behind",
+            Some(idle()),
+            |i| {
+                i.tags.saved_lock = Some("latest".into());
+                i.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some("1.27.0".into());
+            },
+            "cancel",
+        ),
+        (
+            "unreadable version",
+            Some(available()),
+            |i| {
+                i.report.as_mut().unwrap().report.os.as_mut().unwrap().version = "what".into();
+            },
+            "hold inspect_failed",
+        ),
+        ("tasks not looked at", Some(available()), |i| i.tasks = None, "tasks"),
+        (
+            "a standalone task",
+            Some(available()),
+            |i| i.tasks.as_mut().unwrap().tasks.push(task(1, None)),
+            "hold standalone_tasks",
+        ),
+        (
+            "a protected task",
+            Some(available()),
+            |i| {
+                let mut task = task(1, Some("web"));
+                task.protected_until = Some(at(60));
+                i.tasks.as_mut().unwrap().tasks.push(task);
+            },
+            "hold protected_tasks",
+        ),
+        ("its end is being carried out", Some(staged()), |i| i.run.ending = Some(End::Gone), "finish gone"),
+        ("AWS refuses and refuses", Some(staged()), |i| i.run.act_failures = 5, "leave failed act_refused"),
+    ];
+    for (name, report, change, expected) in table {
+        let mut one = instance(0, report, now);
+        change(&mut one);
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+#[test]
+fn visits_that_end_badly() {
+    let table = [
+        (error("refresh", ErrorCode::Failed), "hold refresh_failed", "hold refresh_failed"),
+        (error("refresh", ErrorCode::NoInPlaceUpdates), "hold no_in_place_updates", "hold no_in_place_updates"),
+        (error("refresh", ErrorCode::Busy), "inspect refresh=true", "hold inspect_failed"),
+        (error("os", ErrorCode::ApiDown), "inspect refresh=true", "hold inspect_failed"),
+        (error("os", ErrorCode::Unknown("new".into())), "hold inspect_failed", "hold inspect_failed"),
+        (VisitEnd::NotDelivered { detail: "x".into() }, "inspect refresh=true", "hold host_unreachable"),
+        (VisitEnd::Unsure { detail: "x".into() }, "inspect refresh=true", "hold host_unreachable"),
+        (VisitEnd::Malformed { detail: "x".into() }, "hold inspect_failed", "hold inspect_failed"),
+    ];
+    for (end, early, late) in table {
+        for (now, expected) in [(at(1), early), (at(10), late)] {
+            let mut one = instance(0, None, start());
+            one.visit = Some(visit(HostCommand::Inspect { refresh: true }, end.clone(), start()));
+            assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{end:?} at {now}");
+        }
+    }
+}
+
+#[test]
+fn a_write_that_fails_is_tried_twice() {
+    let now = at(5);
+    let stage = HostCommand::Stage { version: version("1.27.0"), lock: None };
+    for (stages, expected) in [(1, "inspect refresh=true"), (2, "finish failed stage_failed")] {
+        let mut one = instance(0, Some(available()), start());
+        one.run.stages = stages;
+        one.visit = Some(visit(stage.clone(), error("prepare", ErrorCode::WroteOther), start()));
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected);
+    }
+}
+
+#[test]
+fn a_target_version() {
+    let now = at(1);
+    let policy = |target: &str, down| Policy {
+        target: Target::Version(version(target)),
+        allow_downgrade: down,
+        ..Policy::default()
+    };
+    let table = [
+        ("1.26.1", false, "current rest"),
+        ("1.27.0", false, "stage 1.27.0 lock=keep"),
+        ("1.26.0", false, "hold ahead_of_target"),
+        ("1.26.0", true, "stage 1.26.0 lock=latest"),
+        ("1.30.0", false, "hold target_not_offered"),
+    ];
+    for (target, down, expected) in table {
+        assert_eq!(
+            say(instance(0, Some(available()), now), &policy(target, down), &facts(), now),
+            expected,
+            "{target}"
+        );
+    }
+    let mut blind = available();
+    blind.settings = None;
+    assert_eq!(say(instance(0, Some(blind), now), &policy("1.26.0", true), &facts(), now), "hold inspect_failed");
+}
+
+#[test]
+fn a_drain() {
+    let since = at(2);
+    let now = at(5);
+    let busy = |mut i: Instance, tasks: Vec<models::fleet::Task>, looked: Timestamp| {
+        i.running_tasks = u32::try_from(tasks.len()).unwrap();
+        i.tasks = Some(models::fleet::SeenTasks { at: looked, tasks });
+        i
+    };
+    let draining = || claimed(instance(0, Some(staged()), at(1)), ClaimStep::Drain, since);
+    let standalone = Policy { standalone_tasks: StandaloneTasks::Stop, ..Policy::default() };
+    let table = [
+        ("tasks left", busy(draining(), vec![task(1, Some("web"))], now), Policy::default(), now, "draining wait"),
+        (
+            "too long",
+            busy(draining(), vec![task(1, Some("web"))], at(23)),
+            Policy::default(),
+            at(23),
+            "finish failed drain_timed_out",
+        ),
+        (
+            "too long, not looked",
+            busy(draining(), vec![task(1, Some("web"))], at(3)),
+            Policy::default(),
+            at(23),
+            "tasks",
+        ),
+        ("a task to stop", busy(draining(), vec![task(1, None)], now), standalone, now, "stop 1"),
+        ("empty", draining(), Policy::default(), now, "reboot 1.27.0"),
+        ("empty, long after", draining(), Policy::default(), at(300), "reboot 1.27.0"),
+    ];
+    for (name, one, policy, now, expected) in table {
+        assert_eq!(say(one, &policy, &facts(), now), expected, "{name}");
+    }
+    let mut stopping = busy(draining(), vec![task(1, Some("web"))], now);
+    stopping.running_tasks = 0;
+    assert_eq!(say(stopping.clone(), &Policy::default(), &facts(), now), "draining wait", "still stopping");
+    assert_eq!(say(stopping, &Policy::default(), &facts(), at(6)), "tasks", "stopped by now?");
+
+    let mut excluded = draining();
+    excluded.tags.exclude = Some("no".into());
+    assert_eq!(say(excluded, &Policy::default(), &facts(), now), "finish held excluded");
+
+    let mut active = draining();
+    active.status = InstanceStatus::Active;
+    active.seen_at = at(5);
+    assert_eq!(say(active.clone(), &Policy::default(), &facts(), now), "finish held reactivated_by_somebody");
+    active.seen_at = since;
+    assert_eq!(say(active.clone(), &Policy::default(), &facts(), now), "draining wait", "the listing lags");
+    active.run.drained_at = None;
+    active.tasks.as_mut().unwrap().at = now;
+    assert_eq!(
+        say(active, &Policy::default(), &facts(), now),
+        "drain",
+        "a claim from a run that died before it drained"
+    );
+
+    let mut unstaged = claimed(instance(0, Some(available()), at(1)), ClaimStep::Drain, since);
+    assert_eq!(say(unstaged.clone(), &Policy::default(), &facts(), now), "stage 1.27.0 lock=keep", "lost at a reboot");
+    unstaged.run.stages = 2;
+    assert_eq!(say(unstaged, &Policy::default(), &facts(), now), "finish failed reboot_refused");
+
+    let unheard = claimed(instance(0, None, at(1)), ClaimStep::Drain, since);
+    assert_eq!(say(unheard, &Policy::default(), &facts(), now), "inspect refresh=true", "taken over");
+}
+
+fn rebooting(report: Option<HostReport>, seen: Timestamp, end: Option<VisitEnd>) -> Instance {
+    let mut one = claimed(instance(0, report, seen), ClaimStep::Reboot, at(2));
+    one.run.reboot = Some(SentReboot { sent_at: at(2), times: 1, end: end.map(|end| (at(3), end)) });
+    one
+}
+
+#[test]
+fn a_reboot() {
+    let other_boot = || error("boot", ErrorCode::OtherBoot);
+    let ready = || report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"));
+    let table = [
+        ("not heard of yet", rebooting(Some(ready()), at(1), None), at(4), "inspect refresh=false"),
+        ("never", rebooting(Some(ready()), at(1), None), at(18), "leave failed never_came_back"),
+        (
+            "awake in the old boot for too long",
+            rebooting(Some(ready()), at(17), Some(VisitEnd::Done)),
+            at(18),
+            "cancel",
+        ),
+        (
+            "refused, activated",
+            rebooting(Some(ready()), at(3), Some(error("reboot", ErrorCode::Failed))),
+            at(4),
+            "cancel",
+        ),
+        (
+            "refused, not activated",
+            rebooting(Some(staged()), at(3), Some(error("activate", ErrorCode::Failed))),
+            at(4),
+            "finish failed reboot_refused",
+        ),
+        (
+            "not delivered",
+            rebooting(Some(staged()), at(1), Some(VisitEnd::NotDelivered { detail: "x".into() })),
+            at(4),
+            "reboot 1.27.0",
+        ),
+        (
+            "new version, checks unknown",
+            rebooting(Some(rebooted("1.27.0", AgentState::Registered)), at(4), None),
+            at(4),
+            "checks",
+        ),
+        (
+            "new version, healthy",
+            checked(rebooting(Some(rebooted("1.27.0", AgentState::Registered)), at(4), None), at(4), "ok"),
+            at(5),
+            "finish updated 1.27.0",
+        ),
+        (
+            "checks not in yet",
+            checked(rebooting(Some(rebooted("1.27.0", AgentState::Registered)), at(4), None), at(4), "initializing"),
+            at(5),
+            "finish updated 1.27.0",
+        ),
+        (
+            "another version than asked for",
+            checked(rebooting(Some(rebooted("1.28.0", AgentState::Registered)), at(4), None), at(4), "ok"),
+            at(5),
+            "finish updated 1.28.0",
+        ),
+        (
+            "agent not up yet",
+            rebooting(Some(rebooted("1.27.0", AgentState::Down)), at(4), None),
+            at(5),
+            "inspect refresh=false",
+        ),
+        ("agent never up", rebooting(Some(rebooted("1.27.0", AgentState::Down)), at(4), None), at(15), "mark 1.27.0"),
+        (
+            "agent never up, marked",
+            failed_before(rebooting(Some(rebooted("1.27.0", AgentState::Down)), at(4), None), "1.27.0"),
+            at(15),
+            "revert",
+        ),
+        (
+            "impaired",
+            failed_before(
+                checked(rebooting(Some(rebooted("1.27.0", AgentState::Registered)), at(4), None), at(15), "impaired"),
+                "1.27.0",
+            ),
+            at(15),
+            "revert",
+        ),
+        (
+            "back on the old version, reboot still open",
+            rebooting(Some(rebooted("1.26.1", AgentState::Registered)), at(4), None),
+            at(4),
+            "rebooting wait",
+        ),
+        (
+            "fell back",
+            rebooting(Some(rebooted("1.26.1", AgentState::Registered)), at(4), Some(VisitEnd::Done)),
+            at(4),
+            "mark 1.27.0",
+        ),
+        (
+            "fell back, marked, healthy",
+            failed_before(
+                checked(
+                    rebooting(Some(rebooted("1.26.1", AgentState::Registered)), at(4), Some(VisitEnd::Done)),
+                    at(4),
+                    "ok",
+                ),
+                "1.27.0",
+            ),
+            at(5),
+            "finish rolled_back fell_back_at_boot",
+        ),
+        (
+            "rebooted by itself before the command",
+            rebooting(Some(rebooted("1.26.1", AgentState::Registered)), at(2), Some(other_boot())),
+            at(4),
+            "inspect refresh=true",
+        ),
+    ];
+    for (name, one, now, expected) in table {
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_reboot_of_a_run_that_died() {
+    let other_run = || RunFacts { run: "NEXT".into(), started_at: at(60), ..facts() };
+    let taken_over = |report: Option<HostReport>| {
+        let mut one = rebooting(report, at(60), None);
+        one.run.reboot = None;
+        one.run.drained_at = None;
+        one
+    };
+    let now = at(61);
+    let cases = [
+        (taken_over(None), "inspect refresh=false"),
+        (taken_over(Some(staged())), "reboot 1.27.0"),
+        (checked(taken_over(Some(rebooted("1.27.0", AgentState::Registered))), now, "ok"), "finish updated 1.27.0"),
+        (taken_over(Some(rebooted("1.26.1", AgentState::Registered))), "mark 1.27.0"),
+    ];
+    for (one, expected) in cases {
+        assert_eq!(say(one, &Policy::default(), &other_run(), now), expected);
+    }
+    let mut reactivated = taken_over(Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))));
+    reactivated.status = InstanceStatus::Active;
+    assert_eq!(say(reactivated, &Policy::default(), &other_run(), now), "cancel", "a person set it ACTIVE");
+}
+
+#[test]
+fn a_rollback() {
+    let reverting = |report: HostReport, seen| {
+        let mut one = failed_before(claimed(instance(0, Some(report), seen), ClaimStep::Revert, at(2)), "1.27.0");
+        one.run.trouble = Some("its ECS agent is not registered".into());
+        one
+    };
+    let bad = |state, staged: Option<&str>| {
+        let mut report = report(state, Some("1.26.1"), staged);
+        report.os.as_mut().unwrap().version = "1.27.0".into();
+        report
+    };
+    let revert = HostCommand::Revert { version: Some(version("1.26.1")), lock: None, boot: OLD_BOOT.into() };
+    let done = |end| {
+        let mut one = reverting(bad(UpdateState::Idle, None), at(3));
+        one.visit = Some(visit(revert.clone(), end, at(3)));
+        one
+    };
+    let mut unmarked = reverting(bad(UpdateState::Idle, None), at(2));
+    unmarked.tags.failed = Default::default();
+    let table = [
+        ("not marked", unmarked, at(4), "mark 1.27.0"),
+        ("to be written", reverting(bad(UpdateState::Idle, None), at(2)), at(4), "revert"),
+        ("written and active", reverting(bad(UpdateState::Ready, Some("1.26.1")), at(3)), at(4), "reboot 1.26.1"),
+        ("cannot be written", done(error("pin", ErrorCode::Failed)), at(4), "leave failed rollback_failed"),
+        (
+            "healthy again",
+            checked(reverting(rebooted("1.26.1", AgentState::Registered), at(5)), at(5), "ok"),
+            at(6),
+            "finish rolled_back unhealthy",
+        ),
+        (
+            "booted the bad one again",
+            reverting(rebooted("1.27.0", AgentState::Down), at(5)),
+            at(6),
+            "leave failed rollback_failed",
+        ),
+        (
+            "not healthy either",
+            reverting(rebooted("1.26.1", AgentState::Down), at(5)),
+            at(16),
+            "leave failed unhealthy_after_rollback",
+        ),
+    ];
+    for (name, one, now, expected) in table {
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+fn drains(plan: &Plan) -> Vec<String> {
+    plan.steps
+        .iter()
+        .filter(|planned| matches!(planned.step, Step::Drain { .. }))
+        .map(|planned| planned.host.to_string())
+        .collect()
+}
+
+#[test]
+fn the_budget_counts_whoever_took_an_instance_out() {
+    let now = at(1);
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(3), ..Policy::default() };
+    let mut instances: Vec<Instance> = (0..6).map(|n| instance(n, Some(staged()), now)).collect();
+    assert_eq!(drains(&plan(&fleet(instances.clone(), vec![]), &policy, &facts(), now)).len(), 3);
+    instances[4].status = InstanceStatus::Draining;
+    instances[5].agent_connected = false;
+    assert_eq!(drains(&plan(&fleet(instances.clone(), vec![]), &policy, &facts(), now)), ["i-0"]);
+    instances[5].status = InstanceStatus::Inactive;
+    instances[5].run.verdict = Some(verdict(Outcome::Gone));
+    assert_eq!(
+        drains(&plan(&fleet(instances, vec![]), &policy, &facts(), now)),
+        ["i-0", "i-1"],
+        "one is gone for good"
+    );
+}
+
+fn verdict(outcome: Outcome) -> Verdict {
+    Verdict { outcome, reason: None, detail: None, from: None, to: None }
+}
+
+#[test]
+fn the_oldest_version_goes_first_and_staging_runs_ahead() {
+    let now = at(1);
+    let mut old = report(UpdateState::Staged, Some("1.27.0"), Some("1.27.0"));
+    old.os.as_mut().unwrap().version = "1.26.0".into();
+    let instances = vec![
+        instance(0, Some(staged()), now),
+        instance(1, Some(available()), now),
+        instance(2, Some(old), now),
+        instance(3, Some(available()), now),
+    ];
+    let plan = plan(&fleet(instances, vec![]), &Policy::default(), &facts(), now);
+    assert_eq!(drains(&plan), ["i-2"]);
+    let staging: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter(|planned| matches!(planned.step, Step::Stage { .. }))
+        .map(|planned| planned.host.as_str())
+        .collect();
+    assert!(staging.is_empty(), "i-0 is staged ahead already, one slot's worth is enough: {staging:?}");
+}
+
+#[test]
+fn nothing_new_is_begun_after_failures_signals_or_time() {
+    let now = at(30);
+    let mut failed = instance(1, Some(staged()), now);
+    failed.run.verdict = Some(verdict(Outcome::RolledBack));
+    let pair = |other: Instance| fleet(vec![instance(0, Some(staged()), now), other], vec![]);
+    let fine = || instance(1, Some(staged()), now);
+    let interrupted = RunFacts { stop: Some(Stop::Interrupted), ..facts() };
+    let short = Policy { max_duration: Some(SignedDuration::from_mins(30)), ..Policy::default() };
+    let table = [
+        (pair(failed), Policy::default(), facts(), "hold stopped_after_failures"),
+        (pair(fine()), Policy::default(), interrupted, "hold interrupted"),
+        (pair(fine()), short, facts(), "hold out_of_time"),
+        (pair(fine()), Policy::default(), facts(), "drain"),
+    ];
+    for (fleet, policy, facts, expected) in table {
+        assert_eq!(said(&plan(&fleet, &policy, &facts, now)), expected);
+    }
+}
+
+#[test]
+fn room_is_promised_once() {
+    let now = at(1);
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(2), ..Policy::default() };
+    let full = |number: u32| {
+        let mut one = instance(number, Some(staged()), now);
+        one.tasks.as_mut().unwrap().tasks.push(task(number, Some("web")));
+        one.remaining.cpu = 0;
+        one
+    };
+    let mut spare = instance(2, Some(report(UpdateState::Idle, None, None)), now);
+    spare.remaining.cpu = 512;
+    let services = |min| vec![service("web", 2, min, 200)];
+    let three = || vec![full(0), full(1), spare.clone()];
+    assert_eq!(drains(&plan(&fleet(three(), services(100)), &policy, &facts(), now)), ["i-0"], "room for one");
+    assert_eq!(drains(&plan(&fleet(three(), services(50)), &policy, &facts(), now)).len(), 2, "one may be missed");
+}
+
+#[test]
+fn a_drain_that_can_never_end_is_told_beforehand() {
+    let now = at(1);
+    let table = [
+        (2, 100, 100, false),
+        (2, 50, 100, true),
+        (2, 100, 150, true),
+        (1, 100, 150, false),
+        (1, 0, 100, true),
+        (1, 100, 200, true),
+        (3, 67, 100, false),
+        (3, 66, 100, true),
+    ];
+    for (desired, min, max, ends) in table {
+        let mut one = instance(0, Some(staged()), now);
+        one.tasks.as_mut().unwrap().tasks.push(task(0, Some("web")));
+        let fleet = fleet(
+            vec![one, instance(9, Some(report(UpdateState::Idle, None, None)), now)],
+            vec![service("web", desired, min, max)],
+        );
+        let expected = if ends { "drain" } else { "hold drain_cannot_end" };
+        assert_eq!(said(&plan(&fleet, &Policy::default(), &facts(), now)), expected, "{desired} tasks, {min}/{max}");
+    }
+}
+
+#[test]
+fn what_waits_in_vain_is_let_go() {
+    let now = at(10);
+    let mut one = claimed(instance(0, Some(staged()), now), ClaimStep::Stage, at(1));
+    one.tags.exclude = Some("no".into());
+    assert_eq!(say(one, &Policy::default(), &facts(), now), "finish held excluded");
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let now = at(1);
+    let facts = RunFacts { dry_run: true, ..facts() };
+    let mut instances: Vec<Instance> = (0..4).map(|n| instance(n, Some(available()), now)).collect();
+    instances[3].tags.exclude = Some("no".into());
+    let plan = plan(&fleet(instances, vec![]), &Policy::default(), &facts, now);
+    assert_eq!(plan.steps, []);
+    assert_eq!(plan.wake_at, None);
+    let turns: Vec<Option<usize>> = plan.stands.iter().map(|stand| stand.turn).collect();
+    assert_eq!(turns.iter().flatten().count(), 3);
+}
+
+proptest! {
+    /// Whatever the facts, no plan takes out more than the budget leaves, and the same facts give the same plan.
+    #[test]
+    fn never_more_than_the_budget(
+        size in 1usize..30, budget in 1u32..10, out in 0usize..10, minutes in 0i64..200, seed in any::<u64>(),
+    ) {
+        let now = at(minutes);
+        let policy = Policy { max_unavailable: MaxUnavailable::Count(budget), ..Policy::default() };
+        let instances: Vec<Instance> = (0..size).map(|n| {
+            let pick = seed.rotate_left(u32::try_from(n).unwrap()) % 4;
+            let report = [available(), staged(), report(UpdateState::Idle, None, None), staged()][pick as usize].clone();
+            let mut one = instance(u32::try_from(n).unwrap(), Some(report), now);
+            if n < out {
+                one.status = InstanceStatus::Draining;
+            }
+            one
+        }).collect();
+        let fleet = fleet(instances, vec![]);
+        let plan_once = plan(&fleet, &policy, &facts(), now);
+        let already = fleet.out_of_service();
+        prop_assert!(drains(&plan_once).len() + already <= (budget as usize).max(already));
+        prop_assert_eq!(&plan_once, &plan(&fleet, &policy, &facts(), now));
+        for drained in drains(&plan_once) {
+            let instance = &fleet.instances[&drained.as_str().into()];
+            prop_assert!(instance.in_service() && after(instance.seen_at, SignedDuration::ZERO) <= now);
+        }
+    }
+}
