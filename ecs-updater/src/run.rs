@@ -62,6 +62,8 @@ const SHORT_LOOK: SignedDuration = SignedDuration::from_secs(5);
 /// How long AWS may give no usable answer in the middle of a run before the cluster is given up. The claims stay, so
 /// that the next run goes on.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+/// A call without an answer this long ago has nothing to do with the next one.
+const FORGIVEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// No two rounds follow faster than this when a call went wrong in the first.
 const BREATH: Duration = Duration::from_secs(2);
 
@@ -115,11 +117,16 @@ struct Cluster<'a> {
     track: Track,
     looked_full: Option<Timestamp>,
     looked_short: Timestamp,
-    silent_since: Option<Timestamp>,
-    /// The last act got no answer: a look that does get one is no reason for hope.
-    acts_fail: bool,
+    silence: Option<Silence>,
     last_steps: Vec<PlannedStep>,
     pace: Pace,
+}
+
+/// Calls that got no answer, one after the other.
+#[derive(Debug)]
+struct Silence {
+    since: Timestamp,
+    last: Timestamp,
 }
 
 /// Why a loop ended before its work did.
@@ -152,8 +159,7 @@ impl<'a> Cluster<'a> {
             track: Track::default(),
             looked_full: None,
             looked_short: Timestamp::MIN,
-            silent_since: None,
-            acts_fail: false,
+            silence: None,
             last_steps: Vec::new(),
             pace: Pace::new(BREATH, 2.0, Duration::from_secs(30), 0.0),
         }
@@ -205,21 +211,11 @@ impl<'a> Cluster<'a> {
 
     /// On a dry run only what reads.
     fn permitted(&self, plan: &Plan) -> Vec<PlannedStep> {
-        let reads = |step: &Step| match step {
-            Step::Reach | Step::Inspect { .. } | Step::LookAtTasks | Step::LookAtChecks | Step::Leave(_) => true,
-            Step::Stage { .. }
-            | Step::Drain { .. }
-            | Step::StopTasks { .. }
-            | Step::Reboot { .. }
-            | Step::MarkFailed { .. }
-            | Step::Revert { .. }
-            | Step::Cancel { .. }
-            | Step::Finish(_) => false,
-        };
-        plan.steps.iter().filter(|planned| !self.facts.dry_run || reads(&planned.step)).cloned().collect()
+        plan.steps.iter().filter(|planned| !self.facts.dry_run || !writes(&planned.step)).cloned().collect()
     }
 
     async fn act(&mut self, steps: Vec<PlannedStep>) -> Result<(), GaveUp> {
+        let writes = steps.iter().any(|planned| writes(&planned.step));
         let actor =
             Actor::new(&self.aws, self.policy, &self.facts.run, self.clock, &mut self.fleet, &mut self.commands);
         let errors = actor.carry_out(steps).await;
@@ -229,11 +225,13 @@ impl<'a> Cluster<'a> {
         }
         // What AWS refuses counts against the instance it was for; only silence counts against the cluster.
         let silent = |error: &AwsError| matches!(error.kind, ErrorKind::NoAnswer | ErrorKind::Throttled);
-        self.acts_fail = errors.iter().any(silent);
         match errors.into_iter().max_by_key(silent) {
             Some(error) => self.endure(error).await,
             None => {
-                self.silent_since = None;
+                // Reads that are answered say nothing about writes that are not.
+                if writes {
+                    self.silence = None;
+                }
                 self.pace.reset();
                 Ok(())
             }
@@ -256,9 +254,6 @@ impl<'a> Cluster<'a> {
         }
         for ended in self.commands.poll(&self.aws, self.clock.now()).await? {
             observe::take_ended(&mut self.fleet, ended, self.clock.now());
-        }
-        if !self.acts_fail {
-            self.silent_since = None;
         }
         Ok(())
     }
@@ -322,9 +317,14 @@ impl<'a> Cluster<'a> {
     async fn endure(&mut self, error: AwsError) -> Result<(), GaveUp> {
         let now = self.clock.now();
         let silent = matches!(error.kind, ErrorKind::NoAnswer | ErrorKind::Throttled);
-        let since = self.silent_since.unwrap_or(now);
-        self.silent_since = silent.then_some(since);
-        if now >= after(since, PATIENCE) {
+        let since = match &self.silence {
+            Some(silence) if now < after(silence.last, FORGIVEN_AFTER) => silence.since,
+            Some(_) | None => now,
+        };
+        if silent {
+            self.silence = Some(Silence { since, last: now });
+        }
+        if silent && now >= after(since, PATIENCE) {
             return Err(ClusterError {
                 kind: ClusterErrorKind::NotReachable,
                 message: format!(
@@ -410,5 +410,20 @@ impl<'a> Cluster<'a> {
             longest_out_of_service_s: self.track.longest_out_of_service(now).map(|out| out.as_secs()),
             estimate,
         }
+    }
+}
+
+/// Whether a step changes something outside this program.
+fn writes(step: &Step) -> bool {
+    match step {
+        Step::Reach | Step::Inspect { .. } | Step::LookAtTasks | Step::LookAtChecks | Step::Leave(_) => false,
+        Step::Stage { .. }
+        | Step::Drain { .. }
+        | Step::StopTasks { .. }
+        | Step::Reboot { .. }
+        | Step::MarkFailed { .. }
+        | Step::Revert { .. }
+        | Step::Cancel { .. }
+        | Step::Finish(_) => true,
     }
 }
