@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/tools
 DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: demo test check fmt clippy doc deny help
+.PHONY: help demo test test-rust test-cloudformation check fmt clippy doc deny
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,8 +15,13 @@ help: ## What there is
 demo: ## Roll 24 simulated instances, live
 	@cargo run -q -p fleet-sim -- demo
 
-test: ## All tests
+test: test-rust test-cloudformation ## All tests
+
+test-rust: ## The crates, and every scenario
 	cargo test --workspace --locked
+
+test-cloudformation: ## Templates, documents, Dockerfiles, workflows
+	cloudformation/tests/run
 
 check: fmt clippy doc deny ## Format, lints, documentation, dependencies
 
@@ -27,7 +32,7 @@ clippy:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 doc:
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 deny: $(DENY)
 	$(DENY) --locked check bans licenses sources

@@ -1,6 +1,6 @@
 //! From facts to steps: pure, synchronous, deterministic. Nothing here reads a clock or speaks to anyone.
 //!
-//! [`plan`] asks [`next`] what each instance needs by itself, and [`admission`] which of those that need to go out of
+//! [`plan`] asks `next` what each instance needs by itself, and `admission` which of those that need to go out of
 //! service may do so now.
 
 #![deny(clippy::wildcard_enum_match_arm)]
