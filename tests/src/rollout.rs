@@ -226,6 +226,8 @@ async fn sdk_config(region: &Arc<Region>, scenario: &Scenario) -> SdkConfig {
         .http_client(region.http_client())
         .region(AwsRegion::new(scenario.region.name.clone()))
         .time_source(SimTime(region.clock()))
+        // Without the jitter, so that one seed is one run.
+        .retry_config(aws::retries().with_use_static_exponential_base(true))
         .test_credentials()
         .load()
         .await

@@ -40,6 +40,15 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
 /// second) several times over.
 const MAX_ATTEMPTS: u32 = 8;
 
+/// The longest wait between two tries. With [`MAX_ATTEMPTS`] a person without a network waits half a minute for the
+/// answer; whoever is throttled for longer is asked again by the run's own loop.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// How every client retries.
+pub fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_max_backoff(MAX_BACKOFF)
+}
+
 /// Time-outs and retries of every client.
 pub fn settings(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
     loader.retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS)).timeout_config(

@@ -240,12 +240,14 @@ fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Cont
 }
 
 /// What the host would update to. `chosen_update` is stale in Idle after a failed refresh (trap list of the host API),
-/// and Idle after a good one means that nothing was chosen; what was staged and is offered no more was withdrawn.
+/// and Idle after a good one means that nothing was chosen; what was staged and is offered no more was withdrawn, or is
+/// kept back by its owner's lock.
 fn offered(report: &HostReport) -> Option<Version> {
     match report.state() {
         Some(UpdateState::Available) => report.chosen(),
         Some(UpdateState::Staged | UpdateState::Ready) => {
-            let still = |version: &Version| available(report).any(|other| other == *version);
+            let free = matches!(version_lock(report), Some("latest") | None);
+            let still = |version: &Version| free && available(report).any(|other| other == *version);
             report.chosen().or_else(|| report.staged().filter(still))
         }
         Some(UpdateState::Idle | UpdateState::Unknown(_) | UpdateState::Missing) | None => None,

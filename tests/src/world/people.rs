@@ -7,6 +7,7 @@ use super::ids::{MachineNo, ServiceNo, TaskNo};
 use super::log::{Actor, Event};
 use super::queue::Due;
 use super::registration::InstanceStatus;
+use crate::host::Request;
 use crate::host::{Command, HostEvent, Release};
 use crate::scenario::{Action, EventSpec, Point, host_spec, merge};
 
@@ -143,6 +144,22 @@ impl World {
             Err(error) => tracing::warn!(host = number.0, %error, "the scenario's change of a host was refused"),
         }
         self.settle_host(number);
+        if let Some(lock) = spec.set.get("version_lock").and_then(toml::Value::as_str) {
+            self.lock_version(number, lock);
+        }
+    }
+
+    /// A person's `apiclient set updates.version-lock=…`: what the host starts with is no setting of a host that runs.
+    fn lock_version(&mut self, number: MachineNo, lock: &str) {
+        let settings = serde_json::json!({ "updates": { "version-lock": lock } }).to_string();
+        let requests =
+            [Request::patch("/settings?tx=person", &settings), Request::post("/tx/commit_and_apply?tx=person")];
+        for request in requests {
+            match self.host_api(number, &request) {
+                Ok(answer) if answer.is_success() => {}
+                refused => tracing::warn!(host = number.0, ?refused, "a person's change of a setting was refused"),
+            }
+        }
     }
 
     fn named_services(&self, spec: &EventSpec) -> Vec<ServiceNo> {
