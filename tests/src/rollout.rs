@@ -43,6 +43,8 @@ pub struct Expect {
     pub max_calls: Option<u64>,
     /// The most minutes that the last run may take.
     pub max_minutes: Option<i64>,
+    /// Times and calls are not recorded: the SDK's own quota of retries, which no seed governs, decides them.
+    pub times_vary: bool,
     /// Rules that the scenario itself makes impossible to keep, with the reason in a comment beside it.
     pub broken_rules: Vec<String>,
 }

@@ -46,7 +46,7 @@ async fn roll(scenario: &Scenario) -> Result<(String, Vec<String>), Failure> {
             writeln!(recorded, "run {} of {}", number + 1, runs.len())?;
         }
         let ran = rollout.run(spec, &()).await;
-        record(&mut recorded, &ran)?;
+        record(&mut recorded, &ran, !expect.times_vary)?;
         last = Some(ran);
     }
     let last = last.ok_or("no run")?;
@@ -113,21 +113,28 @@ fn words(instance: &InstanceReport) -> String {
     }
 }
 
-fn record(out: &mut String, ran: &Ran) -> Result<(), std::fmt::Error> {
+fn record(out: &mut String, ran: &Ran, times: bool) -> Result<(), std::fmt::Error> {
     let Some(report) = &ran.report else {
         return writeln!(out, "killed after {}\n", duration::short(ran.took));
     };
-    writeln!(out, "{:?} after {}", ExitStatus::of(report), duration::short(ran.took))?;
+    write!(out, "{:?}", ExitStatus::of(report))?;
+    match times {
+        true => writeln!(out, " after {}", duration::short(ran.took))?,
+        false => writeln!(out)?,
+    }
     for cluster in &report.clusters {
         writeln!(out, "\ncluster {}", cluster.cluster)?;
         if let Some(error) = &cluster.error {
             writeln!(out, "  error {:?}: {}", error.kind, error.message)?;
         }
         for instance in &cluster.instances {
-            record_instance(out, instance)?;
+            record_instance(out, instance, times)?;
         }
         if let Some(estimate) = &cluster.estimate {
             writeln!(out, "  estimate {}: {}", duration::short(estimate.duration), estimate.rests_on.join("; "))?;
+        }
+        if !times {
+            continue;
         }
         let calls: u64 = cluster.aws_calls.values().sum();
         writeln!(out, "  {calls} AWS calls")?;
@@ -138,7 +145,7 @@ fn record(out: &mut String, ran: &Ran) -> Result<(), std::fmt::Error> {
     writeln!(out)
 }
 
-fn record_instance(out: &mut String, instance: &InstanceReport) -> Result<(), std::fmt::Error> {
+fn record_instance(out: &mut String, instance: &InstanceReport, times: bool) -> Result<(), std::fmt::Error> {
     let version = |version: &Option<semver::Version>| version.as_ref().map_or("?".to_owned(), ToString::to_string);
     write!(out, "  {} {}", instance.ec2_instance_id, words(instance))?;
     if instance.from.is_some() || instance.to.is_some() {
@@ -162,7 +169,7 @@ fn record_instance(out: &mut String, instance: &InstanceReport) -> Result<(), st
             Some(format!("{} {}s", phase.phase.as_str(), ended.duration_since(phase.began_at).as_secs()))
         })
         .collect();
-    match phases.is_empty() {
+    match phases.is_empty() || !times {
         true => Ok(()),
         false => writeln!(out, "    {}", phases.join(", ")),
     }
