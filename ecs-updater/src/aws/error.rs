@@ -61,11 +61,6 @@ impl AwsError {
         }
     }
 
-    /// Whether the resource is gone or never was.
-    pub fn is_not_found(&self) -> bool {
-        self.kind == ErrorKind::NotFound
-    }
-
     /// The service's own error code, where the request itself was refused.
     pub fn code(&self) -> Option<&str> {
         match &self.kind {

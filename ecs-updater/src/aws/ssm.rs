@@ -29,8 +29,6 @@ impl Invocation {
 /// Limits of the API (Systems Manager API reference).
 pub(crate) const SEND_COMMAND: usize = 50;
 const INFORMATION: usize = 50;
-/// The delivery time-out takes 30 s at least.
-pub(crate) const MIN_DELIVERY_S: i32 = 30;
 
 impl Aws {
     /// `PingStatus` of these hosts; those that SSM does not know are left out.

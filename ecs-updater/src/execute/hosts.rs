@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep};
-use models::fleet::{CommandInFlight, InstanceStatus, SeenTasks, SentReboot, Visit, VisitEnd};
+use models::fleet::{CommandInFlight, InstanceStatus, RunMemory, SeenTasks, SentReboot, Visit, VisitEnd};
 use models::ids::HostId;
 use models::plan::{HostCommand, PlannedStep, Step};
 
@@ -187,8 +188,7 @@ impl Actor<'_> {
                 self.succeeded(&host);
                 self.change(&host, |instance| match &command {
                     HostCommand::Reboot { .. } => {
-                        let times = instance.run.reboot.as_ref().map_or(0, |reboot| reboot.times) + 1;
-                        instance.run.reboot = Some(SentReboot { sent_at, times, end: None });
+                        instance.run.reboot = Some(next_reboot(&instance.run, sent_at, None));
                     }
                     HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
                         instance.command = Some(CommandInFlight { command: command.clone(), sent_at });
@@ -200,8 +200,7 @@ impl Actor<'_> {
                 let end = VisitEnd::NotDelivered { detail };
                 self.change(&host, |instance| match &command {
                     HostCommand::Reboot { .. } => {
-                        let times = instance.run.reboot.as_ref().map_or(0, |reboot| reboot.times) + 1;
-                        instance.run.reboot = Some(SentReboot { sent_at: now, times, end: Some((now, end)) });
+                        instance.run.reboot = Some(next_reboot(&instance.run, now, Some((now, end))));
                     }
                     HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
                         instance.visit = Some(Visit { command: command.clone(), sent_at: now, at: now, end });
@@ -213,4 +212,9 @@ impl Actor<'_> {
             }
         }
     }
+}
+
+/// One more reboot command of this run.
+fn next_reboot(run: &RunMemory, sent_at: Timestamp, end: Option<(Timestamp, VisitEnd)>) -> SentReboot {
+    SentReboot { sent_at, times: run.reboot.as_ref().map_or(0, |reboot| reboot.times) + 1, end }
 }

@@ -11,11 +11,11 @@ use models::pace::Pace;
 use models::plan::HostCommand;
 use models::policy::Policy;
 
-use crate::aws::ssm::{Invocation, MIN_DELIVERY_S, SEND_COMMAND};
+use crate::aws::ssm::{Invocation, SEND_COMMAND};
 use crate::aws::{Aws, AwsError};
 use crate::planner::after;
 
-/// How long a host may take to fetch a command. While a host boots, a waiting command is what finds it first.
+/// How long a host may take to fetch a command; SSM takes 30 s at least. While a host boots, a waiting command is what finds it first.
 const DELIVERY_S: i32 = 60;
 /// What a visit without a refresh takes at most; the same for activate with its reboot request.
 const SHORT_S: i64 = 120;
@@ -86,7 +86,7 @@ impl Commands {
         let (document, parameters, runs_s) = document(command, policy);
         let comment = format!("ecs-updater run {run}");
         while let Some(batch) = batches.pop() {
-            match aws.send_command(document, &parameters, &batch, DELIVERY_S.max(MIN_DELIVERY_S), &comment).await {
+            match aws.send_command(document, &parameters, &batch, DELIVERY_S, &comment).await {
                 Ok(id) => {
                     let sent_at = now();
                     let allowed = SignedDuration::from_secs(i64::from(DELIVERY_S) + runs_s) + MARGIN;

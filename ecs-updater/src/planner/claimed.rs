@@ -141,14 +141,10 @@ fn drained<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<
     if is_staged(instance, report, &claim.to) {
         return Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot });
     }
-    if let Some(visit) = instance.visit.as_ref().filter(|visit| matches!(visit.command, HostCommand::Stage { .. }))
-        && let Some(detail) = trouble(&visit.end)
-        && instance.run.stages >= MAX_STAGES
-    {
-        return refused(format!("{} is not on its inactive partition set any more ({detail})", claim.to));
-    }
     if instance.run.stages >= MAX_STAGES {
-        return refused(format!("{} is not on its inactive partition set any more", claim.to));
+        let stage = instance.visit.as_ref().filter(|visit| matches!(visit.command, HostCommand::Stage { .. }));
+        let why = stage.and_then(|visit| trouble(&visit.end)).map(|detail| format!(" ({detail})")).unwrap_or_default();
+        return refused(format!("{} is not on its inactive partition set any more{why}", claim.to));
     }
     // The status file is lost at a reboot: whoever rebooted it in between unstaged it.
     let lock = match report.chosen().as_ref() == Some(&claim.to) {
