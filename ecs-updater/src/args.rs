@@ -204,6 +204,10 @@ pub struct SettingArgs {
         help_heading = "Settings"
     )]
     pub allow_downgrade: Option<String>,
+    /// How hosts are reached: by their host bridge, by SSM documents, or auto: by the bridge where one lives
+    /// [default: auto]
+    #[arg(long, value_name = "auto|ssm|bridge", help_heading = "Settings")]
+    pub host: Option<String>,
 
     /// From the first look at a host to calling it unreachable [default: 3m]
     #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
@@ -254,6 +258,7 @@ impl SettingArgs {
             Key::StopAfterFailures => &self.stop_after_failures,
             Key::MaxDuration => &self.max_duration,
             Key::AllowDowngrade => &self.allow_downgrade,
+            Key::Host => &self.host,
             Key::InspectTimeout => &self.inspect_timeout,
             Key::StageTimeout => &self.stage_timeout,
             Key::DrainTimeout => &self.drain_timeout,

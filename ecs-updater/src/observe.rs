@@ -4,17 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use models::attributes::{AttributesError, BridgeReport};
 use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG};
-use models::fleet::{BadClaim, FleetSnapshot, Instance, InstanceStatus, RunMemory, SeenBoot, Tags, Visit, VisitEnd};
-use models::host::SeenReport;
+use models::fleet::{
+    BadClaim, FleetSnapshot, Instance, InstanceStatus, RunMemory, SeenBoot, SeenBridge, Tags, Visit, VisitEnd,
+};
+use models::host::{HostReport, SeenReport};
 use models::ids::{ContainerInstanceArn, HostId};
 use models::plan::HostCommand;
+use models::policy::HostWay;
 
 use crate::aws::{Aws, AwsError, ec2, ecs};
-use crate::host::ssm::Ended;
+use crate::host::{Ended, Way, bridge, way};
 
 /// Lists and describes the whole cluster, with the EC2 side.
-pub(crate) async fn full_look(aws: &Aws, fleet: &mut FleetSnapshot, now: Timestamp) -> Result<(), AwsError> {
+pub(crate) async fn full_look(
+    aws: &Aws,
+    fleet: &mut FleetSnapshot,
+    wanted: HostWay,
+    now: Timestamp,
+) -> Result<(), AwsError> {
     let arns = aws.list_container_instances(&fleet.cluster, ecs::Listed::All).await?;
     let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
     let newest = newest_by_host(described);
@@ -23,7 +32,7 @@ pub(crate) async fn full_look(aws: &Aws, fleet: &mut FleetSnapshot, now: Timesta
     let on_ec2: Vec<HostId> = hosts.iter().filter(|host| !host.is_external()).cloned().collect();
     let machines = aws.describe_instances(&on_ec2).await?;
     for (host, described) in &newest {
-        take_ecs(fleet, host, described, now);
+        take_ecs(fleet, host, described, wanted, now);
     }
     for (host, instance) in &mut fleet.instances {
         if !newest.contains_key(host) {
@@ -49,6 +58,7 @@ pub(crate) async fn short_look(
     aws: &Aws,
     fleet: &mut FleetSnapshot,
     hosts: &BTreeSet<HostId>,
+    wanted: HostWay,
     now: Timestamp,
 ) -> Result<bool, AwsError> {
     let arns: Vec<ContainerInstanceArn> =
@@ -56,7 +66,7 @@ pub(crate) async fn short_look(
     let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
     let found = described.iter().filter(|one| one.status != InstanceStatus::Inactive).count();
     for one in described.iter().filter(|one| one.status != InstanceStatus::Inactive) {
-        take_ecs(fleet, &one.host, one, now);
+        take_ecs(fleet, &one.host, one, wanted, now);
     }
     Ok(found == arns.len())
 }
@@ -76,7 +86,7 @@ fn newest_by_host(described: Vec<ecs::Described>) -> BTreeMap<HostId, ecs::Descr
     newest
 }
 
-fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, now: Timestamp) {
+fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, wanted: HostWay, now: Timestamp) {
     let instance = fleet.instances.entry(host.clone()).or_insert_with(|| Instance {
         host: host.clone(),
         container_instance: one.arn.clone(),
@@ -93,6 +103,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, now:
         ec2: None,
         tags: Tags::default(),
         tasks: None,
+        bridge: None,
         reach: None,
         report: None,
         visit: None,
@@ -115,6 +126,49 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, now:
     instance.registered = one.registered.clone();
     instance.remaining = one.remaining.clone();
     instance.seen_at = now;
+    if take_bridge(instance, &one.attributes, now) && way(instance, wanted, now) == Way::Bridge {
+        take_its_report(instance, now);
+    }
+}
+
+/// Takes in what the host bridge reports. Returns whether that is news.
+fn take_bridge(instance: &mut Instance, attributes: &BTreeMap<String, String>, now: Timestamp) -> bool {
+    let read = match BridgeReport::decode(attributes) {
+        // A re-registration can lose attributes; what is known stands until the agent reports again.
+        Err(AttributesError::Absent) => return false,
+        Err(error) => Err(error),
+        Ok(report) => match &instance.bridge {
+            Some(Ok(seen)) if seen.report == report => return false,
+            _ => Ok(SeenBridge { since: now, report }),
+        },
+    };
+    instance.bridge = Some(read);
+    true
+}
+
+/// The bridge's report is the newest word of the host, and the end of the inspection that stands.
+fn take_its_report(instance: &mut Instance, now: Timestamp) {
+    if let Some(Ok(SeenBridge { since, report })) = &instance.bridge {
+        let (asked_at, report) = (*since, report.report.clone());
+        take_report(instance, report, asked_at, now);
+    }
+    let Some(Visit { command: HostCommand::Inspect { refresh }, .. }) = instance.visit else { return };
+    let end = bridge::inspected(instance, refresh, now);
+    instance.visit = Some(Visit { command: HostCommand::Inspect { refresh }, sent_at: now, at: now, end });
+}
+
+/// Takes in a host's word on itself, if it is newer than the one that is known.
+fn take_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp, now: Timestamp) {
+    if report.boot_id.is_none() || report.os.is_none() {
+        return;
+    }
+    let seen = instance.run.boot.as_ref().map(|boot| &boot.id);
+    if let Some(id) = report.boot_id.clone().filter(|id| seen != Some(id)) {
+        instance.run.boot = Some(SeenBoot { id, at: now });
+    }
+    if instance.report.as_ref().is_none_or(|seen| seen.asked_at <= asked_at) {
+        instance.report = Some(SeenReport { at: now, asked_at, report });
+    }
 }
 
 fn take_ec2(instance: &mut Instance, machine: Option<&ec2::Described>) {
@@ -148,16 +202,8 @@ fn read_tags(tags: &BTreeMap<String, String>) -> Tags {
 /// Takes in how a command ended on a host.
 pub(crate) fn take_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timestamp) {
     let Some(instance) = fleet.instances.get_mut(&ended.host) else { return };
-    if let Some(report) = ended.report.filter(|report| report.boot_id.is_some() && report.os.is_some()) {
-        let id = report.boot_id.clone();
-        if let Some(id) = id.filter(|id| instance.run.boot.as_ref().is_none_or(|seen| seen.id != *id)) {
-            instance.run.boot = Some(SeenBoot { id, at: now });
-        }
-        // A visit that did not ask for the update status leaves what is known of it, within one boot.
-        let newer = instance.report.as_ref().is_none_or(|seen| seen.asked_at <= ended.sent_at);
-        if newer {
-            instance.report = Some(SeenReport { at: now, asked_at: ended.sent_at, report });
-        }
+    if let Some(report) = ended.report {
+        take_report(instance, report, ended.sent_at, now);
     }
     match &ended.end {
         VisitEnd::Done => tracing::debug!(host = %ended.host, command = ended.command.name(), "visited"),

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::aws::{Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
 use crate::execute::Actor;
+use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
 use crate::observe;
 use crate::planner::{self, RunFacts, Stop, after};
@@ -114,6 +115,7 @@ struct Cluster<'a> {
     stop: watch::Receiver<bool>,
     fleet: FleetSnapshot,
     commands: Commands,
+    awaited: Awaited,
     track: Track,
     looked_full: Option<Timestamp>,
     looked_short: Timestamp,
@@ -156,6 +158,7 @@ impl<'a> Cluster<'a> {
             stop,
             fleet,
             commands: Commands::default(),
+            awaited: Awaited::default(),
             track: Track::default(),
             looked_full: None,
             looked_short: Timestamp::MIN,
@@ -192,7 +195,7 @@ impl<'a> Cluster<'a> {
                 return if steps.is_empty() { Ok(()) } else { self.act(steps).await };
             }
             if steps.is_empty() {
-                if plan.wake_at.is_none() && self.commands.is_empty() {
+                if plan.wake_at.is_none() && self.commands.is_empty() && self.awaited.is_empty() {
                     return Ok(());
                 }
                 self.note_idleness(&plan, now);
@@ -216,8 +219,15 @@ impl<'a> Cluster<'a> {
 
     async fn act(&mut self, steps: Vec<PlannedStep>) -> Result<(), GaveUp> {
         let writes = steps.iter().any(|planned| writes(&planned.step));
-        let actor =
-            Actor::new(&self.aws, self.policy, &self.facts.run, self.clock, &mut self.fleet, &mut self.commands);
+        let actor = Actor::new(
+            &self.aws,
+            self.policy,
+            &self.facts.run,
+            self.clock,
+            &mut self.fleet,
+            &mut self.commands,
+            &mut self.awaited,
+        );
         let errors = actor.carry_out(steps).await;
         let denied = errors.iter().find(|error| error.kind == ErrorKind::Denied);
         if let (Some(error), None) = (denied, &self.facts.stop) {
@@ -246,13 +256,16 @@ impl<'a> Cluster<'a> {
         if full_due {
             self.full_look().await?;
         } else if !under_way.is_empty() && now >= after(self.looked_short, SHORT_LOOK) {
-            let complete = observe::short_look(&self.aws, &mut self.fleet, &under_way, now).await?;
+            let complete = observe::short_look(&self.aws, &mut self.fleet, &under_way, self.policy.host, now).await?;
             self.looked_short = now;
             if !complete {
                 self.full_look().await?;
             }
         }
-        for ended in self.commands.poll(&self.aws, self.clock.now()).await? {
+        let now = self.clock.now();
+        let mut ended = self.commands.poll(&self.aws, now).await?;
+        ended.extend(self.awaited.ended(&self.fleet, now));
+        for ended in ended {
             observe::take_ended(&mut self.fleet, ended, self.clock.now());
         }
         Ok(())
@@ -260,7 +273,7 @@ impl<'a> Cluster<'a> {
 
     async fn full_look(&mut self) -> Result<(), AwsError> {
         let now = self.clock.now();
-        observe::full_look(&self.aws, &mut self.fleet, now).await?;
+        observe::full_look(&self.aws, &mut self.fleet, self.policy.host, now).await?;
         self.looked_full = Some(now);
         self.looked_short = now;
         Ok(())
@@ -271,11 +284,13 @@ impl<'a> Cluster<'a> {
         FULL_LOOK.max(FULL_LOOK_PER_100.saturating_mul(hundreds))
     }
 
+    /// The instances that a short look reads: out of service by us, or with a report awaited.
     fn under_way(&self) -> BTreeSet<HostId> {
         let claimed = |instance: &&models::fleet::Instance| {
             instance.run.verdict.is_none() && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service())
         };
-        self.fleet.instances.values().filter(claimed).map(|instance| instance.host.clone()).collect()
+        let claimed = self.fleet.instances.values().filter(claimed).map(|instance| &instance.host);
+        claimed.chain(self.awaited.hosts()).cloned().collect()
     }
 
     /// Whether a look that went wrong ends the work on the cluster: at the beginning anything but throttling does, and
@@ -354,13 +369,14 @@ impl<'a> Cluster<'a> {
     }
 
     fn note_idleness(&mut self, plan: &Plan, now: Timestamp) {
-        let idle = self.commands.is_empty() && !plan.stands.iter().any(|stand| stand.phase.is_under_way());
+        let idle = self.commands.is_empty() && self.awaited.is_empty() && !plan.stands.iter().any(|stand| stand.phase.is_under_way());
         self.facts.idle_since = idle.then(|| self.facts.idle_since.unwrap_or(now));
     }
 
     async fn sleep(&self, plan: &Plan, now: Timestamp) {
         let full = self.looked_full.map_or(now, |at| after(at, self.full_look_every()));
-        let until = [plan.wake_at, self.commands.poll_at(), Some(full)].into_iter().flatten().min().unwrap_or(now);
+        let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, SHORT_LOOK));
+        let until = [plan.wake_at, self.commands.poll_at(), report, Some(full)].into_iter().flatten().min().unwrap_or(now);
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         let wait = wait.max(Duration::from_millis(100)) + to_the_grid(until.max(now));
         let mut stop = self.stop.clone();

@@ -129,7 +129,7 @@ timeouts = "20m"
       - unknown key `drain` in [defaults] of fleet.toml:8:1; did you mean `timeouts.drain`?
       - `stop_after_failures` = 0 in [defaults] of fleet.toml:9:23 must be a count from 1, or "never"
       - `allow_downgrade` = "yes" in [defaults] of fleet.toml:10:19 must be true or false
-      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, target, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert
+      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, target, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, host, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert
       - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest" or a version such as "1.27.0"
       - `max_duration` = 14400 in [defaults] of fleet.toml:13:16 must be a duration from 1m to 14d with its unit, such as "4h", or "none"
       - `timeouts.drain` = "5s" in [defaults] of fleet.toml:15:9 must be a duration from 30s to 14d with its unit, such as "20m"
@@ -255,6 +255,7 @@ fn four_values(key: Key) -> [&'static str; 4] {
         Key::StopAfterFailures => ["2", "never", "4", "5"],
         Key::MaxDuration => ["1h", "2h", "none", "3h"],
         Key::AllowDowngrade => ["true", "false", "true", "false"],
+        Key::Host => ["ssm", "bridge", "auto", "ssm"],
         Key::InspectTimeout | Key::StageTimeout | Key::DrainTimeout | Key::RebootTimeout | Key::VerifyTimeout => {
             ["2m", "4m", "6m", "8m"]
         }

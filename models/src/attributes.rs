@@ -148,7 +148,8 @@ impl fmt::Display for Progress {
 }
 
 /// Why attributes hold no report of a bridge.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum AttributesError {
     /// No agent has ever reported here.
     #[error("there is no attribute {BRIDGE}")]

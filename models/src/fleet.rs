@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::attributes::{AttributesError, BridgeReport};
 use crate::claim::{Claim, ClaimError, FailedVersions};
 use crate::host::{HostReport, ReportedError, SeenReport};
 use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
@@ -57,7 +58,9 @@ pub struct Instance {
     pub tags: Tags,
     /// The tasks on it that have not stopped, `None` where nobody looked yet.
     pub tasks: Option<SeenTasks>,
-    /// Whether SSM reaches it, `None` where nobody asked yet.
+    /// What its host bridge says, `None` where none has ever reported.
+    pub bridge: Option<Result<SeenBridge, AttributesError>>,
+    /// Whether a command would reach it, `None` where nobody asked yet.
     pub reach: Option<Reach>,
     /// The newest report of the host in this run.
     pub report: Option<SeenReport>,
@@ -86,6 +89,11 @@ impl Instance {
     /// ACTIVE with an agent: takes new tasks. Everything else counts against the budget.
     pub fn in_service(&self) -> bool {
         self.status == InstanceStatus::Active && self.agent_connected
+    }
+
+    /// The newest report of its host bridge, if the agent can be taken for alive.
+    pub fn live_bridge(&self, now: Timestamp) -> Option<&SeenBridge> {
+        self.bridge.as_ref()?.as_ref().ok().filter(|seen| seen.report.life.is_live(now))
     }
 
     /// The claim, where there is a well-formed one.
@@ -272,20 +280,23 @@ pub enum Strategy {
     Daemon,
 }
 
-/// Whether a way to the host is open.
+/// Whether the way to the host is open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
     /// When it was asked.
     pub at: Timestamp,
-    /// `PingStatus` of SSM; `None` where SSM has never heard of the host.
-    pub ping: Option<String>,
+    /// Why no command would be accepted; `None` where one would.
+    pub closed: Option<String>,
 }
 
-impl Reach {
-    /// Whether a command would be accepted.
-    pub fn is_open(&self) -> bool {
-        self.ping.as_deref() == Some("Online")
-    }
+/// A report of the host bridge, as it stands in the attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenBridge {
+    /// When this run first saw this report. The report stands until the next one, so that it says nothing about later
+    /// times.
+    pub since: Timestamp,
+    /// The report.
+    pub report: BridgeReport,
 }
 
 /// A command that was sent to the host in this run and has not ended.

@@ -25,6 +25,8 @@ pub struct Policy {
     /// Whether a host may go to a lower version: when its repository withdrew the one it runs, or the target is
     /// lower.
     pub allow_downgrade: bool,
+    /// How the hosts are reached.
+    pub host: HostWay,
     /// The SSM documents' names.
     pub documents: Documents,
 }
@@ -39,6 +41,7 @@ impl Default for Policy {
             stop_after_failures: StopAfter::Count(1),
             max_duration: None,
             allow_downgrade: false,
+            host: HostWay::Auto,
             documents: Documents::default(),
         }
     }
@@ -155,6 +158,40 @@ impl FromStr for StandaloneTasks {
             .into_iter()
             .find(|known| known.as_str() == text)
             .ok_or_else(|| format!("{text:?} is none of \"skip\", \"wait\", \"stop\""))
+    }
+}
+
+/// How a command reaches a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostWay {
+    /// By the host bridge on instances that show a live one, by SSM on the others.
+    Auto,
+    /// By SSM documents alone.
+    Ssm,
+    /// By the host bridge alone.
+    Bridge,
+}
+
+impl HostWay {
+    /// As it stands in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Ssm => "ssm",
+            Self::Bridge => "bridge",
+        }
+    }
+}
+
+impl FromStr for HostWay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Auto, Self::Ssm, Self::Bridge]
+            .into_iter()
+            .find(|known| known.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is none of \"auto\", \"ssm\", \"bridge\""))
     }
 }
 

@@ -46,6 +46,7 @@ impl HttpConnector for Connector {
         let request = Request {
             target: request.headers().get("x-amz-target").map(str::to_owned),
             body: Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
+            ..Request::default()
         };
         HttpConnectorFuture::new(async move {
             let answer = match read_timeout {

@@ -104,6 +104,7 @@ impl Invariants {
                     self.check_tasks(world, *machine);
                 }
             }
+            Event::AgentActs { machine, action } => self.check_claim(world, *machine, action),
             Event::Activated { machine, version } => self.check_version(world, *machine, version),
             Event::Host { machine, event } => match event {
                 HostEvent::BootFailed { version, .. } => {

@@ -8,6 +8,7 @@
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
 //! the tags that it writes; `rollout` and `demo` alone know its library.
 
+mod bridges;
 pub mod cli;
 pub mod clock;
 pub mod connector;

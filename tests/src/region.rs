@@ -12,9 +12,10 @@ use models::ids::HostId;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::bridges::Bridges;
 use crate::clock::SimClock;
 use crate::documents::{self, Script};
-use crate::host::{ApiDown, Request as HostRequest, Response as HostResponse};
+use crate::host::{ApiDown, Request as HostRequest, Response as HostResponse, SignpostError};
 use crate::invariants::Violation;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::wire::{Call, Gateway, Request, Response};
@@ -29,6 +30,7 @@ pub struct Region {
     clock: SimClock,
     wake: Arc<Notify>,
     documents: Mutex<BTreeMap<(CommandNo, MachineNo), AbortHandle>>,
+    bridges: Bridges,
     me: Weak<Region>,
 }
 
@@ -92,6 +94,7 @@ impl Region {
             clock,
             wake: Arc::new(Notify::new()),
             documents: Mutex::new(BTreeMap::new()),
+            bridges: Bridges::default(),
             me: me.clone(),
         });
         tokio::spawn(engine(Arc::downgrade(&region)));
@@ -129,7 +132,7 @@ impl Region {
         self.with(|inner, _| inner.gateway.calls().get(from..).unwrap_or_default().to_vec())
     }
 
-    /// How often each operation was called, as `ecs:ListTasks`.
+    /// How often the updater called each operation, as `ecs:ListTasks`.
     pub fn call_counts(&self) -> BTreeMap<String, u64> {
         self.with(|inner, _| inner.gateway.counts().clone())
     }
@@ -195,6 +198,16 @@ impl Region {
         })
     }
 
+    /// One request to the host API, from the agent on the host.
+    pub(crate) fn agent_host_api(&self, machine: MachineNo, request: &HostRequest) -> Result<HostResponse, ApiDown> {
+        self.with(|inner, _| inner.world.agent_host_api(machine, request))
+    }
+
+    /// `signpost rollback-to-inactive`, by the agent on the host.
+    pub(crate) fn roll_back_to_inactive(&self, machine: MachineNo) -> Result<(), SignpostError> {
+        self.with(|inner, _| inner.world.agent_rolls_back(machine))
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut Inner, Timestamp) -> T) -> T {
         let (result, effects, earlier) = {
             let mut inner = self.lock();
@@ -232,6 +245,7 @@ impl Region {
                     run.abort();
                 }
             }
+            Effect::Bridge { machine, runs } => self.bridges.set(&self.me, machine, self.clock, runs),
         }
     }
 }
@@ -242,6 +256,7 @@ impl Drop for Region {
         for run in documents.values() {
             run.abort();
         }
+        self.bridges.end();
         self.wake.notify_one();
     }
 }

@@ -68,7 +68,7 @@ async fn answer(
     let (head, body) = request.into_parts();
     let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = Limited::new(body, MOST_BYTES).collect().await.map_err(Unanswered::Read)?.to_bytes();
-    let response = region.call(Request { target, body }).await.ok_or(Unanswered::Reset)?;
+    let response = region.call(Request { target, body, ..Request::default() }).await.ok_or(Unanswered::Reset)?;
     Ok(hyper::Response::builder()
         .status(response.status)
         .header("content-type", response.content_type)

@@ -3,6 +3,7 @@
 //!
 //! `INSTA_UPDATE=always cargo test -p fleet-sim --test scenarios` records anew; read what changed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -17,12 +18,12 @@ type Failure = Box<dyn std::error::Error>;
 
 datatest_stable::harness! {
     { test = scenario, root = "scenarios", pattern = r"\.toml$" },
+    { test = by_bridge, root = "scenarios", pattern = r"\.toml$" },
 }
 
 fn scenario(path: &Path) -> datatest_stable::Result<()> {
     let scenario = Scenario::load(path)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
-    let (recorded, problems) = runtime.block_on(roll(&scenario))?;
+    let Rolled { recorded, problems, .. } = rolled(&scenario)?;
     let name = path.file_stem().and_then(|stem| stem.to_str()).ok_or("a scenario's name is UTF-8")?;
     insta::with_settings!({
         snapshot_path => Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/reports"),
@@ -36,7 +37,46 @@ fn scenario(path: &Path) -> datatest_stable::Result<()> {
     }
 }
 
-async fn roll(scenario: &Scenario) -> Result<(String, Vec<String>), Failure> {
+/// The same scenario with an agent on every host: what is expected holds again, and the last report says the same of
+/// every instance but for times and calls.
+fn by_bridge(path: &Path) -> datatest_stable::Result<()> {
+    let scenario = Scenario::load(path)?;
+    let by_ssm = rolled(&scenario)?;
+    let by_bridge = rolled(&scenario.by_bridge())?;
+    let mut problems = by_bridge.problems;
+    let (one, other) = (endings(&by_ssm.last), endings(&by_bridge.last));
+    for (host, ending) in &one {
+        let there = other.get(host).map_or("not in the report", String::as_str);
+        if ending != there {
+            problems.push(format!("{host}: by SSM {ending}; by the bridge {there}"));
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{}\n{}", problems.join("\n"), by_bridge.recorded).into()),
+    }
+}
+
+/// How each instance ended, by its id.
+fn endings(report: &RunReport) -> BTreeMap<String, String> {
+    let version = |version: &Option<semver::Version>| version.as_ref().map_or("?".to_owned(), ToString::to_string);
+    let instances = report.clusters.iter().flat_map(|cluster| &cluster.instances);
+    let ending = |one: &InstanceReport| format!("{} {} -> {}", words(one), version(&one.from), version(&one.to));
+    instances.map(|one| (one.ec2_instance_id.to_string(), ending(one))).collect()
+}
+
+struct Rolled {
+    recorded: String,
+    problems: Vec<String>,
+    last: RunReport,
+}
+
+fn rolled(scenario: &Scenario) -> Result<Rolled, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    runtime.block_on(roll(scenario))
+}
+
+async fn roll(scenario: &Scenario) -> Result<Rolled, Failure> {
     let mut rollout = Rollout::start(scenario).await?;
     let expect = rollout.expect.clone();
     let runs = if expect.run.is_empty() { vec![RunSpec::default()] } else { expect.run.clone() };
@@ -61,7 +101,7 @@ async fn roll(scenario: &Scenario) -> Result<(String, Vec<String>), Failure> {
         }
     }
     problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
-    Ok((recorded, problems))
+    Ok(Rolled { recorded, problems, last: report.clone() })
 }
 
 /// An instance that a run was interrupted on keeps its claim, and the report says so.

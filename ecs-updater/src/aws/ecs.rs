@@ -6,6 +6,7 @@ use aws_sdk_ecs::types::{
     ContainerInstance, ContainerInstanceStatus, DesiredStatus, PlacementConstraintType, Resource, SchedulingStrategy,
 };
 use jiff::Timestamp;
+use models::attributes::PREFIX;
 use models::fleet::{InstanceStatus, Resources, Service, Strategy, Task};
 use models::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
 
@@ -26,6 +27,8 @@ pub(crate) struct Described {
     pub(crate) registered: Resources,
     pub(crate) remaining: Resources,
     pub(crate) registered_at: i64,
+    /// Those of the host bridge.
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 /// Which container instances are listed.
@@ -316,7 +319,13 @@ fn read_instance(instance: &ContainerInstance) -> Option<Described> {
         registered: read_resources(instance.registered_resources()),
         remaining: read_resources(instance.remaining_resources()),
         registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),
+        attributes: bridge_attributes(instance),
     })
+}
+
+fn bridge_attributes(instance: &ContainerInstance) -> BTreeMap<String, String> {
+    let ours = instance.attributes().iter().filter(|attribute| attribute.name().starts_with(PREFIX));
+    ours.filter_map(|one| Some((one.name().to_owned(), one.value()?.to_owned()))).collect()
 }
 
 fn read_status(status: Option<&str>) -> InstanceStatus {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use models::ids::ClusterName;
-use models::policy::{MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target};
+use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target};
 
 use super::key::Key;
 
@@ -66,6 +66,8 @@ policy_fragment! {
     max_duration: Option<SignedDuration> => max_duration;
     /// `allow_downgrade`.
     allow_downgrade: bool => allow_downgrade;
+    /// `host`.
+    host: HostWay => host;
     /// `timeouts.inspect`.
     inspect_timeout: SignedDuration => timeouts.inspect;
     /// `timeouts.stage`.
@@ -101,6 +103,7 @@ impl PolicyFragment {
             Key::MaxDuration => {
                 self.max_duration = Some(if text == "none" { None } else { Some(duration(key, text)?) });
             }
+            Key::Host => self.host = Some(text.parse().map_err(|_| NotAllowed)?),
             Key::AllowDowngrade => self.allow_downgrade = Some(text.parse().map_err(|_| NotAllowed)?),
             Key::InspectTimeout => self.inspect_timeout = Some(duration(key, text)?),
             Key::StageTimeout => self.stage_timeout = Some(duration(key, text)?),

@@ -29,6 +29,8 @@ pub enum Key {
     MaxDuration,
     /// [`Policy::allow_downgrade`].
     AllowDowngrade,
+    /// [`Policy::host`].
+    Host,
     /// [`Timeouts::inspect`].
     InspectTimeout,
     /// [`Timeouts::stage`].
@@ -51,13 +53,14 @@ pub enum Key {
 
 impl Key {
     /// All, in the order of the documents.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::MaxUnavailable,
         Self::Target,
         Self::StandaloneTasks,
         Self::StopAfterFailures,
         Self::MaxDuration,
         Self::AllowDowngrade,
+        Self::Host,
         Self::InspectTimeout,
         Self::StageTimeout,
         Self::DrainTimeout,
@@ -78,6 +81,7 @@ impl Key {
             Self::StopAfterFailures => "stop_after_failures",
             Self::MaxDuration => "max_duration",
             Self::AllowDowngrade => "allow_downgrade",
+            Self::Host => "host",
             Self::InspectTimeout => "timeouts.inspect",
             Self::StageTimeout => "timeouts.stage",
             Self::DrainTimeout => "timeouts.drain",
@@ -99,6 +103,7 @@ impl Key {
             Self::StopAfterFailures => "stop-after-failures",
             Self::MaxDuration => "max-duration",
             Self::AllowDowngrade => "allow-downgrade",
+            Self::Host => "host",
             Self::InspectTimeout => "inspect-timeout",
             Self::StageTimeout => "stage-timeout",
             Self::DrainTimeout => "drain-timeout",
@@ -135,6 +140,7 @@ impl Key {
             | Self::StandaloneTasks
             | Self::StopAfterFailures
             | Self::AllowDowngrade
+            | Self::Host
             | Self::InspectDocument
             | Self::StageDocument
             | Self::RebootDocument
@@ -157,6 +163,7 @@ impl Key {
             Self::StopAfterFailures => "a count from 1, or \"never\"".into(),
             Self::MaxDuration => format!("{}, or \"none\"", between(SignedDuration::from_hours(4))),
             Self::AllowDowngrade => "true or false".into(),
+            Self::Host => "\"auto\", \"ssm\" or \"bridge\"".into(),
             Self::InspectTimeout => between(timeouts.inspect),
             Self::StageTimeout => between(timeouts.stage),
             Self::DrainTimeout => between(timeouts.drain),
@@ -183,6 +190,7 @@ impl Key {
             },
             Self::MaxDuration => policy.max_duration.map_or(quoted("none"), time),
             Self::AllowDowngrade => policy.allow_downgrade.to_string(),
+            Self::Host => quoted(policy.host.as_str()),
             Self::InspectTimeout => time(policy.timeouts.inspect),
             Self::StageTimeout => time(policy.timeouts.stage),
             Self::DrainTimeout => time(policy.timeouts.drain),

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep};
-use models::fleet::{CommandInFlight, InstanceStatus, RunMemory, SeenTasks, SentReboot, Visit, VisitEnd};
+use models::fleet::{CommandInFlight, Instance, InstanceStatus, RunMemory, SeenTasks, SentReboot, Visit, VisitEnd};
 use models::ids::HostId;
 use models::plan::{HostCommand, PlannedStep, Step};
 
 use super::{Actor, hosts_of};
-use crate::observe::take_tags;
+use crate::host::{Ended, Way, bridge};
+use crate::observe::{take_ended, take_tags};
 
 impl Actor<'_> {
     pub(super) async fn inspect(&mut self, steps: Vec<PlannedStep>) {
@@ -64,7 +65,15 @@ impl Actor<'_> {
         self.send(commands).await;
     }
 
-    pub(super) async fn revert(&mut self, steps: Vec<PlannedStep>) {
+    /// By SSM the old version is made the next to boot, and rebooted into in a step of its own. The host bridge does
+    /// both for the claim, so that the last look before the reboot comes before the claim.
+    pub(super) async fn revert(&mut self, mut steps: Vec<PlannedStep>) {
+        let by_bridge: Vec<HostId> =
+            hosts_of(&steps).into_iter().filter(|host| self.way(host) == Way::Bridge).collect();
+        if !by_bridge.is_empty() {
+            let clear = self.clear_for_reboot(&by_bridge).await;
+            steps.retain(|step| !by_bridge.contains(&step.host) || clear.contains(&step.host));
+        }
         let (mut claims, mut commands) = (Vec::new(), Vec::new());
         for PlannedStep { host, step } in steps {
             let Step::Revert { boot, lock, why } = step else { continue };
@@ -80,28 +89,35 @@ impl Actor<'_> {
         self.send(commands).await;
     }
 
-    /// The last look before the reboot: DRAINING still stands, the claim is still ours, no task is left, not even one
-    /// that is stopping. Whatever is found instead goes into the snapshot, and nothing is sent.
-    pub(super) async fn reboot(&mut self, steps: Vec<PlannedStep>) {
-        let hosts = hosts_of(&steps);
-        let Some(mut clear) = self.still_ours(&hosts).await else { return };
+    /// The last look before a reboot: DRAINING still stands, the claim is still ours, no task is left, not even one
+    /// that is stopping. Whatever is found instead goes into the snapshot. Returns those that may be rebooted.
+    async fn clear_for_reboot(&mut self, hosts: &[HostId]) -> Vec<HostId> {
+        let Some(mut clear) = self.still_ours(hosts).await else { return Vec::new() };
         self.drain_again(&mut clear).await;
-        let mut empty = Vec::new();
         if clear.is_empty() {
-            return;
+            return clear;
         }
-        match self.tasks_of(&clear).await {
-            Ok(looks) => {
-                let at = self.now();
-                for (host, tasks) in looks {
-                    if tasks.is_empty() {
-                        empty.push(host.clone());
-                    }
-                    self.change(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
-                }
+        let looks = match self.tasks_of(&clear).await {
+            Ok(looks) => looks,
+            Err(error) => {
+                self.failed(&clear, error);
+                return Vec::new();
             }
-            Err(error) => return self.failed(&clear, error),
+        };
+        let at = self.now();
+        let mut empty = Vec::new();
+        for (host, tasks) in looks {
+            if tasks.is_empty() {
+                empty.push(host.clone());
+            }
+            self.change(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
         }
+        empty
+    }
+
+    /// After the last look: the claim, then the command. What the last look finds something against is left as it is.
+    pub(super) async fn reboot(&mut self, steps: Vec<PlannedStep>) {
+        let empty = self.clear_for_reboot(&hosts_of(&steps)).await;
         let (mut claims, mut commands) = (Vec::new(), Vec::new());
         for PlannedStep { host, step } in steps {
             let Step::Reboot { to, boot } = step else { continue };
@@ -128,7 +144,7 @@ impl Actor<'_> {
             .filter(|host| {
                 self.instance(host).is_some_and(|instance| {
                     instance.status == InstanceStatus::Active
-                        && instance.claim().is_some_and(|claim| claim.step == ClaimStep::Revert)
+                        && instance.claim().is_some_and(|claim| self.is_on_its_way_back(instance, claim))
                 })
             })
             .cloned()
@@ -139,13 +155,38 @@ impl Actor<'_> {
         clear.retain(|host| self.instance(host).is_some_and(|i| i.status == InstanceStatus::Draining));
     }
 
+    /// Whether it has rebooted for its claim already, or goes back to the old version.
+    fn is_on_its_way_back(&self, instance: &Instance, claim: &Claim) -> bool {
+        claim.step == ClaimStep::Revert || (claim.step == ClaimStep::Reboot && !is_in_boot_of(instance, claim))
+    }
+
+    /// A claim that a host bridge may still reboot for is taken back before the instance is put into service: it
+    /// becomes a `drain`, for which nothing reboots. Returns the hosts whose claim could not be written.
+    pub(super) async fn call_off_reboots(&mut self, hosts: &[HostId]) -> Vec<HostId> {
+        let due = |host: &&HostId| {
+            self.way(host) == Way::Bridge
+                && self.instance(host).is_some_and(|instance| {
+                    let meant = |claim: &&Claim| claim.boot.is_some() && is_in_boot_of(instance, claim);
+                    instance.claim().filter(meant).is_some()
+                })
+        };
+        let due: Vec<HostId> = hosts.iter().filter(due).cloned().collect();
+        let claims = due.iter().filter_map(|host| {
+            let claim = self.instance(host)?.claim()?;
+            Some((host.clone(), self.new_claim(ClaimStep::Drain, &claim.from, &claim.to, None), None))
+        });
+        let claims: Vec<_> = claims.collect();
+        let written = self.claim(claims).await;
+        due.into_iter().filter(|host| !written.contains(host)).collect()
+    }
+
     /// Reads status and tags again; returns the hosts whose claim is as it was. `None` when AWS did not answer.
     pub(super) async fn still_ours(&mut self, hosts: &[HostId]) -> Option<Vec<HostId>> {
         let before: BTreeMap<HostId, Option<Claim>> =
             hosts.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim().cloned()))).collect();
         let now = self.now();
         let asked = hosts.iter().cloned().collect();
-        if let Err(error) = crate::observe::short_look(self.aws, self.fleet, &asked, now).await {
+        if let Err(error) = crate::observe::short_look(self.aws, self.fleet, &asked, self.policy.host, now).await {
             self.failed(hosts, error);
             return None;
         }
@@ -175,25 +216,20 @@ impl Actor<'_> {
         self.instance(host)?.claim().filter(|claim| claim.step.takes_out_of_service())
     }
 
-    /// Sends commands, those that are alike in one.
+    /// Has commands carried out: by SSM those that are alike are sent in one, by the host bridge the claim says it all.
     async fn send(&mut self, commands: Vec<(HostId, HostCommand)>) {
         let mut groups: BTreeMap<HostCommand, Vec<HostId>> = BTreeMap::new();
         for (host, command) in commands {
-            groups.entry(command).or_default().push(host);
+            match self.way(&host) {
+                Way::Bridge => self.hand_to_bridge(&host, command),
+                Way::Ssm => groups.entry(command).or_default().push(host),
+            }
         }
         for (command, hosts) in groups {
             let clock = self.clock.clone();
             let dispatch = self.commands.send(self.aws, self.policy, self.run, &command, &hosts, || clock.now()).await;
             for (host, sent_at) in dispatch.sent {
-                self.succeeded(&host);
-                self.change(&host, |instance| match &command {
-                    HostCommand::Reboot { .. } => {
-                        instance.run.reboot = Some(next_reboot(&instance.run, sent_at, None));
-                    }
-                    HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
-                        instance.command = Some(CommandInFlight { command: command.clone(), sent_at });
-                    }
-                });
+                self.is_under_way(&host, &command, sent_at);
             }
             let now = self.now();
             for (host, detail) in dispatch.refused {
@@ -212,6 +248,50 @@ impl Actor<'_> {
             }
         }
     }
+
+    /// What the agent is to do stands in the claim already. What it need not be asked for ends at once: an inspection
+    /// with the report that stands, and the undoing of what an out-of-service claim began with the end of that claim.
+    fn hand_to_bridge(&mut self, host: &HostId, command: HostCommand) {
+        let now = self.now();
+        let Some(instance) = self.instance(host) else { return };
+        let claim = instance.claim().cloned();
+        let end = match &command {
+            HostCommand::Inspect { refresh } => Some(bridge::inspected(instance, *refresh, now)),
+            HostCommand::Revert { version: None, .. } if self.out_of_service_claim(host).is_some() => {
+                Some(VisitEnd::Done)
+            }
+            HostCommand::Stage { .. } | HostCommand::Reboot { .. } | HostCommand::Revert { .. } => None,
+        };
+        match (end, claim) {
+            (Some(end), _) => {
+                let ended = Ended { host: host.clone(), command, sent_at: now, end, report: None };
+                take_ended(self.fleet, ended, now);
+            }
+            (None, Some(claim)) => {
+                self.is_under_way(host, &command, now);
+                self.awaited.follow(host.clone(), command, claim, self.policy, now);
+            }
+            (None, None) => tracing::warn!(%host, command = command.name(), "not begun: its claim is gone"),
+        }
+    }
+
+    fn is_under_way(&mut self, host: &HostId, command: &HostCommand, sent_at: Timestamp) {
+        self.succeeded(host);
+        self.change(host, |instance| match command {
+            HostCommand::Reboot { .. } => {
+                instance.run.reboot = Some(next_reboot(&instance.run, sent_at, None));
+            }
+            HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
+                instance.command = Some(CommandInFlight { command: command.clone(), sent_at });
+            }
+        });
+    }
+}
+
+/// Whether the host was last heard in the boot that its claim names.
+fn is_in_boot_of(instance: &Instance, claim: &Claim) -> bool {
+    let heard = instance.report.as_ref().and_then(|seen| seen.report.boot_id.as_ref());
+    heard == claim.boot.as_ref()
 }
 
 /// One more reboot command of this run.

@@ -8,19 +8,34 @@ use models::ids::{ContainerInstanceArn, HostId, ServiceName, TaskArn};
 
 use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
+use crate::host::{Way, bridge};
 use crate::planner::{TASKS_FRESH, after};
 
 impl Actor<'_> {
+    /// Whether a command would be taken: SSM is asked, a bridge has spoken already or has not.
     pub(super) async fn reach(&mut self, hosts: Vec<HostId>) {
-        match self.aws.ping_status(&hosts).await {
+        let at = self.now();
+        let (by_bridge, by_ssm): (Vec<HostId>, Vec<HostId>) =
+            hosts.into_iter().partition(|host| self.way(host) == Way::Bridge);
+        for host in by_bridge {
+            self.change(&host, |instance| instance.reach = Some(Reach { at, closed: bridge::closed(instance, at) }));
+        }
+        if by_ssm.is_empty() {
+            return;
+        }
+        match self.aws.ping_status(&by_ssm).await {
             Ok(mut known) => {
                 let at = self.now();
-                for host in hosts {
-                    let ping = known.remove(&host);
-                    self.change(&host, |instance| instance.reach = Some(Reach { at, ping }));
+                for host in by_ssm {
+                    let closed = match known.remove(&host) {
+                        Some(ping) if ping == "Online" => None,
+                        Some(ping) => Some(format!("its SSM agent is {ping}")),
+                        None => Some("SSM does not know the instance".to_owned()),
+                    };
+                    self.change(&host, |instance| instance.reach = Some(Reach { at, closed }));
                 }
             }
-            Err(error) => self.failed(&hosts, error),
+            Err(error) => self.failed(&by_ssm, error),
         }
     }
 

@@ -19,7 +19,9 @@ use semver::Version;
 
 use crate::aws::{Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
+use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
+use crate::host::{Way, way};
 
 /// How many single-instance calls are under way at once: a tenth of a second's worth of ECS's read bucket.
 const CONCURRENT: usize = 8;
@@ -32,6 +34,7 @@ pub(crate) struct Actor<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) fleet: &'a mut FleetSnapshot,
     pub(crate) commands: &'a mut Commands,
+    pub(crate) awaited: &'a mut Awaited,
     errors: Vec<AwsError>,
 }
 
@@ -43,8 +46,9 @@ impl<'a> Actor<'a> {
         clock: &'a Clock,
         fleet: &'a mut FleetSnapshot,
         commands: &'a mut Commands,
+        awaited: &'a mut Awaited,
     ) -> Self {
-        Self { aws, policy, run, clock, fleet, commands, errors: Vec::new() }
+        Self { aws, policy, run, clock, fleet, commands, awaited, errors: Vec::new() }
     }
 
     /// Carries the steps out, what is out of service first. Returns the calls that did not do what they were for.
@@ -102,6 +106,11 @@ impl<'a> Actor<'a> {
         if let Some(instance) = self.fleet.instances.get_mut(host) {
             instance.run.act_failures = 0;
         }
+    }
+
+    /// By which way this host is reached.
+    fn way(&self, host: &HostId) -> Way {
+        self.instance(host).map_or(Way::Ssm, |instance| way(instance, self.policy.host, self.now()))
     }
 
     fn instance(&self, host: &HostId) -> Option<&Instance> {

@@ -103,6 +103,10 @@ impl Actor<'_> {
             })
             .cloned()
             .collect();
+        let not_called_off = self.call_off_reboots(&to_activate).await;
+        let (kept, to_activate): (Vec<HostId>, Vec<HostId>) =
+            to_activate.into_iter().partition(|host| not_called_off.contains(host));
+        ends.retain(|(host, _)| !kept.contains(host));
         self.set_status(&to_activate, InstanceStatus::Active).await;
         ends.retain(|(host, _)| {
             !to_activate.contains(host) || self.instance(host).is_some_and(|i| i.status == InstanceStatus::Active)

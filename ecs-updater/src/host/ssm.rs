@@ -11,6 +11,7 @@ use models::pace::Pace;
 use models::plan::HostCommand;
 use models::policy::Policy;
 
+use super::Ended;
 use crate::aws::ssm::{Invocation, SEND_COMMAND};
 use crate::aws::{Aws, AwsError};
 use crate::planner::after;
@@ -37,16 +38,6 @@ struct Sent {
     deadline: Timestamp,
     pace: Pace,
     poll_at: Timestamp,
-}
-
-/// A command's end on one host.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) host: HostId,
-    pub(crate) command: HostCommand,
-    pub(crate) sent_at: Timestamp,
-    pub(crate) end: VisitEnd,
-    pub(crate) report: Option<HostReport>,
 }
 
 /// What became of the attempt to send.

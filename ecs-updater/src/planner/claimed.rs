@@ -370,10 +370,14 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
         (false, Some(_)) if !instance.tags.failed.contains(&claim.to) => {
             Next::Do(Phase::Verifying, Step::MarkFailed { version: claim.to.clone() })
         }
-        (false, Some(boot)) => {
-            let lock = report.settings.as_ref().and_then(|settings| settings.version_lock.clone());
-            Next::Do(Phase::Verifying, Step::Revert { boot, lock, why: missing.clone() })
-        }
+        (false, Some(boot)) => match tasks_left(instance, cx) {
+            // Where the way back includes the reboot, the last look is over already, and found tasks.
+            Some(until) => Next::Wait(Phase::Reverting, until),
+            None => {
+                let lock = report.settings.as_ref().and_then(|settings| settings.version_lock.clone());
+                Next::Do(Phase::Verifying, Step::Revert { boot, lock, why: missing.clone() })
+            }
+        },
     })
 }
 

@@ -84,7 +84,8 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         ec2: Some(Ec2 { state: "running".into(), spot: false, auto_scaling_group: None, checks: None }),
         tags: Tags::default(),
         tasks: Some(SeenTasks { at: seen, tasks: vec![] }),
-        reach: Some(Reach { at: seen, ping: Some("Online".into()) }),
+        bridge: None,
+        reach: Some(Reach { at: seen, closed: None }),
         visit: report.is_some().then(|| visit(HostCommand::Inspect { refresh: true }, VisitEnd::Done, seen)),
         run: RunMemory {
             boot: report.as_ref().map(|report| SeenBoot { id: report.boot_id.clone().unwrap(), at: seen }),

@@ -1,9 +1,9 @@
 //! An instance in service (or in somebody else's hands): is there something to update, and a reason not to?
 
-use models::fleet::{Instance, InstanceStatus, Visit, VisitEnd};
+use models::fleet::{Instance, InstanceStatus, Reach, Visit, VisitEnd};
 use models::host::{ErrorCode, HostReport, UpdateState, parse_version};
 use models::plan::{End, HostCommand, Phase, Step};
-use models::policy::Target;
+use models::policy::{HostWay, Target};
 use models::reason::{FailReason, HoldReason};
 use models::report::Outcome;
 use semver::Version;
@@ -15,6 +15,9 @@ use super::{Context, MAX_CANCELS, MAX_STAGES, RETRY, after};
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     if let Some(hold) = standing(instance) {
         return hold;
+    }
+    if cx.policy.host == HostWay::Ssm && instance.live_bridge(cx.now).is_some() {
+        return Next::Hold(HoldReason::BridgeInTheWay);
     }
     if !instance.agent_connected {
         // Agents reconnect several times an hour in normal life.
@@ -75,18 +78,12 @@ fn standing<'a>(instance: &'a Instance) -> Option<Next<'a>> {
 fn first_visit<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     match &instance.reach {
         None => Next::Do(Phase::Unseen, Step::Reach),
-        Some(reach) if reach.is_open() => Next::Do(Phase::Unseen, Step::Inspect { refresh: true }),
+        Some(Reach { closed: None, .. }) => Next::Do(Phase::Unseen, Step::Inspect { refresh: true }),
         Some(reach) if cx.now < cx.inspect_deadline() => match cx.now >= after(reach.at, RETRY) {
             true => Next::Do(Phase::Unseen, Step::Reach),
             false => Next::Wait(Phase::Unseen, after(reach.at, RETRY)),
         },
-        Some(reach) => {
-            let detail = match &reach.ping {
-                Some(ping) => format!("its SSM agent is {ping}"),
-                None => "SSM does not know the instance".to_owned(),
-            };
-            Next::Hold(HoldReason::HostUnreachable { detail })
-        }
+        Some(Reach { closed: Some(detail), .. }) => Next::Hold(HoldReason::HostUnreachable { detail: detail.clone() }),
     }
 }
 
@@ -219,7 +216,9 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
     if target < running && !cx.policy.allow_downgrade {
         return Wanted::Held(HoldReason::AheadOfTarget { target: target.clone(), running: running.clone() });
     }
-    let cut = report.update.as_ref().is_some_and(|update| update.available.len() >= HostReport::MAX_AVAILABLE);
+    let cut_by_bridge = matches!(&instance.bridge, Some(Ok(seen)) if seen.report.available_cut);
+    let cut = cut_by_bridge
+        || report.update.as_ref().is_some_and(|update| update.available.len() >= HostReport::MAX_AVAILABLE);
     let offered = cut || available(report).any(|version| version == *target);
     match offered || is_staged(instance, report, target) {
         true => Wanted::Version(target.clone()),

@@ -69,7 +69,7 @@ fn trouble(facts: &Facts, memory: &Memory, troubles: &Troubles) -> Option<Report
     let of_claim = || memory.claim.as_ref().and_then(|taken| taken.error.clone());
     let tags = || troubles.tags.as_ref().map(|detail| error("metadata", ErrorCode::Refused, detail));
     let host = || troubles.host.as_ref().map(|detail| error("os", ErrorCode::ApiDown, detail));
-    let lost = || memory.lost.as_ref().map(|detail| error("journal", ErrorCode::Failed, detail));
+    let lost = || memory.lost.as_ref().map(|detail| error("journal", ErrorCode::Unsure, detail));
     journal().or_else(of_claim).or_else(tags).or_else(host).or_else(|| troubles.refresh.clone()).or_else(lost)
 }
 

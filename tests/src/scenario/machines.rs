@@ -50,6 +50,8 @@ pub struct InstanceSpec {
     pub bottlerocket: bool,
     /// ECS Anywhere: a managed node `mi-…` that EC2 does not know.
     pub external: bool,
+    /// Whether the agent of `host-bridge` runs on it.
+    pub bridge: bool,
     /// Whether SSM knows it.
     pub ssm_registered: bool,
     /// Whether a person has made it DRAINING before the start.
@@ -74,6 +76,7 @@ impl Default for InstanceSpec {
             attributes: BTreeMap::new(),
             bottlerocket: true,
             external: false,
+            bridge: false,
             ssm_registered: true,
             draining: false,
             connected: true,
@@ -82,7 +85,7 @@ impl Default for InstanceSpec {
     }
 }
 
-const INSTANCE_KEYS: [&str; 15] = [
+const INSTANCE_KEYS: [&str; 16] = [
     "cluster",
     "zone",
     "instance_type",
@@ -94,6 +97,7 @@ const INSTANCE_KEYS: [&str; 15] = [
     "attributes",
     "bottlerocket",
     "external",
+    "bridge",
     "ssm_registered",
     "draining",
     "connected",

@@ -223,6 +223,20 @@ const DEFAULT_START: &str = "2026-11-23T03:00:00Z";
 const DEFAULT_CLUSTER: &str = "main";
 
 impl Scenario {
+    /// The same with the agent of `host-bridge` on every Bottlerocket host, and an updater that reaches the hosts by it
+    /// alone.
+    #[must_use]
+    pub fn by_bridge(mut self) -> Self {
+        for machine in &mut self.machines {
+            machine.instance.bridge = true;
+        }
+        let defaults = self.updater.entry("defaults").or_insert_with(|| Value::Table(Table::new()));
+        if let Some(defaults) = defaults.as_table_mut() {
+            defaults.insert("host".to_owned(), Value::String("bridge".to_owned()));
+        }
+        self
+    }
+
     /// Reads a file.
     ///
     /// # Errors

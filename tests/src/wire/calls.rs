@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Service;
+use super::{Caller, Service};
 
 /// One AWS call that reached the simulated Region.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Call {
     pub summary: String,
     /// How it went.
     pub outcome: Outcome,
+    /// Who made it.
+    pub by: Caller,
     /// How long it took.
     pub latency: SignedDuration,
 }

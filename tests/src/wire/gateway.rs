@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::buckets::Buckets;
 use super::faults::Faults;
-use super::{Answer, Asked, Call, Failure, Outcome, Request, Response, Service, perform, respond};
+use super::{Answer, Asked, Call, Caller, Failure, Outcome, Request, Response, Service, perform, respond};
 use crate::scenario::{Reset, Scenario};
 use crate::world::World;
 
@@ -16,6 +16,7 @@ pub(crate) struct Gateway {
     buckets: Buckets,
     faults: Faults,
     calls: Vec<Call>,
+    /// The updater's calls.
     counts: BTreeMap<String, u64>,
     unknown: Vec<String>,
     arrived: u64,
@@ -25,6 +26,7 @@ pub(crate) struct Gateway {
 #[derive(Debug)]
 pub(crate) struct Admission {
     asked: Asked,
+    by: Caller,
     refused: Option<Failure>,
     reset: Option<Reset>,
     arrived_at: Timestamp,
@@ -77,12 +79,12 @@ impl Gateway {
         };
         let refused =
             malformed.or(fault.failure).or_else(|| throttle(&mut self.buckets)).or_else(|| denied(world, &asked));
-        Admission { asked, refused, reset: fault.reset, arrived_at: now, number: self.arrived, latency }
+        Admission { asked, by: request.by, refused, reset: fault.reset, arrived_at: now, number: self.arrived, latency }
     }
 
     /// The call is done; `None` when its connection breaks.
     pub(crate) fn complete(&mut self, world: &mut World, admission: Admission) -> Option<Response> {
-        let Admission { asked, refused, reset, arrived_at, number, latency } = admission;
+        let Admission { asked, by, refused, reset, arrived_at, number, latency } = admission;
         let (service, operation, summary) = (asked.service, asked.operation.clone(), asked.summary());
         let is_query = asked.is_query();
         let result: Option<Result<Answer, Failure>> = match (reset, refused) {
@@ -97,14 +99,16 @@ impl Gateway {
             Some(Err(failure)) if failure.code.is_empty() => Outcome::Error(failure.status.to_string()),
             Some(Err(failure)) => Outcome::Error(failure.code.clone()),
         };
-        let call = Call { at: arrived_at, service, operation, summary, outcome, latency };
+        let call = Call { at: arrived_at, service, operation, summary, outcome, by, latency };
         if let Some(Err(failure)) = &result
             && failure.is_unknown()
         {
             self.unknown.push(format!("{}: {}", call.name(), failure.message));
         }
         tracing::debug!(target: "fleet_sim::calls", "{call}");
-        *self.counts.entry(call.name()).or_default() += 1;
+        if by == Caller::Updater {
+            *self.counts.entry(call.name()).or_default() += 1;
+        }
         self.calls.push(call);
         if reset.is_some() {
             return None;

@@ -36,6 +36,18 @@ pub struct Request {
     pub target: Option<String>,
     /// The body.
     pub body: Bytes,
+    /// Who asks.
+    pub by: Caller,
+}
+
+/// Who makes an AWS call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Caller {
+    /// The program under test.
+    #[default]
+    Updater,
+    /// The agent on one of the hosts.
+    Agent,
 }
 
 /// An HTTP answer.

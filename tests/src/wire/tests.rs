@@ -35,7 +35,7 @@ fn region(text: &str) -> Arc<Region> {
 }
 
 async fn send(region: &Region, target: &str, body: Value) -> (u16, Value) {
-    let request = Request { target: Some(target.to_owned()), body: body.to_string().into() };
+    let request = Request { target: Some(target.to_owned()), body: body.to_string().into(), ..Request::default() };
     let response = region.call(request).await.expect("no connection reset");
     (response.status, serde_json::from_str(&response.body).unwrap())
 }
@@ -62,7 +62,7 @@ async fn ssm(region: &Region, operation: &str, body: Value) -> Result<Value, Str
 
 async fn ec2(region: &Region, form: &str) -> (u16, String) {
     let body = format!("{form}&Version=2016-11-15");
-    let response = region.call(Request { target: None, body: body.into() }).await.expect("no connection reset");
+    let response = region.call(Request { body: body.into(), ..Request::default() }).await.expect("no connection reset");
     (response.status, response.body)
 }
 
@@ -465,7 +465,7 @@ async fn faults_strike_as_the_scenario_says() {
     assert!(region.clock().now().duration_since(before).as_secs() >= 5);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let target = "AmazonEC2ContainerServiceV20141113.ListServices".to_owned();
-    let request = Request { target: Some(target), body: "{\"cluster\":\"web\"}".into() };
+    let request = Request { target: Some(target), body: "{\"cluster\":\"web\"}".into(), ..Request::default() };
     assert_eq!(region.call(request.clone()).await.unwrap().status, 500);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(region.call(request).await.unwrap().status, 200);
@@ -473,10 +473,10 @@ async fn faults_strike_as_the_scenario_says() {
     let arn = region.snapshot_of(0).unwrap().container_instance;
     let body = json!({ "cluster": "web", "containerInstances": [arn], "status": "DRAINING" });
     let target = "AmazonEC2ContainerServiceV20141113.UpdateContainerInstancesState".to_owned();
-    let request = Request { target: Some(target), body: body.to_string().into() };
+    let request = Request { target: Some(target), body: body.to_string().into(), ..Request::default() };
     assert!(region.call(request).await.is_none());
     assert_eq!(region.snapshot_of(0).unwrap().status.name(), "DRAINING", "it took effect");
-    let request = Request { target: Some("AmazonSSM.GetParameter".to_owned()), body: "{}".into() };
+    let request = Request { target: Some("AmazonSSM.GetParameter".to_owned()), body: "{}".into(), ..Request::default() };
     assert!(region.call(request).await.is_none());
     assert_eq!(region.calls().last().unwrap().outcome, Outcome::Reset);
 
@@ -496,6 +496,7 @@ async fn real_rates_refuse_a_burst() {
             let request = Request {
                 target: Some("AmazonEC2ContainerServiceV20141113.ListTasks".to_owned()),
                 body: "{\"cluster\":\"web\"}".into(),
+                ..Request::default()
             };
             tokio::spawn(async move { region.call(request).await.unwrap().status })
         })

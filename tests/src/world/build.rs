@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
+use super::Effect;
 use super::ids::{ClusterNo, MachineNo, RegistrationNo, ServiceNo};
 use super::log::Actor;
 use super::machine::{Ec2State, Machine, Seen};
@@ -112,6 +113,7 @@ impl World {
             launched_at: day_ago,
             private_ip: format!("10.0.{}.{}", (index / 250) % 250, 4 + index % 250),
             bottlerocket: *bottlerocket,
+            bridge: spec.instance.bridge && *bottlerocket,
             ssm_registered: spec.instance.ssm_registered,
             ssm_lost_at: None,
             ssm_waiting: Vec::new(),
@@ -146,7 +148,12 @@ impl World {
         let machine = &mut self.machines[number.0];
         let host = &machine.host;
         let ssm = machine.ssm_registered && host.ssm_agent_up(now);
-        machine.seen = Seen { up: host.is_up(now), ssm, ecs: !machine.agent_refused && host.ecs_agent_up(now) };
+        let bridge = machine.bridge && host.is_up(now);
+        let ecs = !machine.agent_refused && host.ecs_agent_up(now);
+        machine.seen = Seen { up: host.is_up(now), ssm, ecs, bridge };
+        if bridge {
+            self.effects.push(Effect::Bridge { machine: number, runs: true });
+        }
         if machine.ssm_registered && !ssm {
             machine.ssm_lost_at = Some(now - SignedDuration::from_hours(24));
         }

@@ -2,13 +2,14 @@
 
 use super::World;
 use super::ids::MachineNo;
+use super::Effect;
 use super::log::{Actor, Event};
 use super::machine::Seen;
 use super::placement::AGENT_VERSION;
 use super::queue::Due;
 use super::task::{LastStatus, Task};
 use crate::host::introspection::{Container, Metadata, Task as AgentTask, Tasks};
-use crate::host::{ApiDown, Command, HostEvent, Request, Response};
+use crate::host::{ApiDown, Command, HostEvent, Request, Response, SignpostError};
 
 impl World {
     /// The host has something to do by itself.
@@ -79,6 +80,7 @@ impl World {
             up: host.is_up(now),
             ssm: machine.ssm_registered && host.ssm_agent_up(now),
             ecs: !machine.agent_refused && host.ecs_agent_up(now),
+            bridge: machine.bridge && host.is_up(now),
         };
         let before = std::mem::replace(&mut self.machines[number.0].seen, seen);
         if before.ecs != seen.ecs {
@@ -87,6 +89,9 @@ impl World {
             } else {
                 self.agent_stopped(number);
             }
+        }
+        if before.bridge != seen.bridge {
+            self.effects.push(Effect::Bridge { machine: number, runs: seen.bridge });
         }
         if before.ssm != seen.ssm {
             if seen.ssm {
@@ -109,6 +114,41 @@ impl World {
         }
         self.settle_host(machine);
         answer
+    }
+
+    /// The same, from the agent of `host-bridge`.
+    ///
+    /// # Errors
+    /// [`ApiDown`] while nothing listens.
+    pub(crate) fn agent_host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, ApiDown> {
+        let answer = self.host_api(machine, request);
+        let accepted = matches!(&answer, Ok(response) if response.is_success());
+        let writes = ["/actions/prepare-update", "/actions/activate-update"].contains(&request.path());
+        if accepted && writes && request.method == "POST" {
+            self.record(Event::AgentActs { machine, action: request.path().to_owned() });
+        }
+        answer
+    }
+
+    /// `signpost rollback-to-inactive` by the agent of `host-bridge`.
+    ///
+    /// # Errors
+    /// As `signpost` refuses it.
+    pub(crate) fn agent_rolls_back(&mut self, machine: MachineNo) -> Result<(), SignpostError> {
+        self.machines[machine.0].host.signpost_rollback_to_inactive()?;
+        self.record(Event::AgentActs { machine, action: "signpost rollback-to-inactive".to_owned() });
+        Ok(())
+    }
+
+    /// Whether the host API takes connections.
+    pub(crate) fn host_api_listens(&self, machine: MachineNo) -> bool {
+        let host = &self.machines[machine.0].host;
+        host.is_up(self.now) && !host.spec().api_down
+    }
+
+    /// What the agent of a host draws its waits from.
+    pub(crate) fn bridge_seed(&self, machine: MachineNo) -> u64 {
+        self.dice.between("bridge", u64::try_from(machine.0).unwrap_or(u64::MAX), 0, u64::MAX - 1)
     }
 
     /// One request to the ECS agent's introspection port; `None` where nothing listens.

@@ -112,6 +112,13 @@ pub enum Event {
         /// By whose doing.
         by: Actor,
     },
+    /// The agent of `host-bridge` wrote on its host.
+    AgentActs {
+        /// The machine.
+        machine: MachineNo,
+        /// The path of the host API, or the program.
+        action: String,
+    },
     /// A host made a written version the next to boot.
     Activated {
         /// Which.
@@ -179,6 +186,7 @@ impl Event {
             | Self::Host { machine, .. }
             | Self::RebootAccepted { machine, .. }
             | Self::RebootBegins { machine, .. }
+            | Self::AgentActs { machine, .. }
             | Self::Activated { machine, .. }
             | Self::Ec2State { machine, .. }
             | Self::Tag { machine, .. }
@@ -206,6 +214,7 @@ impl fmt::Display for Entry {
             Event::Host { event, .. } => write!(f, "{event:?}"),
             Event::RebootAccepted { by, .. } => write!(f, "accepted a reboot by {by:?}"),
             Event::RebootBegins { by, .. } => write!(f, "goes down by {by:?}"),
+            Event::AgentActs { action, .. } => write!(f, "the host bridge did {action}"),
             Event::Activated { version, .. } => write!(f, "activated {version}"),
             Event::Ec2State { to, .. } => write!(f, "is {}", to.name()),
             Event::Tag { key, value: Some(value), by, .. } => write!(f, "tag {key}={value} by {by:?}"),

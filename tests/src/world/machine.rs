@@ -34,6 +34,8 @@ pub struct Machine {
     pub private_ip: String,
     /// Whether the machine runs Bottlerocket; otherwise it has no variant attribute.
     pub bottlerocket: bool,
+    /// Whether the agent of `host-bridge` runs on it, as a superpowered host container.
+    pub bridge: bool,
     /// Whether SSM has ever heard of it.
     pub ssm_registered: bool,
     /// The last time that the SSM agent was heard of, while it is away; `None` while it answers.
@@ -75,6 +77,7 @@ pub(super) struct Seen {
     pub(super) up: bool,
     pub(super) ssm: bool,
     pub(super) ecs: bool,
+    pub(super) bridge: bool,
 }
 
 /// State of an EC2 instance.

@@ -14,6 +14,7 @@ mod hosts;
 mod ids;
 mod log;
 mod machine;
+mod metadata;
 mod people;
 mod placement;
 mod queue;
@@ -88,6 +89,13 @@ pub enum Effect {
         script: Script,
         /// With which parameters.
         parameters: BTreeMap<String, String>,
+    },
+    /// Start the agent of `host-bridge` on a host that came up, or end it.
+    Bridge {
+        /// Where.
+        machine: MachineNo,
+        /// Whether it runs.
+        runs: bool,
     },
     /// End a document: its host went down, or its time is over.
     Abort {

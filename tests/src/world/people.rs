@@ -192,6 +192,7 @@ fn point(event: &Event) -> Option<Point> {
         | Event::Service { .. }
         | Event::Host { .. }
         | Event::RebootAccepted { .. }
+        | Event::AgentActs { .. }
         | Event::Ec2State { .. }
         | Event::Tag { .. }
         | Event::CommandSent { .. }

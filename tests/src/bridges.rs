@@ -1,0 +1,201 @@
+//! The agents of `host-bridge` on the simulated hosts: the same code as in life, one on each host that has it, over
+//! in-memory pipes to the host API, the ECS agent's introspection, the metadata service and ECS.
+//!
+//! An agent lives while its host is up, as a host container does; its journal outlives the boot, as
+//! `/.bottlerocket/host-containers` does (host API facts, "Host containers").
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bytes::Bytes;
+use host_bridge::agent::{Agent, Around, Ecs, Imds, Machine, MemoryJournal, Settings};
+use host_bridge::client::Client;
+use host_bridge::inspect::Boot;
+use host_bridge::introspection::Introspection;
+use host_bridge::signpost::SignpostError;
+use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
+use http_body_util::{BodyExt as _, Full};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use tokio::task::AbortHandle;
+
+use crate::clock::SimClock;
+use crate::host::Request as HostRequest;
+use crate::region::Region;
+use crate::wire::{Caller, Request};
+use crate::world::MachineNo;
+
+/// The agents of a Region.
+#[derive(Debug, Default)]
+pub(crate) struct Bridges {
+    agents: Mutex<BTreeMap<MachineNo, One>>,
+}
+
+#[derive(Debug, Default)]
+struct One {
+    journal: MemoryJournal,
+    running: Option<AbortHandle>,
+}
+
+impl Bridges {
+    /// The host of an agent came up, or went down.
+    pub(crate) fn set(&self, region: &Weak<Region>, machine: MachineNo, clock: SimClock, runs: bool) {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = agents.entry(machine).or_default();
+        if let Some(running) = one.running.take() {
+            running.abort();
+        }
+        if runs {
+            let host = Host { region: Weak::clone(region), machine, clock };
+            one.running = Some(tokio::spawn(host.agent(&one.journal)).abort_handle());
+        }
+    }
+
+    /// Ends them all.
+    pub(crate) fn end(&mut self) {
+        for one in self.agents.get_mut().unwrap_or_else(PoisonError::into_inner).values_mut() {
+            if let Some(running) = one.running.take() {
+                running.abort();
+            }
+        }
+    }
+}
+
+/// A host, as the agent on it sees it.
+#[derive(Clone)]
+struct Host {
+    region: Weak<Region>,
+    machine: MachineNo,
+    clock: SimClock,
+}
+
+/// Status and body of an answer.
+type Answer = (u16, String);
+
+/// One HTTP request, read whole.
+struct Asked {
+    head: http::request::Parts,
+    body: Bytes,
+}
+
+impl Host {
+    fn agent(&self, journal: &MemoryJournal) -> impl Future<Output = Infallible> + Send + use<> {
+        let seed = self.region.upgrade().map_or(0, |region| region.look(|world| world.bridge_seed(self.machine)));
+        let imds = Arc::new(Imds::over(self.connect("the metadata service", Self::metadata)));
+        let around = Around {
+            client: Client::with_transactions(
+                Transport::new(self.connect("the host API", Self::api), Limits::default()),
+                seed,
+            ),
+            introspection: Introspection::over(self.connect("the ECS agent", Self::introspection)),
+            metadata: Arc::clone(&imds),
+            sink: Box::new(Ecs::over(imds, self.connect("ECS", Self::ecs))),
+            machine: Box::new(self.clone()),
+            journal: Box::new(journal.clone()),
+        };
+        // Without chance in the waits: one seed, one run.
+        Agent::new(around, Settings { jitter: 0.0, ..Settings::default() }.spread(seed)).run()
+    }
+
+    /// Connections that are answered by a function of this host; `None` refuses or breaks them.
+    fn connect<F>(&self, what: &'static str, answer: fn(Host, Asked) -> F) -> impl Connect + 'static
+    where
+        F: Future<Output = Option<Answer>> + Send + 'static,
+    {
+        let host = self.clone();
+        from_fn(what, move || {
+            if !host.listens(what) {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            let (ours, theirs) = tokio::io::duplex(64 * 1024);
+            let host = host.clone();
+            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let host = host.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+                    let (status, body) =
+                        answer(host, Asked { head, body }).await.ok_or(io::ErrorKind::ConnectionReset)?;
+                    http::Response::builder()
+                        .status(status)
+                        .body(Full::new(Bytes::from(body)))
+                        .map_err(io::Error::other)
+                }
+            });
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service));
+            Ok(ours)
+        })
+    }
+
+    /// Whether anything listens there; the metadata service and ECS always do.
+    fn listens(&self, what: &str) -> bool {
+        let Some(region) = self.region.upgrade() else { return false };
+        region.look(|world| match what {
+            "the host API" => world.host_api_listens(self.machine),
+            "the ECS agent" => world.introspection(self.machine, "/v1/metadata").is_some(),
+            _ => true,
+        })
+    }
+
+    async fn api(self, asked: Asked) -> Option<Answer> {
+        let kind = asked.head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+        let request = HostRequest {
+            method: asked.head.method.to_string(),
+            path_and_query: asked.head.uri.to_string(),
+            content_type: kind.map(str::to_owned),
+            body: asked.body.to_vec(),
+        };
+        let answer = self.region.upgrade()?.agent_host_api(self.machine, &request).ok()?;
+        Some((answer.status, answer.body))
+    }
+
+    async fn introspection(self, asked: Asked) -> Option<Answer> {
+        self.region.upgrade()?.look(|world| world.introspection(self.machine, asked.head.uri.path()))
+    }
+
+    async fn metadata(self, asked: Asked) -> Option<Answer> {
+        let header = |name: &str| asked.head.headers.get(name).and_then(|value| value.to_str().ok());
+        let (ttl, token) = (header("x-aws-ec2-metadata-token-ttl-seconds"), header("x-aws-ec2-metadata-token"));
+        let (method, path) = (asked.head.method.as_str(), asked.head.uri.path());
+        Some(self.region.upgrade()?.look(|world| world.metadata(self.machine, method, path, ttl, token)))
+    }
+
+    async fn ecs(self, asked: Asked) -> Option<Answer> {
+        let target = asked.head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        let request = Request { target: target.map(str::to_owned), body: asked.body, by: Caller::Agent };
+        let region = self.region.upgrade()?;
+        let answer = region.call(request).await?;
+        Some((answer.status, answer.body))
+    }
+}
+
+impl Machine for Host {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn boot(&self) -> Boot {
+        let Some(region) = self.region.upgrade() else { return Boot::default() };
+        region.look(|world| {
+            let host = &world.machines()[self.machine.0].host;
+            Boot { id: Some(host.boot_id().into()), at: Some(host.btime()) }
+        })
+    }
+
+    /// The container is superpowered, as the documents advise.
+    fn may_roll_back(&self) -> bool {
+        true
+    }
+
+    fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
+        Box::pin(async {
+            let gone = || SignpostError::Refused { detail: "the host is gone".to_owned() };
+            let region = self.region.upgrade().ok_or_else(gone)?;
+            let done = region.roll_back_to_inactive(self.machine);
+            done.map_err(|error| SignpostError::Refused { detail: error.to_string() })
+        })
+    }
+}
