@@ -3,7 +3,7 @@
 //!
 //! `INSTA_UPDATE=always cargo test -p fleet-sim --test scenarios` records anew; read what changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -23,7 +23,7 @@ datatest_stable::harness! {
 
 fn scenario(path: &Path) -> datatest_stable::Result<()> {
     let scenario = Scenario::load(path)?;
-    let Rolled { recorded, problems, .. } = rolled(&scenario)?;
+    let Rolled { recorded, problems, .. } = rolled(&scenario, |expect| expect)?;
     let name = path.file_stem().and_then(|stem| stem.to_str()).ok_or("a scenario's name is UTF-8")?;
     insta::with_settings!({
         snapshot_path => Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/reports"),
@@ -41,15 +41,11 @@ fn scenario(path: &Path) -> datatest_stable::Result<()> {
 /// every instance but for times and calls.
 fn by_bridge(path: &Path) -> datatest_stable::Result<()> {
     let scenario = Scenario::load(path)?;
-    let by_ssm = rolled(&scenario)?;
-    let by_bridge = rolled(&scenario.by_bridge())?;
+    let by_ssm = rolled(&scenario, |expect| expect)?;
+    let by_bridge = rolled(&scenario.by_bridge(), Expect::by_bridge)?;
     let mut problems = by_bridge.problems;
-    let (one, other) = (endings(&by_ssm.last), endings(&by_bridge.last));
-    for (host, ending) in &one {
-        let there = other.get(host).map_or("not in the report", String::as_str);
-        if ending != there {
-            problems.push(format!("{host}: by SSM {ending}; by the bridge {there}"));
-        }
+    if !by_bridge.differs {
+        problems.extend(disagreements(&by_ssm.last, &by_bridge.last));
     }
     match problems.is_empty() {
         true => Ok(()),
@@ -57,28 +53,44 @@ fn by_bridge(path: &Path) -> datatest_stable::Result<()> {
     }
 }
 
-/// How each instance ended, by its id.
-fn endings(report: &RunReport) -> BTreeMap<String, String> {
-    let version = |version: &Option<semver::Version>| version.as_ref().map_or("?".to_owned(), ToString::to_string);
-    let instances = report.clusters.iter().flat_map(|cluster| &cluster.instances);
-    let ending = |one: &InstanceReport| format!("{} {} -> {}", words(one), version(&one.from), version(&one.to));
-    instances.map(|one| (one.ec2_instance_id.to_string(), ending(one))).collect()
+/// Instances of which the reports do not say the same. A version that one of them does not know is no disagreement: a
+/// bridge has told it also of an instance that is held before it is asked.
+fn disagreements(by_ssm: &RunReport, by_bridge: &RunReport) -> Vec<String> {
+    let instances = |report: &RunReport| -> BTreeMap<String, InstanceReport> {
+        let all = report.clusters.iter().flat_map(|cluster| &cluster.instances);
+        all.map(|one| (one.ec2_instance_id.to_string(), one.clone())).collect()
+    };
+    let (one, other) = (instances(by_ssm), instances(by_bridge));
+    let hosts: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let agree = |a: &InstanceReport, b: &InstanceReport| {
+        let versions = [(&a.from, &b.from), (&a.to, &b.to)];
+        words(a) == words(b) && versions.into_iter().all(|(a, b)| a.is_none() || b.is_none() || a == b)
+    };
+    let said = |report: Option<&InstanceReport>| report.map_or("nothing".to_owned(), words);
+    hosts
+        .into_iter()
+        .map(|host| (host, one.get(host), other.get(host)))
+        .filter(|(_, a, b)| !matches!((a, b), (Some(a), Some(b)) if agree(a, b)))
+        .map(|(host, a, b)| format!("{host}: by SSM {}; by the bridge {}", said(a), said(b)))
+        .collect()
 }
 
 struct Rolled {
     recorded: String,
     problems: Vec<String>,
     last: RunReport,
+    /// Whether `[expect.bridge]` says that the ways differ.
+    differs: bool,
 }
 
-fn rolled(scenario: &Scenario) -> Result<Rolled, Failure> {
+fn rolled(scenario: &Scenario, held: fn(Expect) -> Expect) -> Result<Rolled, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
-    runtime.block_on(roll(scenario))
+    runtime.block_on(roll(scenario, held))
 }
 
-async fn roll(scenario: &Scenario) -> Result<Rolled, Failure> {
+async fn roll(scenario: &Scenario, held: fn(Expect) -> Expect) -> Result<Rolled, Failure> {
     let mut rollout = Rollout::start(scenario).await?;
-    let expect = rollout.expect.clone();
+    let expect = held(rollout.expect.clone());
     let runs = if expect.run.is_empty() { vec![RunSpec::default()] } else { expect.run.clone() };
     let (mut recorded, mut last) = (String::new(), None);
     for (number, spec) in runs.iter().enumerate() {
@@ -101,7 +113,7 @@ async fn roll(scenario: &Scenario) -> Result<Rolled, Failure> {
         }
     }
     problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
-    Ok(Rolled { recorded, problems, last: report.clone() })
+    Ok(Rolled { recorded, problems, last: report.clone(), differs: expect.bridge.is_some() })
 }
 
 /// An instance that a run was interrupted on keeps its claim, and the report says so.

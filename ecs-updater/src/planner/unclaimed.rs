@@ -157,7 +157,11 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
             Next::Hold(HoldReason::VersionFailedBefore { version: to })
         }
         Wanted::Version(to) => {
-            let staged = is_staged(instance, report, &to);
+            // A bridge's word can be an hour old: what an earlier run staged is asked for again, which has the host read
+            // its repository first.
+            let by_bridge = cx.policy.host != HostWay::Ssm && instance.live_bridge(cx.now).is_some();
+            let asked_anew = !by_bridge || instance.run.stages > 0 || cx.run.dry_run;
+            let staged = asked_anew && is_staged(instance, report, &to);
             let lock = match staged || report.chosen().as_ref() == Some(&to) {
                 true => None,
                 false => match version_lock(report) {

@@ -76,8 +76,10 @@ pub enum Act {
     Stage {
         /// Which.
         to: Version,
-        /// `version-lock` afterwards; as found where it is `None`.
+        /// `version-lock` afterwards; where it is `None`, it is not touched at all.
         lock: Option<String>,
+        /// The agent itself wrote it there in this boot: it is only to be seen whether it is still offered.
+        written_before: bool,
     },
     /// Undo an activation, and put the lock back.
     Cancel {
@@ -267,16 +269,14 @@ fn claimed(
     let bad = || failed.contains(&claim.to).then(|| refused(&claim.to));
     match claim.step {
         ClaimStep::Stage | ClaimStep::Drain => {
-            let there = match claim.step {
-                ClaimStep::Drain => shows_staged(facts, &claim.to),
-                ClaimStep::Stage | ClaimStep::Reboot | ClaimStep::Revert | ClaimStep::Cancel => {
-                    memory.wrote(&claim.to, facts)
-                }
-            };
+            let there = claim.step == ClaimStep::Drain && shows_staged(facts, &claim.to);
             match bad() {
                 Some(end) => end,
                 None if there => tidy(false, facts, memory, now).unwrap_or(Act::End { error: None }),
-                None => Act::Stage { to: claim.to.clone(), lock },
+                None => {
+                    let written_before = memory.wrote(&claim.to, facts);
+                    Act::Stage { to: claim.to.clone(), lock, written_before }
+                }
             }
         }
         ClaimStep::Cancel => Act::Cancel { lock, tidying: false },

@@ -83,8 +83,14 @@ impl Agent {
                 let mut visit = self.visit(self.settings.short);
                 visit.refresh().await?;
             }
-            Act::Stage { to, lock } => {
-                let request = StageRequest { version: Some(to.clone()), allow_downgrade: true, lock: after(lock) };
+            Act::Stage { to, lock, written_before } => {
+                let request = StageRequest {
+                    version: Some(to.clone()),
+                    allow_downgrade: true,
+                    // Which version a host takes is its owner's choice, unless the updater saved the lock before.
+                    lock: lock.clone().map_or(LockAfter::Untouched, LockAfter::Set),
+                    written_before: *written_before,
+                };
                 let mut visit = self.visit(self.settings.stage);
                 let staged = visit.stage(&request).await;
                 *wrote = visit.wrote().cloned();

@@ -82,6 +82,7 @@ async fn run_stage(
         version: stage.version.clone(),
         allow_downgrade: stage.allow_downgrade,
         lock: LockAfter::AsFound,
+        written_before: false,
     };
     let staged = visit.stage(&request).await?;
     finish(tools, seen, |_| match staged.written {

@@ -90,6 +90,7 @@ pub(super) fn exit(ending: &Result<Done, CommandError>) -> Exit {
             UpdateError::Refused { .. }
             | UpdateError::Busy { .. }
             | UpdateError::NotOffered { .. }
+            | UpdateError::ChoseOther { .. }
             | UpdateError::NoUpdate
             | UpdateError::AlreadyRunning { .. }
             | UpdateError::Downgrade { .. } => Exit::Refused,
@@ -203,7 +204,7 @@ fn next_after(error: &UpdateError) -> String {
             "wait for the wave of this host to open, or set `apiclient set updates.ignore-waves=true` and try again"
                 .to_owned()
         }
-        UpdateError::NotChosen { .. } => {
+        UpdateError::ChoseOther { .. } | UpdateError::NotChosen { .. } => {
             "look at `apiclient get settings.updates`: does another program change it? Then try again".to_owned()
         }
         UpdateError::AlreadyRunning { .. } => "nothing to do".to_owned(),

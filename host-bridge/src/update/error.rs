@@ -81,8 +81,16 @@ pub enum UpdateError {
         /// The running version.
         running: Version,
     },
+    /// The host has chosen another version, and its `version-lock` was not to be touched.
+    #[error("the host chose {}, not {wanted}, and its version-lock is left alone", or_none(.chosen))]
+    ChoseOther {
+        /// The version asked for.
+        wanted: Version,
+        /// What the host chose.
+        chosen: Option<Version>,
+    },
     /// The pin was set, and yet the host did not choose that version (trap 7).
-    #[error("`version-lock` is set to {wanted}, but the host still chose {}", .chosen.as_ref().map_or("nothing".to_owned(), Version::to_string))]
+    #[error("`version-lock` is set to {wanted}, but the host still chose {}", or_none(.chosen))]
     NotChosen {
         /// The pinned version.
         wanted: Version,
@@ -162,7 +170,7 @@ impl UpdateError {
             Self::Unsure { .. } => ErrorCode::Unsure,
             Self::WroteNothing { .. } => ErrorCode::WroteNothing,
             Self::WroteOther { .. } => ErrorCode::WroteOther,
-            Self::NotOffered { .. } | Self::NoUpdate => ErrorCode::NotOffered,
+            Self::NotOffered { .. } | Self::ChoseOther { .. } | Self::NoUpdate => ErrorCode::NotOffered,
             Self::AlreadyRunning { .. } => ErrorCode::OtherBoot,
             Self::NoInPlaceUpdates => ErrorCode::NoInPlaceUpdates,
             Self::Api { .. } => ErrorCode::ApiDown,
@@ -178,9 +186,11 @@ impl UpdateError {
             | Self::Unsure { at, .. }
             | Self::Api { at, .. } => *at,
             Self::WroteNothing { .. } | Self::WroteOther { .. } => Action::Prepare,
-            Self::NotOffered { .. } | Self::NoUpdate | Self::AlreadyRunning { .. } | Self::Downgrade { .. } => {
-                return "choose";
-            }
+            Self::NotOffered { .. }
+            | Self::ChoseOther { .. }
+            | Self::NoUpdate
+            | Self::AlreadyRunning { .. }
+            | Self::Downgrade { .. } => return "choose",
             Self::NotChosen { .. }
             | Self::SettingsUnavailable { .. }
             | Self::Lock { .. }
@@ -218,6 +228,10 @@ fn or_silence(detail: &str) -> &str {
         "" => "it gave no reason",
         detail => detail,
     }
+}
+
+fn or_none(version: &Option<Version>) -> String {
+    version.as_ref().map_or_else(|| "nothing".to_owned(), Version::to_string)
 }
 
 fn or_nothing(versions: &[String]) -> String {

@@ -36,6 +36,8 @@ pub enum LockAfter {
     Pinned,
     /// This value: `latest` or a version.
     Set(String),
+    /// It is not changed at all: where the host chooses another version, nothing is written.
+    Untouched,
 }
 
 impl Visit {
@@ -111,6 +113,7 @@ impl Visit {
                 self.saved_lock = None;
                 Ok(())
             }
+            LockAfter::Untouched => Ok(()),
             LockAfter::Set(lock) => self.put_lock(lock.clone()).await,
         }
     }

@@ -16,6 +16,9 @@ pub struct StageRequest {
     pub allow_downgrade: bool,
     /// What `version-lock` is to be afterwards.
     pub lock: LockAfter,
+    /// The caller wrote the version to the inactive set in this boot: where the host shows it there, it is not written
+    /// again.
+    pub written_before: bool,
 }
 
 /// What is on the inactive partition set after a successful stage.
@@ -35,7 +38,8 @@ impl Visit {
     /// has chosen another version, the wanted one is pinned meanwhile.
     ///
     /// The status naming the version as staged is no proof (traps 1, 2 and 6). It is not written again only where the
-    /// last command of the host is the very prepare that wrote it.
+    /// last command of the host is the very prepare that wrote it, or where the caller knows. A version that is offered
+    /// no more, since its release was withdrawn, is refused also where it is on the inactive set.
     ///
     /// # Errors
     /// [`UpdateError`]. `version-lock` is put as asked also after a failure; where only that fails, the error is
@@ -54,7 +58,7 @@ impl Visit {
     /// # Errors
     /// [`UpdateError`], as of [`Visit::stage`] and [`Visit::activate`].
     pub async fn roll_back(&mut self, to: &Version, lock: &LockAfter) -> Result<Staged, UpdateError> {
-        let request = StageRequest { version: Some(to.clone()), allow_downgrade: true, lock: LockAfter::Pinned };
+        let request = StageRequest { version: Some(to.clone()), allow_downgrade: true, lock: LockAfter::Pinned, written_before: false };
         let done = self.write_and_activate(&request, *lock == LockAfter::Pinned).await;
         self.finish(lock, done).await
     }
@@ -97,16 +101,21 @@ impl Visit {
         if wanted.cmp_precedence(&running).is_lt() && !request.allow_downgrade {
             return Err(UpdateError::Downgrade { wanted, running });
         }
-        if before.as_ref().and_then(proven) == Some(wanted.clone()) {
-            return Ok(Staged { version: wanted, written: false });
-        }
         if !offers(&status, &wanted) {
             return Err(UpdateError::NotOffered { wanted, available: status.available_updates });
+        }
+        let known = request.written_before && staged_version(&status).as_ref() == Some(&wanted);
+        if known || before.as_ref().and_then(proven).as_ref() == Some(&wanted) {
+            return Ok(Staged { version: wanted, written: false });
         }
         if status.update_state == UpdateState::Ready {
             self.cancel().await?;
         }
-        if chosen_version(&status).as_ref() != Some(&wanted) {
+        let chosen = chosen_version(&status);
+        if chosen.as_ref() != Some(&wanted) {
+            if request.lock == LockAfter::Untouched {
+                return Err(UpdateError::ChoseOther { wanted, chosen });
+            }
             status = self.pin(&wanted).await?;
         }
         self.prepare(&wanted, &status).await

@@ -60,6 +60,8 @@ pub struct Scenario {
     pub updater: Table,
     /// What a test expects, passed through.
     pub expect: Table,
+    /// How long the Region lives before the first run: agents have reported by then.
+    pub warm_up: SignedDuration,
 }
 
 /// What an SSM document does.
@@ -219,17 +221,43 @@ struct Written {
     expect: Table,
 }
 
+/// Every agent of a fleet that starts at once has reported by then, also where ECS throttled them: 1,000 reports at 40
+/// a second (AWS facts, "Rates"), with waits that double from 10 s.
+const BRIDGES_KNOWN: SignedDuration = SignedDuration::from_mins(5);
+
 const DEFAULT_START: &str = "2026-11-23T03:00:00Z";
 const DEFAULT_CLUSTER: &str = "main";
 
 impl Scenario {
-    /// The same with the agent of `host-bridge` on every Bottlerocket host, and an updater that reaches the hosts by it
-    /// alone.
+    /// Lets the Region live so much longer before the first run. What counts from the start is as late as before for
+    /// the run.
+    fn begin_earlier(&mut self, by: SignedDuration) {
+        self.warm_up += by;
+        self.start -= by;
+        let later = |time: &mut Option<SignedDuration>| *time = time.map(|time| time + by);
+        for event in &mut self.events {
+            later(&mut event.at);
+        }
+        for fault in &mut self.faults {
+            later(&mut fault.from);
+            later(&mut fault.until);
+        }
+        for task in &mut self.tasks {
+            later(&mut task.ends_at);
+        }
+        for service in &mut self.services {
+            later(&mut service.protected_for);
+        }
+    }
+
+    /// The same with the agent of `host-bridge` on every Bottlerocket host, which has run for a while, and an updater
+    /// that reaches the hosts by it alone.
     #[must_use]
     pub fn by_bridge(mut self) -> Self {
         for machine in &mut self.machines {
             machine.instance.bridge = true;
         }
+        self.begin_earlier(BRIDGES_KNOWN);
         let defaults = self.updater.entry("defaults").or_insert_with(|| Value::Table(Table::new()));
         if let Some(defaults) = defaults.as_table_mut() {
             defaults.insert("host".to_owned(), Value::String("bridge".to_owned()));
@@ -287,6 +315,7 @@ impl Scenario {
             parameters: written.parameters,
             updater: written.updater,
             expect: written.expect,
+            warm_up: SignedDuration::ZERO,
         };
         scenario.check()?;
         Ok(scenario)
