@@ -92,6 +92,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
         container_instance: one.arn.clone(),
         status: one.status,
         agent_connected: one.agent_connected,
+        disconnected_since: None,
         running_tasks: 0,
         pending_tasks: 0,
         variant: None,
@@ -117,6 +118,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
     }
     instance.status = one.status;
     instance.agent_connected = one.agent_connected;
+    instance.disconnected_since = (!one.agent_connected).then(|| instance.disconnected_since.unwrap_or(now));
     instance.running_tasks = one.running_tasks;
     instance.pending_tasks = one.pending_tasks;
     // A re-registration can lose attributes; what a host is does not change.

@@ -369,14 +369,17 @@ impl<'a> Cluster<'a> {
     }
 
     fn note_idleness(&mut self, plan: &Plan, now: Timestamp) {
-        let idle = self.commands.is_empty() && self.awaited.is_empty() && !plan.stands.iter().any(|stand| stand.phase.is_under_way());
+        let idle = self.commands.is_empty()
+            && self.awaited.is_empty()
+            && !plan.stands.iter().any(|stand| stand.phase.is_under_way());
         self.facts.idle_since = idle.then(|| self.facts.idle_since.unwrap_or(now));
     }
 
     async fn sleep(&self, plan: &Plan, now: Timestamp) {
         let full = self.looked_full.map_or(now, |at| after(at, self.full_look_every()));
         let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, SHORT_LOOK));
-        let until = [plan.wake_at, self.commands.poll_at(), report, Some(full)].into_iter().flatten().min().unwrap_or(now);
+        let until =
+            [plan.wake_at, self.commands.poll_at(), report, Some(full)].into_iter().flatten().min().unwrap_or(now);
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         let wait = wait.max(Duration::from_millis(100)) + to_the_grid(until.max(now));
         let mut stop = self.stop.clone();

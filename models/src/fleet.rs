@@ -36,6 +36,8 @@ pub struct Instance {
     pub status: InstanceStatus,
     /// ECS's word on the agent: late by minutes both ways.
     pub agent_connected: bool,
+    /// Since when this run has known it to be false.
+    pub disconnected_since: Option<Timestamp>,
     /// Tasks *desired* RUNNING; a stopping task is not counted any more and still runs.
     pub running_tasks: u32,
     /// Tasks in PENDING.

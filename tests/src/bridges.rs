@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use host_bridge::agent::{Agent, Around, Ecs, Imds, Machine, MemoryJournal, Settings};
@@ -28,6 +29,9 @@ use crate::region::Region;
 use crate::wire::{Caller, Request};
 use crate::world::MachineNo;
 
+/// Within this time the agents of a scenario's beginning are started.
+const STARTED_WITHIN_MS: u64 = 60_000;
+
 /// The agents of a Region.
 #[derive(Debug, Default)]
 pub(crate) struct Bridges {
@@ -37,6 +41,7 @@ pub(crate) struct Bridges {
 #[derive(Debug, Default)]
 struct One {
     journal: MemoryJournal,
+    has_run: bool,
     running: Option<AbortHandle>,
 }
 
@@ -50,7 +55,8 @@ impl Bridges {
         }
         if runs {
             let host = Host { region: Weak::clone(region), machine, clock };
-            one.running = Some(tokio::spawn(host.agent(&one.journal)).abort_handle());
+            let ran_before = std::mem::replace(&mut one.has_run, true);
+            one.running = Some(tokio::spawn(host.live(one.journal.clone(), !ran_before)).abort_handle());
         }
     }
 
@@ -82,6 +88,15 @@ struct Asked {
 }
 
 impl Host {
+    /// At the beginning of the scenario the hosts are long up, and their agents were not started in one instant.
+    async fn live(self, journal: MemoryJournal, at_the_beginning: bool) -> Infallible {
+        if at_the_beginning {
+            let seed = self.region.upgrade().map_or(0, |region| region.look(|world| world.bridge_seed(self.machine)));
+            self.clock.sleep(Duration::from_millis(seed % STARTED_WITHIN_MS)).await;
+        }
+        self.agent(&journal).await
+    }
+
     fn agent(&self, journal: &MemoryJournal) -> impl Future<Output = Infallible> + Send + use<> {
         let seed = self.region.upgrade().map_or(0, |region| region.look(|world| world.bridge_seed(self.machine)));
         let imds = Arc::new(Imds::over(self.connect("the metadata service", Self::metadata)));

@@ -45,8 +45,8 @@ pub struct Expect {
     pub max_minutes: Option<i64>,
     /// Times and calls are not recorded: the SDK's own quota of retries, which no seed governs, decides them.
     pub times_vary: bool,
-    /// What differs where the hosts are reached by their host bridge, with the reason in a comment beside it. The report
-    /// is not compared with the one by SSM then.
+    /// What differs where the hosts are reached by their host bridge, with the reason in a comment beside it. Where it
+    /// says more than `max_calls`, the report is not compared with the one by SSM.
     pub bridge: Option<BridgeExpect>,
     /// Rules that the scenario itself makes impossible to keep, with the reason in a comment beside it.
     pub broken_rules: Vec<String>,
@@ -64,13 +64,23 @@ pub struct BridgeExpect {
     pub hosts: Option<std::collections::BTreeMap<String, String>>,
     /// As in [`Expect::versions`].
     pub versions: Option<std::collections::BTreeMap<String, String>>,
+    /// As in [`Expect::max_calls`].
+    pub max_calls: Option<u64>,
+}
+
+impl BridgeExpect {
+    /// Whether another report is expected than by SSM.
+    pub fn differs(&self) -> bool {
+        self.exit.is_some() || self.outcomes.is_some() || self.hosts.is_some() || self.versions.is_some()
+    }
 }
 
 impl Expect {
     /// What is expected of a rollout by host bridges. Calls and times are not held to those by SSM.
     #[must_use]
     pub fn by_bridge(mut self) -> Self {
-        (self.max_calls, self.max_minutes) = (None, None);
+        self.max_calls = self.bridge.as_ref().and_then(|other| other.max_calls);
+        self.max_minutes = None;
         if let Some(other) = self.bridge.clone() {
             self.exit = other.exit.or(self.exit);
             self.outcomes = other.outcomes.unwrap_or(self.outcomes);

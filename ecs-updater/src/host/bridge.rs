@@ -116,7 +116,9 @@ impl Await {
     fn may_come_late(&self) -> bool {
         match &self.command {
             HostCommand::Reboot { .. } | HostCommand::Revert { version: Some(_), .. } => true,
-            HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { version: None, .. } => false,
+            HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { version: None, .. } => {
+                false
+            }
         }
     }
 }

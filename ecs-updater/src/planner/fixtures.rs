@@ -73,6 +73,7 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         container_instance: format!("arn:aws:ecs:eu-west-1:1:container-instance/web/{number}").into(),
         status: InstanceStatus::Active,
         agent_connected: true,
+        disconnected_since: None,
         running_tasks: 0,
         pending_tasks: 0,
         variant: Some("aws-ecs-2".into()),

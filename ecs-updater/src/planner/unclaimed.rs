@@ -21,7 +21,8 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     }
     if !instance.agent_connected {
         // Agents reconnect several times an hour in normal life.
-        return match cx.now < cx.inspect_deadline() && !cx.run.dry_run {
+        let since = instance.disconnected_since.unwrap_or(cx.run.started_at);
+        return match cx.now < after(since, cx.policy.timeouts.inspect) && !cx.run.dry_run {
             true => Next::Wait(Phase::Unseen, after(cx.now, RETRY)),
             false => Next::Hold(HoldReason::AgentDisconnected),
         };

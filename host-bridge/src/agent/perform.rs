@@ -98,7 +98,15 @@ impl Agent {
                     Ok(staged) => *wrote = Some(staged.version),
                     // It is written; the lock is put back by and by.
                     Err(UpdateError::LockNotRestored { .. }) if wrote.as_ref() == Some(to) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        // The host chose again since its status was read (traps 1 and 2): the report should say what.
+                        if matches!(error, UpdateError::WroteNothing { .. } | UpdateError::WroteOther { .. })
+                            && let Err(failure) = visit.refresh().await
+                        {
+                            tracing::warn!("{}", chain(&failure));
+                        }
+                        return Err(error.into());
+                    }
                 }
             }
             Act::Cancel { lock, .. } => {

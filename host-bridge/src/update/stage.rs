@@ -58,7 +58,12 @@ impl Visit {
     /// # Errors
     /// [`UpdateError`], as of [`Visit::stage`] and [`Visit::activate`].
     pub async fn roll_back(&mut self, to: &Version, lock: &LockAfter) -> Result<Staged, UpdateError> {
-        let request = StageRequest { version: Some(to.clone()), allow_downgrade: true, lock: LockAfter::Pinned, written_before: false };
+        let request = StageRequest {
+            version: Some(to.clone()),
+            allow_downgrade: true,
+            lock: LockAfter::Pinned,
+            written_before: false,
+        };
         let done = self.write_and_activate(&request, *lock == LockAfter::Pinned).await;
         self.finish(lock, done).await
     }

@@ -476,7 +476,8 @@ async fn faults_strike_as_the_scenario_says() {
     let request = Request { target: Some(target), body: body.to_string().into(), ..Request::default() };
     assert!(region.call(request).await.is_none());
     assert_eq!(region.snapshot_of(0).unwrap().status.name(), "DRAINING", "it took effect");
-    let request = Request { target: Some("AmazonSSM.GetParameter".to_owned()), body: "{}".into(), ..Request::default() };
+    let request =
+        Request { target: Some("AmazonSSM.GetParameter".to_owned()), body: "{}".into(), ..Request::default() };
     assert!(region.call(request).await.is_none());
     assert_eq!(region.calls().last().unwrap().outcome, Outcome::Reset);
 

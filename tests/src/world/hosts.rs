@@ -1,8 +1,8 @@
 //! The hosts in the world: their time, their reboots, and what they say of themselves.
 
+use super::Effect;
 use super::World;
 use super::ids::MachineNo;
-use super::Effect;
 use super::log::{Actor, Event};
 use super::machine::Seen;
 use super::placement::AGENT_VERSION;

@@ -130,7 +130,7 @@ fn without_a_claim() {
 
 #[test]
 fn staging() {
-    let write = Act::Stage { to: NEW.parse().unwrap(), lock: None };
+    let write = Act::Stage { to: NEW.parse().unwrap(), lock: None, written_before: false };
     for step in [ClaimStep::Stage, ClaimStep::Drain] {
         let facts = claimed(step);
         assert_eq!(act(&facts), write);
@@ -144,7 +144,8 @@ fn staging() {
     let stage = with(claimed(ClaimStep::Stage), staged(UpdateState::Staged));
     assert_eq!(act(&stage), write);
     let wrote = |boot: &str| Some(Placed { version: NEW.parse().unwrap(), boot: boot.into() });
-    assert_eq!(act_after(&stage, after(10), |memory| memory.written = wrote(BOOT)), Act::End { error: None });
+    let looked_at = Act::Stage { to: NEW.parse().unwrap(), lock: None, written_before: true };
+    assert_eq!(act_after(&stage, after(10), |memory| memory.written = wrote(BOOT)), looked_at);
     assert_eq!(act_after(&stage, after(10), |memory| memory.written = wrote(BEFORE)), write);
     let drain = with(claimed(ClaimStep::Drain), staged(UpdateState::Staged));
     assert_eq!(act(&drain), Act::End { error: None });
@@ -155,7 +156,10 @@ fn staging() {
             *lock = Some("1.26.1".into());
         }
     });
-    assert_eq!(act(&locked), Act::Stage { to: NEW.parse().unwrap(), lock: Some("1.26.1".into()) });
+    assert_eq!(
+        act(&locked),
+        Act::Stage { to: NEW.parse().unwrap(), lock: Some("1.26.1".into()), written_before: false }
+    );
 }
 
 #[test]
