@@ -13,8 +13,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo;
+use crate::host::HostSpec;
+use crate::host_server::{HostServer, HostServerError};
 use crate::region::Region;
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{Scenario, ScenarioError, host_spec, merge};
 use crate::server;
 
 /// A simulated AWS Region with Bottlerocket hosts.
@@ -29,6 +31,8 @@ struct Cli {
 enum Command {
     /// Serve a scenario to any AWS client: set AWS_ENDPOINT_URL to the address that is printed, and any credentials
     Serve(Serve),
+    /// Serve the host API of one simulated host on a Unix socket, for host-bridge and other clients
+    Host(HostArgs),
     /// Watch the updater roll 24 simulated instances: one falls back at boot, one holds a standalone task, one is drained by somebody else
     Demo {
         /// Print the table for people, or only the report as JSON
@@ -63,6 +67,33 @@ struct Serve {
     verbose: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct HostArgs {
+    /// Where to listen; the socket is there while the host is up
+    #[arg(long, value_name = "PATH")]
+    socket: PathBuf,
+    /// The versions in its update repository
+    #[arg(long, value_name = "VERSION", value_delimiter = ',', default_value = "1.27.0,1.26.1,1.26.0")]
+    releases: Vec<semver::Version>,
+    /// A field of the host, as in a scenario's [[host]]; may be repeated
+    ///
+    /// Such as version="1.26.0", or fails_to_boot=["1.27.0"]: docs/simulator.md has them all.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    fields: Vec<String>,
+    /// Where its ECS agent's introspection listens; without it the host has no ECS agent
+    #[arg(long, value_name = "ADDRESS")]
+    introspection: Option<SocketAddr>,
+    /// How many tasks run on it
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "introspection")]
+    tasks: u32,
+    /// How many simulated seconds pass in a second
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    time_scale: u32,
+    /// Ends by itself after this much real time, such as 30m
+    #[arg(long = "for", value_name = "DURATION", default_value = "2h", value_parser = positive_duration)]
+    lasts: Duration,
+}
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
@@ -70,6 +101,10 @@ enum CliError {
     Demo(#[from] demo::DemoError),
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
+    #[error("--set {field} is no field of a host: docs/simulator.md lists them")]
+    Field { field: String, source: toml::de::Error },
+    #[error(transparent)]
+    Host(#[from] HostServerError),
     #[error("failed to start")]
     Runtime(#[source] std::io::Error),
     #[error("failed to listen on {address}")]
@@ -91,6 +126,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Serve(serve) => run_serve(&serve),
+        Command::Host(host) => run_host(host),
         Command::Demo { output } => demo::run(output == Output::Json).map_err(CliError::from),
     };
     match result {
@@ -133,6 +169,34 @@ fn run_serve(serve: &Serve) -> Result<(), CliError> {
         print_end(&region);
         served.map_err(CliError::Serve)
     })
+}
+
+fn run_host(args: HostArgs) -> Result<(), CliError> {
+    let spec = host_of(&args.fields)?;
+    let HostArgs { socket, releases, introspection, tasks, time_scale, lasts, .. } = args;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    runtime.block_on(async {
+        let stop = stopped(lasts).map_err(CliError::Runtime)?;
+        println!("a host on {} serves its API at {}", spec.version, socket.display());
+        println!("export HOST_BRIDGE_SOCKET={}", socket.display());
+        if let Some(address) = introspection {
+            println!("export HOST_BRIDGE_ECS_AGENT={address}");
+        }
+        let server = HostServer { socket, introspection, tasks, time_scale };
+        Ok(server.serve(spec, releases, stop, |line| println!("{line}")).await?)
+    })
+}
+
+/// The host that `--set` describes, one field after the other.
+fn host_of(fields: &[String]) -> Result<HostSpec, CliError> {
+    let mut table = toml::Table::new();
+    let mut spec = HostSpec::default();
+    for field in fields {
+        let wrong = |source| CliError::Field { field: field.clone(), source };
+        merge(&mut table, field.parse().map_err(wrong)?);
+        spec = host_spec(&table).map_err(wrong)?;
+    }
+    Ok(spec)
 }
 
 /// Ready when the time is over, or at SIGTERM or SIGINT.
@@ -180,6 +244,15 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_host_is_described_by_its_fields() {
+        let fields = ["version=\"1.25.0\"", "durations.boot=\"5s\"", "tasks=1"].map(str::to_owned);
+        let spec = host_of(&fields[..2]).unwrap();
+        assert_eq!((spec.version.to_string(), spec.durations.boot.as_secs()), ("1.25.0".to_owned(), 5));
+        let error = host_of(&fields).unwrap_err();
+        assert!(error.to_string().starts_with("--set tasks=1 is no field of a host"), "{error}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod demo;
 pub mod dice;
 pub mod documents;
 pub mod host;
+pub mod host_server;
 pub mod invariants;
 pub mod region;
 pub mod rollout;

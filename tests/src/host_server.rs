@@ -1,0 +1,289 @@
+//! `fleet-sim host`: one simulated host on a real Unix socket, and its ECS agent's introspection on a loopback port, for
+//! the real `host-bridge` and for whoever writes another client.
+//!
+//! The socket is there while the host is up, as `/run/api.sock` is: `/run` is empty after a boot.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
+use semver::Version;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+
+use crate::clock::SimClock;
+use crate::host::introspection::{Metadata, Task, Tasks};
+use crate::host::{Host, HostEvent, HostSpec, Repository, Request};
+
+/// The server closes a connection that is idle for so long (host API facts, "Endpoints").
+const IDLE: Duration = Duration::from_secs(5);
+/// Of the host's own state.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Far more than any request to the host API.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// A host and where it is served.
+#[derive(Debug)]
+pub struct HostServer {
+    /// Path of the socket.
+    pub socket: PathBuf,
+    /// Where the ECS agent's introspection listens; no ECS agent where it is `None`.
+    pub introspection: Option<SocketAddr>,
+    /// How many tasks the ECS agent runs.
+    pub tasks: u32,
+    /// How many simulated seconds pass in a second.
+    pub time_scale: u32,
+}
+
+/// Why a host cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum HostServerError {
+    /// Something else is at the path.
+    #[error("{path} exists and is no socket; name another path")]
+    NotOurs {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The socket.
+    #[error("failed to listen on {path}")]
+    Socket {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The port.
+    #[error("failed to listen on {address}")]
+    Port {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+#[derive(Debug)]
+struct Inside {
+    host: Host,
+    repository: Repository,
+}
+
+#[derive(Debug)]
+struct Served {
+    inside: Mutex<Inside>,
+    clock: SimClock,
+    tasks: u32,
+}
+
+impl HostServer {
+    /// Serves a host until `stop` is ready; `say` gets a line for everything that happens on it.
+    ///
+    /// # Errors
+    /// [`HostServerError`] where it cannot listen.
+    pub async fn serve(
+        &self,
+        spec: HostSpec,
+        releases: Vec<Version>,
+        stop: impl Future<Output = ()>,
+        say: impl Fn(&str),
+    ) -> Result<(), HostServerError> {
+        let clock = SimClock::start(Timestamp::now(), self.time_scale);
+        let repository = Repository::of(&releases);
+        let host = Host::new(spec, 7, clock.now());
+        let served =
+            Arc::new(Served { inside: Mutex::new(Inside { host, repository }), clock, tasks: self.tasks });
+        let port = match self.introspection {
+            Some(address) => {
+                Some(TcpListener::bind(address).await.map_err(|source| HostServerError::Port { address, source })?)
+            }
+            None => None,
+        };
+        let mut socket = Some(self.listen()?);
+        let (mut connections, mut agents) = (JoinSet::new(), JoinSet::new());
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = accept(socket.as_ref()) => match accepted {
+                    Ok(stream) => { connections.spawn(talk(stream, Arc::clone(&served), Served::api)); }
+                    Err(error) => say(&format!("a connection could not be accepted: {error}")),
+                },
+                accepted = accept_tcp(port.as_ref()) => match accepted {
+                    Ok(stream) if served.agent_listens() => {
+                        agents.spawn(talk(stream, Arc::clone(&served), Served::introspection));
+                    }
+                    Ok(_) => {}
+                    Err(error) => say(&format!("a connection could not be accepted: {error}")),
+                },
+                Some(_) = connections.join_next() => {}
+                Some(_) = agents.join_next() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            for event in served.advance() {
+                say(&told(&event));
+            }
+            match (served.is_up(), &socket) {
+                (false, Some(_)) => {
+                    connections.abort_all();
+                    socket = None;
+                    self.remove()?;
+                }
+                (true, None) => socket = Some(self.listen()?),
+                (true, Some(_)) | (false, None) => {}
+            }
+        }
+        drop(socket);
+        self.remove()
+    }
+
+    /// A socket that an earlier server left behind is taken over.
+    fn listen(&self) -> Result<UnixListener, HostServerError> {
+        match std::fs::symlink_metadata(&self.socket) {
+            Ok(found) if found.file_type().is_socket() => self.remove()?,
+            Ok(_) => return Err(HostServerError::NotOurs { path: self.socket.clone() }),
+            Err(_) => {}
+        }
+        let listener = UnixListener::bind(&self.socket).map_err(|source| self.trouble(source))?;
+        let mode = std::fs::Permissions::from_mode(0o660);
+        std::fs::set_permissions(&self.socket, mode).map_err(|source| self.trouble(source))?;
+        Ok(listener)
+    }
+
+    fn remove(&self) -> Result<(), HostServerError> {
+        match std::fs::remove_file(&self.socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.trouble(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn trouble(&self, source: io::Error) -> HostServerError {
+        HostServerError::Socket { path: self.socket.clone(), source }
+    }
+}
+
+async fn accept(listener: Option<&UnixListener>) -> io::Result<tokio::net::UnixStream> {
+    match listener {
+        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+        None => std::future::pending().await,
+    }
+}
+
+async fn accept_tcp(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpStream> {
+    match listener {
+        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+        None => std::future::pending().await,
+    }
+}
+
+type Handler = fn(&Served, &Request) -> Option<(u16, &'static str, String)>;
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, served: Arc<Served>, handler: Handler) {
+    let service = service_fn(move |request| answer(request, Arc::clone(&served), handler));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection was closed");
+    }
+}
+
+async fn answer(
+    request: hyper::Request<Incoming>,
+    served: Arc<Served>,
+    handler: Handler,
+) -> Result<hyper::Response<Full<Bytes>>, io::Error> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MOST_BYTES).collect().await.map_err(io::Error::other)?.to_bytes();
+    let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+    let request = Request {
+        method: head.method.to_string(),
+        path_and_query: head.uri.to_string(),
+        content_type: kind.map(str::to_owned),
+        body: body.to_vec(),
+    };
+    let (status, kind, body) = handler(&served, &request).ok_or(io::ErrorKind::ConnectionReset)?;
+    let mut answer = hyper::Response::builder().status(status);
+    if !kind.is_empty() {
+        answer = answer.header("content-type", kind);
+    }
+    answer.body(Full::from(body)).map_err(io::Error::other)
+}
+
+impl Served {
+    fn with<T>(&self, act: impl FnOnce(&mut Inside, Timestamp) -> T) -> T {
+        act(&mut self.inside.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now())
+    }
+
+    fn advance(&self) -> Vec<HostEvent> {
+        self.with(|Inside { host, repository }, now| host.advance(now, repository))
+    }
+
+    fn is_up(&self) -> bool {
+        self.with(|inside, now| inside.host.is_up(now) && !inside.host.spec().api_down)
+    }
+
+    fn agent_listens(&self) -> bool {
+        self.with(|inside, now| inside.host.ecs_agent_up(now))
+    }
+
+    fn api(&self, request: &Request) -> Option<(u16, &'static str, String)> {
+        let answer = self.with(|Inside { host, repository }, now| host.handle(now, repository, request)).ok()?;
+        Some((answer.status, answer.content_type.unwrap_or_default(), answer.body))
+    }
+
+    /// The rendering cannot fail; if it did the port would answer 500.
+    fn introspection(&self, request: &Request) -> Option<(u16, &'static str, String)> {
+        const ARN: &str = "arn:aws:ecs:eu-central-1:111122223333:container-instance/simulated/0123456789abcdef";
+        let rendered = match request.path() {
+            "/v1/metadata" => Metadata {
+                cluster: "simulated".to_owned(),
+                container_instance_arn: Some(ARN.to_owned()),
+                version: "Amazon ECS Agent - v1.98.0 (*1a2b3c4d)".to_owned(),
+            }
+            .render(),
+            "/v1/tasks" => Tasks { tasks: (0..self.tasks).map(task).collect() }.render(),
+            _ => return Some((404, "", String::new())),
+        };
+        Some(match rendered {
+            Ok(body) => (200, "application/json", body),
+            Err(error) => (500, "", error.to_string()),
+        })
+    }
+}
+
+fn task(number: u32) -> Task {
+    Task {
+        arn: format!("arn:aws:ecs:eu-central-1:111122223333:task/simulated/{number:032x}"),
+        desired_status: "RUNNING".to_owned(),
+        known_status: "RUNNING".to_owned(),
+        family: "web".to_owned(),
+        version: "1".to_owned(),
+        containers: Vec::new(),
+    }
+}
+
+fn told(event: &HostEvent) -> String {
+    match event {
+        HostEvent::CommandEnded { command, success: true, .. } => format!("{command:?} ended well"),
+        HostEvent::CommandEnded { command, success: false, .. } => format!("{command:?} failed"),
+        HostEvent::WorkerKilled { command, .. } => format!("{command:?} was killed"),
+        HostEvent::SettingsApplied { .. } => "settings applied".to_owned(),
+        HostEvent::WentDown { .. } => "the host goes down".to_owned(),
+        HostEvent::BootFailed { version, .. } => format!("{version} did not boot; the boot loader tries again"),
+        HostEvent::Booted { version, .. } => format!("booted {version}"),
+        HostEvent::WentDark { .. } => "the host does not come back".to_owned(),
+        HostEvent::SsmAgentUp { .. } => "the SSM agent is up".to_owned(),
+        HostEvent::EcsAgentUp { .. } => "the ECS agent is up".to_owned(),
+    }
+}
