@@ -12,7 +12,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BootId, RunId};
+use crate::ids::{BootId, Epoch, RunId};
 
 /// Tag with the [`Claim`].
 pub const CLAIM_TAG: &str = "ecs-updater:claim";
@@ -23,10 +23,11 @@ pub const EXCLUDE_TAG: &str = "ecs-updater:exclude";
 /// Tag with the `version-lock` that the host had before a step changed it, there while a step may have.
 pub const SAVED_LOCK_TAG: &str = "ecs-updater:version-lock";
 
-/// Who does what to an instance, and why: `v1/STEP/RUN/FROM/TO/SINCE[/BOOT]`, such as
-/// `v1/drain/01JDBX…/1.26.1/1.27.0/2026-11-23T03:00:00Z`.
+/// Who does what to an instance, and why: `v1/STEP/RUN[+EPOCH]/FROM/TO/SINCE[/BOOT]`, such as
+/// `v1/drain/01JDBX…+42/1.26.1/1.27.0/2026-11-23T03:00:00Z`.
 ///
-/// Written before the step it names. A tag is no lock: that one run acts at a time is the lease's business.
+/// Written before the step it names. A tag is no lock: that one run acts at a time is the lease's business. Its epoch
+/// stands here so that a run that was superseded and does not know it finds out from the instance itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Claim {
@@ -34,6 +35,8 @@ pub struct Claim {
     pub step: ClaimStep,
     /// The run that wrote it.
     pub run: RunId,
+    /// The epoch of that run's lease; `None` where it had none.
+    pub epoch: Option<Epoch>,
     /// The version the instance ran when the update began. A rollback goes back to it.
     pub from: Version,
     /// The version the update goes to.
@@ -100,7 +103,11 @@ impl fmt::Display for ClaimStep {
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = whole_seconds(self.since);
-        write!(f, "v1/{}/{}/{}/{}/{since}", self.step, self.run, self.from, self.to)?;
+        write!(f, "v1/{}/{}", self.step, self.run)?;
+        if let Some(epoch) = self.epoch {
+            write!(f, "+{epoch}")?;
+        }
+        write!(f, "/{}/{}/{since}", self.from, self.to)?;
         match &self.boot {
             Some(boot) => write!(f, "/{boot}"),
             None => Ok(()),
@@ -125,7 +132,7 @@ pub enum ClaimError {
     /// A step this program does not know.
     #[error("{0:?} is no step")]
     Step(String),
-    /// No ULID-like id.
+    /// No ULID-like id, or one with an epoch that is no number.
     #[error("{0:?} is no run id")]
     Run(String),
     /// No semantic version.
@@ -156,9 +163,7 @@ impl FromStr for Claim {
             .into_iter()
             .find(|known| known.as_str() == step)
             .ok_or_else(|| ClaimError::Step(step.to_owned()))?;
-        if run.is_empty() || run.len() > 26 || !run.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(ClaimError::Run(run.to_owned()));
-        }
+        let (run, epoch) = run_and_epoch(run).ok_or_else(|| ClaimError::Run(run.to_owned()))?;
         let version = |text: &str| Version::parse(text).map_err(|_| ClaimError::Version(text.to_owned()));
         let since_time: Timestamp = since.parse().map_err(|_| ClaimError::Since(since.to_owned()))?;
         let boot_ok = |b: &str| !b.is_empty() && b.len() <= 40 && b.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-');
@@ -169,13 +174,27 @@ impl FromStr for Claim {
         }
         Ok(Self {
             step,
-            run: run.into(),
+            run,
+            epoch,
             from: version(from)?,
             to: version(to)?,
             since: since_time,
             boot: boot.map(BootId::from),
         })
     }
+}
+
+/// `RUN` or `RUN+EPOCH`; an epoch is written in one way only, so that what is read is what was written.
+fn run_and_epoch(text: &str) -> Option<(RunId, Option<Epoch>)> {
+    let (run, epoch) = match text.split_once('+') {
+        None => (text, None),
+        Some((run, number)) => {
+            let epoch: u64 = number.parse().ok()?;
+            (run, Some(epoch).filter(|epoch| epoch.to_string() == number).map(Epoch::new).map(Some)?)
+        }
+    };
+    let is_id = (1..=26).contains(&run.len()) && run.bytes().all(|b| b.is_ascii_alphanumeric());
+    is_id.then(|| (run.into(), epoch))
 }
 
 impl From<Claim> for String {
@@ -254,6 +273,7 @@ mod tests {
         Claim {
             step: ClaimStep::Drain,
             run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
+            epoch: None,
             from: Version::new(1, 26, 1),
             to: Version::new(1, 27, 0),
             since: "2026-11-23T03:00:00Z".parse().unwrap(),
@@ -269,6 +289,9 @@ mod tests {
         let boot = "2b5d4f3e-0000-4000-8000-0123456789ab";
         let reboot = Claim { step: ClaimStep::Reboot, boot: Some(boot.into()), ..drain() };
         assert_eq!(reboot.to_string().parse(), Ok(reboot));
+        let leased = Claim { epoch: Some(Epoch::new(42)), ..drain() };
+        assert_eq!(leased.to_string(), text.replace("W7X8/", "W7X8+42/"));
+        assert_eq!(leased.to_string().parse(), Ok(leased));
     }
 
     #[test]
@@ -280,6 +303,10 @@ mod tests {
             ("v1/drain".into(), ClaimError::Parts(2)),
             (good.replace("drain", "dance"), ClaimError::Step("dance".into())),
             (good.replace("01JDBX3Z7G8Y0M2QK4T5V6W7X8", ""), ClaimError::Run("".into())),
+            (good.replace("W7X8/", "W7X8+/"), ClaimError::Run("01JDBX3Z7G8Y0M2QK4T5V6W7X8+".into())),
+            (good.replace("W7X8/", "W7X8+042/"), ClaimError::Run("01JDBX3Z7G8Y0M2QK4T5V6W7X8+042".into())),
+            (good.replace("W7X8/", "W7X8+1+2/"), ClaimError::Run("01JDBX3Z7G8Y0M2QK4T5V6W7X8+1+2".into())),
+            (good.replace("01JDBX3Z7G8Y0M2QK4T5V6W7X8", "+42"), ClaimError::Run("+42".into())),
             (good.replace("1.27.0", "latest"), ClaimError::Version("latest".into())),
             (good.replace("03:00:00Z", "noon"), ClaimError::Since("2026-11-23Tnoon".into())),
             (good.replace("drain", "reboot"), ClaimError::Boot("".into())),
@@ -308,6 +335,7 @@ mod tests {
         fn every_claim_survives_the_tag(
             step in prop::sample::select(ClaimStep::ALL.to_vec()),
             run in "[0-9A-Z]{1,26}",
+            epoch in prop::option::of(any::<u64>()),
             (from, to) in ((0u64..99, 0u64..99, 0u64..99), (0u64..99, 0u64..99, 0u64..99)),
             since in 0i64..4_000_000_000,
             boot in "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -315,6 +343,7 @@ mod tests {
             let claim = Claim {
                 step,
                 run: run.into(),
+                epoch: epoch.map(Epoch::new),
                 from: Version::new(from.0, from.1, from.2),
                 to: Version::new(to.0, to.1, to.2),
                 since: Timestamp::from_second(since).unwrap(),

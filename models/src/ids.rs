@@ -75,6 +75,29 @@ id!(
     BootId
 );
 
+/// The number of a run among all that ever held the lease on a cluster: a higher one is later, whatever clocks say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// Takes the number as it was read.
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl ContainerInstanceArn {
     /// The last part of the ARN, which is unique in its cluster.
     pub fn short(&self) -> &str {

@@ -152,7 +152,7 @@ impl<'a> Actor<'a> {
 
     fn new_claim(&self, step: ClaimStep, from: &Version, to: &Version, boot: Option<BootId>) -> Claim {
         let since = whole_seconds(self.now());
-        Claim { step, run: self.run.clone(), from: from.clone(), to: to.clone(), since, boot }
+        Claim { step, run: self.run.clone(), epoch: None, from: from.clone(), to: to.clone(), since, boot }
     }
 }
 

@@ -44,6 +44,7 @@ fn claim(step: ClaimStep, boot: &str) -> Claim {
     Claim {
         step,
         run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
+        epoch: None,
         from: OLD.parse().unwrap(),
         to: NEW.parse().unwrap(),
         since: start(),

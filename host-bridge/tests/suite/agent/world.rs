@@ -143,6 +143,7 @@ impl World {
         let claim = Claim {
             step,
             run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
+            epoch: None,
             from: OLD.parse().unwrap(),
             to: NEW.parse().unwrap(),
             since: models::claim::whole_seconds(self.now()),
