@@ -36,15 +36,16 @@ Examples:
       For programs: the report on standard output and nothing else, logs on standard error.
 
 Exit codes:
-  0  success; also when instances were held or nothing was to be done
+  0  success; also when instances were held, nothing was to be done, or another run had the cluster's lease
   1  failures: an instance failed or was rolled back, or a cluster met an unexpected error
   2  usage or configuration: nothing was begun
   3  not permitted, AWS not reachable, or no such cluster
-  4  interrupted by SIGINT or SIGTERM, or ended in the middle; the next run goes on
+  4  interrupted by SIGINT or SIGTERM, the lease was lost, or ended in the middle; the next run goes on
 
 Environment:
   ECS_UPDATER_CONFIG      the configuration file, as --config
   ECS_UPDATER_CLUSTERS    the clusters, separated by commas, as --cluster
+  ECS_UPDATER_LEASE_TABLE the table with the leases, as --lease-table
   ECS_UPDATER_LOG         what to log, as --log-level
   ECS_UPDATER_…           each setting has a variable: the flag's name in capitals, such as
                           ECS_UPDATER_MAX_UNAVAILABLE or ECS_UPDATER_DRAIN_TIMEOUT
@@ -178,6 +179,9 @@ pub struct SettingArgs {
     /// Configuration file in TOML [env: ECS_UPDATER_CONFIG]
     #[arg(long, value_name = "FILE", help_heading = "Clusters")]
     pub config: Option<PathBuf>,
+    /// DynamoDB table with the leases, by which one run at a time works on a cluster [default: none]
+    #[arg(long, value_name = "NAME", help_heading = "Clusters")]
+    pub lease_table: Option<String>,
 
     /// Instances out of service at once, whoever took them out: a count or a percentage [default: 1]
     #[arg(long, value_name = "COUNT|PERCENT", help_heading = "Settings")]
@@ -246,6 +250,7 @@ impl SettingArgs {
         Given {
             config: self.config.clone(),
             clusters: self.clusters.clone(),
+            lease_table: self.lease_table.clone(),
             values: Key::ALL.into_iter().filter_map(value).collect(),
         }
     }

@@ -80,6 +80,7 @@ fn execute(cli: &Cli) -> Result<RunReport, CliError> {
         run: RunId::new(ulid::Ulid::generate().to_string()),
         clusters: settings.clusters.into_iter().map(|cluster| (cluster.name, cluster.policy)).collect(),
         dry_run,
+        lease_table: settings.lease_table,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let report = runtime.block_on(with_signals(&cli.global, job, &live))?;

@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use crate::lease::Moment;
+
 /// Tells the time: the system's, or one that moves with tokio's clock and so stands still, or leaps, with it.
 #[derive(Debug, Clone)]
 pub enum Clock {
@@ -21,6 +23,11 @@ impl Clock {
     /// A clock that shows `base` now and moves with tokio's.
     pub fn tokio(base: Timestamp) -> Self {
         Self::Tokio { base, origin: Instant::now() }
+    }
+
+    /// The time, by the date and by the monotonic clock.
+    pub fn moment(&self) -> Moment {
+        Moment { wall: self.now(), ticks: Instant::now().into_std() }
     }
 
     /// The time.

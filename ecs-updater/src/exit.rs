@@ -11,9 +11,10 @@ use models::report::{ClusterErrorKind, ClusterReport, Outcome, RunReport};
 /// cannot be understood means that nothing was begun at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitStatus {
-    /// Done, as far as it could be: instances may have been held, each for a reason in the report.
+    /// Done, as far as it could be: instances may have been held, each for a reason in the report. A cluster that
+    /// another run works on counts as done: the ticks of a schedule may overlap, and that must wake nobody.
     Success,
-    /// A signal ended the run, or it left instances in the middle; the next run goes on.
+    /// A signal ended the run, it lost its lease, or it left instances in the middle; the next run goes on.
     Interrupted,
     /// A cluster was not permitted, not reachable or not there.
     NotReached,
@@ -50,6 +51,8 @@ impl ExitStatus {
                 Self::NotReached
             }
             ClusterErrorKind::Unexpected => Self::Failures,
+            ClusterErrorKind::AnotherRun => Self::Success,
+            ClusterErrorKind::LeaseLost => Self::Interrupted,
         });
         cluster.instances.iter().map(|instance| Self::of_outcome(instance.outcome, dry_run)).fold(own, Self::max)
     }

@@ -11,6 +11,8 @@ pub mod config;
 mod execute;
 pub mod exit;
 mod host;
+mod keeper;
+pub mod lease;
 mod observe;
 pub mod planner;
 pub mod render;

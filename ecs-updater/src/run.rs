@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::FleetSnapshot;
-use models::ids::{ClusterName, HostId, RunId};
+use models::ids::{ClusterName, Epoch, HostId, RunId};
 use models::pace::Pace;
 use models::plan::{End, Plan, PlannedStep, Step};
 use models::policy::Policy;
@@ -15,11 +15,13 @@ use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, Outcome, RunReport};
 use tokio::sync::watch;
 
-use crate::aws::{Aws, AwsError, ErrorKind};
+use crate::aws::{Aws, AwsError, ErrorKind, Fence};
 use crate::clock::Clock;
-use crate::execute::Actor;
+use crate::execute::{Actor, Author};
 use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
+use crate::keeper::{Hold, Keeper, lease_lost};
+use crate::lease::superseded;
 use crate::observe;
 use crate::planner::{self, RunFacts, Stop, after};
 use crate::track::Track;
@@ -33,6 +35,8 @@ pub struct Job {
     pub clusters: Vec<(ClusterName, Policy)>,
     /// Whether to read only.
     pub dry_run: bool,
+    /// The DynamoDB table with the leases, where there is one.
+    pub lease_table: Option<String>,
 }
 
 /// Sees a cluster after every plan: for the live view.
@@ -80,7 +84,8 @@ pub async fn run(
     let started_at = clock.now();
     let loops = job.clusters.iter().map(|(cluster, policy)| {
         let facts = RunFacts { run: job.run.clone(), started_at, dry_run: job.dry_run, stop: None, idle_since: None };
-        let one = Cluster::new(cluster, policy, config, clock, facts, stop.clone());
+        let table = job.lease_table.as_deref().filter(|_| !job.dry_run);
+        let one = Cluster::new(cluster, policy, config, clock, facts, table, stop.clone());
         one.run(watch)
     });
     let clusters = futures_util::future::join_all(loops).await;
@@ -112,6 +117,10 @@ struct Cluster<'a> {
     aws: Aws,
     clock: &'a Clock,
     facts: RunFacts,
+    /// The table with the leases, where one is needed.
+    lease_table: Option<&'a str>,
+    hold: Hold,
+    epoch: Option<Epoch>,
     stop: watch::Receiver<bool>,
     fleet: FleetSnapshot,
     commands: Commands,
@@ -141,8 +150,11 @@ impl<'a> Cluster<'a> {
         config: &aws_config::SdkConfig,
         clock: &'a Clock,
         facts: RunFacts,
+        lease_table: Option<&'a str>,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        let hold = Hold::default();
+        let fence = lease_table.map_or_else(Fence::open, |_| hold.fence(clock));
         let fleet = FleetSnapshot {
             cluster: name.clone(),
             taken_at: clock.now(),
@@ -152,9 +164,12 @@ impl<'a> Cluster<'a> {
         Self {
             name,
             policy,
-            aws: Aws::new(config),
+            aws: Aws::new(config, &fence),
             clock,
             facts,
+            lease_table,
+            hold,
+            epoch: None,
             stop,
             fleet,
             commands: Commands::default(),
@@ -169,8 +184,22 @@ impl<'a> Cluster<'a> {
     }
 
     async fn run(mut self, watch: &dyn Watch) -> ClusterReport {
-        let error = self.rounds(watch).await.err();
+        let error = self.work(watch).await.err();
         self.report(error)
+    }
+
+    /// The rounds, under the lease where there is to be one.
+    async fn work(&mut self, watch: &dyn Watch) -> Result<(), GaveUp> {
+        let Some(table) = self.lease_table else { return self.rounds(watch).await };
+        let keeper = Keeper::new(table, self.name, &self.facts.run, &self.aws, self.clock, &self.hold);
+        self.epoch = Some(keeper.acquire().await?);
+        let ended = tokio::select! {
+            biased;
+            lost = keeper.keep() => Err(lost),
+            ended = self.rounds(watch) => ended,
+        };
+        keeper.release().await;
+        ended
     }
 
     async fn rounds(&mut self, watch: &dyn Watch) -> Result<(), GaveUp> {
@@ -183,6 +212,10 @@ impl<'a> Cluster<'a> {
                 self.give_up_on(&error)?;
                 self.endure(error).await?;
                 continue;
+            }
+            if let Some((host, run, epoch)) = self.epoch.and_then(|ours| superseded(&self.fleet, ours)) {
+                let who = format!("run {run} with the later epoch {epoch} has claimed {host}");
+                return Err(lease_lost(self.name, &who));
             }
             let now = self.clock.now();
             let plan = planner::plan(&self.fleet, self.policy, &self.facts, now);
@@ -202,6 +235,11 @@ impl<'a> Cluster<'a> {
                 self.sleep(&plan, now).await;
                 continue;
             }
+            if self.epoch.is_some() && !self.hold.may_write(self.clock) {
+                // The lease ran out: nothing is done before it is renewed, or lost.
+                self.breathe(BREATH).await;
+                continue;
+            }
             self.facts.idle_since = None;
             if self.last_steps == steps {
                 // The same again means that the last round could not do it: the world has to move first.
@@ -219,10 +257,11 @@ impl<'a> Cluster<'a> {
 
     async fn act(&mut self, steps: Vec<PlannedStep>) -> Result<(), GaveUp> {
         let writes = steps.iter().any(|planned| writes(&planned.step));
+        let author = Author { run: &self.facts.run, epoch: self.epoch };
         let actor = Actor::new(
             &self.aws,
             self.policy,
-            &self.facts.run,
+            author,
             self.clock,
             &mut self.fleet,
             &mut self.commands,
@@ -320,7 +359,11 @@ impl<'a> Cluster<'a> {
                      credentials: aws sts get-caller-identity"
                 ),
             ),
-            ErrorKind::Denied | ErrorKind::Refused(_) | ErrorKind::Throttled | ErrorKind::NoAnswer => return Ok(()),
+            ErrorKind::Denied
+            | ErrorKind::Refused(_)
+            | ErrorKind::Throttled
+            | ErrorKind::NoAnswer
+            | ErrorKind::LeaseOver => return Ok(()),
         };
         Err(ClusterError { kind, message })
     }
@@ -352,12 +395,17 @@ impl<'a> Cluster<'a> {
         }
         tracing::warn!(cluster = %self.name, %error, "waiting before the next try");
         let wait = self.pace.next_wait();
+        self.breathe(wait).await;
+        Ok(())
+    }
+
+    /// Waits, or until the run is stopped. Once it is stopped, this does not wait.
+    async fn breathe(&self, wait: Duration) {
         let mut stop = self.stop.clone();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             _ = stop.wait_for(|stopped| *stopped) => {}
         }
-        Ok(())
     }
 
     fn not_permitted(&self, words: &str) -> String {
@@ -382,11 +430,7 @@ impl<'a> Cluster<'a> {
             [plan.wake_at, self.commands.poll_at(), report, Some(full)].into_iter().flatten().min().unwrap_or(now);
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         let wait = wait.max(Duration::from_millis(100)) + to_the_grid(until.max(now));
-        let mut stop = self.stop.clone();
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            _ = stop.wait_for(|stopped| *stopped) => {}
-        }
+        self.breathe(wait).await;
     }
 
     fn see(&self, watch: &dyn Watch, plan: &Plan, now: Timestamp) {

@@ -68,6 +68,10 @@ pub enum ClusterErrorKind {
     NotReachable,
     /// AWS answers what this program does not understand.
     Unexpected,
+    /// Another run holds the lease; the cluster was not worked on.
+    AnotherRun,
+    /// Another run took the lease over; the work ended in the middle.
+    LeaseLost,
 }
 
 /// One instance in a run.

@@ -149,6 +149,7 @@ pub struct Rollout {
     pub clusters: Vec<(ClusterName, Policy)>,
     /// `[expect]`.
     pub expect: Expect,
+    lease_table: Option<String>,
     config: SdkConfig,
     clock: Clock,
     runs: u32,
@@ -177,6 +178,7 @@ impl Rollout {
             updater.insert("cluster".to_owned(), toml::Value::Array(clusters.collect()));
         }
         let settings = config::from_table(&updater, "[updater]")?.settings()?;
+        let lease_table = settings.lease_table;
         let clusters: Vec<_> = settings.clusters.into_iter().map(|one| (one.name, one.policy)).collect();
         for (cluster, policy) in &clusters {
             let size = scenario.machines.iter().filter(|m| m.instance.cluster == cluster.as_str()).count();
@@ -185,7 +187,7 @@ impl Rollout {
         let config = sdk_config(&region, scenario).await;
         let clock = Clock::tokio(region.clock().now());
         let expect = Expect::deserialize(scenario.expect.clone())?;
-        Ok(Self { region, clusters, expect, config, clock, runs: 0 })
+        Ok(Self { region, clusters, expect, lease_table, config, clock, runs: 0 })
     }
 
     /// Runs the updater once.
@@ -198,6 +200,7 @@ impl Rollout {
             run: RunId::new(format!("01SIM{:021}", self.runs)),
             clusters: self.clusters.clone(),
             dry_run: spec.dry_run,
+            lease_table: self.lease_table.clone(),
         };
         let began = self.clock.now();
         let (stop, stopped) = watch::channel(false);

@@ -1,4 +1,4 @@
-//! Counts every request that leaves, retries included.
+//! Counts every request that leaves, retries included; those that may not leave it stops.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,8 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
+use super::fence::Fence;
+
 /// Requests by operation, such as `ecs:ListContainerInstances`.
 #[derive(Debug, Clone, Default)]
 pub struct Calls(Arc<Mutex<BTreeMap<String, u64>>>);
@@ -20,8 +22,8 @@ impl Calls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn interceptor(&self, service: &'static str) -> Counter {
-        Counter { service, calls: self.clone() }
+    pub(super) fn interceptor(&self, service: &'static str, fence: &Fence) -> Counter {
+        Counter { service, calls: self.clone(), fence: fence.clone() }
     }
 }
 
@@ -29,6 +31,7 @@ impl Calls {
 pub(super) struct Counter {
     service: &'static str,
     calls: Calls,
+    fence: Fence,
 }
 
 impl Intercept for Counter {
@@ -43,6 +46,7 @@ impl Intercept for Counter {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let operation = cfg.load::<Metadata>().map_or("Unknown", Metadata::name);
+        self.fence.pass(operation)?;
         let key = format!("{}:{operation}", self.service);
         *self.calls.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
         Ok(())

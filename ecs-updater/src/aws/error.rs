@@ -5,6 +5,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::fence;
+
 /// A call to AWS that did not do what it was for.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{operation}: {message}")]
@@ -31,6 +33,8 @@ pub enum ErrorKind {
     NoAnswer,
     /// Refused for what the request says; the service's error code.
     Refused(String),
+    /// A write that was not sent, since the lease on the cluster is not surely ours any more.
+    LeaseOver,
 }
 
 impl AwsError {
@@ -47,6 +51,9 @@ impl AwsError {
                 };
                 let status = error.raw_response().map_or(0, |response| response.status().as_u16());
                 Self { operation, kind: kind(code, status), message }
+            }
+            None if fence::is_closed(&error) => {
+                Self { operation, kind: ErrorKind::LeaseOver, message: fence::Closed.to_string() }
             }
             None => {
                 let message = match &error {
@@ -65,14 +72,18 @@ impl AwsError {
     pub fn code(&self) -> Option<&str> {
         match &self.kind {
             ErrorKind::Refused(code) => Some(code),
-            ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Throttled | ErrorKind::NoAnswer => None,
+            ErrorKind::NotFound
+            | ErrorKind::Denied
+            | ErrorKind::Throttled
+            | ErrorKind::NoAnswer
+            | ErrorKind::LeaseOver => None,
         }
     }
 }
 
 fn kind(code: &str, status: u16) -> ErrorKind {
     match code {
-        "ClusterNotFoundException" => ErrorKind::NotFound,
+        "ClusterNotFoundException" | "ResourceNotFoundException" => ErrorKind::NotFound,
         "AccessDeniedException"
         | "AccessDenied"
         | "UnauthorizedOperation"
@@ -88,6 +99,7 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "Throttling"
         | "RequestLimitExceeded"
         | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException"
         | "RequestThrottled" => ErrorKind::Throttled,
         _ if status >= 500 => ErrorKind::NoAnswer,
         other => ErrorKind::Refused(other.to_owned()),

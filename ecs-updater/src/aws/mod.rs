@@ -1,12 +1,14 @@
-//! The three AWS services, in the field's words. SDK types stop here.
+//! The four AWS services, in the field's words. SDK types stop here.
 //!
 //! One file a service, one function an operation, paging and batch limits inside. Retries with back-off are the
 //! SDK's own (standard mode); what is left of an error after them is an [`AwsError`].
 
 mod calls;
+pub(crate) mod dynamodb;
 pub(crate) mod ec2;
 pub(crate) mod ecs;
 mod error;
+mod fence;
 pub(crate) mod ssm;
 
 use std::time::Duration;
@@ -19,6 +21,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 pub use calls::Calls;
 pub use error::{AwsError, ErrorKind};
+pub use fence::Fence;
 
 /// How to reach AWS; whatever is `None` comes from the SDK's usual places (environment, profile, container role).
 #[derive(Debug, Clone, Default)]
@@ -81,6 +84,7 @@ pub async fn load(access: &Access) -> SdkConfig {
 /// The clients of one cluster's loop, with the count of what they sent.
 #[derive(Debug, Clone)]
 pub struct Aws {
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) ecs: aws_sdk_ecs::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) ssm: aws_sdk_ssm::Client,
@@ -88,13 +92,16 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// New clients over a configuration.
-    pub fn new(config: &SdkConfig) -> Self {
+    /// New clients over a configuration; `fence` stands before what they write.
+    pub fn new(config: &SdkConfig, fence: &Fence) -> Self {
         let calls = Calls::default();
-        let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(calls.interceptor("ecs")).build();
-        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(calls.interceptor("ec2")).build();
-        let ssm = aws_sdk_ssm::config::Builder::from(config).interceptor(calls.interceptor("ssm")).build();
+        let dynamodb =
+            aws_sdk_dynamodb::config::Builder::from(config).interceptor(calls.interceptor("dynamodb", fence)).build();
+        let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(calls.interceptor("ecs", fence)).build();
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(calls.interceptor("ec2", fence)).build();
+        let ssm = aws_sdk_ssm::config::Builder::from(config).interceptor(calls.interceptor("ssm", fence)).build();
         Self {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             ecs: aws_sdk_ecs::Client::from_conf(ecs),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
             ssm: aws_sdk_ssm::Client::from_conf(ssm),

@@ -10,7 +10,7 @@ use models::ids::ClusterName;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Advice, ConfigError, Origin, Place, Problem};
-use super::fragment::{ClusterFragment, Fragment, PolicyFragment};
+use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, NotAllowed, PolicyFragment, lease_table};
 use super::inputs::cluster_name;
 use super::key::Key;
 
@@ -179,6 +179,15 @@ impl Reader<'_> {
                 ("defaults", value) => {
                     self.bad(&key, &value, node.place, TOP, "a table: write [defaults] on a line of its own");
                 }
+                ("lease_table", Value::Scalar { text, shown }) => match lease_table(&text) {
+                    Ok(table) => fragment.lease_table = Some(table),
+                    Err(NotAllowed) => {
+                        let origin = self.origin(node.place, TOP);
+                        let allowed = LEASE_TABLE_ALLOWED.to_owned();
+                        self.problems.push(Problem::BadValue { key, shown, origin, allowed });
+                    }
+                },
+                ("lease_table", value) => self.bad(&key, &value, node.place, TOP, LEASE_TABLE_ALLOWED),
                 ("cluster", Value::Array(items)) => fragment.clusters = self.clusters(items),
                 ("cluster", value) => {
                     self.bad(&key, &value, node.place, TOP, "a list of tables: write [[cluster]], with two brackets");
@@ -189,7 +198,7 @@ impl Reader<'_> {
                         None if ["timeouts", "documents"].contains(&key.as_str()) => {
                             Advice::BelongsIn("[defaults] or in a [[cluster]]")
                         }
-                        None => Advice::for_unknown(&key, ["defaults".to_owned(), "cluster".to_owned()]),
+                        None => Advice::for_unknown(&key, ["defaults", "cluster", "lease_table"].map(str::to_owned)),
                     };
                     let origin = self.origin(key_place, TOP);
                     self.problems.push(Problem::UnknownKey { key, origin, advice });

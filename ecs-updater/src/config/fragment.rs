@@ -11,6 +11,8 @@ use super::key::Key;
 pub struct Fragment {
     /// The label of the text, for a file its path.
     pub source: String,
+    /// `lease_table`; `Some(None)` is the empty text, which stands for none.
+    pub lease_table: Option<Option<String>>,
     /// `[defaults]`.
     pub defaults: PolicyFragment,
     /// Each `[[cluster]]`, in order; no name twice.
@@ -135,6 +137,20 @@ fn duration(key: Key, text: &str) -> Result<SignedDuration, NotAllowed> {
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| NotAllowed)?;
     let (least, most) = key.range().ok_or(NotAllowed)?;
     if (least..=most).contains(&duration) { Ok(duration) } else { Err(NotAllowed) }
+}
+
+/// What a value of `lease_table` may be, to follow "must be".
+pub(super) const LEASE_TABLE_ALLOWED: &str =
+    "the name of a DynamoDB table: 3 to 255 letters, digits and the characters _ - . ; or \"\" for none";
+
+/// The pattern of `TableName` in the DynamoDB API; empty for none.
+pub(super) fn lease_table(text: &str) -> Result<Option<String>, NotAllowed> {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || "_-.".contains(char);
+    match text.len() {
+        0 => Ok(None),
+        3..=255 if text.chars().all(allowed) => Ok(Some(text.to_owned())),
+        _ => Err(NotAllowed),
+    }
 }
 
 /// The pattern of `DocumentName` in the SSM API's `SendCommand`.

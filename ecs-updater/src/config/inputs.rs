@@ -7,8 +7,10 @@ use models::ids::ClusterName;
 
 use super::error::{Advice, ConfigError, Origin, Problem};
 use super::file::{parse, shown};
-use super::fragment::{Fragment, PolicyFragment};
-use super::key::{CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LOG_VARIABLE, VARIABLE_PREFIX};
+use super::fragment::{Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, lease_table};
+use super::key::{
+    CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, VARIABLE_PREFIX,
+};
 
 /// What was given on the command line, as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct Given {
     pub config: Option<PathBuf>,
     /// Each `--cluster`.
     pub clusters: Vec<String>,
+    /// `--lease-table`.
+    pub lease_table: Option<String>,
     /// The flags that have a [`Key`].
     pub values: Vec<(Key, String)>,
 }
@@ -37,6 +41,8 @@ pub fn environment() -> Environment {
 pub struct Layer {
     /// The clusters to work on; empty: not said here.
     pub clusters: Vec<ClusterName>,
+    /// The table with the leases: not said here, none, or its name.
+    pub lease_table: Option<Option<String>>,
     /// The settings.
     pub policy: PolicyFragment,
 }
@@ -103,10 +109,14 @@ fn of_environment(environment: &Environment, problems: &mut Vec<Problem>) -> Lay
             (CLUSTERS_VARIABLE, _) => {
                 layer.clusters = clusters(value.split(',').map(str::trim), || Origin::Variable(name.clone()), problems);
             }
+            (LEASE_TABLE_VARIABLE, _) => {
+                let origin = || Origin::Variable(name.clone());
+                layer.lease_table = table(value, origin, problems).filter(|_| !value.is_empty());
+            }
             (_, Some(_)) if value.is_empty() => {}
             (_, Some(key)) => set(&mut layer.policy, key, value, || Origin::Variable(name.clone()), problems),
             (_, None) => {
-                let special = [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LOG_VARIABLE].map(str::to_owned);
+                let special = [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE].map(str::to_owned);
                 let known = special.into_iter().chain(Key::ALL.into_iter().map(Key::variable));
                 let advice = Advice::for_unknown_behind(VARIABLE_PREFIX, name, known);
                 problems.push(Problem::UnknownVariable { name: name.clone(), advice });
@@ -120,10 +130,25 @@ fn of_flags(given: &Given, problems: &mut Vec<Problem>) -> Layer {
     let names = given.clusters.iter().map(String::as_str);
     let mut layer =
         Layer { clusters: clusters(names, || Origin::Flag("--cluster".into()), problems), ..Layer::default() };
+    let origin = || Origin::Flag("--lease-table".into());
+    layer.lease_table = given.lease_table.as_deref().and_then(|value| table(value, origin, problems));
     for (key, value) in &given.values {
         set(&mut layer.policy, *key, value, || Origin::Flag(format!("--{}", key.flag())), problems);
     }
     layer
+}
+
+fn table(value: &str, origin: impl Fn() -> Origin, problems: &mut Vec<Problem>) -> Option<Option<String>> {
+    let table = lease_table(value);
+    if table.is_err() {
+        problems.push(Problem::BadValue {
+            key: "lease_table".to_owned(),
+            shown: shown(value),
+            origin: origin(),
+            allowed: LEASE_TABLE_ALLOWED.to_owned(),
+        });
+    }
+    table.ok()
 }
 
 fn set(policy: &mut PolicyFragment, key: Key, value: &str, origin: impl Fn() -> Origin, problems: &mut Vec<Problem>) {

@@ -11,6 +11,8 @@ pub const VARIABLE_PREFIX: &str = "ECS_UPDATER_";
 pub const CLUSTERS_VARIABLE: &str = "ECS_UPDATER_CLUSTERS";
 /// The path of the configuration file.
 pub const CONFIG_VARIABLE: &str = "ECS_UPDATER_CONFIG";
+/// The DynamoDB table with the leases.
+pub const LEASE_TABLE_VARIABLE: &str = "ECS_UPDATER_LEASE_TABLE";
 /// What to log; read by [`crate::telemetry`].
 pub const LOG_VARIABLE: &str = "ECS_UPDATER_LOG";
 

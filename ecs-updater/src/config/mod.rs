@@ -26,7 +26,7 @@ pub use error::{Advice, ConfigError, Origin, Place, Problem};
 pub use file::{from_table, parse};
 pub use fragment::{ClusterFragment, Fragment, PolicyFragment};
 pub use inputs::{Environment, Given, Inputs, Layer, environment};
-pub use key::{CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LOG_VARIABLE, VARIABLE_PREFIX};
+pub use key::{CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, VARIABLE_PREFIX};
 pub use settings::{ClusterSettings, Settings};
 
 /// Reads the configuration file, where one is named, and joins it with the environment and the flags.

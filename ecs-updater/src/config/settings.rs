@@ -10,6 +10,8 @@ use super::inputs::Inputs;
 /// What a run works by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// The DynamoDB table with the leases; `None`: runs are not kept apart.
+    pub lease_table: Option<String>,
     /// The clusters to work on, in the order in which they were named; at least one, none twice.
     pub clusters: Vec<ClusterSettings>,
 }
@@ -40,6 +42,8 @@ impl Inputs {
         if names.is_empty() {
             problems.push(Problem::NoCluster { file: file.as_ref().map(|file| file.source.clone()) });
         }
+        let tables = [flags.lease_table, environment.lease_table, file.as_ref().and_then(|file| file.lease_table.clone())];
+        let lease_table = tables.into_iter().flatten().next().flatten();
         let given = flags.policy.or(environment.policy);
         let clusters = names
             .into_iter()
@@ -50,7 +54,7 @@ impl Inputs {
                 ClusterSettings { name, policy }
             })
             .collect();
-        ConfigError::unless_sound(Settings { clusters }, problems)
+        ConfigError::unless_sound(Settings { lease_table, clusters }, problems)
     }
 }
 

@@ -180,7 +180,8 @@ impl Actor<'_> {
         due.into_iter().filter(|host| !written.contains(host)).collect()
     }
 
-    /// Reads status and tags again; returns the hosts whose claim is as it was. `None` when AWS did not answer.
+    /// Reads status and tags again; returns the hosts whose claim is as it was. `None` when AWS did not answer, or when
+    /// one of them shows that a later run has taken over.
     pub(super) async fn still_ours(&mut self, hosts: &[HostId]) -> Option<Vec<HostId>> {
         let before: BTreeMap<HostId, Option<Claim>> =
             hosts.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim().cloned()))).collect();
@@ -199,6 +200,9 @@ impl Actor<'_> {
         };
         for host in hosts {
             self.change(host, |instance| take_tags(instance, machines.get(host)));
+        }
+        if self.is_superseded() {
+            return None;
         }
         let same = |host: &&HostId| {
             self.instance(host).is_some_and(|instance| {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use models::claim::{CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, whole_seconds};
 use models::fleet::{FleetSnapshot, Instance};
-use models::ids::{BootId, HostId, RunId};
+use models::ids::{BootId, Epoch, HostId, RunId};
 use models::plan::{PlannedStep, Step};
 use models::policy::Policy;
 use semver::Version;
@@ -22,15 +22,25 @@ use crate::clock::Clock;
 use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
 use crate::host::{Way, way};
+use crate::lease::superseded;
 
 /// How many single-instance calls are under way at once: a tenth of a second's worth of ECS's read bucket.
 const CONCURRENT: usize = 8;
+
+/// Who writes: stands in each claim.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Author<'a> {
+    pub(crate) run: &'a RunId,
+    /// Of its lease; `None` for a run without one.
+    pub(crate) epoch: Option<Epoch>,
+}
 
 /// Acts for one cluster in one run.
 pub(crate) struct Actor<'a> {
     pub(crate) aws: &'a Aws,
     pub(crate) policy: &'a Policy,
     pub(crate) run: &'a RunId,
+    pub(crate) epoch: Option<Epoch>,
     pub(crate) clock: &'a Clock,
     pub(crate) fleet: &'a mut FleetSnapshot,
     pub(crate) commands: &'a mut Commands,
@@ -42,13 +52,14 @@ impl<'a> Actor<'a> {
     pub(crate) fn new(
         aws: &'a Aws,
         policy: &'a Policy,
-        run: &'a RunId,
+        author: Author<'a>,
         clock: &'a Clock,
         fleet: &'a mut FleetSnapshot,
         commands: &'a mut Commands,
         awaited: &'a mut Awaited,
     ) -> Self {
-        Self { aws, policy, run, clock, fleet, commands, awaited, errors: Vec::new() }
+        let Author { run, epoch } = author;
+        Self { aws, policy, run, epoch, clock, fleet, commands, awaited, errors: Vec::new() }
     }
 
     /// Carries the steps out, what is out of service first. Returns the calls that did not do what they were for.
@@ -58,6 +69,9 @@ impl<'a> Actor<'a> {
             by_kind.entry(Kind::of(&step.step)).or_default().push(step);
         }
         for (kind, steps) in by_kind {
+            if self.is_superseded() {
+                break;
+            }
             match kind {
                 Kind::Leave => self.leave(steps),
                 Kind::MarkFailed => self.mark_failed(steps).await,
@@ -77,6 +91,11 @@ impl<'a> Actor<'a> {
         self.errors
     }
 
+    /// Whether a look has shown a claim of a run with a later lease: then nothing more is written.
+    fn is_superseded(&self) -> bool {
+        self.epoch.is_some_and(|ours| superseded(self.fleet, ours).is_some())
+    }
+
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -86,7 +105,7 @@ impl<'a> Actor<'a> {
     fn failed(&mut self, hosts: &[HostId], error: AwsError) {
         let counts = match &error.kind {
             ErrorKind::Refused(_) | ErrorKind::NotFound | ErrorKind::Denied => true,
-            ErrorKind::Throttled | ErrorKind::NoAnswer => false,
+            ErrorKind::Throttled | ErrorKind::NoAnswer | ErrorKind::LeaseOver => false,
         };
         tracing::warn!(cluster = %self.fleet.cluster, %error, instances = hosts.len(), "a call failed");
         for host in hosts.iter().filter(|_| counts) {
@@ -152,7 +171,7 @@ impl<'a> Actor<'a> {
 
     fn new_claim(&self, step: ClaimStep, from: &Version, to: &Version, boot: Option<BootId>) -> Claim {
         let since = whole_seconds(self.now());
-        Claim { step, run: self.run.clone(), epoch: None, from: from.clone(), to: to.clone(), since, boot }
+        Claim { step, run: self.run.clone(), epoch: self.epoch, from: from.clone(), to: to.clone(), since, boot }
     }
 }
 

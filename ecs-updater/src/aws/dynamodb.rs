@@ -1,0 +1,139 @@
+//! DynamoDB: the lease on a cluster. One action, `UpdateItem` with a condition: so the task role needs no other, and
+//! what is compared and what is written are one step.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use jiff::Timestamp;
+use models::ids::{ClusterName, Epoch, RunId};
+
+use super::error::invalid;
+use super::{Aws, AwsError};
+use crate::lease::{Entry, Wanted};
+
+const OPERATION: &str = "dynamodb:UpdateItem";
+
+/// Free: never held, or expired and not ours. Ours is renewed under its epoch instead, see [`RENEW`].
+const ACQUIRE_IF: &str = "attribute_not_exists(#lease) OR (#expires < :free AND #holder <> :us)";
+const ACQUIRE: &str =
+    "SET #holder = :us, #expires = :expires, #ttl = :ttl, #epoch = if_not_exists(#epoch, :before) + :one";
+const RENEW_IF: &str = "#holder = :us AND #epoch = :epoch";
+const RENEW: &str = "SET #expires = :expires, #ttl = :ttl";
+const RELEASE: &str = "SET #expires = :expires";
+
+/// How a conditional write ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Done; the item as it is now.
+    Done(Entry),
+    /// The condition does not hold; the item as it is, where there is one.
+    Refused(Option<Entry>),
+}
+
+/// Whose lease, on what.
+#[derive(Debug, Clone)]
+pub(crate) struct LeaseKey {
+    pub(crate) table: String,
+    pub(crate) cluster: ClusterName,
+    pub(crate) us: RunId,
+}
+
+impl Aws {
+    /// Takes the lease if it is free.
+    pub(crate) async fn acquire_lease(&self, key: &LeaseKey, wanted: &Wanted) -> Result<Written, AwsError> {
+        let values = [
+            (":expires", millis(wanted.expires)),
+            (":ttl", number(wanted.ttl.as_second())),
+            (":free", millis(wanted.free_before)),
+            (":before", number(wanted.before_first)),
+            (":one", number(1)),
+        ];
+        self.write_lease(key, ACQUIRE_IF, ACQUIRE, &["#lease", "#epoch", "#ttl"], values).await
+    }
+
+    /// Extends the lease that we hold under this epoch, expired or not, if nobody has taken it.
+    pub(crate) async fn renew_lease(
+        &self,
+        key: &LeaseKey,
+        epoch: Epoch,
+        wanted: &Wanted,
+    ) -> Result<Written, AwsError> {
+        let values = [
+            (":expires", millis(wanted.expires)),
+            (":ttl", number(wanted.ttl.as_second())),
+            (":epoch", number(epoch)),
+        ];
+        self.write_lease(key, RENEW_IF, RENEW, &["#epoch", "#ttl"], values).await
+    }
+
+    /// Gives up the lease that we hold under this epoch; the item and its epoch stay.
+    pub(crate) async fn release_lease(&self, key: &LeaseKey, epoch: Epoch) -> Result<Written, AwsError> {
+        self.write_lease(key, RENEW_IF, RELEASE, &["#epoch"], [(":expires", number(0)), (":epoch", number(epoch))]).await
+    }
+
+    /// `names` besides `#holder` and `#expires`, which all use. Every name stands behind a placeholder: `ttl` is a
+    /// reserved word, and the list of those grows.
+    async fn write_lease<const N: usize>(
+        &self,
+        key: &LeaseKey,
+        condition: &str,
+        update: &str,
+        names: &[&str],
+        values: [(&str, AttributeValue); N],
+    ) -> Result<Written, AwsError> {
+        let names = names.iter().chain(&["#holder", "#expires"]);
+        let names = names.map(|name| ((*name).to_owned(), name.trim_start_matches('#').to_owned())).collect();
+        let mut values: HashMap<String, AttributeValue> =
+            values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        values.insert(":us".to_owned(), AttributeValue::S(key.us.as_str().to_owned()));
+        let answer = self
+            .dynamodb
+            .update_item()
+            .table_name(&key.table)
+            .key("lease", AttributeValue::S(key.cluster.as_str().to_owned()))
+            .condition_expression(condition)
+            .update_expression(update)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => {
+                let item = answer.attributes().ok_or_else(|| invalid(OPERATION, &"the answer has no item"))?;
+                read(item).map(Written::Done)
+            }
+            Err(SdkError::ServiceError(refused)) => match refused.err() {
+                UpdateItemError::ConditionalCheckFailedException(failed) => {
+                    failed.item().map(read).transpose().map(Written::Refused)
+                }
+                _ => Err(AwsError::from_sdk(OPERATION, SdkError::ServiceError(refused))),
+            },
+            Err(error) => Err(AwsError::from_sdk(OPERATION, error)),
+        }
+    }
+}
+
+/// Strictly: another program's item under our key must not be taken for a lease.
+fn read(item: &HashMap<String, AttributeValue>) -> Result<Entry, AwsError> {
+    let wrong = |name: &str| invalid(OPERATION, &format!("the lease's attribute {name} is missing or malformed"));
+    let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<u64>().ok());
+    let holder = item.get("holder").and_then(|value| value.as_s().ok()).ok_or_else(|| wrong("holder"))?;
+    let millis = number("expires").and_then(|millis| i64::try_from(millis).ok()).ok_or_else(|| wrong("expires"))?;
+    Ok(Entry {
+        holder: holder.as_str().into(),
+        epoch: number("epoch").map(Epoch::new).ok_or_else(|| wrong("epoch"))?,
+        expires: Timestamp::from_millisecond(millis).map_err(|_| wrong("expires"))?,
+    })
+}
+
+fn number(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn millis(time: Timestamp) -> AttributeValue {
+    number(time.as_millisecond())
+}

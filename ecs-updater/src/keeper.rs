@@ -1,0 +1,219 @@
+//! Keeps the lease on one cluster while its loop works: acquires it, renews it on a timer of its own, releases it. What
+//! to believe of it, and until when, is [`crate::lease`]'s business.
+//!
+//! [`Keeper::keep`] runs beside the loop in the same task, so that it never outlives it, and so that a look that takes
+//! minutes does not cost the lease.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use models::ids::{ClusterName, Epoch, RunId};
+use models::report::{ClusterError, ClusterErrorKind};
+
+use crate::aws::dynamodb::{LeaseKey, Written};
+use crate::aws::{Aws, AwsError, ErrorKind, Fence};
+use crate::clock::Clock;
+use crate::lease::{Entry, RENEW_EVERY, RETRY_EVERY, Refusal, Tenure, Wanted};
+
+/// How long the last renewal may lie back before the cluster is given up. Until then nothing is written from
+/// [`Tenure::writes_until`] on; the same patience as with any other service that is away.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+/// How long the release may take: it is the last thing before the report, and ECS kills a task 30 s after SIGTERM.
+const RELEASE_WITHIN: Duration = Duration::from_secs(10);
+/// How often the timer looks at the date: a sleep goes by the monotonic clock, which stands still while the machine is
+/// suspended.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The lease as the loop, the keeper and the fence before every write see it; `None` while there is none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hold(Arc<Mutex<Option<Tenure>>>);
+
+impl Hold {
+    /// A fence that is open while the lease is surely ours.
+    pub(crate) fn fence(&self, clock: &Clock) -> Fence {
+        let (hold, clock) = (self.clone(), clock.clone());
+        Fence::new(move || hold.may_write(&clock))
+    }
+
+    pub(crate) fn may_write(&self, clock: &Clock) -> bool {
+        self.get().is_some_and(|tenure| tenure.may_write(clock.moment()))
+    }
+
+    fn get(&self) -> Option<Tenure> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, tenure: Option<Tenure>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tenure;
+    }
+}
+
+/// Keeps one lease.
+pub(crate) struct Keeper {
+    aws: Aws,
+    clock: Clock,
+    key: LeaseKey,
+    hold: Hold,
+}
+
+/// How a renewal ended that did not work.
+enum NotRenewed {
+    /// Somebody else has it, or nobody.
+    Lost(Option<Entry>),
+    /// DynamoDB gave no answer to go by.
+    Unknown(AwsError),
+}
+
+impl Keeper {
+    pub(crate) fn new(table: &str, cluster: &ClusterName, us: &RunId, aws: &Aws, clock: &Clock, hold: &Hold) -> Self {
+        let key = LeaseKey { table: table.to_owned(), cluster: cluster.clone(), us: us.clone() };
+        Self { aws: aws.clone(), clock: clock.clone(), key, hold: hold.clone() }
+    }
+
+    /// Takes the lease.
+    ///
+    /// # Errors
+    /// Another run has it; or, after the SDK's retries, nobody knows: then the cluster is not worked on.
+    pub(crate) async fn acquire(&self) -> Result<Epoch, ClusterError> {
+        let sent = self.clock.moment();
+        let written = self.aws.acquire_lease(&self.key, &Wanted::at(sent.wall)).await;
+        let epoch = match written.map_err(|error| self.not_known(&error))? {
+            Written::Done(entry) => {
+                self.hold.set(Some(Tenure::new(entry.epoch, sent)));
+                entry.epoch
+            }
+            Written::Refused(found) => match Refusal::of(found, &self.key.us) {
+                // An earlier try took effect and its answer was lost.
+                Refusal::Ours(epoch) => {
+                    self.renew(epoch).await.map_err(|why| self.not_renewed(why))?;
+                    epoch
+                }
+                Refusal::Theirs(entry) => return Err(self.another_run(&entry)),
+                Refusal::Gone => return Err(self.lost(None)),
+            },
+        };
+        tracing::info!(cluster = %self.key.cluster, table = self.key.table, %epoch, "lease acquired");
+        Ok(epoch)
+    }
+
+    /// Renews the lease for as long as it is polled. Ends only when the lease is lost, or was not heard of for
+    /// [`PATIENCE`].
+    pub(crate) async fn keep(&self) -> ClusterError {
+        let mut wait = LOOK_EVERY;
+        loop {
+            tokio::time::sleep(wait).await;
+            let Some(tenure) = self.hold.get() else { return self.lost(None) };
+            let due = tenure.renew_in(self.clock.moment());
+            wait = due.min(LOOK_EVERY);
+            if !due.is_zero() {
+                continue;
+            }
+            match self.renew(tenure.epoch).await {
+                Ok(()) => {
+                    tracing::debug!(cluster = %self.key.cluster, "lease renewed");
+                    wait = LOOK_EVERY;
+                }
+                Err(NotRenewed::Unknown(error)) if tenure.passed(self.clock.moment()) < PATIENCE => {
+                    let until = tenure.writes_until();
+                    tracing::warn!(cluster = %self.key.cluster, %error, %until, "lease not renewed; nothing is written from then on");
+                    wait = Duration::try_from(RETRY_EVERY).unwrap_or(LOOK_EVERY);
+                }
+                Err(why) => {
+                    self.hold.set(None);
+                    return self.not_renewed(why);
+                }
+            }
+        }
+    }
+
+    /// Gives the lease up, if we have it. Where that cannot be done, it expires by itself.
+    pub(crate) async fn release(&self) {
+        let Some(tenure) = self.hold.get() else { return };
+        self.hold.set(None);
+        let (cluster, expires) = (&self.key.cluster, tenure.expires());
+        match tokio::time::timeout(RELEASE_WITHIN, self.aws.release_lease(&self.key, tenure.epoch)).await {
+            Ok(Ok(Written::Done(_))) => tracing::debug!(%cluster, "lease released"),
+            Ok(Ok(Written::Refused(_))) => tracing::warn!(%cluster, "lease not released: it was taken meanwhile"),
+            Ok(Err(error)) => tracing::warn!(%cluster, %error, %expires, "lease not released; it expires by itself"),
+            Err(_) => tracing::warn!(%cluster, %expires, "lease not released in time; it expires by itself"),
+        }
+    }
+
+    async fn renew(&self, epoch: Epoch) -> Result<(), NotRenewed> {
+        let sent = self.clock.moment();
+        match self.aws.renew_lease(&self.key, epoch, &Wanted::at(sent.wall)).await {
+            Ok(Written::Done(_)) => {
+                self.hold.set(Some(Tenure::new(epoch, sent)));
+                Ok(())
+            }
+            Ok(Written::Refused(found)) => Err(NotRenewed::Lost(found)),
+            Err(error) => Err(NotRenewed::Unknown(error)),
+        }
+    }
+
+    fn another_run(&self, entry: &Entry) -> ClusterError {
+        let (cluster, table) = (&self.key.cluster, &self.key.table);
+        let message = format!(
+            "cluster {cluster}: another run, {}, works on it and holds its lease until {} (table {table}); nothing was \
+             done here, the next run looks again. A run at work renews its lease every {} s; that of a dead one is free \
+             a minute after that time",
+            entry.holder,
+            entry.expires,
+            RENEW_EVERY.as_secs()
+        );
+        tracing::warn!(%cluster, holder = %entry.holder, until = %entry.expires, "another run works on this cluster");
+        ClusterError { kind: ClusterErrorKind::AnotherRun, message }
+    }
+
+    fn lost(&self, found: Option<Entry>) -> ClusterError {
+        let who = match found {
+            Some(entry) => format!("run {} took it over with epoch {}", entry.holder, entry.epoch),
+            None => format!("somebody deleted its item from table {}", self.key.table),
+        };
+        lease_lost(&self.key.cluster, &who)
+    }
+
+    fn not_renewed(&self, why: NotRenewed) -> ClusterError {
+        match why {
+            NotRenewed::Lost(found) => self.lost(found),
+            NotRenewed::Unknown(error) => self.not_known(&error),
+        }
+    }
+
+    /// Whether we hold the lease is not known, and so nothing may be done.
+    fn not_known(&self, error: &AwsError) -> ClusterError {
+        let (cluster, table) = (&self.key.cluster, &self.key.table);
+        let (kind, what) = match &error.kind {
+            ErrorKind::Denied => (
+                ClusterErrorKind::NotPermitted,
+                "give the task role (or your profile) dynamodb:UpdateItem on the table".to_owned(),
+            ),
+            ErrorKind::NotFound => (
+                ClusterErrorKind::NotReachable,
+                format!("there is no such table in this Region: aws dynamodb describe-table --table-name {table}"),
+            ),
+            ErrorKind::Refused(_) => (
+                ClusterErrorKind::NotReachable,
+                "check that its one key is a text named lease: docs/operations.md has its shape".to_owned(),
+            ),
+            ErrorKind::Throttled | ErrorKind::NoAnswer | ErrorKind::LeaseOver => (
+                ClusterErrorKind::NotReachable,
+                "nothing is written without the lease; what is under way keeps its claim, and the next run goes on"
+                    .to_owned(),
+            ),
+        };
+        let message = format!("cluster {cluster}: its lease in table {table} is out of reach ({error}); {what}");
+        ClusterError { kind, message }
+    }
+}
+
+/// The end of a run that was superseded.
+pub(crate) fn lease_lost(cluster: &ClusterName, who: &str) -> ClusterError {
+    tracing::error!(%cluster, who, "lease lost: nothing more is written");
+    let message = format!(
+        "cluster {cluster}: this run lost its lease ({who}) and wrote nothing more; what was under way keeps its claim, \
+         and the run that has the lease goes on with it"
+    );
+    ClusterError { kind: ClusterErrorKind::LeaseLost, message }
+}
