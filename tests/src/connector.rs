@@ -1,6 +1,8 @@
 //! The AWS SDK's `HttpClient`, in process: calls reach the simulated Region without a socket, so that a whole night
 //! passes on tokio's paused clock in a moment.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,24 +21,36 @@ use crate::wire::{Request, Response};
 impl Region {
     /// An HTTP client for the AWS SDK that ends in this Region, whatever endpoint the SDK means to call.
     pub fn http_client(self: &Arc<Self>) -> SharedHttpClient {
-        SharedHttpClient::new(Client { region: Arc::clone(self) })
+        SharedHttpClient::new(Client { region: Arc::clone(self), process: None })
+    }
+
+    /// As [`Region::http_client`], for one of several processes that call. What it has sent is carried out even while
+    /// the process stands still, as on a real network.
+    pub fn http_client_of(self: &Arc<Self>, process: u32) -> SharedHttpClient {
+        SharedHttpClient::new(Client { region: Arc::clone(self), process: Some(process) })
     }
 }
 
 #[derive(Debug, Clone)]
 struct Client {
     region: Arc<Region>,
+    process: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
 struct Connector {
     region: Arc<Region>,
+    process: Option<u32>,
     read_timeout: Option<Duration>,
 }
 
 impl HttpClient for Client {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Connector { region: Arc::clone(&self.region), read_timeout: settings.read_timeout() })
+        SharedHttpConnector::new(Connector {
+            region: Arc::clone(&self.region),
+            process: self.process,
+            read_timeout: settings.read_timeout(),
+        })
     }
 }
 
@@ -48,18 +62,34 @@ impl HttpConnector for Connector {
             body: Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
             ..Request::default()
         };
+        let call = answer(region, self.process, request);
         HttpConnectorFuture::new(async move {
             let answer = match read_timeout {
-                Some(limit) => tokio::time::timeout(limit, region.call(request))
+                Some(limit) => tokio::time::timeout(limit, call)
                     .await
                     .map_err(|_| ConnectorError::timeout("the simulated Region did not answer in time".into()))?,
-                None => region.call(request).await,
+                None => call.await,
             };
             match answer {
                 Some(response) => sdk_response(response),
                 None => Err(ConnectorError::io("connection reset by the simulated Region".into())),
             }
         })
+    }
+}
+
+/// `None` when the connection breaks.
+fn answer(
+    region: Arc<Region>,
+    process: Option<u32>,
+    request: Request,
+) -> Pin<Box<dyn Future<Output = Option<Response>> + Send>> {
+    match process {
+        None => Box::pin(async move { region.call(request).await }),
+        Some(process) => {
+            let sent = tokio::spawn(async move { region.call_by(process, request).await });
+            Box::pin(async move { sent.await.ok().flatten() })
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use semver::Version;
 
 use crate::documents::Script;
 use crate::host::HostEvent;
-use crate::world::{Actor, Entry, Event, InstanceStatus, LastStatus, MachineNo, World};
+use crate::world::{Actor, Attribute, Entry, Event, InstanceStatus, Item, LastStatus, MachineNo, World};
 
 /// What somebody else took out of service so short a time ago could not be known to a caller.
 const UNKNOWABLE: SignedDuration = SignedDuration::from_secs(10);
@@ -34,6 +34,9 @@ pub enum Rule {
     ClaimLeft,
     /// A version that failed on an instance was activated there again.
     FailedVersion,
+    /// A process wrote on an instance although another one has taken the lease on its cluster since; or an epoch does
+    /// not say who came last.
+    SingleRun,
 }
 
 /// A rule that was broken.
@@ -63,6 +66,15 @@ pub struct Invariants {
     drained: BTreeSet<MachineNo>,
     rebooted_with_tasks: BTreeSet<MachineNo>,
     failed_boots: BTreeMap<MachineNo, BTreeSet<Version>>,
+    leases: BTreeMap<String, Lease>,
+}
+
+/// Who took the lease on a cluster last.
+#[derive(Debug, Clone)]
+struct Lease {
+    epoch: i128,
+    holder: String,
+    caller: u32,
 }
 
 impl Invariants {
@@ -78,6 +90,7 @@ impl Invariants {
 
     /// Looks at something that has just happened.
     pub(crate) fn seen(&mut self, world: &World, entry: &Entry) {
+        self.check_single_run(world, &entry.event);
         match &entry.event {
             Event::Status { machine, to: InstanceStatus::Draining, by: Actor::Updater, .. } => {
                 self.drained.insert(*machine);
@@ -138,6 +151,7 @@ impl Invariants {
             | Event::RebootBegins { .. }
             | Event::Ec2State { .. }
             | Event::Tag { .. }
+            | Event::Stored { .. }
             | Event::CommandSent { .. }
             | Event::CommandEnded { .. }
             | Event::Scripted { .. } => {}
@@ -168,6 +182,72 @@ impl Invariants {
                 self.broken(world, Rule::ClaimLeft, number, format!("is in service with the claim {claim}"));
             }
         }
+    }
+
+    /// Never two runs at once, by epoch: whoever took the lease last is the only one to write.
+    fn check_single_run(&mut self, world: &World, event: &Event) {
+        let (machine, what) = match event {
+            Event::Stored { key, item, caller, .. } => return self.take_lease(world, key, item, *caller),
+            Event::Status { machine, to, by: Actor::Updater, .. } => (*machine, format!("set {}", to.name())),
+            Event::Tag { machine, key, value: None, by: Actor::Updater } => (*machine, format!("deleted the tag {key}")),
+            Event::Tag { machine, key, value: Some(value), by: Actor::Updater } => {
+                (*machine, format!("wrote the tag {key}={value}"))
+            }
+            Event::CommandSent { machine, script, by: Actor::Updater, .. } => (*machine, format!("sent {script:?}")),
+            Event::Status { .. }
+            | Event::Connection { .. }
+            | Event::Registered { .. }
+            | Event::Task { .. }
+            | Event::TaskKilledByReboot { .. }
+            | Event::Drained { .. }
+            | Event::Service { .. }
+            | Event::Host { .. }
+            | Event::RebootAccepted { .. }
+            | Event::RebootBegins { .. }
+            | Event::Activated { .. }
+            | Event::Ec2State { .. }
+            | Event::Tag { .. }
+            | Event::CommandSent { .. }
+            | Event::CommandEnded { .. }
+            | Event::Scripted { .. } => return,
+        };
+        let cluster = &world.clusters()[world.machines()[machine.0].cluster.0].name;
+        let Some(lease) = self.leases.get(cluster).cloned() else { return };
+        if lease.caller != world.caller {
+            let detail = format!("process {} {what}, and {} holds the lease", world.caller, lease.holder);
+            self.broken(world, Rule::SingleRun, machine, detail);
+        }
+        if let Event::Tag { key, value: Some(value), .. } = event
+            && key == CLAIM_TAG
+            && let Ok(claim) = value.parse::<Claim>()
+            && claim.epoch.map(|epoch| i128::from(epoch.number())) != Some(lease.epoch)
+        {
+            let detail = format!("the claim {claim} does not have the lease's epoch {}", lease.epoch);
+            self.broken(world, Rule::SingleRun, machine, detail);
+        }
+    }
+
+    fn take_lease(&mut self, world: &World, cluster: &str, item: &Item, caller: u32) {
+        let (Some(Attribute::Text(holder)), Some(Attribute::Number(epoch))) = (item.get("holder"), item.get("epoch"))
+        else {
+            return;
+        };
+        let taken = Lease { epoch: *epoch, holder: holder.clone(), caller };
+        let right = match self.leases.get(cluster) {
+            None => true,
+            Some(known) if known.holder == *holder => known.epoch == *epoch && known.caller == caller,
+            Some(known) => known.epoch + 1 == *epoch,
+        };
+        if !right {
+            let detail = format!("the lease of {cluster} went to {taken:?} from {:?}", self.leases.get(cluster));
+            self.violations.push(Violation {
+                at: world.now(),
+                rule: Rule::SingleRun,
+                instance: HostId::from(cluster),
+                detail,
+            });
+        }
+        self.leases.insert(cluster.to_owned(), taken);
     }
 
     fn check_budget(&mut self, world: &World, machine: MachineNo) {

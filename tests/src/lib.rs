@@ -18,6 +18,7 @@ pub mod documents;
 pub mod host;
 pub mod host_server;
 pub mod invariants;
+pub mod processes;
 pub mod region;
 pub mod rollout;
 pub mod scenario;

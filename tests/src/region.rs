@@ -108,11 +108,19 @@ impl Region {
 
     /// Answers one AWS call, after its latency; `None` when the connection breaks.
     pub async fn call(&self, request: Request) -> Option<Response> {
+        self.call_by(0, request).await
+    }
+
+    /// As [`Region::call`], by one of several processes that call: the rules tell them apart.
+    pub async fn call_by(&self, caller: u32, request: Request) -> Option<Response> {
         let admission = self.with(|inner, now| inner.gateway.admit(&inner.world, &request, now));
         let latency = std_duration(admission.latency);
         let way = latency / 2;
         self.clock.sleep(way).await;
-        let response = self.with(|inner, _| inner.gateway.complete(&mut inner.world, admission));
+        let response = self.with(|inner, _| {
+            inner.world.caller = caller;
+            inner.gateway.complete(&mut inner.world, admission)
+        });
         self.clock.sleep(latency - way).await;
         response
     }

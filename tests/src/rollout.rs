@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::clock::SimClock;
 use crate::invariants::Violation;
+use crate::processes::ProcessSpec;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::world::InstanceStatus;
 use crate::{HostSnapshot, Region};
@@ -31,6 +32,8 @@ use crate::{HostSnapshot, Region};
 pub struct Expect {
     /// The runs, one after the other; one plain run where there is none.
     pub run: Vec<RunSpec>,
+    /// Processes that run side by side, instead of `run`.
+    pub process: Vec<ProcessSpec>,
     /// Name of the exit status of the last run; `success` where it is missing.
     pub exit: Option<String>,
     /// How many instances have which outcome in the last report; outcomes that are missing: none.
@@ -149,8 +152,8 @@ pub struct Rollout {
     pub clusters: Vec<(ClusterName, Policy)>,
     /// `[expect]`.
     pub expect: Expect,
-    lease_table: Option<String>,
-    config: SdkConfig,
+    pub(crate) lease_table: Option<String>,
+    pub(crate) config: SdkConfig,
     clock: Clock,
     runs: u32,
 }

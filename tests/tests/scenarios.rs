@@ -114,6 +114,9 @@ async fn roll(scenario: &Scenario, way: Way) -> Result<Rolled, Failure> {
         expect = expect.by_bridge();
     }
     let differs = expect.bridge.as_ref().is_some_and(BridgeExpect::differs);
+    if !expect.process.is_empty() {
+        return side_by_side(&rollout, &expect).await;
+    }
     let runs = if expect.run.is_empty() { vec![RunSpec::default()] } else { expect.run.clone() };
     let (mut recorded, mut last) = (String::new(), None);
     for (number, spec) in runs.iter().enumerate() {
@@ -139,6 +142,46 @@ async fn roll(scenario: &Scenario, way: Way) -> Result<Rolled, Failure> {
     }
     problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
     Ok(Rolled { recorded, problems, last: report.clone(), differs })
+}
+
+async fn side_by_side(rollout: &Rollout, expect: &Expect) -> Result<Rolled, Failure> {
+    let ran = rollout.side_by_side(&expect.process).await;
+    let (mut recorded, mut problems) = (String::new(), Vec::new());
+    for (number, (ran, spec)) in (1..).zip(ran.iter().zip(&expect.process)) {
+        writeln!(recorded, "process {number} of {}", expect.process.len())?;
+        record(&mut recorded, ran, !expect.times_vary)?;
+        let Some(report) = &ran.report else { continue };
+        let wanted = spec.exit.as_deref().unwrap_or("success");
+        let exit = format!("{:?}", ExitStatus::of(report)).to_lowercase();
+        let errors: Vec<_> = report.clusters.iter().filter_map(|cluster| Some(cluster.error.as_ref()?.kind)).collect();
+        let error = errors.first().map(serde_json::to_string).transpose()?.map(|kind| kind.replace('"', ""));
+        let updated: usize = report.clusters.iter().map(|cluster| cluster.count(Outcome::Updated)).sum();
+        for (what, wrong, got) in [
+            ("exit", exit != wanted, exit.clone()),
+            ("error", error != spec.error, format!("{error:?}")),
+            ("updated", spec.updated.is_some_and(|count| count != updated), updated.to_string()),
+        ] {
+            if wrong {
+                problems.push(format!("process {number}: {what} {got} is not as expected"));
+            }
+        }
+    }
+    for (index, wanted) in &expect.versions {
+        let got = rollout.region.snapshot_of(index.parse()?).map(|host| host.version.to_string());
+        if got.as_ref() != Some(wanted) {
+            problems.push(format!("version of host {index}: expected {wanted}, got {got:?}"));
+        }
+    }
+    let reports: Vec<&RunReport> = ran.iter().filter_map(|ran| ran.report.as_ref()).collect();
+    let last = reports.iter().max_by_key(|report| report.ended_at).ok_or("every process was killed")?;
+    for violation in rollout.violations(last) {
+        if !expect.broken_rules.contains(&format!("{:?}", violation.rule)) {
+            problems.push(format!("rule broken: {violation}"));
+        }
+    }
+    problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
+    // Which process gets how far is a matter of seconds, which the two ways need not share.
+    Ok(Rolled { recorded, problems, last: (*last).clone(), differs: true })
 }
 
 /// An instance that a run was interrupted on keeps its claim, and the report says so.

@@ -56,6 +56,8 @@ pub struct Scenario {
     pub documents: BTreeMap<String, DocumentSpec>,
     /// SSM parameters by name.
     pub parameters: BTreeMap<String, String>,
+    /// DynamoDB tables: name of the partition key, a text, by name of the table.
+    pub tables: BTreeMap<String, String>,
     /// The updater's own configuration, passed through.
     pub updater: Table,
     /// What a test expects, passed through.
@@ -216,6 +218,8 @@ struct Written {
     #[serde(default)]
     parameters: BTreeMap<String, String>,
     #[serde(default)]
+    tables: BTreeMap<String, String>,
+    #[serde(default)]
     updater: Table,
     #[serde(default)]
     expect: Table,
@@ -313,6 +317,7 @@ impl Scenario {
             faults: written.fault,
             documents,
             parameters: written.parameters,
+            tables: written.tables,
             updater: written.updater,
             expect: written.expect,
             warm_up: SignedDuration::ZERO,

@@ -55,7 +55,7 @@ impl Buckets {
 pub(super) fn throttled(service: Service) -> Failure {
     match service {
         Service::Ec2 => Failure { status: 503, ..Failure::new("RequestLimitExceeded", "Request limit exceeded.") },
-        Service::Ecs | Service::Ssm | Service::Sts | Service::Unknown => {
+        Service::Dynamodb | Service::Ecs | Service::Ssm | Service::Sts | Service::Unknown => {
             Failure::new("ThrottlingException", "Rate exceeded")
         }
     }
@@ -82,7 +82,8 @@ fn row(service: Service, operation: &str, ssm_rate: (u32, u32)) -> Option<(Strin
         (Service::Ec2, "CreateTags" | "DeleteTags") => EC2_TAG,
         (Service::Ec2, _) => EC2_READ,
         (Service::Ssm, operation) => return Some((format!("ssm {operation}"), ssm_rate.0, ssm_rate.1)),
-        (Service::Ecs | Service::Sts | Service::Unknown, _) => return None,
+        // A table on demand has no rate worth counting here.
+        (Service::Dynamodb | Service::Ecs | Service::Sts | Service::Unknown, _) => return None,
     };
     Some((name.to_owned(), burst, rate))
 }

@@ -62,14 +62,14 @@ fn failure(spec: &FaultSpec, service: Service) -> Option<Failure> {
         (None, None) => None,
         (None, Some(status)) => {
             let message = spec.message.clone().unwrap_or_else(|| "Service Unavailable".to_owned());
-            Some(Failure { status, code: String::new(), message })
+            Some(Failure { status, ..Failure::new("", message) })
         }
         (Some(code), status) => {
             let usual = throttled(service);
             let known = (*code == usual.code).then_some(usual.status);
             let message = spec.message.clone().unwrap_or_else(|| format!("{code} by the scenario"));
             let status = status.or(known).unwrap_or(400);
-            Some(Failure { status, code: code.clone(), message })
+            Some(Failure { status, ..Failure::new(code, message) })
         }
     }
 }

@@ -136,7 +136,7 @@ fn denied(world: &World, asked: &Asked) -> Option<Failure> {
                 ),
             )
         },
-        Service::Ecs | Service::Ssm | Service::Sts | Service::Unknown => Failure::new(
+        Service::Dynamodb | Service::Ecs | Service::Ssm | Service::Sts | Service::Unknown => Failure::new(
             "AccessDeniedException",
             format!("User: {who} is not authorized to perform: {name} on resource: * {because}"),
         ),

@@ -1,9 +1,10 @@
-//! The AWS protocols, onto the world: ECS and SSM (JSON 1.1), EC2 and STS (Query in, XML out).
+//! The AWS protocols, onto the world: ECS and SSM (JSON 1.1), DynamoDB (JSON 1.0), EC2 and STS (Query in, XML out).
 //!
 //! An operation or a parameter that is not modelled is a loud error, `SimulatorUnknown…`, and recorded.
 
 mod buckets;
 mod calls;
+mod dynamodb;
 mod ec2;
 mod ecs;
 mod faults;
@@ -23,7 +24,7 @@ pub use calls::{Call, Outcome};
 pub(crate) use gateway::Gateway;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::world::World;
 use form::Form;
@@ -66,6 +67,8 @@ pub struct Response {
 /// The services that are modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
+    /// DynamoDB.
+    Dynamodb,
     /// Elastic Container Service.
     Ecs,
     /// Elastic Compute Cloud.
@@ -82,6 +85,7 @@ impl Service {
     /// As in IAM actions and in reports.
     pub fn prefix(self) -> &'static str {
         match self {
+            Self::Dynamodb => "dynamodb",
             Self::Ecs => "ecs",
             Self::Ec2 => "ec2",
             Self::Ssm => "ssm",
@@ -97,11 +101,13 @@ pub(crate) struct Failure {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
+    /// What the body of the error has besides.
+    pub(crate) more: Map<String, Value>,
 }
 
 impl Failure {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { status: 400, code: code.to_owned(), message: message.into() }
+        Self { status: 400, code: code.to_owned(), message: message.into(), more: Map::new() }
     }
 
     /// Something that the simulator does not model.
@@ -148,6 +154,7 @@ impl Asked {
         let (service, mut failure) = match name {
             "AmazonEC2ContainerServiceV20141113" => (Service::Ecs, None),
             "AmazonSSM" => (Service::Ssm, None),
+            "DynamoDB_20120810" => (Service::Dynamodb, None),
             _ => (Service::Unknown, Some(Failure::unknown("Service", format!("target {target} is not modelled")))),
         };
         let params = match serde_json::from_slice::<Value>(if body.is_empty() { b"{}" } else { body }) {
@@ -202,6 +209,9 @@ impl Asked {
 /// Does what was asked, on the world.
 pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure> {
     match (asked.service, asked.body) {
+        (Service::Dynamodb, Body::Json(params)) => {
+            dynamodb::perform(world, &asked.operation, params).map(Answer::Json)
+        }
         (Service::Ecs, Body::Json(params)) => ecs::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ssm, Body::Json(params)) => ssm::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ec2, Body::Form(form)) => ec2::perform(world, &asked.operation, form).map(Answer::Xml),
@@ -226,15 +236,26 @@ pub(crate) fn respond(
     result: Result<Answer, Failure>,
     request_id: String,
 ) -> Response {
-    let content_type = if is_query { "text/xml;charset=UTF-8" } else { "application/x-amz-json-1.1" };
+    let content_type = match (service, is_query) {
+        (_, true) => "text/xml;charset=UTF-8",
+        (Service::Dynamodb, false) => "application/x-amz-json-1.0",
+        (Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown, false) => {
+            "application/x-amz-json-1.1"
+        }
+    };
     let (status, body) = match result {
         Ok(Answer::Json(value)) => (200, value.to_string()),
         Ok(Answer::Xml(body)) => (200, body),
         Err(failure) if failure.code.is_empty() => (failure.status, failure.message),
         Err(failure) if is_query => (failure.status, xml::error(service, &failure, &request_id)),
         Err(failure) => {
-            let body = json!({ "__type": failure.code, "message": failure.message });
-            (failure.status, body.to_string())
+            let kind = match service {
+                Service::Dynamodb => format!("com.amazonaws.dynamodb.v20120810#{}", failure.code),
+                Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown => failure.code,
+            };
+            let mut body = failure.more;
+            body.extend([("__type".to_owned(), json!(kind)), ("message".to_owned(), json!(failure.message))]);
+            (failure.status, Value::Object(body).to_string())
         }
     };
     Response { status, content_type, body, request_id }

@@ -27,7 +27,7 @@ pub(super) fn error(service: Service, failure: &Failure, request_id: &str) -> St
     let inner = format!("{}{}", text("Code", &failure.code), text("Message", &failure.message));
     let inner = match service {
         Service::Ec2 => wrap("Response", wrap("Errors", wrap("Error", inner)) + &text("RequestID", request_id)),
-        Service::Sts | Service::Ecs | Service::Ssm | Service::Unknown => {
+        Service::Sts | Service::Dynamodb | Service::Ecs | Service::Ssm | Service::Unknown => {
             let kind = text("Type", "Sender");
             wrap("ErrorResponse", wrap("Error", kind + &inner) + &text("RequestId", request_id))
         }

@@ -11,6 +11,7 @@ use super::machine::{Ec2State, Machine, Seen};
 use super::queue::{Due, Queue};
 use super::registration::{InstanceStatus, Resources};
 use super::service::{Service, ServiceKind};
+use super::tables::Table;
 use super::tasks::NewTask;
 use super::{Cluster, Scripted, World};
 use crate::dice::Dice;
@@ -43,6 +44,12 @@ impl World {
             documents: scenario.documents.clone(),
             parameters: scenario.parameters.clone(),
             repository: scenario.repository.clone(),
+            tables: scenario
+                .tables
+                .iter()
+                .map(|(name, key)| (name.clone(), Table { key: key.clone(), items: BTreeMap::new() }))
+                .collect(),
+            caller: 0,
             invariants: Invariants::default(),
             queue: Queue::default(),
             log: Vec::new(),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::ids::MachineNo;
 use super::machine::Ec2State;
 use super::registration::InstanceStatus;
+use super::tables::Item;
 use super::task::LastStatus;
 use crate::documents::Script;
 use crate::host::HostEvent;
@@ -144,6 +145,17 @@ pub enum Event {
         /// By whom.
         by: Actor,
     },
+    /// An item of a DynamoDB table was written.
+    Stored {
+        /// The table.
+        table: String,
+        /// The value of its key.
+        key: String,
+        /// The item as it is now.
+        item: Item,
+        /// By which process.
+        caller: u32,
+    },
     /// SSM accepted a command for a host.
     CommandSent {
         /// Which.
@@ -192,7 +204,7 @@ impl Event {
             | Self::Tag { machine, .. }
             | Self::CommandSent { machine, .. }
             | Self::CommandEnded { machine, .. } => Some(*machine),
-            Self::Service { .. } | Self::Scripted { .. } => None,
+            Self::Service { .. } | Self::Stored { .. } | Self::Scripted { .. } => None,
         }
     }
 }
@@ -219,6 +231,7 @@ impl fmt::Display for Entry {
             Event::Ec2State { to, .. } => write!(f, "is {}", to.name()),
             Event::Tag { key, value: Some(value), by, .. } => write!(f, "tag {key}={value} by {by:?}"),
             Event::Tag { key, value: None, by, .. } => write!(f, "tag {key} deleted by {by:?}"),
+            Event::Stored { table, item, caller, .. } => write!(f, "table {table}: {item:?} by process {caller}"),
             Event::CommandSent { command, script, .. } => write!(f, "command {command} {script:?}"),
             Event::CommandEnded { command, status, .. } => write!(f, "command {command} {status}"),
             Event::Scripted { what, .. } => f.write_str(what),

@@ -23,6 +23,7 @@ mod scheduler;
 mod service;
 mod ssm;
 mod status;
+mod tables;
 mod task;
 mod tasks;
 
@@ -40,6 +41,7 @@ pub use machine::{Ec2State, Machine, StatusCheck};
 pub use registration::{InstanceStatus, RESERVED_PORTS, Registration, Resources};
 pub use service::{Service, ServiceEvent, ServiceKind};
 pub(crate) use ssm::Ping;
+pub use tables::{Attribute, Item, Table};
 pub use ssm::{Command, Invocation, InvocationStatus, Sending};
 pub use task::{Desired, LastStatus, Task, TaskShape};
 
@@ -126,6 +128,9 @@ pub struct World {
     pub(crate) documents: BTreeMap<String, crate::scenario::DocumentSpec>,
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) repository: Repository,
+    pub(crate) tables: BTreeMap<String, Table>,
+    /// Whose call is being carried out: a number for each process that calls.
+    pub(crate) caller: u32,
     pub(crate) invariants: Invariants,
     queue: Queue,
     log: Vec<Entry>,

@@ -195,6 +195,7 @@ fn point(event: &Event) -> Option<Point> {
         | Event::AgentActs { .. }
         | Event::Ec2State { .. }
         | Event::Tag { .. }
+        | Event::Stored { .. }
         | Event::CommandSent { .. }
         | Event::CommandEnded { .. }
         | Event::Scripted { .. } => None,

@@ -1,0 +1,111 @@
+//! `[[expect.process]]`: several processes of the updater side by side on one Region, each with a clock of its own,
+//! that can be stopped, killed, or stand still for a while and go on, as a suspended machine does.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+
+use ecs_updater::clock::Clock;
+use ecs_updater::run::{Job, run};
+use jiff::SignedDuration;
+use models::ids::RunId;
+use models::report::RunReport;
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use crate::rollout::{Ran, Rollout};
+
+/// One process, and what must come of it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProcessSpec {
+    /// When it starts, since the beginning of all.
+    pub at: SignedDuration,
+    /// How far its clock is ahead; negative: behind.
+    pub skew: SignedDuration,
+    /// So long after its start it stands still.
+    pub pause: Option<Pause>,
+    /// So long after its start it gets a signal.
+    pub interrupt: Option<SignedDuration>,
+    /// So long after its start it dies without a word.
+    pub kill: Option<SignedDuration>,
+    /// Its exit status; `success` where it is missing.
+    pub exit: Option<String>,
+    /// The kind of its cluster's error; none where it is missing.
+    pub error: Option<String>,
+    /// How many instances it updated; not checked where it is missing.
+    pub updated: Option<usize>,
+}
+
+/// A time in which a process stands still: it runs no code, and what it had sent goes on without it.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pause {
+    /// When, since its start.
+    pub at: SignedDuration,
+    /// How long.
+    #[serde(rename = "for")]
+    pub lasts: SignedDuration,
+}
+
+enum Fate {
+    Paused(SignedDuration),
+    Interrupted,
+    Killed,
+}
+
+impl Rollout {
+    /// Runs the processes, to the end of all.
+    pub async fn side_by_side(&self, processes: &[ProcessSpec]) -> Vec<Ran> {
+        let numbered = (1_u32..).zip(processes);
+        futures_util::future::join_all(numbered.map(|(number, spec)| self.process(number, spec))).await
+    }
+
+    async fn process(&self, number: u32, spec: &ProcessSpec) -> Ran {
+        sleep(spec.at).await;
+        let config = self.config.to_builder().http_client(self.region.http_client_of(number)).build();
+        let clock = Clock::tokio(self.region.clock().now() + spec.skew);
+        let job = Job {
+            run: RunId::new(format!("01SIM{number:021}")),
+            clusters: self.clusters.clone(),
+            dry_run: false,
+            lease_table: self.lease_table.clone(),
+        };
+        let began = self.region.clock().now();
+        let (stop, stopped) = watch::channel(false);
+        let work = pin!(run(&config, &clock, job, &(), stopped));
+        let report = live(work, spec, &stop).await;
+        Ran { report, took: self.region.clock().now().duration_since(began) }
+    }
+}
+
+async fn live(
+    mut work: Pin<&mut impl Future<Output = RunReport>>,
+    spec: &ProcessSpec,
+    stop: &watch::Sender<bool>,
+) -> Option<RunReport> {
+    let began = tokio::time::Instant::now();
+    let pause = spec.pause.map(|pause| (pause.at, Fate::Paused(pause.lasts)));
+    let interrupt = spec.interrupt.map(|at| (at, Fate::Interrupted));
+    let kill = spec.kill.map(|at| (at, Fate::Killed));
+    let mut fates: Vec<_> = [pause, interrupt, kill].into_iter().flatten().collect();
+    fates.sort_by_key(|(at, _)| *at);
+    for (at, fate) in fates {
+        let at = began + std::time::Duration::try_from(at).unwrap_or_default();
+        tokio::select! {
+            biased;
+            report = &mut work => return Some(report),
+            () = tokio::time::sleep_until(at) => {}
+        }
+        match fate {
+            // Nobody polls it meanwhile.
+            Fate::Paused(lasts) => sleep(lasts).await,
+            Fate::Interrupted => drop(stop.send_replace(true)),
+            Fate::Killed => return None,
+        }
+    }
+    Some(work.await)
+}
+
+async fn sleep(duration: SignedDuration) {
+    tokio::time::sleep(duration.try_into().unwrap_or_default()).await;
+}

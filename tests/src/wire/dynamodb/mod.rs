@@ -1,0 +1,124 @@
+//! DynamoDB, JSON 1.0: `UpdateItem` with a condition, carried out in one step (DynamoDB developer guide, "Condition
+//! expressions", "Update expressions"; API reference, `UpdateItem`).
+//!
+//! Words, numbers and the errors are DynamoDB's; what is not modelled (sets, lists, maps, fractions, REMOVE, ADD,
+//! DELETE, functions but three) is a `ValidationException` too, so that no test passes by chance.
+
+mod expression;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value, json};
+
+use super::Failure;
+use super::params::{Params, unknown_parameter};
+use crate::world::{Attribute, Item, World};
+use expression::{Placeholders, condition, update};
+
+pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Result<Value, Failure> {
+    match operation {
+        "UpdateItem" => update_item(world, params),
+        _ => Err(Failure::unknown("Operation", format!("dynamodb:{operation} is not modelled"))),
+    }
+}
+
+fn update_item(world: &mut World, mut params: Params) -> Result<Value, Failure> {
+    let table_name = params.text("TableName")?.unwrap_or_default();
+    let key = object(&mut params, "Key")?;
+    let condition_text = params.text("ConditionExpression")?;
+    let update_text = params.text("UpdateExpression")?;
+    let names = object(&mut params, "ExpressionAttributeNames")?;
+    let values = object(&mut params, "ExpressionAttributeValues")?;
+    let returned = params.text("ReturnValues")?.unwrap_or_else(|| "NONE".to_owned());
+    let on_failure = params.text("ReturnValuesOnConditionCheckFailure")?.unwrap_or_else(|| "NONE".to_owned());
+    params.done("UpdateItem")?;
+    for (name, value, known) in [
+        ("ReturnValues", &returned, &["NONE", "ALL_OLD", "ALL_NEW"][..]),
+        ("ReturnValuesOnConditionCheckFailure", &on_failure, &["NONE", "ALL_OLD"][..]),
+    ] {
+        if !known.contains(&value.as_str()) {
+            return Err(unknown_parameter("UpdateItem", &format!("{name}={value}")));
+        }
+    }
+    let table = world
+        .table(&table_name)
+        .ok_or_else(|| Failure::new("ResourceNotFoundException", "Requested resource not found"))?;
+    let key_name = table.key.clone();
+    let key = match <[_; 1]>::try_from(key.into_iter().collect::<Vec<_>>()) {
+        Ok([(name, value)]) if name == key_name => match attribute(&value)? {
+            Attribute::Text(key) if !key.is_empty() => key,
+            Attribute::Text(_) | Attribute::Number(_) => return Err(wrong_key()),
+        },
+        Ok(_) | Err(_) => return Err(wrong_key()),
+    };
+    let placeholders = Placeholders::read(names, values)?;
+    let condition = condition_text.as_deref().map(|text| condition(text, &placeholders)).transpose()?;
+    let update = update_text.as_deref().map(|text| update(text, &placeholders)).transpose()?;
+    placeholders.all_used()?;
+
+    let old = table.items.get(&key).cloned();
+    let before = old.clone().unwrap_or_default();
+    if condition.is_some_and(|condition| !condition.holds(&before)) {
+        let mut failure = Failure::new("ConditionalCheckFailedException", "The conditional request failed");
+        if let (Some(old), "ALL_OLD") = (old, on_failure.as_str()) {
+            failure.more.insert("Item".to_owned(), shape(&old));
+        }
+        return Err(failure);
+    }
+    let mut new = before.clone();
+    new.insert(key_name.clone(), Attribute::Text(key.clone()));
+    for (name, value) in update.map(|update| update.apply(&before)).transpose()?.unwrap_or_default() {
+        if name == key_name {
+            return Err(invalid(format!(
+                "One or more parameter values were invalid: Cannot update attribute {name}. This attribute is part of \
+                 the key"
+            )));
+        }
+        new.insert(name, value);
+    }
+    let answer = match (returned.as_str(), &old) {
+        ("ALL_NEW", _) => json!({ "Attributes": shape(&new) }),
+        ("ALL_OLD", Some(old)) => json!({ "Attributes": shape(old) }),
+        (_, _) => json!({}),
+    };
+    world.store(&table_name, &key, new);
+    Ok(answer)
+}
+
+fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new("ValidationException", message)
+}
+
+fn wrong_key() -> Failure {
+    invalid("The provided key element does not match the schema")
+}
+
+fn object(params: &mut Params, name: &str) -> Result<Map<String, Value>, Failure> {
+    match params.take(name) {
+        None => Ok(Map::new()),
+        Some(Value::Object(map)) => Ok(map),
+        Some(_) => Err(Failure::new("SerializationException", format!("{name} has the wrong type"))),
+    }
+}
+
+/// `{"S": "…"}` or `{"N": "…"}`.
+fn attribute(value: &Value) -> Result<Attribute, Failure> {
+    let parts = value.as_object().filter(|parts| parts.len() == 1);
+    let only = parts.and_then(|parts| parts.iter().next()).and_then(|(kind, value)| Some((kind.as_str(), value.as_str()?)));
+    match only {
+        Some(("S", text)) => Ok(Attribute::Text(text.to_owned())),
+        Some(("N", number)) => number.parse().map(Attribute::Number).map_err(|_| {
+            invalid(format!("The parameter cannot be converted to a numeric value (or is no whole number): {number}"))
+        }),
+        Some(_) | None => Err(invalid(format!("Supplied AttributeValue is not modelled: {value}"))),
+    }
+}
+
+fn shape(item: &Item) -> Value {
+    let one = |value: &Attribute| match value {
+        Attribute::Text(text) => json!({ "S": text }),
+        Attribute::Number(number) => json!({ "N": number.to_string() }),
+    };
+    Value::Object(item.iter().map(|(name, value)| (name.clone(), one(value))).collect())
+}
