@@ -189,7 +189,9 @@ impl Invariants {
         let (machine, what) = match event {
             Event::Stored { key, item, caller, .. } => return self.take_lease(world, key, item, *caller),
             Event::Status { machine, to, by: Actor::Updater, .. } => (*machine, format!("set {}", to.name())),
-            Event::Tag { machine, key, value: None, by: Actor::Updater } => (*machine, format!("deleted the tag {key}")),
+            Event::Tag { machine, key, value: None, by: Actor::Updater } => {
+                (*machine, format!("deleted the tag {key}"))
+            }
             Event::Tag { machine, key, value: Some(value), by: Actor::Updater } => {
                 (*machine, format!("wrote the tag {key}={value}"))
             }
@@ -209,6 +211,7 @@ impl Invariants {
             | Event::Tag { .. }
             | Event::CommandSent { .. }
             | Event::CommandEnded { .. }
+            | Event::AgentActs { .. }
             | Event::Scripted { .. } => return,
         };
         let cluster = &world.clusters()[world.machines()[machine.0].cluster.0].name;

@@ -57,7 +57,15 @@ impl World {
     fn claim(&mut self, step: ClaimStep) {
         let boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert).then(|| self.host.boot_id().into());
         let since = models::claim::whole_seconds(self.now());
-        self.claim = Some(Claim { step, run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(), epoch: None, from: OLD, to: NEW, since, boot });
+        self.claim = Some(Claim {
+            step,
+            run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
+            epoch: None,
+            from: OLD,
+            to: NEW,
+            since,
+            boot,
+        });
     }
 
     /// How the standing claim stands, by the report.

@@ -54,23 +54,16 @@ impl Aws {
     }
 
     /// Extends the lease that we hold under this epoch, expired or not, if nobody has taken it.
-    pub(crate) async fn renew_lease(
-        &self,
-        key: &LeaseKey,
-        epoch: Epoch,
-        wanted: &Wanted,
-    ) -> Result<Written, AwsError> {
-        let values = [
-            (":expires", millis(wanted.expires)),
-            (":ttl", number(wanted.ttl.as_second())),
-            (":epoch", number(epoch)),
-        ];
+    pub(crate) async fn renew_lease(&self, key: &LeaseKey, epoch: Epoch, wanted: &Wanted) -> Result<Written, AwsError> {
+        let values =
+            [(":expires", millis(wanted.expires)), (":ttl", number(wanted.ttl.as_second())), (":epoch", number(epoch))];
         self.write_lease(key, RENEW_IF, RENEW, &["#epoch", "#ttl"], values).await
     }
 
     /// Gives up the lease that we hold under this epoch; the item and its epoch stay.
     pub(crate) async fn release_lease(&self, key: &LeaseKey, epoch: Epoch) -> Result<Written, AwsError> {
-        self.write_lease(key, RENEW_IF, RELEASE, &["#epoch"], [(":expires", number(0)), (":epoch", number(epoch))]).await
+        self.write_lease(key, RENEW_IF, RELEASE, &["#epoch"], [(":expires", number(0)), (":epoch", number(epoch))])
+            .await
     }
 
     /// `names` besides `#holder` and `#expires`, which all use. Every name stands behind a placeholder: `ttl` is a

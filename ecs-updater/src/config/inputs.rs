@@ -8,9 +8,7 @@ use models::ids::ClusterName;
 use super::error::{Advice, ConfigError, Origin, Problem};
 use super::file::{parse, shown};
 use super::fragment::{Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, lease_table};
-use super::key::{
-    CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, VARIABLE_PREFIX,
-};
+use super::key::{CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, VARIABLE_PREFIX};
 
 /// What was given on the command line, as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,7 +114,8 @@ fn of_environment(environment: &Environment, problems: &mut Vec<Problem>) -> Lay
             (_, Some(_)) if value.is_empty() => {}
             (_, Some(key)) => set(&mut layer.policy, key, value, || Origin::Variable(name.clone()), problems),
             (_, None) => {
-                let special = [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE].map(str::to_owned);
+                let special =
+                    [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE].map(str::to_owned);
                 let known = special.into_iter().chain(Key::ALL.into_iter().map(Key::variable));
                 let advice = Advice::for_unknown_behind(VARIABLE_PREFIX, name, known);
                 problems.push(Problem::UnknownVariable { name: name.clone(), advice });

@@ -42,7 +42,8 @@ impl Inputs {
         if names.is_empty() {
             problems.push(Problem::NoCluster { file: file.as_ref().map(|file| file.source.clone()) });
         }
-        let tables = [flags.lease_table, environment.lease_table, file.as_ref().and_then(|file| file.lease_table.clone())];
+        let tables =
+            [flags.lease_table, environment.lease_table, file.as_ref().and_then(|file| file.lease_table.clone())];
         let lease_table = tables.into_iter().flatten().next().flatten();
         let given = flags.policy.or(environment.policy);
         let clusters = names

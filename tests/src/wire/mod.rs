@@ -209,9 +209,7 @@ impl Asked {
 /// Does what was asked, on the world.
 pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure> {
     match (asked.service, asked.body) {
-        (Service::Dynamodb, Body::Json(params)) => {
-            dynamodb::perform(world, &asked.operation, params).map(Answer::Json)
-        }
+        (Service::Dynamodb, Body::Json(params)) => dynamodb::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ecs, Body::Json(params)) => ecs::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ssm, Body::Json(params)) => ssm::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ec2, Body::Form(form)) => ec2::perform(world, &asked.operation, form).map(Answer::Xml),

@@ -41,8 +41,8 @@ pub use machine::{Ec2State, Machine, StatusCheck};
 pub use registration::{InstanceStatus, RESERVED_PORTS, Registration, Resources};
 pub use service::{Service, ServiceEvent, ServiceKind};
 pub(crate) use ssm::Ping;
-pub use tables::{Attribute, Item, Table};
 pub use ssm::{Command, Invocation, InvocationStatus, Sending};
+pub use tables::{Attribute, Item, Table};
 pub use task::{Desired, LastStatus, Task, TaskShape};
 
 use crate::dice::Dice;

@@ -117,9 +117,8 @@ impl Condition {
             Self::Compare(left, comparison, right) => {
                 let sides = left.get(item).ok().zip(right.get(item).ok());
                 // An attribute that is not there equals nothing and is neither less nor greater.
-                sides.map_or(matches!(comparison, Comparison::NotEqual), |(left, right)| {
-                    comparison.holds(&left, &right)
-                })
+                sides
+                    .map_or(matches!(comparison, Comparison::NotEqual), |(left, right)| comparison.holds(&left, &right))
             }
         }
     }
@@ -160,10 +159,11 @@ impl Operand {
 
 fn sum(left: &Attribute, right: &Attribute, sign: i128) -> Result<Attribute, Failure> {
     match (left, right) {
-        (Attribute::Number(left), Attribute::Number(right)) => left
-            .checked_add(sign * right)
-            .map(Attribute::Number)
-            .ok_or_else(|| invalid("Number overflow. Attempting to store a number with magnitude larger than supported range")),
+        (Attribute::Number(left), Attribute::Number(right)) => {
+            left.checked_add(sign * right).map(Attribute::Number).ok_or_else(|| {
+                invalid("Number overflow. Attempting to store a number with magnitude larger than supported range")
+            })
+        }
         (_, _) => Err(invalid("An operand in the update expression has an incorrect data type")),
     }
 }

@@ -105,7 +105,8 @@ fn object(params: &mut Params, name: &str) -> Result<Map<String, Value>, Failure
 /// `{"S": "…"}` or `{"N": "…"}`.
 fn attribute(value: &Value) -> Result<Attribute, Failure> {
     let parts = value.as_object().filter(|parts| parts.len() == 1);
-    let only = parts.and_then(|parts| parts.iter().next()).and_then(|(kind, value)| Some((kind.as_str(), value.as_str()?)));
+    let only =
+        parts.and_then(|parts| parts.iter().next()).and_then(|(kind, value)| Some((kind.as_str(), value.as_str()?)));
     match only {
         Some(("S", text)) => Ok(Attribute::Text(text.to_owned())),
         Some(("N", number)) => number.parse().map(Attribute::Number).map_err(|_| {

@@ -67,7 +67,9 @@ fn conditions_are_evaluated() {
             names["#none"] = json!("none");
         }
         let mut values = json!({ ":n": { "N": "9" } });
-        for (name, value) in [(":five", json!({ "N": "5" })), (":one", json!({ "N": "1" })), (":text", json!({ "S": "5" }))] {
+        for (name, value) in
+            [(":five", json!({ "N": "5" })), (":one", json!({ "N": "1" })), (":text", json!({ "S": "5" }))]
+        {
             if condition.contains(name) {
                 values[name] = value;
             }
@@ -93,7 +95,10 @@ fn what_dynamodb_would_refuse_or_is_not_modelled_is_refused() {
     let one = || json!({ ":n": { "N": "1" } });
     let a = || json!({ "#a": "a" });
     for (request, words) in [
-        (set(None, "SET #a = :n", a(), json!({ ":n": { "N": "1" }, ":x": { "N": "1" } })), "unused in expressions: keys: {:x}"),
+        (
+            set(None, "SET #a = :n", a(), json!({ ":n": { "N": "1" }, ":x": { "N": "1" } })),
+            "unused in expressions: keys: {:x}",
+        ),
         (set(None, "SET #a = :n", json!({ "#a": "a", "#x": "x" }), one()), "unused in expressions: keys: {#x}"),
         (set(None, "SET #a = :m", a(), json!({})), "is not defined; attribute value: :m"),
         (set(None, "SET #b = :n", a(), one()), "is not defined; attribute name: #b"),
