@@ -208,6 +208,32 @@ fn mistakes_of_environment_and_flags_are_collected() {
     "#);
 }
 
+/// The nearest place wins; an empty text stands for none, except in a variable, where it says nothing.
+#[test]
+fn the_lease_table_is_for_the_whole_run() {
+    let table = |file: &str, variable: &str, flag: Option<&str>| {
+        let text = format!("{file}\n[[cluster]]\nname = 'web'");
+        let environment = variables(&[("ECS_UPDATER_LEASE_TABLE", variable)]);
+        let given = flag.map_or_else(Given::default, |flag| flags(&[&format!("--lease-table={flag}")]));
+        let file = Some(config::parse(&text, "fleet.toml").unwrap());
+        let inputs = Inputs { file, ..Inputs::gather(&given, &environment).unwrap() };
+        inputs.settings().unwrap().lease_table
+    };
+    assert_eq!(table("", "", None), None);
+    assert_eq!(table("lease_table = 'one'", "", None).as_deref(), Some("one"));
+    assert_eq!(table("lease_table = 'one'", "two", None).as_deref(), Some("two"));
+    assert_eq!(table("lease_table = 'one'", "two", Some("three")).as_deref(), Some("three"));
+    assert_eq!(table("lease_table = 'one'", "two", Some("")), None);
+    assert_eq!(table("lease_table = ''", "", None), None);
+    insta::assert_snapshot!(refused("lease_table = 'a b'\nlease-table = 'x'"), @r#"
+    2 problems in the configuration:
+      - `lease_table` = "a b" in the top level of fleet.toml:1:15 must be the name of a DynamoDB table: 3 to 255 letters, digits and the characters _ - . ; or "" for none
+      - unknown key `lease-table` in the top level of fleet.toml:2:1; did you mean `lease_table`?
+    "#);
+    let error = config::load(&flags(&["--cluster=web", "--lease-table=x"]), &Environment::new()).unwrap_err();
+    assert!(error.to_string().contains("`lease_table` = \"x\" in flag --lease-table must be"), "{error}");
+}
+
 #[test]
 fn two_steps_never_share_a_document() {
     let text = "[defaults.documents]\nreboot = 'EcsUpdater-Stage'\n[[cluster]]\nname = 'web'";
@@ -284,7 +310,7 @@ fn flags_choose_the_clusters_then_the_environment_then_the_file() {
             file: Some(config::parse(file, "fleet.toml").unwrap()),
             ..Inputs::gather(&flags(arguments), &environment).unwrap()
         };
-        let Settings { clusters } = inputs.settings().unwrap();
+        let Settings { clusters, lease_table: _ } = inputs.settings().unwrap();
         let got: Vec<_> = clusters.iter().map(|it| (it.name.as_str(), it.policy.max_unavailable)).collect();
         let expected: Vec<_> = expected.iter().map(|(name, count)| (*name, MaxUnavailable::Count(*count))).collect();
         assert_eq!(got, expected, "{arguments:?} {variable:?}");
