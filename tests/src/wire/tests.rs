@@ -168,8 +168,10 @@ async fn what_is_not_modelled_is_loud() {
     let (status, body) = ec2(&region, "Action=RebootInstances").await;
     assert!(status == 400 && body.contains("<Code>SimulatorUnknownOperation</Code>"), "{body}");
     let (_, body) = send(&region, "DynamoDB_20120810.GetItem", json!({})).await;
+    assert_eq!(body["__type"], "com.amazonaws.dynamodb.v20120810#SimulatorUnknownOperation");
+    let (_, body) = send(&region, "Kinesis_20131202.ListStreams", json!({})).await;
     assert_eq!(body["__type"], "SimulatorUnknownService");
-    assert_eq!(region.unknown().len(), 4);
+    assert_eq!(region.unknown().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,103 @@
+//! Two runs on one cluster, at every moment that matters: never do both write.
+
+#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
+
+use fleet_sim::Scenario;
+use fleet_sim::processes::{Pause, ProcessSpec};
+use fleet_sim::rollout::{Ran, Rollout};
+use jiff::SignedDuration;
+use models::report::{ClusterErrorKind, Outcome};
+
+const CLUSTER: &str = r#"
+tables = { leases = "lease" }
+updater = { lease_table = "leases" }
+repository = { versions = ["1.26.1", "1.27.0"] }
+[[instances]]
+count = 3
+[[service]]
+name = "shop"
+desired = 4
+"#;
+
+fn side_by_side(seed: u64, processes: &[ProcessSpec]) -> (Vec<Ran>, Vec<String>) {
+    let scenario = Scenario::parse(&format!("seed = {seed}\n{CLUSTER}")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let rollout = Rollout::start(&scenario).await.unwrap();
+        let ran = rollout.side_by_side(processes).await;
+        let broken = rollout.region.violations().iter().map(ToString::to_string);
+        let broken = broken.chain(rollout.region.unknown()).collect();
+        (ran, broken)
+    })
+}
+
+fn error(ran: &Ran) -> Option<ClusterErrorKind> {
+    ran.report.as_ref()?.clusters[0].error.as_ref().map(|error| error.kind)
+}
+
+fn updated(ran: &Ran) -> usize {
+    ran.report.as_ref().map_or(0, |report| report.clusters[0].count(Outcome::Updated))
+}
+
+#[test]
+fn of_two_runs_started_in_the_same_instant_exactly_one_works() {
+    for seed in 0..12 {
+        let second =
+            ProcessSpec { at: SignedDuration::from_millis(i64::try_from(seed).unwrap() * 4), ..Default::default() };
+        let (ran, broken) = side_by_side(seed, &[ProcessSpec::default(), second]);
+        assert!(broken.is_empty(), "seed {seed}: {broken:?}");
+        let mut ends: Vec<_> = ran.iter().map(|ran| (updated(ran), error(ran))).collect();
+        ends.sort_by_key(|(updated, _)| *updated);
+        assert_eq!(ends, [(0, Some(ClusterErrorKind::AnotherRun)), (3, None)], "seed {seed}");
+    }
+}
+
+/// A run is suspended at some moment, for longer than its lease; another one, whose clock may be a minute off, takes
+/// over; the first wakes while the second is at work.
+#[test]
+fn a_run_that_wakes_after_its_lease_was_taken_writes_nothing_more() {
+    for at_s in (15..=660).step_by(43) {
+        for skew_s in [-60, 0, 60] {
+            let at = SignedDuration::from_secs(at_s);
+            let pause = Some(Pause { at, lasts: SignedDuration::from_secs(14 * 60) });
+            let first = ProcessSpec { pause, ..Default::default() };
+            let second = ProcessSpec {
+                at: at + SignedDuration::from_secs(12 * 60 + 30),
+                skew: SignedDuration::from_secs(skew_s),
+                ..Default::default()
+            };
+            let (ran, broken) = side_by_side(7, &[first, second]);
+            let case = format!("suspended after {at_s} s, the other's clock {skew_s} s ahead");
+            assert!(broken.is_empty(), "{case}: {broken:?}");
+            assert_eq!((error(&ran[0]), error(&ran[1])), (Some(ClusterErrorKind::LeaseLost), None), "{case}");
+        }
+    }
+}
+
+/// The earliest moment at which the other's clock lets it take over, while the first still writes as long as it may:
+/// DynamoDB has gone from it, and only from it.
+#[test]
+fn a_run_that_cannot_renew_stops_before_another_may_begin() {
+    let text = format!(
+        "{CLUSTER}\n[[fault]]\noperation = \"dynamodb:UpdateItem\"\nfrom = \"90s\"\nuntil = \"11m\"\nreset = \"before\""
+    )
+    .replace("count = 3", "count = 9");
+    for skew_s in [-60, 0, 60] {
+        let scenario = Scenario::parse(&text).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let (ran, broken) = runtime.block_on(async {
+            let rollout = Rollout::start(&scenario).await.unwrap();
+            // So many that one of them comes within seconds of the expiry.
+            let others = (0..30).map(|n| ProcessSpec {
+                at: SignedDuration::from_secs(9 * 60 + 10 * n),
+                skew: SignedDuration::from_secs(skew_s),
+                ..Default::default()
+            });
+            let processes: Vec<ProcessSpec> = std::iter::once(ProcessSpec::default()).chain(others).collect();
+            let ran = rollout.side_by_side(&processes).await;
+            (ran, rollout.region.violations())
+        });
+        assert!(broken.is_empty(), "skew {skew_s}: {broken:?}");
+        assert!(ran.iter().any(|ran| updated(ran) > 0), "skew {skew_s}");
+    }
+}
