@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use models::attributes::{AttributesError, BridgeReport};
-use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG};
+use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG, Way};
 use models::fleet::{
     BadClaim, FleetSnapshot, Instance, InstanceStatus, RunMemory, SeenBoot, SeenBridge, Tags, Visit, VisitEnd,
 };
@@ -15,7 +15,7 @@ use models::plan::HostCommand;
 use models::policy::HostWay;
 
 use crate::aws::{Aws, AwsError, ec2, ecs};
-use crate::host::{Ended, Way, bridge, way};
+use crate::host::{Ended, bridge};
 
 /// Lists and describes the whole cluster, with the EC2 side.
 pub(crate) async fn full_look(
@@ -128,7 +128,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
     instance.registered = one.registered.clone();
     instance.remaining = one.remaining.clone();
     instance.seen_at = now;
-    if take_bridge(instance, &one.attributes, now) && way(instance, wanted, now) == Way::Bridge {
+    if take_bridge(instance, &one.attributes, now) && instance.way(wanted, now) == Way::Bridge {
         take_its_report(instance, now);
     }
 }

@@ -23,7 +23,7 @@ pub const EXCLUDE_TAG: &str = "ecs-updater:exclude";
 /// Tag with the `version-lock` that the host had before a step changed it, there while a step may have.
 pub const SAVED_LOCK_TAG: &str = "ecs-updater:version-lock";
 
-/// Who does what to an instance, and why: `v1/STEP/RUN[+EPOCH]/FROM/TO/SINCE[/BOOT]`, such as
+/// Who does what to an instance, and why: `v1/STEP[@bridge]/RUN[+EPOCH]/FROM/TO/SINCE[/BOOT]`, such as
 /// `v1/drain/01JDBX…+42/1.26.1/1.27.0/2026-11-23T03:00:00Z`.
 ///
 /// Written before the step it names. A tag is no lock: that one run acts at a time is the lease's business. Its epoch
@@ -33,6 +33,8 @@ pub const SAVED_LOCK_TAG: &str = "ecs-updater:version-lock";
 pub struct Claim {
     /// What is being done.
     pub step: ClaimStep,
+    /// By which way the host is told. An agent leaves alone what is told by SSM.
+    pub way: Way,
     /// The run that wrote it.
     pub run: RunId,
     /// The epoch of that run's lease; `None` where it had none.
@@ -47,6 +49,19 @@ pub struct Claim {
     /// is in another boot has done it already.
     pub boot: Option<BootId>,
 }
+
+/// A way to a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// SSM documents.
+    #[default]
+    Ssm,
+    /// The host bridge that lives on it, for which the claim is the command.
+    Bridge,
+}
+
+const FOR_THE_BRIDGE: &str = "@bridge";
 
 /// The steps that write on an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,7 +118,11 @@ impl fmt::Display for ClaimStep {
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = whole_seconds(self.since);
-        write!(f, "v1/{}/{}", self.step, self.run)?;
+        let way = match self.way {
+            Way::Ssm => "",
+            Way::Bridge => FOR_THE_BRIDGE,
+        };
+        write!(f, "v1/{}{way}/{}", self.step, self.run)?;
         if let Some(epoch) = self.epoch {
             write!(f, "+{epoch}")?;
         }
@@ -159,9 +178,13 @@ impl FromStr for Claim {
             &[_, step, run, from, to, since, boot] => (step, run, from, to, since, Some(boot)),
             other => return Err(ClaimError::Parts(other.len())),
         };
+        let (word, way) = match step.strip_suffix(FOR_THE_BRIDGE) {
+            Some(word) => (word, Way::Bridge),
+            None => (step, Way::Ssm),
+        };
         let step = ClaimStep::ALL
             .into_iter()
-            .find(|known| known.as_str() == step)
+            .find(|known| known.as_str() == word)
             .ok_or_else(|| ClaimError::Step(step.to_owned()))?;
         let (run, epoch) = run_and_epoch(run).ok_or_else(|| ClaimError::Run(run.to_owned()))?;
         let version = |text: &str| Version::parse(text).map_err(|_| ClaimError::Version(text.to_owned()));
@@ -174,6 +197,7 @@ impl FromStr for Claim {
         }
         Ok(Self {
             step,
+            way,
             run,
             epoch,
             from: version(from)?,
@@ -272,6 +296,7 @@ mod tests {
     fn drain() -> Claim {
         Claim {
             step: ClaimStep::Drain,
+            way: Way::Ssm,
             run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
             epoch: None,
             from: Version::new(1, 26, 1),
@@ -289,6 +314,9 @@ mod tests {
         let boot = "2b5d4f3e-0000-4000-8000-0123456789ab";
         let reboot = Claim { step: ClaimStep::Reboot, boot: Some(boot.into()), ..drain() };
         assert_eq!(reboot.to_string().parse(), Ok(reboot));
+        let bridged = Claim { way: Way::Bridge, ..drain() };
+        assert_eq!(bridged.to_string(), text.replace("drain/", "drain@bridge/"));
+        assert_eq!(bridged.to_string().parse(), Ok(bridged));
         let leased = Claim { epoch: Some(Epoch::new(42)), ..drain() };
         assert_eq!(leased.to_string(), text.replace("W7X8/", "W7X8+42/"));
         assert_eq!(leased.to_string().parse(), Ok(leased));
@@ -302,6 +330,7 @@ mod tests {
             ("".into(), ClaimError::UnknownVersion("".into())),
             ("v1/drain".into(), ClaimError::Parts(2)),
             (good.replace("drain", "dance"), ClaimError::Step("dance".into())),
+            (good.replace("drain", "drain@ssm"), ClaimError::Step("drain@ssm".into())),
             (good.replace("01JDBX3Z7G8Y0M2QK4T5V6W7X8", ""), ClaimError::Run("".into())),
             (good.replace("W7X8/", "W7X8+/"), ClaimError::Run("01JDBX3Z7G8Y0M2QK4T5V6W7X8+".into())),
             (good.replace("W7X8/", "W7X8+042/"), ClaimError::Run("01JDBX3Z7G8Y0M2QK4T5V6W7X8+042".into())),
@@ -334,6 +363,7 @@ mod tests {
         #[test]
         fn every_claim_survives_the_tag(
             step in prop::sample::select(ClaimStep::ALL.to_vec()),
+            way in prop::sample::select(vec![Way::Ssm, Way::Bridge]),
             run in "[0-9A-Z]{1,26}",
             epoch in prop::option::of(any::<u64>()),
             (from, to) in ((0u64..99, 0u64..99, 0u64..99), (0u64..99, 0u64..99, 0u64..99)),
@@ -342,6 +372,7 @@ mod tests {
         ) {
             let claim = Claim {
                 step,
+                way,
                 run: run.into(),
                 epoch: epoch.map(Epoch::new),
                 from: Version::new(from.0, from.1, from.2),

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{AttributesError, BridgeReport};
-use crate::claim::{Claim, ClaimError, FailedVersions};
+use crate::claim::{Claim, ClaimError, FailedVersions, Way};
 use crate::host::{HostReport, ReportedError, SeenReport};
 use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
 use crate::plan::{End, HostCommand};
+use crate::policy::HostWay;
 use crate::report::Verdict;
 
 /// A cluster as it was at `taken_at`. Parts can be older: each carries its own time where that matters.
@@ -96,6 +97,19 @@ impl Instance {
     /// The newest report of its host bridge, if the agent can be taken for alive.
     pub fn live_bridge(&self, now: Timestamp) -> Option<&SeenBridge> {
         self.bridge.as_ref()?.as_ref().ok().filter(|seen| seen.report.life.is_live(now))
+    }
+
+    /// By which way this host is reached. It is the same for the whole run: what one way began, the other does not know
+    /// the end of.
+    pub fn way(&self, wanted: HostWay, now: Timestamp) -> Way {
+        match wanted {
+            HostWay::Ssm => Way::Ssm,
+            HostWay::Bridge => Way::Bridge,
+            HostWay::Auto => self.run.way.unwrap_or_else(|| match self.live_bridge(now) {
+                Some(_) => Way::Bridge,
+                None => Way::Ssm,
+            }),
+        }
     }
 
     /// The claim, where there is a well-formed one.
@@ -352,6 +366,8 @@ pub enum VisitEnd {
 /// run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunMemory {
+    /// The way by which the host was first reached.
+    pub way: Option<Way>,
     /// When this run set it DRAINING.
     pub drained_at: Option<Timestamp>,
     /// How often this run staged on it.

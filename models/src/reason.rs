@@ -66,8 +66,6 @@ reasons!(
             /// What was seen.
             detail: String,
         } = "host_unreachable", "no command reaches the host ({detail}); check its control container, instance role and route to SSM, or its host-bridge container";
-        /// `host = "ssm"` where an agent acts on claims.
-        BridgeInTheWay = "bridge_in_the_way", "a host bridge lives on it and would act on the same claims as the SSM documents; set host = \"auto\" or \"bridge\", or remove the bridge";
         /// The visit failed.
         InspectFailed {
             /// What was seen.

@@ -100,8 +100,7 @@ impl HostServer {
         let clock = SimClock::start(Timestamp::now(), self.time_scale);
         let repository = Repository::of(&releases);
         let host = Host::new(spec, 7, clock.now());
-        let served =
-            Arc::new(Served { inside: Mutex::new(Inside { host, repository }), clock, tasks: self.tasks });
+        let served = Arc::new(Served { inside: Mutex::new(Inside { host, repository }), clock, tasks: self.tasks });
         let port = match self.introspection {
             Some(address) => {
                 Some(TcpListener::bind(address).await.map_err(|source| HostServerError::Port { address, source })?)

@@ -25,7 +25,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use models::attributes::{BridgeReport, Progress};
-use models::claim::{CLAIM_TAG, Claim, ClaimStep};
+use models::claim::{CLAIM_TAG, Claim, ClaimStep, Way};
 use semver::Version;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -59,6 +59,7 @@ impl World {
         let since = models::claim::whole_seconds(self.now());
         self.claim = Some(Claim {
             step,
+            way: Way::Bridge,
             run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
             epoch: None,
             from: OLD,

@@ -25,7 +25,7 @@ fn side_by_side(seed: u64, processes: &[ProcessSpec]) -> (Vec<Ran>, Vec<String>)
     runtime.block_on(async {
         let rollout = Rollout::start(&scenario).await.unwrap();
         let ran = rollout.side_by_side(processes).await;
-        let broken = rollout.region.violations().iter().map(ToString::to_string);
+        let broken = rollout.region.violations().into_iter().map(|one| one.to_string());
         let broken = broken.chain(rollout.region.unknown()).collect();
         (ran, broken)
     })

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use models::claim::{Claim, ClaimStep};
+use models::claim::{Claim, ClaimStep, Way};
 use models::fleet::{CommandInFlight, Instance, InstanceStatus, RunMemory, SeenTasks, SentReboot, Visit, VisitEnd};
 use models::ids::HostId;
 use models::plan::{HostCommand, PlannedStep, Step};
 
 use super::{Actor, hosts_of};
-use crate::host::{Ended, Way, bridge};
+use crate::host::{Ended, bridge};
 use crate::observe::{take_ended, take_tags};
 
 impl Actor<'_> {
@@ -29,8 +29,8 @@ impl Actor<'_> {
         for PlannedStep { host, step } in steps {
             let Step::Stage { from, to, lock } = step else { continue };
             let claim = match self.out_of_service_claim(&host) {
-                Some(claim) => claim.clone(),
-                None => self.new_claim(ClaimStep::Stage, &from, &to, None),
+                Some(claim) => Claim { way: self.way(&host), ..claim.clone() },
+                None => self.new_claim(&host, ClaimStep::Stage, &from, &to, None),
             };
             claims.push((host.clone(), claim, lock.clone()));
             commands.push((host, HostCommand::Stage { version: to, lock }));
@@ -52,7 +52,7 @@ impl Actor<'_> {
             let running = self.instance(&host).and_then(|instance| instance.report.as_ref()?.report.running());
             let Some(running) = running else { continue };
             if self.out_of_service_claim(&host).is_none() {
-                claims.push((host.clone(), self.new_claim(ClaimStep::Cancel, &running, &running, None), None));
+                claims.push((host.clone(), self.new_claim(&host, ClaimStep::Cancel, &running, &running, None), None));
             }
             commands.push((host, HostCommand::Revert { version: None, lock, boot }));
         }
@@ -79,7 +79,7 @@ impl Actor<'_> {
             let Step::Revert { boot, lock, why } = step else { continue };
             let Some(claim) = self.out_of_service_claim(&host).cloned() else { continue };
             tracing::warn!(%host, from = %claim.to, to = %claim.from, why, "rolling back");
-            let revert = self.new_claim(ClaimStep::Revert, &claim.from, &claim.to, Some(boot.clone()));
+            let revert = self.new_claim(&host, ClaimStep::Revert, &claim.from, &claim.to, Some(boot.clone()));
             claims.push((host.clone(), revert, lock.clone()));
             self.change(&host, |instance| instance.run.trouble = Some(why));
             commands.push((host, HostCommand::Revert { version: Some(claim.from), lock, boot }));
@@ -124,9 +124,12 @@ impl Actor<'_> {
             let Some(claim) = self.out_of_service_claim(&host).filter(|_| empty.contains(&host)).cloned() else {
                 continue;
             };
+            let way = self.way(&host);
             if claim.step != ClaimStep::Revert {
-                let reboot = self.new_claim(ClaimStep::Reboot, &claim.from, &claim.to, Some(boot.clone()));
+                let reboot = self.new_claim(&host, ClaimStep::Reboot, &claim.from, &claim.to, Some(boot.clone()));
                 claims.push((host.clone(), reboot, None));
+            } else if claim.way != way {
+                claims.push((host.clone(), Claim { way, ..claim }, None));
             }
             commands.push((host, HostCommand::Reboot { version: to, boot }));
         }
@@ -173,7 +176,7 @@ impl Actor<'_> {
         let due: Vec<HostId> = hosts.iter().filter(due).cloned().collect();
         let claims = due.iter().filter_map(|host| {
             let claim = self.instance(host)?.claim()?;
-            Some((host.clone(), self.new_claim(ClaimStep::Drain, &claim.from, &claim.to, None), None))
+            Some((host.clone(), self.new_claim(host, ClaimStep::Drain, &claim.from, &claim.to, None), None))
         });
         let claims: Vec<_> = claims.collect();
         let written = self.claim(claims).await;
@@ -224,7 +227,7 @@ impl Actor<'_> {
     async fn send(&mut self, commands: Vec<(HostId, HostCommand)>) {
         let mut groups: BTreeMap<HostCommand, Vec<HostId>> = BTreeMap::new();
         for (host, command) in commands {
-            match self.way(&host) {
+            match self.keep_way(&host) {
                 Way::Bridge => self.hand_to_bridge(&host, command),
                 Way::Ssm => groups.entry(command).or_default().push(host),
             }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use models::claim::Way;
 use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Task};
 use models::ids::{ContainerInstanceArn, HostId, ServiceName, TaskArn};
 
 use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
-use crate::host::{Way, bridge};
+use crate::host::bridge;
 use crate::planner::{TASKS_FRESH, after};
 
 impl Actor<'_> {
@@ -16,7 +17,7 @@ impl Actor<'_> {
     pub(super) async fn reach(&mut self, hosts: Vec<HostId>) {
         let at = self.now();
         let (by_bridge, by_ssm): (Vec<HostId>, Vec<HostId>) =
-            hosts.into_iter().partition(|host| self.way(host) == Way::Bridge);
+            hosts.into_iter().partition(|host| self.keep_way(host) == Way::Bridge);
         for host in by_bridge {
             self.change(&host, |instance| instance.reach = Some(Reach { at, closed: bridge::closed(instance, at) }));
         }

@@ -10,7 +10,7 @@ mod service;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use models::claim::{CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, whole_seconds};
+use models::claim::{CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Way, whole_seconds};
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::{BootId, Epoch, HostId, RunId};
 use models::plan::{PlannedStep, Step};
@@ -21,7 +21,6 @@ use crate::aws::{Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
 use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
-use crate::host::{Way, way};
 use crate::lease::superseded;
 
 /// How many single-instance calls are under way at once: a tenth of a second's worth of ECS's read bucket.
@@ -129,7 +128,14 @@ impl<'a> Actor<'a> {
 
     /// By which way this host is reached.
     fn way(&self, host: &HostId) -> Way {
-        self.instance(host).map_or(Way::Ssm, |instance| way(instance, self.policy.host, self.now()))
+        self.instance(host).map_or(Way::Ssm, |instance| instance.way(self.policy.host, self.now()))
+    }
+
+    /// From now on the host is reached by this way.
+    fn keep_way(&mut self, host: &HostId) -> Way {
+        let way = self.way(host);
+        self.change(host, |instance| instance.run.way = Some(way));
+        way
     }
 
     fn instance(&self, host: &HostId) -> Option<&Instance> {
@@ -169,9 +175,10 @@ impl<'a> Actor<'a> {
         written
     }
 
-    fn new_claim(&self, step: ClaimStep, from: &Version, to: &Version, boot: Option<BootId>) -> Claim {
+    fn new_claim(&self, host: &HostId, step: ClaimStep, from: &Version, to: &Version, boot: Option<BootId>) -> Claim {
         let since = whole_seconds(self.now());
-        Claim { step, run: self.run.clone(), epoch: self.epoch, from: from.clone(), to: to.clone(), since, boot }
+        let way = self.way(host);
+        Claim { step, way, run: self.run.clone(), epoch: self.epoch, from: from.clone(), to: to.clone(), since, boot }
     }
 }
 

@@ -38,7 +38,7 @@ impl Actor<'_> {
             .filter(|step| clear.contains(&step.host) && self.instance(&step.host).is_some_and(Instance::in_service))
             .filter_map(|step| match &step.step {
                 Step::Drain { from, to } => {
-                    Some((step.host.clone(), self.new_claim(ClaimStep::Drain, from, to, None), None))
+                    Some((step.host.clone(), self.new_claim(&step.host, ClaimStep::Drain, from, to, None), None))
                 }
                 _ => None,
             })

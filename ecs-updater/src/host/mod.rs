@@ -4,29 +4,10 @@ pub(crate) mod bridge;
 pub(crate) mod ssm;
 
 use jiff::Timestamp;
-use models::fleet::{Instance, VisitEnd};
+use models::fleet::VisitEnd;
 use models::host::HostReport;
 use models::ids::HostId;
 use models::plan::HostCommand;
-use models::policy::HostWay;
-
-/// The way to one host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// SSM documents.
-    Ssm,
-    /// The host bridge that lives on it.
-    Bridge,
-}
-
-/// By which way this host is reached now.
-pub(crate) fn way(instance: &Instance, wanted: HostWay, now: Timestamp) -> Way {
-    match wanted {
-        HostWay::Bridge => Way::Bridge,
-        HostWay::Auto if instance.live_bridge(now).is_some() => Way::Bridge,
-        HostWay::Auto | HostWay::Ssm => Way::Ssm,
-    }
-}
 
 /// A command's end on one host.
 #[derive(Debug)]

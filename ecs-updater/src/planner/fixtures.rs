@@ -1,7 +1,7 @@
 //! Facts for tests, made by hand.
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::{Claim, ClaimStep, FailedVersions};
+use models::claim::{Claim, ClaimStep, FailedVersions, Way};
 use models::fleet::{
     Ec2, FleetSnapshot, Instance, InstanceStatus, Reach, Resources, RunMemory, SeenBoot, SeenTasks, Service,
     StatusChecks, Strategy, Tags, Task, Visit, VisitEnd,
@@ -109,7 +109,8 @@ pub(super) fn error(at: &str, code: ErrorCode) -> VisitEnd {
 pub(super) fn claimed(mut instance: Instance, step: ClaimStep, since: Timestamp) -> Instance {
     let boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert).then(|| OLD_BOOT.into());
     let (from, to) = (version("1.26.1"), version("1.27.0"));
-    instance.tags.claim = Some(Ok(Claim { step, run: "RUN".into(), epoch: None, from, to, since, boot }));
+    instance.tags.claim =
+        Some(Ok(Claim { step, way: Way::Ssm, run: "RUN".into(), epoch: None, from, to, since, boot }));
     if step.takes_out_of_service() {
         instance.status = InstanceStatus::Draining;
         instance.run.drained_at = Some(since);

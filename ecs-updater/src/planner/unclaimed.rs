@@ -1,9 +1,10 @@
 //! An instance in service (or in somebody else's hands): is there something to update, and a reason not to?
 
+use models::claim::Way;
 use models::fleet::{Instance, InstanceStatus, Reach, Visit, VisitEnd};
 use models::host::{ErrorCode, HostReport, UpdateState, parse_version};
 use models::plan::{End, HostCommand, Phase, Step};
-use models::policy::{HostWay, Target};
+use models::policy::Target;
 use models::reason::{FailReason, HoldReason};
 use models::report::Outcome;
 use semver::Version;
@@ -15,9 +16,6 @@ use super::{Context, MAX_CANCELS, MAX_STAGES, RETRY, after};
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     if let Some(hold) = standing(instance) {
         return hold;
-    }
-    if cx.policy.host == HostWay::Ssm && instance.live_bridge(cx.now).is_some() {
-        return Next::Hold(HoldReason::BridgeInTheWay);
     }
     if !instance.agent_connected {
         // Agents reconnect several times an hour in normal life.
@@ -146,6 +144,17 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         }
         return Next::Do(Phase::Unseen, Step::Cancel { boot, lock: Some(lock) });
     }
+    // A bridge's report of a boot in which nobody has read the repository yet; an inspection by SSM reads it first.
+    if report.update.is_none() && instance.way(cx.policy.host, cx.now) == Way::Bridge {
+        let booted = instance.run.boot.as_ref().map_or(cx.run.started_at, |boot| boot.at);
+        return match cx.now < after(booted, cx.policy.timeouts.inspect).max(cx.inspect_deadline()) {
+            true => Next::Wait(Phase::Unseen, after(cx.now, RETRY)),
+            false => {
+                let detail = "its update repository was not read since it booted".to_owned();
+                Next::Hold(HoldReason::InspectFailed { detail })
+            }
+        };
+    }
     let Some(from) = report.running() else {
         let said = report.os.as_ref().map_or("nothing", |os| os.version.as_str());
         let detail = format!("its running version cannot be read (it says {said:?})");
@@ -160,7 +169,7 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         Wanted::Version(to) => {
             // A bridge's word can be an hour old: what an earlier run staged is asked for again, which has the host read
             // its repository first.
-            let by_bridge = cx.policy.host != HostWay::Ssm && instance.live_bridge(cx.now).is_some();
+            let by_bridge = instance.way(cx.policy.host, cx.now) == Way::Bridge;
             let asked_anew = !by_bridge || instance.run.stages > 0 || cx.run.dry_run;
             let staged = asked_anew && is_staged(instance, report, &to);
             let lock = match staged || report.chosen().as_ref() == Some(&to) {

@@ -32,7 +32,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::Progress;
-use models::claim::{ClaimStep, FailedVersions};
+use models::claim::{ClaimStep, FailedVersions, Way};
 use models::host::{AgentState, ErrorCode, ReportedError, UpdateState};
 use semver::Version;
 
@@ -163,6 +163,8 @@ pub enum Waits {
     TagsUnknown,
     /// The claim is not understood.
     ClaimUnreadable,
+    /// The claim is carried out by SSM.
+    ClaimOfOthers,
 }
 
 /// What is due.
@@ -177,6 +179,7 @@ pub fn decide(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -
     let Tags::Known { claim, failed, lock } = &facts.tags else { return Act::Wait(Waits::TagsUnknown) };
     match (claim, &memory.claim) {
         (Some(Err(_)), _) => Act::Wait(Waits::ClaimUnreadable),
+        (Some(Ok(claim)), _) if claim.way == Way::Ssm => refresh_when_due(facts, limits, now, Waits::ClaimOfOthers),
         (Some(Ok(_)), Some(taken)) => claimed(taken, failed, lock.as_deref(), facts, memory, limits, now),
         (Some(Ok(_)) | None, _) => unclaimed(facts, memory, limits, now),
     }
@@ -328,8 +331,15 @@ fn unclaimed(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) ->
     if let Some(act) = tidy(false, facts, memory, now) {
         return act;
     }
+    refresh_when_due(facts, limits, now, Waits::Idle)
+}
+
+fn refresh_when_due(facts: &Facts, limits: &Limits, now: Timestamp, otherwise: Waits) -> Act {
+    if !facts.host_answers {
+        return Act::Wait(Waits::HostUnknown);
+    }
     if busy(facts) {
-        return Act::Wait(Waits::Idle);
+        return Act::Wait(otherwise);
     }
     let booted = facts.boot.at.and_then(|at| Timestamp::from_second(at).ok());
     let due = match (facts.refreshed_at, booted) {
@@ -337,5 +347,5 @@ fn unclaimed(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) ->
         (None, Some(booted)) => later(booted, limits.first_refresh),
         (None, None) => now,
     };
-    if now >= due { Act::Refresh } else { Act::Wait(Waits::Idle) }
+    if now >= due { Act::Refresh } else { Act::Wait(otherwise) }
 }

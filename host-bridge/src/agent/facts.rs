@@ -1,7 +1,7 @@
 //! What one look at the world shows.
 
 use jiff::Timestamp;
-use models::claim::{Claim, FailedVersions};
+use models::claim::{Claim, FailedVersions, Way};
 use models::fleet::BadClaim;
 use models::host::{AgentState, HostReport};
 
@@ -40,10 +40,10 @@ pub enum Tags {
 }
 
 impl Tags {
-    /// The claim, where there is one that is understood.
+    /// The claim that the agent is to follow, where there is one that is understood.
     pub fn claim(&self) -> Option<&Claim> {
         match self {
-            Self::Known { claim: Some(Ok(claim)), .. } => Some(claim),
+            Self::Known { claim: Some(Ok(claim)), .. } => Some(claim).filter(|claim| claim.way == Way::Bridge),
             Self::Known { .. } | Self::Unknown => None,
         }
     }

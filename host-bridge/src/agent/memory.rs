@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::Progress;
-use models::claim::{Claim, ClaimStep};
+use models::claim::{Claim, ClaimStep, Way};
 use models::host::{AgentState, ErrorCode, ReportedError};
 use models::ids::{BootId, ClusterName, ContainerInstanceArn};
 use semver::Version;
@@ -183,8 +183,9 @@ impl Memory {
 
     fn observe_claim(&mut self, facts: &Facts) {
         let Tags::Known { claim, .. } = &facts.tags else { return };
-        let Some(Ok(claim)) = claim else {
-            // Removed, or replaced by one of a newer updater: whoever did so has seen to the host.
+        let Some(claim) = claim.as_ref().and_then(|claim| claim.as_ref().ok()).filter(|one| one.way == Way::Bridge)
+        else {
+            // Removed, or replaced by one for SSM or of a newer updater: whoever did so has seen to the host.
             self.claim = None;
             self.trial = None;
             return;

@@ -4,7 +4,7 @@ use host_bridge::agent::{Act, Facts, FallingBack, Limits, Memory, Placed, Tags, 
 use host_bridge::inspect::{Boot, Seen};
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::Progress;
-use models::claim::{Claim, ClaimStep, FailedVersions};
+use models::claim::{Claim, ClaimStep, FailedVersions, Way};
 use models::fleet::BadClaim;
 use models::host::{AgentState, ErrorCode, HostReport, ReportedAgent, ReportedOs, ReportedUpdate, UpdateState};
 
@@ -43,6 +43,7 @@ fn claim(step: ClaimStep, boot: &str) -> Claim {
     let needs_boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert);
     Claim {
         step,
+        way: Way::Bridge,
         run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
         epoch: None,
         from: OLD.parse().unwrap(),

@@ -16,7 +16,7 @@ use host_bridge::signpost::SignpostError;
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Progress};
-use models::claim::{CLAIM_TAG, Claim, ClaimStep};
+use models::claim::{CLAIM_TAG, Claim, ClaimStep, Way};
 use models::host::ErrorCode;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -142,6 +142,7 @@ impl World {
         let needs_boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert);
         let claim = Claim {
             step,
+            way: Way::Bridge,
             run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
             epoch: None,
             from: OLD.parse().unwrap(),
