@@ -1,8 +1,6 @@
 //! DynamoDB: the lease on a cluster. One action, `UpdateItem` with a condition: so the task role needs no other, and
 //! what is compared and what is written are one step.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -76,32 +74,30 @@ impl Aws {
         names: &[&str],
         values: [(&str, AttributeValue); N],
     ) -> Result<Written, AwsError> {
-        let names = names.iter().chain(&["#holder", "#expires"]);
-        let names = names.map(|name| ((*name).to_owned(), name.trim_start_matches('#').to_owned())).collect();
-        let mut values: HashMap<String, AttributeValue> =
-            values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        values.insert(":us".to_owned(), AttributeValue::S(key.us.as_str().to_owned()));
-        let answer = self
+        let mut request = self
             .dynamodb
             .update_item()
             .table_name(&key.table)
             .key("lease", AttributeValue::S(key.cluster.as_str().to_owned()))
             .condition_expression(condition)
             .update_expression(update)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
+            .expression_attribute_values(":us", AttributeValue::S(key.us.as_str().to_owned()))
             .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match answer {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for name in names.iter().chain(&["#holder", "#expires"]) {
+            request = request.expression_attribute_names(*name, name.trim_start_matches('#'));
+        }
+        for (name, value) in values {
+            request = request.expression_attribute_values(name, value);
+        }
+        match request.send().await {
             Ok(answer) => {
                 let item = answer.attributes().ok_or_else(|| invalid(OPERATION, &"the answer has no item"))?;
-                read(item).map(Written::Done)
+                read(|name| item.get(name)).map(Written::Done)
             }
             Err(SdkError::ServiceError(refused)) => match refused.err() {
                 UpdateItemError::ConditionalCheckFailedException(failed) => {
-                    failed.item().map(read).transpose().map(Written::Refused)
+                    failed.item().map(|item| read(|name| item.get(name))).transpose().map(Written::Refused)
                 }
                 _ => Err(AwsError::from_sdk(OPERATION, SdkError::ServiceError(refused))),
             },
@@ -111,10 +107,10 @@ impl Aws {
 }
 
 /// Strictly: another program's item under our key must not be taken for a lease.
-fn read(item: &HashMap<String, AttributeValue>) -> Result<Entry, AwsError> {
+fn read<'a>(get: impl Fn(&str) -> Option<&'a AttributeValue>) -> Result<Entry, AwsError> {
     let wrong = |name: &str| invalid(OPERATION, &format!("the lease's attribute {name} is missing or malformed"));
-    let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<u64>().ok());
-    let holder = item.get("holder").and_then(|value| value.as_s().ok()).ok_or_else(|| wrong("holder"))?;
+    let number = |name: &str| get(name).and_then(|value| value.as_n().ok()?.parse::<u64>().ok());
+    let holder = get("holder").and_then(|value| value.as_s().ok()).ok_or_else(|| wrong("holder"))?;
     let millis = number("expires").and_then(|millis| i64::try_from(millis).ok()).ok_or_else(|| wrong("expires"))?;
     Ok(Entry {
         holder: holder.as_str().into(),
