@@ -7,13 +7,17 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/tools
 DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo test test-rust test-cloudformation check fmt clippy doc deny
+.PHONY: help demo bench test test-rust test-cloudformation check fmt clippy doc deny
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: ## Roll 24 simulated instances, live
 	@cargo run -q -p fleet-sim -- demo
+
+bench: ## Calls, times, memory and CPU of scans and rollouts, in release; writes bench.json beside the build
+	cargo build --release --workspace --bins --locked
+	$(TARGET)/release/fleet-sim bench
 
 test: test-rust test-cloudformation ## All tests
 

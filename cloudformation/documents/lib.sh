@@ -60,10 +60,12 @@ take_lock() {
   [[ $lock == keep || $lock == latest ]] || is_version "${lock#v}" || bad Lock "$lock"
 }
 
-# Ends the visit unless this is the boot that the command is meant for.
+# Ends the visit unless this is the boot that the command is meant for: one host's, or one of
+# up to fifty hosts' with a blank between them. No two boots have the same id.
 take_boot() {
-  [[ $1 =~ ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$ ]] || bad Boot "$1" || return 1
-  if [[ $1 != "$boot" ]]; then
+  local id='[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+  [[ $1 =~ ^$id(\ $id){0,49}$ ]] || bad Boot "${1:0:80}" || return 1
+  if [[ -z $boot || " $1 " != *" $boot "* ]]; then
     note boot other_boot "meant for boot $1, this is boot ${boot:-unknown}"
     return 1
   fi
@@ -400,6 +402,20 @@ read_agent() {
       ;;
     1) agent='{"state":"down"}' ;;
   esac
+}
+
+# wait_for_agent SECONDS: reads the ECS agent until it is registered, or the time is over.
+wait_for_agent() {
+  local until
+  tick
+  until=$((now + $1))
+  read_agent
+  while [[ $agent != *'"registered"'* && $agent != null ]]; do
+    tick
+    if ((now >= until)) || ! in_time; then break; fi
+    sleep "$POLL"
+    read_agent
+  done
 }
 
 # shellcheck disable=SC2016 # jq's variables

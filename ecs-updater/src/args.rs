@@ -186,6 +186,9 @@ pub struct SettingArgs {
     /// Instances out of service at once, whoever took them out: a count or a percentage [default: 1]
     #[arg(long, value_name = "COUNT|PERCENT", help_heading = "Settings")]
     pub max_unavailable: Option<String>,
+    /// Take instances from all zones by turns, or finish a zone before the next [default: spread]
+    #[arg(long, value_name = "spread|one-at-a-time", help_heading = "Settings")]
+    pub zone: Option<String>,
     /// What to update to: "latest", which is what each host chooses, or a version [default: latest]
     #[arg(long, value_name = "VERSION", help_heading = "Settings")]
     pub target: Option<String>,
@@ -258,6 +261,7 @@ impl SettingArgs {
     fn value(&self, key: Key) -> &Option<String> {
         match key {
             Key::MaxUnavailable => &self.max_unavailable,
+            Key::Zone => &self.zone,
             Key::Target => &self.target,
             Key::StandaloneTasks => &self.standalone_tasks,
             Key::StopAfterFailures => &self.stop_after_failures,

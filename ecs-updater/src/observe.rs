@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use models::attributes::{AttributesError, BridgeReport};
 use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG, Way};
 use models::fleet::{
-    BadClaim, FleetSnapshot, Instance, InstanceStatus, RunMemory, SeenBoot, SeenBridge, Tags, Visit, VisitEnd,
+    BadClaim, FleetSnapshot, Instance, InstanceStatus, RunMemory, SeenBoot, SeenBridge, Service, Tags, Visit, VisitEnd,
 };
 use models::host::{HostReport, SeenReport};
-use models::ids::{ContainerInstanceArn, HostId};
+use models::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
 use models::plan::HostCommand;
 use models::policy::HostWay;
 
@@ -24,6 +24,7 @@ pub(crate) async fn full_look(
     wanted: HostWay,
     now: Timestamp,
 ) -> Result<(), AwsError> {
+    look_at_moves(aws, fleet, now).await?;
     let arns = aws.list_container_instances(&fleet.cluster, ecs::Listed::All).await?;
     let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
     let newest = newest_by_host(described);
@@ -51,6 +52,44 @@ pub(crate) async fn full_look(
     });
     fleet.taken_at = now;
     Ok(())
+}
+
+/// What is leaving draining instances, and what services have placed already. This comes before the instances'
+/// resources, so that what is placed in between is counted twice rather than not at all.
+async fn look_at_moves(aws: &Aws, fleet: &mut FleetSnapshot, now: Timestamp) -> Result<(), AwsError> {
+    let draining = |instance: &&Instance| instance.status == InstanceStatus::Draining;
+    let leaving = fleet.instances.values().filter(draining).filter_map(|instance| instance.tasks.as_ref());
+    let arns: Vec<TaskArn> = leaving.flat_map(|seen| &seen.tasks).map(|task| task.arn.clone()).collect();
+    let mut live = aws.live_tasks(&fleet.cluster, arns).await?;
+    for instance in fleet.instances.values_mut().filter(|instance| instance.status == InstanceStatus::Draining) {
+        let Some(seen) = &mut instance.tasks else { continue };
+        let mut left = live.remove(&instance.container_instance).unwrap_or_default();
+        for task in &mut left {
+            task.protected_until =
+                seen.tasks.iter().find(|other| other.arn == task.arn).and_then(|t| t.protected_until);
+        }
+        seen.tasks = left;
+    }
+    let names: Vec<ServiceName> = fleet.services.keys().cloned().collect();
+    for service in describe_services(aws, &fleet.cluster, &names, now).await? {
+        fleet.services.insert(service.name.clone(), service);
+    }
+    Ok(())
+}
+
+/// The services, and where the tasks are of those that allow one an instance.
+pub(crate) async fn describe_services(
+    aws: &Aws,
+    cluster: &ClusterName,
+    names: &[ServiceName],
+    now: Timestamp,
+) -> Result<Vec<Service>, AwsError> {
+    let mut services = aws.describe_services(cluster, names, now).await?;
+    for service in services.iter_mut().filter(|service| service.distinct_instance) {
+        let arns = aws.list_tasks_of(cluster, &service.name).await?;
+        service.on = aws.live_tasks(cluster, arns).await?.into_keys().collect();
+    }
+    Ok(services)
 }
 
 /// Describes the instances under way again. False when one of them was not found: then a full look is needed.
@@ -98,6 +137,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
         variant: None,
         zone: None,
         instance_type: None,
+        attributes: BTreeMap::new(),
         registered: one.registered.clone(),
         remaining: one.remaining.clone(),
         seen_at: now,
@@ -125,6 +165,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
     instance.variant = one.variant.clone().or(instance.variant.take());
     instance.zone = one.zone.clone().or(instance.zone.take());
     instance.instance_type = one.instance_type.clone().or(instance.instance_type.take());
+    instance.attributes.clone_from(&one.nameable);
     instance.registered = one.registered.clone();
     instance.remaining = one.remaining.clone();
     instance.seen_at = now;

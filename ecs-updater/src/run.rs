@@ -15,7 +15,7 @@ use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, Outcome, RunReport};
 use tokio::sync::watch;
 
-use crate::aws::{Aws, AwsError, ErrorKind, Fence};
+use crate::aws::{Aws, AwsError, ErrorKind, Fence, Limits};
 use crate::clock::Clock;
 use crate::execute::{Actor, Author};
 use crate::host::bridge::Awaited;
@@ -62,8 +62,8 @@ const FULL_LOOK: SignedDuration = SignedDuration::from_secs(30);
 /// The same for each hundred instances: a look costs two calls a hundred, and the read bucket refills with twenty a
 /// second for the whole account.
 const FULL_LOOK_PER_100: SignedDuration = SignedDuration::from_secs(5);
-/// The time between two looks at the instances under way.
-const SHORT_LOOK: SignedDuration = SignedDuration::from_secs(5);
+/// The time between two looks at the instances under way: each beat of the grid, so a little less than it.
+const SHORT_LOOK: SignedDuration = SignedDuration::from_secs(4);
 /// How long AWS may give no usable answer in the middle of a run before the cluster is given up. The claims stay, so
 /// that the next run goes on.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
@@ -82,10 +82,11 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) -> RunReport {
     let started_at = clock.now();
+    let limits = Limits::default();
     let loops = job.clusters.iter().map(|(cluster, policy)| {
         let facts = RunFacts { run: job.run.clone(), started_at, dry_run: job.dry_run, stop: None, idle_since: None };
         let table = job.lease_table.as_deref().filter(|_| !job.dry_run);
-        let one = Cluster::new(cluster, policy, config, clock, facts, table, stop.clone());
+        let one = Cluster::new(cluster, policy, config, limits.clone(), clock, facts, table, stop.clone());
         one.run(watch)
     });
     let clusters = futures_util::future::join_all(loops).await;
@@ -148,6 +149,7 @@ impl<'a> Cluster<'a> {
         name: &'a ClusterName,
         policy: &'a Policy,
         config: &aws_config::SdkConfig,
+        limits: Limits,
         clock: &'a Clock,
         facts: RunFacts,
         lease_table: Option<&'a str>,
@@ -164,7 +166,7 @@ impl<'a> Cluster<'a> {
         Self {
             name,
             policy,
-            aws: Aws::new(config, &fence),
+            aws: Aws::new(config, &fence, limits),
             clock,
             facts,
             lease_table,
@@ -289,6 +291,11 @@ impl<'a> Cluster<'a> {
 
     /// What is due of: a full look, a short one, the commands under way.
     async fn look(&mut self) -> Result<(), AwsError> {
+        // What hosts say comes first: then ECS is asked since.
+        let now = self.clock.now();
+        for ended in self.commands.poll(&self.aws, now).await? {
+            observe::take_ended(&mut self.fleet, ended, self.clock.now());
+        }
         let now = self.clock.now();
         let under_way = self.under_way();
         let full_due = self.looked_full.is_none_or(|at| now >= after(at, self.full_look_every()));
@@ -302,9 +309,7 @@ impl<'a> Cluster<'a> {
             }
         }
         let now = self.clock.now();
-        let mut ended = self.commands.poll(&self.aws, now).await?;
-        ended.extend(self.awaited.ended(&self.fleet, now));
-        for ended in ended {
+        for ended in self.awaited.ended(&self.fleet, now) {
             observe::take_ended(&mut self.fleet, ended, self.clock.now());
         }
         Ok(())

@@ -54,6 +54,8 @@ const SDK_EXCEPTIONS: &[(&str, &str)] = &[
 const CLOCK_EXCEPTIONS: &[(&str, &str)] = &[
     // The crate `backoff` wants a start time, asks for it only to give up after a maximum time, and none is set.
     ("models/src/pace.rs", "Instant::now"),
+    // How full a token bucket is goes by the clock that its sleeps go by, tokio's; no decision rests on it.
+    ("aws/limits.rs", "Instant::now"),
 ];
 
 /// What `models` may depend on: values and their text forms. No runtime, no network, no AWS.

@@ -1,6 +1,6 @@
 //! One look at a cluster: everything the planner may know, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,9 @@ pub struct Instance {
     pub zone: Option<String>,
     /// Attribute `ecs.instance-type`.
     pub instance_type: Option<String>,
+    /// The attributes that placement constraints can name: all but the agent's capabilities and this program's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// What the agent registered.
     pub registered: Resources,
     /// What is free of it.
@@ -266,12 +269,20 @@ pub struct Service {
     pub desired: u32,
     /// Tasks running.
     pub running: u32,
+    /// Tasks running and pending at the last full look: those that the instances' remaining resources know of.
+    pub placed: u32,
+    /// New tasks that a deployment in progress has still to place.
+    pub deploying: u32,
     /// `minimumHealthyPercent`.
     pub minimum_healthy_percent: u32,
     /// `maximumPercent`.
     pub maximum_percent: u32,
     /// One task an instance at most (placement constraint `distinctInstance`).
     pub distinct_instance: bool,
+    /// Where its tasks are, for a service with `distinct_instance`.
+    pub on: BTreeSet<ContainerInstanceArn>,
+    /// The expressions of its placement constraints `memberOf`.
+    pub member_of: Vec<String>,
 }
 
 impl Service {

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Policy {
     /// How many instances may be out of service at once, whoever took them out.
     pub max_unavailable: MaxUnavailable,
+    /// In which order the zones are worked on.
+    pub zone: Zones,
     /// What to update to.
     pub target: Target,
     /// What to do with an instance that runs tasks of no service.
@@ -35,6 +37,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             max_unavailable: MaxUnavailable::Count(1),
+            zone: Zones::Spread,
             target: Target::Latest,
             standalone_tasks: StandaloneTasks::Skip,
             timeouts: Timeouts::default(),
@@ -92,6 +95,37 @@ impl FromStr for MaxUnavailable {
             (1.., false) => Ok(Self::Count(number)),
             _ => Err(bad()),
         }
+    }
+}
+
+/// In which order availability zones are worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Zones {
+    /// Instances of one zone only are out of service because of us at any time; a zone is finished before the next.
+    OneAtATime,
+    /// All zones by turns, so that each loses its share of the budget and no more.
+    Spread,
+}
+
+impl Zones {
+    /// As it stands in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OneAtATime => "one-at-a-time",
+            Self::Spread => "spread",
+        }
+    }
+}
+
+impl FromStr for Zones {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::OneAtATime, Self::Spread]
+            .into_iter()
+            .find(|known| known.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is neither \"one-at-a-time\" nor \"spread\""))
     }
 }
 

@@ -142,7 +142,7 @@ reasons!(
             service: String,
             /// What is missing.
             needs: String,
-        } = "no_room", "no other instance has room for a task of service {service} (needs {needs}); add capacity";
+        } = "no_room", "no other instance has room for a task of service {service}: it needs {needs}; add capacity";
         /// The budget is used up.
         BudgetUsedUp {
             /// Out of service now.
@@ -150,6 +150,11 @@ reasons!(
             /// The budget.
             budget: usize,
         } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}";
+        /// `zone = "one-at-a-time"`.
+        OtherZoneFirst {
+            /// The zone that has instances out of service.
+            zone: String,
+        } = "other_zone_first", "waits until the instances of {zone} that are out of service are back (zone = \"one-at-a-time\")";
         /// Too many failures.
         StoppedAfterFailures {
             /// So many.

@@ -25,6 +25,7 @@ use tokio::task::AbortHandle;
 
 use crate::clock::SimClock;
 use crate::host::Request as HostRequest;
+use crate::meter::Simulated;
 use crate::region::Region;
 use crate::wire::{Caller, Request};
 use crate::world::MachineNo;
@@ -56,7 +57,8 @@ impl Bridges {
         if runs {
             let host = Host { region: Weak::clone(region), machine, clock };
             let ran_before = std::mem::replace(&mut one.has_run, true);
-            one.running = Some(tokio::spawn(host.live(one.journal.clone(), !ran_before)).abort_handle());
+            one.running =
+                Some(tokio::spawn(Simulated(Box::pin(host.live(one.journal.clone(), !ran_before)))).abort_handle());
         }
     }
 
@@ -140,7 +142,8 @@ impl Host {
                         .map_err(io::Error::other)
                 }
             });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service));
+            let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service);
+            tokio::spawn(Simulated(Box::pin(served)));
             Ok(ours)
         })
     }

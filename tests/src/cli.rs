@@ -33,6 +33,8 @@ enum Command {
     Serve(Serve),
     /// Serve the host API of one simulated host on a Unix socket, for host-bridge and other clients
     Host(HostArgs),
+    /// Measure scans and rollouts: calls, times, memory and CPU; writes bench.json beside the build
+    Bench,
     /// Watch the updater roll 24 simulated instances: one falls back at boot, one holds a standalone task, one is drained by somebody else
     Demo {
         /// Print the table for people, or only the report as JSON
@@ -98,6 +100,8 @@ struct HostArgs {
 #[derive(Debug, thiserror::Error)]
 enum CliError {
     #[error(transparent)]
+    Bench(#[from] crate::bench::BenchError),
+    #[error(transparent)]
     Demo(#[from] demo::DemoError),
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
@@ -127,6 +131,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(serve) => run_serve(&serve),
         Command::Host(host) => run_host(host),
+        Command::Bench => crate::bench::run().map_err(CliError::from),
         Command::Demo { output } => demo::run(output == Output::Json).map_err(CliError::from),
     };
     match result {

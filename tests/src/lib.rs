@@ -3,11 +3,12 @@
 //! - [`Scenario`]: what there is and what happens, as a TOML file.
 //! - [`Region`]: a scenario that runs; [`Region::http_client`] is the way in for the AWS SDK, [`server`] for others.
 //! - [`invariants`]: the rules an updater must keep, checked after everything that happens.
-//! - [`rollout`]: a scenario joined with the real updater; the [`demo`] shows one.
+//! - [`rollout`]: a scenario joined with the real updater; the [`demo`] shows one, [`measure`] says what it costs.
 //!
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
-//! the tags that it writes; `rollout` and `demo` alone know its library.
+//! the tags that it writes; `rollout`, `measure` and `demo` alone know its library.
 
+pub mod bench;
 mod bridges;
 pub mod cli;
 pub mod clock;
@@ -18,6 +19,8 @@ pub mod documents;
 pub mod host;
 pub mod host_server;
 pub mod invariants;
+pub mod measure;
+pub mod meter;
 pub mod processes;
 pub mod region;
 pub mod rollout;

@@ -17,6 +17,7 @@ use crate::clock::SimClock;
 use crate::documents::{self, Script};
 use crate::host::{ApiDown, Request as HostRequest, Response as HostResponse, SignpostError};
 use crate::invariants::Violation;
+use crate::meter::{self, Simulated};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::wire::{Call, Gateway, Request, Response};
 use crate::world::{CommandNo, Ec2State, Effect, Entry, InstanceStatus, LastStatus, MachineNo, World};
@@ -145,6 +146,12 @@ impl Region {
         self.with(|inner, _| inner.gateway.counts().clone())
     }
 
+    /// The largest share of each of AWS's token buckets that was in use at once, from 0 to 1: the program under test
+    /// is the only one that calls.
+    pub fn bucket_use(&self) -> BTreeMap<String, f64> {
+        self.with(|inner, _| inner.gateway.bucket_use())
+    }
+
     /// Operations and parameters that were asked for and are not modelled. A test with one of these proves nothing.
     pub fn unknown(&self) -> Vec<String> {
         self.with(|inner, _| inner.gateway.unknown().to_vec())
@@ -217,6 +224,10 @@ impl Region {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner, Timestamp) -> T) -> T {
+        meter::simulator(|| self.with_inner(act))
+    }
+
+    fn with_inner<T>(&self, act: impl FnOnce(&mut Inner, Timestamp) -> T) -> T {
         let (result, effects, earlier) = {
             let mut inner = self.lock();
             let now = self.clock.now();
@@ -245,7 +256,7 @@ impl Region {
         match effect {
             Effect::Run { command, machine, script, parameters } => {
                 let host = HostHandle { region: self.me.clone(), machine, clock: self.clock };
-                let run = tokio::spawn(run_document(host, command, script, parameters));
+                let run = tokio::spawn(Simulated(Box::pin(run_document(host, command, script, parameters))));
                 documents.insert((command, machine), run.abort_handle());
             }
             Effect::Abort { command, machine } => {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use models::fleet::{Ec2, StatusChecks};
 use models::ids::HostId;
 
+use super::limits::Bucket;
 use super::{Aws, AwsError};
 
 /// An EC2 instance: its facts and all its tags.
@@ -53,6 +54,7 @@ impl Aws {
         let ids: Vec<String> = hosts.iter().map(|host| host.as_str().to_owned()).collect();
         let mut token = None;
         loop {
+            self.pace(Bucket::Ec2Read).await;
             let answer = self
                 .ec2
                 .describe_instances()
@@ -81,6 +83,7 @@ impl Aws {
     ) -> Result<BTreeMap<HostId, StatusChecks>, AwsError> {
         let mut checks = BTreeMap::new();
         for chunk in hosts.chunks(DESCRIBE_STATUS) {
+            self.pace(Bucket::Ec2Read).await;
             let answer = self
                 .ec2
                 .describe_instance_status()
@@ -105,6 +108,7 @@ impl Aws {
     pub(crate) async fn create_tags(&self, hosts: &[HostId], tags: &[(&str, String)]) -> Result<(), AwsError> {
         let tags: Vec<Tag> = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(value).build()).collect();
         for chunk in hosts.chunks(TAG_RESOURCES) {
+            self.pace(Bucket::Ec2Tags).await;
             self.ec2
                 .create_tags()
                 .set_resources(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
@@ -120,6 +124,7 @@ impl Aws {
     pub(crate) async fn delete_tags(&self, hosts: &[HostId], keys: &[&str]) -> Result<(), AwsError> {
         let tags: Vec<Tag> = keys.iter().map(|key| Tag::builder().key(*key).build()).collect();
         for chunk in hosts.chunks(TAG_RESOURCES) {
+            self.pace(Bucket::Ec2Tags).await;
             self.ec2
                 .delete_tags()
                 .set_resources(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))

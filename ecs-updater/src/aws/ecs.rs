@@ -1,15 +1,17 @@
 //! ECS: container instances, tasks, services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{
-    ContainerInstance, ContainerInstanceStatus, DesiredStatus, PlacementConstraintType, Resource, SchedulingStrategy,
+    ContainerInstance, ContainerInstanceStatus, DesiredStatus, PlacementConstraint, PlacementConstraintType, Resource,
+    SchedulingStrategy,
 };
 use jiff::Timestamp;
 use models::attributes::PREFIX;
 use models::fleet::{InstanceStatus, Resources, Service, Strategy, Task};
 use models::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
 
+use super::limits::Bucket;
 use super::{Aws, AwsError, ErrorKind};
 
 /// A container instance as ECS describes it.
@@ -24,6 +26,8 @@ pub(crate) struct Described {
     pub(crate) variant: Option<String>,
     pub(crate) zone: Option<String>,
     pub(crate) instance_type: Option<String>,
+    /// Those that placement constraints can name.
+    pub(crate) nameable: BTreeMap<String, String>,
     pub(crate) registered: Resources,
     pub(crate) remaining: Resources,
     pub(crate) registered_at: i64,
@@ -60,6 +64,9 @@ const TASK_PROTECTION: usize = 100;
 /// them by number.
 const FIRST_EPHEMERAL_PORT: i32 = 32_768;
 
+/// Attributes that no constraint of a service names: the agent's capabilities, which are many, and our own.
+const UNNAMED_ATTRIBUTES: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.capability.", "ecs-updater."];
+
 impl Aws {
     /// ARNs of the cluster's container instances.
     pub(crate) async fn list_container_instances(
@@ -82,9 +89,13 @@ impl Aws {
             .into_paginator()
             .send();
         let mut arns = Vec::new();
-        while let Some(page) = pages.next().await {
+        while let Some(page) = self.paced(Bucket::ClusterRead, pages.next()).await {
             let page = page.map_err(|error| AwsError::from_sdk("ecs:ListContainerInstances", error))?;
+            let last = page.next_token.is_none();
             arns.extend(page.container_instance_arns.unwrap_or_default().into_iter().map(ContainerInstanceArn::from));
+            if last {
+                break;
+            }
         }
         Ok(arns)
     }
@@ -97,6 +108,7 @@ impl Aws {
     ) -> Result<Vec<Described>, AwsError> {
         let mut described = Vec::with_capacity(arns.len());
         for chunk in arns.chunks(DESCRIBE_INSTANCES) {
+            self.pace(Bucket::ClusterRead).await;
             let answer = self
                 .ecs
                 .describe_container_instances()
@@ -122,6 +134,7 @@ impl Aws {
     ) -> (BTreeMap<ContainerInstanceArn, InstanceStatus>, Vec<Failure>, Option<AwsError>) {
         let (mut done, mut failures) = (BTreeMap::new(), Vec::new());
         for chunk in arns.chunks(UPDATE_STATE) {
+            self.pace(Bucket::ClusterModify).await;
             let answer = self
                 .ecs
                 .update_container_instances_state()
@@ -151,29 +164,41 @@ impl Aws {
         (done, failures, None)
     }
 
-    /// The ARNs of the tasks on an instance, those desired RUNNING and those desired STOPPED: a stopping task still
-    /// runs.
+    /// The ARNs of the tasks on an instance, those desired RUNNING and, unless only these are asked for, those desired
+    /// STOPPED: a stopping task still runs.
     pub(crate) async fn list_tasks_on(
         &self,
         cluster: &ClusterName,
         instance: &ContainerInstanceArn,
+        only_running: bool,
     ) -> Result<Vec<TaskArn>, AwsError> {
         let mut arns = Vec::new();
-        for desired in [DesiredStatus::Running, DesiredStatus::Stopped] {
-            arns.extend(self.list_tasks(cluster, Some(instance), desired).await?);
+        let both = [DesiredStatus::Running, DesiredStatus::Stopped];
+        for desired in both.into_iter().take(if only_running { 1 } else { 2 }) {
+            arns.extend(self.list_tasks(cluster, Some(instance), None, desired).await?);
         }
         Ok(arns)
     }
 
     /// The ARNs of the cluster's tasks that are desired RUNNING.
     pub(crate) async fn list_running_tasks(&self, cluster: &ClusterName) -> Result<Vec<TaskArn>, AwsError> {
-        self.list_tasks(cluster, None, DesiredStatus::Running).await
+        self.list_tasks(cluster, None, None, DesiredStatus::Running).await
+    }
+
+    /// The ARNs of a service's tasks that are desired RUNNING.
+    pub(crate) async fn list_tasks_of(
+        &self,
+        cluster: &ClusterName,
+        service: &ServiceName,
+    ) -> Result<Vec<TaskArn>, AwsError> {
+        self.list_tasks(cluster, None, Some(service), DesiredStatus::Running).await
     }
 
     async fn list_tasks(
         &self,
         cluster: &ClusterName,
         instance: Option<&ContainerInstanceArn>,
+        service: Option<&ServiceName>,
         desired: DesiredStatus,
     ) -> Result<Vec<TaskArn>, AwsError> {
         let mut pages = self
@@ -181,14 +206,19 @@ impl Aws {
             .list_tasks()
             .cluster(cluster.as_str())
             .set_container_instance(instance.map(|arn| arn.as_str().to_owned()))
+            .set_service_name(service.map(|name| name.as_str().to_owned()))
             .desired_status(desired)
             .max_results(100)
             .into_paginator()
             .send();
         let mut arns = Vec::new();
-        while let Some(page) = pages.next().await {
+        while let Some(page) = self.paced(Bucket::ClusterRead, pages.next()).await {
             let page = page.map_err(|error| AwsError::from_sdk("ecs:ListTasks", error))?;
+            let last = page.next_token.is_none();
             arns.extend(page.task_arns.unwrap_or_default().into_iter().map(TaskArn::from));
+            if last {
+                break;
+            }
         }
         Ok(arns)
     }
@@ -203,6 +233,7 @@ impl Aws {
         arns.dedup();
         let mut tasks: BTreeMap<ContainerInstanceArn, Vec<Task>> = BTreeMap::new();
         for chunk in arns.chunks(DESCRIBE_TASKS) {
+            self.pace(Bucket::ClusterRead).await;
             let answer = self
                 .ecs
                 .describe_tasks()
@@ -230,6 +261,7 @@ impl Aws {
     ) -> Result<BTreeMap<TaskArn, Timestamp>, AwsError> {
         let mut protected = BTreeMap::new();
         for chunk in tasks.chunks(TASK_PROTECTION) {
+            self.pace(Bucket::TaskProtection).await;
             let answer = self
                 .ecs
                 .get_task_protection()
@@ -257,6 +289,7 @@ impl Aws {
     ) -> Result<Vec<Service>, AwsError> {
         let mut services = Vec::new();
         for chunk in names.chunks(DESCRIBE_SERVICES) {
+            self.pace(Bucket::ServiceRead).await;
             let answer = self
                 .ecs
                 .describe_services()
@@ -267,6 +300,9 @@ impl Aws {
                 .map_err(|error| AwsError::from_sdk("ecs:DescribeServices", error))?;
             services.extend(answer.services().iter().filter_map(|service| {
                 let deployment = service.deployment_configuration();
+                let (running, pending) = (count(service.running_count()), count(service.pending_count()));
+                let constraints = service.placement_constraints();
+                let is = |one: &PlacementConstraint, kind| one.r#type() == Some(&kind);
                 Some(Service {
                     name: service.service_name()?.into(),
                     at: now,
@@ -275,14 +311,19 @@ impl Aws {
                         Some(_) | None => Strategy::Replica,
                     },
                     desired: count(service.desired_count()),
-                    running: count(service.running_count()),
+                    running,
+                    placed: running + pending,
+                    deploying: deploying(service),
                     // Defaults of the API for REPLICA services.
                     minimum_healthy_percent: deployment.and_then(|d| d.minimum_healthy_percent()).map_or(100, count),
                     maximum_percent: deployment.and_then(|d| d.maximum_percent()).map_or(200, count),
-                    distinct_instance: service
-                        .placement_constraints()
+                    distinct_instance: constraints.iter().any(|one| is(one, PlacementConstraintType::DistinctInstance)),
+                    on: BTreeSet::new(),
+                    member_of: constraints
                         .iter()
-                        .any(|constraint| constraint.r#type() == Some(&PlacementConstraintType::DistinctInstance)),
+                        .filter(|one| is(one, PlacementConstraintType::MemberOf))
+                        .filter_map(|one| one.expression().map(str::to_owned))
+                        .collect(),
                 })
             }));
         }
@@ -291,6 +332,7 @@ impl Aws {
 
     /// Asks ECS to stop a task; one that is gone already is no error.
     pub(crate) async fn stop_task(&self, cluster: &ClusterName, task: &TaskArn, reason: &str) -> Result<(), AwsError> {
+        self.pace(Bucket::ClusterModify).await;
         let answer = self.ecs.stop_task().cluster(cluster.as_str()).task(task.as_str()).reason(reason).send().await;
         match answer.map_err(|error| AwsError::from_sdk("ecs:StopTask", error)) {
             Ok(_) => Ok(()),
@@ -303,10 +345,25 @@ impl Aws {
     }
 }
 
+/// What the newest deployment has still to place, while an older one has tasks.
+fn deploying(service: &aws_sdk_ecs::types::Service) -> u32 {
+    let deployments = service.deployments();
+    let newest = deployments.iter().find(|deployment| deployment.status() == Some("PRIMARY"));
+    match newest.filter(|_| deployments.len() > 1) {
+        Some(newest) => count(newest.desired_count() - newest.running_count() - newest.pending_count()),
+        None => 0,
+    }
+}
+
 fn read_instance(instance: &ContainerInstance) -> Option<Described> {
     let attribute =
         |name: &str| instance.attributes().iter().find(|a| a.name() == name).and_then(|a| a.value()).map(str::to_owned);
+    let nameable = instance
+        .attributes()
+        .iter()
+        .filter(|attribute| !UNNAMED_ATTRIBUTES.iter().any(|prefix| attribute.name().starts_with(prefix)));
     Some(Described {
+        nameable: nameable.map(|a| (a.name().to_owned(), a.value().unwrap_or_default().to_owned())).collect(),
         arn: instance.container_instance_arn()?.into(),
         host: instance.ec2_instance_id()?.into(),
         status: read_status(instance.status()),

@@ -9,6 +9,7 @@ pub(crate) mod ec2;
 pub(crate) mod ecs;
 mod error;
 mod fence;
+mod limits;
 pub(crate) mod ssm;
 
 use std::time::Duration;
@@ -22,6 +23,9 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 pub use calls::Calls;
 pub use error::{AwsError, ErrorKind};
 pub use fence::Fence;
+pub use limits::Limits;
+
+use limits::Bucket;
 
 /// How to reach AWS; whatever is `None` comes from the SDK's usual places (environment, profile, container role).
 #[derive(Debug, Clone, Default)]
@@ -89,11 +93,13 @@ pub struct Aws {
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) ssm: aws_sdk_ssm::Client,
     calls: Calls,
+    limits: Limits,
 }
 
 impl Aws {
-    /// New clients over a configuration; `fence` stands before what they write.
-    pub fn new(config: &SdkConfig, fence: &Fence) -> Self {
+    /// New clients over a configuration, which keep to `limits` together with all others that do; `fence` stands before
+    /// what they write.
+    pub fn new(config: &SdkConfig, fence: &Fence, limits: Limits) -> Self {
         let calls = Calls::default();
         let dynamodb =
             aws_sdk_dynamodb::config::Builder::from(config).interceptor(calls.interceptor("dynamodb", fence)).build();
@@ -106,7 +112,19 @@ impl Aws {
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
             ssm: aws_sdk_ssm::Client::from_conf(ssm),
             calls,
+            limits,
         }
+    }
+
+    /// Waits until a call that takes from the bucket may be sent.
+    async fn pace(&self, bucket: Bucket) {
+        self.limits.take(bucket).await;
+    }
+
+    /// The same before a page is asked for.
+    async fn paced<T>(&self, bucket: Bucket, page: impl Future<Output = T>) -> T {
+        self.limits.take(bucket).await;
+        page.await
     }
 
     /// Requests sent so far, by operation.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ssm::types::InstanceInformationStringFilter;
 use models::ids::HostId;
 
+use super::limits::Bucket;
 use super::{Aws, AwsError};
 
 /// One host's part of a command.
@@ -42,12 +43,16 @@ impl Aws {
                 .map_err(|error| super::error::invalid("ssm:DescribeInstanceInformation", &error))?;
             let mut pages =
                 self.ssm.describe_instance_information().filters(filter).max_results(50).into_paginator().send();
-            while let Some(page) = pages.next().await {
+            while let Some(page) = self.paced(Bucket::SsmInformation, pages.next()).await {
                 let page = page.map_err(|error| AwsError::from_sdk("ssm:DescribeInstanceInformation", error))?;
+                let last = page.next_token.is_none();
                 for information in page.instance_information_list() {
                     if let (Some(id), Some(ping)) = (information.instance_id(), information.ping_status()) {
                         known.insert(id.into(), ping.as_str().to_owned());
                     }
+                }
+                if last {
+                    break;
                 }
             }
         }
@@ -64,6 +69,7 @@ impl Aws {
         comment: &str,
     ) -> Result<String, AwsError> {
         let parameters = parameters.iter().map(|(key, value)| ((*key).to_owned(), vec![value.clone()])).collect();
+        self.pace(Bucket::SsmSend).await;
         let answer = self
             .ssm
             .send_command()
@@ -93,8 +99,9 @@ impl Aws {
             .into_paginator()
             .send();
         let mut invocations = Vec::new();
-        while let Some(page) = pages.next().await {
+        while let Some(page) = self.paced(Bucket::SsmInvocations, pages.next()).await {
             let page = page.map_err(|error| AwsError::from_sdk("ssm:ListCommandInvocations", error))?;
+            let last = page.next_token.is_none();
             invocations.extend(page.command_invocations().iter().filter_map(|invocation| {
                 let output = invocation.command_plugins().iter().filter_map(|plugin| plugin.output()).collect();
                 Some(Invocation {
@@ -104,6 +111,9 @@ impl Aws {
                     output,
                 })
             }));
+            if last {
+                break;
+            }
         }
         Ok(invocations)
     }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use models::ids::ClusterName;
-use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target};
+use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, Zones};
 
 use super::key::Key;
 
@@ -58,6 +58,8 @@ macro_rules! policy_fragment {
 policy_fragment! {
     /// `max_unavailable`.
     max_unavailable: MaxUnavailable => max_unavailable;
+    /// `zone`.
+    zone: Zones => zone;
     /// `target`.
     target: Target => target;
     /// `standalone_tasks`.
@@ -99,6 +101,7 @@ impl PolicyFragment {
     pub(super) fn set(&mut self, key: Key, text: &str) -> Result<(), NotAllowed> {
         match key {
             Key::MaxUnavailable => self.max_unavailable = Some(text.parse().map_err(|_| NotAllowed)?),
+            Key::Zone => self.zone = Some(text.parse().map_err(|_| NotAllowed)?),
             Key::Target => self.target = Some(text.parse().map_err(|_| NotAllowed)?),
             Key::StandaloneTasks => self.standalone_tasks = Some(text.parse().map_err(|_| NotAllowed)?),
             Key::StopAfterFailures => self.stop_after_failures = Some(stop_after(text)?),

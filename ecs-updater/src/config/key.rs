@@ -21,6 +21,8 @@ pub const LOG_VARIABLE: &str = "ECS_UPDATER_LOG";
 pub enum Key {
     /// [`Policy::max_unavailable`].
     MaxUnavailable,
+    /// [`Policy::zone`].
+    Zone,
     /// [`Policy::target`].
     Target,
     /// [`Policy::standalone_tasks`].
@@ -55,8 +57,9 @@ pub enum Key {
 
 impl Key {
     /// All, in the order of the documents.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MaxUnavailable,
+        Self::Zone,
         Self::Target,
         Self::StandaloneTasks,
         Self::StopAfterFailures,
@@ -78,6 +81,7 @@ impl Key {
     pub fn path(self) -> &'static str {
         match self {
             Self::MaxUnavailable => "max_unavailable",
+            Self::Zone => "zone",
             Self::Target => "target",
             Self::StandaloneTasks => "standalone_tasks",
             Self::StopAfterFailures => "stop_after_failures",
@@ -100,6 +104,7 @@ impl Key {
     pub fn flag(self) -> &'static str {
         match self {
             Self::MaxUnavailable => "max-unavailable",
+            Self::Zone => "zone",
             Self::Target => "target",
             Self::StandaloneTasks => "standalone-tasks",
             Self::StopAfterFailures => "stop-after-failures",
@@ -138,6 +143,7 @@ impl Key {
             Self::VerifyTimeout => Some((mins(1), hours(2))),
             Self::MaxDuration => Some((mins(1), hours(14 * 24))),
             Self::MaxUnavailable
+            | Self::Zone
             | Self::Target
             | Self::StandaloneTasks
             | Self::StopAfterFailures
@@ -160,6 +166,7 @@ impl Key {
         };
         match self {
             Self::MaxUnavailable => "a count from 1, such as 2, or a percentage from \"1%\" to \"100%\"".into(),
+            Self::Zone => "\"spread\" or \"one-at-a-time\"".into(),
             Self::Target => "\"latest\" or a version such as \"1.27.0\"".into(),
             Self::StandaloneTasks => "\"skip\", \"wait\" or \"stop\"".into(),
             Self::StopAfterFailures => "a count from 1, or \"never\"".into(),
@@ -184,6 +191,7 @@ impl Key {
         let time = |duration: SignedDuration| quoted(&duration::short(duration));
         match self {
             Self::MaxUnavailable => policy.max_unavailable.to_string(),
+            Self::Zone => quoted(policy.zone.as_str()),
             Self::Target => quoted(&policy.target.to_string()),
             Self::StandaloneTasks => quoted(policy.standalone_tasks.as_str()),
             Self::StopAfterFailures => match policy.stop_after_failures {

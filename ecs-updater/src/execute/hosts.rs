@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep, Way};
 use models::fleet::{CommandInFlight, Instance, InstanceStatus, RunMemory, SeenTasks, SentReboot, Visit, VisitEnd};
-use models::ids::HostId;
+use models::ids::{BootId, HostId};
 use models::plan::{HostCommand, PlannedStep, Step};
 
 use super::{Actor, hosts_of};
 use crate::host::{Ended, bridge};
 use crate::observe::{take_ended, take_tags};
+
+/// Reboots that are looked at, claimed and sent together: two listings each, which is less than half of ECS's read bucket.
+const REBOOTS: usize = 20;
 
 impl Actor<'_> {
     pub(super) async fn inspect(&mut self, steps: Vec<PlannedStep>) {
@@ -110,13 +113,22 @@ impl Actor<'_> {
             if tasks.is_empty() {
                 empty.push(host.clone());
             }
-            self.change(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
+            self.are_left(&host, SeenTasks { at, tasks });
         }
         empty
     }
 
+    /// A few at a time: the first need not wait until the last one's tasks are listed.
+    pub(super) async fn reboot(&mut self, mut steps: Vec<PlannedStep>) {
+        while !steps.is_empty() {
+            let later = steps.split_off(steps.len().min(REBOOTS));
+            self.reboot_some(steps).await;
+            steps = later;
+        }
+    }
+
     /// After the last look: the claim, then the command. What the last look finds something against is left as it is.
-    pub(super) async fn reboot(&mut self, steps: Vec<PlannedStep>) {
+    async fn reboot_some(&mut self, steps: Vec<PlannedStep>) {
         let empty = self.clear_for_reboot(&hosts_of(&steps)).await;
         let (mut claims, mut commands) = (Vec::new(), Vec::new());
         for PlannedStep { host, step } in steps {
@@ -225,23 +237,28 @@ impl Actor<'_> {
 
     /// Has commands carried out: by SSM those that are alike are sent in one, by the host bridge the claim says it all.
     async fn send(&mut self, commands: Vec<(HostId, HostCommand)>) {
-        let mut groups: BTreeMap<HostCommand, Vec<HostId>> = BTreeMap::new();
+        let mut groups: BTreeMap<HostCommand, Vec<(HostId, HostCommand)>> = BTreeMap::new();
         for (host, command) in commands {
             match self.keep_way(&host) {
                 Way::Bridge => self.hand_to_bridge(&host, command),
-                Way::Ssm => groups.entry(command).or_default().push(host),
+                Way::Ssm => groups.entry(apart_from_the_boot(&command)).or_default().push((host, command)),
             }
         }
-        for (command, hosts) in groups {
+        for group in groups.into_values() {
             let clock = self.clock.clone();
-            let dispatch = self.commands.send(self.aws, self.policy, self.run, &command, &hosts, || clock.now()).await;
+            let dispatch = self.commands.send(self.aws, self.policy, self.run, &group, || clock.now()).await;
+            let hosts: Vec<HostId> = group.iter().map(|(host, _)| host.clone()).collect();
+            let by_host: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
             for (host, sent_at) in dispatch.sent {
-                self.is_under_way(&host, &command, sent_at);
+                if let Some(command) = by_host.get(&host) {
+                    self.is_under_way(&host, command, sent_at);
+                }
             }
             let now = self.now();
             for (host, detail) in dispatch.refused {
+                let Some(command) = by_host.get(&host) else { continue };
                 let end = VisitEnd::NotDelivered { detail };
-                self.change(&host, |instance| match &command {
+                self.change(&host, |instance| match command {
                     HostCommand::Reboot { .. } => {
                         instance.run.reboot = Some(next_reboot(&instance.run, now, Some((now, end))));
                     }
@@ -304,4 +321,12 @@ fn is_in_boot_of(instance: &Instance, claim: &Claim) -> bool {
 /// One more reboot command of this run.
 fn next_reboot(run: &RunMemory, sent_at: Timestamp, end: Option<(Timestamp, VisitEnd)>) -> SentReboot {
     SentReboot { sent_at, times: run.reboot.as_ref().map_or(0, |reboot| reboot.times) + 1, end }
+}
+
+/// Reboots into one version are one command, which names the boot of each of its hosts.
+fn apart_from_the_boot(command: &HostCommand) -> HostCommand {
+    match command {
+        HostCommand::Reboot { version, .. } => HostCommand::Reboot { version: version.clone(), boot: BootId::new("") },
+        HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => command.clone(),
+    }
 }

@@ -10,6 +10,7 @@ use models::ids::{ContainerInstanceArn, HostId, ServiceName, TaskArn};
 use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
 use crate::host::bridge;
+use crate::observe::describe_services;
 use crate::planner::{TASKS_FRESH, after};
 
 impl Actor<'_> {
@@ -102,7 +103,7 @@ impl Actor<'_> {
     fn known_to_leave(&self, host: &HostId) -> Option<&[Task]> {
         let instance = self.instance(host).filter(|instance| instance.status == InstanceStatus::Draining)?;
         let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
-        let seen = instance.tasks.as_ref().filter(|seen| !counted && instance.run.drained_at <= Some(seen.at))?;
+        let seen = instance.tasks.as_ref().filter(|_| !counted)?;
         (!seen.tasks.is_empty()).then_some(seen.tasks.as_slice())
     }
 
@@ -115,14 +116,32 @@ impl Actor<'_> {
         match self.aws.live_tasks(&self.fleet.cluster, arns).await {
             Ok(mut live) => {
                 for host in hosts {
-                    self.change(&host, |instance| {
-                        let tasks = live.remove(&instance.container_instance).unwrap_or_default();
-                        instance.tasks = Some(SeenTasks { at, tasks });
-                    });
+                    let arn = self.instance(&host).map(|instance| instance.container_instance.clone());
+                    let tasks = arn.and_then(|arn| live.remove(&arn)).unwrap_or_default();
+                    self.are_left(&host, SeenTasks { at, tasks });
                 }
             }
             Err(error) => self.failed(&hosts, error),
         }
+    }
+
+    /// These are left on a draining instance. Those that are not any more were among the placed ones of their service at
+    /// the last full look, which the instances' remaining resources still tell of.
+    pub(super) fn are_left(&mut self, host: &HostId, left: SeenTasks) {
+        let known = self.instance(host).and_then(|instance| instance.tasks.as_ref());
+        let is_left = |task: &&Task| left.tasks.iter().any(|other| other.arn == task.arn);
+        let gone: Vec<ServiceName> = known
+            .map(|seen| seen.tasks.iter().filter(|task| !is_left(task) && task.desired_status != "STOPPED"))
+            .into_iter()
+            .flatten()
+            .filter_map(|task| task.service.clone())
+            .collect();
+        for name in gone {
+            if let Some(service) = self.fleet.services.get_mut(&name) {
+                service.placed = service.placed.saturating_sub(1);
+            }
+        }
+        self.change(host, |instance| instance.tasks = Some(left));
     }
 
     /// The tasks on each of these instances that have not stopped: listed instance by instance, or, where that is
@@ -137,7 +156,7 @@ impl Actor<'_> {
             self.aws.list_running_tasks(cluster).await?
         } else {
             let listed = futures_util::stream::iter(known.values())
-                .map(|arn| self.aws.list_tasks_on(cluster, arn))
+                .map(|arn| self.aws.list_tasks_on(cluster, arn, in_service))
                 .buffer_unordered(CONCURRENT);
             listed.try_collect::<Vec<_>>().await?.into_iter().flatten().collect()
         };
@@ -150,7 +169,11 @@ impl Actor<'_> {
         let known = &self.fleet.services;
         let fresh = |name: &ServiceName| known.get(name).is_some_and(|service| now < after(service.at, TASKS_FRESH));
         let stale: Vec<ServiceName> = names.into_iter().filter(|name| !fresh(name)).collect();
-        for service in self.aws.describe_services(&self.fleet.cluster, &stale, now).await? {
+        for mut service in describe_services(self.aws, &self.fleet.cluster, &stale, now).await? {
+            // What was placed since the last full look is not in the instances' remaining resources.
+            if let Some(known) = self.fleet.services.get(&service.name) {
+                service.placed = service.placed.min(known.placed);
+            }
             self.fleet.services.insert(service.name.clone(), service);
         }
         Ok(())

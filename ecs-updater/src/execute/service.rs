@@ -182,6 +182,7 @@ impl Actor<'_> {
         }
         instance.run.ending = None;
         instance.run.verdict = Some(verdict);
+        self.commands.forget(host);
     }
 }
 

@@ -1,13 +1,12 @@
 //! Commands to hosts as SSM documents: sent to many hosts at once, polled once for all of them, each host's end read
 //! from the one line that the document prints.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::VisitEnd;
 use models::host::HostReport;
 use models::ids::{HostId, RunId};
-use models::pace::Pace;
 use models::plan::HostCommand;
 use models::policy::Policy;
 
@@ -16,8 +15,13 @@ use crate::aws::ssm::{Invocation, SEND_COMMAND};
 use crate::aws::{Aws, AwsError};
 use crate::planner::after;
 
-/// How long a host may take to fetch a command; SSM takes 30 s at least. While a host boots, a waiting command is what finds it first.
+/// How long a host may take to fetch a command; SSM takes 30 s at least.
 const DELIVERY_S: i32 = 60;
+/// The same for a visit without a refresh: while a host boots, a waiting command is what finds it first, and one that
+/// waits long enough need not be sent again.
+const BOOT_DELIVERY_S: i32 = 120;
+/// How long a visit without a refresh waits on the host for the ECS agent: agents register in tens of seconds.
+const AGENT_WAIT_S: u32 = 45;
 /// What a visit without a refresh takes at most; the same for activate with its reboot request.
 const SHORT_S: i64 = 120;
 /// SSM's own end of a command is waited for this much longer.
@@ -27,18 +31,32 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Commands {
     sent: Vec<Sent>,
+    seen: Durations,
 }
 
 #[derive(Debug)]
 struct Sent {
     id: String,
-    command: HostCommand,
-    waiting: BTreeSet<HostId>,
+    kind: Kind,
+    waiting: BTreeMap<HostId, HostCommand>,
     sent_at: Timestamp,
     deadline: Timestamp,
-    pace: Pace,
     poll_at: Timestamp,
 }
+
+/// Commands that take about the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Refresh,
+    Visit,
+    Stage,
+    Reboot,
+    Revert,
+}
+
+/// How long commands took in this run, the newest last: the next ones are asked about when they can have ended.
+#[derive(Debug, Default)]
+struct Durations(BTreeMap<Kind, VecDeque<SignedDuration>>);
 
 /// What became of the attempt to send.
 #[derive(Debug, Default)]
@@ -62,42 +80,50 @@ impl Commands {
         self.sent.is_empty()
     }
 
-    /// Sends one command to any number of hosts.
+    /// Stops waiting for a host whose work is done.
+    pub(crate) fn forget(&mut self, host: &HostId) {
+        for sent in &mut self.sent {
+            sent.waiting.remove(host);
+        }
+        self.sent.retain(|sent| !sent.waiting.is_empty());
+    }
+
+    /// Sends commands that differ by their boot alone to any number of hosts.
     pub(crate) async fn send(
         &mut self,
         aws: &Aws,
         policy: &Policy,
         run: &RunId,
-        command: &HostCommand,
-        hosts: &[HostId],
+        commands: &[(HostId, HostCommand)],
         now: impl Fn() -> Timestamp,
     ) -> Dispatch {
         let mut dispatch = Dispatch::default();
-        let mut batches: Vec<Vec<HostId>> = hosts.chunks(SEND_COMMAND).map(<[HostId]>::to_vec).rev().collect();
-        let (document, parameters, runs_s) = document(command, policy);
+        let mut batches: Vec<_> = commands.chunks(SEND_COMMAND).map(<[(HostId, HostCommand)]>::to_vec).rev().collect();
         let comment = format!("ecs-updater run {run}");
         while let Some(batch) = batches.pop() {
-            match aws.send_command(document, &parameters, &batch, DELIVERY_S, &comment).await {
+            let Some((_, command)) = batch.first() else { continue };
+            let (document, parameters, runs_s) = document(&batch, command, policy);
+            let hosts: Vec<HostId> = batch.iter().map(|(host, _)| host.clone()).collect();
+            let kind = Kind::of(command);
+            let delivery_s = if kind == Kind::Visit { BOOT_DELIVERY_S } else { DELIVERY_S };
+            match aws.send_command(document, &parameters, &hosts, delivery_s, &comment).await {
                 Ok(id) => {
                     let sent_at = now();
-                    let allowed = SignedDuration::from_secs(i64::from(DELIVERY_S) + runs_s) + MARGIN;
-                    let mut pace = pace(command);
-                    let poll_at = after(sent_at, wait(&mut pace));
+                    let allowed = SignedDuration::from_secs(i64::from(delivery_s) + runs_s) + MARGIN;
                     tracing::debug!(command = command.name(), id, hosts = batch.len(), "command sent");
                     self.sent.push(Sent {
                         id,
-                        command: command.clone(),
-                        waiting: batch.iter().cloned().collect(),
+                        kind,
+                        poll_at: self.seen.next_poll(kind, sent_at, sent_at),
+                        waiting: batch.into_iter().collect(),
                         sent_at,
                         deadline: after(sent_at, allowed),
-                        pace,
-                        poll_at,
                     });
-                    dispatch.sent.extend(batch.into_iter().map(|host| (host, sent_at)));
+                    dispatch.sent.extend(hosts.into_iter().map(|host| (host, sent_at)));
                 }
                 // One host that SSM does not take fails the whole call: halve until it stands alone.
                 Err(error) if error.code() == Some("InvalidInstanceId") => match batch.len() {
-                    1 => dispatch.refused.extend(batch.into_iter().map(|host| (host, error.message.clone()))),
+                    1 => dispatch.refused.extend(hosts.into_iter().map(|host| (host, error.message.clone()))),
                     many => {
                         let (left, right) = batch.split_at(many / 2);
                         batches.push(right.to_vec());
@@ -117,18 +143,22 @@ impl Commands {
     pub(crate) async fn poll(&mut self, aws: &Aws, now: Timestamp) -> Result<Vec<Ended>, AwsError> {
         let mut ended = Vec::new();
         for sent in self.sent.iter_mut().filter(|sent| now >= sent.poll_at) {
-            sent.poll_at = after(now, wait(&mut sent.pace));
+            sent.poll_at = self.seen.next_poll(sent.kind, sent.sent_at, now);
             for invocation in aws.invocations(&sent.id).await? {
-                if !invocation.has_ended() || !sent.waiting.remove(&invocation.host) {
+                if !invocation.has_ended() {
                     continue;
                 }
-                let (end, report) = read(&sent.command, &invocation);
-                ended.push(sent.ended(invocation.host, end, report));
+                let Some(command) = sent.waiting.remove(&invocation.host) else { continue };
+                let (end, report) = read(&command, &invocation);
+                if end == VisitEnd::Done {
+                    self.seen.learn(sent.kind, now.duration_since(sent.sent_at));
+                }
+                ended.push(sent.ended(invocation.host, command, end, report));
             }
             if now >= sent.deadline {
-                for host in std::mem::take(&mut sent.waiting) {
+                for (host, command) in std::mem::take(&mut sent.waiting) {
                     let detail = "SSM did not say in time how it ended".to_owned();
-                    ended.push(sent.ended(host, VisitEnd::Unsure { detail }, None));
+                    ended.push(sent.ended(host, command, VisitEnd::Unsure { detail }, None));
                 }
             }
         }
@@ -138,26 +168,39 @@ impl Commands {
 }
 
 impl Sent {
-    fn ended(&self, host: HostId, end: VisitEnd, report: Option<HostReport>) -> Ended {
-        Ended { host, command: self.command.clone(), sent_at: self.sent_at, end, report }
+    fn ended(&self, host: HostId, command: HostCommand, end: VisitEnd, report: Option<HostReport>) -> Ended {
+        Ended { host, command, sent_at: self.sent_at, end, report }
     }
 }
 
-/// The document, its parameters, and how long it may run, in seconds.
-fn document<'a>(command: &HostCommand, policy: &'a Policy) -> (&'a str, BTreeMap<&'static str, String>, i64) {
+/// The document, its parameters, and how long it may run, in seconds. A reboot names every host's boot.
+fn document<'a>(
+    batch: &[(HostId, HostCommand)],
+    command: &HostCommand,
+    policy: &'a Policy,
+) -> (&'a str, BTreeMap<&'static str, String>, i64) {
     let stage_s = policy.timeouts.stage.as_secs();
     let keep = |lock: &Option<String>| lock.clone().unwrap_or_else(|| "keep".to_owned());
     let (name, mut parameters, runs_s) = match command {
         HostCommand::Inspect { refresh } => {
             let word = if *refresh { "yes" } else { "no" };
-            (&policy.documents.inspect, BTreeMap::from([("Refresh", word.to_owned())]), SHORT_S)
+            let wait_s = if *refresh { 0 } else { AGENT_WAIT_S };
+            let parameters = BTreeMap::from([("Refresh", word.to_owned()), ("Wait", wait_s.to_string())]);
+            (&policy.documents.inspect, parameters, SHORT_S)
         }
         HostCommand::Stage { version, lock } => {
             let parameters = BTreeMap::from([("Version", version.to_string()), ("Lock", keep(lock))]);
             (&policy.documents.stage, parameters, stage_s)
         }
-        HostCommand::Reboot { version, boot } => {
-            let parameters = BTreeMap::from([("Version", version.to_string()), ("Boot", boot.to_string())]);
+        HostCommand::Reboot { version, .. } => {
+            let boots: Vec<&str> = batch
+                .iter()
+                .filter_map(|(_, command)| match command {
+                    HostCommand::Reboot { boot, .. } => Some(boot.as_str()),
+                    HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => None,
+                })
+                .collect();
+            let parameters = BTreeMap::from([("Version", version.to_string()), ("Boot", boots.join(" "))]);
             (&policy.documents.reboot, parameters, SHORT_S)
         }
         HostCommand::Revert { version, lock, boot } => {
@@ -171,21 +214,63 @@ fn document<'a>(command: &HostCommand, policy: &'a Policy) -> (&'a str, BTreeMap
     (name, parameters, runs_s)
 }
 
-/// How often a command is asked about: about as often as it takes, never less than twice a minute.
-fn pace(command: &HostCommand) -> Pace {
-    let (first, factor, longest) = match command {
-        HostCommand::Inspect { refresh: true } => (8, 1.5, 15),
-        HostCommand::Inspect { refresh: false } => (4, 1.5, 10),
-        HostCommand::Stage { .. } | HostCommand::Revert { .. } => (15, 1.5, 30),
-        // A refusal comes soon; a reboot that works says nothing more.
-        HostCommand::Reboot { .. } => (10, 3.0, 60),
-    };
-    let seconds = std::time::Duration::from_secs;
-    Pace::new(seconds(first), factor, seconds(longest), 0.0)
+impl Kind {
+    fn of(command: &HostCommand) -> Self {
+        match command {
+            HostCommand::Inspect { refresh: true } => Self::Refresh,
+            HostCommand::Inspect { refresh: false } => Self::Visit,
+            HostCommand::Stage { .. } => Self::Stage,
+            HostCommand::Reboot { .. } => Self::Reboot,
+            HostCommand::Revert { .. } => Self::Revert,
+        }
+    }
+
+    /// Seconds to the first question while nothing was learned yet, between two questions while an end is likely,
+    /// and at most between two. They are a second less than a beat of the run's grid, which they would else just miss.
+    fn pace_s(self) -> (i64, i64, i64) {
+        match self {
+            Self::Refresh => (8, 4, 14),
+            Self::Visit => (4, 4, 14),
+            Self::Stage => (19, 9, 29),
+            // A refusal comes soon; a reboot that works says nothing more.
+            Self::Reboot => (9, 59, 59),
+            Self::Revert => (19, 9, 29),
+        }
+    }
 }
 
-fn wait(pace: &mut Pace) -> SignedDuration {
-    SignedDuration::try_from(pace.next_wait()).unwrap_or(SignedDuration::from_secs(10))
+impl Durations {
+    /// So many of the newest count: a fleet's hosts differ, and so do hours of the day.
+    const KEPT: usize = 64;
+
+    fn learn(&mut self, kind: Kind, took: SignedDuration) {
+        let known = self.0.entry(kind).or_default();
+        known.push_back(took);
+        if known.len() > Self::KEPT {
+            known.pop_front();
+        }
+    }
+
+    /// When to ask next: not before the quickest one can have ended, often until the slowest has, and then ever less.
+    fn next_poll(&self, kind: Kind, sent_at: Timestamp, now: Timestamp) -> Timestamp {
+        let (first, often, seldom) = kind.pace_s();
+        let seconds = SignedDuration::from_secs;
+        let known = self.0.get(&kind).filter(|_| kind != Kind::Reboot);
+        let (quickest, slowest) = match known {
+            Some(known) => (known.iter().min().copied(), known.iter().max().copied()),
+            None => (None, None),
+        };
+        let since = now.duration_since(sent_at);
+        if since.is_zero() {
+            // A poll earlier than the quickest, since that was seen a poll after its end.
+            return after(
+                sent_at,
+                quickest.map_or(seconds(first), |quickest| (quickest - seconds(often)).max(seconds(first))),
+            );
+        }
+        let late = since - slowest.unwrap_or(seconds(5 * often));
+        after(now, (seconds(often) + late.max(SignedDuration::ZERO) / 2).min(seconds(seldom)))
+    }
 }
 
 fn read(command: &HostCommand, invocation: &Invocation) -> (VisitEnd, Option<HostReport>) {

@@ -1,22 +1,26 @@
-//! Whose turn is it: the oldest version first, never more out of service than the budget, and the next in line
-//! staged ahead, so that an instance is out only for its drain and its reboot.
+//! Whose turn is it: the oldest version first, the zones by turns or one after the other, never more out of service
+//! than the budget, never a set whose tasks have no room elsewhere; and the next in line staged ahead, so that an
+//! instance is out only for its drain and its reboot.
 
-use models::fleet::Instance;
+use std::collections::{BTreeMap, VecDeque};
+
+use models::fleet::{Instance, InstanceStatus};
 use models::plan::{HostCommand, Phase, Step};
+use models::policy::Zones;
 use models::reason::HoldReason;
+use semver::Version;
 
 use super::capacity::Room;
 use super::next::Candidate;
 use super::{Context, Draft, Stop, TASKS_FRESH, after, workload};
 
 /// Gives each candidate its turn, its step or the reason for its wait.
-pub(crate) fn admit(cx: &Context<'_>, mut candidates: Vec<Candidate<'_>>, draft: &mut Draft) {
-    candidates.sort_by(|a, b| {
-        let key = |c: &Candidate<'_>| (c.from.clone(), !c.staged, c.instance.zone.clone(), c.instance.host.clone());
-        key(a).cmp(&key(b))
-    });
+pub(crate) fn admit(cx: &Context<'_>, candidates: Vec<Candidate<'_>>, draft: &mut Draft) {
     let mut places = Places::new(cx);
-    for (index, candidate) in candidates.iter().enumerate() {
+    if !candidates.is_empty() && places.stop.is_none() {
+        look_at_unknown_drains(cx, draft);
+    }
+    for (index, candidate) in in_line(cx, candidates, places.zone).iter().enumerate() {
         let turn = index + 1;
         match places.offer(candidate, cx) {
             Offer::Act(phase, step) => {
@@ -31,8 +35,62 @@ pub(crate) fn admit(cx: &Context<'_>, mut candidates: Vec<Candidate<'_>>, draft:
     }
 }
 
+/// Tasks that leave an instance which this run has not drained take room too: they are listed once.
+fn look_at_unknown_drains(cx: &Context<'_>, draft: &mut Draft) {
+    let unknown = |instance: &&Instance| {
+        instance.status == InstanceStatus::Draining && instance.running_tasks > 0 && instance.tasks.is_none()
+    };
+    for instance in cx.snapshot.instances.values().filter(unknown).filter(|_| !cx.run.dry_run) {
+        if !draft.has_step(instance) {
+            draft.act(instance, Step::LookAtTasks);
+        }
+    }
+}
+
 fn waiting(candidate: &Candidate<'_>) -> Phase {
     if candidate.staged { Phase::Staged } else { Phase::Outdated }
+}
+
+/// The candidates in the order of their turns. With [`Zones::Spread`] those that are equal otherwise take turns by
+/// zone, so that each zone loses as many as the next; with [`Zones::OneAtATime`] a zone is finished before the next.
+fn in_line<'a>(cx: &Context<'_>, mut candidates: Vec<Candidate<'a>>, current: Option<&str>) -> Vec<Candidate<'a>> {
+    let version = |c: &Candidate<'a>| (c.from.clone(), !c.staged);
+    match cx.policy.zone {
+        Zones::OneAtATime => {
+            candidates.sort_by(|a, b| {
+                let zone = |c: &Candidate<'a>| (c.instance.zone.as_deref() != current, c.instance.zone.clone());
+                zone(a)
+                    .cmp(&zone(b))
+                    .then_with(|| version(a).cmp(&version(b)))
+                    .then_with(|| a.instance.host.cmp(&b.instance.host))
+            });
+            candidates
+        }
+        Zones::Spread => {
+            candidates.sort_by(|a, b| a.instance.host.cmp(&b.instance.host));
+            let mut groups: BTreeMap<(Version, bool), BTreeMap<Option<&str>, VecDeque<Candidate<'a>>>> =
+                BTreeMap::new();
+            for candidate in candidates {
+                let zones = groups.entry(version(&candidate)).or_default();
+                zones.entry(candidate.instance.zone.as_deref()).or_default().push_back(candidate);
+            }
+            let mut out: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+            for instance in cx.snapshot.registered().filter(|instance| !instance.in_service()) {
+                *out.entry(instance.zone.as_deref()).or_default() += 1;
+            }
+            let mut line = Vec::new();
+            for mut zones in groups.into_values() {
+                while let Some(zone) = zones.keys().copied().min_by_key(|zone| out.get(zone).copied().unwrap_or(0)) {
+                    *out.entry(zone).or_default() += 1;
+                    match zones.get_mut(&zone).and_then(VecDeque::pop_front) {
+                        Some(candidate) => line.push(candidate),
+                        None => drop(zones.remove(&zone)),
+                    }
+                }
+            }
+            line
+        }
+    }
 }
 
 enum Offer {
@@ -43,33 +101,45 @@ enum Offer {
     Later(HoldReason),
 }
 
-struct Places {
+struct Places<'a> {
     stop: Option<HoldReason>,
     budget: usize,
     /// Out of service, whoever took it out, and what this plan takes out.
     out: usize,
     /// Staged or being staged, and still in service.
     ahead: usize,
-    room: Room,
+    /// The zone that has instances out of service by us.
+    zone: Option<&'a str>,
+    /// What is left when everything under way has found its place.
+    room: Room<'a>,
+    /// What there is apart from that: what has no room here has none at all.
+    bare: Room<'a>,
 }
 
-impl Places {
-    fn new(cx: &Context<'_>) -> Self {
+impl<'a> Places<'a> {
+    fn new(cx: &Context<'a>) -> Self {
         let instances = cx.snapshot.instances.values();
         let staging = |instance: &&Instance| {
             instance.in_service()
                 && matches!(instance.command.as_ref().map(|c| &c.command), Some(HostCommand::Stage { .. }))
+        };
+        let ours = |instance: &&Instance| {
+            instance.run.verdict.is_none()
+                && !instance.in_service()
+                && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service())
         };
         Self {
             stop: stop(cx),
             budget: cx.policy.max_unavailable.of(cx.snapshot.registered().count()),
             out: cx.snapshot.out_of_service(),
             ahead: instances.clone().filter(staging).count(),
-            room: Room::new(instances.filter(|instance| instance.in_service())),
+            zone: instances.filter(ours).filter_map(|instance| instance.zone.as_deref()).min(),
+            room: Room::spoken_for(cx.snapshot),
+            bare: Room::bare(cx.snapshot),
         }
     }
 
-    fn offer(&mut self, candidate: &Candidate<'_>, cx: &Context<'_>) -> Offer {
+    fn offer(&mut self, candidate: &Candidate<'a>, cx: &Context<'_>) -> Offer {
         if let Some(why) = &self.stop {
             return Offer::Hold(why.clone());
         }
@@ -82,24 +152,17 @@ impl Places {
         }
         let instance = candidate.instance;
         let fresh = instance.tasks.as_ref().filter(|seen| cx.now < after(seen.at, TASKS_FRESH));
-        let Some(seen) = fresh.or(instance.tasks.as_ref().filter(|_| cx.run.dry_run)) else {
-            return match free > 0 || instance.tasks.is_none() {
-                true => {
-                    self.ahead += 1;
-                    Offer::Act(waiting(candidate), Step::LookAtTasks)
-                }
-                false => self.known(candidate, used_up, cx),
-            };
+        let known = instance.tasks.as_ref().filter(|_| free == 0 || cx.run.dry_run);
+        let Some(seen) = fresh.or(known) else {
+            self.ahead += 1;
+            return Offer::Act(waiting(candidate), Step::LookAtTasks);
         };
         if let Some(why) = workload::hold(&seen.tasks, &cx.snapshot.services, cx.policy.standalone_tasks, cx.now) {
             return Offer::Hold(why);
         }
         if free > 0 || cx.run.dry_run {
-            // Room is promised only to the one that drains now; whoever is only staged, or planned, is judged by itself.
-            let mut alone = self.room.clone();
-            let drains_now = candidate.staged && !cx.run.dry_run;
-            let room = if drains_now { &mut self.room } else { &mut alone };
-            if let Err(why) = room.move_off(&instance.host, &seen.tasks, &cx.snapshot.services) {
+            // Whoever is only staged, or planned, is judged by itself.
+            if let Err(why) = self.bare.would_take(&instance.host, &seen.tasks) {
                 return Offer::Hold(why);
             }
         }
@@ -107,33 +170,30 @@ impl Places {
             return Offer::Later(used_up);
         }
         self.ahead += 1;
+        let (from, to) = (candidate.from.clone(), candidate.to.clone());
         match (candidate.staged, free > 0) {
             (true, true) => {
+                if let Some(zone) = self.waits_for_a_zone(instance, cx) {
+                    return Offer::Later(HoldReason::OtherZoneFirst { zone: zone.to_owned() });
+                }
+                if let Err(why) = self.room.move_off(&instance.host, &seen.tasks) {
+                    return Offer::Later(why);
+                }
                 self.ahead -= 1;
                 self.out += 1;
-                Offer::Act(Phase::Staged, Step::Drain { from: candidate.from.clone(), to: candidate.to.clone() })
+                self.zone = self.zone.or(instance.zone.as_deref());
+                Offer::Act(Phase::Staged, Step::Drain { from, to })
             }
             (true, false) => Offer::Later(used_up),
-            (false, _) => {
-                let (from, to) = (candidate.from.clone(), candidate.to.clone());
-                Offer::Act(Phase::Outdated, Step::Stage { from, to, lock: candidate.lock.clone() })
-            }
+            (false, _) => Offer::Act(Phase::Outdated, Step::Stage { from, to, lock: candidate.lock.clone() }),
         }
     }
 
-    /// One whose tasks were looked at a while ago, while no slot is free: what was known then still stands.
-    fn known(&mut self, candidate: &Candidate<'_>, used_up: HoldReason, cx: &Context<'_>) -> Offer {
-        let tasks = candidate.instance.tasks.as_ref().map(|seen| seen.tasks.as_slice()).unwrap_or_default();
-        if let Some(why) = workload::hold(tasks, &cx.snapshot.services, cx.policy.standalone_tasks, cx.now) {
-            return Offer::Hold(why);
-        }
-        self.ahead += 1;
-        match candidate.staged {
-            true => Offer::Later(used_up),
-            false => {
-                let (from, to) = (candidate.from.clone(), candidate.to.clone());
-                Offer::Act(Phase::Outdated, Step::Stage { from, to, lock: candidate.lock.clone() })
-            }
+    /// The zone that has instances out of service, where this one's has to wait for it.
+    fn waits_for_a_zone(&self, instance: &Instance, cx: &Context<'_>) -> Option<&'a str> {
+        match cx.policy.zone {
+            Zones::Spread => None,
+            Zones::OneAtATime => self.zone.filter(|zone| instance.zone.as_deref() != Some(*zone)),
         }
     }
 }

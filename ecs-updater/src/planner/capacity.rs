@@ -1,28 +1,70 @@
 //! Is there room elsewhere for the tasks of an instance that is to be drained?
 //!
-//! Room is counted on instances in service only, first fit, and what was promised to one drain is not promised to
-//! the next. Anything this cannot know (placement by attributes, GPU) is ECS's to decide: the drain's time-out is the
-//! net below.
+//! Room is counted on instances in service only, first fit, under the services' placement constraints. What drains
+//! under way have still to place is taken off first, and what is promised to one drain is not promised to the next. All
+//! of this is as it was at the last full look: services first, then instances, so that a task that was placed in
+//! between counts twice rather than not at all.
+//!
+//! What this cannot know (patterns in constraints, constraints of the task definition, GPU) is ECS's to decide: the
+//! drain's time-out is the net below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use models::fleet::{Instance, Resources, Service, Strategy, Task};
+use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Resources, Service, Strategy, Task};
 use models::ids::{HostId, ServiceName};
 use models::reason::HoldReason;
 
+use super::constraint;
+
 /// The room on the instances in service, and the tasks that services can do without.
-#[derive(Debug, Clone)]
-pub(crate) struct Room {
-    free: BTreeMap<HostId, Resources>,
-    /// Tasks that drains of this plan stop without a replacement, by service.
-    done_without: BTreeMap<ServiceName, u64>,
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    services: &'a BTreeMap<ServiceName, Service>,
+    places: Vec<Place<'a>>,
+    /// Tasks that drains stop without a replacement, by service.
+    done_without: BTreeMap<&'a ServiceName, u64>,
+    /// For each service the places before this one have no room for a task of its usual size.
+    full_until: BTreeMap<&'a ServiceName, (Resources, usize)>,
 }
 
-impl Room {
-    /// As ECS counts it. `in_service` leaves out whatever is drained or about to be.
-    pub(crate) fn new<'a>(in_service: impl Iterator<Item = &'a Instance>) -> Self {
-        let free = in_service.map(|instance| (instance.host.clone(), instance.remaining.clone())).collect();
-        Self { free, done_without: BTreeMap::new() }
+#[derive(Debug)]
+struct Place<'a> {
+    instance: &'a Instance,
+    free: Resources,
+    /// Services that allow one task an instance and were promised this one.
+    promised: BTreeSet<&'a ServiceName>,
+}
+
+/// What was done for one instance, to be undone where it does not come out.
+enum Done<'a> {
+    Left { at: usize, free: Resources },
+    Placed { at: usize, needs: &'a Resources, service: &'a ServiceName },
+    Without(&'a ServiceName),
+}
+
+impl<'a> Room<'a> {
+    /// As ECS counts it, with nothing promised.
+    pub(crate) fn bare(fleet: &'a FleetSnapshot) -> Self {
+        let place =
+            |instance: &'a Instance| Place { instance, free: instance.remaining.clone(), promised: BTreeSet::new() };
+        Self {
+            services: &fleet.services,
+            places: fleet.instances.values().filter(|instance| instance.in_service()).map(place).collect(),
+            done_without: BTreeMap::new(),
+            full_until: BTreeMap::new(),
+        }
+    }
+
+    /// As [`Room::bare`], less what services are about to place: replacements of tasks on draining instances that have
+    /// none yet, whoever drains, and the new tasks of deployments.
+    pub(crate) fn spoken_for(fleet: &'a FleetSnapshot) -> Self {
+        let mut room = Self::bare(fleet);
+        for (service, needs) in outstanding(fleet) {
+            if room.place(needs, service).is_none() {
+                *room.done_without.entry(&service.name).or_default() += 1;
+            }
+        }
+        room
     }
 
     /// Takes `leaving` out and places its service tasks on the others, but for those that `minimumHealthyPercent`
@@ -31,56 +73,174 @@ impl Room {
     ///
     /// # Errors
     /// The hold that says what is missing.
-    pub(crate) fn move_off(
-        &mut self,
-        leaving: &HostId,
-        tasks: &[Task],
-        services: &BTreeMap<ServiceName, Service>,
-    ) -> Result<(), HoldReason> {
-        let mut trial = self.clone();
-        trial.free.remove(leaving);
-        let mut moving: Vec<(&Task, &Service)> = tasks
-            .iter()
-            .filter_map(|task| Some((task, services.get(task.service.as_ref()?)?)))
-            .filter(|(task, service)| service.strategy == Strategy::Replica && task.desired_status != "STOPPED")
-            .collect();
-        // The largest first: first fit finds more that way.
-        let size = |task: &Task| (task.needs.memory, task.needs.cpu);
-        moving.sort_by(|(a, _), (b, _)| size(b).cmp(&size(a)).then_with(|| a.arn.cmp(&b.arn)));
-        for (task, service) in moving {
-            if let Some(free) = trial.free.values_mut().find(|free| fits(&task.needs, free)) {
-                take(&task.needs, free);
-            } else if trial.can_do_without_one(service) {
-                *trial.done_without.entry(service.name.clone()).or_default() += 1;
+    pub(crate) fn move_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<(), HoldReason> {
+        self.try_off(leaving, tasks).map(drop)
+    }
+
+    /// Whether [`Room::move_off`] would do; nothing is promised.
+    ///
+    /// # Errors
+    /// The hold that says what is missing.
+    pub(crate) fn would_take(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<(), HoldReason> {
+        self.try_off(leaving, tasks).map(|done| self.undo(done))
+    }
+
+    fn try_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<Vec<Done<'a>>, HoldReason> {
+        let mut done = Vec::new();
+        if let Ok(at) = self.places.binary_search_by(|place| place.instance.host.cmp(leaving)) {
+            // Nothing fits there any more; the list keeps its order.
+            done.push(Done::Left { at, free: std::mem::replace(&mut self.places[at].free, NOTHING) });
+        }
+        for (task, service) in moving(tasks, self.services) {
+            if let Some(at) = self.place(&task.needs, service) {
+                done.push(Done::Placed { at, needs: &task.needs, service: &service.name });
+            } else if self.can_do_without_one(service) {
+                *self.done_without.entry(&service.name).or_default() += 1;
+                done.push(Done::Without(&service.name));
             } else {
-                return Err(HoldReason::NoRoom { service: service.name.to_string(), needs: words(&task.needs) });
+                let needs = self.words(&task.needs, service);
+                self.undo(done);
+                return Err(HoldReason::NoRoom { service: service.name.to_string(), needs });
             }
         }
-        *self = trial;
-        Ok(())
+        Ok(done)
+    }
+
+    /// Where the task goes, if anywhere.
+    fn place(&mut self, needs: &Resources, service: &'a Service) -> Option<usize> {
+        let from = match self.full_until.get(&service.name) {
+            Some((usual, until)) if usual == needs => *until,
+            Some(_) | None => 0,
+        };
+        let found = self.places[from..].iter().position(|place| place.takes(needs, service)).map(|after| from + after);
+        self.full_until.insert(&service.name, (needs.clone(), found.unwrap_or(self.places.len())));
+        let place = &mut self.places[found?];
+        place.free.cpu -= needs.cpu;
+        place.free.memory -= needs.memory;
+        place.free.ports.extend(&needs.ports);
+        if service.distinct_instance {
+            place.promised.insert(&service.name);
+        }
+        found
+    }
+
+    fn undo(&mut self, done: Vec<Done<'a>>) {
+        self.full_until.clear();
+        for one in done.into_iter().rev() {
+            match one {
+                Done::Left { at, free } => self.places[at].free = free,
+                Done::Placed { at, needs, service } => {
+                    let place = &mut self.places[at];
+                    place.free.cpu += needs.cpu;
+                    place.free.memory += needs.memory;
+                    place.free.ports.truncate(place.free.ports.len().saturating_sub(needs.ports.len()));
+                    place.promised.remove(service);
+                }
+                Done::Without(service) => {
+                    if let Some(stopped) = self.done_without.get_mut(service) {
+                        *stopped -= 1;
+                    }
+                }
+            }
+        }
     }
 
     fn can_do_without_one(&self, service: &Service) -> bool {
         let stopped = self.done_without.get(&service.name).copied().unwrap_or(0);
-        u64::from(service.running) > service.least_running() + stopped
+        // While tasks move, the leaving ones and their replacements both run.
+        u64::from(service.running.min(service.desired)) > service.least_running() + stopped
+    }
+
+    /// What a task needs, and where, for people.
+    fn words(&self, needs: &Resources, service: &Service) -> String {
+        let mut words = format!("{} CPU units and {}", thousands(needs.cpu), mebibytes(needs.memory));
+        if !needs.ports.is_empty() {
+            let ports: Vec<String> = needs.ports.iter().map(u16::to_string).collect();
+            words.push_str(&format!(" and host port {}", ports.join(", ")));
+        }
+        if !service.member_of.is_empty() {
+            let fitting = self.places.iter().map(|place| place.instance).filter(|host| meets_all(service, host));
+            let zones: BTreeSet<&str> = fitting.filter_map(|instance| instance.zone.as_deref()).collect();
+            match (zones.first(), zones.len()) {
+                (Some(zone), 1) => words.push_str(&format!(" in {zone}")),
+                _ => words.push_str(&format!(" where {}", service.member_of.join(" and "))),
+            }
+        }
+        if service.distinct_instance {
+            words.push_str(" on an instance without another of its tasks");
+        }
+        words
     }
 }
 
-fn fits(needs: &Resources, free: &Resources) -> bool {
-    needs.cpu <= free.cpu && needs.memory <= free.memory && needs.ports.iter().all(|port| !free.ports.contains(port))
-}
+const NOTHING: Resources = Resources { cpu: i64::MIN, memory: i64::MIN, ports: Vec::new() };
 
-fn take(needs: &Resources, free: &mut Resources) {
-    free.cpu -= needs.cpu;
-    free.memory -= needs.memory;
-    free.ports.extend(&needs.ports);
-}
-
-fn words(needs: &Resources) -> String {
-    let mut words = format!("{} CPU units and {} MiB", needs.cpu, needs.memory);
-    if !needs.ports.is_empty() {
-        let ports: Vec<String> = needs.ports.iter().map(u16::to_string).collect();
-        words.push_str(&format!(" and host port {}", ports.join(", ")));
+impl Place<'_> {
+    fn takes(&self, needs: &Resources, service: &Service) -> bool {
+        let taken = || self.promised.contains(&service.name) || service.on.contains(&self.instance.container_instance);
+        needs.cpu <= self.free.cpu
+            && needs.memory <= self.free.memory
+            && needs.ports.iter().all(|port| !self.free.ports.contains(port))
+            && !(service.distinct_instance && taken())
+            && meets_all(service, self.instance)
     }
-    words
+}
+
+/// Whether nothing that is known keeps a service's task off the instance.
+fn meets_all(service: &Service, instance: &Instance) -> bool {
+    service.member_of.iter().all(|expression| constraint::meets(expression, instance) != Some(false))
+}
+
+/// The tasks that services replace elsewhere, the largest first: first fit finds more that way.
+fn moving<'a>(tasks: &'a [Task], services: &'a BTreeMap<ServiceName, Service>) -> Vec<(&'a Task, &'a Service)> {
+    let mut moving: Vec<(&Task, &Service)> = tasks
+        .iter()
+        .filter_map(|task| Some((task, services.get(task.service.as_ref()?)?)))
+        .filter(|(task, service)| service.strategy == Strategy::Replica && task.desired_status != "STOPPED")
+        .collect();
+    let size = |task: &Task| (task.needs.memory, task.needs.cpu);
+    moving.sort_by(|(a, _), (b, _)| size(b).cmp(&size(a)).then_with(|| a.arn.cmp(&b.arn)));
+    moving
+}
+
+/// What services have still to place: each entry is one task, by its service and its needs.
+fn outstanding(fleet: &FleetSnapshot) -> Vec<(&Service, &Resources)> {
+    let mut leaving: BTreeMap<&ServiceName, Vec<&Resources>> = BTreeMap::new();
+    let draining = fleet.registered().filter(|instance| instance.status == InstanceStatus::Draining);
+    for seen in draining.filter_map(|instance| instance.tasks.as_ref()) {
+        for (task, service) in moving(&seen.tasks, &fleet.services) {
+            leaving.entry(&service.name).or_default().push(&task.needs);
+        }
+    }
+    let mut outstanding = Vec::new();
+    for service in fleet.services.values().filter(|service| service.strategy == Strategy::Replica) {
+        let leaving = leaving.remove(&service.name).unwrap_or_default();
+        let staying = service.placed.saturating_sub(u32::try_from(leaving.len()).unwrap_or(u32::MAX));
+        let wanted = service.desired.saturating_sub(staying).max(service.deploying) as usize;
+        // Its tasks are of one size, unless a deployment changes it: one that leaves stands for one that is short.
+        let usual = leaving.first().copied().or_else(|| size_of_one(fleet, service).filter(|_| wanted > 0));
+        let needs = leaving.into_iter().chain(std::iter::repeat_n(usual, wanted).flatten()).take(wanted);
+        outstanding.extend(needs.map(|needs| (service, needs)));
+    }
+    outstanding
+}
+
+/// The needs of any task of the service that was seen.
+fn size_of_one<'a>(fleet: &'a FleetSnapshot, service: &Service) -> Option<&'a Resources> {
+    let tasks = fleet.instances.values().filter_map(|instance| instance.tasks.as_ref()).flat_map(|seen| &seen.tasks);
+    tasks.filter(|task| task.service.as_ref() == Some(&service.name)).map(|task| &task.needs).next()
+}
+
+fn thousands(number: i64) -> String {
+    match number {
+        1_000.. => format!("{},{:03}", number / 1_000, number % 1_000),
+        _ => number.to_string(),
+    }
+}
+
+fn mebibytes(number: i64) -> String {
+    match number % 1_024 {
+        0 if number > 0 => format!("{} GiB", thousands(number / 1_024)),
+        _ => format!("{} MiB", thousands(number)),
+    }
 }

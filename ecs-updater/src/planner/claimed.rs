@@ -90,8 +90,9 @@ fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a
 /// `None` once nothing that is known speaks against it being drained; the executor looks again before the reboot.
 fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Option<Next<'a>> {
     let drained_at = instance.run.drained_at.unwrap_or(claim.since);
-    let seen = instance.tasks.as_ref().filter(|seen| seen.at >= drained_at);
     let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
+    // Once none is counted, those that were there before it drained are the ones that may still be stopping.
+    let seen = instance.tasks.as_ref().filter(|seen| !counted || seen.at >= drained_at);
     let left = seen.is_some_and(|seen| !seen.tasks.is_empty());
     if !counted && !left {
         return None;

@@ -1,5 +1,7 @@
 //! Facts for tests, made by hand.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{Claim, ClaimStep, FailedVersions, Way};
 use models::fleet::{
@@ -79,6 +81,7 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         variant: Some("aws-ecs-2".into()),
         zone: Some("eu-west-1a".into()),
         instance_type: Some("m6i.large".into()),
+        attributes: BTreeMap::new(),
         registered: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
         remaining: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
         seen_at: seen,
@@ -148,9 +151,13 @@ pub(super) fn service(name: &str, desired: u32, min: u32, max: u32) -> Service {
         strategy: Strategy::Replica,
         desired,
         running: desired,
+        placed: desired,
+        deploying: 0,
         minimum_healthy_percent: min,
         maximum_percent: max,
         distinct_instance: false,
+        on: BTreeSet::new(),
+        member_of: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@
 mod admission;
 mod capacity;
 mod claimed;
+mod constraint;
 mod estimate;
 mod next;
 mod unclaimed;
@@ -18,6 +19,8 @@ mod fixtures;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
 use models::host::HostReport;
@@ -25,6 +28,7 @@ use models::ids::RunId;
 use models::plan::{End, Phase, Plan, PlannedStep, Stand, Step};
 use models::policy::Policy;
 use models::reason::HoldReason;
+use semver::Version;
 
 pub use estimate::estimate;
 
@@ -57,8 +61,9 @@ pub enum Stop {
     },
 }
 
-/// How often a draining instance is looked at. A task's stop takes 30 s by default, its replacement's health 40 s.
-pub(crate) const DRAIN_POLL: SignedDuration = SignedDuration::from_secs(10);
+/// How soon a draining instance is looked at again: at the next beat of the run's grid of 5 s, which a whole beat would
+/// just miss. One call tells of a hundred, and what is noticed late is time out of service.
+pub(crate) const DRAIN_POLL: SignedDuration = SignedDuration::from_secs(4);
 /// How often a host is visited that is to come back, or to become healthy.
 pub(crate) const BOOT_POLL: SignedDuration = SignedDuration::from_secs(15);
 /// From the reboot command to the first visit: no host shuts down and boots in less.
@@ -83,6 +88,8 @@ pub(crate) struct Context<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) run: &'a RunFacts,
     pub(crate) now: Timestamp,
+    /// The newest version that is known for each variant and architecture.
+    pub(crate) newest: BTreeMap<(&'a str, &'a str), Version>,
 }
 
 impl Context<'_> {
@@ -102,7 +109,7 @@ pub(crate) fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
 /// Deterministic: the same facts, policy and time give the same plan. The plan is empty and has no `wake_at` when
 /// nothing is left that this run could do.
 pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Timestamp) -> Plan {
-    let cx = Context { snapshot, policy, run, now };
+    let cx = Context { snapshot, policy, run, now, newest: unclaimed::newest_by_kind(snapshot) };
     let mut draft = Draft::default();
     let mut candidates = Vec::new();
     for instance in snapshot.instances.values() {
@@ -217,6 +224,10 @@ impl Draft {
 
     pub(crate) fn act(&mut self, instance: &Instance, step: Step) {
         self.steps.push(PlannedStep { host: instance.host.clone(), step });
+    }
+
+    pub(crate) fn has_step(&self, instance: &Instance) -> bool {
+        self.steps.iter().any(|planned| planned.host == instance.host)
     }
 
     pub(crate) fn wake(&mut self, at: Timestamp) {

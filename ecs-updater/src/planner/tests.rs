@@ -5,7 +5,7 @@ use models::claim::ClaimStep;
 use models::fleet::{BadClaim, Instance, InstanceStatus, SentReboot, VisitEnd};
 use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
-use models::policy::{MaxUnavailable, Policy, StandaloneTasks, Target};
+use models::policy::{MaxUnavailable, Policy, StandaloneTasks, Target, Zones};
 use models::report::{Outcome, Verdict};
 use proptest::prelude::*;
 
@@ -590,6 +590,96 @@ fn room_is_promised_once() {
     let three = || vec![full(0), full(1), spare.clone()];
     assert_eq!(drains(&plan(&fleet(three(), services(100)), &policy, &facts(), now)), ["i-0"], "room for one");
     assert_eq!(drains(&plan(&fleet(three(), services(50)), &policy, &facts(), now)).len(), 2, "one may be missed");
+}
+
+/// Three instances with one task each, and one with room for `spare` tasks of 512 CPU units.
+fn three_and_a_spare(spare: i64, now: Timestamp) -> Vec<Instance> {
+    let full = |number: u32| {
+        let mut one = instance(number, Some(staged()), now);
+        one.tasks.as_mut().unwrap().tasks.push(task(number, Some("web")));
+        one.remaining.cpu = 0;
+        one
+    };
+    let mut other = instance(3, Some(report(UpdateState::Idle, None, None)), now);
+    other.remaining.cpu = spare * 512;
+    vec![full(0), full(1), full(2), other]
+}
+
+#[test]
+fn room_that_is_spoken_for_is_not_given_again() {
+    let now = at(1);
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(3), ..Policy::default() };
+    let web = || service("web", 3, 100, 200);
+    let going = |change: &dyn Fn(&mut Vec<Instance>, &mut models::fleet::Service)| {
+        let (mut instances, mut service) = (three_and_a_spare(2, now), web());
+        change(&mut instances, &mut service);
+        drains(&plan(&fleet(instances, vec![service]), &policy, &facts(), now))
+    };
+    let draining = |instance: &mut Instance| *instance = claimed(instance.clone(), ClaimStep::Drain, now);
+    assert_eq!(going(&|_, _| {}), ["i-0", "i-1"], "room for two");
+    assert_eq!(going(&|all, _| draining(&mut all[0])), ["i-1"], "the first one's task has no replacement yet");
+    let replaced = |all: &mut Vec<Instance>, service: &mut models::fleet::Service| {
+        draining(&mut all[0]);
+        (service.placed, service.running) = (4, 4);
+        all[3].remaining.cpu = 512;
+    };
+    assert_eq!(going(&replaced), ["i-1"], "its replacement has taken its place, and nothing is done without");
+    let foreign = |all: &mut Vec<Instance>, _: &mut models::fleet::Service| all[0].status = InstanceStatus::Draining;
+    assert_eq!(going(&foreign), ["i-1"], "whoever drains");
+    assert_eq!(going(&|_, service| service.deploying = 1), ["i-0"], "a deployment needs room");
+    assert_eq!(going(&|_, service| service.placed = 2), ["i-0"], "a task is short");
+}
+
+#[test]
+fn constraints_say_where_there_is_room() {
+    let now = at(1);
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(2), ..Policy::default() };
+    let told = |change: &dyn Fn(&mut models::fleet::Service)| {
+        let mut service = service("web", 3, 100, 200);
+        change(&mut service);
+        let mut instances = three_and_a_spare(2, now);
+        instances[3].attributes.insert("disk".into(), "slow".into());
+        let plan = plan(&fleet(instances, vec![service]), &policy, &facts(), now);
+        let hold = plan.stands.iter().find(|stand| stand.host.as_str() == "i-0").and_then(|stand| stand.hold.clone());
+        (drains(&plan).len(), hold.map(|hold| hold.to_string()))
+    };
+    let needs = |what: &str| {
+        Some(format!("no other instance has room for a task of service web: it needs {what}; add capacity"))
+    };
+    assert_eq!(told(&|_| {}), (2, None));
+    assert_eq!(told(&|service| service.member_of.push("attribute:disk == slow".into())), (2, None));
+    assert_eq!(told(&|service| service.member_of.push("attribute:disk =~ f.*".into())), (2, None), "ECS's to decide");
+    let fast = told(&|service| service.member_of.push("attribute:disk == fast".into()));
+    assert_eq!(fast, (0, needs("512 CPU units and 1 GiB where attribute:disk == fast")));
+    let one_each = |service: &mut models::fleet::Service| service.distinct_instance = true;
+    assert_eq!(told(&one_each).0, 1, "one of them on the spare");
+    let taken = told(&|service| {
+        one_each(service);
+        service.on.extend((0..4).map(|n| format!("arn:aws:ecs:eu-west-1:1:container-instance/web/{n}").into()));
+    });
+    assert_eq!(taken, (0, needs("512 CPU units and 1 GiB on an instance without another of its tasks")));
+}
+
+#[test]
+fn zones_take_turns_or_wait() {
+    let now = at(1);
+    let in_zones = |zones: &[&str]| -> Vec<Instance> {
+        let numbered = (0..).zip(zones);
+        numbered.map(|(n, zone)| Instance { zone: Some((*zone).into()), ..instance(n, Some(staged()), now) }).collect()
+    };
+    let policy = |zone| Policy { max_unavailable: MaxUnavailable::Count(3), zone, ..Policy::default() };
+    let fleet_of = |instances| fleet(instances, vec![]);
+    let zones = ["a", "a", "a", "b", "b", "c"];
+    let going = |instances, zone| drains(&plan(&fleet_of(instances), &policy(zone), &facts(), now));
+    assert_eq!(going(in_zones(&zones), Zones::Spread), ["i-0", "i-3", "i-5"]);
+    assert_eq!(going(in_zones(&zones), Zones::OneAtATime), ["i-0", "i-1", "i-2"]);
+    let mut begun = in_zones(&zones);
+    begun[3] = claimed(begun[3].clone(), ClaimStep::Drain, now);
+    assert_eq!(going(begun.clone(), Zones::Spread), ["i-0", "i-5"]);
+    assert_eq!(going(begun.clone(), Zones::OneAtATime), ["i-4"]);
+    let waits = plan(&fleet_of(begun), &policy(Zones::OneAtATime), &facts(), now);
+    let hold = waits.stands.iter().find(|stand| stand.host.as_str() == "i-0").and_then(|stand| stand.hold.clone());
+    assert_eq!(hold.map(|hold| hold.code()), Some("other_zone_first"));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! An instance in service (or in somebody else's hands): is there something to update, and a reason not to?
 
+use std::collections::BTreeMap;
+
 use models::claim::Way;
-use models::fleet::{Instance, InstanceStatus, Reach, Visit, VisitEnd};
+use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Reach, Visit, VisitEnd};
 use models::host::{ErrorCode, HostReport, UpdateState, parse_version};
 use models::plan::{End, HostCommand, Phase, Step};
 use models::policy::Target;
@@ -218,7 +220,7 @@ enum Wanted {
 
 fn wanted(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     match &cx.policy.target {
-        Target::Latest => latest(instance, report, running, cx),
+        Target::Latest => latest(report, running, cx),
         Target::Version(target) => pinned(instance, report, running, target, cx),
     }
 }
@@ -240,7 +242,7 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
     }
 }
 
-fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
+fn latest(report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     let chosen = offered(report);
     match chosen {
         Some(version) if version == *running => Wanted::Nothing,
@@ -248,7 +250,7 @@ fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Cont
             Wanted::Held(HoldReason::DowngradeOffered { version, running: running.clone() })
         }
         Some(version) => Wanted::Version(version),
-        None => nothing_offered(instance, report, running, cx),
+        None => nothing_offered(report, running, cx),
     }
 }
 
@@ -267,9 +269,9 @@ fn offered(report: &HostReport) -> Option<Version> {
     }
 }
 
-fn nothing_offered(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
+fn nothing_offered(report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     match version_lock(report) {
-        Some("latest") | None => match newest_among_equals(instance, cx).filter(|newest| newest > running) {
+        Some("latest") | None => match newest_among_equals(report, cx).filter(|newest| newest > running) {
             Some(version) => Wanted::Held(HoldReason::WaveNotOpen { version }),
             None => Wanted::Nothing,
         },
@@ -284,24 +286,24 @@ fn available(report: &HostReport) -> impl Iterator<Item = Version> + '_ {
     report.update.iter().flat_map(|update| &update.available).filter_map(|version| parse_version(version))
 }
 
-/// The newest version that a host of the same variant and architecture is offered, or runs while its repository
-/// still has it.
-fn newest_among_equals(instance: &Instance, cx: &Context<'_>) -> Option<Version> {
-    let os = |instance: &Instance| {
-        let os = instance.report.as_ref()?.report.os.as_ref()?;
-        Some((os.variant.clone(), os.arch.clone()))
-    };
-    let mine = os(instance)?;
-    cx.snapshot
-        .instances
-        .values()
-        .filter(|other| os(other).as_ref() == Some(&mine))
-        .filter_map(|other| Some((other, &other.report.as_ref()?.report)))
-        .flat_map(|(other, report)| {
-            let updated = other.run.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Updated);
-            let running = report.running().filter(|running| updated || available(report).any(|v| v == *running));
-            [running, offered(report)]
-        })
-        .flatten()
-        .max()
+/// By variant and architecture, the newest version that a host is offered, or runs while its repository still has it.
+pub(crate) fn newest_by_kind(fleet: &FleetSnapshot) -> BTreeMap<(&str, &str), Version> {
+    let mut newest: BTreeMap<(&str, &str), Version> = BTreeMap::new();
+    for instance in fleet.instances.values() {
+        let Some(report) = instance.report.as_ref().map(|seen| &seen.report) else { continue };
+        let Some(os) = &report.os else { continue };
+        let updated = instance.run.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Updated);
+        let running = report.running().filter(|running| updated || available(report).any(|v| v == *running));
+        if let Some(version) = [running, offered(report)].into_iter().flatten().max() {
+            let known = newest.entry((&os.variant, &os.arch)).or_insert_with(|| version.clone());
+            *known = version.max(known.clone());
+        }
+    }
+    newest
+}
+
+/// The newest version among the hosts of the same variant and architecture.
+fn newest_among_equals(report: &HostReport, cx: &Context<'_>) -> Option<Version> {
+    let os = report.os.as_ref()?;
+    cx.newest.get(&(os.variant.as_str(), os.arch.as_str())).cloned()
 }

@@ -226,6 +226,18 @@ impl<'m> Visit<'m> {
         Ok(())
     }
 
+    /// Asks the ECS agent until it is registered, or the time is over.
+    pub(super) async fn wait_for_agent(&mut self, wait: SignedDuration) {
+        let until = (self.machine.now() + wait).min(self.deadline);
+        self.agent();
+        let registered =
+            |visit: &Self| visit.report.agent.as_ref().is_some_and(|agent| agent.state == AgentState::Registered);
+        while !registered(self) && self.machine.now() < until {
+            self.machine.sleep(POLL).await;
+            self.agent();
+        }
+    }
+
     /// Asks the ECS agent on the host, and puts its answers into the report.
     pub(super) fn agent(&mut self) {
         let get = |path| match self.machine.introspection(path) {

@@ -65,6 +65,17 @@ impl Parameters<'_> {
         }
     }
 
+    /// How long to wait for the ECS agent to be registered.
+    pub(super) fn wait(&self) -> Step<SignedDuration> {
+        match self.get("Wait") {
+            None => Ok(SignedDuration::ZERO),
+            Some(text) => match text.parse() {
+                Ok(seconds) if (0..=300).contains(&seconds) => Ok(SignedDuration::from_secs(seconds)),
+                Ok(_) | Err(_) => Err(Self::bad("Wait", Some(text))),
+            },
+        }
+    }
+
     pub(super) fn version(&self) -> Step<String> {
         let text = self.get("Version").ok_or_else(|| Self::bad("Version", None))?;
         Version::parse(text).map(|_| text.to_owned()).map_err(|_| Self::bad("Version", Some(text)))
@@ -90,7 +101,8 @@ impl Parameters<'_> {
     pub(super) fn this_boot(&self, machine: &dyn Machine) -> Step<()> {
         let meant = self.get("Boot").filter(|boot| !boot.is_empty()).ok_or_else(|| Self::bad("Boot", None))?;
         match machine.boot_id() {
-            Some(boot) if boot == meant => Ok(()),
+            // One boot for each host of the command.
+            Some(boot) if meant.split(' ').any(|one| one == boot) => Ok(()),
             other => {
                 let other = other.unwrap_or_else(|| "unknown".to_owned());
                 Err(stop("boot", ErrorCode::OtherBoot, format!("meant for boot {meant}, this is boot {other}")))

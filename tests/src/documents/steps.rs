@@ -18,8 +18,8 @@ pub(super) async fn inspect(machine: &dyn Machine, parameters: &BTreeMap<String,
 
 async fn inspect_steps(visit: &mut Visit<'_>, parameters: &Parameters<'_>) -> Step<()> {
     visit.deadline = parameters.deadline(visit.machine.now())?;
-    let refresh = parameters.refresh()?;
-    visit.agent();
+    let (refresh, wait) = (parameters.refresh()?, parameters.wait()?);
+    visit.wait_for_agent(wait).await;
     visit.os()?;
     if refresh {
         let refreshed = visit.command(REFRESH).await.map(drop);

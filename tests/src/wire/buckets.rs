@@ -24,7 +24,9 @@ pub(super) struct Buckets(BTreeMap<String, Bucket>);
 
 #[derive(Debug)]
 struct Bucket {
+    burst: f64,
     tokens: f64,
+    lowest: f64,
     filled_at: Timestamp,
 }
 
@@ -39,7 +41,7 @@ impl Buckets {
     ) -> Result<(), Failure> {
         let Some((name, burst, rate)) = row(service, operation, ssm_rate) else { return Ok(()) };
         let (burst, rate) = (f64::from(burst), f64::from(rate));
-        let bucket = self.0.entry(name).or_insert(Bucket { tokens: burst, filled_at: now });
+        let bucket = self.0.entry(name).or_insert(Bucket { burst, tokens: burst, lowest: burst, filled_at: now });
         let passed = now.duration_since(bucket.filled_at).as_secs_f64().max(0.0);
         bucket.tokens = (bucket.tokens + passed * rate).min(burst);
         bucket.filled_at = now;
@@ -47,7 +49,13 @@ impl Buckets {
             return Err(throttled(service));
         }
         bucket.tokens -= 1.0;
+        bucket.lowest = bucket.lowest.min(bucket.tokens);
         Ok(())
+    }
+
+    /// The largest share of each that was in use at once, from 0 to 1.
+    pub(super) fn most_used(&self) -> BTreeMap<String, f64> {
+        self.0.iter().map(|(name, bucket)| (name.clone(), 1.0 - bucket.lowest / bucket.burst)).collect()
     }
 }
 

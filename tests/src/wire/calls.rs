@@ -43,6 +43,16 @@ pub enum Outcome {
     Reset,
 }
 
+impl Outcome {
+    /// Whether it was refused for its rate alone.
+    pub fn is_throttling(&self) -> bool {
+        match self {
+            Self::Error(code) => code == "ThrottlingException" || code == "RequestLimitExceeded",
+            Self::Success | Self::Reset => false,
+        }
+    }
+}
+
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.latency.as_millis();

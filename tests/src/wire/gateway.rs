@@ -55,6 +55,11 @@ impl Gateway {
         &self.counts
     }
 
+    /// The largest share of each token bucket that was in use at once.
+    pub(crate) fn bucket_use(&self) -> BTreeMap<String, f64> {
+        self.buckets.most_used()
+    }
+
     /// What was asked for and is not modelled.
     pub(crate) fn unknown(&self) -> &[String] {
         &self.unknown

@@ -97,7 +97,7 @@ fn script(
 ) -> Result<(Script, SignedDuration), Failure> {
     let invalid = |message: String| Failure::new("InvalidParameters", message);
     let known: (&[&str], &str, &str) = match spec {
-        DocumentSpec::Known(KnownDocument::Inspect) => (&["Refresh", "Timeout"], "Timeout", "600"),
+        DocumentSpec::Known(KnownDocument::Inspect) => (&["Refresh", "Wait", "Timeout"], "Timeout", "600"),
         DocumentSpec::Known(KnownDocument::Stage) => (&["Version", "Lock", "Timeout"], "Timeout", "1800"),
         DocumentSpec::Known(KnownDocument::Reboot) => (&["Version", "Boot", "Timeout"], "Timeout", "600"),
         DocumentSpec::Known(KnownDocument::Revert) => (&["Version", "Lock", "Boot", "Timeout"], "Timeout", "1800"),

@@ -1,0 +1,93 @@
+//! At most half of each of the account's token buckets: whoever else works in the account must not be throttled
+//! because of a rollout. The buckets are those of the ECS and EC2 API references ("request throttling"); Systems
+//! Manager publishes none, and gets a modest guess for each operation.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The actions of one row share one bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Bucket {
+    /// Changes to container instances and tasks.
+    ClusterModify,
+    /// Descriptions and lists of container instances and tasks.
+    ClusterRead,
+    /// Descriptions of services.
+    ServiceRead,
+    /// `GetTaskProtection`.
+    TaskProtection,
+    /// EC2's descriptions.
+    Ec2Read,
+    /// `CreateTags` and `DeleteTags`.
+    Ec2Tags,
+    /// `SendCommand`.
+    SsmSend,
+    /// `ListCommandInvocations`.
+    SsmInvocations,
+    /// `DescribeInstanceInformation`.
+    SsmInformation,
+}
+
+impl Bucket {
+    /// Half of its burst, and half of what it refills with in a second.
+    fn half(self) -> (f64, f64) {
+        match self {
+            Self::ClusterModify => (50.0, 20.0),
+            Self::ClusterRead | Self::ServiceRead | Self::Ec2Read => (50.0, 10.0),
+            Self::TaskProtection => (100.0, 40.0),
+            Self::Ec2Tags => (50.0, 5.0),
+            Self::SsmSend | Self::SsmInvocations | Self::SsmInformation => (20.0, 5.0),
+        }
+    }
+}
+
+/// What the whole process has taken of the buckets.
+#[derive(Debug, Clone, Default)]
+pub struct Limits(Arc<Mutex<BTreeMap<Bucket, Level>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    /// Below zero: taken by calls that wait.
+    tokens: f64,
+    at: Instant,
+}
+
+impl Limits {
+    /// Waits until a call may be sent.
+    pub(super) async fn take(&self, bucket: Bucket) {
+        let wait = self.reserve(bucket, Instant::now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn reserve(&self, bucket: Bucket, now: Instant) -> Duration {
+        let (burst, rate) = bucket.half();
+        let mut levels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let level = levels.entry(bucket).or_insert(Level { tokens: burst, at: now });
+        let passed = now.saturating_duration_since(level.at).as_secs_f64();
+        level.tokens = (level.tokens + passed * rate).min(burst) - 1.0;
+        level.at = now;
+        Duration::try_from_secs_f64((-level.tokens).max(0.0) / rate).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_burst_at_once_and_then_half_the_rate() {
+        let (limits, now) = (Limits::default(), Instant::now());
+        let waits: Vec<Duration> = (0..70).map(|_| limits.reserve(Bucket::ClusterRead, now)).collect();
+        assert!(waits[..50].iter().all(Duration::is_zero));
+        assert_eq!(waits[50], Duration::from_millis(100));
+        assert_eq!(waits[69], Duration::from_secs(2));
+        assert_eq!(limits.reserve(Bucket::Ec2Read, now), Duration::ZERO, "each by itself");
+        let later = now + Duration::from_secs(60);
+        assert_eq!(limits.clone().reserve(Bucket::ClusterRead, later), Duration::ZERO, "shared, and refilled");
+    }
+}

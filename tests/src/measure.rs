@@ -1,0 +1,382 @@
+//! What a scan and a rollout cost on a simulated fleet: calls, time, time out of service, use of AWS's token buckets.
+//!
+//! Calls and virtual times are the same on every machine and are held to their limits by `tests/budgets.rs`;
+//! [`crate::bench`] adds what depends on the machine, and writes `target/bench.json`. docs/benchmarks.md has the
+//! results and says how the lower bound is computed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use ecs_updater::planner::{self, RunFacts};
+use ecs_updater::run::Watch;
+use jiff::{SignedDuration, Timestamp};
+use models::fleet::FleetSnapshot;
+use models::ids::HostId;
+use models::plan::Plan;
+use models::policy::Policy;
+use models::report::{Outcome, RunReport};
+
+use crate::Region;
+use crate::host::HostEvent;
+use crate::meter::{self, Cpu};
+use crate::rollout::{Rollout, RolloutError, RunSpec};
+use crate::scenario::{Scenario, ScenarioError};
+use crate::world::{Actor, Event, InstanceStatus, LastStatus, MachineNo};
+
+/// A way to the hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// Systems Manager documents.
+    Ssm,
+    /// The host bridge on each host.
+    Bridge,
+}
+
+impl Way {
+    /// All that there are.
+    pub const ALL: [Self; 2] = [Self::Ssm, Self::Bridge];
+
+    /// Its key in `bench.json`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Ssm => "ssm",
+            Self::Bridge => "bridge",
+        }
+    }
+
+    /// What a scenario needs of it: lines of its first `[[instances]]`, and of `[updater.defaults]`.
+    fn lines(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ssm => ("", "host = \"ssm\""),
+            Self::Bridge => ("bridge = true", "host = \"bridge\""),
+        }
+    }
+}
+
+/// `max_unavailable` of the measured rollouts, in percent.
+pub const BUDGET_PERCENT: usize = 10;
+
+/// A cluster of `size` current instances.
+pub fn current(size: usize, way: Way) -> String {
+    let (instances, defaults) = way.lines();
+    format!(
+        "clusters = [\"fleet\"]\nseed = 390\n\
+         [repository]\nversions = [\"1.26.1\", \"1.27.0\"]\n\
+         [[instances]]\ncount = {size}\nzones = [\"a\", \"b\", \"c\"]\nversion = \"1.27.0\"\n{instances}\n\
+         [updater.defaults]\nmax_unavailable = \"{BUDGET_PERCENT}%\"\n{defaults}\n"
+    )
+}
+
+/// A cluster of `size` outdated instances in three zones with the demo's mix of work: one service that is moved before
+/// it is stopped, one that may lose half its tasks, and a daemon. Everything that takes time is at the simulator's
+/// default.
+pub fn outdated(size: usize, way: Way) -> String {
+    let (instances, defaults) = way.lines();
+    let (web, api) = (size * 5 / 4, size * 3 / 4);
+    let mut text = format!(
+        "clusters = [\"fleet\"]\nseed = 391\n\
+         [repository]\nversions = [\"1.26.1\", \"1.27.0\"]\n\
+         [[instances]]\ncount = {size}\nzones = [\"a\", \"b\", \"c\"]\nversion = \"1.26.1\"\n{instances}\n\
+         [updater.defaults]\nmax_unavailable = \"{BUDGET_PERCENT}%\"\n{defaults}\n"
+    );
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "[[service]]\nname = \"web\"\ndesired = {web}\ncpu = 256\nmemory = \"512 MiB\"\n\
+         [[service]]\nname = \"api\"\ndesired = {api}\ncpu = 512\nmemory = \"1 GiB\"\nmin_percent = 50\n\
+         [[service]]\nname = \"logs\"\nkind = \"DAEMON\"\ncpu = 64\nmemory = \"128 MiB\"\n"
+    );
+    text
+}
+
+/// Why a measurement came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// The scenario's text.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// The scenario with the updater.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+    /// The run was to end.
+    #[error("the run did not come to a report")]
+    NoReport,
+    /// What was measured is not what should have been.
+    #[error("not a sound measurement: {0}")]
+    Unsound(String),
+}
+
+/// What one run cost.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Instances in the cluster.
+    pub size: usize,
+    /// AWS calls by operation, retries included.
+    pub calls: BTreeMap<String, u64>,
+    /// How long it took, in simulated time.
+    pub took: SignedDuration,
+    /// What the instances went through; `None` for a scan.
+    pub lives: Option<Lives>,
+    /// The largest share of each token bucket of the account that was in use at once, from 0 to 1.
+    pub buckets: BTreeMap<String, f64>,
+    /// Answers that were throttling.
+    pub throttled: usize,
+    /// CPU time.
+    pub cpu: Cpu,
+    /// One plan: the median and the longest of those that were timed, every tenth.
+    pub plan: Planning,
+}
+
+/// How long the planner took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Planning {
+    /// Plans that were timed.
+    pub timed: usize,
+    /// The median.
+    pub median: Duration,
+    /// The longest.
+    pub longest: Duration,
+}
+
+/// Times of the rollout of a cluster, from the world's own log.
+#[derive(Debug, Clone)]
+pub struct Lives {
+    /// The budget.
+    pub at_once: usize,
+    /// Refresh and prepare on the host, without anything random.
+    pub stage: SignedDuration,
+    /// Mean, from DRAINING to the last task STOPPED.
+    pub drain: SignedDuration,
+    /// Mean, from the accepted reboot to the host's going down.
+    pub shutdown: SignedDuration,
+    /// Mean, from there until the host is up.
+    pub boot: SignedDuration,
+    /// Mean, from there until the ECS agent runs: before that nobody can put the instance back.
+    pub agent: SignedDuration,
+    /// Out of service beyond drain, shutdown, boot and agent, each instance's, sorted.
+    pub extra: Vec<SignedDuration>,
+    /// The part of it before the reboot was accepted, and the part after the agent ran, each sorted.
+    pub parts: [Vec<SignedDuration>; 2],
+}
+
+impl Measured {
+    /// All calls.
+    pub fn all_calls(&self) -> u64 {
+        self.calls.values().sum()
+    }
+
+    /// Calls for each instance.
+    pub fn calls_each(&self) -> f64 {
+        ratio(self.all_calls(), self.size)
+    }
+
+    /// The time over the lower bound; `None` for a scan.
+    pub fn makespan_ratio(&self) -> Option<f64> {
+        self.lives.as_ref().map(|lives| self.took.as_secs_f64() / lives.bound(self.size).as_secs_f64())
+    }
+
+    /// The same over the bound that knows of no agent.
+    pub fn strict_makespan_ratio(&self) -> Option<f64> {
+        self.lives.as_ref().map(|lives| self.took.as_secs_f64() / lives.strict_bound(self.size).as_secs_f64())
+    }
+
+    /// The largest share of any token bucket that was in use.
+    pub fn fullest_bucket(&self) -> (&str, f64) {
+        let most = self.buckets.iter().max_by(|a, b| a.1.total_cmp(b.1));
+        most.map_or(("none", 0.0), |(name, share)| (name.as_str(), *share))
+    }
+}
+
+impl Lives {
+    /// Nobody can be faster: stage + ⌈size / at once⌉ · (drain + shutdown + boot), where a boot ends with the agent.
+    pub fn bound(&self, size: usize) -> SignedDuration {
+        self.waves(size, self.drain + self.shutdown + self.boot + self.agent)
+    }
+
+    /// The same where a boot ends with the host API, before there is an agent.
+    pub fn strict_bound(&self, size: usize) -> SignedDuration {
+        self.waves(size, self.drain + self.shutdown + self.boot)
+    }
+
+    fn waves(&self, size: usize, each: SignedDuration) -> SignedDuration {
+        let waves = i32::try_from(size.div_ceil(self.at_once.max(1))).unwrap_or(i32::MAX);
+        self.stage + each * waves
+    }
+
+    /// The extra time out of service that `percent` of the instances stay within.
+    pub fn extra_at(&self, percent: usize) -> SignedDuration {
+        let last = self.extra.len().saturating_sub(1);
+        self.extra.get((self.extra.len() * percent / 100).min(last)).copied().unwrap_or_default()
+    }
+}
+
+/// The calls of a scan of `size` current instances.
+///
+/// # Errors
+/// Where it does not find each of them current, or breaks a rule.
+pub fn scan(size: usize, way: Way) -> Result<Measured, MeasureError> {
+    one_run(&current(size, way), size, Outcome::Current)
+}
+
+/// A rollout of `size` instances, [`BUDGET_PERCENT`] at once.
+///
+/// # Errors
+/// Where it does not update each of them, or breaks a rule.
+pub fn rollout(size: usize, way: Way) -> Result<Measured, MeasureError> {
+    one_run(&outdated(size, way), size, Outcome::Updated)
+}
+
+/// Before the run begins, so that every host bridge has reported.
+const SETTLING: Duration = Duration::from_secs(600);
+
+/// Runs a scenario's text once, in a runtime of its own with paused time.
+fn one_run(text: &str, size: usize, wanted: Outcome) -> Result<Measured, MeasureError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = runtime.map_err(|error| MeasureError::Unsound(error.to_string()))?;
+    runtime.block_on(async {
+        let scenario = Scenario::parse(text)?;
+        let mut rollout = Rollout::start(&scenario).await?;
+        let policy = rollout.clusters.first().map(|(_, policy)| policy.clone()).unwrap_or_default();
+        // Agents that begin in the same second share the account's bucket for their first reports.
+        tokio::time::sleep(SETTLING).await;
+        let timer = Timer::new(policy, rollout.region.clock().now());
+        let (ran, cpu) = meter::measure(rollout.run(&RunSpec::default(), &timer)).await;
+        let report = ran.report.ok_or(MeasureError::NoReport)?;
+        sound(&rollout, &report, size, wanted)?;
+        let host = scenario.machines.first().map(|machine| machine.host.durations).unwrap_or_default();
+        let stage = host.refresh + host.prepare;
+        let at_once = (size * BUDGET_PERCENT / 100).max(1);
+        let lives = (wanted == Outcome::Updated).then(|| lives(&rollout.region, stage, at_once));
+        let throttled = rollout.region.calls().iter().filter(|call| call.outcome.is_throttling()).count();
+        Ok(Measured {
+            size,
+            calls: report.clusters.first().map(|cluster| cluster.aws_calls.clone()).unwrap_or_default(),
+            took: ran.took,
+            lives,
+            buckets: rollout.region.bucket_use(),
+            throttled,
+            cpu: Cpu { program: cpu.program.saturating_sub(timer.spent()), ..cpu },
+            plan: timer.planning(),
+        })
+    })
+}
+
+fn sound(rollout: &Rollout, report: &RunReport, size: usize, wanted: Outcome) -> Result<(), MeasureError> {
+    let unsound = |what: String| Err(MeasureError::Unsound(what));
+    let done = report.clusters.iter().flat_map(|cluster| &cluster.instances);
+    let done = done.filter(|instance| instance.outcome == wanted).count();
+    if done != size {
+        return unsound(format!("{done} of {size} instances are {}", wanted.as_str()));
+    }
+    if let Some(violation) = rollout.violations(report).first() {
+        return unsound(format!("a rule was broken: {violation}"));
+    }
+    match rollout.region.unknown().first() {
+        Some(what) => unsound(format!("not modelled: {what}")),
+        None => Ok(()),
+    }
+}
+
+/// Times plans again, from the same facts.
+struct Timer {
+    policy: Policy,
+    facts: RunFacts,
+    seen: RefCell<(usize, Vec<Duration>)>,
+}
+
+impl Timer {
+    fn new(policy: Policy, started_at: Timestamp) -> Self {
+        let facts = RunFacts { run: "TIMED".into(), started_at, dry_run: false, stop: None, idle_since: None };
+        Self { policy, facts, seen: RefCell::default() }
+    }
+
+    fn spent(&self) -> Duration {
+        self.seen.borrow().1.iter().sum()
+    }
+
+    fn planning(&self) -> Planning {
+        let mut times = self.seen.borrow().1.clone();
+        times.sort();
+        let median = times.get(times.len() / 2).copied().unwrap_or_default();
+        Planning { timed: times.len(), median, longest: times.last().copied().unwrap_or_default() }
+    }
+}
+
+impl Watch for Timer {
+    fn see(&self, fleet: &FleetSnapshot, _: &Plan, _: usize, _: &dyn Fn(&HostId) -> Option<Timestamp>, now: Timestamp) {
+        const EVERY: usize = 10;
+        let mut seen = self.seen.borrow_mut();
+        seen.0 += 1;
+        if seen.0 % EVERY == 0 {
+            let began = Instant::now();
+            let _ = std::hint::black_box(planner::plan(fleet, &self.policy, &self.facts, now));
+            seen.1.push(began.elapsed());
+        }
+    }
+}
+
+/// One machine's way through its update.
+#[derive(Debug, Default, Clone, Copy)]
+struct Life {
+    drained: Option<Timestamp>,
+    empty: Option<Timestamp>,
+    accepted: Option<Timestamp>,
+    down: Option<Timestamp>,
+    up: Option<Timestamp>,
+    agent: Option<Timestamp>,
+    back: Option<Timestamp>,
+}
+
+fn lives(region: &Region, stage: SignedDuration, at_once: usize) -> Lives {
+    let mut lives: BTreeMap<MachineNo, Life> = BTreeMap::new();
+    for entry in region.log() {
+        let Some(machine) = entry.event.machine() else { continue };
+        let life = lives.entry(machine).or_default();
+        let at = Some(entry.at);
+        match entry.event {
+            Event::Status { to: InstanceStatus::Draining, by: Actor::Updater, .. } => {
+                life.drained = at;
+                life.empty = at;
+            }
+            Event::Task { to: LastStatus::Stopped, .. } if life.accepted.is_none() => life.empty = at,
+            Event::RebootAccepted { .. } => life.accepted = at,
+            Event::RebootBegins { .. } => life.down = at,
+            Event::Host { event: HostEvent::Booted { .. }, .. } => life.up = at,
+            Event::Host { event: HostEvent::EcsAgentUp { .. }, .. } if life.up.is_some() => {
+                life.agent = life.agent.or(at);
+            }
+            Event::Status { to: InstanceStatus::Active, by: Actor::Updater, .. } => life.back = at,
+            _ => {}
+        }
+    }
+    let mut sums = [SignedDuration::ZERO; 4];
+    let (mut extra, mut parts_of_extra) = (Vec::new(), [Vec::new(), Vec::new()]);
+    for life in lives.values() {
+        let Life { drained: Some(drained), empty: Some(empty), accepted: Some(accepted), .. } = *life else { continue };
+        let Life { down: Some(down), up: Some(up), agent: Some(agent), back: Some(back), .. } = *life else { continue };
+        let parts = [
+            empty.duration_since(drained),
+            down.duration_since(accepted),
+            up.duration_since(down),
+            agent.duration_since(up),
+        ];
+        extra.push(parts.iter().fold(back.duration_since(drained), |left, part| left - *part));
+        parts_of_extra[0].push(accepted.duration_since(empty));
+        parts_of_extra[1].push(back.duration_since(agent));
+        for (sum, part) in sums.iter_mut().zip(parts) {
+            *sum += part;
+        }
+    }
+    extra.sort();
+    parts_of_extra.iter_mut().for_each(|part| part.sort());
+    let count = i32::try_from(extra.len().max(1)).unwrap_or(i32::MAX);
+    let [drain, shutdown, boot, agent] = sums.map(|sum| sum / count);
+    Lives { at_once, stage, drain, shutdown, boot, agent, extra, parts: parts_of_extra }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of calls and instances are far below 2^52")]
+fn ratio(count: u64, of: usize) -> f64 {
+    count as f64 / of.max(1) as f64
+}

@@ -1,0 +1,100 @@
+//! What a scan and a rollout may cost: the figures that are the same on every machine, held to their limits.
+//! docs/benchmarks.md says what each is, `make bench` prints all of them.
+
+use fleet_sim::measure::{self, Measured, Way};
+
+type Checked = Result<(), measure::MeasureError>;
+
+#[expect(clippy::print_stdout, reason = "shown by a failing test, and with --nocapture")]
+fn show(what: &str, measured: &Measured) {
+    println!("{what}: {} calls, {:.2} each, {}", measured.all_calls(), measured.calls_each(), measured.took);
+    for (operation, count) in &measured.calls {
+        println!("  {count:>6} {operation}");
+    }
+    for (name, share) in &measured.buckets {
+        println!("  {:>5.1} % of bucket {name}", share * 100.0);
+    }
+    if let Some(lives) = &measured.lives {
+        println!(
+            "  {:.3} of the bound {} ({:.3} of {}): stage {}, drain {}, shutdown {}, boot {}, agent {}",
+            measured.makespan_ratio().unwrap_or_default(),
+            lives.bound(measured.size),
+            measured.strict_makespan_ratio().unwrap_or_default(),
+            lives.strict_bound(measured.size),
+            lives.stage,
+            lives.drain,
+            lives.shutdown,
+            lives.boot,
+            lives.agent,
+        );
+        let median = |part: &[jiff::SignedDuration]| part.get(part.len() / 2).copied().unwrap_or_default();
+        println!("  of it before the reboot {}, after the agent {}", median(&lives.parts[0]), median(&lives.parts[1]));
+        println!("  extra out of service: median {}, P99 {}", lives.extra_at(50), lives.extra_at(99));
+    }
+    println!("  {} throttled, plan {:?}, CPU {:?}", measured.throttled, measured.plan, measured.cpu);
+}
+
+/// The most calls of a scan of a thousand current instances.
+fn most_scan_calls(way: Way) -> u64 {
+    match way {
+        Way::Ssm => 120,
+        Way::Bridge => 40,
+    }
+}
+
+#[test]
+fn a_scan_of_a_thousand() -> Checked {
+    for way in Way::ALL {
+        let scan = measure::scan(1_000, way)?;
+        show(&format!("scan by {}", way.key()), &scan);
+        assert!(scan.all_calls() <= most_scan_calls(way));
+        assert_eq!(scan.throttled, 0);
+    }
+    Ok(())
+}
+
+/// The most that a rollout may take.
+struct Most {
+    calls_each: f64,
+    makespan_ratio: f64,
+    extra_median_s: i64,
+    extra_p99_s: i64,
+}
+
+/// A little above what was measured last: a regression shows. docs/benchmarks.md has what must be reached.
+fn most(way: Way) -> Most {
+    match way {
+        Way::Ssm => Most { calls_each: 10.0, makespan_ratio: 1.16, extra_median_s: 16, extra_p99_s: 32 },
+        Way::Bridge => Most { calls_each: 17.0, makespan_ratio: 1.14, extra_median_s: 18, extra_p99_s: 33 },
+    }
+}
+
+#[test]
+fn a_rollout_of_a_thousand_by_ssm() -> Checked {
+    a_rollout(1_000, Way::Ssm)
+}
+
+/// Smaller, since an agent runs on every host: minutes for a thousand in an unoptimized build.
+#[test]
+fn a_rollout_of_a_hundred_by_bridge() -> Checked {
+    a_rollout(100, Way::Bridge)
+}
+
+fn a_rollout(size: usize, way: Way) -> Checked {
+    let rollout = measure::rollout(size, way)?;
+    show(&format!("rollout of {size} by {}", way.key()), &rollout);
+    let most = most(way);
+    assert!(rollout.calls_each() <= most.calls_each);
+    assert!(rollout.makespan_ratio().is_some_and(|ratio| ratio <= most.makespan_ratio));
+    let extra = |percent| rollout.lives.as_ref().map(|lives| lives.extra_at(percent).as_secs());
+    assert!(extra(50) <= Some(most.extra_median_s));
+    assert!(extra(99) <= Some(most.extra_p99_s));
+    // Of each bucket at most half; what the hosts' own agents take is theirs.
+    for (bucket, share) in
+        rollout.buckets.iter().filter(|(bucket, _)| !(way == Way::Bridge && bucket.contains("modify")))
+    {
+        assert!(*share <= 0.5, "{bucket}: {share}");
+    }
+    assert_eq!(rollout.throttled, 0);
+    Ok(())
+}
