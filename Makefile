@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/tools
 DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo bench test test-rust test-cloudformation check fmt clippy doc deny
+.PHONY: help demo bench test test-rust soak test-cloudformation check fmt clippy doc deny
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ test: test-rust test-cloudformation ## All tests
 
 test-rust: ## The crates, and every scenario
 	cargo test --workspace --locked
+
+soak: ## Random scenarios: make soak SEEDS=20000
+	SEEDS=$(or $(SEEDS),20000) FROM=$(or $(FROM),0) cargo test -p fleet-sim --locked --test random_walk -- --nocapture
 
 test-cloudformation: ## Templates, documents, Dockerfiles, workflows
 	cloudformation/tests/run

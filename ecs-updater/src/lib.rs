@@ -3,6 +3,9 @@
 //! Observe, plan, act, observe again. [`planner`] decides and is pure; `observe` and `execute` speak to AWS;
 //! [`run`] joins them. SDK types never leave [`aws`].
 
+#[macro_use]
+pub mod broken;
+
 pub mod args;
 pub mod aws;
 pub mod cli;

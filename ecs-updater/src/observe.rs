@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use models::attributes::{AttributesError, BridgeReport};
 use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG, Way};
 use models::fleet::{
@@ -41,7 +41,7 @@ pub(crate) async fn full_look(
             instance.agent_connected = false;
             instance.seen_at = now;
         }
-        take_ec2(instance, machines.get(host));
+        take_ec2(instance, machines.get(host), now);
     }
     // What is not registered any more and was nothing to us is no part of the cluster.
     fleet.instances.retain(|_, instance| {
@@ -214,21 +214,28 @@ fn take_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp,
     }
 }
 
-fn take_ec2(instance: &mut Instance, machine: Option<&ec2::Described>) {
+fn take_ec2(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
     let checks = instance.ec2.take().and_then(|ec2| ec2.checks);
     instance.ec2 = machine.map(|machine| {
         let mut ec2 = machine.ec2.clone();
         ec2.checks = checks;
         ec2
     });
-    take_tags(instance, machine);
+    take_tags(instance, machine, now);
 }
 
-/// Takes in the tags; those of a machine that is gone stay as they were.
-pub(crate) fn take_tags(instance: &mut Instance, machine: Option<&ec2::Described>) {
-    if let Some(machine) = machine {
-        instance.tags = read_tags(&machine.tags);
-    }
+/// How long EC2 may show tags from before a write: its API is eventually consistent.
+const TAGS_SETTLE: SignedDuration = SignedDuration::from_secs(20);
+
+/// Takes in the tags; those of a machine that is gone stay as they were, and for a while what this run has written.
+pub(crate) fn take_tags(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
+    let Some(machine) = machine else { return };
+    let read = read_tags(&machine.tags);
+    let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_SETTLE);
+    instance.tags = match fresh {
+        true => Tags { exclude: read.exclude, ..std::mem::take(&mut instance.tags) },
+        false => read,
+    };
 }
 
 fn read_tags(tags: &BTreeMap<String, String>) -> Tags {

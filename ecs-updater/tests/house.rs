@@ -33,6 +33,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("keeper", &["aws", "clock", "lease"]),
     ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "planner", "track"]),
     ("cli", &["args", "aws", "clock", "config", "exit", "render", "run", "telemetry", "track"]),
+    // Deliberate mistakes, for tests alone.
+    ("broken", &[]),
     ("lib", &[]),
     ("main", &[]),
 ];

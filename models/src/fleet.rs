@@ -392,6 +392,8 @@ pub struct RunMemory {
     pub reboot: Option<SentReboot>,
     /// How often this run undid an activation or put a lock back.
     pub cancels: u32,
+    /// When this run wrote or removed one of its tags on it last. EC2's answers may be older than that for a while.
+    pub tags_written_at: Option<Timestamp>,
     /// Standalone tasks that this run asked ECS to stop.
     pub stopped_tasks: Vec<TaskArn>,
     /// What went wrong on the way to the state it is in, kept for the report.

@@ -37,6 +37,8 @@ pub enum Rule {
     /// A process wrote on an instance although another one has taken the lease on its cluster since; or an epoch does
     /// not say who came last.
     SingleRun,
+    /// An instance was set ACTIVE after a reboot although its agent has not come up in the new boot.
+    Unverified,
 }
 
 /// A rule that was broken.
@@ -66,6 +68,8 @@ pub struct Invariants {
     drained: BTreeSet<MachineNo>,
     rebooted_with_tasks: BTreeSet<MachineNo>,
     failed_boots: BTreeMap<MachineNo, BTreeSet<Version>>,
+    /// Rebooted by the caller, and no agent was heard of since.
+    unproved: BTreeSet<MachineNo>,
     leases: BTreeMap<String, Lease>,
 }
 
@@ -101,6 +105,10 @@ impl Invariants {
                 if world.registration_of(*machine).is_some_and(|registration| registration.foreign_drain) {
                     self.broken(world, Rule::ForeignDrain, *machine, "set ACTIVE although a person drained it".into());
                 }
+                if self.unproved.remove(machine) {
+                    let detail = "set ACTIVE after its reboot although its agent has not come up".to_owned();
+                    self.broken(world, Rule::Unverified, *machine, detail);
+                }
             }
             Event::CommandSent { machine, script, by: Actor::Updater, .. } => match script {
                 Script::Stage | Script::Reboot | Script::Revert => {
@@ -113,6 +121,7 @@ impl Invariants {
                 self.check_tasks(world, *machine);
             }
             Event::RebootBegins { machine, by: Actor::Updater } => {
+                self.unproved.insert(*machine);
                 if !self.rebooted_with_tasks.contains(machine) {
                     self.check_tasks(world, *machine);
                 }
@@ -131,8 +140,10 @@ impl Invariants {
                 | HostEvent::SettingsApplied { .. }
                 | HostEvent::WentDown { .. }
                 | HostEvent::WentDark { .. }
-                | HostEvent::SsmAgentUp { .. }
-                | HostEvent::EcsAgentUp { .. } => {}
+                | HostEvent::SsmAgentUp { .. } => {}
+                HostEvent::EcsAgentUp { .. } => {
+                    self.unproved.remove(machine);
+                }
             },
             Event::Tag { machine, key, value, by: Actor::Person } if key == FAILED_TAG => {
                 let kept = FailedVersions::parse(value.as_deref().unwrap_or_default());

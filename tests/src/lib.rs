@@ -4,9 +4,10 @@
 //! - [`Region`]: a scenario that runs; [`Region::http_client`] is the way in for the AWS SDK, [`server`] for others.
 //! - [`invariants`]: the rules an updater must keep, checked after everything that happens.
 //! - [`rollout`]: a scenario joined with the real updater; the [`demo`] shows one, [`measure`] says what it costs.
+//! - [`proof`]: that nothing is lost, wherever a run dies and whatever goes wrong.
 //!
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
-//! the tags that it writes; `rollout`, `measure` and `demo` alone know its library.
+//! the tags that it writes; `rollout`, `measure`, `proof` and `demo` alone know its library.
 
 pub mod bench;
 mod bridges;
@@ -22,6 +23,7 @@ pub mod invariants;
 pub mod measure;
 pub mod meter;
 pub mod processes;
+pub mod proof;
 pub mod region;
 pub mod rollout;
 pub mod scenario;
@@ -29,5 +31,5 @@ pub mod server;
 pub mod wire;
 pub mod world;
 
-pub use region::{HostSnapshot, Region};
+pub use region::{CrashPoint, HostSnapshot, Region};
 pub use scenario::Scenario;

@@ -74,7 +74,7 @@ impl Rollout {
         let (stop, stopped) = watch::channel(false);
         let work = pin!(run(&config, &clock, job, &(), stopped));
         let report = live(work, spec, &stop).await;
-        Ran { report, took: self.region.clock().now().duration_since(began) }
+        Ran { report, took: self.region.clock().now().duration_since(began), died_at: None }
     }
 }
 

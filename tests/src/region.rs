@@ -19,7 +19,7 @@ use crate::host::{ApiDown, Request as HostRequest, Response as HostResponse, Sig
 use crate::invariants::Violation;
 use crate::meter::{self, Simulated};
 use crate::scenario::{Scenario, ScenarioError};
-use crate::wire::{Call, Gateway, Request, Response};
+use crate::wire::{Call, Caller, Gateway, Request, Response};
 use crate::world::{CommandNo, Ec2State, Effect, Entry, InstanceStatus, LastStatus, MachineNo, World};
 
 /// A simulated Region. Everything that comes over the wire is the program under test, everything else is the
@@ -40,6 +40,25 @@ struct Inner {
     gateway: Gateway,
     /// Until when the engine sleeps; `None` while it waits without end.
     engine_until: Option<Timestamp>,
+    /// The call at which the caller is to die.
+    death: Option<Death>,
+}
+
+/// A call at which the program under test dies, counted from 1 from the moment it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CrashPoint {
+    /// It is never sent.
+    Before(u64),
+    /// It is carried out, and nobody is there for the answer.
+    After(u64),
+}
+
+/// A crash point that has not come yet.
+#[derive(Debug)]
+struct Death {
+    at: CrashPoint,
+    arrived: u64,
+    tell: tokio::sync::oneshot::Sender<String>,
 }
 
 /// What an assertion may want to know of a host.
@@ -88,7 +107,8 @@ impl Region {
     /// # Errors
     /// [`ScenarioError`] where a name in the scenario leads nowhere.
     pub fn start_scaled(scenario: &Scenario, scale: u32) -> Result<Arc<Self>, ScenarioError> {
-        let inner = Inner { world: World::new(scenario)?, gateway: Gateway::new(scenario), engine_until: None };
+        let inner =
+            Inner { world: World::new(scenario)?, gateway: Gateway::new(scenario), engine_until: None, death: None };
         let clock = SimClock::start(scenario.start, scale);
         let region = Arc::new_cyclic(|me| Self {
             inner: Mutex::new(inner),
@@ -107,6 +127,19 @@ impl Region {
         self.clock
     }
 
+    /// Has the caller die at one of its next calls: that call is never answered, and what comes through the channel is
+    /// its name. Whoever waits for it drops the caller then; a point that is set takes the place of an earlier one.
+    pub fn die_at(&self, at: CrashPoint) -> tokio::sync::oneshot::Receiver<String> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.with(|inner, _| inner.death = Some(Death { at, arrived: 0, tell }));
+        told
+    }
+
+    /// Takes back [`Region::die_at`], where its point has not come.
+    pub fn spare(&self) {
+        self.with(|inner, _| inner.death = None);
+    }
+
     /// Answers one AWS call, after its latency; `None` when the connection breaks.
     pub async fn call(&self, request: Request) -> Option<Response> {
         self.call_by(0, request).await
@@ -114,6 +147,11 @@ impl Region {
 
     /// As [`Region::call`], by one of several processes that call: the rules tell them apart.
     pub async fn call_by(&self, caller: u32, request: Request) -> Option<Response> {
+        let dies_after = match self.with(|inner, _| inner.dies(&request)) {
+            Dies::Not => None,
+            Dies::Before => return std::future::pending().await,
+            Dies::After(tell, name) => Some((tell, name)),
+        };
         let admission = self.with(|inner, now| inner.gateway.admit(&inner.world, &request, now));
         let latency = std_duration(admission.latency);
         let way = latency / 2;
@@ -122,6 +160,11 @@ impl Region {
             inner.world.caller = caller;
             inner.gateway.complete(&mut inner.world, admission)
         });
+        if let Some((tell, name)) = dies_after {
+            // Nobody waits for it where the run ended meanwhile.
+            drop(tell.send(name));
+            return std::future::pending().await;
+        }
         self.clock.sleep(latency - way).await;
         response
     }
@@ -139,6 +182,11 @@ impl Region {
     /// The calls from the `from`th on, and so what is new since the last look.
     pub fn calls_since(&self, from: usize) -> Vec<Call> {
         self.with(|inner, _| inner.gateway.calls().get(from..).unwrap_or_default().to_vec())
+    }
+
+    /// How many AWS calls the updater made.
+    pub fn call_count(&self) -> u64 {
+        self.with(|inner, _| inner.gateway.counts().values().sum())
     }
 
     /// How often the updater called each operation, as `ecs:ListTasks`.
@@ -181,6 +229,18 @@ impl Region {
             let violations = invariants.violations().to_vec();
             *inner.world.invariants_mut() = invariants;
             violations
+        })
+    }
+
+    /// The machines whose container instance became INACTIVE before that time.
+    pub fn gone_before(&self, time: Timestamp) -> Vec<HostId> {
+        let gone = |world: &World, index: usize| {
+            let known = world.registration_of(MachineNo(index));
+            known.is_none_or(|known| known.inactive_since.is_some_and(|since| since < time))
+        };
+        self.look(|world| {
+            let machines = world.machines().iter().enumerate();
+            machines.filter(|(index, _)| gone(world, *index)).map(|(_, one)| HostId::from(one.id.as_str())).collect()
         })
     }
 
@@ -265,6 +325,35 @@ impl Region {
                 }
             }
             Effect::Bridge { machine, runs } => self.bridges.set(&self.me, machine, self.clock, runs),
+        }
+    }
+}
+
+enum Dies {
+    Not,
+    Before,
+    After(tokio::sync::oneshot::Sender<String>, String),
+}
+
+impl Inner {
+    /// Counts a call towards the caller's death.
+    fn dies(&mut self, request: &Request) -> Dies {
+        // The hosts' agents call on.
+        if request.by != Caller::Updater {
+            return Dies::Not;
+        }
+        let Some(mut death) = self.death.take() else { return Dies::Not };
+        death.arrived += 1;
+        match death.at {
+            CrashPoint::Before(n) if n == death.arrived => {
+                drop(death.tell.send(request.name()));
+                Dies::Before
+            }
+            CrashPoint::After(n) if n == death.arrived => Dies::After(death.tell, request.name()),
+            CrashPoint::Before(_) | CrashPoint::After(_) => {
+                self.death = Some(death);
+                Dies::Not
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};
 use aws_smithy_async::time::TimeSource;
@@ -24,7 +25,7 @@ use crate::invariants::Violation;
 use crate::processes::ProcessSpec;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::world::InstanceStatus;
-use crate::{HostSnapshot, Region};
+use crate::{CrashPoint, HostSnapshot, Region};
 
 /// `[expect]` of a scenario: how the updater is run on it, and what must come of it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -106,6 +107,8 @@ pub struct RunSpec {
     pub interrupt: Option<Moment>,
     /// Time that passes before the run.
     pub after: Option<SignedDuration>,
+    /// It does not begin earlier than so long after the scenario's start.
+    pub not_before: Option<SignedDuration>,
 }
 
 /// A point in a run.
@@ -116,8 +119,18 @@ pub struct Moment {
     pub at: Option<SignedDuration>,
     /// … or when this host …
     pub host: usize,
-    /// … is `draining`, `rebooting` or `booted`.
+    /// … is `draining`, `rebooting` or `booted`; …
     pub is: Option<String>,
+    /// … or, to die, before its so-manyth call is sent, …
+    pub before_call: Option<u64>,
+    /// … or after that call was carried out.
+    pub after_call: Option<u64>,
+}
+
+impl Moment {
+    fn crash_point(&self) -> Option<CrashPoint> {
+        self.before_call.map(CrashPoint::Before).or(self.after_call.map(CrashPoint::After))
+    }
 }
 
 /// What a run came to.
@@ -127,6 +140,8 @@ pub struct Ran {
     pub report: Option<RunReport>,
     /// How long it took.
     pub took: SignedDuration,
+    /// The call at which it died, where it was to die at one.
+    pub died_at: Option<String>,
 }
 
 /// Why a scenario cannot be run with the updater.
@@ -193,12 +208,24 @@ impl Rollout {
         Ok(Self { region, clusters, expect, lease_table, config, clock, runs: 0 })
     }
 
-    /// Runs the updater once.
+    /// Runs the updater once, when its time has come.
     pub async fn run(&mut self, spec: &RunSpec, watch: &dyn Watch) -> Ran {
-        if let Some(wait) = spec.after {
-            tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
-        }
+        self.wait_for(spec).await;
+        self.run_now(spec, watch).await
+    }
+
+    /// Lets the time before a run pass.
+    pub async fn wait_for(&self, spec: &RunSpec) {
+        let not_before =
+            spec.not_before.map(|since| (self.region.clock().base() + since).duration_since(self.region.clock().now()));
+        let wait = spec.after.unwrap_or_default().max(not_before.unwrap_or_default()).max(SignedDuration::ZERO);
+        tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+    }
+
+    /// Runs the updater once, whatever the time is.
+    pub async fn run_now(&mut self, spec: &RunSpec, watch: &dyn Watch) -> Ran {
         self.runs += 1;
+        self.region.spare();
         let job = Job {
             run: RunId::new(format!("01SIM{:021}", self.runs)),
             clusters: self.clusters.clone(),
@@ -208,8 +235,27 @@ impl Rollout {
         let began = self.clock.now();
         let (stop, stopped) = watch::channel(false);
         let work = pin!(run(&self.config, &self.clock, job, watch, stopped));
-        let report = self.until_it_ends(work, spec, &stop, began).await;
-        Ran { report, took: self.clock.now().duration_since(began) }
+        let (report, died_at) = match spec.kill.as_ref().and_then(Moment::crash_point) {
+            Some(point) => self.until_it_dies(work, point).await,
+            None => (self.until_it_ends(work, spec, &stop, began).await, None),
+        };
+        Ran { report, took: self.clock.now().duration_since(began), died_at }
+    }
+
+    /// The run's end, or the call at which it died; what it had begun goes on without it.
+    async fn until_it_dies(
+        &self,
+        work: Pin<&mut impl Future<Output = RunReport>>,
+        point: CrashPoint,
+    ) -> (Option<RunReport>, Option<String>) {
+        let death = self.region.die_at(point);
+        let ended = tokio::select! {
+            biased;
+            Ok(call) = death => (None, Some(call)),
+            report = work => (Some(report), None),
+        };
+        self.region.spare();
+        ended
     }
 
     async fn until_it_ends(
@@ -251,14 +297,17 @@ impl Rollout {
         }
     }
 
-    /// Every rule that was broken, those of the end included.
+    /// Every rule that was broken, those of the end included. Of a machine that had gone before the last run nobody
+    /// could tell it.
     pub fn violations(&self, last: &RunReport) -> Vec<Violation> {
+        let gone = self.region.gone_before(last.started_at);
         let named: BTreeSet<HostId> = last
             .clusters
             .iter()
             .flat_map(|cluster| &cluster.instances)
             .filter(|instance| !matches!(instance.outcome, Outcome::Updated | Outcome::Current))
             .map(|instance| instance.ec2_instance_id.clone())
+            .chain(gone)
             .collect();
         self.region.finish(&named)
     }
@@ -275,13 +324,20 @@ impl HostSnapshot {
 async fn sdk_config(region: &Arc<Region>, scenario: &Scenario) -> SdkConfig {
     aws::settings(aws_config::defaults(BehaviorVersion::latest()))
         .http_client(region.http_client())
-        .region(AwsRegion::new(scenario.region.name.clone()))
+        .region(AwsRegion::new(own_region(&scenario.region.name)))
         .time_source(SimTime(region.clock()))
         // Without the jitter, so that one seed is one run.
         .retry_config(aws::retries().with_use_static_exponential_base(true))
         .test_credentials()
         .load()
         .await
+}
+
+/// A Region name that no other simulation in this process has. The SDK keeps one quota of retries for each service and
+/// Region of a process, so that simulations side by side, or one after the other, would take each other's.
+fn own_region(name: &str) -> String {
+    static SIMULATIONS: AtomicU64 = AtomicU64::new(0);
+    format!("{name}-{}", SIMULATIONS.fetch_add(1, Ordering::Relaxed))
 }
 
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use models::fleet::{Ec2, StatusChecks};
 use models::ids::HostId;
 
 use super::limits::Bucket;
-use super::{Aws, AwsError};
+use super::{Aws, AwsError, ErrorKind};
 
 /// An EC2 instance: its facts and all its tags.
 #[derive(Debug, Clone)]
@@ -31,7 +31,19 @@ impl Aws {
             // One unknown id fails the whole call; AWS names it, and the rest is asked again.
             while !wanted.is_empty() {
                 match self.describe_known(&wanted, &mut described).await {
-                    Ok(()) => break,
+                    // EC2 answers for every id or refuses the call. The SDK reads what is there of XML that was cut off,
+                    // and a machine that is missing for that reason must not count as gone.
+                    Ok(()) => match wanted.iter().find(|host| !described.contains_key(*host)) {
+                        None => break,
+                        Some(host) => {
+                            let message = format!("the answer is not complete: it does not have {host}");
+                            return Err(AwsError {
+                                operation: "ec2:DescribeInstances",
+                                kind: ErrorKind::NoAnswer,
+                                message,
+                            });
+                        }
+                    },
                     Err(error) if error.code().is_some_and(|code| code.starts_with("InvalidInstanceID")) => {
                         let before = wanted.len();
                         wanted.retain(|host| !error.message.contains(host.as_str()));

@@ -109,7 +109,11 @@ impl Actor<'_> {
         };
         let at = self.now();
         let mut empty = Vec::new();
-        for (host, tasks) in looks {
+        for (host, mut tasks) in looks {
+            let counted = self.instance(&host).map_or(0, |instance| instance.running_tasks);
+            if broken!(NoLookBeforeReboot) || (broken!(DrainedByCount) && counted == 0) {
+                tasks.clear();
+            }
             if tasks.is_empty() {
                 empty.push(host.clone());
             }
@@ -214,7 +218,7 @@ impl Actor<'_> {
             }
         };
         for host in hosts {
-            self.change(host, |instance| take_tags(instance, machines.get(host)));
+            self.change(host, |instance| take_tags(instance, machines.get(host), now));
         }
         if self.is_superseded() {
             return None;

@@ -161,8 +161,10 @@ impl<'a> Actor<'a> {
             tags.extend(lock.clone().map(|lock| (SAVED_LOCK_TAG, lock)));
             match self.aws.create_tags(&hosts, &tags).await {
                 Ok(()) => {
+                    let now = self.now();
                     for (host, claim) in group {
                         self.change(&host, |instance| {
+                            instance.run.tags_written_at = Some(now);
                             instance.tags.claim = Some(Ok(claim));
                             instance.tags.saved_lock = lock.clone().or(instance.tags.saved_lock.take());
                         });

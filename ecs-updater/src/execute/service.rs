@@ -14,6 +14,9 @@ impl Actor<'_> {
     /// the claim, then DRAINING.
     pub(super) async fn drain(&mut self, steps: Vec<PlannedStep>) {
         let hosts = hosts_of(&steps);
+        if broken!(NoLookBeforeDrain) || broken!(ClaimAfterDrain) {
+            return self.drain_wrongly(steps).await;
+        }
         let Some(clear) = self.still_ours(&hosts).await else { return };
         let cluster = &self.fleet.cluster;
         let (draining, lost) = match (
@@ -31,7 +34,8 @@ impl Actor<'_> {
                 instance.agent_connected = false;
             }
         }
-        let budget = self.policy.max_unavailable.of(self.fleet.registered().count());
+        let budget =
+            self.policy.max_unavailable.of(self.fleet.registered().count()) + usize::from(broken!(BudgetOffByOne));
         let places = budget.saturating_sub(self.fleet.out_of_service());
         let claims: Vec<_> = steps
             .iter()
@@ -46,6 +50,26 @@ impl Actor<'_> {
             .collect();
         let claimed: Vec<HostId> = self.claim(claims).await.into_iter().collect();
         self.set_status(&claimed, InstanceStatus::Draining).await;
+    }
+
+    /// Two of the mistakes that a test can make.
+    async fn drain_wrongly(&mut self, steps: Vec<PlannedStep>) {
+        let hosts = hosts_of(&steps);
+        let claims = steps.into_iter().filter_map(|planned| match planned.step {
+            Step::Drain { from, to } => {
+                let claim = self.new_claim(&planned.host, ClaimStep::Drain, &from, &to, None);
+                Some((planned.host, claim, None))
+            }
+            _ => None,
+        });
+        let claims: Vec<_> = claims.collect();
+        if broken!(ClaimAfterDrain) {
+            self.set_status(&hosts, InstanceStatus::Draining).await;
+            self.claim(claims).await;
+        } else {
+            let claimed: Vec<HostId> = self.claim(claims).await.into_iter().collect();
+            self.set_status(&claimed, InstanceStatus::Draining).await;
+        }
     }
 
     /// Sets the status of instances that are ours; what ECS refuses counts against them.
@@ -98,7 +122,7 @@ impl Actor<'_> {
             .iter()
             .map(|(host, _)| host)
             .filter(|host| {
-                self.out_of_service_claim(host).is_some()
+                (self.out_of_service_claim(host).is_some() || broken!(ActivateForeignDrains))
                     && self.instance(host).is_some_and(|i| i.status == InstanceStatus::Draining)
             })
             .cloned()
@@ -107,6 +131,12 @@ impl Actor<'_> {
         let (kept, to_activate): (Vec<HostId>, Vec<HostId>) =
             to_activate.into_iter().partition(|host| not_called_off.contains(host));
         ends.retain(|(host, _)| !kept.contains(host));
+        if broken!(ReleaseBeforeActive)
+            && !to_activate.is_empty()
+            && self.aws.delete_tags(&to_activate, &[CLAIM_TAG]).await.is_err()
+        {
+            return;
+        }
         self.set_status(&to_activate, InstanceStatus::Active).await;
         ends.retain(|(host, _)| {
             !to_activate.contains(host) || self.instance(host).is_some_and(|i| i.status == InstanceStatus::Active)
@@ -127,8 +157,10 @@ impl Actor<'_> {
             }
             match self.aws.delete_tags(&hosts, keys).await {
                 Ok(()) => {
+                    let now = self.now();
                     for host in &hosts {
                         self.change(host, |instance| {
+                            instance.run.tags_written_at = Some(now);
                             instance.tags.claim = None;
                             if keys.contains(&SAVED_LOCK_TAG) {
                                 instance.tags.saved_lock = None;
@@ -161,11 +193,19 @@ impl Actor<'_> {
             let Some(failed) = self.instance(&host).map(|instance| instance.tags.failed.with(&version)) else {
                 continue;
             };
+            if broken!(ForgetFailedVersions) {
+                self.change(&host, |instance| instance.tags.failed = failed);
+                continue;
+            }
             let hosts = [host];
             match self.aws.create_tags(&hosts, &[(FAILED_TAG, failed.to_string())]).await {
                 Ok(()) => {
                     tracing::warn!(host = %hosts[0], %version, "version marked failed on the instance");
-                    self.change(&hosts[0], |instance| instance.tags.failed = failed);
+                    let now = self.now();
+                    self.change(&hosts[0], |instance| {
+                        instance.tags.failed = failed;
+                        instance.run.tags_written_at = Some(now);
+                    });
                 }
                 Err(error) => self.failed(&hosts, error),
             }

@@ -130,7 +130,8 @@ impl<'a> Places<'a> {
         };
         Self {
             stop: stop(cx),
-            budget: cx.policy.max_unavailable.of(cx.snapshot.registered().count()),
+            budget: cx.policy.max_unavailable.of(cx.snapshot.registered().count())
+                + usize::from(broken!(BudgetOffByOne)),
             out: cx.snapshot.out_of_service(),
             ahead: instances.clone().filter(staging).count(),
             zone: instances.filter(ours).filter_map(|instance| instance.zone.as_deref()).min(),

@@ -93,7 +93,7 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
     let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
     // Once none is counted, those that were there before it drained are the ones that may still be stopping.
     let seen = instance.tasks.as_ref().filter(|seen| !counted || seen.at >= drained_at);
-    let left = seen.is_some_and(|seen| !seen.tasks.is_empty());
+    let left = seen.is_some_and(|seen| !seen.tasks.is_empty()) && !broken!(DrainedByCount);
     if !counted && !left {
         return None;
     }
@@ -114,11 +114,12 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
             return Some(Next::Do(Phase::Draining, Step::StopTasks { tasks: to_stop }));
         }
     }
-    Some(match cx.now >= deadline {
+    Some(match cx.now >= deadline && !broken!(NoDrainTimeout) {
         true => {
             let left = workload::left(tasks, &cx.snapshot.services);
             Next::Do(Phase::Draining, Step::Finish(End::Failed { why: FailReason::DrainTimedOut { left } }))
         }
+        false if broken!(NoDrainTimeout) => Next::Wait(Phase::Draining, after(cx.now, DRAIN_POLL)),
         false => Next::Wait(Phase::Draining, deadline.min(after(cx.now, DRAIN_POLL))),
     })
 }
@@ -211,11 +212,17 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     let Some((report, boot)) = newest_report(instance) else {
         return visit_again(instance, Phase::Rebooting, false, deadline, cx, never);
     };
-    if Some(&boot) != claim.boot.as_ref() {
+    if Some(&boot) != claim.boot.as_ref() && !broken!(RebootWithoutBootId) {
         return after_boot(instance, claim, report, cx, deadline);
     }
     if busy(instance).is_some() {
         return Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL));
+    }
+    if let Some(status) = not_registered(instance) {
+        return match cx.now < deadline {
+            true => Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL)),
+            false => leave(FailReason::NeverCameBack { detail: format!("its ECS status became {status}") }),
+        };
     }
     // Once the reboot is asked for, ACTIVE can also mean that the new boot registered before the host was heard.
     if reboot_sent(instance, claim).is_none() {
@@ -258,6 +265,18 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
                 false => never(),
             }
         }),
+    }
+}
+
+/// The status of an instance that ECS can neither drain nor make ACTIVE: nothing that needs either can be done.
+fn not_registered(instance: &Instance) -> Option<&'static str> {
+    match instance.status {
+        InstanceStatus::Active | InstanceStatus::Draining => None,
+        InstanceStatus::Registering
+        | InstanceStatus::RegistrationFailed
+        | InstanceStatus::Deregistering
+        | InstanceStatus::Inactive
+        | InstanceStatus::Unknown => Some(instance.status.as_str()),
     }
 }
 
@@ -395,6 +414,9 @@ enum Health {
 /// Whether the instance can take tasks: the agent of *this* boot is registered, ECS hears it, EC2 finds nothing
 /// broken.
 fn health(instance: &Instance, report: &HostReport, began: Timestamp, cx: &Context<'_>) -> Health {
+    if broken!(ActiveBeforeVerify) || (broken!(VerifyByAgentConnectedOnly) && instance.agent_connected) {
+        return Health::Good;
+    }
     let agent = report.agent.as_ref().map(|agent| &agent.state);
     match agent {
         Some(AgentState::Registered) => {}
@@ -451,6 +473,12 @@ fn revert<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     }
     if busy(instance).is_some() {
         return Next::Wait(Phase::Reverting, after(cx.now, BOOT_POLL));
+    }
+    if let Some(status) = not_registered(instance) {
+        return match cx.now < deadline {
+            true => Next::Wait(Phase::Reverting, after(cx.now, BOOT_POLL)),
+            false => failed(format!("its ECS status became {status}")),
+        };
     }
     if let Some(sent) = reboot_sent(instance, claim) {
         return match &sent.end {

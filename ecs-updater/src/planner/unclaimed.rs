@@ -65,6 +65,9 @@ fn standing<'a>(instance: &'a Instance) -> Option<Next<'a>> {
     }
     match instance.status {
         InstanceStatus::Active => None,
+        InstanceStatus::Draining if broken!(ActivateForeignDrains) => {
+            Some(Next::Do(Phase::Held, Step::Finish(End::Held { why: HoldReason::DrainedBySomebodyElse })))
+        }
         InstanceStatus::Draining => Some(Next::Hold(HoldReason::DrainedBySomebodyElse)),
         InstanceStatus::Registering
         | InstanceStatus::RegistrationFailed

@@ -324,6 +324,11 @@ impl Host {
         self.is_up(now) && self.ecs_agent.at <= now && !dead
     }
 
+    /// The `version-lock` that the update tools go by.
+    pub fn version_lock(&self) -> &str {
+        &self.config.version_lock
+    }
+
     /// The kernel's random id of this boot; of the last one while the host is down.
     pub fn boot_id(&self) -> &str {
         &self.boot_id

@@ -360,10 +360,15 @@ impl Scenario {
             self.check_event(index, event)?;
         }
         for (index, fault) in self.faults.iter().enumerate() {
-            let harmless =
-                fault.error.is_none() && fault.status.is_none() && fault.delay.is_none() && fault.reset.is_none();
+            let harmless = fault.error.is_none()
+                && fault.status.is_none()
+                && fault.delay.is_none()
+                && fault.reset.is_none()
+                && fault.fails.is_none()
+                && !fault.malformed;
             if harmless {
-                return Err(ScenarioError::Fault { index, reason: "needs error, status, delay or reset" });
+                let reason = "needs error, status, delay, reset, malformed or fails";
+                return Err(ScenarioError::Fault { index, reason });
             }
         }
         Ok(())
@@ -386,6 +391,7 @@ impl Scenario {
             | Action::Activate
             | Action::Deregister
             | Action::Terminate
+            | Action::Replace
             | Action::Stop
             | Action::Start
             | Action::Reboot
@@ -397,6 +403,7 @@ impl Scenario {
             Action::Protect => {
                 need(event.service.is_some() && event.lasts.is_some(), "needs service and for")?;
             }
+            Action::Deploy => need(event.service.is_some(), "needs service")?,
             Action::Scale => need(event.service.is_some() && event.count.is_some(), "needs service and count")?,
             Action::Release => need(event.release.is_some() != event.version.is_some(), "needs release or version")?,
             Action::Withdraw | Action::MaxVersion => need(event.version.is_some(), "needs version")?,

@@ -106,6 +106,10 @@ pub enum Action {
     Protect,
     /// `service` gets another desired count: `count`.
     Scale,
+    /// `service` is deployed: its tasks are exchanged, as its percentages allow.
+    Deploy,
+    /// The Auto Scaling group replaces the instance: it is terminated, and one like it comes up in its place.
+    Replace,
     /// The agent's connection breaks: `for`.
     Disconnect,
     /// The host changes: `set`.
@@ -137,6 +141,8 @@ pub struct FaultSpec {
     pub until: Option<SignedDuration>,
     /// How many calls at most go wrong by this fault.
     pub times: Option<u64>,
+    /// Of the calls that the keys above choose, so many in a hundred, drawn by the seed; all where it is missing.
+    pub percent: Option<u64>,
     /// AWS's error code.
     pub error: Option<String>,
     /// Its message.
@@ -147,6 +153,13 @@ pub struct FaultSpec {
     pub delay: Option<SignedDuration>,
     /// The connection breaks before the call has an effect, or after.
     pub reset: Option<Reset>,
+    /// The call is carried out, and its answer arrives cut in half.
+    #[serde(default)]
+    pub malformed: bool,
+    /// The first so many of the things that the request names are not found or done, but listed under `failures`.
+    pub fails: Option<usize>,
+    /// The `reason` of these failures; `MISSING` where it is missing.
+    pub reason: Option<String>,
 }
 
 /// When a connection breaks.

@@ -44,7 +44,17 @@ pub struct RegionSpec {
 
     /// How long the status checks stay `ok` after a host went down.
     pub status_check_lag: SignedDuration,
+    /// How old the tags in an answer may be at most: EC2's API is eventually consistent.
+    pub tags_lag: SignedDuration,
+    /// How old what `ListContainerInstances` and `ListTasks` select by may be at most.
+    pub lists_lag: SignedDuration,
 
+    /// Of a hundred commands so many never reach their host.
+    pub ssm_loses: u64,
+    /// Of a hundred commands that ended on their host so many are never reported.
+    pub ssm_forgets: u64,
+    /// How late a command may be delivered at most.
+    pub ssm_late: SignedDuration,
     /// How long the SSM agent must be silent for `ConnectionLost`.
     pub ping_lag: SignedDuration,
     /// Whether `SendCommand` takes a host that is `ConnectionLost`; otherwise it is `InvalidInstanceId`.
@@ -71,6 +81,11 @@ impl Default for RegionSpec {
             stopped_tasks_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),
             status_check_lag: SignedDuration::from_mins(2),
+            tags_lag: SignedDuration::ZERO,
+            lists_lag: SignedDuration::ZERO,
+            ssm_loses: 0,
+            ssm_forgets: 0,
+            ssm_late: SignedDuration::ZERO,
             ping_lag: SignedDuration::from_mins(5),
             send_to_connection_lost: true,
         }

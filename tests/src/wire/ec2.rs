@@ -241,8 +241,11 @@ fn state(name: &str, of: Ec2State) -> String {
 fn instance(world: &World, machine: &Machine) -> String {
     let host = &machine.host.spec();
     let dns = format!("ip-{}.{}.compute.internal", machine.private_ip.replace('.', "-"), world.spec.name);
-    let tags: String =
-        machine.tags.iter().map(|(key, value)| wrap("item", text("key", key) + &text("value", value))).collect();
+    let tags: String = world
+        .tags_shown(machine)
+        .iter()
+        .map(|(key, value)| wrap("item", text("key", key) + &text("value", value)))
+        .collect();
     let architecture = if host.arch == "aarch64" { "arm64" } else { "x86_64" };
     [
         text("instanceId", &machine.id),

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::buckets::throttled;
 use super::{Asked, Failure, Service};
+use crate::dice::Dice;
 use crate::scenario::{FaultSpec, Reset};
 
 /// The scenario's faults, and how often they have struck.
@@ -21,6 +22,9 @@ pub(super) struct Fault {
     pub(super) failure: Option<Failure>,
     pub(super) delay: SignedDuration,
     pub(super) reset: Option<Reset>,
+    pub(super) malformed: bool,
+    /// How many of the things that are named fail, and why.
+    pub(super) fails: Option<(usize, String)>,
 }
 
 impl Faults {
@@ -29,18 +33,20 @@ impl Faults {
     }
 
     /// Counts a call, and says what goes wrong with it.
-    pub(super) fn strike(&mut self, asked: &Asked, start: Timestamp, now: Timestamp) -> Fault {
+    pub(super) fn strike(&mut self, asked: &Asked, dice: Dice, start: Timestamp, now: Timestamp) -> Fault {
         let name = asked.name();
         let count = self.calls.entry(name.clone()).or_default();
         *count += 1;
         let (n, since) = (*count, now.duration_since(start));
         let mut fault = Fault::default();
-        for (spec, struck) in &mut self.specs {
+        for (index, (spec, struck)) in self.specs.iter_mut().enumerate() {
+            let falls = |percent: u64| dice.between(&format!("fault {index} {name}"), n, 0, 99) < percent;
             let applies = matches(&spec.operation, asked.service, &name)
                 && spec.nth.contains(n)
                 && spec.from.is_none_or(|from| from <= since)
                 && spec.until.is_none_or(|until| since < until)
-                && spec.times.is_none_or(|times| *struck < times);
+                && spec.times.is_none_or(|times| *struck < times)
+                && spec.percent.is_none_or(falls);
             if !applies {
                 continue;
             }
@@ -48,6 +54,10 @@ impl Faults {
             fault.delay += spec.delay.unwrap_or_default();
             fault.reset = fault.reset.or(spec.reset);
             fault.failure = fault.failure.or_else(|| failure(spec, asked.service));
+            fault.malformed |= spec.malformed;
+            fault.fails = fault
+                .fails
+                .or_else(|| Some((spec.fails?, spec.reason.clone().unwrap_or_else(|| "MISSING".to_owned()))));
         }
         fault
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::buckets::Buckets;
-use super::faults::Faults;
-use super::{Answer, Asked, Call, Caller, Failure, Outcome, Request, Response, Service, perform, respond};
+use super::faults::{Fault, Faults};
+use super::{Answer, Asked, Call, Caller, Failure, Outcome, Request, Response, Service, partial, respond};
 use crate::scenario::{Reset, Scenario};
 use crate::world::World;
 
@@ -29,6 +29,8 @@ pub(crate) struct Admission {
     by: Caller,
     refused: Option<Failure>,
     reset: Option<Reset>,
+    malformed: bool,
+    fails: Option<(usize, String)>,
     arrived_at: Timestamp,
     number: u64,
     /// How long the call takes in all.
@@ -69,7 +71,7 @@ impl Gateway {
     pub(crate) fn admit(&mut self, world: &World, request: &Request, now: Timestamp) -> Admission {
         self.arrived += 1;
         let (asked, malformed) = Asked::read(request);
-        let fault = self.faults.strike(&asked, world.start, now);
+        let mut fault = self.faults.strike(&asked, world.dice, world.start, now);
         let spec = &world.spec;
         let ms = |duration: SignedDuration| u64::try_from(duration.as_millis()).unwrap_or(0);
         let latency = world.dice.between("latency", self.arrived, ms(spec.latency_min), ms(spec.latency_max).max(1));
@@ -82,20 +84,33 @@ impl Gateway {
                 None
             }
         };
-        let refused =
-            malformed.or(fault.failure).or_else(|| throttle(&mut self.buckets)).or_else(|| denied(world, &asked));
-        Admission { asked, by: request.by, refused, reset: fault.reset, arrived_at: now, number: self.arrived, latency }
+        let refused = malformed
+            .or(fault.failure.take())
+            .or_else(|| throttle(&mut self.buckets))
+            .or_else(|| denied(world, &asked));
+        let Fault { reset, malformed, fails, .. } = fault;
+        Admission {
+            asked,
+            by: request.by,
+            refused,
+            reset,
+            malformed,
+            fails,
+            arrived_at: now,
+            number: self.arrived,
+            latency,
+        }
     }
 
     /// The call is done; `None` when its connection breaks.
     pub(crate) fn complete(&mut self, world: &mut World, admission: Admission) -> Option<Response> {
-        let Admission { asked, by, refused, reset, arrived_at, number, latency } = admission;
+        let Admission { asked, by, refused, reset, malformed, fails, arrived_at, number, latency } = admission;
         let (service, operation, summary) = (asked.service, asked.operation.clone(), asked.summary());
         let is_query = asked.is_query();
         let result: Option<Result<Answer, Failure>> = match (reset, refused) {
             (Some(Reset::Before), _) => None,
             (_, Some(failure)) => Some(Err(failure)),
-            (_, None) => Some(perform(world, asked)),
+            (_, None) => Some(partial::perform(world, asked, fails)),
         };
         let outcome = match &result {
             _ if reset.is_some() => Outcome::Reset,
@@ -118,7 +133,14 @@ impl Gateway {
         if reset.is_some() {
             return None;
         }
-        result.map(|result| respond(service, is_query, result, world.dice.uuid("request", number)))
+        let mut response =
+            result.map(|result| respond(service, is_query, result, world.dice.uuid("request", number)))?;
+        if malformed {
+            let half = response.body.len() / 2;
+            let cut = (0..=half).rev().find(|at| response.body.is_char_boundary(*at)).unwrap_or(0);
+            response.body.truncate(cut);
+        }
+        Some(response)
     }
 }
 

@@ -13,6 +13,7 @@ mod form;
 mod gateway;
 mod page;
 mod params;
+mod partial;
 mod ssm;
 mod sts;
 mod xml;
@@ -49,6 +50,13 @@ pub enum Caller {
     Updater,
     /// The agent on one of the hosts.
     Agent,
+}
+
+impl Request {
+    /// `service:Operation`.
+    pub fn name(&self) -> String {
+        Asked::read(self).0.name()
+    }
 }
 
 /// An HTTP answer.

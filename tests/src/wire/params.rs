@@ -22,6 +22,11 @@ impl Params {
         self.0.remove(name).filter(|value| !value.is_null())
     }
 
+    /// Sets a value, in the place of what was there.
+    pub(super) fn put(&mut self, name: &str, value: Value) {
+        self.0.insert(name.to_owned(), value);
+    }
+
     pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Failure> {
         match self.take(name) {
             None => Ok(None),

@@ -95,6 +95,7 @@ impl World {
             stopped: Vec::new(),
             version: 1,
             drained_by: None,
+            before: Vec::new(),
             foreign_drain: false,
         });
         self.registration_arns.insert(arn, number);

@@ -93,7 +93,7 @@ impl World {
         });
     }
 
-    fn add_machine(&mut self, cluster: ClusterNo, spec: &MachineSpec) {
+    pub(super) fn add_machine(&mut self, cluster: ClusterNo, spec: &MachineSpec) {
         let number = MachineNo(self.machines.len());
         let InstanceSpec { instance_type, cpu, memory, bottlerocket, external, .. } = &spec.instance;
         let index = number.0;
@@ -114,6 +114,7 @@ impl World {
             instance_type: instance_type.clone(),
             lifecycle: spec.instance.lifecycle.clone(),
             tags,
+            tags_before: Vec::new(),
             state: Ec2State::Running,
             state_since: day_ago,
             state_epoch: 0,
@@ -135,6 +136,8 @@ impl World {
             reboot_is_foreign: false,
             wake_at: None,
             agent_refused: !spec.instance.connected,
+            instance: spec.instance.clone(),
+            launched_as: spec.host.clone(),
             host_table: spec.host_table.clone(),
             host,
         });
@@ -203,6 +206,7 @@ impl World {
             starved: false,
             steady: true,
             protect_at_start: (spec.protected, spec.protected_for),
+            deployment: 0,
         });
         self.clusters[cluster.0].services.insert(number);
         Ok(())

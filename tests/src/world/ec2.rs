@@ -1,13 +1,16 @@
 //! EC2's side of the machines: tags and instance states.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 
 use super::World;
 use super::ids::MachineNo;
 use super::log::{Actor, Event};
-use super::machine::Ec2State;
+use super::machine::{Ec2State, Machine};
 use super::queue::Due;
 use super::registration::InstanceStatus;
+use crate::scenario::{InstanceSpec, MachineSpec};
 
 /// Why a tag was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +22,8 @@ pub enum TagError {
 
 /// Tags of an instance; those that AWS sets do not count.
 const MOST_TAGS: usize = 50;
+/// From the end of an instance to the registration of the one that an Auto Scaling group launches in its place.
+const LAUNCH: SignedDuration = SignedDuration::from_secs(150);
 
 impl World {
     /// Writes a tag.
@@ -26,13 +31,17 @@ impl World {
     /// # Errors
     /// [`TagError::TooMany`] for the 51st.
     pub(crate) fn set_tag(&mut self, machine: MachineNo, key: &str, value: &str, by: Actor) -> Result<(), TagError> {
-        let tags = &mut self.machines[machine.0].tags;
+        let tags = &self.machines[machine.0].tags;
         let own = tags.keys().filter(|key| !key.starts_with("aws:")).count();
         if !tags.contains_key(key) && own >= MOST_TAGS {
             return Err(TagError::TooMany);
         }
-        let before = tags.insert(key.to_owned(), value.to_owned());
-        if before.as_deref() != Some(value) {
+        let changes = tags.get(key).map(String::as_str) != Some(value);
+        if changes {
+            self.keep_tags(machine);
+        }
+        self.machines[machine.0].tags.insert(key.to_owned(), value.to_owned());
+        if changes {
             self.record(Event::Tag { machine, key: key.to_owned(), value: Some(value.to_owned()), by });
         }
         Ok(())
@@ -40,11 +49,59 @@ impl World {
 
     /// Deletes a tag; with a value only if it has that.
     pub(crate) fn delete_tag(&mut self, machine: MachineNo, key: &str, value: Option<&str>, by: Actor) {
-        let tags = &mut self.machines[machine.0].tags;
+        let tags = &self.machines[machine.0].tags;
         let matches = tags.get(key).is_some_and(|known| value.is_none_or(|value| value == known));
         if matches {
-            tags.remove(key);
+            self.keep_tags(machine);
+            self.machines[machine.0].tags.remove(key);
             self.record(Event::Tag { machine, key: key.to_owned(), value: None, by });
+        }
+    }
+
+    /// Keeps the tags as they are before a change, where answers may show old ones.
+    fn keep_tags(&mut self, machine: MachineNo) {
+        if self.spec.tags_lag > SignedDuration::ZERO {
+            let (now, known) = (self.now, &mut self.machines[machine.0]);
+            known.tags_before.push((now, known.tags.clone()));
+        }
+    }
+
+    /// The tags as an answer shows them, up to `tags_lag` late.
+    pub(crate) fn tags_shown(&self, machine: &Machine) -> BTreeMap<String, String> {
+        let since = self.now - self.lag("tags-lag", self.spec.tags_lag);
+        let old = machine.tags_before.iter().find(|(changed, _)| *changed > since);
+        old.map_or(&machine.tags, |(_, tags)| tags).clone()
+    }
+
+    /// How old an answer is that is given now: between nothing and `most`, by the seed.
+    pub(crate) fn lag(&self, purpose: &str, most: SignedDuration) -> SignedDuration {
+        let n = u64::try_from(self.now.as_millisecond()).unwrap_or(0);
+        let most = u64::try_from(most.as_millis()).unwrap_or(0);
+        SignedDuration::from_millis(i64::try_from(self.dice.between(purpose, n, 0, most)).unwrap_or(0))
+    }
+
+    /// What an Auto Scaling group does with an instance that it takes for broken: it is terminated, and one from the
+    /// launch template's image comes up.
+    pub(super) fn replace(&mut self, machine: MachineNo) {
+        self.terminate(machine);
+        self.schedule(LAUNCH, Due::Launch(machine));
+    }
+
+    /// The instance that takes the place of `gone` has booted, and its agent registers.
+    pub(super) fn launch(&mut self, gone: MachineNo) {
+        let old = &self.machines[gone.0];
+        let cluster = old.cluster;
+        let instance = InstanceSpec { tags: BTreeMap::new(), draining: false, ..old.instance.clone() };
+        let (number, now) = (MachineNo(self.machines.len()), self.now);
+        let spec = MachineSpec { instance, host: old.launched_as.clone(), host_table: old.host_table.clone() };
+        self.add_machine(cluster, &spec);
+        let machine = &mut self.machines[number.0];
+        (machine.launched_at, machine.up_since, machine.state_since) = (now, now, now);
+        if let Some(registration) = machine.registration {
+            self.registrations[registration.0].registered_at = now;
+            let arn = self.registrations[registration.0].arn.clone();
+            self.record(Event::Registered { machine: number, arn });
+            self.touch(registration);
         }
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::ids::{ClusterNo, CommandNo, RegistrationNo};
-use crate::host::Host;
+use crate::host::{Host, HostSpec};
+use crate::scenario::InstanceSpec;
 
 /// An EC2 instance (or an EXTERNAL machine, which EC2 does not know).
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Machine {
     pub lifecycle: Option<String>,
     /// EC2 tags. They belong to the instance and outlive everything but its end (AWS facts, "Container instances").
     pub tags: BTreeMap<String, String>,
+    /// What the tags were before each change, where answers may show old ones.
+    pub(super) tags_before: Vec<(Timestamp, BTreeMap<String, String>)>,
     /// Instance state.
     pub state: Ec2State,
     /// Since when.
@@ -47,7 +50,11 @@ pub struct Machine {
     /// The host.
     pub host: Host,
     /// ECS refuses the agent's registration, for good.
-    pub(super) agent_refused: bool,
+    pub(crate) agent_refused: bool,
+    /// The EC2 side in the scenario, so that an Auto Scaling group can launch another one.
+    pub(super) instance: InstanceSpec,
+    /// The host as it was launched.
+    pub(super) launched_as: HostSpec,
     /// The host's table in the scenario, so that an event can change a field.
     pub(super) host_table: toml::Table,
     /// What was seen of the host last, so that a change is noticed.

@@ -175,6 +175,7 @@ impl World {
             Due::Daemons(registration) => self.look_at_daemons(registration),
             Due::AgentLost(registration, epoch) => self.agent_lost(registration, epoch),
             Due::Deregister(machine) => self.deregister_terminated(machine),
+            Due::Launch(machine) => self.launch(machine),
             Due::Ec2State(machine, epoch) => self.step_ec2_state(machine, epoch),
             Due::Deliver(command, machine) => self.deliver(command, machine),
             Due::DeliveryTimeout(command, machine) => self.delivery_timeout(command, machine),

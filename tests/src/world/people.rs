@@ -57,6 +57,12 @@ impl World {
                     self.look_soon(service);
                 }
             }
+            Action::Deploy => {
+                for service in self.named_services(&spec) {
+                    self.services[service.0].deployment += 1;
+                    self.look_soon(service);
+                }
+            }
             Action::Release => {
                 if let Some(release) = spec.release.or_else(|| spec.version.map(Release::new)) {
                     self.repository.publish(release);
@@ -74,6 +80,7 @@ impl World {
             | Action::Activate
             | Action::Deregister
             | Action::Terminate
+            | Action::Replace
             | Action::Stop
             | Action::Start
             | Action::Reboot
@@ -97,6 +104,7 @@ impl World {
             }
             (Action::Deregister, Some(_)) => self.deregister(machine),
             (Action::Terminate, _) => self.terminate(machine),
+            (Action::Replace, _) => self.replace(machine),
             (Action::Stop, _) => self.stop_instance(machine),
             (Action::Start, _) => self.start_instance(machine),
             (Action::Reboot, _) => self.reset(machine),
@@ -125,6 +133,7 @@ impl World {
                 | Action::Disconnect
                 | Action::Protect
                 | Action::Scale
+                | Action::Deploy
                 | Action::Release
                 | Action::Withdraw
                 | Action::MaxVersion

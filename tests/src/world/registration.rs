@@ -44,6 +44,8 @@ pub struct Registration {
     pub version: u64,
     /// Who made it DRAINING, while it is.
     pub drained_by: Option<Actor>,
+    /// Status and connection before each change, where listings may show old ones.
+    pub(super) before: Vec<(Timestamp, InstanceStatus, bool)>,
     /// A person drained it while there was no claim that takes it out of service.
     pub foreign_drain: bool,
 }

@@ -174,8 +174,9 @@ impl World {
                 continue;
             }
             let status = self.registrations[known.registration.0].status;
+            let newest = known.deployment == self.services[number.0].deployment;
             match (status, known.last) {
-                (InstanceStatus::Active, _) => sorted.keepers.push(*task),
+                (InstanceStatus::Active, _) if newest => sorted.keepers.push(*task),
                 (_, LastStatus::Pending) => sorted.pending_to_move.push(*task),
                 (_, _) => sorted.running_to_move.push(*task),
             }
@@ -190,7 +191,7 @@ struct SortedTasks {
     /// Everything that is not STOPPED.
     not_stopped: usize,
     healthy: usize,
-    /// On ACTIVE instances, and to run.
+    /// Of the newest deployment, on ACTIVE instances, and to run.
     keepers: Vec<TaskNo>,
     pending_to_move: Vec<TaskNo>,
     running_to_move: Vec<TaskNo>,

@@ -45,6 +45,8 @@ pub struct Service {
     pub starved: bool,
     /// Whether the last event says that it is steady.
     pub(super) steady: bool,
+    /// Counts the deployments.
+    pub(super) deployment: u32,
     /// How many of its first tasks are protected, and how long.
     pub(super) protect_at_start: (u32, Option<jiff::SignedDuration>),
 }

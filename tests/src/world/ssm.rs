@@ -168,8 +168,10 @@ impl World {
                 interrupted: false,
             };
             invocations.insert(*machine, invocation);
-            let travel = self.throw_ms("delivery", 300, 1_500);
-            self.schedule(travel, Due::Deliver(number, *machine));
+            let travel = self.throw_ms("delivery", 300, 1_500) + self.late();
+            if !self.falls("lost", self.spec.ssm_loses) {
+                self.schedule(travel, Due::Deliver(number, *machine));
+            }
             self.schedule(delivery, Due::DeliveryTimeout(number, *machine));
         }
         self.command_ids.insert(id.clone(), number);
@@ -189,6 +191,23 @@ impl World {
             self.record(Event::CommandSent { machine, command, script, by });
         }
         number
+    }
+
+    /// How much later than usual a command reaches its host.
+    fn late(&mut self) -> SignedDuration {
+        match u64::try_from(self.spec.ssm_late.as_millis()) {
+            Ok(most @ 1..) => self.throw_ms("late", 0, most),
+            Ok(0) | Err(_) => SignedDuration::ZERO,
+        }
+    }
+
+    /// Whether something with a probability of `percent` happens. What never happens takes no throw.
+    fn falls(&mut self, purpose: &str, percent: u64) -> bool {
+        if percent == 0 {
+            return false;
+        }
+        let n = self.next_use();
+        self.dice.between(purpose, n, 0, 99) < percent
     }
 
     fn invocation(&mut self, command: CommandNo, machine: MachineNo) -> Option<&mut Invocation> {
@@ -261,7 +280,9 @@ impl World {
             }
             invocation.output = Some(output);
             let travel = self.throw_ms("report", 200, 800);
-            self.schedule(travel, Due::Reported(command, machine));
+            if !self.falls("forgotten", self.spec.ssm_forgets) {
+                self.schedule(travel, Due::Reported(command, machine));
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::queue::Due;
 use super::registration::InstanceStatus;
 use super::task::LastStatus;
 use super::{OutOfService, World};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use models::claim::{CLAIM_TAG, Claim};
 
 impl World {
@@ -18,6 +18,7 @@ impl World {
             return;
         }
         let foreign = by == Actor::Person && !self.has_draining_claim(machine);
+        self.keep_status(number);
         let registration = &mut self.registrations[number.0];
         registration.status = to;
         registration.version += 1;
@@ -53,12 +54,30 @@ impl World {
         if registration.connected == connected || registration.status == InstanceStatus::Inactive {
             return;
         }
+        self.keep_status(number);
+        let registration = &mut self.registrations[number.0];
         registration.connected = connected;
         registration.version += 1;
         let machine = registration.machine;
         self.refresh_service(machine, Actor::World);
         self.record(Event::Connection { machine, connected });
         self.touch(number);
+    }
+
+    /// Keeps status and connection as they are before a change, where listings may show old ones.
+    fn keep_status(&mut self, number: RegistrationNo) {
+        if self.spec.lists_lag > SignedDuration::ZERO {
+            let (now, known) = (self.now, &mut self.registrations[number.0]);
+            known.before.push((now, known.status, known.connected));
+        }
+    }
+
+    /// Status and connection as a listing knows them that is as old as `since`; `None` where it does not know the
+    /// instance yet.
+    pub(crate) fn listed_as(&self, number: RegistrationNo, since: Timestamp) -> Option<(InstanceStatus, bool)> {
+        let known = &self.registrations[number.0];
+        let old = known.before.iter().find(|(changed, ..)| *changed > since).map(|(_, status, up)| (*status, *up));
+        (known.registered_at <= since).then(|| old.unwrap_or((known.status, known.connected)))
     }
 
     /// Schedules a look at every service that the change of an instance concerns.

@@ -19,6 +19,8 @@ pub struct Task {
     pub family: String,
     /// Its service, where it has one.
     pub service: Option<ServiceNo>,
+    /// Which deployment of its service started it.
+    pub(super) deployment: u32,
     /// `startedBy`.
     pub started_by: Option<String>,
     /// What it should do.

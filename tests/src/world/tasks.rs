@@ -36,6 +36,7 @@ impl World {
             format!("arn:aws:ecs:{}:{}:task/{}/{id}", self.spec.name, self.spec.account, self.clusters[cluster.0].name);
         let past = self.now - SignedDuration::from_hours(24);
         let settled_at = settled.then_some(past);
+        let deployment = new.service.map_or(0, |service| self.services[service.0].deployment);
         let task = Task {
             arn: arn.clone(),
             cluster,
@@ -43,6 +44,7 @@ impl World {
             group: new.group,
             family: new.family,
             service: new.service,
+            deployment,
             started_by: new.started_by,
             desired: Desired::Running,
             last: if settled { LastStatus::Running } else { LastStatus::Pending },

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::super::Failure;
-use super::super::filter::Filter;
+use super::super::filter::{Filter, Subject};
 use super::super::params::Params;
 use super::{arns, cluster, failure, ids, page_size, registration, time};
 use crate::world::{
@@ -27,11 +27,17 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
         Some("REGISTERING" | "REGISTRATION_FAILED" | "DEREGISTERING") => Some(None),
         Some(_) => return Err(Failure::invalid("status is not a valid container instance status.")),
     };
+    let since = world.now - world.lag("lists-lag", world.spec.lists_lag);
     let found = world.clusters[cluster.0]
         .registrations
         .iter()
-        .filter(|number| status.is_none_or(|status| status == Some(world.registrations[number.0].status)))
-        .filter(|number| filter.as_ref().is_none_or(|filter| filter.matches(&world.subject(**number))))
+        .filter_map(|number| Some((number, world.listed_as(*number, since)?)))
+        .filter(|(_, (listed, _))| status.is_none_or(|status| status == Some(*listed)))
+        .filter(|(number, (_, agent_connected))| {
+            let subject = Subject { agent_connected: *agent_connected, ..world.subject(**number) };
+            filter.as_ref().is_none_or(|filter| filter.matches(&subject))
+        })
+        .map(|(number, _)| number)
         .map(|number| world.registrations[number.0].arn.as_str())
         .collect();
     arns("containerInstanceArns", found, size, token.as_deref())

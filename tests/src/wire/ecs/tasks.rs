@@ -47,10 +47,16 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
         }
         None => world.clusters[cluster.0].tasks.iter().copied().collect(),
     };
+    let since = world.now - world.lag("lists-lag", world.spec.lists_lag);
+    let listed_as = |task: &Task| match task.stopping_at {
+        Some(at) if at > since => Desired::Running,
+        Some(_) | None => task.desired,
+    };
     let on_ec2 = launch_type.is_none_or(|launch_type| launch_type == "EC2");
     let matches = |task: &Task| {
         on_ec2
-            && Some(task.desired) == desired
+            && task.created_at <= since
+            && Some(listed_as(task)) == desired
             && family.as_ref().is_none_or(|family| task.family == *family)
             && started_by.as_ref().is_none_or(|by| task.started_by.as_ref() == Some(by))
             && service.is_none_or(|service| task.service == Some(service))

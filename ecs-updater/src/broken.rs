@@ -1,0 +1,88 @@
+//! Deliberate mistakes, for the tests of the tests: each must be noticed by the simulator's rules. Compiled with the
+//! feature `broken` only, which nothing that ships turns on, and inert until a test makes one on its thread.
+
+#[cfg(feature = "broken")]
+mod mistakes {
+    use std::cell::Cell;
+
+    /// A mistake that this program could make.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Mistake {
+        /// One instance more than the budget is taken out of service.
+        BudgetOffByOne,
+        /// The reboot is sent without another look at the tasks.
+        NoLookBeforeReboot,
+        /// DRAINING is set without another look at status, tags and budget.
+        NoLookBeforeDrain,
+        /// The claim is written after DRAINING.
+        ClaimAfterDrain,
+        /// The claim is removed before ACTIVE.
+        ReleaseBeforeActive,
+        /// An instance counts as healthy when ECS calls its agent connected.
+        VerifyByAgentConnectedOnly,
+        /// Versions that failed are not marked.
+        ForgetFailedVersions,
+        /// An instance counts as drained when ECS counts no running task.
+        DrainedByCount,
+        /// The boot is not compared: whatever boot the host is in, it is asked to reboot.
+        RebootWithoutBootId,
+        /// Whatever is DRAINING without a claim is made ACTIVE.
+        ActivateForeignDrains,
+        /// A drain may take for ever.
+        NoDrainTimeout,
+        /// ACTIVE is set as soon as the new boot is there.
+        ActiveBeforeVerify,
+    }
+
+    impl Mistake {
+        /// All of them.
+        pub const ALL: [Self; 12] = [
+            Self::BudgetOffByOne,
+            Self::NoLookBeforeReboot,
+            Self::NoLookBeforeDrain,
+            Self::ClaimAfterDrain,
+            Self::ReleaseBeforeActive,
+            Self::VerifyByAgentConnectedOnly,
+            Self::ForgetFailedVersions,
+            Self::DrainedByCount,
+            Self::RebootWithoutBootId,
+            Self::ActivateForeignDrains,
+            Self::NoDrainTimeout,
+            Self::ActiveBeforeVerify,
+        ];
+    }
+
+    thread_local! {
+        static MADE: Cell<Option<Mistake>> = const { Cell::new(None) };
+    }
+
+    /// Makes this mistake on this thread from now on; none with `None`.
+    pub fn make(mistake: Option<Mistake>) {
+        MADE.set(mistake);
+    }
+
+    pub(crate) fn is_made(mistake: Mistake) -> bool {
+        MADE.get() == Some(mistake)
+    }
+}
+
+#[cfg(feature = "broken")]
+pub(crate) use mistakes::is_made;
+#[cfg(feature = "broken")]
+pub use mistakes::{Mistake, make};
+
+/// Whether a test makes this mistake: never, without the feature.
+#[cfg(feature = "broken")]
+macro_rules! broken {
+    ($mistake:ident) => {
+        crate::broken::is_made(crate::broken::Mistake::$mistake)
+    };
+}
+
+/// Whether a test makes this mistake: never, without the feature.
+#[cfg(not(feature = "broken"))]
+macro_rules! broken {
+    ($mistake:ident) => {
+        false
+    };
+}

@@ -1,0 +1,147 @@
+//! What must be true once a run has ended, besides the rules that hold all the time ([`crate::invariants`]).
+
+use std::collections::BTreeMap;
+
+use models::claim::{CLAIM_TAG, SAVED_LOCK_TAG};
+use models::report::{InstanceReport, Outcome, RunReport};
+
+use crate::invariants::{Rule, Violation};
+use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, ServiceKind, World};
+
+/// Reasons for which an instance is left DRAINING on purpose (`docs/operations.md`, "Why an update failed").
+const LEFT_DRAINING: [&str; 5] =
+    ["never_came_back", "rollback_failed", "unhealthy_after_rollback", "act_refused", "malformed_claim"];
+
+/// An instance that is left as it is keeps its claim, whatever status ECS gives it meanwhile.
+pub(super) fn is_left_on_purpose(report: &RunReport, violation: &Violation) -> bool {
+    let mut lines = report.clusters.iter().flat_map(|cluster| &cluster.instances);
+    violation.rule == Rule::ClaimLeft
+        && lines.any(|line| {
+            line.ec2_instance_id == violation.instance
+                && line.reason.as_deref().is_some_and(|reason| LEFT_DRAINING.contains(&reason))
+        })
+}
+
+/// Right after a run that gave a report.
+pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
+    let mut problems = Vec::new();
+    for instance in report.clusters.iter().flat_map(|cluster| &cluster.instances) {
+        let id = instance.ec2_instance_id.as_str();
+        let needs_reason = matches!(instance.outcome, Outcome::Held | Outcome::Failed | Outcome::RolledBack);
+        if needs_reason && (instance.reason.is_none() || instance.detail.is_none()) {
+            problems.push(format!("{id} is {} without a reason", instance.outcome.as_str()));
+        }
+        let Some((number, machine)) = world.machine(id) else {
+            problems.push(format!("{id} is in the report, and there is no such machine"));
+            continue;
+        };
+        problems.extend(told_truly(world, number, machine, instance));
+    }
+    problems
+}
+
+/// Whether the machine is as the report says.
+fn told_truly(world: &World, number: MachineNo, machine: &Machine, said: &InstanceReport) -> Option<String> {
+    let id = &machine.id;
+    let running = machine.host.running_version();
+    let there = machine.state == Ec2State::Running && world.registration_of(number).is_some();
+    match said.outcome {
+        Outcome::Updated if there && said.to.as_ref() != Some(running) => {
+            Some(format!("{id} is said to be updated to {:?} and runs {running}", said.to))
+        }
+        Outcome::RolledBack if there && said.from.as_ref() != Some(running) => {
+            Some(format!("{id} is said to be rolled back to {:?} and runs {running}", said.from))
+        }
+        Outcome::Gone if machine.state == Ec2State::Running => Some(format!("{id} is said to be gone and runs")),
+        Outcome::Updated
+        | Outcome::RolledBack
+        | Outcome::Gone
+        | Outcome::Current
+        | Outcome::Held
+        | Outcome::Failed
+        | Outcome::WouldUpdate
+        | Outcome::InProgress => None,
+    }
+}
+
+/// Some minutes after the last run, which ended by itself with nothing to disturb it.
+pub(super) fn at_rest(world: &World, report: &RunReport) -> Vec<String> {
+    let lines: BTreeMap<&str, &InstanceReport> = report
+        .clusters
+        .iter()
+        .flat_map(|cluster| &cluster.instances)
+        .map(|instance| (instance.ec2_instance_id.as_str(), instance))
+        .collect();
+    let mut problems = Vec::new();
+    for cluster in &report.clusters {
+        if let Some(error) = &cluster.error {
+            problems.push(format!("cluster {} was given up: {}", cluster.cluster, error.message));
+        }
+    }
+    for (index, machine) in world.machines().iter().enumerate() {
+        let line = lines.get(machine.id.as_str()).copied();
+        problems.extend(machine_at_rest(world, MachineNo(index), machine, line));
+    }
+    problems.extend(services_at_rest(world));
+    problems
+}
+
+fn machine_at_rest(world: &World, number: MachineNo, machine: &Machine, line: Option<&InstanceReport>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let id = &machine.id;
+    let Some(registration) = world.registration_of(number) else { return problems };
+    // What is left of a machine that has ended belongs to nobody.
+    if registration.status == InstanceStatus::Inactive || machine.state != Ec2State::Running {
+        return problems;
+    }
+    let Some(line) = line else {
+        return vec![format!("{id} is registered and not in the report")];
+    };
+    let reason = line.reason.as_deref().unwrap_or_default();
+    let outcome = line.outcome.as_str();
+    if line.outcome == Outcome::InProgress {
+        problems.push(format!("{id} is left in the middle"));
+    }
+    let ours = registration.drained_by == Some(Actor::Updater) && !registration.foreign_drain;
+    if registration.status == InstanceStatus::Draining && ours {
+        if !LEFT_DRAINING.contains(&reason) {
+            problems.push(format!("{id} is left DRAINING by us as {outcome}: {reason}"));
+        }
+        if !machine.tags.contains_key(CLAIM_TAG) {
+            problems.push(format!("{id} is left DRAINING by us without a claim"));
+        }
+    }
+    if !world.is_in_service(number) {
+        return problems;
+    }
+    let disk = machine.host.disk();
+    let (lock, wanted) = (machine.host.version_lock(), machine.host.spec().version_lock.as_str());
+    if disk.next().is_some_and(|next| next != disk.active_index()) {
+        problems.push(format!("{id} is in service ({outcome}: {reason}) and boots its other partition set next"));
+    }
+    if lock != wanted && !machine.tags.contains_key(SAVED_LOCK_TAG) {
+        problems.push(format!("{id} has version-lock {lock} instead of {wanted}"));
+    }
+    problems
+}
+
+/// Service counts are back to what is desired, unless there is no room.
+fn services_at_rest(world: &World) -> Vec<String> {
+    // ECS does not give up the tasks of a machine that was switched off, or whose agent is gone.
+    let lost = |machine: &Machine| machine.state != Ec2State::Running || machine.agent_refused;
+    let dead = |number: usize| world.registration_of(MachineNo(number)).is_some_and(|known| !known.connected);
+    if world.machines().iter().enumerate().any(|(number, machine)| lost(machine) || dead(number)) {
+        return Vec::new();
+    }
+    let replicas = world.services().iter().filter(|service| service.kind == ServiceKind::Replica);
+    let mut problems = Vec::new();
+    for service in replicas.filter(|service| !service.starved) {
+        let tasks = service.tasks.iter().map(|task| &world.tasks()[task.0]);
+        let (healthy, all) = (tasks.clone().filter(|task| task.is_healthy(world.now())).count(), tasks.count());
+        if u32::try_from(healthy) != Ok(service.desired) {
+            let (name, desired) = (&service.name, service.desired);
+            problems.push(format!("service {name} has {healthy} healthy tasks of {all}, {desired} are desired"));
+        }
+    }
+    problems
+}

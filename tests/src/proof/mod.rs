@@ -1,0 +1,176 @@
+//! What shows that nothing is lost: scenarios that are run to their end, whatever dies on the way, and looked at
+//! afterwards.
+//!
+//! - [`prove`]: one scenario, its runs one after the other, and everything that is wrong with what came of it.
+//! - [`crash`]: the run dies at a call, and the next one too.
+//! - [`walk`]: a scenario drawn by a seed; [`shrink`] makes one that fails smaller.
+//! - [`jobs`]: many of them side by side.
+
+pub mod crash;
+mod ending;
+pub mod jobs;
+pub mod shrink;
+pub mod walk;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use models::fleet::FleetSnapshot;
+use models::ids::HostId;
+use models::plan::{End, Plan, Step};
+use models::report::RunReport;
+
+use crate::rollout::{Ran, Rollout, RolloutError, RunSpec};
+use crate::scenario::Scenario;
+
+/// No run may take longer: what waits for something that never comes must give up long before.
+const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
+/// After the last run the services have so long to come to rest.
+const REST: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+
+/// What came of a scenario.
+#[derive(Debug, Default)]
+pub struct Proof {
+    /// Everything that is wrong, a line each.
+    pub problems: Vec<String>,
+    /// Its runs.
+    pub runs: Vec<RunSeen>,
+    /// The report of the last run, where it gave one.
+    pub report: Option<RunReport>,
+    /// Everything that happened, where it was asked for.
+    pub log: Vec<String>,
+}
+
+/// What was seen of a run.
+#[derive(Debug, Default)]
+pub struct RunSeen {
+    /// How many calls reached the Region.
+    pub calls: u64,
+    /// The call at which it died.
+    pub died_at: Option<String>,
+    /// The kinds of steps that it planned.
+    pub steps: BTreeSet<&'static str>,
+}
+
+/// Runs a scenario in a runtime of its own, on this thread.
+///
+/// # Errors
+/// A scenario that cannot be run with the updater.
+pub fn prove(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    runtime.block_on(prove_here(scenario, with_log))
+}
+
+/// Why a scenario cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// The scenario.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+    /// No runtime.
+    #[error("the asynchronous runtime did not start")]
+    Runtime(#[from] std::io::Error),
+}
+
+async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofError> {
+    let mut rollout = Rollout::start(scenario).await?;
+    let runs = match rollout.expect.run.is_empty() {
+        true => vec![RunSpec::default()],
+        false => rollout.expect.run.clone(),
+    };
+    let mut proof = Proof::default();
+    for (index, spec) in runs.iter().enumerate() {
+        let steps = StepsSeen::default();
+        let before = rollout.region.call_count();
+        rollout.wait_for(spec).await;
+        let ran = tokio::time::timeout(LONGEST_RUN, rollout.run_now(spec, &steps)).await;
+        let calls = rollout.region.call_count() - before;
+        let Ok(Ran { report, died_at, .. }) = ran else {
+            let hours = LONGEST_RUN.as_secs() / 3600;
+            proof.problems.push(format!("run {} did not end within {hours} hours", index + 1));
+            break;
+        };
+        proof.runs.push(RunSeen { calls, died_at, steps: steps.0.into_inner() });
+        if let Some(report) = &report {
+            let problems = rollout.region.look(|world| ending::of_run(world, report));
+            proof.problems.extend(problems.into_iter().map(|problem| format!("run {}: {problem}", index + 1)));
+        }
+        proof.report = report;
+    }
+    if let Some(report) = &proof.report {
+        tokio::time::sleep(REST).await;
+        let mut broken = rollout.violations(report);
+        broken.retain(|violation| !ending::is_left_on_purpose(report, violation));
+        proof.problems.extend(broken.iter().map(|violation| format!("rule broken: {violation}")));
+        proof.problems.extend(rollout.region.look(|world| ending::at_rest(world, report)));
+    } else {
+        let broken = rollout.region.violations();
+        proof.problems.extend(broken.iter().map(|violation| format!("rule broken: {violation}")));
+    }
+    proof.problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
+    if with_log {
+        proof.log = log(&rollout);
+    }
+    Ok(proof)
+}
+
+/// What happened and what was called, in the order of time.
+fn log(rollout: &Rollout) -> Vec<String> {
+    let events = rollout.region.log().into_iter().map(|entry| (entry.at, format!("{entry}")));
+    let calls = rollout.region.calls().into_iter().map(|call| (call.at, format!("{call}")));
+    let mut lines: Vec<(Timestamp, String)> = events.chain(calls).collect();
+    lines.sort_by_key(|(at, _)| *at);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Keeps which steps a run planned.
+#[derive(Debug, Default)]
+struct StepsSeen(RefCell<BTreeSet<&'static str>>);
+
+impl ecs_updater::run::Watch for StepsSeen {
+    fn see(&self, _: &FleetSnapshot, plan: &Plan, _: usize, _: &dyn Fn(&HostId) -> Option<Timestamp>, _: Timestamp) {
+        self.0.borrow_mut().extend(plan.steps.iter().map(|planned| step_name(&planned.step)));
+    }
+}
+
+/// Every kind of step there is, and how an instance can be done with.
+pub const STEPS: [&str; 16] = [
+    "reach",
+    "inspect",
+    "look at tasks",
+    "look at checks",
+    "stage",
+    "drain",
+    "stop tasks",
+    "reboot",
+    "mark failed",
+    "revert",
+    "cancel",
+    "finish: updated",
+    "finish: rolled back",
+    "finish: failed",
+    "finish: held or current",
+    "leave",
+];
+
+fn step_name(step: &Step) -> &'static str {
+    match step {
+        Step::Reach => "reach",
+        Step::Inspect { .. } => "inspect",
+        Step::LookAtTasks => "look at tasks",
+        Step::LookAtChecks => "look at checks",
+        Step::Stage { .. } => "stage",
+        Step::Drain { .. } => "drain",
+        Step::StopTasks { .. } => "stop tasks",
+        Step::Reboot { .. } => "reboot",
+        Step::MarkFailed { .. } => "mark failed",
+        Step::Revert { .. } => "revert",
+        Step::Cancel { .. } => "cancel",
+        Step::Finish(End::Updated { .. }) => "finish: updated",
+        Step::Finish(End::RolledBack { .. }) => "finish: rolled back",
+        Step::Finish(End::Failed { .. }) => "finish: failed",
+        Step::Finish(End::Held { .. } | End::Current | End::Gone) => "finish: held or current",
+        Step::Leave(_) => "leave",
+    }
+}

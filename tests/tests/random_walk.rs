@@ -1,0 +1,67 @@
+//! Scenarios drawn at random: whatever the hosts, AWS and people do, and wherever runs die, nothing is lost.
+//!
+//! `SEED=17 cargo test -p fleet-sim --test random_walk` repeats one seed, with its log; `SEEDS=n` takes so many (from
+//! `FROM=n` on), as `make soak SEEDS=n` does.
+
+#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
+
+use std::time::Instant;
+
+use fleet_sim::Scenario;
+use fleet_sim::proof::{jobs, prove, shrink, walk};
+use toml::Table;
+
+/// Seeds without `SEEDS`.
+const USUAL: u64 = 1_500;
+/// Tries to make a scenario that fails smaller.
+const SHRINKS: usize = 300;
+
+#[test]
+fn nothing_is_lost_whatever_happens() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    if let Some(seed) = number("SEED") {
+        return repeat(seed);
+    }
+    let (from, count) = (number("FROM").unwrap_or(0), number("SEEDS").unwrap_or(USUAL));
+    let began = Instant::now();
+    let seeds: Vec<u64> = (from..from + count).collect();
+    let problems = jobs::all(jobs::threads(), &seeds, |seed| problems(&walk::draw(*seed)));
+    let failed: Vec<(u64, &Vec<String>)> =
+        seeds.iter().copied().zip(&problems).filter(|(_, problems)| !problems.is_empty()).collect();
+    println!("{count} seeds from {from}: {} failed, {:.1?}", failed.len(), began.elapsed());
+    for (seed, problems) in &failed {
+        println!("seed {seed}: {}", problems.join("\n  "));
+    }
+    if let Some((seed, problems)) = failed.first() {
+        panic!("{} seeds failed; the first:\n{}", failed.len(), told(*seed, problems));
+    }
+}
+
+fn problems(scenario: &Table) -> Vec<String> {
+    prove(&parsed(scenario), false).unwrap().problems
+}
+
+fn parsed(scenario: &Table) -> Scenario {
+    let text = toml::to_string(scenario).unwrap();
+    Scenario::parse(&text).unwrap_or_else(|error| panic!("{error}:\n{text}"))
+}
+
+fn told(seed: u64, problems: &[String]) -> String {
+    let small = shrink::shrink(&walk::draw(seed), SHRINKS, |candidate| !self::problems(candidate).is_empty());
+    format!(
+        "seed {seed}:\n  {}\nagain, with its log: SEED={seed} cargo test -p fleet-sim --test random_walk\n\
+         as small as it gets, for tests/scenarios/ ({}):\n\n{}",
+        problems.join("\n  "),
+        self::problems(&small).join("; "),
+        toml::to_string(&small).unwrap()
+    )
+}
+
+fn repeat(seed: u64) {
+    let proof = prove(&parsed(&walk::draw(seed)), true).unwrap();
+    println!("{}\n{}", toml::to_string(&walk::draw(seed)).unwrap(), proof.log.join("\n"));
+    for line in proof.report.iter().flat_map(|report| &report.clusters).flat_map(|cluster| &cluster.instances) {
+        println!("{} {:?} {:?}", line.ec2_instance_id, line.outcome, line.detail);
+    }
+    assert!(proof.problems.is_empty(), "{}", told(seed, &proof.problems));
+}
