@@ -86,7 +86,7 @@ fn mistakes_are_named() {
         ("[[instances]]\n[[event]]\nat = \"1m\"\ndo = \"tag\"\nhost = 0", "needs host, key and value"),
         ("[[instances]]\n[[event]]\nat = \"1m\"\ndo = \"set\"\nhost = 0\nset = { odd = 1 }", "odd"),
         ("[[event]]\nat = \"1m\"\ndo = \"scale\"\nservice = \"s\"\ncount = 1", "\"s\""),
-        ("[[fault]]\noperation = \"ecs:ListTasks\"", "needs error, status, delay or reset"),
+        ("[[fault]]\noperation = \"ecs:ListTasks\"", "needs error, status, delay, reset, malformed or fails"),
         ("[documents]\nX = \"dance\"", "a document is inspect"),
     ] {
         let message = refused(text);

@@ -60,7 +60,7 @@ fn tagged(list: Reply, claim: Reply) -> Imds {
 
 #[tokio::test(start_paused = true)]
 async fn tags_that_are_switched_off_are_not_tags_that_are_gone() {
-    let claim = "v1/drain/01JDBX3Z7G8Y0M2QK4T5V6W7X8/1.26.1/1.27.0/2026-11-23T03:00:00Z";
+    let claim = "v1/drain@bridge/01JDBX3Z7G8Y0M2QK4T5V6W7X8/1.26.1/1.27.0/2026-11-23T03:00:00Z";
     let list = || text(200, &format!("Name\n{CLAIM_TAG}"));
     let tags = tagged(list(), text(200, claim)).tags().await.unwrap();
     assert_eq!(tags.claim(), Some(&claim.parse::<Claim>().unwrap()));

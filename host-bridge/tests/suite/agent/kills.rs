@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use models::attributes::Progress;
-use models::claim::ClaimStep;
+use models::claim::{ClaimStep, SAVED_LOCK_TAG};
 
 use super::life::{progress, updater};
 use super::world::{EcsAgent, Kill, NEW, OLD, Shared, World};
@@ -62,6 +62,7 @@ async fn at_each_call(life: impl AsyncFn(&Shared) -> bool) -> u32 {
 async fn an_update() {
     let calls = at_each_call(async |world| {
         world.get().fake.available = ["1.28.0", NEW, OLD].map(String::from).into();
+        world.get().tags.insert(SAVED_LOCK_TAG.into(), "latest".into());
         let ended = world.live(LIMIT, updater()).await;
         world.live(LIMIT, |world| world.fake.state == "Available").await && ended
     })

@@ -209,12 +209,28 @@ async fn a_claim_that_changes_while_the_image_is_written() {
     let world = World::shared();
     world.get().fake.looks = 10;
     world.get().fake.available = ["1.28.0", NEW, OLD].map(String::from).into();
+    world.get().tags.insert(SAVED_LOCK_TAG.into(), "latest".into());
     world.get().claim(ClaimStep::Stage);
     assert!(world.live(HOUR, |world| world.prepares == 1).await);
     assert_eq!(world.get().fake.lock, NEW);
     world.get().claim(ClaimStep::Cancel);
     assert!(world.live(HOUR, |world| progress(world, ClaimStep::Cancel) == Some(Progress::Done)).await);
     assert_eq!((world.lock(), world.boots()), ("latest", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_nobody_saved_is_left_alone_and_so_is_a_claim_told_by_ssm() {
+    let world = World::shared();
+    world.get().fake.available = ["1.28.0", NEW, OLD].map(String::from).into();
+    world.get().claim(ClaimStep::Stage);
+    assert!(world.live(HOUR, |world| progress(world, ClaimStep::Stage) == Some(Progress::Failed)).await);
+    assert_eq!(world.error(), Some(("choose".into(), ErrorCode::NotOffered)));
+    assert_eq!((world.prepares(), world.lock()), (0, "latest"));
+    let told_by_ssm = world.get().claim(ClaimStep::Stage).replace("@bridge", "");
+    world.get().fake.available = [NEW, OLD].map(String::from).into();
+    world.get().tags.insert(CLAIM_TAG.into(), told_by_ssm);
+    world.pass(HOUR).await;
+    assert_eq!((world.prepares(), world.get().report().unwrap().handled), (0, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,7 +296,7 @@ async fn what_cannot_be_recorded_is_not_begun_and_what_was_lost_is_reported() {
     world.get().unclaim();
     world.get().journal_corrupt = true;
     world.pass(HOUR).await;
-    assert_eq!(world.error(), Some(("journal".into(), ErrorCode::Failed)));
+    assert_eq!(world.error(), Some(("journal".into(), ErrorCode::Unsure)));
     world.get().journal_corrupt = false;
     assert!(world.live(HOUR, updater()).await);
     assert_eq!(world.error(), None);
