@@ -274,7 +274,7 @@ fn record_instance(out: &mut String, instance: &InstanceReport, times: bool) -> 
     if instance.to.is_some() {
         write!(out, " -> {}", version(&instance.to))?;
     }
-    if let Some(out_s) = instance.out_of_service_s {
+    if let Some(out_s) = instance.out_of_service_s.filter(|_| times) {
         write!(out, ", out {out_s} s")?;
     }
     writeln!(out)?;
