@@ -73,31 +73,3 @@ fn a_run_that_wakes_after_its_lease_was_taken_writes_nothing_more() {
         }
     }
 }
-
-/// The earliest moment at which the other's clock lets it take over, while the first still writes as long as it may:
-/// DynamoDB has gone from it, and only from it.
-#[test]
-fn a_run_that_cannot_renew_stops_before_another_may_begin() {
-    let text = format!(
-        "{CLUSTER}\n[[fault]]\noperation = \"dynamodb:UpdateItem\"\nfrom = \"90s\"\nuntil = \"11m\"\nreset = \"before\""
-    )
-    .replace("count = 3", "count = 9");
-    for skew_s in [-60, 0, 60] {
-        let scenario = Scenario::parse(&text).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        let (ran, broken) = runtime.block_on(async {
-            let rollout = Rollout::start(&scenario).await.unwrap();
-            // So many that one of them comes within seconds of the expiry.
-            let others = (0..30).map(|n| ProcessSpec {
-                at: SignedDuration::from_secs(9 * 60 + 10 * n),
-                skew: SignedDuration::from_secs(skew_s),
-                ..Default::default()
-            });
-            let processes: Vec<ProcessSpec> = std::iter::once(ProcessSpec::default()).chain(others).collect();
-            let ran = rollout.side_by_side(&processes).await;
-            (ran, rollout.region.violations())
-        });
-        assert!(broken.is_empty(), "skew {skew_s}: {broken:?}");
-        assert!(ran.iter().any(|ran| updated(ran) > 0), "skew {skew_s}");
-    }
-}
