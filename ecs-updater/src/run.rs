@@ -86,7 +86,10 @@ pub async fn run(
     let loops = job.clusters.iter().map(|(cluster, policy)| {
         let facts = RunFacts { run: job.run.clone(), started_at, dry_run: job.dry_run, stop: None, idle_since: None };
         let table = job.lease_table.as_deref().filter(|_| !job.dry_run);
-        let one = Cluster::new(cluster, policy, config, limits.clone(), clock, facts, table, stop.clone());
+        let hold = Hold::default();
+        let fence = table.map_or_else(Fence::open, |_| hold.fence(clock));
+        let aws = Aws::new(config, &fence, limits.clone());
+        let one = Cluster::new(cluster, policy, aws, clock, facts, (table, hold), stop.clone());
         one.run(watch)
     });
     let clusters = futures_util::future::join_all(loops).await;
@@ -148,15 +151,12 @@ impl<'a> Cluster<'a> {
     fn new(
         name: &'a ClusterName,
         policy: &'a Policy,
-        config: &aws_config::SdkConfig,
-        limits: Limits,
+        aws: Aws,
         clock: &'a Clock,
         facts: RunFacts,
-        lease_table: Option<&'a str>,
+        (lease_table, hold): (Option<&'a str>, Hold),
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let hold = Hold::default();
-        let fence = lease_table.map_or_else(Fence::open, |_| hold.fence(clock));
         let fleet = FleetSnapshot {
             cluster: name.clone(),
             taken_at: clock.now(),
@@ -166,7 +166,7 @@ impl<'a> Cluster<'a> {
         Self {
             name,
             policy,
-            aws: Aws::new(config, &fence, limits),
+            aws,
             clock,
             facts,
             lease_table,
@@ -451,7 +451,8 @@ impl<'a> Cluster<'a> {
             .values()
             .map(|instance| {
                 let mut report = self.track.report(instance, now, self.facts.dry_run);
-                if error.is_some() && report.outcome == Outcome::InProgress && instance.claim().is_none() {
+                let begun = instance.claim().is_some() || instance.run.drained_at.is_some();
+                if error.is_some() && report.outcome == Outcome::InProgress && !begun {
                     let why = HoldReason::ClusterGivenUp;
                     report.outcome = Outcome::Held;
                     report.reason = Some(why.code().to_owned());
