@@ -309,7 +309,7 @@ impl Watch for Timer {
         const EVERY: usize = 10;
         let mut seen = self.seen.borrow_mut();
         seen.0 += 1;
-        if seen.0 % EVERY == 0 {
+        if seen.0.is_multiple_of(EVERY) {
             let began = Instant::now();
             let _ = std::hint::black_box(planner::plan(fleet, &self.policy, &self.facts, now));
             seen.1.push(began.elapsed());

@@ -68,8 +68,7 @@ fn in_line<'a>(cx: &Context<'_>, mut candidates: Vec<Candidate<'a>>, current: Op
         }
         Zones::Spread => {
             candidates.sort_by(|a, b| a.instance.host.cmp(&b.instance.host));
-            let mut groups: BTreeMap<(Version, bool), BTreeMap<Option<&str>, VecDeque<Candidate<'a>>>> =
-                BTreeMap::new();
+            let mut groups: BTreeMap<(Version, bool), ByZone<'_, Candidate<'a>>> = BTreeMap::new();
             for candidate in candidates {
                 let zones = groups.entry(version(&candidate)).or_default();
                 zones.entry(candidate.instance.zone.as_deref()).or_default().push_back(candidate);
@@ -92,6 +91,9 @@ fn in_line<'a>(cx: &Context<'_>, mut candidates: Vec<Candidate<'a>>, current: Op
         }
     }
 }
+
+/// What there is in each zone, in order.
+type ByZone<'z, T> = BTreeMap<Option<&'z str>, VecDeque<T>>;
 
 enum Offer {
     Act(Phase, Step),
