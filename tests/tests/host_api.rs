@@ -7,6 +7,11 @@
 
 #![expect(clippy::expect_used, reason = "a broken recording ends the test")]
 
+#[path = "host_api/client.rs"]
+mod client;
+
+use std::collections::BTreeSet;
+
 use fleet_sim::documents::{LoneMachine, Machine, Script, run};
 use fleet_sim::host::{Durations, Host, HostSpec, Release, Repository, Request, Wave};
 use jiff::{SignedDuration, Timestamp};
@@ -38,35 +43,78 @@ const LIFE: [(&str, &str); 8] = [
     ("version-lock", include_str!("host_api/version-lock.txt")),
 ];
 
-/// Lives until the end of `section`, each exchange on the way as recorded.
-async fn live_until(section: &str) {
-    let machine = machine(HostSpec { reboot_inhibited: 1, ..HostSpec::default() });
-    for (name, recording) in LIFE {
-        replay(&machine, recording).await;
-        if name == section {
-            return;
-        }
+/// The sections that begin on a host of their own.
+const APART: [(&str, &str); 3] = [
+    ("waves", include_str!("host_api/waves.txt")),
+    ("apiclient", include_str!("host_api/apiclient.txt")),
+    ("settings", include_str!("host_api/settings.txt")),
+];
+
+/// The host as it was when the recording of `section` began, and the recordings of what came before on it.
+fn host_of(section: &str) -> (LoneMachine, Vec<&'static str>) {
+    if let Some(before) = LIFE.iter().position(|(name, _)| *name == section) {
+        let machine = machine(HostSpec { reboot_inhibited: 1, ..HostSpec::default() });
+        return (machine, LIFE[..before].iter().map(|(_, recording)| *recording).collect());
     }
-    panic!("no section {section}");
+    // As quick as the recorded host's, or `apiclient` says every five seconds that it still waits.
+    let quick = Durations { prepare: SignedDuration::from_secs(1), ..Durations::default() };
+    let machine = match section {
+        "waves" => machine(HostSpec { update_seed: 1_024, ..HostSpec::default() }),
+        "apiclient" => machine(HostSpec { ignore_waves: true, durations: quick, ..HostSpec::default() }),
+        "settings" => machine(HostSpec { ignore_waves: true, ..HostSpec::default() }),
+        other => panic!("no section {other}"),
+    };
+    if section == "waves" {
+        let waves = vec![
+            Wave { bound: 0, opens_at: begin() - SignedDuration::from_hours(1) },
+            Wave { bound: 1_000, opens_at: begin() + SignedDuration::from_hours(10) },
+        ];
+        machine.open().repository.publish(Release { waves, ..Release::new(Version::new(1, 27, 0)) });
+    }
+    (machine, Vec::new())
 }
 
-async fn replay(machine: &LoneMachine, recording: &str) {
-    let mut played = 0;
-    for exchange in recording.split("\n$ ").map(|exchange| exchange.trim_start_matches("$ ")) {
+fn recording(section: &str) -> &'static str {
+    let found = LIFE.iter().chain(&APART).find(|(name, _)| *name == section);
+    found.expect("a recorded section").1
+}
+
+/// Lives until the end of `section`, each exchange on the way as recorded.
+async fn live_until(section: &str) {
+    let (machine, before) = host_of(section);
+    for recording in before.into_iter().chain([recording(section)]) {
+        replay(&machine, recording).await;
+    }
+}
+
+/// One recorded request or call, its recorded answer, and the time that then passed.
+struct Exchange {
+    call: &'static str,
+    answer: &'static str,
+    wait: SignedDuration,
+}
+
+fn exchanges(recording: &'static str) -> Vec<Exchange> {
+    let split = |exchange: &'static str| {
         let (exchange, wait) = match exchange.split_once("\n~ ") {
-            Some((exchange, wait)) => (exchange, wait.trim().parse::<SignedDuration>().expect("a duration")),
+            Some((exchange, wait)) => (exchange, wait.trim().parse().expect("a duration")),
             None => (exchange, SignedDuration::ZERO),
         };
-        let (call, expected) = exchange.split_once('\n').expect("a call and its answer");
+        let (call, answer) = exchange.split_once('\n').expect("a call and its answer");
+        Exchange { call, answer: answer.trim_end(), wait }
+    };
+    recording.split("\n$ ").map(|exchange| split(exchange.trim_start_matches("$ "))).collect()
+}
+
+async fn replay(machine: &LoneMachine, recording: &'static str) {
+    for Exchange { call, answer: expected, wait } in exchanges(recording) {
         let answer = match call.strip_prefix("apiclient") {
             Some(_) => shell(machine, call).await,
             None => http(machine, call),
         };
-        assert_eq!(normalised(answer.trim_end()), expected.trim_end(), "answer to {call}");
+        assert_eq!(normalised(answer.trim_end()), expected, "answer to {call}");
         machine.sleep(wait).await;
-        played += 1;
     }
-    assert!(played > 0, "the recording holds exchanges");
 }
 
 fn http(machine: &LoneMachine, call: &str) -> String {
@@ -157,25 +205,31 @@ async fn section_8_version_lock() {
 
 #[tokio::test(start_paused = true)]
 async fn section_10_waves() {
-    let machine = machine(HostSpec { update_seed: 1_024, ..HostSpec::default() });
-    let waves = vec![
-        Wave { bound: 0, opens_at: begin() - SignedDuration::from_hours(1) },
-        Wave { bound: 1_000, opens_at: begin() + SignedDuration::from_hours(10) },
-    ];
-    machine.open().repository.publish(Release { waves, ..Release::new(Version::new(1, 27, 0)) });
-    replay(&machine, include_str!("host_api/waves.txt")).await;
+    live_until("waves").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn section_12_apiclient() {
-    // As quick as the recorded host's, or `apiclient` says every five seconds that it still waits.
-    let durations = Durations { prepare: SignedDuration::from_secs(1), ..Durations::default() };
-    let machine = machine(HostSpec { ignore_waves: true, durations, ..HostSpec::default() });
-    replay(&machine, include_str!("host_api/apiclient.txt")).await;
+    live_until("apiclient").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn section_15_settings_and_transactions() {
-    let machine = machine(HostSpec { ignore_waves: true, ..HostSpec::default() });
-    replay(&machine, include_str!("host_api/settings.txt")).await;
+    live_until("settings").await;
+}
+
+/// A recording that nobody plays, and a section that has no test on either side, fail here.
+#[test]
+fn every_section_is_tested_on_both_sides() {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host_api")).expect("the recordings");
+    let names = folder.map(|entry| entry.expect("a file").file_name().into_string().expect("a name"));
+    let recorded: BTreeSet<String> = names.filter_map(|name| name.strip_suffix(".txt").map(str::to_owned)).collect();
+    let embedded: BTreeSet<String> = LIFE.iter().chain(&APART).map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(embedded, recorded);
+    for section in &recorded {
+        let server = format!("live_until(\"{section}\").await;");
+        assert!(include_str!("host_api.rs").contains(&server), "no test plays {section} to the simulated host");
+        let client = format!("play(\"{section}\").await");
+        assert!(include_str!("host_api/client.rs").contains(&client), "no test plays {section} to the client");
+    }
 }
