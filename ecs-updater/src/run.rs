@@ -293,8 +293,12 @@ impl<'a> Cluster<'a> {
     async fn look(&mut self) -> Result<(), AwsError> {
         // What hosts say comes first: then ECS is asked since.
         let now = self.clock.now();
-        for ended in self.commands.poll(&self.aws, now).await? {
+        let (ended, failed) = self.commands.poll(&self.aws, now).await;
+        for ended in ended {
             observe::take_ended(&mut self.fleet, ended, self.clock.now());
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let now = self.clock.now();
         let under_way = self.under_way();

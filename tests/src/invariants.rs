@@ -68,6 +68,9 @@ pub struct Invariants {
     drained: BTreeSet<MachineNo>,
     rebooted_with_tasks: BTreeSet<MachineNo>,
     failed_boots: BTreeMap<MachineNo, BTreeSet<Version>>,
+    /// Taken back into service by somebody else after the caller's drain, and since when: what is placed there from then
+    /// on the caller cannot know at once.
+    taken_back: BTreeMap<MachineNo, Timestamp>,
     /// Rebooted by the caller, and no agent was heard of since.
     unproved: BTreeSet<MachineNo>,
     leases: BTreeMap<String, Lease>,
@@ -98,8 +101,12 @@ impl Invariants {
         match &entry.event {
             Event::Status { machine, to: InstanceStatus::Draining, by: Actor::Updater, .. } => {
                 self.drained.insert(*machine);
+                self.taken_back.remove(machine);
                 self.check_draining_claim(world, *machine);
                 self.check_budget(world, *machine);
+            }
+            Event::Status { machine, to: InstanceStatus::Active, by: Actor::Person | Actor::World, .. } => {
+                self.taken_back.insert(*machine, entry.at);
             }
             Event::Status { machine, to: InstanceStatus::Active, by: Actor::Updater, .. } => {
                 if world.registration_of(*machine).is_some_and(|registration| registration.foreign_drain) {
@@ -118,12 +125,12 @@ impl Invariants {
             },
             Event::RebootAccepted { machine, by: Actor::Updater } => {
                 self.check_claim(world, *machine, "reboot");
-                self.check_tasks(world, *machine);
+                self.check_tasks(world, *machine, UNKNOWABLE);
             }
             Event::RebootBegins { machine, by: Actor::Updater } => {
                 self.unproved.insert(*machine);
                 if !self.rebooted_with_tasks.contains(machine) {
-                    self.check_tasks(world, *machine);
+                    self.check_tasks(world, *machine, SignedDuration::MAX);
                 }
             }
             Event::AgentActs { machine, action } => self.check_claim(world, *machine, action),
@@ -293,13 +300,17 @@ impl Invariants {
         }
     }
 
-    fn check_tasks(&mut self, world: &World, machine: MachineNo) {
+    /// What was placed since somebody else took the instance back is no task that the caller should have known of, where
+    /// that was less than `unknowable` ago; once a reboot is accepted nobody can call it off.
+    fn check_tasks(&mut self, world: &World, machine: MachineNo, unknowable: SignedDuration) {
+        let taken_back = self.taken_back.get(&machine).copied();
+        let excused = taken_back.filter(|since| world.now().duration_since(*since) < unknowable);
         let left: Vec<String> = world.machines()[machine.0]
             .registrations
             .iter()
             .flat_map(|number| &world.registrations[number.0].tasks)
             .map(|task| &world.tasks()[task.0])
-            .filter(|task| task.last != LastStatus::Stopped)
+            .filter(|task| task.last != LastStatus::Stopped && excused.is_none_or(|since| task.created_at < since))
             .map(|task| format!("{} of {} is {}", task.arn, task.group, task.last.name()))
             .collect();
         if !left.is_empty() {

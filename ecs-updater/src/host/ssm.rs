@@ -140,11 +140,17 @@ impl Commands {
     }
 
     /// Asks about every command whose poll is due.
-    pub(crate) async fn poll(&mut self, aws: &Aws, now: Timestamp) -> Result<Vec<Ended>, AwsError> {
-        let mut ended = Vec::new();
+    ///
+    /// What is learnt before a call goes wrong counts: an end is told once.
+    pub(crate) async fn poll(&mut self, aws: &Aws, now: Timestamp) -> (Vec<Ended>, Option<AwsError>) {
+        let (mut ended, mut failed) = (Vec::new(), None);
         for sent in self.sent.iter_mut().filter(|sent| now >= sent.poll_at) {
             sent.poll_at = self.seen.next_poll(sent.kind, sent.sent_at, now);
-            for invocation in aws.invocations(&sent.id).await? {
+            let invocations = aws.invocations(&sent.id).await.unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                Vec::new()
+            });
+            for invocation in invocations {
                 if !invocation.has_ended() {
                     continue;
                 }
@@ -163,7 +169,7 @@ impl Commands {
             }
         }
         self.sent.retain(|sent| !sent.waiting.is_empty());
-        Ok(ended)
+        (ended, failed)
     }
 }
 

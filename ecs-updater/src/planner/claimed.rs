@@ -15,7 +15,8 @@ use models::reason::{FailReason, HoldReason};
 use super::next::{Next, busy, is_gone, trouble};
 use super::unclaimed::{self, is_staged, lock_to_restore};
 use super::{
-    AGENT_FLAG_LAG, BOOT_POLL, Context, DRAIN_POLL, FIRST_BOOT_POLL, MAX_STAGES, RETRY, SETTLE, after, workload,
+    AGENT_FLAG_LAG, BOOT_POLL, Context, DRAIN_POLL, FIRST_BOOT_POLL, MAX_STAGES, MAX_UNDOS, RETRY, SETTLE, after,
+    workload,
 };
 
 /// The phase that a claim stands for.
@@ -227,11 +228,11 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     // Once the reboot is asked for, ACTIVE can also mean that the new boot registered before the host was heard.
     if reboot_sent(instance, claim).is_none() {
         if instance.status == InstanceStatus::Active {
-            return undo(instance, claim, report, boot, Undone::Held(HoldReason::ReactivatedBySomebody));
+            return undo(instance, claim, report, boot, Undone::Held(HoldReason::ReactivatedBySomebody), cx);
         }
         if let Some(note) = &instance.tags.exclude {
             let why = HoldReason::Excluded { note: note.clone() };
-            return undo(instance, claim, report, boot, Undone::Held(why));
+            return undo(instance, claim, report, boot, Undone::Held(why), cx);
         }
     }
     if let Some(until) = tasks_left(instance, cx) {
@@ -248,7 +249,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
         },
         Some((_, end @ VisitEnd::Error(error))) if error.code != ErrorCode::OtherBoot => {
             let detail = trouble(end).unwrap_or_default();
-            undo(instance, claim, report, boot, Undone::Failed(FailReason::RebootRefused { detail }))
+            undo(instance, claim, report, boot, Undone::Failed(FailReason::RebootRefused { detail }), cx)
         }
         Some((
             _,
@@ -261,7 +262,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
         | None => visit_again(instance, Phase::Rebooting, false, deadline, cx, || {
             let awake = report_since(instance, after(sent.sent_at, FIRST_BOOT_POLL)).is_some();
             match awake && answered_last(instance) {
-                true => undo(instance, claim, report, boot.clone(), Undone::Failed(FailReason::RebootTimedOut)),
+                true => undo(instance, claim, report, boot.clone(), Undone::Failed(FailReason::RebootTimedOut), cx),
                 false => never(),
             }
         }),
@@ -299,14 +300,28 @@ enum Undone {
 
 /// Back into service in the old boot: nothing that was activated may be booted by accident, and the lock is as it
 /// was found.
-fn undo<'a>(instance: &Instance, claim: &Claim, report: &HostReport, boot: BootId, why: Undone) -> Next<'a> {
+fn undo<'a>(
+    instance: &Instance,
+    claim: &Claim,
+    report: &HostReport,
+    boot: BootId,
+    why: Undone,
+    cx: &Context<'_>,
+) -> Next<'a> {
     let activated = report.state() == Some(&UpdateState::Ready) || report.state().is_none();
     let lock = lock_to_restore(instance, report);
-    let cancelled = instance.visit.as_ref().is_some_and(|visit| {
+    let cancel = instance.visit.as_ref().filter(|visit| {
         matches!(visit.command, HostCommand::Revert { version: None, .. }) && visit.sent_at >= claim.since
     });
-    match (activated || lock.is_some()) && !cancelled {
-        true => Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }),
+    // One that was lost on the way has undone nothing.
+    let lost = cancel.filter(|visit| {
+        matches!(visit.end, VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. }) && instance.run.cancels < MAX_UNDOS
+    });
+    match (activated || lock.is_some()) && (cancel.is_none() || lost.is_some()) {
+        true => match lost.map(|visit| after(visit.at, RETRY)).filter(|at| cx.now < *at) {
+            Some(at) => Next::Wait(Phase::Rebooting, at),
+            None => Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }),
+        },
         false => {
             let end = match why {
                 Undone::Failed(why) => End::Failed { why },

@@ -80,6 +80,8 @@ pub(crate) const AGENT_FLAG_LAG: SignedDuration = SignedDuration::from_mins(5);
 pub(crate) const MAX_STAGES: u32 = 2;
 /// How many acts in a row may fail on one instance before it counts as failed.
 pub(crate) const MAX_ACT_FAILURES: u32 = 5;
+/// How often an activation is undone on one host in a run, where the command is lost on its way.
+pub(crate) const MAX_UNDOS: u32 = 5;
 /// How often a lock is put back on one host in a run before that counts as impossible.
 pub(crate) const MAX_CANCELS: u32 = 2;
 

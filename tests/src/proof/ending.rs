@@ -80,16 +80,26 @@ pub(super) fn at_rest(world: &World, report: &RunReport) -> Vec<String> {
     }
     for (index, machine) in world.machines().iter().enumerate() {
         let line = lines.get(machine.id.as_str()).copied();
-        problems.extend(machine_at_rest(world, MachineNo(index), machine, line));
+        problems.extend(machine_at_rest(world, MachineNo(index), machine, line, report.ended_at));
     }
     problems.extend(services_at_rest(world));
     problems
 }
 
-fn machine_at_rest(world: &World, number: MachineNo, machine: &Machine, line: Option<&InstanceReport>) -> Vec<String> {
+fn machine_at_rest(
+    world: &World,
+    number: MachineNo,
+    machine: &Machine,
+    line: Option<&InstanceReport>,
+    report_ended: jiff::Timestamp,
+) -> Vec<String> {
     let mut problems = Vec::new();
     let id = &machine.id;
     let Some(registration) = world.registration_of(number) else { return problems };
+    // Launched since.
+    if registration.registered_at > report_ended {
+        return problems;
+    }
     // What is left of a machine that has ended belongs to nobody.
     if registration.status == InstanceStatus::Inactive || machine.state != Ec2State::Running {
         return problems;
