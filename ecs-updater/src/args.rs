@@ -3,8 +3,6 @@
 //! Values are taken as text and checked by [`crate::config`], so that a mistake in a flag is reported beside a mistake
 //! in the file, in the same words.
 
-use std::path::PathBuf;
-
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Given, Key};
@@ -38,19 +36,20 @@ Examples:
 Exit codes:
   0  success; also when instances were held, nothing was to be done, or another run had the cluster's lease
   1  failures: an instance failed or was rolled back, or a cluster met an unexpected error
-  2  usage or configuration: nothing was begun
+  2  usage or configuration: nothing was begun, or nothing on the clusters that it concerns
   3  not permitted, AWS not reachable, or no such cluster
   4  interrupted by SIGINT or SIGTERM, the lease was lost, or ended in the middle; the next run goes on
 
 Environment:
-  ECS_UPDATER_CONFIG      the configuration file, as --config
+  ECS_UPDATER_CONFIG      the configuration file or SSM parameter, as --config
   ECS_UPDATER_CLUSTERS    the clusters, separated by commas, as --cluster
   ECS_UPDATER_LEASE_TABLE the table with the leases, as --lease-table
   ECS_UPDATER_LOG         what to log, as --log-level
   ECS_UPDATER_…           each setting has a variable: the flag's name in capitals, such as
                           ECS_UPDATER_MAX_UNAVAILABLE or ECS_UPDATER_DRAIN_TIMEOUT
   AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and the other variables of the AWS SDKs
-For each setting the first of these wins: flag, environment, [[cluster]], [defaults], built-in default.";
+For each setting the first of these wins: flag, tag of the ECS cluster (ecs-updater: and the flag's name), environment,
+[[cluster]], [defaults], built-in default.";
 
 /// Everything on the command line.
 #[derive(Debug, Clone, Parser)]
@@ -176,9 +175,9 @@ pub struct SettingArgs {
     /// file's defaults.
     #[arg(long = "cluster", value_name = "NAME", help_heading = "Clusters")]
     pub clusters: Vec<String>,
-    /// Configuration file in TOML [env: ECS_UPDATER_CONFIG]
-    #[arg(long, value_name = "FILE", help_heading = "Clusters")]
-    pub config: Option<PathBuf>,
+    /// Configuration in TOML: a file, or ssm: and the name of an SSM parameter [env: ECS_UPDATER_CONFIG]
+    #[arg(long, value_name = "FILE|ssm:NAME", help_heading = "Clusters")]
+    pub config: Option<String>,
     /// DynamoDB table with the leases, by which one run at a time works on a cluster [default: none]
     #[arg(long, value_name = "NAME", help_heading = "Clusters")]
     pub lease_table: Option<String>,
@@ -247,7 +246,7 @@ pub struct SettingArgs {
 }
 
 impl SettingArgs {
-    /// For [`crate::config::load`].
+    /// For [`crate::config::Inputs::gather`].
     pub fn given(&self) -> Given {
         let value = |key: Key| self.value(key).clone().map(|value| (key, value));
         Given {

@@ -12,13 +12,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::{Cli, GlobalArgs, Output};
-use crate::aws::{self, Access};
+use crate::aws::{self, Access, Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigError, Environment, Inputs};
 use crate::exit::ExitStatus;
 use crate::render::progress::{ClusterView, Line, Live};
 use crate::render::{json, stdout_width, table};
 use crate::run::{Job, Watch, run};
+use crate::settle::{self, Settled};
 use crate::telemetry::{self, TelemetryError};
 
 /// Why the program ended without a report.
@@ -26,6 +27,10 @@ use crate::telemetry::{self, TelemetryError};
 enum CliError {
     #[error("the settings are not usable")]
     Config(#[from] ConfigError),
+    #[error(
+        "the configuration could not be read from SSM parameter {name}; check the name, the Region, and the permission for ssm:GetParameter on it"
+    )]
+    Parameter { name: String, source: AwsError },
     #[error("the logs could not be set up")]
     Telemetry(#[from] TelemetryError),
     #[error("the asynchronous runtime did not start")]
@@ -42,6 +47,14 @@ impl CliError {
     fn status(&self) -> ExitStatus {
         match self {
             Self::Config(_) | Self::Telemetry(TelemetryError::BadLevel { .. }) => ExitStatus::Usage,
+            Self::Parameter { source, .. } => match source.kind {
+                ErrorKind::Denied
+                | ErrorKind::NotFound
+                | ErrorKind::Throttled
+                | ErrorKind::NoAnswer
+                | ErrorKind::LeaseOver => ExitStatus::NotReached,
+                ErrorKind::Refused(_) => ExitStatus::Usage,
+            },
             Self::Telemetry(TelemetryError::SetAlready(_))
             | Self::Runtime(_)
             | Self::Signals(_)
@@ -72,41 +85,62 @@ pub fn main() -> ExitStatus {
 
 fn execute(cli: &Cli) -> Result<RunReport, CliError> {
     let environment = config::environment();
-    let dry_run = cli.command.dry_run();
     let live = Live::new(std::io::stderr().is_terminal() && !cli.global.no_progress);
     telemetry::init(&cli.global, &environment, &live)?;
-    let settings = config::load(&cli.command.settings().given(), &environment)?;
-    let job = Job {
-        run: RunId::new(ulid::Ulid::generate().to_string()),
-        clusters: settings.clusters.into_iter().map(|cluster| (cluster.name, cluster.policy)).collect(),
-        dry_run,
-        lease_table: settings.lease_table,
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
-    let report = runtime.block_on(with_signals(&cli.global, job, &live))?;
+    let report = runtime.block_on(with_signals(cli, &environment, &live))?;
     live.finish();
     print(&cli.global, &report)?;
     Ok(report)
 }
 
-async fn with_signals(args: &GlobalArgs, job: Job, live: &Live) -> Result<RunReport, CliError> {
+async fn with_signals(cli: &Cli, environment: &Environment, live: &Live) -> Result<RunReport, CliError> {
     let (stop, stopped) = watch::channel(false);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
-    let access =
-        Access { region: args.region.clone(), profile: args.profile.clone(), endpoint_url: args.endpoint_url.clone() };
-    let config = aws::load(&access).await;
-    let clock = Clock::System;
-    let mut work = std::pin::pin!(run(&config, &clock, job, live, stopped));
+    let mut work = std::pin::pin!(work(cli, environment, live, stopped));
     loop {
         tokio::select! {
-            report = &mut work => return Ok(report),
+            report = &mut work => return report,
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
         // The run ends by itself soon after; a second signal changes nothing.
         stop.send_replace(true);
     }
+}
+
+async fn work(
+    cli: &Cli,
+    environment: &Environment,
+    live: &Live,
+    stop: watch::Receiver<bool>,
+) -> Result<RunReport, CliError> {
+    let (args, given) = (&cli.global, cli.command.settings().given());
+    let access =
+        Access { region: args.region.clone(), profile: args.profile.clone(), endpoint_url: args.endpoint_url.clone() };
+    // What is wrong without asking AWS is told without asking AWS.
+    let (config, inputs) = match config::parameter(&given, environment)? {
+        None => {
+            let inputs = Inputs::gather(&given, environment, None)?;
+            inputs.settings()?;
+            (aws::load(&access).await, inputs)
+        }
+        Some(name) => {
+            let config = aws::load(&access).await;
+            let text = settle::parameter(&Aws::reading(&config), &name).await;
+            let text = text.map_err(|source| CliError::Parameter { name, source })?;
+            (config, Inputs::gather(&given, environment, text.as_deref())?)
+        }
+    };
+    let Settled { lease_table, clusters } = settle::settle(&Aws::reading(&config), inputs, &stop).await?;
+    let job = Job {
+        run: RunId::new(ulid::Ulid::generate().to_string()),
+        clusters,
+        dry_run: cli.command.dry_run(),
+        lease_table,
+    };
+    Ok(run(&config, &Clock::System, job, live, stop).await)
 }
 
 fn print(args: &GlobalArgs, report: &RunReport) -> Result<(), CliError> {

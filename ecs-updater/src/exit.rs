@@ -7,8 +7,8 @@ use models::report::{ClusterErrorKind, ClusterReport, Outcome, RunReport};
 /// How a run ended, the gravest last.
 ///
 /// The order is by what a person has to do: an interrupted run is only to be started again; one that did not reach a
-/// cluster needs a right or a route; one with failures needs somebody to look at an instance; and a configuration that
-/// cannot be understood means that nothing was begun at all.
+/// cluster needs a right or a route; a configuration that cannot be understood needs somebody to write; and one with
+/// failures needs somebody to look at an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitStatus {
     /// Done, as far as it could be: instances may have been held, each for a reason in the report. A cluster that
@@ -18,10 +18,10 @@ pub enum ExitStatus {
     Interrupted,
     /// A cluster was not permitted, not reachable or not there.
     NotReached,
+    /// The command line or the configuration is wrong; nothing was begun, or nothing on the clusters that it concerns.
+    Usage,
     /// An instance failed or was rolled back, or a cluster met an unexpected error.
     Failures,
-    /// The command line or the configuration is wrong; nothing was begun.
-    Usage,
 }
 
 impl ExitStatus {
@@ -50,6 +50,7 @@ impl ExitStatus {
             ClusterErrorKind::ClusterNotFound | ClusterErrorKind::NotPermitted | ClusterErrorKind::NotReachable => {
                 Self::NotReached
             }
+            ClusterErrorKind::Configuration => Self::Usage,
             ClusterErrorKind::Unexpected => Self::Failures,
             ClusterErrorKind::AnotherRun => Self::Success,
             ClusterErrorKind::LeaseLost => Self::Interrupted,

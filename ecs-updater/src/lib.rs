@@ -20,5 +20,6 @@ mod observe;
 pub mod planner;
 pub mod render;
 pub mod run;
+pub mod settle;
 pub mod telemetry;
 mod track;

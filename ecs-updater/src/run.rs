@@ -2,7 +2,7 @@
 //!
 //! Each cluster has a loop of its own; they share nothing but the signal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -31,8 +31,8 @@ use crate::track::Track;
 pub struct Job {
     /// The run's id.
     pub run: RunId,
-    /// The clusters and what a person decided for each.
-    pub clusters: Vec<(ClusterName, Policy)>,
+    /// The clusters and what a person decided for each, or why a cluster cannot be worked on.
+    pub clusters: Vec<(ClusterName, Result<Policy, ClusterError>)>,
     /// Whether to read only.
     pub dry_run: bool,
     /// The DynamoDB table with the leases, where there is one.
@@ -86,11 +86,17 @@ pub async fn run(
     let loops = job.clusters.iter().map(|(cluster, policy)| {
         let facts = RunFacts { run: job.run.clone(), started_at, dry_run: job.dry_run, stop: None, idle_since: None };
         let table = job.lease_table.as_deref().filter(|_| !job.dry_run);
-        let hold = Hold::default();
-        let fence = table.map_or_else(Fence::open, |_| hold.fence(clock));
-        let aws = Aws::new(config, &fence, limits.clone());
-        let one = Cluster::new(cluster, policy, aws, clock, facts, (table, hold), stop.clone());
-        one.run(watch)
+        let (limits, stop) = (limits.clone(), stop.clone());
+        async move {
+            let policy = match policy {
+                Ok(policy) => policy,
+                Err(error) => return refused(cluster, error),
+            };
+            let hold = Hold::default();
+            let fence = table.map_or_else(Fence::open, |_| hold.fence(clock));
+            let aws = Aws::new(config, &fence, limits);
+            Cluster::new(cluster, policy, aws, clock, facts, (table, hold), stop).run(watch).await
+        }
     });
     let clusters = futures_util::future::join_all(loops).await;
     RunReport {
@@ -101,6 +107,18 @@ pub async fn run(
         ended_at: clock.now(),
         interrupted: *stop.borrow(),
         clusters,
+    }
+}
+
+/// The report of a cluster that is not worked on.
+fn refused(cluster: &ClusterName, error: &ClusterError) -> ClusterReport {
+    ClusterReport {
+        cluster: cluster.clone(),
+        error: Some(error.clone()),
+        instances: Vec::new(),
+        aws_calls: BTreeMap::new(),
+        longest_out_of_service_s: None,
+        estimate: None,
     }
 }
 
@@ -345,36 +363,13 @@ impl<'a> Cluster<'a> {
     /// later a cluster that is gone, or a right that was taken away while nothing is under way.
     fn give_up_on(&self, error: &AwsError) -> Result<(), GaveUp> {
         let first = self.looked_full.is_none();
-        let cluster = self.name;
-        let (kind, message) = match &error.kind {
-            ErrorKind::NotFound => (
-                ClusterErrorKind::ClusterNotFound,
-                format!(
-                    "cluster {cluster} was not found ({error}); check its name, the Region and the account: \
-                     aws ecs list-clusters"
-                ),
-            ),
-            ErrorKind::Denied if first || self.under_way().is_empty() => {
-                (ClusterErrorKind::NotPermitted, self.not_permitted(&error.to_string()))
-            }
-            ErrorKind::Refused(_) if first => (
-                ClusterErrorKind::Unexpected,
-                format!("cluster {cluster}: {error}; this program does not know what to make of it"),
-            ),
-            ErrorKind::NoAnswer if first => (
-                ClusterErrorKind::NotReachable,
-                format!(
-                    "cluster {cluster}: AWS gives no usable answer ({error}); check the network, the Region and the \
-                     credentials: aws sts get-caller-identity"
-                ),
-            ),
-            ErrorKind::Denied
-            | ErrorKind::Refused(_)
-            | ErrorKind::Throttled
-            | ErrorKind::NoAnswer
-            | ErrorKind::LeaseOver => return Ok(()),
+        let ends = match &error.kind {
+            ErrorKind::NotFound => true,
+            ErrorKind::Denied => first || self.under_way().is_empty(),
+            ErrorKind::Refused(_) | ErrorKind::NoAnswer => first,
+            ErrorKind::Throttled | ErrorKind::LeaseOver => false,
         };
-        Err(ClusterError { kind, message })
+        if ends { Err(error.on(self.name)) } else { Ok(()) }
     }
 
     /// Waits a while after a call that went wrong.

@@ -54,7 +54,7 @@ fn a_full_file_becomes_policies() {
     expected.timeouts.drain = SignedDuration::from_mins(90);
     expected.timeouts.reboot = SignedDuration::from_mins(20);
     expected.documents.inspect = "Acme-Inspect".into();
-    assert_eq!((web.name.as_str(), &web.policy), ("web", &expected));
+    assert_eq!((web.name.as_str(), web.policy.as_ref().unwrap()), ("web", &expected));
 
     expected.max_unavailable = MaxUnavailable::Count(2);
     expected.target = Target::Version("1.27.0".parse().unwrap());
@@ -66,7 +66,7 @@ fn a_full_file_becomes_policies() {
     expected.timeouts.stage = SignedDuration::from_mins(20);
     expected.timeouts.drain = SignedDuration::from_hours(48);
     expected.timeouts.verify = SignedDuration::from_mins(5);
-    assert_eq!((batch.name.as_str(), &batch.policy), ("batch", &expected));
+    assert_eq!((batch.name.as_str(), batch.policy.as_ref().unwrap()), ("batch", &expected));
 }
 
 #[test]
@@ -164,16 +164,16 @@ fn a_wrong_shape_is_named_too() {
 
 #[test]
 fn without_a_cluster_there_is_nothing_to_do() {
-    insta::assert_snapshot!(config::load(&Given::default(), &Environment::new()).unwrap_err(), @"no cluster is named; give --cluster NAME, set ECS_UPDATER_CLUSTERS, or name a file with [[cluster]] entries by --config or ECS_UPDATER_CONFIG");
+    insta::assert_snapshot!(load(&Given::default(), &Environment::new()).unwrap_err(), @"no cluster is named; give --cluster NAME, set ECS_UPDATER_CLUSTERS, or name a file with [[cluster]] entries by --config or ECS_UPDATER_CONFIG");
     insta::assert_snapshot!(config::parse("[defaults]", "fleet.toml").unwrap().settings().unwrap_err(), @"no cluster is named; give --cluster NAME, set ECS_UPDATER_CLUSTERS, or add a [[cluster]] with its name to fleet.toml");
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let given = flags(&["--config", "/nowhere/fleet.toml"]);
-    insta::assert_snapshot!(config::load(&given, &Environment::new()).unwrap_err(), @"configuration file /nowhere/fleet.toml cannot be read (No such file or directory (os error 2)); check the path given by --config or ECS_UPDATER_CONFIG");
+    insta::assert_snapshot!(load(&given, &Environment::new()).unwrap_err(), @"configuration file /nowhere/fleet.toml cannot be read (No such file or directory (os error 2)); check the path given by --config or ECS_UPDATER_CONFIG");
     let environment = variables(&[("ECS_UPDATER_CONFIG", "/nowhere/else.toml")]);
-    let error = config::load(&flags(&["--cluster", "web"]), &environment).unwrap_err();
+    let error = load(&flags(&["--cluster", "web"]), &environment).unwrap_err();
     assert!(error.to_string().contains("/nowhere/else.toml"), "{error}");
 }
 
@@ -194,7 +194,7 @@ fn mistakes_of_environment_and_flags_are_collected() {
         ("ECS_UPDATER_STOP_AFTER_FAILURES", ""),
         ("ECS_UPDATER_COLOUR", "blue"),
     ]);
-    insta::assert_snapshot!(config::load(&given, &environment).unwrap_err(), @r#"
+    insta::assert_snapshot!(load(&given, &environment).unwrap_err(), @r#"
     9 problems in the configuration:
       - cluster name "" in environment variable ECS_UPDATER_CLUSTERS must be 1 to 255 letters, digits, hyphens and underscores
       - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT
@@ -240,12 +240,14 @@ fn two_steps_never_share_a_document() {
     insta::assert_snapshot!(config::parse(text, "fleet.toml").unwrap().settings().unwrap_err(), @r#"`documents.stage` and `documents.reboot` of cluster "web" are both "EcsUpdater-Stage"; each step has a document of its own"#);
 }
 
-/// For every key: the built-in default gives way to `[defaults]`, that to `[[cluster]]`, that to the environment, and
-/// that to the flag.
+/// For every key: the built-in default gives way to `[defaults]`, that to `[[cluster]]`, that to the environment, that
+/// to the cluster's tag where there is one, and that to the flag.
 #[test]
 fn for_each_key_the_nearest_place_wins() {
+    let web = ClusterName::new("web");
+    let mut tagged = 0;
     for key in Key::ALL {
-        let [defaults, cluster, variable, flag] = four_values(key);
+        let [defaults, cluster, variable, tag, flag] = five_values(key);
         let policy = |places: usize| {
             let line = |value: &str, from: usize| match places >= from {
                 true => format!("{} = {value:?}\n", key.path()),
@@ -253,12 +255,14 @@ fn for_each_key_the_nearest_place_wins() {
             };
             let text = format!("[defaults]\n{}[[cluster]]\nname = \"web\"\n{}", line(defaults, 1), line(cluster, 2));
             let environment = if places >= 3 { variables(&[(&key.variable(), variable)]) } else { Environment::new() };
-            let given = if places >= 4 { flags(&[&format!("--{}={flag}", key.flag())]) } else { Given::default() };
+            let tags = key.tag().filter(|_| places >= 4).map(|key| (key, tag.to_owned()));
+            let given = if places >= 5 { flags(&[&format!("--{}={flag}", key.flag())]) } else { Given::default() };
             let inputs = Inputs {
                 file: Some(config::parse(&text, "fleet.toml").unwrap()),
-                ..Inputs::gather(&given, &environment).unwrap()
+                ..Inputs::gather(&given, &environment, None).unwrap()
             };
-            inputs.settings().unwrap().clusters.remove(0).policy
+            let tags = BTreeMap::from([(web.clone(), tags.into_iter().collect())]);
+            inputs.with_tags(&tags).settings().unwrap().clusters.remove(0).policy.unwrap()
         };
         let expected = |value: &str| {
             let text = format!("[defaults]\n{} = {value:?}\n", key.path());
@@ -268,28 +272,122 @@ fn for_each_key_the_nearest_place_wins() {
         assert_eq!(policy(1), expected(defaults), "{key:?}: [defaults]");
         assert_eq!(policy(2), expected(cluster), "{key:?}: [[cluster]]");
         assert_eq!(policy(3), expected(variable), "{key:?}: environment");
-        assert_eq!(policy(4), expected(flag), "{key:?}: flag");
+        tagged += usize::from(key.tag().is_some());
+        let by_tag = if key.tag().is_some() { tag } else { variable };
+        assert_eq!(policy(4), expected(by_tag), "{key:?}: tag");
+        assert_eq!(policy(5), expected(flag), "{key:?}: flag");
+    }
+    assert_eq!(tagged, Key::ALL.len() - 4, "all but the documents");
+}
+
+/// Five values of a key in the order of the places, neighbours differing, so that a place that is not heard shows.
+fn five_values(key: Key) -> [&'static str; 5] {
+    match key {
+        Key::MaxUnavailable => ["2", "10%", "3", "30 percent", "25%"],
+        Key::Zone => ["one-at-a-time", "spread", "one-at-a-time", "spread", "one-at-a-time"],
+        Key::Host => ["ssm", "bridge", "auto", "ssm", "bridge"],
+        Key::Target => ["1.25.0", "1.26.0", "latest", "1.27.0", "1.28.0"],
+        Key::StandaloneTasks => ["wait", "stop", "skip", "wait", "stop"],
+        Key::StopAfterFailures => ["2", "never", "4", "5", "6"],
+        Key::MaxDuration => ["1h", "2h", "none", "3h", "4h"],
+        Key::AllowDowngrade => ["true", "false", "true", "false", "true"],
+        Key::InspectTimeout | Key::StageTimeout | Key::DrainTimeout | Key::RebootTimeout | Key::VerifyTimeout => {
+            ["2m", "4m", "6m", "8m", "10m"]
+        }
+        Key::InspectDocument | Key::StageDocument | Key::RebootDocument | Key::RevertDocument => {
+            ["Acme-1", "Acme-2", "Acme-3", "Acme-4", "Acme-5"]
+        }
     }
 }
 
-/// Four values of a key in the order of the places, neighbours differing, so that a place that is not heard shows.
-fn four_values(key: Key) -> [&'static str; 4] {
-    match key {
-        Key::MaxUnavailable => ["2", "10%", "3", "25%"],
-        Key::Zone => ["one-at-a-time", "spread", "one-at-a-time", "spread"],
-        Key::Target => ["1.25.0", "1.26.0", "latest", "1.27.0"],
-        Key::StandaloneTasks => ["wait", "stop", "skip", "wait"],
-        Key::StopAfterFailures => ["2", "never", "4", "5"],
-        Key::MaxDuration => ["1h", "2h", "none", "3h"],
-        Key::AllowDowngrade => ["true", "false", "true", "false"],
-        Key::Host => ["ssm", "bridge", "auto", "ssm"],
-        Key::InspectTimeout | Key::StageTimeout | Key::DrainTimeout | Key::RebootTimeout | Key::VerifyTimeout => {
-            ["2m", "4m", "6m", "8m"]
-        }
-        Key::InspectDocument | Key::StageDocument | Key::RebootDocument | Key::RevertDocument => {
-            ["Acme-1", "Acme-2", "Acme-3", "Acme-4"]
-        }
-    }
+#[test]
+fn a_mistake_in_one_clusters_table_concerns_that_cluster_alone() {
+    let text = "[[cluster]]\nname = 'web'\n[[cluster]]\nname = 'batch'\nmax_unavailable = 0\ndrian = '5m'\n[[cluster]]\nname = 'odd'\ntarget = 'x'\n";
+    let fragment = config::parse(text, "fleet.toml").unwrap();
+    let settings = fragment.clone().settings().unwrap();
+    let [web, batch, odd] = settings.clusters.as_slice() else { panic!("{settings:?}") };
+    assert_eq!(web.policy, Ok(Policy::default()));
+    insta::assert_snapshot!(batch.policy.as_ref().unwrap_err(), @r#"
+    2 problems in the configuration:
+      - `max_unavailable` = 0 in [[cluster]] "batch" of fleet.toml:5:19 must be a count from 1, such as 2, or a percentage from "1%" to "100%"
+      - unknown key `drian` in [[cluster]] "batch" of fleet.toml:6:1; did you mean `timeouts.drain`?
+    "#);
+    insta::assert_snapshot!(odd.policy.as_ref().unwrap_err(), @r#"`target` = "x" in [[cluster]] "odd" of fleet.toml:9:10 must be "latest" or a version such as "1.27.0""#);
+
+    // Nothing is left to work on.
+    let inputs = Inputs::gather(&flags(&["--cluster=batch", "--cluster=odd"]), &Environment::new(), None).unwrap();
+    let error = Inputs { file: Some(fragment.clone()), ..inputs }.settings().unwrap_err();
+    assert_eq!(error.problems().len(), 3, "{error}");
+    // Not asked to work on those.
+    let inputs = Inputs::gather(&flags(&["--cluster=web"]), &Environment::new(), None).unwrap();
+    Inputs { file: Some(fragment), ..inputs }.settings().unwrap();
+    // A mistake that is for all is told together with theirs, in the order of the text.
+    assert_eq!(refused(&format!("{text}[[cluster]]\n")).problems().len(), 4);
+}
+
+#[test]
+fn a_mistake_in_one_clusters_tags_concerns_that_cluster_alone() {
+    let inputs = Inputs::gather(&flags(&["--cluster=web", "--cluster=batch"]), &Environment::new(), None).unwrap();
+    let tags = |tags: &[(&str, &str)]| {
+        tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    let of_clusters = BTreeMap::from([
+        (
+            ClusterName::new("batch"),
+            tags(&[
+                ("ecs-updater:max-unavailable", "0 percent"),
+                ("ecs-updater:max-unavailble", "2"),
+                ("ecs-updater:drain-timeout", "5"),
+                ("ecs-updater:stage-document", "AWS-RunShellScript"),
+                ("ecs-updater:colour", "blue"),
+                ("ecs-updater:allow-downgrade", "True"),
+            ]),
+        ),
+        (
+            ClusterName::new("web"),
+            tags(&[
+                ("ecs-updater:max-unavailable", "10 percent"),
+                ("ecs-updater:target", ""),
+                ("ecs-updater:wave", "staging"),
+                ("team", "shop"),
+            ]),
+        ),
+    ]);
+    let settings = inputs.clone().with_tags(&of_clusters).settings().unwrap();
+    let [web, batch] = settings.clusters.as_slice() else { panic!("{settings:?}") };
+    assert_eq!(web.policy, Ok(Policy { max_unavailable: MaxUnavailable::Percent(10), ..Policy::default() }));
+    insta::assert_snapshot!(batch.policy.as_ref().unwrap_err(), @r#"
+    6 problems in the configuration:
+      - `allow_downgrade` = "True" in tag ecs-updater:allow-downgrade of cluster "batch" must be true or false
+      - unknown tag ecs-updater:colour of cluster "batch"; known are: ecs-updater:max-unavailable, ecs-updater:zone, ecs-updater:target, ecs-updater:standalone-tasks, ecs-updater:stop-after-failures, ecs-updater:max-duration, ecs-updater:allow-downgrade, ecs-updater:host, ecs-updater:inspect-timeout, ecs-updater:stage-timeout, ecs-updater:drain-timeout, ecs-updater:reboot-timeout, ecs-updater:verify-timeout
+      - `timeouts.drain` = "5" in tag ecs-updater:drain-timeout of cluster "batch" must be a duration from 30s to 14d with its unit, such as "20m"
+      - `max_unavailable` = "0 percent" in tag ecs-updater:max-unavailable of cluster "batch" must be a count from 1, such as 2, or a percentage from "1 percent" to "100 percent"
+      - unknown tag ecs-updater:max-unavailble of cluster "batch"; did you mean `ecs-updater:max-unavailable`?
+      - unknown tag ecs-updater:stage-document of cluster "batch"; it belongs in the configuration file, the environment or a flag
+    "#);
+
+    let mut both = of_clusters;
+    both.insert(ClusterName::new("web"), tags(&[("ecs-updater:target", "newest")]));
+    assert_eq!(inputs.with_tags(&both).settings().unwrap_err().problems().len(), 7);
+}
+
+#[test]
+fn the_configuration_can_be_an_ssm_parameter() {
+    let of = |place: &str| config::parameter(&flags(&["--config", place]), &Environment::new());
+    assert_eq!(of("fleet.toml"), Ok(None));
+    assert_eq!(of("./ssm:fleet.toml"), Ok(None));
+    assert_eq!(of("ssm:/ecs-updater/config"), Ok(Some("/ecs-updater/config".to_owned())));
+    insta::assert_snapshot!(of("ssm:").unwrap_err(), @r#"SSM parameter name "" in flag --config must be letters, digits and the characters _ . - / :, such as ssm:/ecs-updater/config"#);
+    let environment = variables(&[("ECS_UPDATER_CONFIG", "ssm:a b")]);
+    insta::assert_snapshot!(config::parameter(&Given::default(), &environment).unwrap_err(), @r#"SSM parameter name "a b" in environment variable ECS_UPDATER_CONFIG must be letters, digits and the characters _ . - / :, such as ssm:/ecs-updater/config"#);
+    // The flag beats the variable.
+    assert_eq!(config::parameter(&flags(&["--config=ssm:x"]), &environment), Ok(Some("x".to_owned())));
+
+    let given = flags(&["--config=ssm:/ecs-updater/config"]);
+    let gather = |text| Inputs::gather(&given, &Environment::new(), text);
+    assert_eq!(gather(Some(FULL)).unwrap().settings().unwrap().clusters.len(), 2);
+    insta::assert_snapshot!(gather(None).unwrap_err(), @r#"SSM parameter /ecs-updater/config does not exist in this account and Region; make it, or check the name given by --config or ECS_UPDATER_CONFIG"#);
+    insta::assert_snapshot!(gather(Some("[defaults]\ntarget = 'x'")).unwrap_err(), @r#"`target` = "x" in [defaults] of ssm:/ecs-updater/config:2:10 must be "latest" or a version such as "1.27.0""#);
 }
 
 #[test]
@@ -309,10 +407,11 @@ fn flags_choose_the_clusters_then_the_environment_then_the_file() {
         let environment = variable.map(|value| variables(&[("ECS_UPDATER_CLUSTERS", value)])).unwrap_or_default();
         let inputs = Inputs {
             file: Some(config::parse(file, "fleet.toml").unwrap()),
-            ..Inputs::gather(&flags(arguments), &environment).unwrap()
+            ..Inputs::gather(&flags(arguments), &environment, None).unwrap()
         };
         let Settings { clusters, lease_table: _ } = inputs.settings().unwrap();
-        let got: Vec<_> = clusters.iter().map(|it| (it.name.as_str(), it.policy.max_unavailable)).collect();
+        let got: Vec<_> =
+            clusters.iter().map(|it| (it.name.as_str(), it.policy.as_ref().unwrap().max_unavailable)).collect();
         let expected: Vec<_> = expected.iter().map(|(name, count)| (*name, MaxUnavailable::Count(*count))).collect();
         assert_eq!(got, expected, "{arguments:?} {variable:?}");
     }
@@ -324,7 +423,7 @@ fn the_file_is_read_from_disk_and_the_flag_beats_the_variable() {
     let path = directory.path().join("fleet.toml");
     std::fs::write(&path, FULL).unwrap();
     let environment = variables(&[("ECS_UPDATER_CONFIG", "/nowhere")]);
-    let settings = config::load(&flags(&["--config", path.to_str().unwrap()]), &environment).unwrap();
+    let settings = load(&flags(&["--config", path.to_str().unwrap()]), &environment).unwrap();
     assert_eq!(settings.clusters.len(), 2);
 }
 
@@ -428,8 +527,12 @@ proptest! {
     #[test]
     fn no_variable_panics(value in any::<String>(), at in 0..Key::ALL.len()) {
         let environment = variables(&[(&Key::ALL[at].variable(), &value), ("ECS_UPDATER_CLUSTERS", &value)]);
-        let _ = config::load(&Given::default(), &environment);
+        let _ = load(&Given::default(), &environment);
     }
+}
+
+fn load(given: &Given, environment: &Environment) -> Result<Settings, ConfigError> {
+    Inputs::gather(given, environment, None)?.settings()
 }
 
 fn refused(text: &str) -> ConfigError {

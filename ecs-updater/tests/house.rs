@@ -32,7 +32,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("execute", &["aws", "clock", "host", "lease", "observe", "planner"]),
     ("keeper", &["aws", "clock", "lease"]),
     ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "planner", "track"]),
-    ("cli", &["args", "aws", "clock", "config", "exit", "render", "run", "telemetry", "track"]),
+    // The settings that AWS keeps.
+    ("settle", &["aws", "config"]),
+    ("cli", &["args", "aws", "clock", "config", "exit", "render", "run", "settle", "telemetry", "track"]),
     // Deliberate mistakes, for tests alone.
     ("broken", &[]),
     ("lib", &[]),

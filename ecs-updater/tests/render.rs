@@ -235,9 +235,9 @@ fn the_json_example_of_the_page_is_a_report() {
 
 #[test]
 fn the_exit_code_is_the_gravest_of_the_report() {
-    use ClusterErrorKind::{ClusterNotFound, NotPermitted, NotReachable, Unexpected};
-    use ExitStatus::{Failures, Interrupted, NotReached, Success};
-    let cases: [(&[Outcome], Option<ClusterErrorKind>, bool, ExitStatus); 14] = [
+    use ClusterErrorKind::{ClusterNotFound, Configuration, NotPermitted, NotReachable, Unexpected};
+    use ExitStatus::{Failures, Interrupted, NotReached, Success, Usage};
+    let cases: [(&[Outcome], Option<ClusterErrorKind>, bool, ExitStatus); 16] = [
         (&[], None, false, Success),
         (&[Outcome::Updated, Outcome::Current, Outcome::Held, Outcome::Gone], None, false, Success),
         (&[Outcome::WouldUpdate], None, false, Success),
@@ -252,6 +252,8 @@ fn the_exit_code_is_the_gravest_of_the_report() {
         (&[Outcome::RolledBack], None, false, Failures),
         (&[Outcome::RolledBack], Some(NotPermitted), false, Failures),
         (&[Outcome::Failed], None, true, Failures),
+        (&[Outcome::Updated], Some(Configuration), true, Usage),
+        (&[Outcome::Failed], Some(Configuration), false, Failures),
     ];
     for (outcomes, error, interrupted, expected) in cases {
         let instances = outcomes.iter().map(|outcome| instance(1, *outcome)).collect();

@@ -85,7 +85,8 @@ impl FromStr for MaxUnavailable {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("{text:?} is neither a count from 1 nor a percentage from 1% to 100%");
-        let (number, percent) = match text.strip_suffix('%') {
+        // A tag takes no `%`.
+        let (number, percent) = match text.strip_suffix('%').or_else(|| text.strip_suffix(" percent")) {
             Some(number) => (number, true),
             None => (text, false),
         };

@@ -72,6 +72,8 @@ pub enum ClusterErrorKind {
     AnotherRun,
     /// Another run took the lease over; the work ended in the middle.
     LeaseLost,
+    /// Its own settings, in its table or its tags, are wrong; nothing was begun on it.
+    Configuration,
 }
 
 /// One instance in a run.

@@ -238,7 +238,7 @@ fn one_run(text: &str, size: usize, wanted: Outcome) -> Result<Measured, Measure
     runtime.block_on(async {
         let scenario = Scenario::parse(text)?;
         let mut rollout = Rollout::start(&scenario).await?;
-        let policy = rollout.clusters.first().map(|(_, policy)| policy.clone()).unwrap_or_default();
+        let policy = rollout.clusters.first().and_then(|(_, policy)| policy.clone().ok()).unwrap_or_default();
         // Agents that begin in the same second share the account's bucket for their first reports.
         tokio::time::sleep(SETTLING).await;
         let timer = Timer::new(policy, rollout.region.clock().now());

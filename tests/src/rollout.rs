@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};
 use aws_smithy_async::time::TimeSource;
-use ecs_updater::aws;
+use ecs_updater::aws::{self, Aws};
 use ecs_updater::clock::Clock;
-use ecs_updater::config::{self, ConfigError};
+use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs};
 use ecs_updater::run::{Job, Watch, run};
+use ecs_updater::settle::{self, Settled, SettledCluster};
 use jiff::{SignedDuration, Timestamp};
-use models::ids::{ClusterName, HostId, RunId};
-use models::policy::Policy;
+use models::ids::{HostId, RunId};
 use models::report::{Outcome, RunReport};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -156,6 +156,14 @@ pub enum RolloutError {
     /// `[expect]`.
     #[error("the [expect] table is malformed")]
     Expect(#[from] toml::de::Error),
+    /// `parameter` of `[updater]`.
+    #[error("the SSM parameter {name} could not be read")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: aws::AwsError,
+    },
 }
 
 /// A Region and the updater's settings for it.
@@ -163,8 +171,8 @@ pub enum RolloutError {
 pub struct Rollout {
     /// The Region.
     pub region: Arc<Region>,
-    /// The settings of each cluster.
-    pub clusters: Vec<(ClusterName, Policy)>,
+    /// The clusters, each with its settings or why it is not worked on.
+    pub clusters: Vec<SettledCluster>,
     /// `[expect]`.
     pub expect: Expect,
     pub(crate) lease_table: Option<String>,
@@ -188,21 +196,16 @@ impl Rollout {
     }
 
     async fn on(region: Arc<Region>, scenario: &Scenario) -> Result<Self, RolloutError> {
-        let mut updater = scenario.updater.clone();
-        if !updater.contains_key("cluster") {
-            let clusters = scenario.clusters.iter().map(|name| {
-                toml::Value::Table(toml::Table::from_iter([("name".to_owned(), toml::Value::from(name.clone()))]))
-            });
-            updater.insert("cluster".to_owned(), toml::Value::Array(clusters.collect()));
-        }
-        let settings = config::from_table(&updater, "[updater]")?.settings()?;
-        let lease_table = settings.lease_table;
-        let clusters: Vec<_> = settings.clusters.into_iter().map(|one| (one.name, one.policy)).collect();
+        let config = sdk_config(&region, scenario).await;
+        let aws = Aws::reading(&config);
+        let inputs = inputs(&aws, scenario).await?;
+        let (_interrupt, stop) = watch::channel(false);
+        let Settled { lease_table, clusters } = settle::settle(&aws, inputs, &stop).await?;
         for (cluster, policy) in &clusters {
+            let Ok(policy) = policy else { continue };
             let size = scenario.machines.iter().filter(|m| m.instance.cluster == cluster.as_str()).count();
             region.set_budget(cluster.as_str(), policy.max_unavailable.of(size));
         }
-        let config = sdk_config(&region, scenario).await;
         let clock = Clock::tokio(region.clock().now());
         let expect = Expect::deserialize(scenario.expect.clone())?;
         Ok(Self { region, clusters, expect, lease_table, config, clock, runs: 0 })
@@ -311,6 +314,24 @@ impl Rollout {
             .collect();
         self.region.finish(&named)
     }
+}
+
+/// `[updater]` as the configuration file; or with `parameter`, which names an SSM parameter, as `--config ssm:NAME`.
+async fn inputs(aws: &Aws, scenario: &Scenario) -> Result<Inputs, RolloutError> {
+    let mut updater = scenario.updater.clone();
+    if let Some(toml::Value::String(name)) = updater.get("parameter") {
+        let text = settle::parameter(aws, name).await;
+        let text = text.map_err(|source| RolloutError::Parameter { name: name.clone(), source })?;
+        let given = Given { config: Some(format!("{}{name}", config::PARAMETER_PREFIX)), ..Given::default() };
+        return Ok(Inputs::gather(&given, &Environment::new(), text.as_deref())?);
+    }
+    if !updater.contains_key("cluster") {
+        let clusters = scenario.clusters.iter().map(|name| {
+            toml::Value::Table(toml::Table::from_iter([("name".to_owned(), toml::Value::from(name.clone()))]))
+        });
+        updater.insert("cluster".to_owned(), toml::Value::Array(clusters.collect()));
+    }
+    Ok(Inputs { file: Some(config::from_table(&updater, "[updater]")?), ..Inputs::default() })
 }
 
 impl HostSnapshot {

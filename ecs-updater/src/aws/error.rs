@@ -4,6 +4,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use models::ids::ClusterName;
+use models::report::{ClusterError, ClusterErrorKind};
 
 use super::fence;
 
@@ -66,6 +68,42 @@ impl AwsError {
                 Self { operation, kind: ErrorKind::NoAnswer, message }
             }
         }
+    }
+
+    /// What it means for a cluster that cannot be worked on because of it, with the next thing to do.
+    pub(crate) fn on(&self, cluster: &ClusterName) -> ClusterError {
+        use ClusterErrorKind as Kind;
+        let (kind, message) = match &self.kind {
+            ErrorKind::NotFound => (
+                Kind::ClusterNotFound,
+                format!("was not found ({self}); check its name, the Region and the account: aws ecs list-clusters"),
+            ),
+            ErrorKind::Denied => (
+                Kind::NotPermitted,
+                format!(
+                    "not permitted: {self}; give the task role (or your profile) the action named: docs/operations.md \
+                     lists every permission"
+                ),
+            ),
+            ErrorKind::Refused(_) => {
+                (Kind::Unexpected, format!("{self}; this program does not know what to make of it"))
+            }
+            ErrorKind::Throttled => {
+                (Kind::NotReachable, format!("AWS refuses so many calls ({self}); the next run tries again"))
+            }
+            ErrorKind::LeaseOver => {
+                (Kind::LeaseLost, format!("{self}; the lease on it is not surely ours any more, so nothing was sent"))
+            }
+            ErrorKind::NoAnswer => (
+                Kind::NotReachable,
+                format!(
+                    "AWS gives no usable answer ({self}); check the network, the Region and the credentials: \
+                     aws sts get-caller-identity"
+                ),
+            ),
+        };
+        let colon = if kind == Kind::ClusterNotFound { "" } else { ":" };
+        ClusterError { kind, message: format!("cluster {cluster}{colon} {message}") }
     }
 
     /// The service's own error code, where the request itself was refused.

@@ -4,12 +4,14 @@
 //! SDK's own (standard mode); what is left of an error after them is an [`AwsError`].
 
 mod calls;
+mod clusters;
 pub(crate) mod dynamodb;
 pub(crate) mod ec2;
 pub(crate) mod ecs;
 mod error;
 mod fence;
 mod limits;
+mod parameters;
 pub(crate) mod ssm;
 
 use std::time::Duration;
@@ -114,6 +116,11 @@ impl Aws {
             calls,
             limits,
         }
+    }
+
+    /// New clients for the few calls before a run, which only read.
+    pub fn reading(config: &SdkConfig) -> Self {
+        Self::new(config, &Fence::open(), Limits::default())
     }
 
     /// Waits until a call that takes from the bucket may be sent.

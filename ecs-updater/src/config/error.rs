@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::key::{CLUSTERS_VARIABLE, CONFIG_VARIABLE};
 
 /// Everything that is wrong with a configuration; at least one problem.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct ConfigError {
     problems: Vec<Problem>,
 }
@@ -21,6 +21,17 @@ impl ConfigError {
     /// `Ok(value)` when nothing was wrong.
     pub(super) fn unless_sound<T>(value: T, problems: Vec<Problem>) -> Result<T, Self> {
         if problems.is_empty() { Ok(value) } else { Err(Self { problems }) }
+    }
+
+    /// The problems of all, each once.
+    pub(super) fn all(errors: impl Iterator<Item = Self>) -> Self {
+        let mut problems = Vec::new();
+        for problem in errors.flat_map(Self::into_problems) {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+        Self { problems }
     }
 
     /// The problems, in the order of the places they were found in.
@@ -81,6 +92,13 @@ pub enum Origin {
     Variable(String),
     /// A flag, with its dashes.
     Flag(String),
+    /// A tag on an ECS cluster.
+    Tag {
+        /// Its key.
+        key: String,
+        /// The cluster's name.
+        cluster: String,
+    },
 }
 
 /// As in "in …".
@@ -93,12 +111,13 @@ impl fmt::Display for Origin {
             }
             Self::Variable(name) => write!(f, "environment variable {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Tag { key, cluster } => write!(f, "tag {key} of cluster {cluster:?}"),
         }
     }
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Problem {
     /// The file named by `--config` or the environment.
     #[error("configuration file {} cannot be read ({error}); check the path given by --config or {CONFIG_VARIABLE}", path.display())]
@@ -106,7 +125,25 @@ pub enum Problem {
         /// The file.
         path: PathBuf,
         /// What the system said; part of the sentence, so not in the chain of sources.
-        error: std::io::Error,
+        error: String,
+    },
+    /// `ssm:` in front of what no SSM parameter can be called.
+    #[error(
+        "SSM parameter name {name:?} in {origin} must be letters, digits and the characters _ . - / :, such as ssm:/ecs-updater/config"
+    )]
+    BadParameterName {
+        /// As written, without `ssm:`.
+        name: String,
+        /// Where.
+        origin: Origin,
+    },
+    /// The SSM parameter named by `--config` or the environment.
+    #[error(
+        "SSM parameter {name} does not exist in this account and Region; make it, or check the name given by --config or {CONFIG_VARIABLE}"
+    )]
+    NoParameter {
+        /// Its name.
+        name: String,
     },
     /// Not TOML at all.
     #[error("{source_label}{at} is not valid TOML: {message}", at = At(*place))]
@@ -133,6 +170,16 @@ pub enum Problem {
     UnknownVariable {
         /// Its name.
         name: String,
+        /// What was probably meant, or what there is.
+        advice: Advice,
+    },
+    /// A tag of a cluster with our prefix that nobody knows.
+    #[error("unknown tag {key} of cluster {cluster:?}; {advice}")]
+    UnknownTag {
+        /// Its key.
+        key: String,
+        /// The cluster's name.
+        cluster: String,
         /// What was probably meant, or what there is.
         advice: Advice,
     },

@@ -16,6 +16,8 @@ use super::key::Key;
 
 /// Reads a configuration from its text. `source` names it in messages; for a file that is its path.
 ///
+/// What is wrong with one `[[cluster]]` alone is kept with it, where nothing else is wrong.
+///
 /// # Errors
 /// Everything in it that is wrong, in the order of the text; for a text that is not TOML, the first place where it is
 /// not.
@@ -159,13 +161,22 @@ pub(super) fn shown(text: &str) -> String {
 
 fn read(entries: Vec<Entry>, source: &str) -> Result<Fragment, ConfigError> {
     let mut reader = Reader { source, problems: Vec::new() };
-    let fragment = reader.document(entries);
-    ConfigError::unless_sound(fragment, reader.problems)
+    let mut fragment = reader.document(entries);
+    let found = reader.problems;
+    if found.iter().any(|(cluster, _)| cluster.is_none()) {
+        return ConfigError::unless_sound(fragment, found.into_iter().map(|(_, problem)| problem).collect());
+    }
+    for cluster in &mut fragment.clusters {
+        let own = found.iter().filter(|(owner, _)| owner.as_ref() == Some(&cluster.name));
+        cluster.problems = own.map(|(_, problem)| problem.clone()).collect();
+    }
+    Ok(fragment)
 }
 
 struct Reader<'a> {
     source: &'a str,
-    problems: Vec<Problem>,
+    /// In the order of the text; with the cluster that one concerns alone.
+    problems: Vec<(Option<ClusterName>, Problem)>,
 }
 
 const TOP: &str = "the top level";
@@ -184,7 +195,7 @@ impl Reader<'_> {
                     Err(NotAllowed) => {
                         let origin = self.origin(node.place, TOP);
                         let allowed = LEASE_TABLE_ALLOWED.to_owned();
-                        self.problems.push(Problem::BadValue { key, shown, origin, allowed });
+                        self.note(Problem::BadValue { key, shown, origin, allowed });
                     }
                 },
                 ("lease_table", value) => self.bad(&key, &value, node.place, TOP, LEASE_TABLE_ALLOWED),
@@ -201,7 +212,7 @@ impl Reader<'_> {
                         None => Advice::for_unknown(&key, ["defaults", "cluster", "lease_table"].map(str::to_owned)),
                     };
                     let origin = self.origin(key_place, TOP);
-                    self.problems.push(Problem::UnknownKey { key, origin, advice });
+                    self.note(Problem::UnknownKey { key, origin, advice });
                 }
             }
         }
@@ -212,6 +223,7 @@ impl Reader<'_> {
         let mut seen = BTreeSet::new();
         let mut clusters = Vec::new();
         for node in items {
+            let before = self.problems.len();
             let Value::Table(mut entries) = node.value else {
                 self.bad("cluster", &node.value, node.place, TOP, "a table: write [[cluster]] on a line of its own");
                 continue;
@@ -221,7 +233,7 @@ impl Reader<'_> {
                 Some(entry) => self.name(entry),
                 None => {
                     let origin = self.origin(node.place, "[[cluster]]");
-                    self.problems.push(Problem::NamelessCluster { origin });
+                    self.note(Problem::NamelessCluster { origin });
                     (None, "[[cluster]]".to_owned())
                 }
             };
@@ -229,10 +241,13 @@ impl Reader<'_> {
             self.policy(entries, "", &table, &mut policy);
             let Some((name, place)) = name else { continue };
             if seen.insert(name.clone()) {
-                clusters.push(ClusterFragment { name, policy });
+                for (owner, _) in &mut self.problems[before..] {
+                    *owner = Some(name.clone());
+                }
+                clusters.push(ClusterFragment { name, policy, problems: Vec::new() });
             } else {
                 let origin = self.origin(place, "[[cluster]]");
-                self.problems.push(Problem::DuplicateCluster { name: name.as_str().to_owned(), origin });
+                self.note(Problem::DuplicateCluster { name: name.as_str().to_owned(), origin });
             }
         }
         clusters
@@ -249,7 +264,7 @@ impl Reader<'_> {
         match cluster_name(&text, self.origin(place, "[[cluster]]")) {
             Ok(name) => (Some((name, place)), table),
             Err(problem) => {
-                self.problems.push(*problem);
+                self.note(*problem);
                 (None, table)
             }
         }
@@ -263,7 +278,7 @@ impl Reader<'_> {
                 (Some(key), Value::Scalar { text, shown }) => {
                     if policy.set(key, &text).is_err() {
                         let origin = self.origin(node.place, table);
-                        self.problems.push(Problem::BadValue { key: path, shown, origin, allowed: key.allowed() });
+                        self.note(Problem::BadValue { key: path, shown, origin, allowed: key.allowed() });
                     }
                 }
                 (Some(key), value) => self.bad(&path, &value, node.place, table, &key.allowed()),
@@ -284,20 +299,19 @@ impl Reader<'_> {
                         None => Advice::for_unknown(&path, name.into_iter().chain(keys.map(str::to_owned))),
                     };
                     let origin = self.origin(key_place, table);
-                    self.problems.push(Problem::UnknownKey { key: path, origin, advice });
+                    self.note(Problem::UnknownKey { key: path, origin, advice });
                 }
             }
         }
     }
 
+    fn note(&mut self, problem: Problem) {
+        self.problems.push((None, problem));
+    }
+
     fn bad(&mut self, key: &str, value: &Value, place: Option<Place>, table: &str, allowed: &str) {
         let origin = self.origin(place, table);
-        self.problems.push(Problem::BadValue {
-            key: key.to_owned(),
-            shown: value.shown(),
-            origin,
-            allowed: allowed.to_owned(),
-        });
+        self.note(Problem::BadValue { key: key.to_owned(), shown: value.shown(), origin, allowed: allowed.to_owned() });
     }
 
     fn origin(&self, place: Option<Place>, table: &str) -> Origin {

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use models::ids::ClusterName;
 use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, Zones};
 
+use super::error::Problem;
 use super::key::Key;
 
 /// One file, or another text of the same TOML.
@@ -19,13 +20,15 @@ pub struct Fragment {
     pub clusters: Vec<ClusterFragment>,
 }
 
-/// One `[[cluster]]`.
+/// What one place said for one cluster: its `[[cluster]]`, or its tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterFragment {
-    /// `name`.
+    /// The cluster.
     pub name: ClusterName,
-    /// What differs from `[defaults]`.
+    /// What differs from lower places.
     pub policy: PolicyFragment,
+    /// What is wrong here. It concerns this cluster alone, which is not worked on then.
+    pub problems: Vec<Problem>,
 }
 
 macro_rules! policy_fragment {

@@ -1,20 +1,23 @@
 //! All places that say something, side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use models::ids::ClusterName;
 
 use super::error::{Advice, ConfigError, Origin, Problem};
 use super::file::{parse, shown};
-use super::fragment::{Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, lease_table};
-use super::key::{CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, VARIABLE_PREFIX};
+use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, lease_table};
+use super::key::{
+    CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
+};
+use super::tags::of_tags;
 
 /// What was given on the command line, as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Given {
     /// `--config`.
-    pub config: Option<PathBuf>,
+    pub config: Option<String>,
     /// Each `--cluster`.
     pub clusters: Vec<String>,
     /// `--lease-table`.
@@ -48,23 +51,41 @@ pub struct Layer {
 /// All places that say something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inputs {
-    /// The configuration file, where there is one.
+    /// The configuration file, or the SSM parameter in its place, where there is one.
     pub file: Option<Fragment>,
     /// The environment.
     pub environment: Layer,
+    /// The clusters' tags.
+    pub tags: BTreeMap<ClusterName, ClusterFragment>,
     /// The flags.
     pub flags: Layer,
 }
 
+/// The name of the SSM parameter that holds the configuration, where the flags or the environment name one.
+///
+/// # Errors
+/// A name that SSM would not take.
+pub fn parameter(given: &Given, environment: &Environment) -> Result<Option<String>, ConfigError> {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || "_.-/:".contains(char);
+    match place(given, environment) {
+        Some((place, origin)) => match place.strip_prefix(PARAMETER_PREFIX) {
+            Some(name) if !name.is_empty() && name.chars().all(allowed) => Ok(Some(name.to_owned())),
+            Some(name) => Err(ConfigError::new(Problem::BadParameterName { name: name.to_owned(), origin })),
+            None => Ok(None),
+        },
+        None => Ok(None),
+    }
+}
+
 impl Inputs {
-    /// Reads the file that the flags or the environment name, the environment and the flags.
+    /// Reads the file that the flags or the environment name, the environment and the flags. `text` is that of the
+    /// SSM parameter where [`parameter`] names one; `None`: there is no such parameter.
     ///
     /// # Errors
-    /// Everything that is wrong in any of them.
-    pub fn gather(given: &Given, environment: &Environment) -> Result<Self, ConfigError> {
+    /// Everything that is wrong in any of them, but for what concerns one cluster alone.
+    pub fn gather(given: &Given, environment: &Environment, text: Option<&str>) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let variable = environment.get(CONFIG_VARIABLE).filter(|path| !path.is_empty());
-        let file = given.config.as_deref().or(variable.map(Path::new)).and_then(|path| match read(path) {
+        let file = place(given, environment).and_then(|(place, _)| match read(&place, text) {
             Ok(fragment) => Some(fragment),
             Err(error) => {
                 problems.extend(error.into_problems());
@@ -73,7 +94,14 @@ impl Inputs {
         });
         let environment = of_environment(environment, &mut problems);
         let flags = of_flags(given, &mut problems);
-        ConfigError::unless_sound(Self { file, environment, flags }, problems)
+        ConfigError::unless_sound(Self { file, environment, tags: BTreeMap::new(), flags }, problems)
+    }
+
+    /// These, and the tags of the clusters.
+    #[must_use]
+    pub fn with_tags(mut self, tags: &BTreeMap<ClusterName, BTreeMap<String, String>>) -> Self {
+        self.tags = tags.iter().map(|(cluster, tags)| (cluster.clone(), of_tags(cluster, tags))).collect();
+        self
     }
 }
 
@@ -90,10 +118,21 @@ pub(super) fn cluster_name(name: &str, origin: Origin) -> Result<ClusterName, Bo
     }
 }
 
-fn read(path: &Path) -> Result<Fragment, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::new(Problem::Unreadable { path: path.to_owned(), error }))?;
-    parse(&text, &path.display().to_string())
+/// Where the configuration is, and who says so.
+fn place(given: &Given, environment: &Environment) -> Option<(String, Origin)> {
+    let flag = given.config.clone().map(|place| (place, Origin::Flag("--config".into())));
+    let variable = environment.get(CONFIG_VARIABLE).filter(|place| !place.is_empty()).cloned();
+    flag.or(variable.map(|place| (place, Origin::Variable(CONFIG_VARIABLE.into()))))
+}
+
+fn read(place: &str, parameter: Option<&str>) -> Result<Fragment, ConfigError> {
+    if let Some(name) = place.strip_prefix(PARAMETER_PREFIX) {
+        let missing = || ConfigError::new(Problem::NoParameter { name: name.to_owned() });
+        return parse(parameter.ok_or_else(missing)?, place);
+    }
+    let unreadable =
+        |error: std::io::Error| Problem::Unreadable { path: Path::new(place).to_owned(), error: error.to_string() };
+    parse(&std::fs::read_to_string(place).map_err(|error| ConfigError::new(unreadable(error)))?, place)
 }
 
 /// An empty variable says nothing, since templates often cannot leave a variable out.

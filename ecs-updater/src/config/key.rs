@@ -3,16 +3,19 @@
 use jiff::SignedDuration;
 use models::policy::{Policy, Timeouts};
 
+use super::tags::TAG_PREFIX;
 use crate::render::duration;
 
 /// What the names of our environment variables begin with.
 pub const VARIABLE_PREFIX: &str = "ECS_UPDATER_";
 /// The clusters' names, separated by commas.
 pub const CLUSTERS_VARIABLE: &str = "ECS_UPDATER_CLUSTERS";
-/// The path of the configuration file.
+/// The path of the configuration file, or [`PARAMETER_PREFIX`] and the name of an SSM parameter.
 pub const CONFIG_VARIABLE: &str = "ECS_UPDATER_CONFIG";
 /// The DynamoDB table with the leases.
 pub const LEASE_TABLE_VARIABLE: &str = "ECS_UPDATER_LEASE_TABLE";
+/// What stands before the name of an SSM parameter that holds the configuration.
+pub const PARAMETER_PREFIX: &str = "ssm:";
 /// What to log; read by [`crate::telemetry`].
 pub const LOG_VARIABLE: &str = "ECS_UPDATER_LOG";
 
@@ -126,6 +129,33 @@ impl Key {
     /// The environment variable: the flag's name in capitals behind [`VARIABLE_PREFIX`].
     pub fn variable(self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.flag().to_uppercase().replace('-', "_"))
+    }
+
+    /// The tag on an ECS cluster: the flag's name behind [`TAG_PREFIX`].
+    ///
+    /// `None` for documents. They run as root on the hosts, and whoever may tag a cluster should not choose them.
+    pub fn tag(self) -> Option<String> {
+        match self {
+            Self::MaxUnavailable
+            | Self::Zone
+            | Self::Target
+            | Self::StandaloneTasks
+            | Self::StopAfterFailures
+            | Self::MaxDuration
+            | Self::AllowDowngrade
+            | Self::Host
+            | Self::InspectTimeout
+            | Self::StageTimeout
+            | Self::DrainTimeout
+            | Self::RebootTimeout
+            | Self::VerifyTimeout => Some(format!("{TAG_PREFIX}{}", self.flag())),
+            Self::InspectDocument | Self::StageDocument | Self::RebootDocument | Self::RevertDocument => None,
+        }
+    }
+
+    /// As [`Key::allowed`], in the characters that ECS takes in a tag (ECS API reference, `Tag`): no `%`.
+    pub(super) fn allowed_in_tag(self) -> String {
+        self.allowed().replace('%', " percent")
     }
 
     /// The shortest and the longest duration of a key that takes one.

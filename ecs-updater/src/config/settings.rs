@@ -12,7 +12,7 @@ use super::inputs::Inputs;
 pub struct Settings {
     /// The DynamoDB table with the leases; `None`: runs are not kept apart.
     pub lease_table: Option<String>,
-    /// The clusters to work on, in the order in which they were named; at least one, none twice.
+    /// The clusters of the run, in the order in which they were named; at least one that can be worked on, none twice.
     pub clusters: Vec<ClusterSettings>,
 }
 
@@ -21,8 +21,8 @@ pub struct Settings {
 pub struct ClusterSettings {
     /// The cluster.
     pub name: ClusterName,
-    /// Its settings.
-    pub policy: Policy,
+    /// Its settings, or what is wrong with them: then it is not worked on.
+    pub policy: Result<Policy, ConfigError>,
 }
 
 impl Inputs {
@@ -32,30 +32,39 @@ impl Inputs {
     /// cluster named by flag or environment need not be in the file: then `[defaults]` apply to it.
     ///
     /// # Errors
-    /// No cluster at all, or settings that do not go together.
-    pub fn settings(self) -> Result<Settings, ConfigError> {
-        let Self { file, environment, flags } = self;
-        let mut problems = Vec::new();
-        let listed = || file.iter().flat_map(|file| &file.clusters).map(|cluster| cluster.name.clone());
-        let names = [flags.clusters, environment.clusters].into_iter().find(|names| !names.is_empty());
-        let names = names.unwrap_or_else(|| listed().collect());
+    /// No cluster at all, or something wrong with the settings of each.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        let listed = || self.file.iter().flat_map(|file| &file.clusters).map(|cluster| cluster.name.clone()).collect();
+        let named = [&self.flags.clusters, &self.environment.clusters].into_iter().find(|names| !names.is_empty());
+        let names: Vec<ClusterName> = named.cloned().unwrap_or_else(listed);
         if names.is_empty() {
-            problems.push(Problem::NoCluster { file: file.as_ref().map(|file| file.source.clone()) });
+            let file = self.file.as_ref().map(|file| file.source.clone());
+            return Err(ConfigError::new(Problem::NoCluster { file }));
         }
-        let tables =
-            [flags.lease_table, environment.lease_table, file.as_ref().and_then(|file| file.lease_table.clone())];
+        let settle = |name: ClusterName| ClusterSettings { policy: self.policy_of(&name), name };
+        let in_file = self.file.as_ref().and_then(|file| file.lease_table.clone());
+        let tables = [self.flags.lease_table.clone(), self.environment.lease_table.clone(), in_file];
         let lease_table = tables.into_iter().flatten().next().flatten();
-        let given = flags.policy.or(environment.policy);
-        let clusters = names
-            .into_iter()
-            .map(|name| {
-                let own = file.as_ref().map(|file| file.policy_of(&name)).unwrap_or_default();
-                let policy = given.clone().or(own).over(Policy::default());
-                problems.extend(same_documents(&name, &policy));
-                ClusterSettings { name, policy }
-            })
-            .collect();
-        ConfigError::unless_sound(Settings { lease_table, clusters }, problems)
+        let settings = Settings { lease_table, clusters: names.into_iter().map(settle).collect() };
+        match settings.clusters.iter().any(|cluster| cluster.policy.is_ok()) {
+            true => Ok(settings),
+            false => {
+                let errors = settings.clusters.into_iter().filter_map(|cluster| cluster.policy.err());
+                Err(ConfigError::all(errors))
+            }
+        }
+    }
+
+    fn policy_of(&self, name: &ClusterName) -> Result<Policy, ConfigError> {
+        let listed = self.file.iter().flat_map(|file| &file.clusters).find(|cluster| cluster.name == *name);
+        let tagged = self.tags.get(name);
+        let mut problems: Vec<Problem> =
+            listed.into_iter().chain(tagged).flat_map(|own| own.problems.iter().cloned()).collect();
+        let upper = self.flags.policy.clone().or(tagged.map(|tags| tags.policy.clone()).unwrap_or_default());
+        let lower = self.file.as_ref().map(|file| file.policy_of(name)).unwrap_or_default();
+        let policy = upper.or(self.environment.policy.clone()).or(lower).over(Policy::default());
+        problems.extend(same_documents(name, &policy));
+        ConfigError::unless_sound(policy, problems)
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Scenario {
     pub repository: Repository,
     /// Names of the clusters.
     pub clusters: Vec<String>,
+    /// Tags of clusters, by the cluster's name.
+    pub cluster_tags: BTreeMap<String, BTreeMap<String, String>>,
     /// The machines.
     pub machines: Vec<MachineSpec>,
     /// The services.
@@ -153,6 +155,16 @@ pub enum ScenarioError {
         /// Who must.
         what: String,
     },
+    /// A tag that ECS would refuse.
+    #[error(
+        "tag of cluster {cluster}: {text:?} has a character other than letters, digits, spaces and + - = . _ : / @"
+    )]
+    ClusterTag {
+        /// The cluster.
+        cluster: String,
+        /// The key or value.
+        text: String,
+    },
     /// A service that is not there.
     #[error("event {index} names service {name:?}, which the scenario does not have")]
     NoSuchService {
@@ -201,6 +213,8 @@ struct Written {
     repository: Table,
     #[serde(default)]
     clusters: Vec<String>,
+    #[serde(default)]
+    cluster_tags: BTreeMap<String, BTreeMap<String, String>>,
     #[serde(default)]
     instances: Vec<Table>,
     #[serde(default)]
@@ -310,6 +324,7 @@ impl Scenario {
             region: written.region,
             repository: repository(absolute_times(written.repository, start)?)?,
             clusters,
+            cluster_tags: written.cluster_tags,
             machines,
             services: written.service,
             tasks: written.task,
@@ -340,6 +355,13 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<(), ScenarioError> {
+        for (cluster, tags) in &self.cluster_tags {
+            self.cluster_of("cluster_tags", Some(cluster))?;
+            for text in tags.iter().flat_map(|(key, value)| [key, value]).filter(|text| !text.chars().all(in_ecs_tags))
+            {
+                return Err(ScenarioError::ClusterTag { cluster: cluster.clone(), text: text.clone() });
+            }
+        }
         for service in &self.services {
             let what = format!("service {}", service.name);
             self.cluster_of(&what, service.cluster.as_deref())?;
@@ -421,6 +443,11 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+/// The characters that ECS takes in a tag's key and value (ECS API reference, `Tag`).
+fn in_ecs_tags(char: char) -> bool {
+    char.is_alphanumeric() || "+-=._:/@ ".contains(char)
 }
 
 fn clusters(named: Vec<String>, machines: &[MachineSpec]) -> Result<Vec<String>, ScenarioError> {

@@ -58,7 +58,7 @@ impl World {
             uses: 0,
         };
         for name in &scenario.clusters {
-            world.add_cluster(name);
+            world.add_cluster(name, scenario.cluster_tags.get(name).cloned().unwrap_or_default());
         }
         for spec in &scenario.machines {
             let cluster = scenario.cluster_of("a machine", Some(&spec.instance.cluster))?;
@@ -82,10 +82,11 @@ impl World {
         Ok(world)
     }
 
-    fn add_cluster(&mut self, name: &str) {
+    fn add_cluster(&mut self, name: &str, tags: BTreeMap<String, String>) {
         self.clusters.push(Cluster {
             name: name.to_owned(),
             arn: format!("arn:aws:ecs:{}:{}:cluster/{name}", self.spec.name, self.spec.account),
+            tags,
             registrations: BTreeSet::new(),
             services: BTreeSet::new(),
             tasks: BTreeSet::new(),

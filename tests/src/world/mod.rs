@@ -59,6 +59,8 @@ pub struct Cluster {
     pub name: String,
     /// ARN.
     pub arn: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
     /// Its container instances that are not INACTIVE.
     pub registrations: BTreeSet<RegistrationNo>,
     /// Its services.

@@ -17,7 +17,10 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
 
 pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
     let names = params.texts("clusters")?.unwrap_or_else(|| vec!["default".to_owned()]);
-    params.texts("include")?;
+    let included = params.texts("include")?.unwrap_or_default();
+    if let Some(what) = included.iter().find(|what| *what != "TAGS") {
+        return Err(Failure::unknown("Parameter", format!("DescribeClusters with include {what} is not modelled")));
+    }
     params.done("DescribeClusters")?;
     if names.len() > 100 {
         return Err(Failure::invalid("clusters can have at most 100 items."));
@@ -25,17 +28,18 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
     let (mut clusters, mut failures) = (Vec::new(), Vec::new());
     for name in names {
         match world.cluster(&name) {
-            Some(number) => clusters.push(shape(world, number)),
+            Some(number) => clusters.push(shape(world, number, !included.is_empty())),
             None => failures.push(failure(world, "cluster", &name, "MISSING")),
         }
     }
     Ok(json!({ "clusters": clusters, "failures": failures }))
 }
 
-fn shape(world: &World, number: ClusterNo) -> Value {
+fn shape(world: &World, number: ClusterNo, with_tags: bool) -> Value {
     let cluster = &world.clusters[number.0];
     let live = cluster.tasks.iter().map(|task| &world.tasks[task.0]).filter(|task| task.desired == Desired::Running);
     let (pending, running): (Vec<_>, Vec<_>) = live.partition(|task| task.last == LastStatus::Pending);
+    let tags = cluster.tags.iter().filter(|_| with_tags).map(|(key, value)| json!({ "key": key, "value": value }));
     json!({
         "clusterArn": cluster.arn,
         "clusterName": cluster.name,
@@ -45,7 +49,7 @@ fn shape(world: &World, number: ClusterNo) -> Value {
         "pendingTasksCount": pending.len(),
         "activeServicesCount": cluster.services.len(),
         "statistics": [],
-        "tags": [],
+        "tags": tags.collect::<Vec<_>>(),
         "settings": [],
         "capacityProviders": [],
         "defaultCapacityProviderStrategy": [],

@@ -1,0 +1,91 @@
+//! Asks AWS for the settings that are kept there: the SSM parameter of `--config ssm:NAME`, and the clusters' tags.
+
+use std::time::Duration;
+
+use models::ids::ClusterName;
+use models::pace::Pace;
+use models::policy::Policy;
+use models::report::{ClusterError, ClusterErrorKind};
+use tokio::sync::watch;
+
+use crate::aws::{Aws, AwsError, ErrorKind};
+use crate::config::{ConfigError, Inputs, Settings};
+
+/// A cluster, and what it is worked on by, or why it is not.
+pub type SettledCluster = (ClusterName, Result<Policy, ClusterError>);
+
+/// What a run works by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The DynamoDB table with the leases; `None`: runs are not kept apart.
+    pub lease_table: Option<String>,
+    /// The clusters, in the order in which they were named.
+    pub clusters: Vec<SettledCluster>,
+}
+
+/// How often the tags are asked for while AWS throttles: with the waits of [`pace`], a quarter of an hour.
+const TRIES: usize = 30;
+
+fn pace() -> Pace {
+    Pace::new(Duration::from_secs(2), 2.0, Duration::from_secs(30), 0.0)
+}
+
+/// The text of an SSM parameter; `None` where there is none of that name.
+///
+/// # Errors
+/// Whatever else AWS answers, or does not.
+pub async fn parameter(aws: &Aws, name: &str) -> Result<Option<String>, AwsError> {
+    aws.parameter(name).await
+}
+
+/// Joins all places with the clusters' tags, which are read once, for a hundred clusters in one call.
+///
+/// Without the tags no cluster is worked on: one of them may say to be more careful.
+///
+/// # Errors
+/// No cluster at all, or something wrong with the settings of each.
+pub async fn settle(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) -> Result<Settled, ConfigError> {
+    let Settings { lease_table, clusters } = inputs.settings()?;
+    let names: Vec<ClusterName> = clusters.into_iter().map(|cluster| cluster.name).collect();
+    let tags = match tags(aws, &names, stop.clone()).await {
+        Ok(tags) => tags,
+        Err(error) => {
+            let clusters = names.into_iter().map(|name| (name.clone(), Err(error.on(&name)))).collect();
+            return Ok(Settled { lease_table, clusters });
+        }
+    };
+    let settings = inputs.with_tags(&tags).settings()?;
+    let clusters = settings
+        .clusters
+        .into_iter()
+        .map(|cluster| {
+            let refuse = |error: ConfigError| {
+                let message = format!("cluster {}: {error}", cluster.name);
+                tracing::error!(cluster = %cluster.name, %error, "not worked on: its settings are not usable");
+                ClusterError { kind: ClusterErrorKind::Configuration, message }
+            };
+            (cluster.name.clone(), cluster.policy.map_err(refuse))
+        })
+        .collect();
+    Ok(Settled { lease_table, clusters })
+}
+
+type Tags = std::collections::BTreeMap<ClusterName, std::collections::BTreeMap<String, String>>;
+
+/// Waits out throttling, as a run's first look does.
+async fn tags(aws: &Aws, names: &[ClusterName], mut stop: watch::Receiver<bool>) -> Result<Tags, AwsError> {
+    let mut pace = pace();
+    for _ in 1..TRIES {
+        match aws.cluster_tags(names).await {
+            Err(error) if error.kind == ErrorKind::Throttled && !*stop.borrow() => {
+                tracing::warn!(%error, "waiting before the next try");
+                tokio::select! {
+                    () = tokio::time::sleep(pace.next_wait()) => {}
+                    _ = stop.wait_for(|stopped| *stopped) => {}
+                }
+            }
+            answer => return answer,
+        }
+    }
+    aws.cluster_tags(names).await
+}
