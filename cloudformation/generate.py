@@ -2,8 +2,11 @@
 """Puts the documents' scripts into ecs-updater.yaml, between its two marks, and makes ecs-updater.json of the whole.
 
 The scripts exist once, as documents/*.sh. What all four share (lib.sh) stands once in the template too. The JSON file
-is the same template on one line, without comments and labels: CloudFormation takes 51,200 bytes of a template that is handed
-to it directly, and any template beyond that from an S3 bucket only.
+is the same template on one line, without comments and without what only the console shows, labels and descriptions:
+CloudFormation takes 51,200 bytes of a template that is handed to it directly, and more from an S3 bucket only.
+
+tests/policies.json has the policies of the updater and of the host bridge with every function worked out, for the simulated
+Region: the simulator holds every call of its scenarios to them.
 
 `--check` writes nothing and fails where a file is not what it would write. Needs PyYAML (tests/requirements.txt).
 """
@@ -15,8 +18,15 @@ from pathlib import Path
 import yaml
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE / "tests"))
+
+from resolve import resolve  # noqa: E402
+
 TEMPLATE = HERE / "ecs-updater.yaml"
 COMPACT = HERE / "ecs-updater.json"
+POLICIES = HERE / "tests" / "policies.json"
+# What the simulated Region is called, and its clusters.
+SIMULATED = {"region": "eu-central-1", "clusters": "web,batch,odd,empty,production"}
 BEGIN = "  # BEGIN scripts: made by generate.py from documents/*.sh\n"
 END = "  # END scripts\n"
 SCRIPTS = {"Shared": "lib", "Inspect": "inspect", "Stage": "stage", "Reboot": "reboot", "Revert": "revert"}
@@ -80,6 +90,8 @@ def compact(template):
     tree = load(template)
     # What only the console shows.
     del tree["Metadata"]
+    for parameter in tree["Parameters"].values():
+        del parameter["Description"]
     for output in tree["Outputs"].values():
         del output["Description"]
     for entry in tree["Mappings"]["Scripts"].values():
@@ -87,9 +99,34 @@ def compact(template):
     return json.dumps(tree, separators=(",", ":")) + "\n"
 
 
+def policies(template):
+    """Of a stack that uses everything, and of one that is limited to tagged instances."""
+    given = {
+        "ClusterNames": SIMULATED["clusters"],
+        "Image": "public.ecr.aws/x1y2z3/ecs-updater:1.0.0",
+        "VpcId": "vpc-0123456789abcdef0",
+        "SubnetIds": "subnet-0123456789abcdef0",
+        "ConfigParameter": "/ecs-updater/config",
+        "StandaloneTasks": "stop",
+    }
+    documents = {}
+    for name, more in [("everything", {}), ("scoped", {"InstanceScope": "production"})]:
+        resources = resolve(load(template), given | more, region=SIMULATED["region"])["Resources"]
+        documents[name] = {
+            key: resources[policy]["Properties"]["PolicyDocument"]
+            for key, policy in [("plan", "PlanPolicy"), ("update", "UpdatePolicy")]
+        }
+    demo = load((HERE / "demo-cluster.yaml").read_text())
+    image = {"HostBridgeImage": "public.ecr.aws/x1y2z3/host-bridge:1.0.0"}
+    role = resolve(demo, image, stack="web", region=SIMULATED["region"])["Resources"]["InstanceRole"]["Properties"]
+    documents["agent"] = {"reports": role["Policies"][0]["PolicyDocument"]}
+    # The scenarios' tables have this name.
+    return json.dumps(documents, indent=2).replace(":table/LeaseTable", ":table/leases") + "\n"
+
+
 def main():
     template = generate(TEMPLATE.read_text())
-    for path, text in [(TEMPLATE, template), (COMPACT, compact(template))]:
+    for path, text in [(TEMPLATE, template), (COMPACT, compact(template)), (POLICIES, policies(template))]:
         if "--check" not in sys.argv:
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:

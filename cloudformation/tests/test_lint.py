@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import subprocess
+import sys
 from functools import cache
 
 import pytest
@@ -28,6 +29,7 @@ PARAMETERS = {
             "InstanceScope": "production",
             "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/0b8d4f6e-7c59-4a31-9a63-7e2f1d5c4b3a",
             "StandaloneTasks": "stop",
+            "ConfigParameter": "/ecs-updater/config",
             "NotificationEmail": "ops@example.com",
             "NotificationTopicArn": "arn:aws:sns:eu-west-1:123456789012:ops",
             "FlexibleWindowMinutes": "30",
@@ -123,7 +125,8 @@ def test_parliament(name, case):
         if where.endswith("/trust") or any("Principal" in statement for statement in document["Statement"]):
             continue
         for finding in analyze_policy_string(json.dumps(document)).findings:
-            detail = finding.detail[0]["action"] if isinstance(finding.detail, list) else ""
+            first = finding.detail[0] if isinstance(finding.detail, list) else {}
+            detail = first.get("action", "") if isinstance(first, dict) else first
             found.append((f"{finding.issue} {detail}".strip(), where.split("/")[0]))
     judge("parliament", name, case, found)
 
@@ -160,9 +163,16 @@ def test_the_template_holds_the_scripts_of_documents():
         text = (ROOT / "documents" / f"{script}.sh").read_text()
         assert tree["Mappings"]["Scripts"][key]["Text"] == text
         assert compact["Mappings"]["Scripts"][key]["Text"] == generate.bare(text)
-    for part in ("Parameters", "Conditions", "Resources"):
+    for part in ("Conditions", "Resources"):
         assert compact[part] == tree[part]
+    for name, parameter in tree["Parameters"].items():
+        assert compact["Parameters"][name] == {k: v for k, v in parameter.items() if k != "Description"}
     assert {k: o["Value"] for k, o in compact["Outputs"].items()} == {k: o["Value"] for k, o in tree["Outputs"].items()}
+
+
+def test_what_is_generated_is_what_would_be_generated():
+    run = subprocess.run([sys.executable, ROOT / "generate.py", "--check"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_the_compact_template_can_be_handed_over_directly():
@@ -193,9 +203,12 @@ def test_the_settings_are_those_of_the_configuration_page():
         environment = {entry["Name"]: entry["Value"] for entry in container["Environment"]}
         assert set(environment) <= promised
         assert environment["ECS_UPDATER_CLUSTERS"] == "web"
-        # A run that a schedule starts should end before the next one.
-        for variable in set(defaults) & set(environment) - {"ECS_UPDATER_MAX_DURATION"}:
-            assert environment[variable] == defaults[variable], variable
+        # What is not given says nothing, so that the configuration is heard; documents have the stack's names.
+        assert environment.get("ECS_UPDATER_LEASE_TABLE") == ("LeaseTable" if task == "TaskDefinition" else None)
+        for variable in set(defaults) & set(environment) - {"ECS_UPDATER_LEASE_TABLE"}:
+            wanted = defaults[variable] if variable.endswith("_DOCUMENT") else ""
+            assert environment[variable] == wanted, variable
+        assert "ECS_UPDATER_CONFIG" not in environment
         if task == "TaskDefinition":
             assert set(defaults) <= set(environment)
 
@@ -203,7 +216,7 @@ def test_the_settings_are_those_of_the_configuration_page():
 def test_every_permission_has_its_reason_in_the_page():
     page = (ROOT.parent / "docs" / "deploy.md").read_text()
     section = page.split("## Permissions, each with its reason")[1].split("\n## ")[0]
-    services = "ecs|ec2|ssm|logs|ecr|iam|sqs|kms|tag"
+    services = "ecs|ec2|ssm|dynamodb|logs|ecr|iam|sqs|kms|tag"
     documented = set(re.findall(rf"`((?:{services}):\w+)`", section))
     allowed = set()
     for where, document in policies(resolved("ecs-updater.yaml", "everything")):
@@ -217,7 +230,9 @@ def test_every_permission_has_its_reason_in_the_page():
 def test_every_action_that_the_updater_calls_is_allowed_and_no_other():
     """The operations that ecs-updater/src/aws names are the policies' actions."""
     sources = (ROOT.parent / "ecs-updater" / "src" / "aws").glob("*.rs")
-    called = {name for path in sources for name in re.findall(r'"((?:ecs|ec2|ssm):[A-Z]\w+)"', path.read_text())}
+    called = {
+        name for path in sources for name in re.findall(r'"((?:ecs|ec2|ssm|dynamodb):[A-Z]\w+)"', path.read_text())
+    }
     tree = resolved("ecs-updater.yaml", "everything")["Resources"]
     statements = [
         s for p in ("PlanPolicy", "UpdatePolicy") for s in tree[p]["Properties"]["PolicyDocument"]["Statement"]
