@@ -26,7 +26,7 @@ TEMPLATE = HERE / "ecs-updater.yaml"
 COMPACT = HERE / "ecs-updater.json"
 POLICIES = HERE / "tests" / "policies.json"
 # What the simulated Region is called, and its clusters.
-SIMULATED = {"region": "eu-central-1", "clusters": "web,batch,odd,empty,production"}
+SIMULATED = {"region": "eu-central-1", "clusters": "web,batch,odd,empty,production,main"}
 BEGIN = "  # BEGIN scripts: made by generate.py from documents/*.sh\n"
 END = "  # END scripts\n"
 SCRIPTS = {"Shared": "lib", "Inspect": "inspect", "Stage": "stage", "Reboot": "reboot", "Revert": "revert"}

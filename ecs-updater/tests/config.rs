@@ -216,7 +216,7 @@ fn the_lease_table_is_for_the_whole_run() {
         let environment = variables(&[("ECS_UPDATER_LEASE_TABLE", variable)]);
         let given = flag.map_or_else(Given::default, |flag| flags(&[&format!("--lease-table={flag}")]));
         let file = Some(config::parse(&text, "fleet.toml").unwrap());
-        let inputs = Inputs { file, ..Inputs::gather(&given, &environment).unwrap() };
+        let inputs = Inputs { file, ..Inputs::gather(&given, &environment, None).unwrap() };
         inputs.settings().unwrap().lease_table
     };
     assert_eq!(table("", "", None), None);
@@ -230,7 +230,7 @@ fn the_lease_table_is_for_the_whole_run() {
       - `lease_table` = "a b" in the top level of fleet.toml:1:15 must be the name of a DynamoDB table: 3 to 255 letters, digits and the characters _ - . ; or "" for none
       - unknown key `lease-table` in the top level of fleet.toml:2:1; did you mean `lease_table`?
     "#);
-    let error = config::load(&flags(&["--cluster=web", "--lease-table=x"]), &Environment::new()).unwrap_err();
+    let error = load(&flags(&["--cluster=web", "--lease-table=x"]), &Environment::new()).unwrap_err();
     assert!(error.to_string().contains("`lease_table` = \"x\" in flag --lease-table must be"), "{error}");
 }
 
@@ -302,7 +302,7 @@ fn five_values(key: Key) -> [&'static str; 5] {
 
 #[test]
 fn a_mistake_in_one_clusters_table_concerns_that_cluster_alone() {
-    let text = "[[cluster]]\nname = 'web'\n[[cluster]]\nname = 'batch'\nmax_unavailable = 0\ndrian = '5m'\n[[cluster]]\nname = 'odd'\ntarget = 'x'\n";
+    let text = "[[cluster]]\nname = 'web'\n[[cluster]]\nname = 'batch'\nmax_unavailable = 0\nmax_unavailble = 2\n[[cluster]]\nname = 'odd'\ntarget = 'x'\n";
     let fragment = config::parse(text, "fleet.toml").unwrap();
     let settings = fragment.clone().settings().unwrap();
     let [web, batch, odd] = settings.clusters.as_slice() else { panic!("{settings:?}") };
@@ -310,7 +310,7 @@ fn a_mistake_in_one_clusters_table_concerns_that_cluster_alone() {
     insta::assert_snapshot!(batch.policy.as_ref().unwrap_err(), @r#"
     2 problems in the configuration:
       - `max_unavailable` = 0 in [[cluster]] "batch" of fleet.toml:5:19 must be a count from 1, such as 2, or a percentage from "1%" to "100%"
-      - unknown key `drian` in [[cluster]] "batch" of fleet.toml:6:1; did you mean `timeouts.drain`?
+      - unknown key `max_unavailble` in [[cluster]] "batch" of fleet.toml:6:1; did you mean `max_unavailable`?
     "#);
     insta::assert_snapshot!(odd.policy.as_ref().unwrap_err(), @r#"`target` = "x" in [[cluster]] "odd" of fleet.toml:9:10 must be "latest" or a version such as "1.27.0""#);
 

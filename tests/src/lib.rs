@@ -2,6 +2,7 @@
 //!
 //! - [`Scenario`]: what there is and what happens, as a TOML file.
 //! - [`Region`]: a scenario that runs; [`Region::http_client`] is the way in for the AWS SDK, [`server`] for others.
+//! - [`iam`]: what a policy has to allow for a call, and whether it does.
 //! - [`invariants`]: the rules an updater must keep, checked after everything that happens.
 //! - [`rollout`]: a scenario joined with the real updater; the [`demo`] shows one, [`measure`] says what it costs.
 //! - [`proof`]: that nothing is lost, wherever a run dies and whatever goes wrong.
@@ -19,6 +20,7 @@ pub mod dice;
 pub mod documents;
 pub mod host;
 pub mod host_server;
+pub mod iam;
 pub mod invariants;
 pub mod measure;
 pub mod meter;

@@ -16,6 +16,7 @@ use crate::bridges::Bridges;
 use crate::clock::SimClock;
 use crate::documents::{self, Script};
 use crate::host::{ApiDown, Request as HostRequest, Response as HostResponse, SignpostError};
+use crate::iam::Need;
 use crate::invariants::Violation;
 use crate::meter::{self, Simulated};
 use crate::scenario::{Scenario, ScenarioError};
@@ -198,6 +199,11 @@ impl Region {
     /// is the only one that calls.
     pub fn bucket_use(&self) -> BTreeMap<String, f64> {
         self.with(|inner, _| inner.gateway.bucket_use())
+    }
+
+    /// What a policy has to allow for somebody's calls so far.
+    pub fn needs(&self, by: Caller) -> BTreeSet<Need> {
+        self.with(|inner, _| inner.gateway.needs(by))
     }
 
     /// Operations and parameters that were asked for and are not modelled. A test with one of these proves nothing.

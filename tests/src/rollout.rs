@@ -52,6 +52,8 @@ pub struct Expect {
     /// What differs where the hosts are reached by their host bridge, with the reason in a comment beside it. Where it
     /// says more than `max_calls`, the report is not compared with the one by SSM.
     pub bridge: Option<BridgeExpect>,
+    /// Clusters or documents have other names than those that the policies under `cloudformation/` are tried with.
+    pub other_names: bool,
     /// Rules that the scenario itself makes impossible to keep, with the reason in a comment beside it.
     pub broken_rules: Vec<String>,
 }

@@ -10,8 +10,10 @@ use std::path::Path;
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::render::duration;
 use fleet_sim::Scenario;
+use fleet_sim::iam::{Role, shipped};
 use fleet_sim::invariants::{Rule, Violation};
 use fleet_sim::rollout::{BridgeExpect, Expect, Ran, Rollout, RunSpec};
+use fleet_sim::wire::Caller;
 use models::report::{InstanceReport, Outcome, RunReport};
 
 type Failure = Box<dyn std::error::Error>;
@@ -140,6 +142,8 @@ async fn roll(scenario: &Scenario, way: Way) -> Result<Rolled, Failure> {
             problems.push(format!("rule broken: {violation}"));
         }
     }
+    let role = if runs.iter().all(|run| run.dry_run) { Role::Plan } else { Role::Run };
+    problems.extend(refused(&rollout, &expect, role)?);
     problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
     Ok(Rolled { recorded, problems, last: report.clone(), differs })
 }
@@ -179,9 +183,26 @@ async fn side_by_side(rollout: &Rollout, expect: &Expect) -> Result<Rolled, Fail
             problems.push(format!("rule broken: {violation}"));
         }
     }
+    problems.extend(refused(rollout, expect, Role::Run)?);
     problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
     // Which process gets how far is a matter of seconds, which the two ways need not share.
     Ok(Rolled { recorded, problems, last: (*last).clone(), differs: true })
+}
+
+/// What the shipped policies would have refused. An agent's is for the cluster that it was made for, here web.
+fn refused(rollout: &Rollout, expect: &Expect, role: Role) -> Result<Vec<String>, Failure> {
+    if expect.other_names {
+        return Ok(Vec::new());
+    }
+    let mut agents = rollout.region.needs(Caller::Agent);
+    agents.retain(|need| need.resource.contains("/web/"));
+    let mut problems = Vec::new();
+    for (role, needs) in [(role, rollout.region.needs(Caller::Updater)), (Role::Agent, agents)] {
+        let policies = shipped(role)?;
+        let refused = needs.into_iter().filter(|need| !policies.allow(need));
+        problems.extend(refused.map(|need| format!("the policies in cloudformation/ do not allow {need}")));
+    }
+    Ok(problems)
 }
 
 /// An instance that a run was interrupted on keeps its claim, and the report says so.

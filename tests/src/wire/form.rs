@@ -35,17 +35,17 @@ impl Form {
         pairs.join(" ")
     }
 
-    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         self.0.remove(name)
     }
 
     /// `Name.1`, `Name.2`, … in order.
-    pub(super) fn list(&mut self, name: &str) -> Vec<String> {
+    pub(crate) fn list(&mut self, name: &str) -> Vec<String> {
         self.members(name).into_values().filter_map(|mut member| member.0.remove("")).collect()
     }
 
     /// `Name.1.Field`, …: the parameters of each member; a member without fields has the field "".
-    pub(super) fn members(&mut self, name: &str) -> BTreeMap<u32, Self> {
+    pub(crate) fn members(&mut self, name: &str) -> BTreeMap<u32, Self> {
         let mut members: BTreeMap<u32, Self> = BTreeMap::new();
         let prefix = format!("{name}.");
         self.0.retain(|key, value| {

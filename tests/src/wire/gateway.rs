@@ -1,12 +1,13 @@
 //! What stands before every operation: faults, token buckets, permissions; and the log of calls behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::buckets::Buckets;
 use super::faults::{Fault, Faults};
 use super::{Answer, Asked, Call, Caller, Failure, Outcome, Request, Response, Service, partial, respond};
+use crate::iam::{self, Need};
 use crate::scenario::{Reset, Scenario};
 use crate::world::World;
 
@@ -19,6 +20,7 @@ pub(crate) struct Gateway {
     /// The updater's calls.
     counts: BTreeMap<String, u64>,
     unknown: Vec<String>,
+    needs: BTreeSet<(Caller, Need)>,
     arrived: u64,
 }
 
@@ -45,6 +47,7 @@ impl Gateway {
             calls: Vec::new(),
             counts: BTreeMap::new(),
             unknown: Vec::new(),
+            needs: BTreeSet::new(),
             arrived: 0,
         }
     }
@@ -67,10 +70,16 @@ impl Gateway {
         &self.unknown
     }
 
+    /// What IAM was asked for somebody's calls.
+    pub(crate) fn needs(&self, by: Caller) -> BTreeSet<Need> {
+        self.needs.iter().filter(|(caller, _)| *caller == by).map(|(_, need)| need.clone()).collect()
+    }
+
     /// A request arrives.
     pub(crate) fn admit(&mut self, world: &World, request: &Request, now: Timestamp) -> Admission {
         self.arrived += 1;
         let (asked, malformed) = Asked::read(request);
+        self.needs.extend(iam::needs(world, &asked).into_iter().map(|need| (request.by, need)));
         let mut fault = self.faults.strike(&asked, world.dice, world.start, now);
         let spec = &world.spec;
         let ms = |duration: SignedDuration| u64::try_from(duration.as_millis()).unwrap_or(0);

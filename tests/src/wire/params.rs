@@ -35,6 +35,17 @@ impl Params {
         }
     }
 
+    /// A text that stays where it is.
+    pub(crate) fn peek_text(&self, name: &str) -> Option<String> {
+        self.0.get(name).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// Texts that stay where they are.
+    pub(crate) fn peek_texts(&self, name: &str) -> Vec<String> {
+        let items = self.0.get(name).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
     pub(super) fn integer(&mut self, name: &str) -> Result<Option<i64>, Failure> {
         match self.take(name) {
             None => Ok(None),

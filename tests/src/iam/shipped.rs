@@ -1,0 +1,51 @@
+//! The policies that are shipped, with every function of the templates worked out: `cloudformation/generate.py` writes
+//! them for the simulated Region, and the templates' tests hold the file to the templates.
+
+use serde_json::Value;
+
+use super::{NotUnderstood, Policies};
+
+const SHIPPED: &str = include_str!("../../../cloudformation/tests/policies.json");
+
+/// Who has which policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `ecs-updater plan`.
+    Plan,
+    /// `ecs-updater run`.
+    Run,
+    /// `ecs-updater run` with `InstanceScope=production`.
+    ScopedRun,
+    /// `host-bridge agent`.
+    Agent,
+}
+
+/// Why the shipped policies cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ShippedError {
+    /// The file.
+    #[error("policies.json is no JSON")]
+    Json(#[from] serde_json::Error),
+    /// A statement.
+    #[error(transparent)]
+    Policy(#[from] NotUnderstood),
+}
+
+/// The policies of a role.
+///
+/// # Errors
+/// [`ShippedError`].
+pub fn shipped(role: Role) -> Result<Policies, ShippedError> {
+    let file: Value = serde_json::from_str(SHIPPED)?;
+    let documents: &[&str] = match role {
+        Role::Plan => &["/everything/plan"],
+        Role::Run => &["/everything/plan", "/everything/update"],
+        Role::ScopedRun => &["/scoped/plan", "/scoped/update"],
+        Role::Agent => &["/agent/reports"],
+    };
+    let mut policies = Policies::default();
+    for document in documents {
+        policies = policies.and(file.pointer(document).unwrap_or(&Value::Null))?;
+    }
+    Ok(policies)
+}

@@ -1,0 +1,186 @@
+//! The shipped policies allow what is called, and nothing that is never called. `scenarios.rs` holds every call of every
+//! scenario to them; here is the other direction, and the host bridge's agent.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, also in the helpers")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use fleet_sim::iam::{Need, Policies, Role, shipped};
+use fleet_sim::rollout::{Rollout, RunSpec};
+use fleet_sim::wire::Caller;
+use fleet_sim::{Region, Scenario, server};
+use host_bridge::agent::{Ecs, Imds, Sink, Target};
+use host_bridge::transport::from_fn;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+/// Scenarios that together use every right of a run.
+const RUNS: [&str; 6] = [
+    "cluster_table_wrong",
+    "happy_three",
+    "lease_kept",
+    "protected_tasks",
+    "standalone_stop",
+    "trap6_unhealthy_after_prepare",
+];
+/// Scenarios that together use every right of a plan.
+const PLANS: [&str; 2] = ["plan", "plan_by_parameter"];
+
+/// What IAM was asked in these scenarios.
+fn asked(scenarios: &[&str]) -> BTreeSet<Need> {
+    let mut needs = BTreeSet::new();
+    for name in scenarios {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/{name}.toml"));
+        let scenario = Scenario::load(path).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        needs.extend(runtime.block_on(async {
+            let mut rollout = Rollout::start(&scenario).await.unwrap();
+            let runs =
+                if rollout.expect.run.is_empty() { vec![RunSpec::default()] } else { rollout.expect.run.clone() };
+            for run in runs {
+                rollout.run(&run, &()).await;
+            }
+            rollout.region.needs(Caller::Updater)
+        }));
+    }
+    needs
+}
+
+fn actions(needs: &BTreeSet<Need>) -> BTreeSet<String> {
+    needs.iter().map(|need| need.action.clone()).collect()
+}
+
+/// All is allowed, no action is left over, and no statement can be spared.
+fn fits(policies: &Policies, needs: &BTreeSet<Need>) {
+    for need in needs {
+        assert!(policies.allow(need), "not allowed: {need}");
+    }
+    assert_eq!(policies.actions(), actions(needs));
+    for (index, statement) in policies.statements().iter().enumerate() {
+        let refused = needs.iter().find(|need| !policies.without(index).allow(need));
+        assert!(refused.is_some(), "statement {:?} could be spared", statement.sid);
+    }
+}
+
+#[test]
+fn a_run_has_the_rights_it_uses_and_no_others() {
+    let (policies, needs) = (shipped(Role::Run).unwrap(), asked(&RUNS));
+    assert!(policies.statements().len() >= 12 && needs.len() >= 25, "{} {}", policies.statements().len(), needs.len());
+    fits(&policies, &needs);
+}
+
+#[test]
+fn a_plan_has_the_rights_it_uses_and_no_others() {
+    let (policies, needs) = (shipped(Role::Plan).unwrap(), asked(&PLANS));
+    assert!(policies.statements().len() >= 7 && needs.len() >= 12, "{} {}", policies.statements().len(), needs.len());
+    fits(&policies, &needs);
+    let writes = asked(&RUNS).into_iter().filter(|need| !policies.allow(need)).collect();
+    assert!(actions(&writes).len() >= 5, "a run needs more: {writes:?}");
+}
+
+/// The cluster, document, tag key and scope that a policy names are what it is limited to.
+#[test]
+fn nothing_beside_what_is_named_is_allowed() {
+    let (run, plan, scoped) =
+        (shipped(Role::Run).unwrap(), shipped(Role::Plan).unwrap(), shipped(Role::ScopedRun).unwrap());
+    let needs = asked(&RUNS);
+    let (mut elsewhere, mut other_document, mut other_tag, mut in_scope) = (0, 0, 0, 0);
+    for need in &needs {
+        let mut changed = need.clone();
+        if let Some(cluster) = changed.context.get_mut("ecs:cluster") {
+            *cluster = BTreeSet::from(["arn:aws:ecs:eu-central-1:123456789012:cluster/somebody-elses".to_owned()]);
+            assert!(!run.allow(&changed), "{changed}");
+            elsewhere += 1;
+        }
+        if need.resource.contains(":document/") {
+            changed.resource = "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript".to_owned();
+            assert!(!run.allow(&changed), "{changed}");
+            assert_eq!(plan.allow(need), need.resource.ends_with("-Inspect"), "{need}");
+            other_document += 1;
+        }
+        if let Some(keys) = changed.context.get_mut("aws:TagKeys") {
+            keys.insert("Name".to_owned());
+            assert!(!run.allow(&changed), "{changed}");
+            changed.context.remove("aws:TagKeys");
+            assert!(!run.allow(&changed), "all tags at once: {changed}");
+            other_tag += 1;
+        }
+        if need.resource.contains(":instance/") {
+            assert!(run.allow(need) && !scoped.allow(need), "no scope: {need}");
+            let mut tagged = need.clone();
+            let scope =
+                |value: &str| ("aws:ResourceTag/ecs-updater:scope".to_owned(), BTreeSet::from([value.to_owned()]));
+            tagged.context.extend([scope("test")]);
+            assert!(!scoped.allow(&tagged), "another scope: {tagged}");
+            tagged.context.extend([scope("production")]);
+            assert!(scoped.allow(&tagged), "{tagged}");
+            in_scope += 1;
+        } else {
+            assert!(scoped.allow(need), "{need}");
+        }
+    }
+    assert!(
+        elsewhere >= 8 && other_document >= 3 && other_tag >= 2 && in_scope >= 3,
+        "{elsewhere} {other_document} {other_tag} {in_scope}"
+    );
+}
+
+/// The agent's own request, as it is sent to ECS.
+#[tokio::test]
+async fn the_agent_has_the_right_it_uses_and_no_other() {
+    let region = Region::start(&Scenario::parse("clusters = ['web']\n[[instances]]").unwrap()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(server::serve(Arc::clone(&region), listener, std::future::pending()));
+    let ecs =
+        Ecs::new(Arc::new(Imds::over(from_fn("the metadata service", metadata))), Some(endpoint.parse().unwrap()));
+    let target =
+        Target { cluster: "web".into(), container_instance: region.snapshot_of(0).unwrap().container_instance.into() };
+    let attributes = BTreeMap::from([("ecs-updater.os-version", "1.27.0".to_owned())]);
+    ecs.put(&target, &attributes, region.clock().now()).await.unwrap();
+
+    let (policies, needs) = (shipped(Role::Agent).unwrap(), region.needs(Caller::Updater));
+    assert_eq!((policies.statements().len(), needs.len()), (1, 1), "{needs:?}");
+    fits(&policies, &needs);
+    let mut elsewhere = needs.first().unwrap().clone();
+    elsewhere.resource = elsewhere.resource.replace("/web/", "/other/");
+    assert!(!policies.allow(&elsewhere), "{elsewhere}");
+}
+
+/// The page shows the policy that the demonstration's template has.
+#[test]
+fn the_agents_page_has_the_policy_of_the_template() {
+    let page = include_str!("../../docs/host-bridge.md");
+    let (_, rest) = page.split_once("The instance role's policy").unwrap();
+    let (_, rest) = rest.split_once("```json\n").unwrap();
+    let (statement, _) = rest.split_once("```").unwrap();
+    let statement =
+        statement.replace("REGION", "eu-central-1").replace("ACCOUNT", "123456789012").replace("CLUSTER", "web");
+    let statement: serde_json::Value = serde_json::from_str(&statement).unwrap();
+    let shipped: serde_json::Value =
+        serde_json::from_str(include_str!("../../cloudformation/tests/policies.json")).unwrap();
+    assert_eq!(shipped["agent"]["reports"]["Statement"], serde_json::json!([statement]));
+}
+
+/// A metadata service that knows the Region and a role.
+fn metadata() -> std::io::Result<tokio::io::DuplexStream> {
+    const ROLE: &str = r#"{"Code": "Success", "AccessKeyId": "AKIA1", "SecretAccessKey": "s", "Token": "t",
+        "Expiration": "2100-01-01T00:00:00Z"}"#;
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let service = service_fn(|request: http::Request<hyper::body::Incoming>| async move {
+        let (status, text) = match request.uri().path() {
+            "/latest/api/token" => (200, "token"),
+            "/latest/meta-data/placement/region" => (200, "eu-central-1"),
+            "/latest/meta-data/iam/security-credentials/" => (200, "role"),
+            "/latest/meta-data/iam/security-credentials/role" => (200, ROLE),
+            _ => (404, ""),
+        };
+        http::Response::builder().status(status).body(Full::new(bytes::Bytes::from(text)))
+    });
+    tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service));
+    Ok(ours)
+}
