@@ -357,8 +357,8 @@ impl Scenario {
     fn check(&self) -> Result<(), ScenarioError> {
         for (cluster, tags) in &self.cluster_tags {
             self.cluster_of("cluster_tags", Some(cluster))?;
-            for text in tags.iter().flat_map(|(key, value)| [key, value]).filter(|text| !text.chars().all(in_ecs_tags))
-            {
+            let mut texts = tags.iter().flat_map(|(key, value)| [key, value]);
+            if let Some(text) = texts.find(|text| !text.chars().all(in_ecs_tags)) {
                 return Err(ScenarioError::ClusterTag { cluster: cluster.clone(), text: text.clone() });
             }
         }
