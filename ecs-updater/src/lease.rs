@@ -6,8 +6,8 @@
 //! of two runs that both believe to hold it the one with the higher epoch is right. Renewing and releasing keep it.
 //!
 //! A lease alone cannot stop a process that sleeps: it wakes with a write in hand and its lease long taken. So the time
-//! is looked at before every single request that writes ([`Tenure::may_write`]), by two clocks; and what the clocks
-//! miss, a claim with a higher epoch on the instance tells ([`superseded`]).
+//! is looked at before every single request that writes (`Tenure::may_write`), by two clocks; and what the clocks
+//! miss, a claim with a higher epoch on the instance tells (`superseded`).
 
 use std::time::{Duration, Instant};
 
