@@ -260,7 +260,10 @@ impl<'a> Cluster<'a> {
                 self.breathe(BREATH).await;
                 continue;
             }
-            self.facts.idle_since = None;
+            // Another look is no progress: one that waits for a place looks at its tasks every minute.
+            if steps.iter().any(|planned| writes(&planned.step)) {
+                self.facts.idle_since = None;
+            }
             if self.last_steps == steps {
                 // The same again means that the last round could not do it: the world has to move first.
                 tokio::time::sleep(BREATH).await;
