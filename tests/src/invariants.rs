@@ -112,6 +112,8 @@ impl Invariants {
                 if world.registration_of(*machine).is_some_and(|registration| registration.foreign_drain) {
                     self.broken(world, Rule::ForeignDrain, *machine, "set ACTIVE although a person drained it".into());
                 }
+                // That drain is over; what becomes of the machine later is another matter.
+                self.drained.remove(machine);
                 if self.unproved.remove(machine) {
                     let detail = "set ACTIVE after its reboot although its agent has not come up".to_owned();
                     self.broken(world, Rule::Unverified, *machine, detail);
