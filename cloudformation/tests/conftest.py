@@ -1,5 +1,6 @@
 """What the tests share: the templates, the documents as SSM would run them, and a host with a stand-in `apiclient`."""
 
+import contextlib
 import functools
 import http.server
 import json
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import uuid
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,20 @@ from standin import host as standin  # noqa: E402
 TEMPLATES = ["ecs-updater.yaml", "demo-cluster.yaml", "fleet.yaml"]
 DOCUMENTS = ["Inspect", "Stage", "Reboot", "Revert"]
 BOOT = "0b8d4f6e-7c59-4a31-9a63-7e2f1d5c4b3a"
+
+
+@contextlib.contextmanager
+def moto_server():
+    """The URL of moto's server on a free port, for as long as it is used."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
 
 
 @functools.cache

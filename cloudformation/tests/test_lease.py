@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import time
-import warnings
 
 import boto3
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, moto_server
 
 REGION = "eu-west-1"
 ACCESS = {"region_name": REGION, "aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
@@ -26,14 +25,7 @@ def program():
 
 @pytest.fixture
 def cloud():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        server.start()
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
+    with moto_server() as url:
         boto3.client("ecs", endpoint_url=url, **ACCESS).create_cluster(clusterName="web")
         dynamodb = boto3.resource("dynamodb", endpoint_url=url, **ACCESS)
         table = dynamodb.create_table(
@@ -44,7 +36,6 @@ def cloud():
         )
         yield url, table
         table.delete()
-        server.stop()
 
 
 def run(program, url, table="leases"):

@@ -13,14 +13,13 @@ import json
 import re
 import shlex
 import tomllib
-import warnings
 
 import boto3
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from jsonschema import Draft7Validator
 
-from conftest import DOCUMENTS, ROOT, content, template
+from conftest import DOCUMENTS, ROOT, content, moto_server, template
 from resolve import ACCOUNT, resolve
 
 REGION = "eu-west-1"
@@ -63,15 +62,8 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def cloud():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        server.start()
-        host, port = server.get_host_and_port()
-        yield Cloud(f"http://{host}:{port}")
-        server.stop()
+    with moto_server() as url:
+        yield Cloud(url)
 
 
 def create(cloud, name, body, **parameters):

@@ -10,22 +10,19 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use host_bridge::agent::{Agent, Around, Ecs, Imds, Machine, MemoryJournal, Settings};
 use host_bridge::client::Client;
 use host_bridge::inspect::Boot;
 use host_bridge::introspection::Introspection;
 use host_bridge::signpost::SignpostError;
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
-use http_body_util::{BodyExt as _, Full};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::task::AbortHandle;
 
 use crate::clock::SimClock;
-use crate::host::Request as HostRequest;
+use crate::host::Response;
 use crate::meter::Simulated;
+use crate::pipe::{Asked, pipe};
 use crate::region::Region;
 use crate::wire::{Caller, Request};
 use crate::world::MachineNo;
@@ -80,15 +77,6 @@ struct Host {
     clock: SimClock,
 }
 
-/// Status and body of an answer.
-type Answer = (u16, String);
-
-/// One HTTP request, read whole.
-struct Asked {
-    head: http::request::Parts,
-    body: Bytes,
-}
-
 impl Host {
     /// At the beginning of the scenario the hosts are long up, and their agents were not started in one instant.
     async fn live(self, journal: MemoryJournal, at_the_beginning: bool) -> Infallible {
@@ -120,31 +108,15 @@ impl Host {
     /// Connections that are answered by a function of this host; `None` refuses or breaks them.
     fn connect<F>(&self, what: &'static str, answer: fn(Host, Asked) -> F) -> impl Connect + 'static
     where
-        F: Future<Output = Option<Answer>> + Send + 'static,
+        F: Future<Output = Option<Response>> + Send + 'static,
     {
         let host = self.clone();
         from_fn(what, move || {
             if !host.listens(what) {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
-            let (ours, theirs) = tokio::io::duplex(64 * 1024);
             let host = host.clone();
-            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let host = host.clone();
-                async move {
-                    let (head, body) = request.into_parts();
-                    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-                    let (status, body) =
-                        answer(host, Asked { head, body }).await.ok_or(io::ErrorKind::ConnectionReset)?;
-                    http::Response::builder()
-                        .status(status)
-                        .body(Full::new(Bytes::from(body)))
-                        .map_err(io::Error::other)
-                }
-            });
-            let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service);
-            tokio::spawn(Simulated(Box::pin(served)));
-            Ok(ours)
+            Ok(pipe(move |asked| answer(host.clone(), asked)))
         })
     }
 
@@ -158,36 +130,33 @@ impl Host {
         })
     }
 
-    async fn api(self, asked: Asked) -> Option<Answer> {
-        let kind = asked.head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
-        let request = HostRequest {
-            method: asked.head.method.to_string(),
-            path_and_query: asked.head.uri.to_string(),
-            content_type: kind.map(str::to_owned),
-            body: asked.body.to_vec(),
-        };
-        let answer = self.region.upgrade()?.agent_host_api(self.machine, &request).ok()?;
-        Some((answer.status, answer.body))
+    async fn api(self, asked: Asked) -> Option<Response> {
+        self.region.upgrade()?.agent_host_api(self.machine, &asked.to_host()).ok()
     }
 
-    async fn introspection(self, asked: Asked) -> Option<Answer> {
-        self.region.upgrade()?.look(|world| world.introspection(self.machine, asked.head.uri.path()))
-    }
-
-    async fn metadata(self, asked: Asked) -> Option<Answer> {
-        let header = |name: &str| asked.head.headers.get(name).and_then(|value| value.to_str().ok());
-        let (ttl, token) = (header("x-aws-ec2-metadata-token-ttl-seconds"), header("x-aws-ec2-metadata-token"));
-        let (method, path) = (asked.head.method.as_str(), asked.head.uri.path());
-        Some(self.region.upgrade()?.look(|world| world.metadata(self.machine, method, path, ttl, token)))
-    }
-
-    async fn ecs(self, asked: Asked) -> Option<Answer> {
-        let target = asked.head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-        let request = Request { target: target.map(str::to_owned), body: asked.body, by: Caller::Agent };
+    async fn introspection(self, asked: Asked) -> Option<Response> {
         let region = self.region.upgrade()?;
-        let answer = region.call(request).await?;
-        Some((answer.status, answer.body))
+        region.look(|world| world.introspection(self.machine, asked.head.uri.path())).map(plain)
     }
+
+    async fn metadata(self, asked: Asked) -> Option<Response> {
+        let (ttl, token) =
+            (asked.header("x-aws-ec2-metadata-token-ttl-seconds"), asked.header("x-aws-ec2-metadata-token"));
+        let (method, path) = (asked.head.method.as_str(), asked.head.uri.path());
+        let region = self.region.upgrade()?;
+        Some(plain(region.look(|world| world.metadata(self.machine, method, path, ttl, token))))
+    }
+
+    async fn ecs(self, asked: Asked) -> Option<Response> {
+        let target = asked.header("x-amz-target").map(str::to_owned);
+        let region = self.region.upgrade()?;
+        let answer = region.call(Request { target, body: asked.body, by: Caller::Agent }).await?;
+        Some(plain((answer.status, answer.body)))
+    }
+}
+
+fn plain((status, body): (u16, String)) -> Response {
+    Response { status, content_type: None, body }
 }
 
 impl Machine for Host {

@@ -10,28 +10,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use semver::Version;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 use crate::clock::SimClock;
 use crate::host::introspection::{Metadata, Task, Tasks};
-use crate::host::{Host, HostEvent, HostSpec, Repository, Request};
+use crate::host::{Host, HostEvent, HostSpec, Repository, Request, Response};
+use crate::pipe::serve;
 
 /// The server closes a connection that is idle for so long (host API facts, "Endpoints").
 const IDLE: Duration = Duration::from_secs(5);
 /// Of the host's own state.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Far more than any request to the host API.
-const MOST_BYTES: usize = 1024 * 1024;
-
 /// A host and where it is served.
 #[derive(Debug)]
 pub struct HostServer {
@@ -114,12 +106,20 @@ impl HostServer {
             tokio::select! {
                 () = &mut stop => break,
                 accepted = accept(socket.as_ref()) => match accepted {
-                    Ok(stream) => { connections.spawn(talk(stream, Arc::clone(&served), Served::api)); }
+                    Ok(stream) => {
+                        let served = Arc::clone(&served);
+                        connections.spawn(serve(stream, Some(IDLE), move |asked| {
+                            std::future::ready(served.api(&asked.to_host()))
+                        }));
+                    }
                     Err(error) => say(&format!("a connection could not be accepted: {error}")),
                 },
                 accepted = accept_tcp(port.as_ref()) => match accepted {
                     Ok(stream) if served.agent_listens() => {
-                        agents.spawn(talk(stream, Arc::clone(&served), Served::introspection));
+                        let served = Arc::clone(&served);
+                        agents.spawn(serve(stream, Some(IDLE), move |asked| {
+                            std::future::ready(Some(served.introspection(asked.head.uri.path())))
+                        }));
                     }
                     Ok(_) => {}
                     Err(error) => say(&format!("a connection could not be accepted: {error}")),
@@ -184,41 +184,6 @@ async fn accept_tcp(listener: Option<&TcpListener>) -> io::Result<tokio::net::Tc
     }
 }
 
-type Handler = fn(&Served, &Request) -> Option<(u16, &'static str, String)>;
-
-async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, served: Arc<Served>, handler: Handler) {
-    let service = service_fn(move |request| answer(request, Arc::clone(&served), handler));
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection was closed");
-    }
-}
-
-async fn answer(
-    request: hyper::Request<Incoming>,
-    served: Arc<Served>,
-    handler: Handler,
-) -> Result<hyper::Response<Full<Bytes>>, io::Error> {
-    let (head, body) = request.into_parts();
-    let body = Limited::new(body, MOST_BYTES).collect().await.map_err(io::Error::other)?.to_bytes();
-    let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
-    let request = Request {
-        method: head.method.to_string(),
-        path_and_query: head.uri.to_string(),
-        content_type: kind.map(str::to_owned),
-        body: body.to_vec(),
-    };
-    let (status, kind, body) = handler(&served, &request).ok_or(io::ErrorKind::ConnectionReset)?;
-    let mut answer = hyper::Response::builder().status(status);
-    if !kind.is_empty() {
-        answer = answer.header("content-type", kind);
-    }
-    answer.body(Full::from(body)).map_err(io::Error::other)
-}
-
 impl Served {
     fn with<T>(&self, act: impl FnOnce(&mut Inside, Timestamp) -> T) -> T {
         act(&mut self.inside.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now())
@@ -236,15 +201,14 @@ impl Served {
         self.with(|inside, now| inside.host.ecs_agent_up(now))
     }
 
-    fn api(&self, request: &Request) -> Option<(u16, &'static str, String)> {
-        let answer = self.with(|Inside { host, repository }, now| host.handle(now, repository, request)).ok()?;
-        Some((answer.status, answer.content_type.unwrap_or_default(), answer.body))
+    fn api(&self, request: &Request) -> Option<Response> {
+        self.with(|Inside { host, repository }, now| host.handle(now, repository, request)).ok()
     }
 
     /// The rendering cannot fail; if it did the port would answer 500.
-    fn introspection(&self, request: &Request) -> Option<(u16, &'static str, String)> {
+    fn introspection(&self, path: &str) -> Response {
         const ARN: &str = "arn:aws:ecs:eu-central-1:111122223333:container-instance/simulated/0123456789abcdef";
-        let rendered = match request.path() {
+        let rendered = match path {
             "/v1/metadata" => Metadata {
                 cluster: "simulated".to_owned(),
                 container_instance_arn: Some(ARN.to_owned()),
@@ -252,12 +216,12 @@ impl Served {
             }
             .render(),
             "/v1/tasks" => Tasks { tasks: (0..self.tasks).map(task).collect() }.render(),
-            _ => return Some((404, "", String::new())),
+            _ => return Response { status: 404, content_type: None, body: String::new() },
         };
-        Some(match rendered {
-            Ok(body) => (200, "application/json", body),
-            Err(error) => (500, "", error.to_string()),
-        })
+        match rendered {
+            Ok(body) => Response { status: 200, content_type: Some("application/json"), body },
+            Err(error) => Response { status: 500, content_type: None, body: error.to_string() },
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub mod iam;
 pub mod invariants;
 pub mod measure;
 pub mod meter;
+pub mod pipe;
 pub mod processes;
 pub mod proof;
 pub mod region;

@@ -7,22 +7,20 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
 use fleet_sim::clock::SimClock;
-use fleet_sim::host::{Host, HostSpec, Repository, Request};
+use fleet_sim::host::{Host, HostSpec, Repository, Request, Response};
+use fleet_sim::pipe::pipe;
 use host_bridge::agent::{Agent, Around, Imds, Machine, MemoryJournal, PutError, Settings, Sink, Target};
 use host_bridge::client::Client;
 use host_bridge::inspect::Boot;
 use host_bridge::introspection::Introspection;
 use host_bridge::signpost::SignpostError;
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
-use http_body_util::{BodyExt, Full};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use models::attributes::{BridgeReport, Progress};
 use models::claim::{CLAIM_TAG, Claim, ClaimStep, Way};
@@ -126,26 +124,11 @@ impl Shared {
             if !up(&world.get()) {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
-            let (ours, theirs) = tokio::io::duplex(64 * 1024);
             let world = world.clone();
-            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let world = world.clone();
-                async move {
-                    let (head, body) = request.into_parts();
-                    let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
-                    let request = Request {
-                        method: head.method.to_string(),
-                        path_and_query: head.uri.to_string(),
-                        content_type: kind.map(str::to_owned),
-                        body: body.collect().await.unwrap().to_bytes().to_vec(),
-                    };
-                    let (status, body) = answer(&mut world.get(), &request)?;
-                    let answer = http::Response::builder().status(status).body(Full::new(Bytes::from(body)));
-                    Ok::<_, io::Error>(answer.unwrap())
-                }
-            });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service));
-            Ok(ours)
+            Ok(pipe(move |asked| {
+                let answered = answer(&mut world.get(), &asked.to_host()).ok();
+                ready(answered.map(|(status, body)| Response { status, content_type: None, body }))
+            }))
         })
     }
 

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's own set-up")]
 
+mod common;
+
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -96,17 +98,9 @@ fn run(socket: &Path, agent: SocketAddr, arguments: &[&str]) -> (Option<i32>, St
     (output.status.code(), String::from_utf8(text).unwrap())
 }
 
-/// The command beside this test's own binaries; built where nobody has built it yet.
 fn command() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let path = PathBuf::from(env!("CARGO_BIN_EXE_fleet-sim")).with_file_name("host-bridge");
-        // The tests of the whole workspace build it; those of this package alone do not.
-        let build = ["build", "--quiet", "--locked", "--workspace", "--bins"];
-        let status = Command::new(env!("CARGO")).args(build).status().unwrap();
-        assert!(status.success() && path.exists(), "{} is not there", path.display());
-        path
-    })
+    PATH.get_or_init(|| common::program("host-bridge"))
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's own set-up")]
 
+mod common;
+
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -44,17 +46,9 @@ fn serve(scenario: &str, scale: u32) -> Served {
     Served { endpoint, region, _runtime: runtime }
 }
 
-/// The command beside this test's own binaries; built where nobody has built it yet.
 fn updater() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let path = PathBuf::from(env!("CARGO_BIN_EXE_fleet-sim")).with_file_name("ecs-updater");
-        // The tests of the whole workspace build it; those of this package alone do not.
-        let build = ["build", "--quiet", "--locked", "--workspace", "--bins"];
-        let status = Command::new(env!("CARGO")).args(build).status().unwrap();
-        assert!(status.success() && path.exists(), "{} is not there", path.display());
-        path
-    })
+    PATH.get_or_init(|| common::program("ecs-updater"))
 }
 
 fn command(endpoint: &str, arguments: &[&str]) -> Command {

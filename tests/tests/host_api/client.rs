@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet_sim::documents::{LoneMachine, Machine};
-use fleet_sim::host::{HostSpec, Request};
+use fleet_sim::host::HostSpec;
+use fleet_sim::pipe::pipe;
 use host_bridge::client::{Action, Client, SettingsAnswer, StatusAnswer};
 use host_bridge::transport::{Call, Limits, Transport, from_fn};
 use host_bridge::update::{LockAfter, StageRequest, Switched, UpdateError, Visit};
-use http_body_util::{BodyExt as _, Full};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use semver::Version;
 
 use super::{Exchange, exchanges, host_of, machine, masked, recording, replay, shell};
@@ -23,33 +21,10 @@ fn transport(machine: &Arc<LoneMachine>) -> Transport {
     let machine = Arc::clone(machine);
     let connect = from_fn("the simulated host", move || {
         machine.boot_id().ok_or(io::ErrorKind::ConnectionRefused)?;
-        let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let machine = Arc::clone(&machine);
-        let service = service_fn(move |request| answer(Arc::clone(&machine), request));
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service));
-        Ok(ours)
+        Ok(pipe(move |asked| std::future::ready(machine.api(&asked.to_host()).ok())))
     });
     Transport::new(connect, Limits::default())
-}
-
-async fn answer(
-    machine: Arc<LoneMachine>,
-    request: http::Request<hyper::body::Incoming>,
-) -> Result<http::Response<Full<bytes::Bytes>>, io::Error> {
-    let (head, body) = request.into_parts();
-    let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
-    let request = Request {
-        method: head.method.to_string(),
-        path_and_query: head.uri.to_string(),
-        content_type: kind.map(str::to_owned),
-        body: body.collect().await.expect("a body").to_bytes().to_vec(),
-    };
-    let response = machine.api(&request).map_err(|_| io::ErrorKind::ConnectionReset)?;
-    let mut answer = http::Response::builder().status(response.status);
-    if let Some(kind) = response.content_type {
-        answer = answer.header("content-type", kind);
-    }
-    answer.body(Full::from(response.body)).map_err(io::Error::other)
 }
 
 /// Plays a section; returns what the client made of each request that it has a method for.
