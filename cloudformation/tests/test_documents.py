@@ -443,15 +443,16 @@ def test_revert_in_another_boot_does_nothing(host):
 
 def hostile():
     bad = ["$(reboot)", "'; reboot; '", "1.27.0'", "1.27.0; reboot", "1.27.0\nreboot", "`id`", "{{ Lock }}", "${IFS}"]
-    for name in ("Version", "Lock", "Boot", "Timeout", "Refresh"):
+    for name in ("Version", "Lock", "Boot", "Timeout", "Refresh", "Wait"):
         yield from ((name, value) for value in [*bad, "", " ", "é"])
     yield from (("Timeout", value) for value in ("29", "3601", "0x1F", "1e3", "-60", "060", "a[$(reboot)]"))
+    yield from (("Wait", value) for value in ("301", "0x1F", "1e2", "-1", "060", "a[$(reboot)]"))
     yield from (("Version", value) for value in ("latest", "1.27", "v1.27.0", "01.2.3", "1.27.0-" + "a" * 40))
     yield from (("Lock", value) for value in ("never", "none", "vlatest"))
     yield from (("Boot", value) for value in ("another", BOOT.upper(), BOOT + "\n" + BOOT))
 
 
-GOOD = {"Version": "1.27.0", "Lock": "keep", "Boot": BOOT, "Timeout": "60", "Refresh": "yes"}
+GOOD = {"Version": "1.27.0", "Lock": "keep", "Boot": BOOT, "Timeout": "60", "Refresh": "yes", "Wait": "0"}
 
 
 @pytest.mark.parametrize(("name", "value"), list(hostile()), ids=ascii)
@@ -466,7 +467,7 @@ def test_hostile_values_are_refused_by_systems_manager(name, value):
 
 @pytest.mark.parametrize(("name", "value"), [pair for pair in hostile() if pair[1]], ids=ascii)
 def test_hostile_values_are_refused_by_the_scripts_too(host, name, value):
-    document = "Inspect" if name == "Refresh" else "Revert"
+    document = "Inspect" if name in ("Refresh", "Wait") else "Revert"
     parameters = {key: GOOD[key] for key in content(document)["parameters"]} | {name: value}
     output = host.run_raw(document, **parameters)
     assert output.error == ("parameters", "bad_parameter")
