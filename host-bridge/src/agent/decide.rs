@@ -205,7 +205,7 @@ fn on_trial(trial: &Trial, facts: &Facts, memory: &Memory, limits: &Limits, now:
         if running == *from || !trial.armed {
             return None;
         }
-        let booted = facts.boot.at.and_then(|at| Timestamp::from_second(at).ok())?;
+        let booted = facts.booted_at()?;
         let deadline = later(booted, limits.confirm);
         if now < deadline {
             return None;
@@ -341,7 +341,7 @@ fn refresh_when_due(facts: &Facts, limits: &Limits, now: Timestamp, otherwise: W
     if busy(facts) {
         return Act::Wait(otherwise);
     }
-    let booted = facts.boot.at.and_then(|at| Timestamp::from_second(at).ok());
+    let booted = facts.booted_at();
     let due = match (facts.refreshed_at, booted) {
         (Some(at), _) => later(at, limits.refresh),
         (None, Some(booted)) => later(booted, limits.first_refresh),

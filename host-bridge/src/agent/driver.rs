@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use models::claim::Claim;
+use models::host::AgentState;
 use models::pace::Pace;
 use tokio::time::{Instant, sleep};
 
 use super::decide::{Act, decide};
 use super::facts::{Facts, Tags};
 use super::imds::ImdsError;
-use super::memory::{Memory, Target};
+use super::memory::{Memory, Target, later};
 use super::report::{Troubles, essence, report};
 use super::{Around, Settings};
 use crate::inspect::inspect;
@@ -167,7 +168,7 @@ impl Agent {
                 self.facts.tags = tags;
                 self.troubles.tags = None;
                 self.tags_pace.reset();
-                self.settings.poll
+                self.poll()
             }
             Err(error) => {
                 self.facts.tags = Tags::Unknown;
@@ -209,12 +210,29 @@ impl Agent {
             }
         }
         self.find_target().await;
-        let watched = self.memory.claim.is_some() || self.memory.trial.is_some() || self.facts.tags.claim().is_some();
-        let pause = match watched || !self.facts.host_answers {
-            true => self.settings.look_busy,
-            false => self.settings.look_idle,
-        };
-        self.look_at = Some(Instant::now() + pause);
+        self.look_at = Some(Instant::now() + self.look_again());
+    }
+
+    /// Between two readings of the tags.
+    pub(super) fn poll(&self) -> Duration {
+        match self.facts.tags.claim().is_some_and(|claim| claim.step.takes_out_of_service()) {
+            true => self.settings.poll_out_of_service,
+            false => self.settings.poll,
+        }
+    }
+
+    /// Between two looks at the host.
+    fn look_again(&self) -> Duration {
+        let claim = self.facts.tags.claim();
+        let is_its_boot = claim.is_some_and(|claim| claim.boot.is_some() && claim.boot != self.facts.boot.id);
+        let is_young = self.facts.booted_at().is_some_and(|at| self.now() < later(at, self.settings.limits.confirm));
+        let is_registered = self.facts.agent_state() == Some(&AgentState::Registered);
+        let watched = self.memory.claim.is_some() || self.memory.trial.is_some() || claim.is_some();
+        match () {
+            () if is_its_boot && is_young && !is_registered && self.facts.host_answers => self.settings.look_booted,
+            () if watched || !self.facts.host_answers => self.settings.look_busy,
+            () => self.settings.look_idle,
+        }
     }
 
     /// Follows the container instance: after a rollback it can come back as another one.

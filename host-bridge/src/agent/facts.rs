@@ -56,6 +56,11 @@ impl Facts {
         self.host.as_ref().map(|seen| &seen.report)
     }
 
+    /// When the kernel started, by the host's clock.
+    pub fn booted_at(&self) -> Option<Timestamp> {
+        self.boot.at.and_then(|at| Timestamp::from_second(at).ok())
+    }
+
     /// The ECS agent's state.
     pub fn agent_state(&self) -> Option<&AgentState> {
         Some(&self.report()?.agent.as_ref()?.state)

@@ -66,8 +66,13 @@ pub struct Settings {
     /// Between two readings of the tags. The metadata service is link-local and answers from memory, so that this costs
     /// nobody anything; 5 s is as long as the claims of a run may lie about.
     pub poll: Duration,
+    /// The same while a claim stands that takes the instance out of service: each second until the next one is read is
+    /// a second without its tasks.
+    pub poll_out_of_service: Duration,
     /// Between two looks at the host while it is being updated.
     pub look_busy: Duration,
+    /// The same in the boot that a claim asked for, until the ECS agent is registered: all that the updater waits for.
+    pub look_booted: Duration,
     /// Between two looks at the host otherwise: what changes by itself is the ECS agent's state, which the updater asks
     /// ECS for anyhow.
     pub look_idle: Duration,
@@ -109,7 +114,9 @@ impl Default for Settings {
         Self {
             limits: Limits::default(),
             poll: Duration::from_secs(5),
+            poll_out_of_service: Duration::from_secs(1),
             look_busy: Duration::from_secs(10),
+            look_booted: Duration::from_secs(1),
             look_idle: Duration::from_mins(1),
             heartbeat: Duration::from_hours(3),
             stage: Duration::from_mins(20),

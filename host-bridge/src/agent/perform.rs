@@ -38,7 +38,7 @@ impl Agent {
     pub(super) async fn perform(&mut self, act: &Act) -> Option<Outcome> {
         let metadata = std::sync::Arc::clone(&self.around.metadata);
         let standing = self.standing_claim().cloned();
-        let poll = self.settings.poll;
+        let poll = self.poll();
         let watch = async {
             loop {
                 sleep(poll).await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use host_bridge::agent::Memory;
 use models::attributes::Progress;
 use models::claim::{CLAIM_TAG, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
-use models::host::{ErrorCode, UpdateState};
+use models::host::{AgentState, ErrorCode, UpdateState};
+use tokio::time::Instant;
 
 use super::world::{EcsAgent, NEW, OLD, World};
 
@@ -81,6 +82,37 @@ async fn an_update_from_the_claim_to_its_removal() {
         }
     );
     assert!(world.puts <= 14, "{} reports for one update", world.puts);
+}
+
+/// Out of service each second counts: a claim is read and a registered ECS agent is reported within two.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_late_while_the_instance_is_out_of_service() {
+    let world = World::shared();
+    {
+        let mut world = world.get();
+        world.ecs_agent_on_new = EcsAgent::Unregistered;
+        world.registers_after = Some(Duration::from_millis(21_500));
+        world.claim(ClaimStep::Stage);
+    }
+    assert!(world.live(HOUR, |world| progress(world, ClaimStep::Stage) == Some(Progress::Done)).await);
+    world.get().claim(ClaimStep::Drain);
+    assert!(world.live(HOUR, |world| progress(world, ClaimStep::Drain) == Some(Progress::Done)).await);
+    world.pass(Duration::from_millis(63_300)).await;
+
+    world.get().claim(ClaimStep::Reboot);
+    let (claimed, mut taken_up) = (Instant::now(), None);
+    let registered = |world: &mut World| {
+        if taken_up.is_none() && progress(world, ClaimStep::Reboot) == Some(Progress::Doing) {
+            taken_up = Some(claimed.elapsed());
+        }
+        let Some(report) = world.report().map(|report| report.report) else { return false };
+        let in_new_boot = world.boots == 1 && report.boot_id.is_some_and(|id| id.as_str() == world.boot_id());
+        in_new_boot && report.agent.is_some_and(|agent| agent.state == AgentState::Registered)
+    };
+    assert!(world.live(HOUR, registered).await);
+    assert!(taken_up.unwrap() <= Duration::from_secs(2), "{taken_up:?}");
+    let late = world.get().up_for() - Duration::from_millis(21_500);
+    assert!(late <= Duration::from_secs(2), "{late:?}");
 }
 
 #[tokio::test(start_paused = true)]
