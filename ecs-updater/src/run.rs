@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use models::fleet::FleetSnapshot;
+use models::claim::Way;
+use models::fleet::{FleetSnapshot, Instance};
 use models::ids::{ClusterName, Epoch, HostId, RunId};
 use models::pace::Pace;
 use models::plan::{End, Plan, PlannedStep, Step};
@@ -62,8 +63,6 @@ const FULL_LOOK: SignedDuration = SignedDuration::from_secs(30);
 /// The same for each hundred instances: a look costs two calls a hundred, and the read bucket refills with twenty a
 /// second for the whole account.
 const FULL_LOOK_PER_100: SignedDuration = SignedDuration::from_secs(5);
-/// The time between two looks at the instances under way: each beat of the grid, so a little less than it.
-const SHORT_LOOK: SignedDuration = SignedDuration::from_secs(4);
 /// How long AWS may give no usable answer in the middle of a run before the cluster is given up. The claims stay, so
 /// that the next run goes on.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
@@ -122,14 +121,26 @@ fn refused(cluster: &ClusterName, error: &ClusterError) -> ClusterReport {
     }
 }
 
-/// Wake-ups fall on a grid of whole seconds, so that what is due for many instances is done for them in one call.
-const GRID_S: i64 = 5;
+/// Wake-ups fall on a grid, so that what is due for many instances is done for them in one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Beat {
+    /// From one to the next, in milliseconds.
+    grid_ms: i64,
+    /// The time between two looks at the instances under way: each beat, so a little less than one.
+    short_look: SignedDuration,
+}
 
-fn to_the_grid(time: Timestamp) -> Duration {
-    let over = time.as_millisecond().rem_euclid(GRID_S * 1_000);
-    match u64::try_from(GRID_S * 1_000 - over) {
-        Ok(left) if over > 0 => Duration::from_millis(left),
-        Ok(_) | Err(_) => Duration::ZERO,
+impl Beat {
+    const OF_SSM: Self = Self { grid_ms: 5_000, short_look: planner::DRAIN_POLL };
+    const OF_BRIDGES: Self = Self { grid_ms: 2_500, short_look: planner::BRIDGE_POLL };
+
+    /// How long it is from `time` to the next one.
+    fn from(self, time: Timestamp) -> Duration {
+        let over = time.as_millisecond().rem_euclid(self.grid_ms);
+        match u64::try_from(self.grid_ms - over) {
+            Ok(left) if over > 0 => Duration::from_millis(left),
+            Ok(_) | Err(_) => Duration::ZERO,
+        }
     }
 }
 
@@ -326,7 +337,7 @@ impl<'a> Cluster<'a> {
         let full_due = self.looked_full.is_none_or(|at| now >= after(at, self.full_look_every()));
         if full_due {
             self.full_look().await?;
-        } else if !under_way.is_empty() && now >= after(self.looked_short, SHORT_LOOK) {
+        } else if !under_way.is_empty() && now >= after(self.looked_short, self.beat(now).short_look) {
             let complete = observe::short_look(&self.aws, &mut self.fleet, &under_way, self.policy.host, now).await?;
             self.looked_short = now;
             if !complete {
@@ -355,11 +366,21 @@ impl<'a> Cluster<'a> {
 
     /// The instances that a short look reads: out of service by us, or with a report awaited.
     fn under_way(&self) -> BTreeSet<HostId> {
-        let claimed = |instance: &&models::fleet::Instance| {
+        let ours = self.out_of_service().map(|instance| &instance.host);
+        ours.chain(self.awaited.hosts()).cloned().collect()
+    }
+
+    /// The instances that are out of service by a claim and not done with.
+    fn out_of_service(&self) -> impl Iterator<Item = &Instance> {
+        self.fleet.instances.values().filter(|instance| {
             instance.run.verdict.is_none() && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service())
-        };
-        let claimed = self.fleet.instances.values().filter(claimed).map(|instance| &instance.host);
-        claimed.chain(self.awaited.hosts()).cloned().collect()
+        })
+    }
+
+    /// The finer one while a host bridge has an instance out of service: it acts within a second of what it reads.
+    fn beat(&self, now: Timestamp) -> Beat {
+        let by_bridge = self.out_of_service().any(|instance| instance.way(self.policy.host, now) == Way::Bridge);
+        if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM }
     }
 
     /// Whether a look that went wrong ends the work on the cluster: at the beginning anything but throttling does, and
@@ -432,11 +453,12 @@ impl<'a> Cluster<'a> {
 
     async fn sleep(&self, plan: &Plan, now: Timestamp) {
         let full = self.looked_full.map_or(now, |at| after(at, self.full_look_every()));
-        let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, SHORT_LOOK));
+        let beat = self.beat(now);
+        let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look));
         let until =
             [plan.wake_at, self.commands.poll_at(), report, Some(full)].into_iter().flatten().min().unwrap_or(now);
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-        let wait = wait.max(Duration::from_millis(100)) + to_the_grid(until.max(now));
+        let wait = wait.max(Duration::from_millis(100)) + beat.from(until.max(now));
         self.breathe(wait).await;
     }
 

@@ -35,6 +35,17 @@ pub(crate) struct Described {
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
+/// Tasks by what is desired of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Desired {
+    /// RUNNING: all but those that are stopping or have stopped.
+    Running,
+    /// STOPPED: those that are stopping, which run still, and those that have stopped.
+    Stopped,
+    /// Both.
+    Any,
+}
+
 /// Which container instances are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listed {
@@ -164,18 +175,21 @@ impl Aws {
         (done, failures, None)
     }
 
-    /// The ARNs of the tasks on an instance, those desired RUNNING and, unless only these are asked for, those desired
-    /// STOPPED: a stopping task still runs.
+    /// The ARNs of the tasks on an instance of which this is desired.
     pub(crate) async fn list_tasks_on(
         &self,
         cluster: &ClusterName,
         instance: &ContainerInstanceArn,
-        only_running: bool,
+        desired: Desired,
     ) -> Result<Vec<TaskArn>, AwsError> {
+        let statuses: &[DesiredStatus] = match desired {
+            Desired::Running => &[DesiredStatus::Running],
+            Desired::Stopped => &[DesiredStatus::Stopped],
+            Desired::Any => &[DesiredStatus::Running, DesiredStatus::Stopped],
+        };
         let mut arns = Vec::new();
-        let both = [DesiredStatus::Running, DesiredStatus::Stopped];
-        for desired in both.into_iter().take(if only_running { 1 } else { 2 }) {
-            arns.extend(self.list_tasks(cluster, Some(instance), None, desired).await?);
+        for status in statuses {
+            arns.extend(self.list_tasks(cluster, Some(instance), None, status.clone()).await?);
         }
         Ok(arns)
     }

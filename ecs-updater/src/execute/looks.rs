@@ -9,9 +9,10 @@ use models::ids::{ContainerInstanceArn, HostId, ServiceName, TaskArn};
 
 use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
+use crate::aws::ecs::Desired;
 use crate::host::bridge;
 use crate::observe::describe_services;
-use crate::planner::{TASKS_FRESH, after};
+use crate::planner::{SETTLE, TASKS_FRESH, after};
 
 impl Actor<'_> {
     /// Whether a command would be taken: SSM is asked, a bridge has spoken already or has not.
@@ -155,8 +156,15 @@ impl Actor<'_> {
         let arns = if in_service && running.div_ceil(100) < 2 * hosts.len() {
             self.aws.list_running_tasks(cluster).await?
         } else {
-            let listed = futures_util::stream::iter(known.values())
-                .map(|arn| self.aws.list_tasks_on(cluster, arn, in_service))
+            let listed = futures_util::stream::iter(&known)
+                .map(|(host, arn)| {
+                    let desired = match self.instance(host) {
+                        Some(instance) if instance.in_service() => Desired::Running,
+                        Some(instance) if none_is_desired_running(instance) => Desired::Stopped,
+                        Some(_) | None => Desired::Any,
+                    };
+                    self.aws.list_tasks_on(cluster, arn, desired)
+                })
                 .buffer_unordered(CONCURRENT);
             listed.try_collect::<Vec<_>>().await?.into_iter().flatten().collect()
         };
@@ -196,4 +204,12 @@ impl Actor<'_> {
         tracing::info!(%host, task = task.short(), "standalone task asked to stop");
         self.change(host, |instance| instance.run.stopped_tasks.push(task));
     }
+}
+
+/// Whether ECS said, so long after our DRAINING that nothing from before it can be in the answer, that no task is
+/// desired RUNNING on the instance ("`runningTasksCount` counts tasks whose *desired* status is RUNNING", AWS facts). No
+/// service places one since, so that listing them would list none. Those that are stopping are not counted.
+fn none_is_desired_running(instance: &Instance) -> bool {
+    let settled = instance.run.drained_at.is_some_and(|at| instance.seen_at >= after(at, SETTLE));
+    settled && instance.status == InstanceStatus::Draining && instance.running_tasks == 0 && instance.pending_tasks == 0
 }

@@ -9,6 +9,7 @@ mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use models::claim::{CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Way, whole_seconds};
 use models::fleet::{FleetSnapshot, Instance};
@@ -154,12 +155,18 @@ impl<'a> Actor<'a> {
         for (host, claim, lock) in claims {
             groups.entry((claim.to_string(), lock)).or_default().push((host, claim));
         }
-        let mut written = BTreeSet::new();
-        for ((text, lock), group) in groups {
+        let aws = self.aws;
+        let writes = groups.into_iter().map(|((text, lock), group)| async move {
             let hosts: Vec<HostId> = group.iter().map(|(host, _)| host.clone()).collect();
             let mut tags = vec![(CLAIM_TAG, text)];
             tags.extend(lock.clone().map(|lock| (SAVED_LOCK_TAG, lock)));
-            match self.aws.create_tags(&hosts, &tags).await {
+            let done = aws.create_tags(&hosts, &tags).await;
+            (hosts, lock, group, done)
+        });
+        let mut writes = futures_util::stream::iter(writes).buffer_unordered(CONCURRENT);
+        let mut written = BTreeSet::new();
+        while let Some((hosts, lock, group, done)) = writes.next().await {
+            match done {
                 Ok(()) => {
                     let now = self.now();
                     for (host, claim) in group {

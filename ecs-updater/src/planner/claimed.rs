@@ -57,7 +57,7 @@ fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a
         (InstanceStatus::Active, Some(at)) if instance.seen_at > after(at, SETTLE) => {
             return Next::Do(Phase::Draining, Step::Finish(End::Held { why: HoldReason::ReactivatedBySomebody }));
         }
-        (InstanceStatus::Active, Some(_)) => return Next::Wait(Phase::Draining, after(cx.now, DRAIN_POLL)),
+        (InstanceStatus::Active, Some(_)) => return Next::Wait(Phase::Draining, cx.next_poll(instance)),
         // Claimed by a run that died before it drained, or drained by it and set ACTIVE by a person since.
         (InstanceStatus::Active, None) => return unclaimed::next(instance, cx),
         (
@@ -70,7 +70,7 @@ fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a
         ) => {
             let detail = format!("its ECS status became {}", instance.status.as_str());
             return match cx.now < after(claim.since, cx.policy.timeouts.drain) {
-                true => Next::Wait(Phase::Draining, after(cx.now, DRAIN_POLL)),
+                true => Next::Wait(Phase::Draining, cx.next_poll(instance)),
                 false => leave(FailReason::NeverCameBack { detail }),
             };
         }
@@ -80,7 +80,7 @@ fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a
         return Next::Do(Phase::Draining, Step::Finish(End::Held { why }));
     }
     if busy(instance).is_some() {
-        return Next::Wait(Phase::Draining, after(cx.now, DRAIN_POLL));
+        return Next::Wait(Phase::Draining, cx.next_poll(instance));
     }
     match still_draining(instance, claim, cx) {
         Some(next) => next,
@@ -120,8 +120,8 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
             let left = workload::left(tasks, &cx.snapshot.services);
             Next::Do(Phase::Draining, Step::Finish(End::Failed { why: FailReason::DrainTimedOut { left } }))
         }
-        false if broken!(NoDrainTimeout) => Next::Wait(Phase::Draining, after(cx.now, DRAIN_POLL)),
-        false => Next::Wait(Phase::Draining, deadline.min(after(cx.now, DRAIN_POLL))),
+        false if broken!(NoDrainTimeout) => Next::Wait(Phase::Draining, cx.next_poll(instance)),
+        false => Next::Wait(Phase::Draining, deadline.min(cx.next_poll(instance))),
     })
 }
 
@@ -139,7 +139,7 @@ fn drained<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<
         return verify(instance, claim, report, cx);
     }
     if busy(instance).is_some() {
-        return Next::Wait(Phase::Drained, after(cx.now, DRAIN_POLL));
+        return Next::Wait(Phase::Drained, cx.next_poll(instance));
     }
     if is_staged(instance, report, &claim.to) {
         return Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot });

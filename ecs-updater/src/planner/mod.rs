@@ -22,6 +22,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use models::claim::Way;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
 use models::host::HostReport;
 use models::ids::RunId;
@@ -64,6 +65,9 @@ pub enum Stop {
 /// How soon a draining instance is looked at again: at the next beat of the run's grid of 5 s, which a whole beat would
 /// just miss. One call tells of a hundred, and what is noticed late is time out of service.
 pub(crate) const DRAIN_POLL: SignedDuration = SignedDuration::from_secs(4);
+/// The same where a host bridge acts within a second of its claim and reports as fast: each beat of its finer grid of
+/// 2.5 s. SSM answers to a poll of its own, which is no faster for being asked more often.
+pub(crate) const BRIDGE_POLL: SignedDuration = SignedDuration::from_secs(2);
 /// How often a host is visited that is to come back, or to become healthy.
 pub(crate) const BOOT_POLL: SignedDuration = SignedDuration::from_secs(15);
 /// From the reboot command to the first visit: no host shuts down and boots in less.
@@ -95,6 +99,15 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// When an instance that is out of service is looked at again.
+    pub(crate) fn next_poll(&self, instance: &Instance) -> Timestamp {
+        let poll = match instance.way(self.policy.host, self.now) {
+            Way::Ssm => DRAIN_POLL,
+            Way::Bridge => BRIDGE_POLL,
+        };
+        after(self.now, poll)
+    }
+
     /// Until when a host that does not answer is tried again.
     pub(crate) fn inspect_deadline(&self) -> Timestamp {
         after(self.run.started_at, self.policy.timeouts.inspect)
