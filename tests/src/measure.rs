@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use ecs_updater::planner::{self, RunFacts};
 use ecs_updater::run::Watch;
 use jiff::{SignedDuration, Timestamp};
+use models::claim::CLAIM_TAG;
 use models::fleet::FleetSnapshot;
 use models::ids::HostId;
 use models::plan::Plan;
@@ -157,8 +158,8 @@ pub struct Lives {
     pub agent: SignedDuration,
     /// Out of service beyond drain, shutdown, boot and agent, each instance's, sorted.
     pub extra: Vec<SignedDuration>,
-    /// The part of it before the reboot was accepted, and the part after the agent ran, each sorted.
-    pub parts: [Vec<SignedDuration>; 2],
+    /// Its parts, each sorted: until the reboot was claimed, from there until it was accepted, and after the agent ran.
+    pub parts: [Vec<SignedDuration>; 3],
 }
 
 impl Measured {
@@ -322,6 +323,7 @@ impl Watch for Timer {
 struct Life {
     drained: Option<Timestamp>,
     empty: Option<Timestamp>,
+    claimed: Option<Timestamp>,
     accepted: Option<Timestamp>,
     down: Option<Timestamp>,
     up: Option<Timestamp>,
@@ -341,6 +343,11 @@ fn lives(region: &Region, stage: SignedDuration, at_once: usize) -> Lives {
                 life.empty = at;
             }
             Event::Task { to: LastStatus::Stopped, .. } if life.accepted.is_none() => life.empty = at,
+            Event::Tag { ref key, value: Some(ref claim), by: Actor::Updater, .. }
+                if key == CLAIM_TAG && claim.starts_with("v1/reboot") =>
+            {
+                life.claimed = life.claimed.or(at);
+            }
             Event::RebootAccepted { .. } => life.accepted = at,
             Event::RebootBegins { .. } => life.down = at,
             Event::Host { event: HostEvent::Booted { .. }, .. } => life.up = at,
@@ -352,9 +359,11 @@ fn lives(region: &Region, stage: SignedDuration, at_once: usize) -> Lives {
         }
     }
     let mut sums = [SignedDuration::ZERO; 4];
-    let (mut extra, mut parts_of_extra) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut extra, mut parts_of_extra) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
     for life in lives.values() {
-        let Life { drained: Some(drained), empty: Some(empty), accepted: Some(accepted), .. } = *life else { continue };
+        let Life { drained: Some(drained), empty: Some(empty), claimed, accepted: Some(accepted), .. } = *life else {
+            continue;
+        };
         let Life { down: Some(down), up: Some(up), agent: Some(agent), back: Some(back), .. } = *life else { continue };
         let parts = [
             empty.duration_since(drained),
@@ -363,8 +372,10 @@ fn lives(region: &Region, stage: SignedDuration, at_once: usize) -> Lives {
             agent.duration_since(up),
         ];
         extra.push(parts.iter().fold(back.duration_since(drained), |left, part| left - *part));
-        parts_of_extra[0].push(accepted.duration_since(empty));
-        parts_of_extra[1].push(back.duration_since(agent));
+        let claimed = claimed.unwrap_or(accepted);
+        parts_of_extra[0].push(claimed.duration_since(empty));
+        parts_of_extra[1].push(accepted.duration_since(claimed));
+        parts_of_extra[2].push(back.duration_since(agent));
         for (sum, part) in sums.iter_mut().zip(parts) {
             *sum += part;
         }
