@@ -12,6 +12,7 @@ readonly CALL=10    # seconds for one request to the host API
 readonly MARGIN=5   # seconds before Timeout at which no command is waited for any longer
 readonly WAY_OUT=4  # seconds of these for the lock and the last look
 readonly TX=ecs-updater
+room=2400           # bytes that may still be printed: all of it reaches whoever asks, or the end is cut off
 readonly SEMVER='(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}(-[0-9A-Za-z.-]{1,32})?(\+[0-9A-Za-z.-]{1,32})?'
 
 step='' part=start boot='' btime=''
@@ -426,7 +427,7 @@ def word($most): if type == "string" then
   else null end;
 def at(f): [f?] | first;
 # Cut to fit: from the detail, then from the oldest of the offered versions.
-def fit: if (tojson | utf8bytelength) < 2400 then .
+def fit: if (tojson | utf8bytelength) < $most then .
   elif (.error.detail // "") != "" then .error.detail |= .[:(length * 3 / 4 | floor)] | fit
   elif (.update.available // []) != [] then .update.available |= .[:-1] | fit
   else . end;
@@ -454,16 +455,18 @@ def fit: if (tojson | utf8bytelength) < 2400 then .
     | until(. == [] or (.[0] | . > 32); .[1:]) | until(. == [] or (.[-1] | . > 32); .[:-1]) | .[:400] | implode)}} end)
 | fit'
 
+# report [MOST]: prints a line of so many bytes at most, of all that is left without it.
 report() {
-  local line=''
+  local line='' most=${1:-$room}
   line=$(printf '%s\n' "$os" "$settings" "$update" "$agent" |
-    jq -cn --arg step "$step" --arg boot "$boot" --arg btime "$btime" --arg wrote "$wrote" \
+    jq -cn --argjson most "$most" --arg step "$step" --arg boot "$boot" --arg btime "$btime" --arg wrote "$wrote" \
       --arg at "$error_at" --arg code "$error_code" --arg detail "$error_detail" "$REPORT") || line=''
   if [[ -z $line ]]; then
     note report failed "the report could not be made; does the control container have jq?"
     line="{\"v\":1,\"step\":\"$step\",\"error\":{\"at\":\"$error_at\",\"code\":\"$error_code\",\"detail\":\"\"}}"
   fi
   printf '%s\n' "$line"
+  room=$((room - ${#line} - 1))
   printed=yes
 }
 

@@ -18,7 +18,7 @@ fi
 activate_
 looks=''
 look
-# The report goes out before the reboot can cut it off.
-report
+# The report goes out before the reboot can cut it off, and leaves room for a second one.
+report 1100
 part=reboot
 api POST /actions/reboot || complain reboot

@@ -3,24 +3,16 @@ somebody else's reading of DynamoDB. The cluster is empty, so that a run is over
 middle of a run are the simulator's (tests/scenarios/lease_*.toml)."""
 
 import json
-import os
 import subprocess
 import time
 
 import boto3
 import pytest
 
-from conftest import ROOT, moto_server
+from conftest import moto_server, program
 
 REGION = "eu-west-1"
 ACCESS = {"region_name": REGION, "aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-
-
-@pytest.fixture(scope="module")
-def program():
-    workspace = ROOT.parent
-    subprocess.run(["cargo", "build", "--quiet", "--workspace", "--locked"], cwd=workspace, check=True)
-    return os.path.join(workspace, os.environ.get("CARGO_TARGET_DIR", "target"), "debug", "ecs-updater")
 
 
 @pytest.fixture
@@ -38,9 +30,20 @@ def cloud():
         table.delete()
 
 
-def run(program, url, table="leases"):
+def run(url, table="leases"):
     ran = subprocess.run(
-        [program, "run", "--cluster", "web", "--lease-table", table, "--output", "json", "--endpoint-url", url],
+        [
+            program("ecs-updater"),
+            "run",
+            "--cluster",
+            "web",
+            "--lease-table",
+            table,
+            "--output",
+            "json",
+            "--endpoint-url",
+            url,
+        ],
         env={"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": REGION},
         capture_output=True,
         text=True,
@@ -59,40 +62,40 @@ def hold(table, expires_in_s):
     table.put_item(Item={"lease": "web", "holder": "OTHER", "epoch": 41, "expires": expires, "ttl": 1})
 
 
-def test_an_absent_lease_is_taken_and_given_back_and_its_epoch_grows(program, cloud):
+def test_an_absent_lease_is_taken_and_given_back_and_its_epoch_grows(cloud):
     url, table = cloud
     before = int(time.time())
-    code, first, error = run(program, url)
+    code, first, error = run(url)
     assert (code, error) == (0, {})
     after_first = item(table)
     assert (after_first["holder"], after_first["expires"]) == (first, 0)
     assert before < after_first["epoch"] <= time.time() + 1
     assert after_first["ttl"] > time.time() + 80 * 86400
-    _, second, _ = run(program, url)
+    _, second, _ = run(url)
     assert (item(table)["holder"], item(table)["epoch"]) == (second, after_first["epoch"] + 1)
 
 
 @pytest.mark.parametrize("expires_in_s", [300, 1, -30])
-def test_a_lease_that_may_be_good_by_its_holder_s_clock_is_left_alone(program, cloud, expires_in_s):
+def test_a_lease_that_may_be_good_by_its_holder_s_clock_is_left_alone(cloud, expires_in_s):
     url, table = cloud
     hold(table, expires_in_s)
     held = item(table)
-    code, _, error = run(program, url)
+    code, _, error = run(url)
     assert (code, error["kind"]) == (0, "another_run")
     assert "OTHER" in error["message"]
     assert item(table) == held
 
 
-def test_an_expired_lease_is_taken_over(program, cloud):
+def test_an_expired_lease_is_taken_over(cloud):
     url, table = cloud
     hold(table, -90)
-    code, us, error = run(program, url)
+    code, us, error = run(url)
     assert (code, error) == (0, {})
     assert (item(table)["holder"], item(table)["epoch"], item(table)["expires"]) == (us, 42, 0)
 
 
-def test_a_missing_table_is_named(program, cloud):
+def test_a_missing_table_is_named(cloud):
     url, _ = cloud
-    code, _, error = run(program, url, "nowhere")
+    code, _, error = run(url, "nowhere")
     assert (code, error["kind"]) == (3, "not_reachable")
     assert "no such table" in error["message"]

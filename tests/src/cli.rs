@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::demo;
 use crate::host::HostSpec;
 use crate::host_server::{HostServer, HostServerError};
+use crate::read_report::{self, ReadReportError};
 use crate::region::Region;
 use crate::scenario::{Scenario, ScenarioError, host_spec, merge};
 use crate::server;
@@ -33,6 +34,8 @@ enum Command {
     Serve(Serve),
     /// Serve the host API of one simulated host on a Unix socket, for host-bridge and other clients
     Host(HostArgs),
+    /// Read on standard input what an SSM document of the updater printed, as the updater does, and print the report
+    ReadReport,
     /// Measure scans and rollouts: calls, times, memory and CPU; writes bench.json beside the build
     Bench,
     /// Watch the updater roll 24 simulated instances: one falls back at boot, one holds a standalone task, one is drained by somebody else
@@ -102,6 +105,8 @@ enum CliError {
     #[error(transparent)]
     Bench(#[from] crate::bench::BenchError),
     #[error(transparent)]
+    ReadReport(#[from] ReadReportError),
+    #[error(transparent)]
     Demo(#[from] demo::DemoError),
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
@@ -131,6 +136,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(serve) => run_serve(&serve),
         Command::Host(host) => run_host(host),
+        Command::ReadReport => read_report::run().map_err(CliError::from),
         Command::Bench => crate::bench::run().map_err(CliError::from),
         Command::Demo { output } => demo::run(output == Output::Json).map_err(CliError::from),
     };

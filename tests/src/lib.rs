@@ -27,6 +27,7 @@ pub mod meter;
 pub mod pipe;
 pub mod processes;
 pub mod proof;
+pub mod read_report;
 pub mod region;
 pub mod rollout;
 pub mod scenario;

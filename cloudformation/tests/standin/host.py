@@ -59,6 +59,7 @@ def fresh(**changes):
         "on_prepare": None,  # publish or withdraw, just before the worker chooses
         "settings_stuck": False,
         "inhibited": False,
+        "inhibitor": 'Operation inhibited by "test" (PID 1 "x").',
         "noise": False,  # the tool warns on its standard error
         "status_patch": {},  # a newer or stranger host
     }
@@ -182,7 +183,7 @@ class Host:
                 return 200, json.dumps([f"settings.updates.{key}" for key in changes])
             case "POST", "/actions/reboot":
                 if state["inhibited"]:
-                    return 500, 'Failed to reboot, exit code: 1, stderr: Operation inhibited by "test" (PID 1 "x").\n'
+                    return 500, f"Failed to reboot, exit code: 1, stderr: {state['inhibitor']}\n"
                 state["rebooted"] = True
                 return 204, ""
             case "POST", path if path.startswith("/actions/"):

@@ -46,6 +46,8 @@ pub(super) struct Visit<'m> {
     pub(super) report: HostReport,
     /// `version-lock` as it was before this visit pinned it.
     found_lock: Option<String>,
+    /// Bytes that may still be printed.
+    pub(super) room: usize,
 }
 
 impl<'m> Visit<'m> {
@@ -57,14 +59,14 @@ impl<'m> Visit<'m> {
             booted_at: machine.btime(),
             ..HostReport::default()
         };
-        Self { machine, deadline: machine.now(), report, found_lock: None }
+        Self { machine, deadline: machine.now(), report, found_lock: None, room: HostReport::MAX_BYTES }
     }
 
     /// Ends the visit: one line, and exit code 0 where nothing stopped it.
     pub(super) fn end(mut self, result: Step<()>) -> Output {
         self.note(result);
         let exit_code = i32::from(self.report.error.is_some());
-        Output { exit_code, stdout: line(&self.report), stderr: String::new() }
+        Output { exit_code, stdout: line(&self.report, self.room), stderr: String::new() }
     }
 
     /// Keeps the first error.

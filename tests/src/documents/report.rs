@@ -111,16 +111,19 @@ impl Parameters<'_> {
     }
 }
 
-/// The report as one line of at most [`HostReport::MAX_BYTES`] bytes: what does not fit is cut from the error's detail
-/// (escapes can make it six times as long), then from the oldest available versions.
-pub(super) fn line(report: &HostReport) -> String {
+/// What the first of two lines may take, so that both together are within [`HostReport::MAX_BYTES`].
+pub(super) const FIRST_OF_TWO: usize = 1_100;
+
+/// The report as one line of at most so many bytes: what does not fit is cut from the error's detail (escapes can make it
+/// six times as long), then from the oldest available versions.
+pub(super) fn line(report: &HostReport, most: usize) -> String {
     let mut report = report.clone();
     loop {
         let line = match serde_json::to_string(&report) {
             Ok(line) => line,
             Err(error) => return format!("the report cannot be written: {error}\n"),
         };
-        if line.len() < HostReport::MAX_BYTES {
+        if line.len() < most {
             return line + "\n";
         }
         let shortened = match (&mut report.error, &mut report.update) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use models::host::ErrorCode;
 
 use super::client::{ACTIVATE, DEACTIVATE, PREPARE, REFRESH, Visit, failed};
-use super::report::{Lock, Parameters, Step, line, stop};
+use super::report::{FIRST_OF_TWO, Lock, Parameters, Step, line, stop};
 use super::{Machine, Output};
 use crate::host::Request;
 
@@ -79,7 +79,8 @@ pub(super) async fn reboot(machine: &dyn Machine, parameters: &BTreeMap<String, 
     if ready.is_err() {
         return visit.end(ready);
     }
-    let first = line(&visit.report);
+    let first = line(&visit.report, FIRST_OF_TWO);
+    visit.room = visit.room.saturating_sub(first.len());
     let accepted = visit
         .request("reboot", &Request::post("/actions/reboot"))
         .and_then(|answer| if answer.is_success() { Ok(()) } else { Err(failed("reboot", &answer)) });

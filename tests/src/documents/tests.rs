@@ -295,6 +295,7 @@ async fn reboot_prints_a_second_line_when_it_is_inhibited() {
     let boot = boot(&machine);
     let output = output(&machine, Script::Reboot, &[("Version", "1.27.0"), ("Boot", &boot)]).await;
     assert_eq!((output.exit_code, output.stdout.lines().count()), (1, 2));
+    assert!(output.stdout.len() <= HostReport::MAX_BYTES);
     let report = HostReport::parse(&output.stdout).unwrap();
     assert_eq!(error(&report), ("reboot", ErrorCode::Failed));
     assert_eq!(report.state().unwrap().as_str(), "Ready");
