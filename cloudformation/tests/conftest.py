@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 import uuid
 import warnings
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ BOOT = "0b8d4f6e-7c59-4a31-9a63-7e2f1d5c4b3a"
 
 @contextlib.contextmanager
 def moto_server():
-    """The URL of moto's server on a free port, for as long as it is used."""
+    """The URL of moto's server on a free port, for as long as it is used. It is empty: what moto holds, it holds for the
+    whole process."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -39,7 +41,9 @@ def moto_server():
         warnings.simplefilter("ignore")
         server.start()
         host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
+        url = f"http://{host}:{port}"
+        urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
+        yield url
         server.stop()
 
 

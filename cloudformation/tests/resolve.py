@@ -12,8 +12,12 @@ REF_IS_ARN = {
 }
 
 
-def resolve(template, parameters, *, stack="ecs-updater", partition="aws", region="eu-west-1"):
-    """The template with every function worked out; ARNs and ids of its resources are made up from their names."""
+def resolve(template, parameters, *, stack="ecs-updater", partition="aws", region="eu-west-1", made=None):
+    """The template with every function worked out.
+
+    What `Ref` and `GroupId` of a resource are comes from `made`, by its name; the rest is made up from the names.
+    """
+    made = made or {}
     known = {name: spec.get("Default") for name, spec in template.get("Parameters", {}).items()} | parameters
     missing = [name for name, value in known.items() if value is None]
     assert not missing, f"parameters without a value: {missing}"
@@ -46,13 +50,15 @@ def resolve(template, parameters, *, stack="ecs-updater", partition="aws", regio
             }
             shape = shapes.get(kind[2], kind[2].lower() + "/{}")
             return f"arn:{partition}:{service}:{place}:{ACCOUNT}:{shape.format(name)}"
-        return f"{name}.{key}"
+        return made[name] if key == "GroupId" and name in made else f"{name}.{key}"
 
     def ref(name):
         if name in pseudo:
             return pseudo[name]
         if name in known:
             return known[name] if isinstance(known[name], list) else str(known[name])
+        if name in made:
+            return made[name]
         resource = resources[name]
         if resource["Type"] in REF_IS_ARN:
             return attribute(name, "Arn")

@@ -14,15 +14,14 @@ import re
 import shlex
 import tomllib
 
-import boto3
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from jsonschema import Draft7Validator
 
+from cloud import REGION, Cloud, create, create_schedule, numbers
 from conftest import DOCUMENTS, ROOT, content, moto_server, template
 from resolve import ACCOUNT, resolve
 
-REGION = "eu-west-1"
 NOT_HELD = {
     "AWS::Scheduler::ScheduleGroup",
     "AWS::Scheduler::Schedule",
@@ -31,49 +30,10 @@ NOT_HELD = {
 }
 
 
-class Cloud:
-    def __init__(self, url):
-        self.url = url
-        ec2 = self("ec2")
-        self.vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-        self.subnets = sorted(subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"])[:2]
-
-    def __call__(self, service):
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-
-    def parameters(self, **more):
-        network = {"VpcId": self.vpc, "SubnetIds": ",".join(self.subnets)}
-        given = network | {"ClusterNames": "web,batch", "Image": "public.ecr.aws/x1y2z3/ecs-updater:1.0.0"} | more
-        return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
-
-    def stack(self, name):
-        return self("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
-
-    def resources(self, name):
-        found = self("cloudformation").list_stack_resources(StackName=name)["StackResourceSummaries"]
-        return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found if "PhysicalResourceId" in r}
-
-
 @pytest.fixture(scope="module")
 def cloud():
     with moto_server() as url:
         yield Cloud(url)
-
-
-def create(cloud, name, body, **parameters):
-    cloud("cloudformation").create_stack(
-        StackName=name,
-        TemplateBody=body,
-        Parameters=cloud.parameters(**parameters),
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    assert cloud.stack(name)["StackStatus"] == "CREATE_COMPLETE"
 
 
 @pytest.fixture(scope="module")
@@ -284,18 +244,6 @@ def test_a_runs_end_is_counted_as_what_it_is(cloud, event, rules):
     assert found == rules
 
 
-NUMBERS = {"EvaluationPeriods", "MaximumEventAgeInSeconds", "MaximumRetryAttempts", "MaximumWindowInMinutes"}
-
-
-def numbers(value, key=None):
-    """CloudFormation reads a parameter's text as a number where the property is one."""
-    if isinstance(value, dict):
-        return {name: numbers(item, name) for name, item in value.items()}
-    if isinstance(value, list):
-        return [numbers(item) for item in value]
-    return int(value) if key in NUMBERS else value
-
-
 def test_what_moto_does_not_hold_is_right_by_its_schema(cloud):
     resources = expected(cloud, FlexibleWindowMinutes="15", NotificationEmail="ops@example.com")["Resources"]
     checked = set()
@@ -315,12 +263,7 @@ def test_the_schedule_is_what_its_own_api_takes(cloud, stack):
     properties = expected(cloud, ScheduleExpression="cron(0 3 ? * MON-FRI *)", ScheduleTimezone="Europe/Berlin")[
         "Resources"
     ]["Schedule"]["Properties"]
-    scheduler.create_schedule_group(Name="ecs-updater")
-    target = numbers(properties["Target"])
-    network = target["EcsParameters"]["NetworkConfiguration"]
-    awsvpc = network.pop("AwsvpcConfiguration")
-    network["awsvpcConfiguration"] = awsvpc
-    scheduler.create_schedule(**(properties | {"Target": target, "GroupName": "ecs-updater"}))
+    create_schedule(cloud, properties)
     schedule = scheduler.get_schedule(Name="ecs-updater", GroupName="ecs-updater")
     assert (schedule["ScheduleExpressionTimezone"], schedule["State"]) == ("Europe/Berlin", "ENABLED")
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
