@@ -227,6 +227,25 @@ def test_every_permission_has_its_reason_in_the_page():
     assert documented == allowed
 
 
+def test_every_alarm_and_parameter_has_its_place_in_the_page():
+    page = (ROOT.parent / "docs" / "deploy.md").read_text()
+    section = page.split("## When an alarm goes off")[1].split("\n## ")[0]
+    trees = {name: template(name) for name in NAMES}
+    alarms = {
+        name
+        for tree in trees.values()
+        for name, resource in tree["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    assert set(re.findall(r"^\| `(\w+)`", section, re.M)) == alarms
+    outputs = trees["ecs-updater.yaml"]["Outputs"]
+    named = set(re.findall(r"`((?:LogGroup|EventLogGroup|DeadLetterQueue)(?:Name|Url))`", section))
+    assert named == {"LogGroupName", "EventLogGroupName", "DeadLetterQueueUrl"} <= set(outputs)
+    for name, tree in trees.items():
+        for parameter in tree["Parameters"]:
+            assert re.search(rf"\b{parameter}\b", page), f"docs/deploy.md says nothing of {name}'s {parameter}"
+
+
 def test_every_action_that_the_updater_calls_is_allowed_and_no_other():
     """The operations that ecs-updater/src/aws names are the policies' actions."""
     sources = (ROOT.parent / "ecs-updater" / "src" / "aws").glob("*.rs")
