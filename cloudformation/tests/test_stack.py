@@ -50,6 +50,99 @@ def expected(cloud, **parameters):
     return resolve(template(), pairs)
 
 
+def first(answer, key):
+    (found,) = answer[key]
+    return found
+
+
+# How a resource of each type is read by its own API, by its physical id.
+READERS = {
+    "AWS::SSM::Document": lambda cloud, id: cloud("ssm").get_document(Name=id)["Content"],
+    "AWS::SSM::Parameter": lambda cloud, id: cloud("ssm").get_parameter(Name=id)["Parameter"],
+    "AWS::IAM::ManagedPolicy": lambda cloud, id: cloud("iam").get_policy(PolicyArn=id)["Policy"],
+    "AWS::IAM::Role": lambda cloud, id: cloud("iam").get_role(RoleName=id)["Role"],
+    "AWS::IAM::InstanceProfile": lambda cloud, id: cloud("iam").get_instance_profile(InstanceProfileName=id)[
+        "InstanceProfile"
+    ],
+    "AWS::DynamoDB::Table": lambda cloud, id: cloud("dynamodb").describe_table(TableName=id)["Table"],
+    "AWS::Logs::LogGroup": lambda cloud, id: first(
+        cloud("logs").describe_log_groups(logGroupNamePrefix=id), "logGroups"
+    ),
+    "AWS::Logs::ResourcePolicy": lambda cloud, id: first(
+        cloud("logs").describe_resource_policies(), "resourcePolicies"
+    ),
+    "AWS::ECS::TaskDefinition": lambda cloud, id: cloud("ecs").describe_task_definition(taskDefinition=id)[
+        "taskDefinition"
+    ],
+    "AWS::ECS::Cluster": lambda cloud, id: first(cloud("ecs").describe_clusters(clusters=[id]), "clusters"),
+    "AWS::ECS::Service": lambda cloud, id: first(
+        cloud("ecs").describe_services(cluster=id.split("/")[-2], services=[id.split("/")[-1]]), "services"
+    ),
+    "AWS::EC2::SecurityGroup": lambda cloud, id: first(
+        cloud("ec2").describe_security_groups(GroupIds=[id]), "SecurityGroups"
+    ),
+    "AWS::EC2::VPC": lambda cloud, id: first(cloud("ec2").describe_vpcs(VpcIds=[id]), "Vpcs"),
+    "AWS::EC2::Subnet": lambda cloud, id: first(cloud("ec2").describe_subnets(SubnetIds=[id]), "Subnets"),
+    "AWS::EC2::InternetGateway": lambda cloud, id: first(
+        cloud("ec2").describe_internet_gateways(InternetGatewayIds=[id]), "InternetGateways"
+    ),
+    "AWS::EC2::RouteTable": lambda cloud, id: first(
+        cloud("ec2").describe_route_tables(RouteTableIds=[id]), "RouteTables"
+    ),
+    "AWS::EC2::LaunchTemplate": lambda cloud, id: first(
+        cloud("ec2").describe_launch_templates(LaunchTemplateIds=[id]), "LaunchTemplates"
+    ),
+    "AWS::AutoScaling::AutoScalingGroup": lambda cloud, id: first(
+        cloud("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[id]), "AutoScalingGroups"
+    ),
+    "AWS::SQS::Queue": lambda cloud, id: cloud("sqs").get_queue_attributes(QueueUrl=id, AttributeNames=["QueueArn"])[
+        "Attributes"
+    ],
+    "AWS::Events::Rule": lambda cloud, id: cloud("events").describe_rule(Name=id),
+    "AWS::SNS::Topic": lambda cloud, id: cloud("sns").get_topic_attributes(TopicArn=id)["Attributes"],
+    "AWS::StepFunctions::StateMachine": lambda cloud, id: cloud("stepfunctions").describe_state_machine(
+        stateMachineArn=id
+    ),
+}
+# Parts of another resource, without an API to be read by themselves: they are seen on it.
+PARTS = {"AWS::EC2::VPCGatewayAttachment", "AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation"}
+
+
+def read_back(cloud, name, tree):
+    """Reads every resource of a stack, and tells how many of the template's there are."""
+    made = cloud.resources(name)
+    kinds = {logical: resource["Type"] for logical, resource in tree["Resources"].items()}
+    read = 0
+    for logical, kind in kinds.items():
+        if kind not in NOT_HELD | PARTS:
+            assert READERS[kind](cloud, made[logical]), logical
+            read += 1
+    return read
+
+
+def test_every_resource_is_there_by_its_own_api(cloud, stack):
+    assert read_back(cloud, stack, expected(cloud, ConfigParameter="/x", NotificationEmail="ops@example.com")) >= 20
+
+
+def test_what_moto_does_not_hold_is_taken_by_its_own_api(cloud, stack):
+    """Alarms and the queue's policy, handed to the services themselves; the schedule has a test of its own."""
+    resources = expected(cloud, NotificationEmail="ops@example.com")["Resources"]
+    alarms = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+    cloudwatch = cloud("cloudwatch")
+    for name, properties in alarms.items():
+        cloudwatch.put_metric_alarm(AlarmName=name, **numbers(properties))
+    held = {alarm["AlarmName"]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
+    assert set(held) == {"FailedRunAlarm", "NoSuccessAlarm", "FailedStartAlarm"}
+    assert all(len(alarm["AlarmActions"]) == 1 for alarm in held.values())
+    assert (held["NoSuccessAlarm"]["EvaluationPeriods"], held["NoSuccessAlarm"]["TreatMissingData"]) == (3, "breaching")
+
+    queue = cloud.resources(stack)["DeadLetterQueue"]
+    policy = json.dumps(resources["DeadLetterQueuePolicy"]["Properties"]["PolicyDocument"])
+    cloud("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    held = cloud("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])["Attributes"]
+    assert json.loads(held["Policy"])["Statement"][0]["Effect"] == "Deny"
+
+
 def test_the_documents_are_there_with_their_scripts(cloud, stack):
     ssm = cloud("ssm")
     for document in DOCUMENTS:
@@ -324,6 +417,20 @@ def test_update_and_delete(cloud, stack):
     assert "QueueUrls" not in cloud("sqs").list_queues()
 
 
+def test_a_member_of_a_fleet_has_its_role_and_its_parameter(cloud):
+    role = f"arn:aws:iam::{ACCOUNT}:role/fleet-Role"
+    given = {"StandaloneTasks": "stop", "ConfigParameter": "/ecs-updater/config", "FleetRoleArn": role}
+    create(cloud, "member", (ROOT / "ecs-updater.json").read_text(), DocumentPrefix="Member", **given)
+    assert read_back(cloud, "member", expected(cloud, **given)) >= 20
+    trust = cloud("iam").get_role(RoleName=f"Member-fleet-{REGION}")["Role"]["AssumeRolePolicyDocument"]
+    assert trust["Statement"][0]["Principal"] == {"AWS": role}
+    place = json.loads(cloud("ssm").get_parameter(Name="/ecs-updater/Member/run")["Parameter"]["Value"])
+    assert (place["taskDefinition"], place["subnets"]) == ("member", cloud.subnets)
+    assert place["securityGroups"] == [cloud.resources("member")["SecurityGroup"]]
+    cloud("cloudformation").delete_stack(StackName="member")
+    assert "member" not in {stack["StackName"] for stack in cloud("cloudformation").describe_stacks()["Stacks"]}
+
+
 def test_the_demonstration_cluster_is_made_and_fits_the_updater(cloud):
     """The AMI comes from a public parameter, which moto has not for Bottlerocket: one of our own stands in."""
     path = "/test/bottlerocket/image_id"
@@ -361,6 +468,7 @@ def test_the_demonstration_cluster_is_made_and_fits_the_updater(cloud):
     assert settings["host-containers"]["control"] == {"enabled": True}
     bridge = {"source": "public.ecr.aws/x1y2z3/host-bridge:1.0.0", "enabled": True, "superpowered": True}
     assert settings["host-containers"]["host-bridge"] == bridge
+    assert read_back(cloud, "demo", resolve(tree, {"HostBridgeImage": "public.ecr.aws/x1y2z3/host-bridge:1.0.0"})) >= 12
     service = cloud("ecs").describe_services(cluster="demo", services=["web"])["services"][0]
     # Not deleted: moto deletes a VPC before what is in it, and fails.
     assert service["desiredCount"] == 4
@@ -375,7 +483,9 @@ def test_the_fleets_state_machine_is_taken_by_step_functions(cloud):
         Capabilities=["CAPABILITY_IAM"],
     )
     assert cloud.stack("fleet")["StackStatus"] == "CREATE_COMPLETE"
-    definition = resolve(template("fleet.yaml"), {"Accounts": ACCOUNT}, stack="fleet")["Resources"]["StateMachine"]
+    tree = resolve(template("fleet.yaml"), {"Accounts": ACCOUNT}, stack="fleet")
+    assert read_back(cloud, "fleet", tree) >= 4
+    definition = tree["Resources"]["StateMachine"]
     states = cloud("stepfunctions")
     made = states.create_state_machine(
         name="from-the-template",
