@@ -8,12 +8,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Way;
 use models::fleet::{FleetSnapshot, Instance};
-use models::ids::{ClusterName, Epoch, HostId, RunId};
+use models::ids::{ClusterName, Epoch, HostId, ImageId, RunId};
 use models::pace::Pace;
 use models::plan::{End, Plan, PlannedStep, Step};
 use models::policy::Policy;
 use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, Outcome, RunReport};
+use semver::Version;
 use tokio::sync::watch;
 
 use crate::aws::{Aws, AwsError, ErrorKind, Fence, Limits};
@@ -118,6 +119,7 @@ fn refused(cluster: &ClusterName, error: &ClusterError) -> ClusterReport {
         aws_calls: BTreeMap::new(),
         longest_out_of_service_s: None,
         estimate: None,
+        auto_scaling_groups: Vec::new(),
     }
 }
 
@@ -216,7 +218,9 @@ impl<'a> Cluster<'a> {
 
     async fn run(mut self, watch: &dyn Watch) -> ClusterReport {
         let error = self.work(watch).await.err();
-        self.report(error)
+        let ended = error.is_none() && self.facts.stop.is_none();
+        let images = if ended { self.image_versions().await } else { BTreeMap::new() };
+        self.report(error, &images)
     }
 
     /// The rounds, under the lease where there is to be one.
@@ -467,7 +471,23 @@ impl<'a> Cluster<'a> {
         watch.see(&self.fleet, plan, budget, &|host| self.track.since(host), now);
     }
 
-    fn report(self, error: Option<ClusterError>) -> ClusterReport {
+    /// The versions of the images that Auto Scaling groups launched last. The report does without them where AWS does not
+    /// say.
+    async fn image_versions(&self) -> BTreeMap<ImageId, Version> {
+        let images: Vec<ImageId> = planner::youngest_images(&self.fleet).into_iter().collect();
+        let names = self.aws.image_names(&images).await.unwrap_or_else(|error| {
+            tracing::warn!(
+                cluster = %self.name,
+                %error,
+                "the report does not tell whether Auto Scaling groups launch old images; docs/operations.md lists every \
+                 permission"
+            );
+            BTreeMap::new()
+        });
+        names.into_iter().filter_map(|(image, name)| Some((image, planner::image_version(&name)?))).collect()
+    }
+
+    fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
         let now = self.clock.now();
         let instances: Vec<_> = self
             .fleet
@@ -495,10 +515,12 @@ impl<'a> Cluster<'a> {
             let count = instances.iter().filter(|instance| instance.outcome == Outcome::WouldUpdate).count();
             planner::estimate(count, self.fleet.registered().count(), self.fleet.out_of_service(), self.policy)
         });
+        let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
         ClusterReport {
             cluster: self.name.clone(),
             error,
             instances,
+            auto_scaling_groups,
             aws_calls: self.aws.calls().counts(),
             longest_out_of_service_s: self.track.longest_out_of_service(now).map(|out| out.as_secs()),
             estimate,

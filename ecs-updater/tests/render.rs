@@ -8,10 +8,12 @@ use ecs_updater::exit::ExitStatus;
 use ecs_updater::render::json::{self, Layout};
 use ecs_updater::render::table;
 use jiff::{SignedDuration, Timestamp};
-use models::ids::RunId;
+use models::ids::{ImageId, RunId};
 use models::plan::{Estimate, Phase};
 use models::reason::{FailReason, HoldReason};
-use models::report::{ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome, PhaseTime, RunReport};
+use models::report::{
+    ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, PhaseTime, RunReport,
+};
 
 #[test]
 fn a_run_on_a_narrow_terminal() {
@@ -132,6 +134,42 @@ fn a_plan() {
 
     Plan: 2 to update, 1 current, 1 held. About 42 minutes: 2 instances at a time; 12 minutes to drain and reboot each, as in the last run.
     ");
+}
+
+#[test]
+fn a_group_that_launches_old_instances() {
+    let group = |name: &str, image: Option<&str>| GroupReport {
+        name: name.into(),
+        instances: 1,
+        youngest: "i-00000000000000003".into(),
+        launched_at: at(0),
+        image: ImageId::new("ami-0123456789abcdef0"),
+        image_version: image.map(|version| version.parse().unwrap()),
+        newest: Some("1.27.0".parse().unwrap()),
+    };
+    let groups = vec![group("custom", None), group("new", Some("1.27.0")), group("web", Some("1.26.1"))];
+    let mut report = run();
+    report.clusters =
+        vec![ClusterReport { auto_scaling_groups: groups, ..cluster("web", vec![instance(3, Outcome::Current)]) }];
+    insta::assert_snapshot!(table::render(&report, Some(80)), @r"
+    Cluster web: 1 instance
+
+    instance             zone        version  outcome  out of
+                                                       service
+    ──────────────────────────────────────────────────────────
+    i-00000000000000003  eu-west-1a  1.27.0   current  –
+
+    Auto Scaling group web: i-00000000000000003, launched last at
+    2026-11-23T03:00:00Z, started from ami-0123456789abcdef0 with 1.26.1; its
+    instances run 1.27.0 or would be updated to it. What it launches next starts
+    from the image in its launch template, and is drained and rebooted at the next
+    run: put a newer image there
+
+    Run 01KAQ3X9ZC8W5N3M2T7R6V4B1D: 0 updated, 1 current, 0 held, 0 rolled back, 0
+    failed in 38m 5s; no instance was taken out of service; 0 AWS calls
+    ");
+    let json = json::render(&report, Layout::Compact).unwrap();
+    assert_eq!(serde_json::from_str::<RunReport>(&json).unwrap(), report);
 }
 
 #[test]
@@ -358,6 +396,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>) -> ClusterReport {
         aws_calls: BTreeMap::new(),
         longest_out_of_service_s: None,
         estimate: None,
+        auto_scaling_groups: Vec::new(),
     }
 }
 

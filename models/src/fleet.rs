@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::{AttributesError, BridgeReport};
 use crate::claim::{Claim, ClaimError, FailedVersions, Way};
 use crate::host::{HostReport, ReportedError, SeenReport};
-use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
+use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ImageId, ServiceName, TaskArn};
 use crate::plan::{End, HostCommand};
 use crate::policy::HostWay;
 use crate::report::Verdict;
@@ -176,6 +176,10 @@ pub struct Ec2 {
     pub spot: bool,
     /// Tag `aws:autoscaling:groupName`.
     pub auto_scaling_group: Option<String>,
+    /// The image that it was launched from; an update in place changes nothing about it.
+    pub image: Option<ImageId>,
+    /// When it was launched or, after a stop, started.
+    pub launched_at: Option<Timestamp>,
     /// The two status checks, where they were asked for; `ok` can still be the state from before a reboot.
     pub checks: Option<StatusChecks>,
 }

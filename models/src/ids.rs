@@ -58,6 +58,10 @@ id!(
     HostId
 );
 id!(
+    /// The id of a machine image in EC2, `ami-…`.
+    ImageId
+);
+id!(
     /// The ARN of a task.
     TaskArn
 );

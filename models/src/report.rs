@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ClusterName, ContainerInstanceArn, HostId, RunId};
+use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ImageId, RunId};
 use crate::plan::{Estimate, Phase};
 
 /// One run over all its clusters.
@@ -45,6 +45,36 @@ pub struct ClusterReport {
     /// On a dry run, how long a run would take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+    /// What the Auto Scaling groups of its instances launched last, by their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auto_scaling_groups: Vec<GroupReport>,
+}
+
+/// An Auto Scaling group with instances in a cluster: what it launches next starts from the image in its launch template,
+/// of which the youngest instance is the best witness that the cluster has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupReport {
+    /// Its name.
+    pub name: String,
+    /// How many instances of it the cluster has.
+    pub instances: usize,
+    /// The instance that was launched last.
+    pub youngest: HostId,
+    /// When that was.
+    pub launched_at: Timestamp,
+    /// The image that it was launched from.
+    pub image: ImageId,
+    /// The Bottlerocket version of that image; `None` where its name does not tell.
+    pub image_version: Option<Version>,
+    /// The highest version that an instance of the group runs or, on a dry run, would be updated to.
+    pub newest: Option<Version>,
+}
+
+impl GroupReport {
+    /// Whether the group launched its last instance older than its instances are or will be.
+    pub fn drifts(&self) -> bool {
+        matches!((&self.image_version, &self.newest), (Some(image), Some(newest)) if image < newest)
+    }
 }
 
 /// Why a cluster could not be worked on.

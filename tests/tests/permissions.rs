@@ -19,16 +19,17 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 6] = [
+const RUNS: [&str; 7] = [
     "cluster_table_wrong",
     "happy_three",
     "lease_kept",
+    "old_image",
     "protected_tasks",
     "standalone_stop",
     "trap6_unhealthy_after_prepare",
 ];
 /// Scenarios that together use every right of a plan.
-const PLANS: [&str; 2] = ["plan", "plan_by_parameter"];
+const PLANS: [&str; 3] = ["plan", "plan_by_parameter", "plan_old_image"];
 
 /// What IAM was asked in these scenarios.
 fn asked(scenarios: &[&str]) -> BTreeSet<Need> {

@@ -271,6 +271,21 @@ fn record(out: &mut String, ran: &Ran, times: bool) -> Result<(), std::fmt::Erro
         for instance in &cluster.instances {
             record_instance(out, instance, times)?;
         }
+        for group in &cluster.auto_scaling_groups {
+            let version =
+                |version: &Option<semver::Version>| version.as_ref().map_or("?".to_owned(), ToString::to_string);
+            let drifts = if group.drifts() { ", drifts" } else { "" };
+            writeln!(
+                out,
+                "  group {} of {}: {} from {} with {}, newest {}{drifts}",
+                group.name,
+                group.instances,
+                group.youngest,
+                group.image,
+                version(&group.image_version),
+                version(&group.newest)
+            )?;
+        }
         if let Some(estimate) = &cluster.estimate {
             writeln!(out, "  estimate {}: {}", duration::short(estimate.duration), estimate.rests_on.join("; "))?;
         }

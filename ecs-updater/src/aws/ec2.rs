@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, Tag};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, Tag};
 use jiff::Timestamp;
 use models::fleet::{Ec2, StatusChecks};
-use models::ids::HostId;
+use models::ids::{HostId, ImageId};
 
 use super::limits::Bucket;
 use super::{Aws, AwsError, ErrorKind};
@@ -21,6 +21,8 @@ pub(crate) struct Described {
 const DESCRIBE_INSTANCES: usize = 1_000;
 const DESCRIBE_STATUS: usize = 100;
 const TAG_RESOURCES: usize = 1_000;
+/// Values of one filter (EC2 user guide, "Filter your resources").
+const FILTER_VALUES: usize = 200;
 
 impl Aws {
     /// The instances of these ids; those that EC2 does not know are left out.
@@ -85,6 +87,39 @@ impl Aws {
                 return Ok(());
             }
         }
+    }
+
+    /// The names of these images; those that are not there any more, or are not shown to us, are left out.
+    pub(crate) async fn image_names(&self, images: &[ImageId]) -> Result<BTreeMap<ImageId, String>, AwsError> {
+        let mut names = BTreeMap::new();
+        for chunk in images.chunks(FILTER_VALUES) {
+            let ids = chunk.iter().map(|image| image.as_str().to_owned()).collect();
+            // By a filter, since one id that is not there any more would fail the whole call.
+            let filter = Filter::builder().name("image-id").set_values(Some(ids)).build();
+            let mut token = None;
+            loop {
+                self.pace(Bucket::Ec2Read).await;
+                let answer = self
+                    .ec2
+                    .describe_images()
+                    .filters(filter.clone())
+                    .include_deprecated(true)
+                    .set_next_token(token)
+                    .send()
+                    .await
+                    .map_err(|error| AwsError::from_sdk("ec2:DescribeImages", error))?;
+                for image in answer.images() {
+                    if let (Some(id), Some(name)) = (image.image_id(), image.name()) {
+                        names.insert(id.into(), name.to_owned());
+                    }
+                }
+                token = answer.next_token.filter(|token| !token.is_empty());
+                if token.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(names)
     }
 
     /// The status checks of these instances; those that are not running are left out.
@@ -160,6 +195,8 @@ fn read(instance: &Instance) -> Described {
         state: state.to_owned(),
         spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
         auto_scaling_group: tags.get("aws:autoscaling:groupName").cloned(),
+        image: instance.image_id().map(ImageId::from),
+        launched_at: instance.launch_time().and_then(|time| Timestamp::from_second(time.secs()).ok()),
         checks: None,
     };
     Described { ec2, tags }

@@ -10,6 +10,7 @@ mod capacity;
 mod claimed;
 mod constraint;
 mod estimate;
+mod groups;
 mod next;
 mod unclaimed;
 mod workload;
@@ -32,6 +33,7 @@ use models::reason::HoldReason;
 use semver::Version;
 
 pub use estimate::estimate;
+pub use groups::{groups, image_version, youngest_images};
 
 use next::{Candidate, Next};
 

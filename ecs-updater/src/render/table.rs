@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 
 use comfy_table::{ContentArrangement, ContentLineStyle, LineStyle, Row, Table, TableStyle};
 use jiff::SignedDuration;
-use models::report::{ClusterReport, InstanceReport, Outcome, RunReport};
+use models::report::{ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
 
 use super::duration;
 
@@ -100,7 +100,26 @@ fn of_cluster(cluster: &ClusterReport, dry_run: bool, width: Option<u16>) -> Str
         text.push_str(&wrap(&detail, width, "  "));
         text.push('\n');
     }
+    for group in &cluster.auto_scaling_groups {
+        let Some(sentence) = drift(group) else { continue };
+        text.push('\n');
+        text.push_str(&wrap(&sentence, width, ""));
+        text.push('\n');
+    }
     text
+}
+
+/// What is to be done about a group that launches old instances; nothing where it does not.
+fn drift(group: &GroupReport) -> Option<String> {
+    let (Some(image), Some(newest)) = (&group.image_version, &group.newest) else { return None };
+    group.drifts().then(|| {
+        format!(
+            "Auto Scaling group {}: {}, launched last at {}, started from {} with {image}; its instances run {newest} or \
+             would be updated to it. What it launches next starts from the image in its launch template, and is drained \
+             and rebooted at the next run: put a newer image there",
+            group.name, group.youngest, group.launched_at, group.image
+        )
+    })
 }
 
 /// Lower comes first.

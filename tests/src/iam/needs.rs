@@ -64,6 +64,7 @@ pub(crate) fn needs(world: &World, asked: &Asked) -> Vec<Need> {
             Body::Json(_) | Body::Form(_),
             "ssm:DescribeInstanceInformation"
             | "ssm:ListCommandInvocations"
+            | "ec2:DescribeImages"
             | "ec2:DescribeInstances"
             | "ec2:DescribeInstanceStatus",
         ) => {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use semver::Version;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -42,6 +43,9 @@ pub struct InstanceSpec {
     pub lifecycle: Option<String>,
     /// Name of its Auto Scaling group.
     pub asg: Option<String>,
+    /// The version in the image that it was launched from, and that its Auto Scaling group launches; that of the host
+    /// where it is missing.
+    pub image: Option<Version>,
     /// EC2 tags.
     pub tags: BTreeMap<String, String>,
     /// Custom attributes of the container instance.
@@ -72,6 +76,7 @@ impl Default for InstanceSpec {
             memory: Mib(7_680),
             lifecycle: None,
             asg: None,
+            image: None,
             tags: BTreeMap::new(),
             attributes: BTreeMap::new(),
             bottlerocket: true,
@@ -85,7 +90,7 @@ impl Default for InstanceSpec {
     }
 }
 
-const INSTANCE_KEYS: [&str; 16] = [
+const INSTANCE_KEYS: [&str; 17] = [
     "cluster",
     "zone",
     "instance_type",
@@ -93,6 +98,7 @@ const INSTANCE_KEYS: [&str; 16] = [
     "memory",
     "lifecycle",
     "asg",
+    "image",
     "tags",
     "attributes",
     "bottlerocket",

@@ -1,15 +1,19 @@
 //! EC2, Query in and XML out: instances, their status, and their tags.
 
+use std::collections::BTreeMap;
+
 use super::Failure;
 use super::form::{EcFilter, Form};
 use super::page::{self, Page};
 use super::xml::{ec2_answer, text, wrap};
+use crate::host::HostSpec;
 use crate::world::{Actor, Ec2State, Machine, MachineNo, StatusCheck, World};
 
 pub(super) fn perform(world: &mut World, operation: &str, form: Form) -> Result<String, Failure> {
     let inner = match operation {
         "DescribeInstances" => describe(world, form)?,
         "DescribeInstanceStatus" => status(world, form)?,
+        "DescribeImages" => images(world, form)?,
         "CreateTags" => create_tags(world, form)?,
         "DeleteTags" => delete_tags(world, form)?,
         _ => return Err(Failure::unknown("Operation", format!("ec2:{operation} is not modelled"))),
@@ -38,6 +42,46 @@ fn describe(world: &World, mut form: Form) -> Result<String, Failure> {
         })
         .collect();
     Ok(wrap("reservationSet", reservations) + &next_token(paged.next.as_deref()))
+}
+
+/// The images of Bottlerocket that the machines were launched from, which are all there are. Named as its public
+/// parameter `image_name` names them.
+fn images(world: &World, mut form: Form) -> Result<String, Failure> {
+    let ids = form.list("ImageId");
+    let filters = form.filters();
+    // None of them is deprecated.
+    form.take("IncludeDeprecated");
+    form.done("DescribeImages")?;
+    if !ids.is_empty() {
+        return Err(Failure::unknown("Parameter", "DescribeImages by ImageId is not modelled"));
+    }
+    let mut images = BTreeMap::new();
+    for machine in &world.machines {
+        let host = &machine.launched_as;
+        let name = format!("bottlerocket-{}-{}-v{}-{}", host.variant, host.arch, host.version, host.build_id);
+        images.insert(image_id(host), name);
+    }
+    for filter in &filters {
+        if filter.name != "image-id" {
+            return Err(Failure::unknown("Parameter", format!("EC2 filter {} is not modelled", filter.name)));
+        }
+        images.retain(|id, _| filter.values.iter().any(|pattern| matches_pattern(pattern, id)));
+    }
+    let item = |(id, name): (String, String)| {
+        let inner = text("imageId", id) + &text("name", name) + &text("imageState", "available");
+        wrap("item", inner + &text("imageType", "machine") + &text("isPublic", "true"))
+    };
+    Ok(wrap("imagesSet", images.into_iter().map(item).collect::<String>()))
+}
+
+/// One id for each image, the same in every run.
+fn image_id(host: &HostSpec) -> String {
+    let key = format!("{} {} {} {}", host.variant, host.arch, host.version, host.build_id);
+    // FNV-1a.
+    let hash = key
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    format!("ami-{hash:017x}")
 }
 
 fn status(world: &World, mut form: Form) -> Result<String, Failure> {
@@ -249,7 +293,7 @@ fn instance(world: &World, machine: &Machine) -> String {
     let architecture = if host.arch == "aarch64" { "arm64" } else { "x86_64" };
     [
         text("instanceId", &machine.id),
-        text("imageId", "ami-0123456789abcdef0"),
+        text("imageId", image_id(&machine.launched_as)),
         state("instanceState", machine.state),
         text("privateDnsName", dns),
         text("privateIpAddress", &machine.private_ip),

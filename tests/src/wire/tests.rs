@@ -307,6 +307,19 @@ async fn ec2_in_xml() {
     assert_eq!(body.matches("<instanceId>").count(), 1);
     let (_, body) = ec2(&region, "Action=DescribeInstances&Filter.1.Name=odd&Filter.1.Value.1=x").await;
     assert!(body.contains("SimulatorUnknownParameter"), "{body}");
+    let (_, body) = ec2(&region, &format!("Action=DescribeInstances&InstanceId.1=i-{:017}", 1)).await;
+    let (_, image) = body.split_once("<imageId>").unwrap();
+    let (image, _) = image.split_once('<').unwrap();
+    let images =
+        |id: &str| format!("Action=DescribeImages&IncludeDeprecated=true&Filter.1.Name=image-id&Filter.1.Value.1={id}");
+    let (_, body) = ec2(&region, &images(image)).await;
+    assert!(body.contains("<name>bottlerocket-aws-ecs-2-x86_64-v1.26.1-"), "{body}");
+    let (status, body) = ec2(&region, &images("ami-0123456789abcdef0")).await;
+    assert_eq!((status, body.matches("<imageId>").count()), (200, 0), "a filter that nothing passes is no error");
+    let (_, body) = ec2(&region, "Action=DescribeImages").await;
+    assert!(body.matches("<imageId>").count() >= 1, "{body}");
+    let (_, body) = ec2(&region, "Action=DescribeImages&ImageId.1=ami-0123456789abcdef0").await;
+    assert!(body.contains("SimulatorUnknownParameter"), "{body}");
     let (_, body) = ec2(&region, "Action=DescribeInstanceStatus&IncludeAllInstances=true").await;
     assert_eq!(body.matches("<instanceStatus><status>ok</status>").count(), 3);
     let tag = |key: &str, value: &str| {
@@ -322,7 +335,7 @@ async fn ec2_in_xml() {
     assert!(ec2(&region, &tag("k50", "1")).await.1.contains("TagLimitExceeded"));
     assert_eq!(ec2(&region, &tag("k1", "2")).await.0, 200, "a new value for an old key");
     assert_eq!(region.snapshot_of(0).unwrap().tags["k1"], "2");
-    assert_eq!(region.unknown().len(), 1);
+    assert_eq!(region.unknown().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use super::tables::Table;
 use super::tasks::NewTask;
 use super::{Cluster, Scripted, World};
 use crate::dice::Dice;
-use crate::host::Host;
+use crate::host::{Host, HostSpec};
 use crate::invariants::Invariants;
 use crate::scenario::{InstanceSpec, MachineSpec, Scenario, ScenarioError, ServiceSpec, TaskSpec};
 use crate::wire::filter::Filter;
@@ -138,7 +138,7 @@ impl World {
             wake_at: None,
             agent_refused: !spec.instance.connected,
             instance: spec.instance.clone(),
-            launched_as: spec.host.clone(),
+            launched_as: launched_as(spec),
             host_table: spec.host_table.clone(),
             host,
         });
@@ -306,4 +306,12 @@ fn agent_attributes(machine: &Machine, variant: &str, arch: &str) -> BTreeMap<St
         attributes.remove("ecs.instance-type");
     }
     attributes
+}
+
+/// The host in the image that the machine was launched from.
+fn launched_as(spec: &MachineSpec) -> HostSpec {
+    match &spec.instance.image {
+        Some(version) => HostSpec { version: version.clone(), previous_version: None, ..spec.host.clone() },
+        None => spec.host.clone(),
+    }
 }

@@ -54,7 +54,7 @@ pub struct Machine {
     /// The EC2 side in the scenario, so that an Auto Scaling group can launch another one.
     pub(super) instance: InstanceSpec,
     /// The host as it was launched.
-    pub(super) launched_as: HostSpec,
+    pub(crate) launched_as: HostSpec,
     /// The host's table in the scenario, so that an event can change a field.
     pub(super) host_table: toml::Table,
     /// What was seen of the host last, so that a change is noticed.

@@ -1,0 +1,167 @@
+//! Whether Auto Scaling groups launch what the fleet has left behind: an update in place changes nothing about the image
+//! in a launch template, so that a new instance starts old, and is drained and rebooted at the next run.
+//!
+//! What a group *would* launch is not asked for, since its launch template may be anybody's; what it launched last is seen
+//! on its youngest instance.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use models::fleet::{Ec2, FleetSnapshot, Instance};
+use models::ids::ImageId;
+use models::report::{GroupReport, InstanceReport, Outcome};
+use semver::Version;
+
+/// An instance that was launched by a group.
+#[derive(Debug, Clone, Copy)]
+struct Launched<'a> {
+    instance: &'a Instance,
+    at: Timestamp,
+    image: &'a ImageId,
+}
+
+/// The launches of each group.
+fn launches(fleet: &FleetSnapshot) -> BTreeMap<&str, Vec<Launched<'_>>> {
+    let mut groups: BTreeMap<&str, Vec<Launched<'_>>> = BTreeMap::new();
+    for instance in fleet.instances.values() {
+        let Some(Ec2 { auto_scaling_group: Some(group), image: Some(image), launched_at: Some(at), .. }) =
+            &instance.ec2
+        else {
+            continue;
+        };
+        groups.entry(group).or_default().push(Launched { instance, at: *at, image });
+    }
+    groups
+}
+
+fn youngest<'a>(launches: &[Launched<'a>]) -> Option<Launched<'a>> {
+    launches.iter().copied().max_by_key(|launched| launched.at)
+}
+
+/// The image of each group's youngest instance.
+pub fn youngest_images(fleet: &FleetSnapshot) -> BTreeSet<ImageId> {
+    launches(fleet).values().filter_map(|launches| youngest(launches)).map(|launched| launched.image.clone()).collect()
+}
+
+/// The version in an image's name, such as `bottlerocket-aws-ecs-2-x86_64-v1.42.0-5ed15786`: variant, architecture,
+/// version and commit, as Bottlerocket's public parameter `image_name` has it. `None` for a name of another kind.
+pub fn image_version(name: &str) -> Option<Version> {
+    let (_, version) = name.strip_prefix("bottlerocket-")?.rsplit_once("-v")?;
+    Version::parse(version.split('-').next().unwrap_or(version)).ok()
+}
+
+/// Each group of the fleet, by its name. `versions` are those of the images, `reports` those of the run or the plan.
+pub fn groups(
+    fleet: &FleetSnapshot,
+    reports: &[InstanceReport],
+    versions: &BTreeMap<ImageId, Version>,
+) -> Vec<GroupReport> {
+    let newest = |launched: &Launched<'_>| {
+        let report = reports.iter().find(|report| report.ec2_instance_id == launched.instance.host)?;
+        match report.outcome {
+            Outcome::Updated | Outcome::WouldUpdate => report.to.clone(),
+            Outcome::Current
+            | Outcome::Held
+            | Outcome::RolledBack
+            | Outcome::Failed
+            | Outcome::Gone
+            | Outcome::InProgress => report.from.clone(),
+        }
+    };
+    launches(fleet)
+        .into_iter()
+        .filter_map(|(name, launches)| {
+            let last = youngest(&launches)?;
+            Some(GroupReport {
+                name: name.to_owned(),
+                instances: launches.len(),
+                youngest: last.instance.host.clone(),
+                launched_at: last.at,
+                image: last.image.clone(),
+                image_version: versions.get(last.image).cloned(),
+                newest: launches.iter().filter_map(newest).max(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use models::ids::HostId;
+
+    use super::*;
+    use crate::planner::fixtures::{at, fleet, instance};
+
+    fn launched(number: u32, group: &str, image: &str, minute: i64) -> Instance {
+        let mut instance = instance(number, None, at(0));
+        if let Some(ec2) = &mut instance.ec2 {
+            ec2.auto_scaling_group = Some(group.to_owned());
+            ec2.image = Some(ImageId::new(image));
+            ec2.launched_at = Some(at(minute));
+        }
+        instance
+    }
+
+    fn report(host: &HostId, outcome: Outcome, from: &str, to: Option<&str>) -> InstanceReport {
+        InstanceReport {
+            container_instance: "arn".into(),
+            ec2_instance_id: host.clone(),
+            zone: None,
+            outcome,
+            reason: None,
+            detail: None,
+            from: from.parse().ok(),
+            to: to.and_then(|to| to.parse().ok()),
+            turn: None,
+            phases: Vec::new(),
+            out_of_service_s: None,
+        }
+    }
+
+    #[test]
+    fn the_youngest_instance_tells_what_a_group_launches() {
+        let instances = [
+            launched(0, "web", "ami-new", 20),
+            launched(1, "web", "ami-old", 10),
+            launched(2, "batch", "ami-old", 30),
+            instance(3, None, at(0)),
+        ];
+        let hosts: Vec<HostId> = instances.iter().map(|instance| instance.host.clone()).collect();
+        let fleet = fleet(instances.to_vec(), Vec::new());
+        assert_eq!(youngest_images(&fleet), BTreeSet::from([ImageId::new("ami-new"), ImageId::new("ami-old")]));
+        let versions = BTreeMap::from([
+            (ImageId::new("ami-new"), Version::new(1, 27, 0)),
+            (ImageId::new("ami-old"), Version::new(1, 26, 1)),
+        ]);
+        let reports = [
+            report(&hosts[0], Outcome::Current, "1.27.0", None),
+            report(&hosts[1], Outcome::WouldUpdate, "1.26.1", Some("1.27.0")),
+            report(&hosts[2], Outcome::WouldUpdate, "1.26.1", Some("1.27.0")),
+            report(&hosts[3], Outcome::Current, "1.28.0", None),
+        ];
+        let found = groups(&fleet, &reports, &versions);
+        let told: Vec<_> = found.iter().map(|group| (group.name.as_str(), group.instances, group.drifts())).collect();
+        assert_eq!(told, [("batch", 1, true), ("web", 2, false)]);
+        assert_eq!((&found[1].youngest, found[1].launched_at), (&hosts[0], at(20)));
+        // A version that is held does not count, one that is not known says nothing.
+        let held = [report(&hosts[2], Outcome::Held, "1.26.1", Some("1.27.0"))];
+        assert!(!groups(&fleet, &held, &versions)[0].drifts());
+        assert!(!groups(&fleet, &reports, &BTreeMap::new())[0].drifts());
+    }
+
+    #[test]
+    fn an_image_s_name_has_its_version() {
+        let versions = [
+            ("bottlerocket-aws-ecs-2-x86_64-v1.42.0-5ed15786", Some(Version::new(1, 42, 0))),
+            ("bottlerocket-aws-ecs-2-nvidia-aarch64-v1.7.2-c6ea6fd5", Some(Version::new(1, 7, 2))),
+            ("bottlerocket-aws-ecs-2-x86_64-v1.42.0", Some(Version::new(1, 42, 0))),
+            ("bottlerocket-aws-ecs-2-x86_64-v1.42", None),
+            ("our-golden-image-v1.42.0", None),
+            ("bottlerocket", None),
+            ("", None),
+        ];
+        for (name, version) in versions {
+            assert_eq!(image_version(name), version, "{name}");
+        }
+    }
+}
