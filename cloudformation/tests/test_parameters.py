@@ -1,0 +1,128 @@
+"""What the stack's parameters take, the program takes: each value goes the way that the stack sends it, into the task's
+environment, and the real program reads it. AWS is an endpoint that refuses everything, so that the program ends with code
+3 once its settings are understood, and with 2 where they are not."""
+
+import contextlib
+import http.server
+import re
+import subprocess
+import threading
+
+import pytest
+
+from conftest import program, template
+from resolve import resolve
+
+GIVEN = {
+    "ClusterNames": "web",
+    "Image": "public.ecr.aws/x1y2z3/ecs-updater:1.0.0",
+    "VpcId": "vpc-0123456789abcdef0",
+    "SubnetIds": "subnet-0123456789abcdef0",
+}
+# The ends of what each pattern takes; of the others all allowed values are tried.
+VALUES = {
+    "ClusterNames": ["web", "web,batch", "A-b_9" + "c" * 250],
+    "MaxUnavailable": ["", "1", "999999", "1%", "100%"],
+    "Target": ["", "latest", "1.27.0", "v1.27.0", "0.0.0", "1.27.0-rc.1+b.2"],
+    "MaxDuration": ["", "none", "1m", "90m", "14d"],
+    "StopAfterFailures": ["", "never", "1", "999999"],
+    "InspectTimeout": ["", "30s", "1h"],
+    "StageTimeout": ["", "30s", "1h"],
+    "DrainTimeout": ["", "30s", "20m", "14d"],
+    "RebootTimeout": ["", "2m", "120m", "2h"],
+    "VerifyTimeout": ["", "1m", "2h"],
+}
+# Of those that a person types, what both refuse: a mistake is found when the stack is made, not in the night.
+REFUSED = {
+    "ClusterNames": ["", "arn:aws:ecs:eu-west-1:123456789012:cluster/web"],
+    "MaxUnavailable": ["0", "0%", "101%", "1.5", "-1", "ten"],
+    "Target": ["newest", "1.27", "1.27.0.0"],
+    "MaxDuration": ["4", "0h", "-1m"],
+    "StopAfterFailures": ["0", "-1", "always"],
+    "DrainTimeout": ["20", "0s", "soon", "none"],
+}
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        body = b'{"__type":"AccessDeniedException","message":"no"}'
+        self.send_response(400)
+        self.send_header("content-type", "application/x-amz-json-1.1")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def refusing():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def environment(parameter, value):
+    """The task's environment with this parameter, and which of its variables the parameter fills."""
+
+    def of(more):
+        task = resolve(template(), GIVEN | more)["Resources"]["TaskDefinition"]
+        (container,) = task["Properties"]["ContainerDefinitions"]
+        return {entry["Name"]: entry["Value"] for entry in container["Environment"]}
+
+    return of({parameter: value}), of({})
+
+
+def takes(parameter, value):
+    spec = template()["Parameters"][parameter]
+    values = value.split(",") if spec["Type"] == "CommaDelimitedList" else [value]
+    if "AllowedValues" in spec:
+        return all(one in spec["AllowedValues"] for one in values)
+    return all(re.search(spec["AllowedPattern"], one) for one in values)
+
+
+def understood(given, address):
+    access = {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+    }
+    command = [program("ecs-updater"), "run", "--output", "json", "--log-format", "json", "--no-progress"]
+    ran = subprocess.run(command, env=given | access, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode in (2, 3), ran
+    return ran.returncode == 3, ran.stderr
+
+
+def settings():
+    """The parameters that fill a variable of the task."""
+    task = template()["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"][0]
+    named = re.findall(r"'Ref': '(\w+)'", str(task["Environment"]))
+    return [name for name in named if name in template()["Parameters"]]
+
+
+@pytest.mark.parametrize("parameter", settings())
+def test_what_the_stack_takes_the_program_takes(parameter):
+    spec = template()["Parameters"][parameter]
+    values = spec["AllowedValues"] if "AllowedValues" in spec else VALUES[parameter]
+    with refusing() as address:
+        for value in values:
+            assert takes(parameter, value), value
+            given, _ = environment(parameter, value)
+            well, said = understood(given, address)
+            assert well, (value, said)
+
+
+@pytest.mark.parametrize("parameter", REFUSED)
+def test_what_the_program_refuses_the_stack_refuses(parameter):
+    with refusing() as address:
+        for value in REFUSED[parameter]:
+            assert not takes(parameter, value), value
+            given, default = environment(parameter, value)
+            (variable,) = [name for name in given if given[name] != default[name]]
+            well, said = understood(given, address)
+            assert not well, value
+            assert value == "" or variable in said, (value, said)
