@@ -16,8 +16,8 @@ use crate::host::{Request, Response};
 
 /// Far more than any request to a host or of an agent.
 const MOST_BYTES: usize = 1024 * 1024;
-/// Of what is written and not read yet.
-const BUFFER: usize = 64 * 1024;
+/// Of what is written and not read yet. Each connection allocates it twice, and agents make one every few seconds.
+const BUFFER: usize = 8 * 1024;
 
 /// One HTTP request, read whole.
 #[derive(Debug)]
