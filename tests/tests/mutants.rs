@@ -4,9 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test's own set-up")]
 
 use ecs_updater::broken::{Mistake, make};
-use fleet_sim::proof::crash::Crashes;
+use fleet_sim::proof::crash::{Case, Crashes};
 use fleet_sim::proof::{jobs, prove, walk};
 use fleet_sim::{CrashPoint, Scenario};
+use models::claim::Way;
 
 const CLUSTER: &str = include_str!("../scenarios/crash_everywhere.toml");
 /// A task stops slowly, and the agent that would tell the host of it dies meanwhile; a drain that cannot end; a person
@@ -55,7 +56,7 @@ fn found_by() -> Option<String> {
     });
     let whole = std::iter::once(("the crash cluster".to_owned(), cluster.clone()));
     let crashes = (1..400).step_by(EVERY).map(|call| {
-        let case = Crashes(vec![CrashPoint::After(call)]);
+        let case = Case { way: Way::Ssm, crashes: Crashes(vec![CrashPoint::After(call)]) };
         (format!("the crash cluster, died at {case}"), case.on(&cluster))
     });
     let seeds = (0..SEEDS).map(|seed| {

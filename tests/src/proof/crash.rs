@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use models::claim::Way;
 use toml::{Table, Value};
 
 use crate::CrashPoint;
@@ -12,23 +13,40 @@ use crate::scenario::Scenario;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crashes(pub Vec<CrashPoint>);
 
+/// Runs that die, on hosts that are reached by this way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// How the hosts are reached.
+    pub way: Way,
+    /// Where the runs die.
+    pub crashes: Crashes,
+}
+
 /// What passes until the next run begins: somebody starts it by hand, a schedule of some hours, the nightly one
 /// (`cron(0 3 * * ? *)` in the stack).
 const PAUSES: [&str; 4] = ["1m", "25m", "6h", "24h"];
+/// The same where each host has an agent, which a long pause costs its readings, every 5 s: shorter ones, and the long one
+/// seldom.
+const PAUSES_BY_BRIDGE: [&str; 16] =
+    ["1m", "25m", "1m", "1m", "1m", "25m", "1m", "2h", "1m", "25m", "1m", "1m", "1m", "25m", "1m", "7h"];
 
-impl Crashes {
+impl Case {
     /// The scenario with these runs.
     pub fn on(&self, scenario: &Scenario) -> Scenario {
+        let pauses: &[&str] = match self.way {
+            Way::Ssm => &PAUSES,
+            Way::Bridge => &PAUSES_BY_BRIDGE,
+        };
         let mut runs = Vec::new();
         let mut pause = "0s";
-        for point in &self.0 {
+        for point in &self.crashes.0 {
             let (key, call) = match point {
                 CrashPoint::Before(call) => ("before_call", *call),
                 CrashPoint::After(call) => ("after_call", *call),
             };
             let kill = Table::from_iter([(key.to_owned(), Value::Integer(i64::try_from(call).unwrap_or(i64::MAX)))]);
             runs.push(run(pause, Some(kill)));
-            pause = PAUSES[usize::try_from(call).unwrap_or(0) % PAUSES.len()];
+            pause = pauses[usize::try_from(call).unwrap_or(0) % pauses.len()];
         }
         runs.push(run(pause, None));
         let mut expect = scenario.expect.clone();
@@ -73,5 +91,26 @@ impl FromStr for Crashes {
             }
         };
         text.split(',').map(point).collect::<Option<Vec<_>>>().map(Self).ok_or_else(bad)
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.way {
+            Way::Ssm => write!(f, "{}", self.crashes),
+            Way::Bridge => write!(f, "bridge/{}", self.crashes),
+        }
+    }
+}
+
+impl FromStr for Case {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (way, crashes) = match text.strip_prefix("bridge/") {
+            Some(crashes) => (Way::Bridge, crashes),
+            None => (Way::Ssm, text),
+        };
+        Ok(Self { way, crashes: crashes.parse()? })
     }
 }
