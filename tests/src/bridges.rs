@@ -143,8 +143,14 @@ impl Host {
         let (ttl, token) =
             (asked.header("x-aws-ec2-metadata-token-ttl-seconds"), asked.header("x-aws-ec2-metadata-token"));
         let (method, path) = (asked.head.method.as_str(), asked.head.uri.path());
-        let region = self.region.upgrade()?;
-        Some(plain(region.look(|world| world.metadata(self.machine, method, path, ttl, token))))
+        let answer = self.region.upgrade()?.look(|world| {
+            world.metadata_answers(self.machine).then(|| world.metadata(self.machine, method, path, ttl, token))
+        });
+        match answer {
+            Some(answer) => Some(plain(answer)),
+            // Whoever asks gives up by its own time-out.
+            None => std::future::pending().await,
+        }
     }
 
     async fn ecs(self, asked: Asked) -> Option<Response> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::{CLAIM_TAG, Claim, FAILED_TAG, FailedVersions};
+use models::claim::{CLAIM_TAG, Claim, ClaimStep, FAILED_TAG, FailedVersions, Way};
 use models::ids::{ClusterName, HostId};
 use semver::Version;
 
@@ -39,6 +39,8 @@ pub enum Rule {
     SingleRun,
     /// An instance was set ACTIVE after a reboot although its agent has not come up in the new boot.
     Unverified,
+    /// A host was rebooted that the caller itself has put back into service.
+    RebootInService,
 }
 
 /// A rule that was broken.
@@ -73,6 +75,12 @@ pub struct Invariants {
     taken_back: BTreeMap<MachineNo, Timestamp>,
     /// Rebooted by the caller, and no agent was heard of since.
     unproved: BTreeSet<MachineNo>,
+    /// In service because the caller put it there.
+    put_back: BTreeSet<MachineNo>,
+    /// The claims that stood, each with the time at which it went.
+    claims_before: BTreeMap<MachineNo, Vec<(Timestamp, Claim)>>,
+    /// The claim as it is.
+    claims: BTreeMap<MachineNo, Option<Claim>>,
     leases: BTreeMap<String, Lease>,
 }
 
@@ -98,6 +106,7 @@ impl Invariants {
     /// Looks at something that has just happened.
     pub(crate) fn seen(&mut self, world: &World, entry: &Entry) {
         self.check_single_run(world, &entry.event);
+        self.follow_status(&entry.event);
         match &entry.event {
             Event::Status { machine, to: InstanceStatus::Draining, by: Actor::Updater, .. } => {
                 self.drained.insert(*machine);
@@ -128,14 +137,16 @@ impl Invariants {
             Event::RebootAccepted { machine, by: Actor::Updater } => {
                 self.check_claim(world, *machine, "reboot");
                 self.check_tasks(world, *machine, UNKNOWABLE);
+                self.check_not_put_back(world, *machine);
             }
             Event::RebootBegins { machine, by: Actor::Updater } => {
                 self.unproved.insert(*machine);
+                self.check_not_put_back(world, *machine);
                 if !self.rebooted_with_tasks.contains(machine) {
                     self.check_tasks(world, *machine, SignedDuration::MAX);
                 }
             }
-            Event::AgentActs { machine, action } => self.check_claim(world, *machine, action),
+            Event::AgentActs { machine, action } => self.check_agent(world, *machine, action),
             Event::Activated { machine, version } => self.check_version(world, *machine, version),
             Event::Host { machine, event } => match event {
                 HostEvent::BootFailed { version, .. } => {
@@ -154,6 +165,12 @@ impl Invariants {
                     self.unproved.remove(machine);
                 }
             },
+            Event::Tag { machine, key, value, .. } if key == CLAIM_TAG => {
+                let claim = value.as_deref().and_then(|value| value.parse().ok());
+                if let Some(before) = self.claims.insert(*machine, claim).flatten() {
+                    self.claims_before.entry(*machine).or_default().push((entry.at, before));
+                }
+            }
             Event::Tag { machine, key, value, by: Actor::Person } if key == FAILED_TAG => {
                 let kept = FailedVersions::parse(value.as_deref().unwrap_or_default());
                 if let Some(failed) = self.failed_boots.get_mut(machine) {
@@ -293,6 +310,49 @@ impl Invariants {
             Ok(claim) if claim.step.takes_out_of_service() => {}
             Ok(claim) => self.broken(world, Rule::Claim, machine, format!("drained with the claim {claim}")),
             Err(why) => self.broken(world, Rule::Claim, machine, format!("drained: {why}")),
+        }
+    }
+
+    /// Who put an instance into service that is in service.
+    fn follow_status(&mut self, event: &Event) {
+        if let Event::Status { machine, to, by, .. } = event {
+            match (to, by) {
+                (InstanceStatus::Active, Actor::Updater) => self.put_back.insert(*machine),
+                (InstanceStatus::Active | InstanceStatus::Draining | InstanceStatus::Inactive, _) => {
+                    self.put_back.remove(machine)
+                }
+            };
+        }
+    }
+
+    fn check_not_put_back(&mut self, world: &World, machine: MachineNo) {
+        if self.put_back.contains(&machine) {
+            let detail = "rebooted although it was put back into service".to_owned();
+            self.broken(world, Rule::RebootInService, machine, detail);
+        }
+    }
+
+    /// What the agent on a host does, it does for a claim that is told by its way; and it reboots for one that asks for
+    /// it, or, back to the old version, for one that has had its reboot. It cannot know of a change that its metadata
+    /// service does not show yet.
+    fn check_agent(&mut self, world: &World, machine: MachineNo, action: &str) {
+        let host = &world.machines()[machine.0].host;
+        let fits = |claim: &Claim| {
+            let in_its_boot = claim.boot.as_ref().is_some_and(|boot| boot.as_str() == host.boot_id());
+            claim.way == Way::Bridge
+                && match claim.step {
+                    ClaimStep::Reboot => in_its_boot || *host.running_version() == claim.to,
+                    ClaimStep::Revert => in_its_boot,
+                    ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Cancel => action != "/actions/reboot",
+                }
+        };
+        let known = UNKNOWABLE.max(world.spec.metadata_lag);
+        let recent = |(until, _): &&(Timestamp, Claim)| world.now().duration_since(*until) <= known;
+        let mut stood = self.claims_before.get(&machine).into_iter().flatten().filter(recent);
+        let standing = world.claim(machine);
+        if !standing.as_ref().is_some_and(fits) && !stood.any(|(_, claim)| fits(claim)) {
+            let standing = standing.map_or("none".to_owned(), |claim| claim.to_string());
+            self.broken(world, Rule::Claim, machine, format!("the host bridge did {action}; the claim is {standing}"));
         }
     }
 

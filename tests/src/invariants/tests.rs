@@ -192,3 +192,53 @@ fn a_failed_version_is_not_tried_again() {
     pass(&mut world, 5);
     assert_eq!(rules(&world), [Rule::FailedVersion], "a person cleared the mark");
 }
+
+#[test]
+fn what_was_put_back_into_service_is_not_rebooted() {
+    let mut world = world("");
+    claim(&mut world, 0);
+    set(&mut world, 0, InstanceStatus::Draining, Actor::Updater);
+    set(&mut world, 0, InstanceStatus::Active, Actor::Updater);
+    reboot(&mut world, 0);
+    assert_eq!(rules(&world), [Rule::RebootInService]);
+    let mut world = self::world("");
+    claim(&mut world, 0);
+    set(&mut world, 0, InstanceStatus::Draining, Actor::Updater);
+    reboot(&mut world, 0);
+    assert_eq!(rules(&world), []);
+    set(&mut world, 0, InstanceStatus::Active, Actor::Updater);
+    pass(&mut world, 400);
+    assert_eq!(rules(&world), [Rule::RebootInService], "it goes down by a reboot that was accepted before");
+}
+
+#[test]
+fn a_host_bridge_acts_for_claims_that_are_told_by_it() {
+    let act = |world: &mut World, path: &str| {
+        world.agent_host_api(MachineNo(0), &crate::host::Request::post(path)).unwrap();
+    };
+    let by_bridge = |world: &World, step: &str, boot: bool| {
+        let boot = if boot { format!("/{}", world.machines()[0].host.boot_id()) } else { String::new() };
+        format!("v1/{step}@bridge/RUN1/1.26.1/1.27.0/2026-11-23T03:00:00Z{boot}")
+    };
+    let mut world = world("");
+    set(&mut world, 0, InstanceStatus::Draining, Actor::Person);
+    claim(&mut world, 0);
+    act(&mut world, "/actions/reboot");
+    assert_eq!(rules(&world), [Rule::Claim], "told by SSM");
+    for (step, boot, broken) in [("drain", false, true), ("reboot", true, false), ("revert", true, false)] {
+        let mut world = self::world("");
+        set(&mut world, 0, InstanceStatus::Draining, Actor::Person);
+        let claim = by_bridge(&world, step, boot);
+        tag(&mut world, 0, CLAIM_TAG, &claim, Actor::Updater);
+        act(&mut world, "/actions/reboot");
+        assert_eq!(rules(&world) == [Rule::Claim], broken, "{step}");
+    }
+    let mut world = self::world("");
+    set(&mut world, 0, InstanceStatus::Draining, Actor::Person);
+    let (reboot, drain) = (by_bridge(&world, "reboot", true), by_bridge(&world, "drain", false));
+    tag(&mut world, 0, CLAIM_TAG, &reboot, Actor::Updater);
+    tag(&mut world, 0, CLAIM_TAG, &drain, Actor::Updater);
+    pass(&mut world, 60);
+    act(&mut world, "/actions/reboot");
+    assert_eq!(rules(&world), [Rule::Claim], "that claim has not stood for a minute");
+}

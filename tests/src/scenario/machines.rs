@@ -56,6 +56,8 @@ pub struct InstanceSpec {
     pub external: bool,
     /// Whether the agent of `host-bridge` runs on it.
     pub bridge: bool,
+    /// Whether its metadata service serves its tags (`InstanceMetadataTags`).
+    pub metadata_tags: bool,
     /// Whether SSM knows it.
     pub ssm_registered: bool,
     /// Whether a person has made it DRAINING before the start.
@@ -82,6 +84,7 @@ impl Default for InstanceSpec {
             bottlerocket: true,
             external: false,
             bridge: false,
+            metadata_tags: true,
             ssm_registered: true,
             draining: false,
             connected: true,
@@ -90,7 +93,7 @@ impl Default for InstanceSpec {
     }
 }
 
-const INSTANCE_KEYS: [&str; 17] = [
+const INSTANCE_KEYS: [&str; 18] = [
     "cluster",
     "zone",
     "instance_type",
@@ -104,6 +107,7 @@ const INSTANCE_KEYS: [&str; 17] = [
     "bottlerocket",
     "external",
     "bridge",
+    "metadata_tags",
     "ssm_registered",
     "draining",
     "connected",

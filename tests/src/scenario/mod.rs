@@ -208,6 +208,8 @@ struct Written {
     seed: u64,
     start: Option<String>,
     #[serde(default)]
+    warm_up: SignedDuration,
+    #[serde(default)]
     region: RegionSpec,
     #[serde(default)]
     repository: Table,
@@ -275,7 +277,7 @@ impl Scenario {
         for machine in &mut self.machines {
             machine.instance.bridge = true;
         }
-        self.begin_earlier(BRIDGES_KNOWN);
+        self.begin_earlier(BRIDGES_KNOWN.saturating_sub(self.warm_up).max(SignedDuration::ZERO));
         let defaults = self.updater.entry("defaults").or_insert_with(|| Value::Table(Table::new()));
         if let Some(defaults) = defaults.as_table_mut() {
             defaults.insert("host".to_owned(), Value::String("bridge".to_owned()));
@@ -317,7 +319,7 @@ impl Scenario {
             .collect::<Result<Vec<_>, ScenarioError>>()?;
         let mut documents = default_documents();
         documents.extend(written.documents);
-        let scenario = Self {
+        let mut scenario = Self {
             about: written.about,
             seed: written.seed,
             start,
@@ -338,6 +340,7 @@ impl Scenario {
             warm_up: SignedDuration::ZERO,
         };
         scenario.check()?;
+        scenario.begin_earlier(written.warm_up);
         Ok(scenario)
     }
 
@@ -417,10 +420,17 @@ impl Scenario {
             | Action::Stop
             | Action::Start
             | Action::Reboot
+            | Action::BridgeRestarts
+            | Action::BridgeStops
+            | Action::BridgeStarts
+            | Action::MetadataTagsOn
+            | Action::MetadataTagsOff
             | Action::StopTasks => need(has_host, "needs host or hosts")?,
             Action::Tag => need(has_host && event.key.is_some() && event.value.is_some(), "needs host, key and value")?,
             Action::Untag => need(has_host && event.key.is_some(), "needs host and key")?,
-            Action::Disconnect => need(has_host && event.lasts.is_some(), "needs host and for")?,
+            Action::Disconnect | Action::MetadataAway => {
+                need(has_host && event.lasts.is_some(), "needs host and for")?;
+            }
             Action::Set => need(has_host && !event.set.is_empty(), "needs host and set")?,
             Action::Protect => {
                 need(event.service.is_some() && event.lasts.is_some(), "needs service and for")?;

@@ -34,7 +34,7 @@ pub struct EventSpec {
     pub cluster: Option<String>,
     /// `protect`: how many tasks; `scale`: how many are desired.
     pub count: Option<u32>,
-    /// `protect`, `disconnect`: how long.
+    /// `protect`, `disconnect`, `metadata_away`, `bridge_restarts`: how long.
     #[serde(rename = "for")]
     pub lasts: Option<SignedDuration>,
     /// `withdraw`, `max_version`: the version.
@@ -112,6 +112,18 @@ pub enum Action {
     Replace,
     /// The agent's connection breaks: `for`.
     Disconnect,
+    /// The process of the host's bridge ends, and the host starts its container again: `for`.
+    BridgeRestarts,
+    /// The host container of the bridge is switched off.
+    BridgeStops,
+    /// It is switched on again.
+    BridgeStarts,
+    /// The metadata service does not answer: `for`.
+    MetadataAway,
+    /// `InstanceMetadataTags` is switched on.
+    MetadataTagsOn,
+    /// It is switched off.
+    MetadataTagsOff,
     /// The host changes: `set`.
     Set,
     /// A release is published: `release`, or `version` for one without waves.

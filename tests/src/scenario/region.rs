@@ -46,6 +46,9 @@ pub struct RegionSpec {
     pub status_check_lag: SignedDuration,
     /// How old the tags in an answer may be at most: EC2's API is eventually consistent.
     pub tags_lag: SignedDuration,
+    /// How late a changed tag shows in the metadata service of an instance at most, on each by its own time: that it
+    /// shows while the instance runs is all that is documented.
+    pub metadata_lag: SignedDuration,
     /// How old what `ListContainerInstances` and `ListTasks` select by may be at most.
     pub lists_lag: SignedDuration,
 
@@ -82,6 +85,7 @@ impl Default for RegionSpec {
             deregister_after: SignedDuration::from_secs(30),
             status_check_lag: SignedDuration::from_mins(2),
             tags_lag: SignedDuration::ZERO,
+            metadata_lag: SignedDuration::ZERO,
             lists_lag: SignedDuration::ZERO,
             ssm_loses: 0,
             ssm_forgets: 0,

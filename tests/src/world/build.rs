@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::Effect;
 use super::ids::{ClusterNo, MachineNo, RegistrationNo, ServiceNo};
 use super::log::Actor;
-use super::machine::{Ec2State, Machine, Seen};
+use super::machine::{Ec2State, HostContainer, Machine, Seen};
 use super::queue::{Due, Queue};
 use super::registration::{InstanceStatus, Resources};
 use super::service::{Service, ServiceKind};
@@ -123,6 +123,9 @@ impl World {
             private_ip: format!("10.0.{}.{}", (index / 250) % 250, 4 + index % 250),
             bottlerocket: *bottlerocket,
             bridge: spec.instance.bridge && *bottlerocket,
+            container: HostContainer::default(),
+            metadata_tags: spec.instance.metadata_tags,
+            metadata_away_until: None,
             ssm_registered: spec.instance.ssm_registered,
             ssm_lost_at: None,
             ssm_waiting: Vec::new(),

@@ -60,7 +60,7 @@ impl World {
 
     /// Keeps the tags as they are before a change, where answers may show old ones.
     fn keep_tags(&mut self, machine: MachineNo) {
-        if self.spec.tags_lag > SignedDuration::ZERO {
+        if self.spec.tags_lag > SignedDuration::ZERO || self.spec.metadata_lag > SignedDuration::ZERO {
             let (now, known) = (self.now, &mut self.machines[machine.0]);
             known.tags_before.push((now, known.tags.clone()));
         }
@@ -68,9 +68,7 @@ impl World {
 
     /// The tags as an answer shows them, up to `tags_lag` late.
     pub(crate) fn tags_shown(&self, machine: &Machine) -> BTreeMap<String, String> {
-        let since = self.now - self.lag("tags-lag", self.spec.tags_lag);
-        let old = machine.tags_before.iter().find(|(changed, _)| *changed > since);
-        old.map_or(&machine.tags, |(_, tags)| tags).clone()
+        machine.tags_at(self.now - self.lag("tags-lag", self.spec.tags_lag)).clone()
     }
 
     /// How old an answer is that is given now: between nothing and `most`, by the seed.

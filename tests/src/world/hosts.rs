@@ -4,7 +4,7 @@ use super::Effect;
 use super::World;
 use super::ids::MachineNo;
 use super::log::{Actor, Event};
-use super::machine::Seen;
+use super::machine::{HostContainer, Seen};
 use super::placement::AGENT_VERSION;
 use super::queue::Due;
 use super::task::{LastStatus, Task};
@@ -60,6 +60,7 @@ impl World {
                 known.reboot_is_foreign = false;
                 known.down_since = None;
                 known.up_since = now;
+                known.container = known.container.after_boot();
             }
             HostEvent::CommandEnded { .. }
             | HostEvent::WorkerKilled { .. }
@@ -80,7 +81,7 @@ impl World {
             up: host.is_up(now),
             ssm: machine.ssm_registered && host.ssm_agent_up(now),
             ecs: !machine.agent_refused && host.ecs_agent_up(now),
-            bridge: machine.bridge && host.is_up(now),
+            bridge: machine.bridge && machine.container == HostContainer::Enabled && host.is_up(now),
         };
         let before = std::mem::replace(&mut self.machines[number.0].seen, seen);
         if before.ecs != seen.ecs {
@@ -123,7 +124,8 @@ impl World {
     pub(crate) fn agent_host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, ApiDown> {
         let answer = self.host_api(machine, request);
         let accepted = matches!(&answer, Ok(response) if response.is_success());
-        let writes = ["/actions/prepare-update", "/actions/activate-update"].contains(&request.path());
+        let writes =
+            ["/actions/prepare-update", "/actions/activate-update", "/actions/reboot"].contains(&request.path());
         if accepted && writes && request.method == "POST" {
             self.record(Event::AgentActs { machine, action: request.path().to_owned() });
         }

@@ -21,7 +21,7 @@ pub struct Machine {
     pub instance_type: String,
     /// `spot`, or nothing.
     pub lifecycle: Option<String>,
-    /// EC2 tags. They belong to the instance and outlive everything but its end (AWS facts, "Container instances").
+    /// EC2 tags. They belong to the instance and outlive everything but its end (AWS facts, "HostContainer instances").
     pub tags: BTreeMap<String, String>,
     /// What the tags were before each change, where answers may show old ones.
     pub(super) tags_before: Vec<(Timestamp, BTreeMap<String, String>)>,
@@ -39,6 +39,12 @@ pub struct Machine {
     pub bottlerocket: bool,
     /// Whether the agent of `host-bridge` runs on it, as a superpowered host container.
     pub bridge: bool,
+    /// How that container is.
+    pub(super) container: HostContainer,
+    /// Whether its metadata service serves its tags.
+    pub metadata_tags: bool,
+    /// Until when its metadata service does not answer.
+    pub(super) metadata_away_until: Option<Timestamp>,
     /// Whether SSM has ever heard of it.
     pub ssm_registered: bool,
     /// The last time that the SSM agent was heard of, while it is away; `None` while it answers.
@@ -85,6 +91,18 @@ pub(super) struct Seen {
     pub(super) ssm: bool,
     pub(super) ecs: bool,
     pub(super) bridge: bool,
+}
+
+/// The host container of a bridge. The host restarts one that ends (host API facts, "Host containers").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum HostContainer {
+    /// Runs while the host does.
+    #[default]
+    Enabled,
+    /// Its process ended, and the host waits with the next one; which restart this is.
+    Restarting(u32),
+    /// A person has switched it off in the host's settings.
+    Disabled,
 }
 
 /// State of an EC2 instance.
@@ -137,7 +155,23 @@ pub enum StatusCheck {
     NotApplicable,
 }
 
+impl HostContainer {
+    /// A boot starts the containers that are switched on.
+    pub(super) fn after_boot(self) -> Self {
+        match self {
+            Self::Enabled | Self::Restarting(_) => Self::Enabled,
+            Self::Disabled => Self::Disabled,
+        }
+    }
+}
+
 impl Machine {
+    /// The tags as they were at a time, where answers may show old ones.
+    pub(super) fn tags_at(&self, since: Timestamp) -> &BTreeMap<String, String> {
+        let old = self.tags_before.iter().find(|(changed, _)| *changed > since);
+        old.map_or(&self.tags, |(_, tags)| tags)
+    }
+
     /// Whether SSM or ECS know it as a machine outside EC2.
     pub fn is_external(&self) -> bool {
         self.id.starts_with("mi-")

@@ -1,7 +1,7 @@
 //! The EC2 instance metadata service of a machine, version 2 only: a token first (EC2 user guide,
-//! `instance-metadata-v2-how-it-works`), then plain GETs with it. Instance tags are switched on
-//! (`instancedata-data-categories`, `tags/instance`), and a changed tag shows at once (AWS facts, "EC2": on Nitro
-//! instances changes show while running).
+//! `instance-metadata-v2-how-it-works`), then plain GETs with it. Instance tags are served where they are switched on
+//! (`instancedata-data-categories`, `tags/instance`), and a changed tag shows while the instance runs (AWS facts, "EC2":
+//! so on Nitro instances); how soon is nowhere said, so that `metadata_lag` is a switch.
 
 use jiff::SignedDuration;
 use serde_json::json;
@@ -44,8 +44,8 @@ impl World {
 
     fn metadata_item(&self, number: MachineNo, item: &str) -> Option<String> {
         let machine = &self.machines[number.0];
-        if let Some(key) = item.strip_prefix("tags/instance/").filter(|key| !key.is_empty()) {
-            return machine.tags.get(key).cloned();
+        if item.starts_with("tags/") {
+            return self.metadata_tags(number, item);
         }
         if let Some(role) = item.strip_prefix("iam/security-credentials/").filter(|role| !role.is_empty()) {
             let until = self.now.checked_add(CREDENTIALS).ok()?;
@@ -58,12 +58,44 @@ impl World {
             });
         }
         match item.trim_end_matches('/') {
-            "tags/instance" => Some(machine.tags.keys().map(String::as_str).collect::<Vec<_>>().join("\n")),
             "iam/security-credentials" => Some(ROLE.to_owned()),
             "placement/region" => Some(self.spec.name.clone()),
             "services/domain" => Some("amazonaws.com".to_owned()),
             "instance-id" => Some(machine.id.clone()),
             _ => None,
         }
+    }
+
+    fn metadata_tags(&self, number: MachineNo, item: &str) -> Option<String> {
+        let machine = &self.machines[number.0];
+        let tags = machine.metadata_tags.then(|| machine.tags_at(self.now - self.metadata_lag(number)))?;
+        match item.trim_end_matches('/') {
+            "tags/instance" => Some(tags.keys().map(String::as_str).collect::<Vec<_>>().join("\n")),
+            _ => tags.get(item.strip_prefix("tags/instance/")?).cloned(),
+        }
+    }
+
+    /// How late a changed tag shows here.
+    fn metadata_lag(&self, number: MachineNo) -> SignedDuration {
+        let most = u64::try_from(self.spec.metadata_lag.as_millis()).unwrap_or(0);
+        let n = u64::try_from(number.0).unwrap_or(u64::MAX);
+        SignedDuration::from_millis(i64::try_from(self.dice.between("metadata-lag", n, 0, most)).unwrap_or(0))
+    }
+
+    /// Whether its metadata service answers at all.
+    pub(crate) fn metadata_answers(&self, number: MachineNo) -> bool {
+        self.machines[number.0].metadata_away_until.is_none_or(|until| self.now >= until)
+    }
+
+    /// Serves the tags, or no more. It is refused while a tag has a key that no path can hold (AWS facts, "EC2",
+    /// inferred).
+    pub(super) fn serve_tags(&mut self, number: MachineNo, on: bool) {
+        let machine = &mut self.machines[number.0];
+        let holds = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || "+-=.,_:@".contains(c));
+        if on && !machine.tags.keys().all(holds) {
+            tracing::warn!(host = number.0, "tags in the metadata service were refused: a key has other characters");
+            return;
+        }
+        machine.metadata_tags = on;
     }
 }

@@ -183,6 +183,7 @@ impl World {
             Due::DeliveryTimeout(command, machine) => self.delivery_timeout(command, machine),
             Due::ExecutionTimeout(command, machine) => self.execution_timeout(command, machine),
             Due::Reported(command, machine) => self.command_reported(command, machine),
+            Due::Container(machine, restart) => self.container_again(machine, restart),
             Due::Scripted(index) => self.perform(index),
             Due::Flap(registration) => self.flap(registration),
             Due::FlapEnds(registration, epoch) => self.flap_ends(registration, epoch),

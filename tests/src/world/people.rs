@@ -2,14 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
+
 use super::World;
 use super::ids::{MachineNo, ServiceNo, TaskNo};
 use super::log::{Actor, Event};
+use super::machine::HostContainer;
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use crate::host::Request;
 use crate::host::{Command, HostEvent, Release};
 use crate::scenario::{Action, EventSpec, Point, host_spec, merge};
+
+/// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's
+/// `host-containers@.service`).
+const RESTART: SignedDuration = SignedDuration::from_secs(45);
 
 impl World {
     /// Schedules the scenario's events that wait for this.
@@ -88,6 +95,12 @@ impl World {
             | Action::Untag
             | Action::StopTasks
             | Action::Disconnect
+            | Action::BridgeRestarts
+            | Action::BridgeStops
+            | Action::BridgeStarts
+            | Action::MetadataAway
+            | Action::MetadataTagsOn
+            | Action::MetadataTagsOff
             | Action::Set => {}
         }
     }
@@ -124,6 +137,15 @@ impl World {
                 }
             }
             (Action::Disconnect, Some(number)) => self.disconnect_for(number, spec.lasts.unwrap_or_default()),
+            (Action::BridgeRestarts, _) => self.container_ends(machine, spec.lasts.unwrap_or(RESTART)),
+            (Action::BridgeStops, _) => self.switch_container(machine, HostContainer::Disabled),
+            (Action::BridgeStarts, _) => self.switch_container(machine, HostContainer::Enabled),
+            (Action::MetadataAway, _) => {
+                let until = self.now + spec.lasts.unwrap_or_default();
+                self.machines[machine.0].metadata_away_until = Some(until);
+            }
+            (Action::MetadataTagsOn, _) => self.serve_tags(machine, true),
+            (Action::MetadataTagsOff, _) => self.serve_tags(machine, false),
             (Action::Set, _) => self.change_host(machine, spec),
             (
                 Action::Drain
@@ -142,6 +164,28 @@ impl World {
                 _,
             ) => {}
         }
+    }
+
+    /// The bridge's process ends, and the host waits a while before it starts the container again.
+    fn container_ends(&mut self, number: MachineNo, wait: SignedDuration) {
+        let restart = self.next_use();
+        let restart = u32::try_from(restart).unwrap_or(u32::MAX);
+        if self.machines[number.0].container == HostContainer::Enabled {
+            self.switch_container(number, HostContainer::Restarting(restart));
+            self.schedule(wait, Due::Container(number, restart));
+        }
+    }
+
+    /// It starts it again, unless a boot or a person came first.
+    pub(super) fn container_again(&mut self, number: MachineNo, restart: u32) {
+        if self.machines[number.0].container == HostContainer::Restarting(restart) {
+            self.switch_container(number, HostContainer::Enabled);
+        }
+    }
+
+    fn switch_container(&mut self, number: MachineNo, to: HostContainer) {
+        self.machines[number.0].container = to;
+        self.settle_host(number);
     }
 
     /// Changes fields of a host. Counts of failures start again from the scenario's.

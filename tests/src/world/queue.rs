@@ -37,6 +37,8 @@ pub(super) enum Due {
     ExecutionTimeout(CommandNo, MachineNo),
     /// The SSM agent's report of a command reaches SSM.
     Reported(CommandNo, MachineNo),
+    /// The host starts the container of its bridge again.
+    Container(MachineNo, u32),
     /// An event of the scenario.
     Scripted(usize),
     /// The agent's connection breaks for a moment, as it does in normal life.
