@@ -4,6 +4,8 @@
 //! It is drawn as the TOML of a scenario file, so that one that fails can be kept as it is. What disturbs is over before
 //! the last run, which must then bring everything to an end.
 
+mod bridges;
+
 use toml::{Table, Value};
 
 use crate::dice::Dice;
@@ -28,8 +30,19 @@ pub fn draw(seed: u64) -> Table {
     set(&mut scenario, "fault", faults(&mut draw));
     set(&mut scenario, "updater", table([("defaults", Value::Table(policy(&mut draw)))]));
     set(&mut scenario, "expect", table([("run", Value::Array(runs(&mut draw)))]));
+    match draw.between(0, 9) {
+        0..=5 => {}
+        6..=8 => bridges::add(&mut draw, &mut scenario, size, 0),
+        _ => bridges::add(&mut draw, &mut scenario, size, 40),
+    }
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
+}
+
+/// How the hosts of a drawn scenario are reached: `ssm`, `bridge` or `auto`.
+pub fn way(scenario: &Table) -> &str {
+    let defaults = scenario.get("updater").and_then(|updater| updater.get("defaults"));
+    defaults.and_then(|defaults| defaults.get("host")?.as_str()).unwrap_or("ssm")
 }
 
 /// From when on nothing disturbs any more.
