@@ -394,6 +394,8 @@ pub struct RunMemory {
     pub unwritten: bool,
     /// The reboot command that this run sent to it last.
     pub reboot: Option<SentReboot>,
+    /// The reboot that this run has called off with the host's bridge, while it is not known to be off.
+    pub called_off: Option<CalledOff>,
     /// How often this run undid an activation or put a lock back.
     pub cancels: u32,
     /// When this run wrote or removed one of its tags on it last. EC2's answers may be older than that for a while.
@@ -431,6 +433,16 @@ pub struct SentReboot {
     /// How it ended and when that was seen; `None` while it is under way. Its answer is often lost with the boot: then
     /// the end is [`VisitEnd::Unsure`].
     pub end: Option<(Timestamp, VisitEnd)>,
+}
+
+/// A claim that asked a host bridge for a reboot and was taken back. The bridge may not have seen that yet, and a reboot
+/// that it has asked its host for cannot be stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalledOff {
+    /// The claim.
+    pub claim: Claim,
+    /// When it was taken back.
+    pub at: Timestamp,
 }
 
 /// The newest report of an instance, if it was asked for after `since`.

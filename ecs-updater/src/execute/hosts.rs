@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep, Way};
-use models::fleet::{CommandInFlight, Instance, InstanceStatus, RunMemory, SeenTasks, SentReboot, Visit, VisitEnd};
+use models::fleet::{
+    CalledOff, CommandInFlight, Instance, InstanceStatus, RunMemory, SeenTasks, SentReboot, Visit, VisitEnd,
+};
 use models::ids::{BootId, HostId};
 use models::plan::{HostCommand, PlannedStep, Step};
 
@@ -180,7 +182,8 @@ impl Actor<'_> {
     }
 
     /// A claim that a host bridge may still reboot for is taken back before the instance is put into service: it
-    /// becomes a `drain`, for which nothing reboots. Returns the hosts whose claim could not be written.
+    /// becomes a `drain`, for which nothing reboots. Returns these hosts: whether the reboot is off, their bridges have
+    /// to say.
     pub(super) async fn call_off_reboots(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let due = |host: &&HostId| {
             self.way(host) == Way::Bridge
@@ -190,13 +193,18 @@ impl Actor<'_> {
                 })
         };
         let due: Vec<HostId> = hosts.iter().filter(due).cloned().collect();
-        let claims = due.iter().filter_map(|host| {
-            let claim = self.instance(host)?.claim()?;
-            Some((host.clone(), self.new_claim(host, ClaimStep::Drain, &claim.from, &claim.to, None), None))
+        let before: Vec<(HostId, Claim)> =
+            due.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim()?.clone()))).collect();
+        let claims = before.iter().map(|(host, claim)| {
+            (host.clone(), self.new_claim(host, ClaimStep::Drain, &claim.from, &claim.to, None), None)
         });
         let claims: Vec<_> = claims.collect();
         let written = self.claim(claims).await;
-        due.into_iter().filter(|host| !written.contains(host)).collect()
+        let at = self.now();
+        for (host, claim) in before.into_iter().filter(|(host, _)| written.contains(host)) {
+            self.change(&host, |instance| instance.run.called_off = Some(CalledOff { claim, at }));
+        }
+        due
     }
 
     /// Reads status and tags again; returns the hosts whose claim is as it was. `None` when AWS did not answer, or when

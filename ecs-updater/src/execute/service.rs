@@ -127,9 +127,9 @@ impl Actor<'_> {
             })
             .cloned()
             .collect();
-        let not_called_off = self.call_off_reboots(&to_activate).await;
+        let called_off = self.call_off_reboots(&to_activate).await;
         let (kept, to_activate): (Vec<HostId>, Vec<HostId>) =
-            to_activate.into_iter().partition(|host| not_called_off.contains(host));
+            to_activate.into_iter().partition(|host| called_off.contains(host));
         ends.retain(|(host, _)| !kept.contains(host));
         if broken!(ReleaseBeforeActive)
             && !to_activate.is_empty()

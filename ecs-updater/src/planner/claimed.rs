@@ -4,6 +4,7 @@
 //! before it gives up.
 
 use jiff::Timestamp;
+use models::attributes::Progress;
 use models::claim::{Claim, ClaimStep};
 use models::fleet::{Instance, InstanceStatus, SentReboot, StatusChecks, VisitEnd, report_since};
 use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
@@ -15,8 +16,8 @@ use models::reason::{FailReason, HoldReason};
 use super::next::{Next, busy, is_gone, trouble};
 use super::unclaimed::{self, is_staged, lock_to_restore};
 use super::{
-    AGENT_FLAG_LAG, BOOT_POLL, Context, DRAIN_POLL, FIRST_BOOT_POLL, MAX_STAGES, MAX_UNDOS, RETRY, SETTLE, after,
-    workload,
+    AGENT_FLAG_LAG, BOOT_POLL, CALL_OFF, Context, DRAIN_POLL, FIRST_BOOT_POLL, MAX_STAGES, MAX_UNDOS, RETRY, SETTLE,
+    after, workload,
 };
 
 /// The phase that a claim stands for.
@@ -44,6 +45,39 @@ pub(crate) fn next<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) 
         ClaimStep::Reboot => reboot(instance, claim, cx),
         ClaimStep::Revert => revert(instance, claim, cx),
         ClaimStep::Stage | ClaimStep::Cancel => unclaimed::next(instance, cx),
+    }
+}
+
+/// How a reboot stands that was called off.
+pub(crate) enum CallOff<'a> {
+    /// There is none, or nothing can come of it any more.
+    Over,
+    /// It may still come.
+    Waits(Timestamp),
+    /// It came, for this claim.
+    TooLate(&'a Claim),
+}
+
+/// Before an instance goes back into service, its bridge must have said that nothing reboots it any more, or have been
+/// silent for longer than a reboot can take to begin.
+pub(crate) fn call_off<'a>(instance: &'a Instance, cx: &Context<'_>) -> CallOff<'a> {
+    let Some(off) = &instance.run.called_off else { return CallOff::Over };
+    if is_gone(instance) {
+        return CallOff::Over;
+    }
+    if newest_report(instance).is_some_and(|(_, boot)| Some(&boot) != off.claim.boot.as_ref()) {
+        return CallOff::TooLate(&off.claim);
+    }
+    let bridge = instance.bridge.as_ref().and_then(|seen| seen.as_ref().ok());
+    let handled = bridge.and_then(|seen| seen.report.handled.as_ref());
+    let said = handled.zip(instance.claim()).is_some_and(|(handled, claim)| {
+        (handled.step, &handled.run, handled.since) == (claim.step, &claim.run, claim.since)
+            && handled.progress != Progress::Doing
+    });
+    let until = after(off.at, CALL_OFF);
+    match said || cx.now >= until {
+        true => CallOff::Over,
+        false => CallOff::Waits(until.min(after(cx.now, DRAIN_POLL))),
     }
 }
 
@@ -207,8 +241,9 @@ fn did_nothing(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> Option<T
 fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a> {
     let deadline = after(claim.since, cx.policy.timeouts.reboot).max(cx.inspect_deadline());
     let never = || {
-        let detail = instance.visit.as_ref().and_then(|visit| trouble(&visit.end));
-        leave(FailReason::NeverCameBack { detail: detail.unwrap_or_else(|| "no answer at all".to_owned()) })
+        let visited = instance.visit.as_ref().and_then(|visit| trouble(&visit.end));
+        let detail = visited.or_else(|| said_by_bridge(instance)).unwrap_or_else(|| "no answer at all".to_owned());
+        leave(FailReason::NeverCameBack { detail })
     };
     let Some((report, boot)) = newest_report(instance) else {
         return visit_again(instance, Phase::Rebooting, false, deadline, cx, never);
@@ -267,6 +302,12 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             }
         }),
     }
+}
+
+/// What the host's bridge says is in its way.
+fn said_by_bridge(instance: &Instance) -> Option<String> {
+    let seen = instance.bridge.as_ref()?.as_ref().ok()?;
+    trouble(&VisitEnd::Error(seen.report.report.error.clone()?))
 }
 
 /// The status of an instance that ECS can neither drain nor make ACTIVE: nothing that needs either can be done.
@@ -400,6 +441,12 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
         };
         return Next::Do(Phase::Verifying, Step::Finish(end));
     };
+    // Somebody deregistered it: the version is not to blame, and there is nothing to go back for.
+    if let Some(status) = not_registered(instance) {
+        return visit_again(instance, Phase::Verifying, false, deadline, cx, || {
+            leave(FailReason::NeverCameBack { detail: format!("its ECS status became {status}") })
+        });
+    }
     visit_again(instance, Phase::Verifying, false, deadline, cx, || match (fell_back, report.boot_id.clone()) {
         (true, _) | (false, None) => leave(FailReason::UnhealthyAfterRollback { detail: missing.clone() }),
         (false, Some(_)) if !instance.tags.failed.contains(&claim.to) => {

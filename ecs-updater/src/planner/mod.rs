@@ -88,6 +88,9 @@ pub(crate) const MAX_STAGES: u32 = 2;
 pub(crate) const MAX_ACT_FAILURES: u32 = 5;
 /// How often an activation is undone on one host in a run, where the command is lost on its way.
 pub(crate) const MAX_UNDOS: u32 = 5;
+/// How long a reboot that was called off may still come: the host bridge reads its claim every 5 s and says that it is off,
+/// or waits for a reboot that it has asked for (7 min, of which a shutdown may take 5).
+pub(crate) const CALL_OFF: SignedDuration = SignedDuration::from_mins(8);
 /// How often a lock is put back on one host in a run before that counts as impossible.
 pub(crate) const MAX_CANCELS: u32 = 2;
 

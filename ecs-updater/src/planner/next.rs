@@ -6,6 +6,7 @@ use models::plan::{End, Phase, Step};
 use models::reason::{FailReason, HoldReason};
 use semver::Version;
 
+use super::claimed::CallOff;
 use super::{Context, MAX_ACT_FAILURES, claimed, unclaimed};
 
 /// What one instance needs next.
@@ -62,7 +63,11 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     }
     if let Some(end) = &instance.run.ending {
         let phase = instance.claim().map_or(Phase::Held, claimed::phase);
-        return Next::Do(phase, Step::Finish(end.clone()));
+        return match claimed::call_off(instance, cx) {
+            CallOff::Over => Next::Do(phase, Step::Finish(end.clone())),
+            CallOff::Waits(until) => Next::Wait(phase, until),
+            CallOff::TooLate(claim) => claimed::next(instance, claim, cx),
+        };
     }
     match instance.claim() {
         Some(claim) if claim.step.takes_out_of_service() => claimed::next(instance, claim, cx),

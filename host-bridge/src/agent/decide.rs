@@ -240,6 +240,13 @@ fn on_trial(trial: &Trial, facts: &Facts, memory: &Memory, limits: &Limits, now:
     })
 }
 
+/// Until when the host may still go down for a reboot that it was asked for. What is done meanwhile may be cut off, and an
+/// activation that is undone would make the reboot look like a boot that failed.
+fn going_down(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Option<Timestamp> {
+    let down = memory.going_down.as_ref().filter(|down| Some(&down.boot) == facts.boot.id.as_ref())?;
+    Some(later(down.asked, limits.reboot_again)).filter(|until| now < *until)
+}
+
 fn asked_until(asked: Option<Timestamp>, limits: &Limits) -> Option<Timestamp> {
     asked.map(|asked| later(asked, limits.reboot_again))
 }
@@ -270,6 +277,10 @@ fn claimed(
     }
     let lock = lock.map(str::to_owned).or_else(|| memory.lock_owed.clone());
     let bad = || failed.contains(&claim.to).then(|| refused(&claim.to));
+    let asks_for_reboot = matches!(claim.step, ClaimStep::Reboot | ClaimStep::Revert);
+    if let Some(until) = going_down(facts, memory, limits, now).filter(|_| !asks_for_reboot) {
+        return Act::Wait(Waits::GoingDown(until));
+    }
     match claim.step {
         ClaimStep::Stage | ClaimStep::Drain => {
             let there = claim.step == ClaimStep::Drain && shows_staged(facts, &claim.to);
@@ -327,6 +338,9 @@ fn tidy(activation_stands: bool, facts: &Facts, memory: &Memory, now: Timestamp)
 fn unclaimed(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Act {
     if !facts.host_answers {
         return Act::Wait(Waits::HostUnknown);
+    }
+    if let Some(until) = going_down(facts, memory, limits, now) {
+        return Act::Wait(Waits::GoingDown(until));
     }
     if let Some(act) = tidy(false, facts, memory, now) {
         return act;

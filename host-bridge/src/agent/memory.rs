@@ -33,12 +33,23 @@ pub struct Memory {
     pub tidy_not_before: Option<Timestamp>,
     /// The boot in which the agent activated something; in that boot it is for the agent to undo.
     pub activated_in: Option<BootId>,
+    /// The reboot that the host was asked for last, whoever wants it still: nothing can stop it.
+    pub going_down: Option<GoingDown>,
     /// The last boot in which the ECS agent was seen registered.
     pub ecs_agent_in: Option<BootId>,
     /// Where the reports go, so that they do also while the ECS agent is dead.
     pub target: Option<Target>,
     /// Why an earlier memory was lost, until a claim is taken up.
     pub lost: Option<String>,
+}
+
+/// A host that was asked to reboot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoingDown {
+    /// In which boot.
+    pub boot: BootId,
+    /// When.
+    pub asked: Timestamp,
 }
 
 /// A container instance.
@@ -157,6 +168,9 @@ impl Memory {
         let Some(boot) = &facts.boot.id else { return };
         if facts.agent_state() == Some(&AgentState::Registered) {
             self.ecs_agent_in = Some(boot.clone());
+        }
+        if self.going_down.as_ref().is_some_and(|down| down.boot != *boot) {
+            self.going_down = None;
         }
         if self.activated_in.as_ref().is_some_and(|activated| activated != boot) {
             self.activated_in = None;
@@ -310,7 +324,8 @@ impl Memory {
     }
 
     /// Records that a reboot is asked for next: in another boot it is done, whether or not the answer came.
-    pub fn asking(&mut self, act: &Act) {
+    pub fn asking(&mut self, act: &Act, facts: &Facts, now: Timestamp) {
+        self.going_down = facts.boot.id.clone().map(|boot| GoingDown { boot, asked: now });
         if let (Act::Reboot { .. } | Act::Revert { .. }, Some(taken)) = (act, &mut self.claim) {
             taken.asking = true;
         }
@@ -321,6 +336,10 @@ impl Memory {
         let Some(boot) = facts.boot.id.clone() else { return };
         if let Some(version) = &outcome.wrote {
             self.written = Some(Placed { version: version.clone(), boot });
+        }
+        if outcome.error.is_some() {
+            // Refused, or not even asked for.
+            self.going_down = None;
         }
         match act {
             Act::Wait(_) | Act::Refresh => return,

@@ -40,7 +40,7 @@ pub use facts::{Facts, Tags};
 pub use imds::{Credentials, IMDS, Imds, ImdsError};
 pub use journal::{FileJournal, Journal, JournalError, Lock, LockError, MemoryJournal};
 pub use machine::{Machine, ThisMachine};
-pub use memory::{FallingBack, Memory, Outcome, Placed, TakenUp, Target, Trial};
+pub use memory::{FallingBack, GoingDown, Memory, Outcome, Placed, TakenUp, Target, Trial};
 
 /// What an agent lives in.
 pub struct Around {

@@ -180,7 +180,8 @@ impl Agent {
             return Err(Stopped::Overtaken);
         }
         self.no_tasks().await.map_err(Stopped::Error)?;
-        self.memory.asking(act);
+        let now = self.now();
+        self.memory.asking(act, &self.facts, now);
         self.keep().await?;
         tracing::info!("rebooting");
         match self.around.client.reboot().await {
