@@ -1,11 +1,13 @@
 //! The planner's table: facts on the left, what it says on the right.
 
 use jiff::{SignedDuration, Timestamp};
+use models::attributes::{BridgeReport, Handled, Life, Progress};
 use models::claim::ClaimStep;
-use models::fleet::{BadClaim, Instance, InstanceStatus, SentReboot, VisitEnd};
+use models::fleet::{BadClaim, CalledOff, Instance, InstanceStatus, SeenBridge, SentReboot, VisitEnd};
 use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
 use models::policy::{MaxUnavailable, Policy, StandaloneTasks, Target, Zones};
+use models::reason::FailReason;
 use models::report::{Outcome, Verdict};
 use proptest::prelude::*;
 
@@ -426,6 +428,37 @@ fn a_reboot() {
     ];
     for (name, one, now, expected) in table {
         assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+/// Out of service for a reboot by its bridge that was called off at 17 min; the bridge says so of the claim since then.
+fn called_off(seen: HostReport, said: Option<Progress>) -> Instance {
+    let reboot = claimed(instance(0, None, at(1)), ClaimStep::Reboot, at(2)).claim().unwrap().clone();
+    let mut one = claimed(instance(0, Some(seen.clone()), at(18)), ClaimStep::Drain, at(17));
+    one.run.called_off = Some(CalledOff { claim: reboot, at: at(17) });
+    one.run.ending = Some(End::Failed { why: FailReason::RebootTimedOut });
+    let handled = said.map(|progress| Handled { step: ClaimStep::Drain, run: "RUN".into(), since: at(17), progress });
+    let life = Life { version: "0.1.0".into(), at: at(18), heartbeat: SignedDuration::from_hours(3) };
+    let report = BridgeReport { life, report: seen, handled, available_cut: false };
+    one.bridge = Some(Ok(SeenBridge { since: at(18), report }));
+    one
+}
+
+#[test]
+fn a_reboot_that_is_called_off() {
+    let ready = || report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"));
+    let new = |version: &str| rebooted(version, AgentState::Registered);
+    let finish = "finish failed reboot_timed_out";
+    let table = [
+        ("not read yet", called_off(ready(), None), at(18), "draining wait"),
+        ("not over yet", called_off(ready(), Some(Progress::Doing)), at(24), "draining wait"),
+        ("over", called_off(ready(), Some(Progress::Done)), at(18), finish),
+        ("never read", called_off(ready(), None), at(25), finish),
+        ("too late", called_off(new("1.27.0"), None), at(19), "checks"),
+        ("too late, and it fell back", called_off(new("1.26.1"), Some(Progress::Done)), at(19), "mark 1.27.0"),
+    ];
+    for (why, one, now, expected) in table {
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{why}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Facts and memory in, one act out: the table.
 
-use host_bridge::agent::{Act, Facts, FallingBack, Limits, Memory, Placed, Tags, TakenUp, Trial, Waits, decide};
+use host_bridge::agent::{
+    Act, Facts, FallingBack, GoingDown, Limits, Memory, Placed, Tags, TakenUp, Trial, Waits, decide,
+};
 use host_bridge::inspect::{Boot, Seen};
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::Progress;
@@ -288,4 +290,18 @@ fn the_trial() {
         assert_eq!(taken(&mut memory).progress, Progress::FellBack);
         assert_eq!(decide(&facts, &memory, &Limits::default(), after(600)), Act::Wait(Waits::ClaimEnded));
     }
+}
+
+#[test]
+fn while_the_host_may_still_go_down_nothing_else_is_begun() {
+    let asked = |memory: &mut Memory| memory.going_down = Some(GoingDown { boot: BOOT.into(), asked: after(10) });
+    let ready = |step| with(claimed(step), staged(UpdateState::Ready));
+    let waits = Act::Wait(Waits::GoingDown(after(17)));
+    for step in [ClaimStep::Stage, ClaimStep::Drain, ClaimStep::Cancel] {
+        assert_eq!(act_after(&ready(step), after(12), asked), waits, "{step:?}");
+        assert_ne!(act_after(&ready(step), after(17), asked), waits, "{step:?}, and it did not");
+    }
+    assert_eq!(act_after(&facts(), after(12), asked), waits, "nobody wants it any more");
+    let elsewhere = |memory: &mut Memory| memory.going_down = Some(GoingDown { boot: BEFORE.into(), asked: after(10) });
+    assert_eq!(act_after(&ready(ClaimStep::Drain), after(12), elsewhere), Act::End { error: None }, "it went down");
 }
