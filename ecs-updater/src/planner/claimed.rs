@@ -56,10 +56,11 @@ pub(crate) enum CallOff<'a> {
     Waits(Timestamp),
     /// It came, for this claim.
     TooLate(&'a Claim),
+    /// The bridge has said nothing for longer than a reboot can take to begin: nobody knows which boot the host is in.
+    Unknown,
 }
 
-/// Before an instance goes back into service, its bridge must have said that nothing reboots it any more, or have been
-/// silent for longer than a reboot can take to begin.
+/// Before an instance goes back into service, its bridge must have said that nothing reboots it any more.
 pub(crate) fn call_off<'a>(instance: &'a Instance, cx: &Context<'_>) -> CallOff<'a> {
     let Some(off) = &instance.run.called_off else { return CallOff::Over };
     if is_gone(instance) {
@@ -75,10 +76,17 @@ pub(crate) fn call_off<'a>(instance: &'a Instance, cx: &Context<'_>) -> CallOff<
             && handled.progress != Progress::Doing
     });
     let until = after(off.at, CALL_OFF);
-    match said || cx.now >= until {
+    match said {
         true => CallOff::Over,
+        false if cx.now >= until => CallOff::Unknown,
         false => CallOff::Waits(until.min(after(cx.now, DRAIN_POLL))),
     }
+}
+
+/// Left DRAINING: the host may have rebooted, or not.
+pub(crate) fn unheard<'a>(instance: &Instance) -> Next<'a> {
+    let silent = || "its host bridge does not say whether the reboot that was called off is off".to_owned();
+    leave(FailReason::NeverCameBack { detail: said_by_bridge(instance).unwrap_or_else(silent) })
 }
 
 fn leave<'a>(why: FailReason) -> Next<'a> {

@@ -67,6 +67,7 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
             CallOff::Over => Next::Do(phase, Step::Finish(end.clone())),
             CallOff::Waits(until) => Next::Wait(phase, until),
             CallOff::TooLate(claim) => claimed::next(instance, claim, cx),
+            CallOff::Unknown => claimed::unheard(instance),
         };
     }
     match instance.claim() {

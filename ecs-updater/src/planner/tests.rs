@@ -453,7 +453,7 @@ fn a_reboot_that_is_called_off() {
         ("not read yet", called_off(ready(), None), at(18), "draining wait"),
         ("not over yet", called_off(ready(), Some(Progress::Doing)), at(24), "draining wait"),
         ("over", called_off(ready(), Some(Progress::Done)), at(18), finish),
-        ("never read", called_off(ready(), None), at(25), finish),
+        ("never read", called_off(ready(), None), at(25), "leave failed never_came_back"),
         ("too late", called_off(new("1.27.0"), None), at(19), "checks"),
         ("too late, and it fell back", called_off(new("1.26.1"), Some(Progress::Done)), at(19), "mark 1.27.0"),
     ];
