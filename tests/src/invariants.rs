@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::{CLAIM_TAG, Claim, ClaimStep, FAILED_TAG, FailedVersions, Way};
+use models::claim::{CLAIM_TAG, Claim, ClaimStep, EXCLUDE_TAG, FAILED_TAG, FailedVersions, Way};
 use models::ids::{ClusterName, HostId};
 use semver::Version;
 
 use crate::documents::Script;
 use crate::host::HostEvent;
-use crate::world::{Actor, Attribute, Entry, Event, InstanceStatus, Item, LastStatus, MachineNo, World};
+use crate::world::{Actor, Attribute, Entry, Event, InstanceStatus, Item, LastStatus, MachineNo, Task, World};
 
 /// What somebody else took out of service so short a time ago could not be known to a caller.
 const UNKNOWABLE: SignedDuration = SignedDuration::from_secs(10);
@@ -41,6 +41,8 @@ pub enum Rule {
     Unverified,
     /// A host was rebooted that the caller itself has put back into service.
     RebootInService,
+    /// An instance was drained although somebody had excluded it.
+    Excluded,
 }
 
 /// A rule that was broken.
@@ -82,6 +84,10 @@ pub struct Invariants {
     /// The claim as it is.
     claims: BTreeMap<MachineNo, Option<Claim>>,
     leases: BTreeMap<String, Lease>,
+    /// When the host accepted the caller's newest request to reboot.
+    accepted: BTreeMap<MachineNo, Timestamp>,
+    /// Since when somebody excludes it; those that were excluded from the start are missing.
+    excluded: BTreeMap<MachineNo, Timestamp>,
 }
 
 /// Who took the lease on a cluster last.
@@ -113,6 +119,7 @@ impl Invariants {
                 self.taken_back.remove(machine);
                 self.check_draining_claim(world, *machine);
                 self.check_budget(world, *machine);
+                self.check_excluded(world, *machine);
             }
             Event::Status { machine, to: InstanceStatus::Active, by: Actor::Person | Actor::World, .. } => {
                 self.taken_back.insert(*machine, entry.at);
@@ -136,6 +143,7 @@ impl Invariants {
             },
             Event::RebootAccepted { machine, by: Actor::Updater } => {
                 self.check_claim(world, *machine, "reboot");
+                self.accepted.insert(*machine, entry.at);
                 self.check_tasks(world, *machine, UNKNOWABLE);
                 self.check_not_put_back(world, *machine);
             }
@@ -176,6 +184,12 @@ impl Invariants {
                 if let Some(failed) = self.failed_boots.get_mut(machine) {
                     failed.retain(|version| kept.contains(version));
                 }
+            }
+            Event::Tag { machine, key, value: Some(value), .. } if key == EXCLUDE_TAG && excludes(value) => {
+                self.excluded.entry(*machine).or_insert(entry.at);
+            }
+            Event::Tag { machine, key, .. } if key == EXCLUDE_TAG => {
+                self.excluded.remove(machine);
             }
             Event::Status { .. }
             | Event::Connection { .. }
@@ -356,6 +370,17 @@ impl Invariants {
         }
     }
 
+    /// Somebody's wish keeps an instance in service; one that is on its way back to the old version is drained all the
+    /// same.
+    fn check_excluded(&mut self, world: &World, machine: MachineNo) {
+        let tag = world.machines()[machine.0].tags.get(EXCLUDE_TAG).filter(|value| excludes(value));
+        let known = |since: &Timestamp| world.now().duration_since(*since) >= UNKNOWABLE;
+        let halfway = world.claim(machine).is_some_and(|claim| claim.boot.is_some());
+        if let Some(note) = tag.filter(|_| !halfway && self.excluded.get(&machine).is_none_or(known)) {
+            self.broken(world, Rule::Excluded, machine, format!("drained although it is excluded: {note}"));
+        }
+    }
+
     fn check_claim(&mut self, world: &World, machine: MachineNo, what: &str) {
         if let Err(why) = parsed_claim(world, machine) {
             self.broken(world, Rule::Claim, machine, format!("{what}: {why}"));
@@ -363,16 +388,20 @@ impl Invariants {
     }
 
     /// What was placed since somebody else took the instance back is no task that the caller should have known of, where
-    /// that was less than `unknowable` ago; once a reboot is accepted nobody can call it off.
+    /// that was less than `unknowable` ago; once a reboot is accepted nobody can call it off. The same with what somebody
+    /// started there by its name. What the host's agent has not heard of is not on the host.
     fn check_tasks(&mut self, world: &World, machine: MachineNo, unknowable: SignedDuration) {
         let taken_back = self.taken_back.get(&machine).copied();
         let excused = taken_back.filter(|since| world.now().duration_since(*since) < unknowable);
+        let accepted = self.accepted.get(&machine).copied().unwrap_or(world.now());
+        let by_hand = |task: &Task| task.service.is_none() && accepted.duration_since(task.created_at) < UNKNOWABLE;
         let left: Vec<String> = world.machines()[machine.0]
             .registrations
             .iter()
             .flat_map(|number| &world.registrations[number.0].tasks)
             .map(|task| &world.tasks()[task.0])
-            .filter(|task| task.last != LastStatus::Stopped && excused.is_none_or(|since| task.created_at < since))
+            .filter(|task| task.last != LastStatus::Stopped && task.heard_of && !by_hand(task))
+            .filter(|task| excused.is_none_or(|since| task.created_at < since))
             .map(|task| format!("{} of {} is {}", task.arn, task.group, task.last.name()))
             .collect();
         if !left.is_empty() {
@@ -396,6 +425,11 @@ impl Invariants {
         tracing::warn!(%instance, ?rule, detail, "an invariant was broken");
         self.violations.push(Violation { at: world.now(), rule, instance, detail });
     }
+}
+
+/// Whether the tag's value excludes: any but `false` (`docs/operations.md`).
+fn excludes(value: &str) -> bool {
+    !value.eq_ignore_ascii_case("false")
 }
 
 fn parsed_claim(world: &World, machine: MachineNo) -> Result<Claim, String> {

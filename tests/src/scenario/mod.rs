@@ -19,7 +19,8 @@ use toml::{Table, Value};
 pub(crate) use machines::{host_spec, merge};
 
 pub use machines::{InstanceSpec, MachineSpec};
-pub use people::{Action, EventSpec, FaultSpec, OneOrMany, Point, Reset, When};
+pub(crate) use people::means;
+pub use people::{Action, CallWhen, EventSpec, FaultSpec, HostWhen, OneOrMany, Point, Reset, When};
 pub use region::RegionSpec;
 pub use size::Mib;
 pub use workload::{ServiceSpec, TaskSpec};
@@ -401,15 +402,20 @@ impl Scenario {
 
     fn check_event(&self, index: usize, event: &EventSpec) -> Result<(), ScenarioError> {
         let count = self.machines.len();
-        let named =
-            event.host.iter().chain(&event.hosts).chain(event.when.iter().filter_map(|when| when.host.as_ref()));
-        for host in named {
+        let waits_for = match &event.when {
+            Some(When::Host(when)) => when.host,
+            Some(When::Call(_)) | None => None,
+        };
+        for host in event.host.iter().chain(&event.hosts).chain(&waits_for) {
             if *host >= count {
                 return Err(ScenarioError::NoSuchHost { index: *host, count });
             }
         }
         let need = |ok: bool, reason| if ok { Ok(()) } else { Err(ScenarioError::Event { index, reason }) };
         need(event.at.is_some() != event.when.is_some(), "needs either at or when")?;
+        if let Some(When::Call(when)) = &event.when {
+            need(when.nth > 0, "counts calls from 1")?;
+        }
         let has_host = event.host.is_some() || !event.hosts.is_empty();
         match event.action {
             Action::Drain
@@ -425,6 +431,7 @@ impl Scenario {
             | Action::BridgeStarts
             | Action::MetadataTagsOn
             | Action::MetadataTagsOff
+            | Action::StartTask
             | Action::StopTasks => need(has_host, "needs host or hosts")?,
             Action::Tag => need(has_host && event.key.is_some() && event.value.is_some(), "needs host, key and value")?,
             Action::Untag => need(has_host && event.key.is_some(), "needs host and key")?,

@@ -5,13 +5,13 @@ use serde::Deserialize;
 
 use crate::host::Release;
 
-/// `[[event]]`: something that happens at a time, or after a host has come to a point.
+/// `[[event]]`: something that happens at a time, after a host has come to a point, or between two calls.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventSpec {
     /// Since the start of the scenario; not together with `when`.
     pub at: Option<SignedDuration>,
-    /// After a host has come to a point, once.
+    /// After this, once.
     pub when: Option<When>,
     /// How long after `when`.
     #[serde(default)]
@@ -34,7 +34,9 @@ pub struct EventSpec {
     pub cluster: Option<String>,
     /// `protect`: how many tasks; `scale`: how many are desired.
     pub count: Option<u32>,
-    /// `protect`, `disconnect`, `metadata_away`, `bridge_restarts`: how long.
+    /// `start_task`: family of the task definition.
+    pub family: Option<String>,
+    /// `protect`, `disconnect`, `start_task`, `metadata_away`, `bridge_restarts`: how long.
     #[serde(rename = "for")]
     pub lasts: Option<SignedDuration>,
     /// `withdraw`, `max_version`: the version.
@@ -46,14 +48,70 @@ pub struct EventSpec {
     pub set: toml::Table,
 }
 
+impl EventSpec {
+    /// Something that is done on a host once.
+    pub fn new(when: When, action: Action, host: usize) -> Self {
+        Self {
+            at: None,
+            when: Some(when),
+            after: SignedDuration::ZERO,
+            action,
+            host: Some(host),
+            hosts: Vec::new(),
+            key: None,
+            value: None,
+            service: None,
+            cluster: None,
+            count: None,
+            family: None,
+            lasts: None,
+            version: None,
+            release: None,
+            set: toml::Table::new(),
+        }
+    }
+}
+
+/// What an event waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "an event waits for { host, is } or { call, nth }")]
+pub enum When {
+    /// A host comes to a point in its life.
+    Host(HostWhen),
+    /// The program under test has made a call.
+    Call(CallWhen),
+}
+
 /// A point in the life of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct When {
+pub struct HostWhen {
     /// Its index; any host where it is missing.
     pub host: Option<usize>,
     /// Which point.
     pub is: Point,
+}
+
+/// A call of the program under test: right after it was carried out, before its answer is there. So what happens then
+/// is not in that answer, and stands before the next call.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallWhen {
+    /// Such as `ecs:DescribeTasks`; `ecs:*` and `*` are patterns.
+    pub call: String,
+    /// Which of these calls, counted from 1 from the start of the scenario; the first where it is missing.
+    #[serde(default = "first")]
+    pub nth: u64,
+}
+
+fn first() -> u64 {
+    1
+}
+
+/// Whether a pattern such as `ecs:DescribeTasks`, `ecs:*` or `*` means the operation of this name.
+pub(crate) fn means(pattern: &str, name: &str) -> bool {
+    let of_service = |service: &str| name.strip_prefix(service).is_some_and(|rest| rest.starts_with(':'));
+    pattern == "*" || pattern == name || pattern.strip_suffix(":*").is_some_and(of_service)
 }
 
 /// Points in the life of a host.
@@ -102,6 +160,8 @@ pub enum Action {
     Untag,
     /// The standalone tasks on the host are stopped.
     StopTasks,
+    /// A standalone task is started on the host by `StartTask`: `family`, and `for`, after which it ends by itself.
+    StartTask,
     /// Tasks of `service` get scale-in protection: `count`, `for`.
     Protect,
     /// `service` gets another desired count: `count`.

@@ -37,6 +37,8 @@ pub struct RegionSpec {
     pub new_arn_after_rollback: bool,
     /// Whether draining leaves protected tasks alone.
     pub drain_honours_protection: bool,
+    /// Whether `StartTask`, which names its instance and passes by the scheduler, starts a task on a DRAINING one.
+    pub start_task_on_draining: bool,
     /// How long `STOPPED` tasks stay visible: at least an hour.
     pub stopped_tasks_visible: SignedDuration,
     /// From the end of an EC2 instance to its deregistration, if its agent was connected.
@@ -81,6 +83,7 @@ impl Default for RegionSpec {
             attributes_survive: true,
             new_arn_after_rollback: false,
             drain_honours_protection: false,
+            start_task_on_draining: true,
             stopped_tasks_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),
             status_check_lag: SignedDuration::from_mins(2),

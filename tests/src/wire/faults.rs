@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::buckets::throttled;
 use super::{Asked, Failure, Service};
 use crate::dice::Dice;
-use crate::scenario::{FaultSpec, Reset};
+use crate::scenario::{FaultSpec, Reset, means};
 
 /// The scenario's faults, and how often they have struck.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Faults {
         let mut fault = Fault::default();
         for (index, (spec, struck)) in self.specs.iter_mut().enumerate() {
             let falls = |percent: u64| dice.between(&format!("fault {index} {name}"), n, 0, 99) < percent;
-            let applies = matches(&spec.operation, asked.service, &name)
+            let applies = means(&spec.operation, &name)
                 && spec.nth.contains(n)
                 && spec.from.is_none_or(|from| from <= since)
                 && spec.until.is_none_or(|until| since < until)
@@ -61,10 +61,6 @@ impl Faults {
         }
         fault
     }
-}
-
-fn matches(pattern: &str, service: Service, name: &str) -> bool {
-    pattern == "*" || pattern == name || pattern.strip_suffix(":*") == Some(service.prefix())
 }
 
 fn failure(spec: &FaultSpec, service: Service) -> Option<Failure> {

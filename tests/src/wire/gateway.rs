@@ -137,6 +137,7 @@ impl Gateway {
         tracing::debug!(target: "fleet_sim::calls", "{call}");
         if by == Caller::Updater {
             *self.counts.entry(call.name()).or_default() += 1;
+            world.called(&call.name());
         }
         self.calls.push(call);
         if reset.is_some() {

@@ -441,6 +441,29 @@ async fn parameters_are_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn somebody_acts_between_two_calls() {
+    let event = "[[event]]\nwhen = { call = \"ecs:ListContainerInstances\", nth = 2 }\ndo = \"drain\"\nhost = 0";
+    let region = region(&format!("{SCENARIO}\n{event}"));
+    let list = json!({ "cluster": "web", "status": "ACTIVE" });
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        ecs(&region, "ListTasks", json!({ "cluster": "web" })).await;
+        let listed = ecs(&region, "ListContainerInstances", list.clone()).await;
+        counts.push(listed["containerInstanceArns"].as_array().unwrap().len());
+    }
+    assert_eq!(counts, [3, 3, 2], "after the second, and not in its answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_are_listed_by_their_family() {
+    let region = region(SCENARIO);
+    for (family, there) in [("batch", 1), ("shop", 3), ("bat", 0)] {
+        let listed = ecs(&region, "ListTasks", json!({ "cluster": "web", "family": family })).await;
+        assert_eq!(listed["taskArns"].as_array().unwrap().len(), there, "{family}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn faults_strike_as_the_scenario_says() {
     let region = region(
         r#"

@@ -74,7 +74,7 @@ impl World {
         world.place_everything();
         world.apply_beginnings(&scenario.machines);
         for (index, spec) in scenario.events.iter().enumerate() {
-            world.script.push(Scripted { spec: spec.clone(), armed: spec.when.is_some() });
+            world.script.push(Scripted { spec: spec.clone(), armed: spec.when.is_some(), calls: 0 });
             if let Some(at) = spec.at {
                 world.schedule(at, Due::Scripted(index));
             }

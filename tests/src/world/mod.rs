@@ -146,6 +146,8 @@ pub struct World {
 struct Scripted {
     spec: EventSpec,
     armed: bool,
+    /// How many of the calls that it waits for were made.
+    calls: u64,
 }
 
 impl World {

@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use super::World;
-use super::ids::{MachineNo, ServiceNo, TaskNo};
+use super::ids::{MachineNo, RegistrationNo, ServiceNo, TaskNo};
 use super::log::{Actor, Event};
 use super::machine::HostContainer;
 use super::queue::Due;
 use super::registration::InstanceStatus;
+use super::task::TaskShape;
+use super::tasks::NewTask;
 use crate::host::Request;
 use crate::host::{Command, HostEvent, Release};
-use crate::scenario::{Action, EventSpec, Point, host_spec, merge};
+use crate::scenario::{Action, EventSpec, Point, When, host_spec, means, merge};
 
 /// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's
 /// `host-containers@.service`).
@@ -27,12 +29,27 @@ impl World {
         let (Some(point), Some(MachineNo(machine))) = (point(event), event.machine()) else { return };
         let mut due = Vec::new();
         for (index, scripted) in self.script.iter_mut().enumerate() {
-            let matches = scripted
-                .spec
-                .when
-                .as_ref()
-                .is_some_and(|when| when.is == point && when.host.is_none_or(|host| host == machine));
+            let matches = match &scripted.spec.when {
+                Some(When::Host(when)) => when.is == point && when.host.is_none_or(|host| host == machine),
+                Some(When::Call(_)) | None => false,
+            };
             if scripted.armed && matches {
+                scripted.armed = false;
+                due.push((scripted.spec.after, index));
+            }
+        }
+        for (after, index) in due {
+            self.schedule(after, Due::Scripted(index));
+        }
+    }
+
+    /// The program under test has made a call: schedules the events that waited for it.
+    pub(crate) fn called(&mut self, name: &str) {
+        let mut due = Vec::new();
+        for (index, scripted) in self.script.iter_mut().enumerate().filter(|(_, scripted)| scripted.armed) {
+            let Some(When::Call(when)) = &scripted.spec.when else { continue };
+            scripted.calls += u64::from(means(&when.call, name));
+            if scripted.calls == when.nth {
                 scripted.armed = false;
                 due.push((scripted.spec.after, index));
             }
@@ -93,6 +110,7 @@ impl World {
             | Action::Reboot
             | Action::Tag
             | Action::Untag
+            | Action::StartTask
             | Action::StopTasks
             | Action::Disconnect
             | Action::BridgeRestarts
@@ -128,6 +146,7 @@ impl World {
                 }
             }
             (Action::Untag, _) => self.delete_tag(machine, key, None, Actor::Person),
+            (Action::StartTask, Some(number)) => self.start_by_hand(number, spec),
             (Action::StopTasks, Some(number)) => {
                 let tasks: BTreeSet<TaskNo> = self.registrations[number.0].tasks.clone();
                 for task in tasks {
@@ -151,6 +170,7 @@ impl World {
                 Action::Drain
                 | Action::Activate
                 | Action::Deregister
+                | Action::StartTask
                 | Action::StopTasks
                 | Action::Disconnect
                 | Action::Protect
@@ -186,6 +206,29 @@ impl World {
     fn switch_container(&mut self, number: MachineNo, to: HostContainer) {
         self.machines[number.0].container = to;
         self.settle_host(number);
+    }
+
+    /// `StartTask`: on the instance that the caller names, without the scheduler. It is refused where the agent is known
+    /// to be away or there is no room (ECS developer guide, "API failure reasons"); what becomes of it on a DRAINING one
+    /// is a switch (AWS facts, "What draining does").
+    fn start_by_hand(&mut self, number: RegistrationNo, spec: &EventSpec) {
+        let shape = TaskShape::default();
+        let known = &self.registrations[number.0];
+        let takes = match known.status {
+            InstanceStatus::Active => true,
+            InstanceStatus::Draining => self.spec.start_task_on_draining,
+            InstanceStatus::Inactive => false,
+        };
+        if !takes || !known.connected || !known.fits(shape.cpu, shape.memory, None) {
+            return;
+        }
+        let family = spec.family.clone().unwrap_or_else(|| "by-hand".to_owned());
+        let group = format!("family:{family}");
+        let new = NewTask { registration: number, service: None, group, family, started_by: None, shape };
+        let task = self.start_task(new, false);
+        if let Some(lasts) = spec.lasts {
+            self.schedule(lasts, Due::TaskEnds(task));
+        }
     }
 
     /// Changes fields of a host. Counts of failures start again from the scenario's.

@@ -29,6 +29,8 @@ pub struct Task {
     pub last: LastStatus,
     /// Counts the steps of its life, so that a step that was scheduled before a change does nothing.
     pub(super) epoch: u32,
+    /// The agent on its host has heard of it. Before that nothing of it is there.
+    pub heard_of: bool,
     /// The host rebooted under it: it is dead, and ECS will know when the agent is back.
     pub killed: bool,
     /// When it was created.

@@ -49,6 +49,7 @@ impl World {
             desired: Desired::Running,
             last: if settled { LastStatus::Running } else { LastStatus::Pending },
             epoch: 0,
+            heard_of: settled || self.machines[machine.0].seen.ecs,
             killed: false,
             created_at: settled_at.unwrap_or(self.now),
             started_at: settled_at,
@@ -239,7 +240,7 @@ impl World {
         let tasks: Vec<TaskNo> = self.registrations[registration.0].tasks.iter().copied().collect();
         for number in tasks {
             let task = &mut self.tasks[number.0];
-            if task.killed {
+            if task.killed || !task.heard_of {
                 continue;
             }
             task.killed = true;
@@ -257,6 +258,7 @@ impl World {
         let tasks: Vec<TaskNo> = self.registrations[registration.0].tasks.iter().copied().collect();
         for number in tasks {
             let task = &mut self.tasks[number.0];
+            task.heard_of = true;
             if task.killed {
                 task.stop_code.get_or_insert("EssentialContainerExited");
                 task.stopped_reason.get_or_insert_with(|| "Essential container in task exited".to_owned());

@@ -173,6 +173,38 @@ fn standalone_tasks_are_left_alone_and_may_end_by_themselves() {
 }
 
 #[test]
+fn a_task_can_be_started_by_the_name_of_its_instance() {
+    let start = "[[event]]\nat = \"1m\"\ndo = \"start_task\"\nhost = 0\nfor = \"5m\"";
+    let draining = "[[host]]\nindex = 0\ndraining = true";
+    let cases = [("", "", 1), (draining, "", 1), (draining, "start_task_on_draining = false", 0)];
+    for (host, switch, there) in cases {
+        let text = format!("[region]\n{switch}\n{}", fleet(1, &format!("{host}\n{start}")));
+        let mut world = world(&text);
+        pass(&mut world, 90);
+        let tasks = tasks_on(&world, 0);
+        assert_eq!(tasks.iter().filter(|task| task.last == LastStatus::Running).count(), there, "{host} {switch}");
+        assert!(tasks.iter().all(|task| task.group == "family:by-hand" && task.service.is_none()));
+        pass(&mut world, 6 * 60);
+        assert!(tasks_on(&world, 0).is_empty());
+    }
+}
+
+#[test]
+fn a_task_that_no_agent_has_heard_of_outlasts_a_reboot() {
+    let event = |at: &str, what: &str| format!("[[event]]\nat = \"{at}\"\nhost = 0\n{what}\n");
+    let dies = event("5s", "do = \"set\"\nset = { agent_dead_on = [\"1.26.1\"] }");
+    let starts = event("10s", "do = \"start_task\"");
+    let reboots = event("60s", "do = \"reboot\"");
+    let comes_back = event("62s", "do = \"set\"\nset = { agent_dead_on = [] }");
+    let mut world = world(&fleet(1, &format!("{dies}{starts}{reboots}{comes_back}")));
+    pass(&mut world, 50);
+    assert_eq!(tasks_on(&world, 0)[0].last, LastStatus::Pending, "the agent is dead, which ECS does not know yet");
+    assert!(!tasks_on(&world, 0)[0].heard_of);
+    pass(&mut world, 300);
+    assert_eq!(tasks_on(&world, 0)[0].last, LastStatus::Running);
+}
+
+#[test]
 fn protection_is_a_switch() {
     let protect = "protected = 2\nprotected_for = \"1h\"";
     for (honoured, ends) in [(false, true), (true, false)] {
