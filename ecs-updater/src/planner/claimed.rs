@@ -278,6 +278,9 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             return undo(instance, claim, report, boot, Undone::Held(why), cx);
         }
     }
+    if let Some(detail) = tasks_stay(instance, claim.since, deadline, cx) {
+        return undo(instance, claim, report, boot, Undone::Failed(FailReason::RebootRefused { detail }), cx);
+    }
     if let Some(until) = tasks_left(instance, cx) {
         return Next::Wait(Phase::Draining, until);
     }
@@ -335,6 +338,14 @@ fn tasks_left(instance: &Instance, cx: &Context<'_>) -> Option<Timestamp> {
     let seen = instance.tasks.as_ref().filter(|seen| !seen.tasks.is_empty())?;
     let until = after(seen.at, DRAIN_POLL);
     (cx.now < until).then_some(until)
+}
+
+/// The tasks that the executor found just before a reboot since then, once there is no time left to wait for them: one
+/// that somebody started there by the instance's name ends when it likes, and where the agent is dead, never.
+fn tasks_stay(instance: &Instance, since: Timestamp, deadline: Timestamp, cx: &Context<'_>) -> Option<String> {
+    let seen = instance.tasks.as_ref().filter(|seen| seen.at >= since && !seen.tasks.is_empty())?;
+    let left = || format!("tasks on it do not stop: {}", workload::left(&seen.tasks, &cx.snapshot.services));
+    (cx.now >= deadline).then(left)
 }
 
 /// Whether the newest visit brought a report.
@@ -460,14 +471,18 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
         (false, Some(_)) if !instance.tags.failed.contains(&claim.to) => {
             Next::Do(Phase::Verifying, Step::MarkFailed { version: claim.to.clone() })
         }
-        (false, Some(boot)) => match tasks_left(instance, cx) {
-            // Where the way back includes the reboot, the last look is over already, and found tasks.
-            Some(until) => Next::Wait(Phase::Reverting, until),
-            None => {
-                let lock = report.settings.as_ref().and_then(|settings| settings.version_lock.clone());
-                Next::Do(Phase::Verifying, Step::Revert { boot, lock, why: missing.clone() })
+        // Where the way back includes the reboot, the last look is over already, and found tasks.
+        (false, Some(boot)) => {
+            let patience = after(deadline, cx.policy.timeouts.drain);
+            match (tasks_stay(instance, began, patience, cx), tasks_left(instance, cx)) {
+                (Some(detail), _) => leave(FailReason::RollbackFailed { detail }),
+                (None, Some(until)) => Next::Wait(Phase::Reverting, until),
+                (None, None) => {
+                    let lock = report.settings.as_ref().and_then(|settings| settings.version_lock.clone());
+                    Next::Do(Phase::Verifying, Step::Revert { boot, lock, why: missing.clone() })
+                }
             }
-        },
+        }
     })
 }
 
@@ -560,7 +575,10 @@ fn revert<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             }
         };
     }
-    if let Some(until) = tasks_left(instance, cx).filter(|_| cx.now < deadline) {
+    if let Some(detail) = tasks_stay(instance, claim.since, deadline, cx) {
+        return failed(detail);
+    }
+    if let Some(until) = tasks_left(instance, cx) {
         return Next::Wait(Phase::Reverting, until);
     }
     if is_staged(instance, report, &claim.from) && report.state() == Some(&UpdateState::Ready) {

@@ -3,7 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Handled, Life, Progress};
 use models::claim::ClaimStep;
-use models::fleet::{BadClaim, CalledOff, Instance, InstanceStatus, SeenBridge, SentReboot, VisitEnd};
+use models::fleet::{
+    BadClaim, CalledOff, Instance, InstanceStatus, SeenBridge, SeenTasks, SentReboot, VisitEnd,
+};
 use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
 use models::policy::{MaxUnavailable, Policy, StandaloneTasks, Target, Zones};
@@ -532,6 +534,40 @@ fn a_rollback() {
     ];
     for (name, one, now, expected) in table {
         assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+#[test]
+fn tasks_that_do_not_stop_are_not_waited_for_without_end() {
+    let other_run = || RunFacts { run: "NEXT".into(), started_at: at(60), ..facts() };
+    let with_task = |mut one: Instance, seen| {
+        one.run.reboot = None;
+        one.tasks = Some(SeenTasks { at: seen, tasks: vec![task(1, None)] });
+        one
+    };
+    let claimed_reboot = |report| with_task(rebooting(Some(report), at(60), None), at(61));
+    let ready = || report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"));
+    let mut bad = report(UpdateState::Ready, Some("1.26.1"), Some("1.26.1"));
+    bad.os.as_mut().unwrap().version = "1.27.0".into();
+    let reverting =
+        || failed_before(claimed(instance(0, Some(bad.clone()), at(61)), ClaimStep::Revert, at(45)), "1.27.0");
+    let unhealthy = || {
+        let one = claimed(instance(0, Some(rebooted("1.27.0", AgentState::Down)), at(60)), ClaimStep::Reboot, at(45));
+        failed_before(one, "1.27.0")
+    };
+    let table = [
+        ("a reboot, just seen", claimed_reboot(staged()), at(61), "draining wait"),
+        ("a reboot, before its deadline", claimed_reboot(staged()), at(62), "reboot 1.27.0"),
+        ("a reboot, too late", claimed_reboot(staged()), at(63), "finish failed reboot_refused"),
+        ("a reboot that is to be undone", claimed_reboot(ready()), at(63), "cancel"),
+        ("the way back, before its deadline", with_task(reverting(), at(61)), at(62), "reboot 1.26.1"),
+        ("the way back, too late", with_task(reverting(), at(61)), at(75), "leave failed rollback_failed"),
+        ("seen before the way back", with_task(reverting(), at(44)), at(75), "reboot 1.26.1"),
+        ("before the way back", with_task(unhealthy(), at(71)), at(72), "revert"),
+        ("before the way back, too late", with_task(unhealthy(), at(71)), at(90), "leave failed rollback_failed"),
+    ];
+    for (name, one, now, expected) in table {
+        assert_eq!(say(one, &Policy::default(), &other_run(), now), expected, "{name}");
     }
 }
 
