@@ -60,7 +60,7 @@ pub fn retries() -> RetryConfig {
 
 /// Time-outs and retries of every client.
 pub fn settings(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
-    loader.retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS)).timeout_config(
+    loader.retry_config(retries()).timeout_config(
         TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
