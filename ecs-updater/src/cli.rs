@@ -1,8 +1,10 @@
 //! Puts the parts together: arguments → settings → run → report → exit code.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::pin::pin;
 
 use clap::Parser as _;
+use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use models::fleet::FleetSnapshot;
 use models::ids::{HostId, RunId};
@@ -16,6 +18,7 @@ use crate::aws::{self, Access, Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Environment, Inputs};
 use crate::exit::ExitStatus;
+use crate::own_task;
 use crate::render::progress::{ClusterView, Line, Live};
 use crate::render::{json, stdout_width, table};
 use crate::run::{Job, Watch, run};
@@ -98,7 +101,7 @@ async fn with_signals(cli: &Cli, environment: &Environment, live: &Live) -> Resu
     let (stop, stopped) = watch::channel(false);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
-    let mut work = std::pin::pin!(work(cli, environment, live, stopped));
+    let mut work = pin!(work(cli, environment, live, stopped));
     loop {
         tokio::select! {
             report = &mut work => return report,
@@ -140,7 +143,18 @@ async fn work(
         dry_run: cli.command.dry_run(),
         lease_table,
     };
-    Ok(run(&config, &Clock::System, job, live, stop).await)
+    let advice = async {
+        if job.lease_table.is_none() && !job.dry_run {
+            let metadata = std::env::var(own_task::METADATA_VARIABLE).ok();
+            own_task::look_for_others(metadata.as_deref(), |region| Aws::reading_in(&config, region)).await;
+        }
+    };
+    // Beside the run, which does not wait for it.
+    let work = pin!(run(&config, &Clock::System, job.clone(), live, stop));
+    Ok(match select(work, pin!(advice)).await {
+        Either::Left((report, _)) => report,
+        Either::Right(((), work)) => work.await,
+    })
 }
 
 fn print(args: &GlobalArgs, report: &RunReport) -> Result<(), CliError> {

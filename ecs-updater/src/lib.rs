@@ -17,6 +17,7 @@ mod host;
 mod keeper;
 pub mod lease;
 mod observe;
+pub mod own_task;
 pub mod planner;
 pub mod render;
 pub mod run;

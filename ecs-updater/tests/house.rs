@@ -32,9 +32,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("execute", &["aws", "clock", "host", "lease", "observe", "planner"]),
     ("keeper", &["aws", "clock", "lease"]),
     ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "planner", "track"]),
+    // Advice where there is no lease.
+    ("own_task", &["aws"]),
     // The settings that AWS keeps.
     ("settle", &["aws", "config"]),
-    ("cli", &["args", "aws", "clock", "config", "exit", "render", "run", "settle", "telemetry", "track"]),
+    ("cli", &["args", "aws", "clock", "config", "exit", "own_task", "render", "run", "settle", "telemetry", "track"]),
     // Deliberate mistakes, for tests alone.
     ("broken", &[]),
     ("lib", &[]),

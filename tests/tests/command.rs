@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -147,4 +148,67 @@ fn nobody_at_the_endpoint_is_code_three() {
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("no usable answer") && said.contains("aws sts get-caller-identity"), "{said}");
+}
+
+/// The updater's own task and its twin, in a cluster of their own.
+const TWINS: &str = r#"
+clusters = ["web", "tools"]
+
+[repository]
+releases = [{ version = "1.27.0" }]
+
+[[instances]]
+cluster = "web"
+version = "1.27.0"
+
+[[instances]]
+cluster = "tools"
+
+[[task]]
+family = "nightly-updates"
+host = 1
+count = 2
+"#;
+
+/// Answers one question for the metadata of a task.
+fn metadata(cluster: &str, task: &str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}/v4/0123456789abcdef", listener.local_addr().unwrap());
+    let body = format!(r#"{{"Cluster":"{cluster}","TaskARN":"{task}","Family":"nightly-updates"}}"#);
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let read = stream.read(&mut [0; 4096]).unwrap();
+        assert!(read > 0);
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    });
+    base
+}
+
+#[test]
+fn without_a_lease_table_it_says_who_else_runs() {
+    let served = serve(TWINS, 1);
+    let twins: Vec<String> = served.region.look(|world| world.tasks().iter().map(|task| task.arn.clone()).collect());
+    let arguments = ["run", "--cluster", "web", "--output", "json"];
+    let in_a_task = |base: &str| {
+        let output = command(&served.endpoint, &arguments).env("ECS_CONTAINER_METADATA_URI_V4", base).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let calls = report(&output).clusters[0].aws_calls.clone();
+        assert!(!calls.contains_key("ecs:ListTasks"), "{calls:?}");
+        said
+    };
+    let said = in_a_task(&metadata("tools", &twins[0]));
+    assert!(said.contains("another task of the family runs") && said.contains("set lease_table"), "{said}");
+    assert!(said.contains(&twins[1]) && !said.contains(&twins[0]), "{said}");
+    let said = in_a_task(&metadata("nowhere", &twins[0]));
+    assert!(said.contains("not known whether another task of the family runs"), "{said}");
+    let said = in_a_task("http://127.0.0.1:9");
+    assert!(said.contains("does not answer") && said.contains("Connection refused"), "{said}");
+
+    let outside = run(&served.endpoint, &arguments);
+    let said = String::from_utf8_lossy(&outside.stderr);
+    assert!(said.contains("nothing keeps two runs apart"), "{said}");
+    let planned = run(&served.endpoint, &["plan", "--cluster", "web"]);
+    let said = String::from_utf8_lossy(&planned.stderr);
+    assert!(!said.contains("apart"), "{said}");
 }

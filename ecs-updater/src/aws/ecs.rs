@@ -58,6 +58,15 @@ pub(crate) enum Listed {
     Disconnected,
 }
 
+/// Whose tasks are listed.
+#[derive(Debug, Clone, Copy)]
+enum Of<'a> {
+    Cluster,
+    Instance(&'a ContainerInstanceArn),
+    Service(&'a ServiceName),
+    Family(&'a str),
+}
+
 /// A part of a call that failed for one resource: its ARN and ECS's reason, such as `MISSING`.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -189,14 +198,14 @@ impl Aws {
         };
         let mut arns = Vec::new();
         for status in statuses {
-            arns.extend(self.list_tasks(cluster, Some(instance), None, status.clone()).await?);
+            arns.extend(self.list_tasks(cluster, Of::Instance(instance), status.clone()).await?);
         }
         Ok(arns)
     }
 
     /// The ARNs of the cluster's tasks that are desired RUNNING.
     pub(crate) async fn list_running_tasks(&self, cluster: &ClusterName) -> Result<Vec<TaskArn>, AwsError> {
-        self.list_tasks(cluster, None, None, DesiredStatus::Running).await
+        self.list_tasks(cluster, Of::Cluster, DesiredStatus::Running).await
     }
 
     /// The ARNs of a service's tasks that are desired RUNNING.
@@ -205,26 +214,32 @@ impl Aws {
         cluster: &ClusterName,
         service: &ServiceName,
     ) -> Result<Vec<TaskArn>, AwsError> {
-        self.list_tasks(cluster, None, Some(service), DesiredStatus::Running).await
+        self.list_tasks(cluster, Of::Service(service), DesiredStatus::Running).await
+    }
+
+    /// The ARNs of the tasks of a task definition's family that are desired RUNNING, whatever their revision.
+    pub(crate) async fn list_tasks_of_family(
+        &self,
+        cluster: &ClusterName,
+        family: &str,
+    ) -> Result<Vec<TaskArn>, AwsError> {
+        self.list_tasks(cluster, Of::Family(family), DesiredStatus::Running).await
     }
 
     async fn list_tasks(
         &self,
         cluster: &ClusterName,
-        instance: Option<&ContainerInstanceArn>,
-        service: Option<&ServiceName>,
+        of: Of<'_>,
         desired: DesiredStatus,
     ) -> Result<Vec<TaskArn>, AwsError> {
-        let mut pages = self
-            .ecs
-            .list_tasks()
-            .cluster(cluster.as_str())
-            .set_container_instance(instance.map(|arn| arn.as_str().to_owned()))
-            .set_service_name(service.map(|name| name.as_str().to_owned()))
-            .desired_status(desired)
-            .max_results(100)
-            .into_paginator()
-            .send();
+        let list = self.ecs.list_tasks().cluster(cluster.as_str()).desired_status(desired).max_results(100);
+        let list = match of {
+            Of::Cluster => list,
+            Of::Instance(arn) => list.container_instance(arn.as_str()),
+            Of::Service(name) => list.service_name(name.as_str()),
+            Of::Family(name) => list.family(name),
+        };
+        let mut pages = list.into_paginator().send();
         let mut arns = Vec::new();
         while let Some(page) = self.paced(Bucket::ClusterRead, pages.next()).await {
             let page = page.map_err(|error| AwsError::from_sdk("ecs:ListTasks", error))?;

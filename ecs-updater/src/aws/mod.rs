@@ -123,6 +123,16 @@ impl Aws {
         Self::new(config, &Fence::open(), Limits::default())
     }
 
+    /// As [`Aws::reading`], in another Region where one is named.
+    pub fn reading_in(config: &SdkConfig, region: Option<&str>) -> Self {
+        match region {
+            Some(region) => {
+                Self::reading(&config.to_builder().region(aws_config::Region::new(region.to_owned())).build())
+            }
+            None => Self::reading(config),
+        }
+    }
+
     /// Waits until a call that takes from the bucket may be sent.
     async fn pace(&self, bucket: Bucket) {
         self.limits.take(bucket).await;
