@@ -3,11 +3,13 @@
 //!
 //! - [`prove`]: one scenario, its runs one after the other, and everything that is wrong with what came of it.
 //! - [`crash`]: the run dies at a call, and the next one too.
+//! - [`interfere`]: somebody acts between two calls of the run.
 //! - [`walk`]: a scenario drawn by a seed; [`shrink`] makes one that fails smaller.
 //! - [`jobs`]: many of them side by side.
 
 pub mod crash;
 mod ending;
+pub mod interfere;
 pub mod jobs;
 pub mod shrink;
 pub mod walk;
@@ -19,6 +21,7 @@ use jiff::Timestamp;
 use models::fleet::FleetSnapshot;
 use models::ids::HostId;
 use models::plan::{End, Plan, Step};
+use models::policy::{Policy, StandaloneTasks};
 use models::report::RunReport;
 
 use crate::rollout::{Ran, Rollout, RolloutError, RunSpec};
@@ -36,6 +39,8 @@ pub struct Proof {
     pub problems: Vec<String>,
     /// Its runs.
     pub runs: Vec<RunSeen>,
+    /// How many calls reached the Region in all, those before the first run included.
+    pub calls: u64,
     /// The report of the last run, where it gave one.
     pub report: Option<RunReport>,
     /// Everything that happened, where it was asked for.
@@ -98,6 +103,7 @@ async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofE
         }
         proof.report = report;
     }
+    proof.calls = rollout.region.call_count();
     if let Some(report) = &proof.report {
         tokio::time::sleep(REST).await;
         let mut broken = rollout.violations(report);
@@ -108,11 +114,20 @@ async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofE
         let broken = rollout.region.violations();
         proof.problems.extend(broken.iter().map(|violation| format!("rule broken: {violation}")));
     }
+    proof.problems.extend(stopped_tasks(&rollout));
     proof.problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
     if with_log {
         proof.log = log(&rollout);
     }
     Ok(proof)
+}
+
+/// A run that has asked for tasks to stop although the settings of no cluster allow it.
+fn stopped_tasks(rollout: &Rollout) -> Option<String> {
+    let may = |policy: &Policy| policy.standalone_tasks == StandaloneTasks::Stop;
+    let allowed = rollout.clusters.iter().any(|(_, policy)| policy.as_ref().is_ok_and(may));
+    let asked = rollout.region.call_counts().get("ecs:StopTask").copied().filter(|_| !allowed)?;
+    Some(format!("{asked} tasks were asked to stop, and standalone_tasks does not say so"))
 }
 
 /// What happened and what was called, in the order of time.
