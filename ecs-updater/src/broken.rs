@@ -32,11 +32,39 @@ mod mistakes {
         NoDrainTimeout,
         /// ACTIVE is set as soon as the new boot is there.
         ActiveBeforeVerify,
+        /// The `version-lock` that staging changed is forgotten instead of put back.
+        ForgetSavedLock,
+        /// A reboot that was refused is not undone on the host: the new version stays the next to boot.
+        LeaveActivated,
+        /// A version that failed is marked after everything was undone, instead of before.
+        MarkFailedLast,
+        /// An instance that fell back is put into service as soon as that is seen.
+        NoVerifyAfterFallBack,
+        /// Another boot is called an update, whatever version it runs.
+        UpdatedUnseen,
+        /// What is on the inactive set counts as staged, whatever version it is.
+        StagedVersionIgnored,
+        /// A person's exclusion is not read.
+        ExclusionIgnored,
+        /// The last look before DRAINING is at the budget alone: whatever the tags say by then.
+        NoLookAtTags,
+        /// A claim that cannot be read is taken for none.
+        MalformedClaimOverwritten,
+        /// Instances are drained whether or not their tasks have room elsewhere.
+        DrainWithoutRoom,
+        /// Tasks with scale-in protection hold nothing.
+        ProtectedTasksIgnored,
+        /// Standalone tasks are stopped under `standalone_tasks = "wait"` too.
+        StandaloneTasksStopped,
+        /// A call without an answer counts as refused by AWS.
+        NoAnswerCounts,
+        /// Requests are sent whether or not the lease is still ours.
+        FenceIgnored,
     }
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 12] = [
+        pub const ALL: [Self; 26] = [
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
@@ -49,6 +77,20 @@ mod mistakes {
             Self::ActivateForeignDrains,
             Self::NoDrainTimeout,
             Self::ActiveBeforeVerify,
+            Self::ForgetSavedLock,
+            Self::LeaveActivated,
+            Self::MarkFailedLast,
+            Self::NoVerifyAfterFallBack,
+            Self::UpdatedUnseen,
+            Self::StagedVersionIgnored,
+            Self::ExclusionIgnored,
+            Self::NoLookAtTags,
+            Self::MalformedClaimOverwritten,
+            Self::DrainWithoutRoom,
+            Self::ProtectedTasksIgnored,
+            Self::StandaloneTasksStopped,
+            Self::NoAnswerCounts,
+            Self::FenceIgnored,
         ];
     }
 

@@ -270,7 +270,7 @@ impl<'a> Cluster<'a> {
                 self.sleep(&plan, now).await;
                 continue;
             }
-            if self.epoch.is_some() && !self.hold.may_write(self.clock) {
+            if self.epoch.is_some() && !self.hold.may_write(self.clock) && !broken!(FenceIgnored) {
                 // The lease ran out: nothing is done before it is renewed, or lost.
                 self.breathe(BREATH).await;
                 continue;

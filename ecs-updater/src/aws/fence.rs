@@ -40,7 +40,8 @@ impl Fence {
 
     /// Before a request of this operation is sent.
     pub(super) fn pass(&self, operation: &str) -> Result<(), Closed> {
-        if !WRITES.contains(&operation) || (self.0)() { Ok(()) } else { Err(Closed) }
+        let open = !WRITES.contains(&operation) || (self.0)() || broken!(FenceIgnored);
+        if open { Ok(()) } else { Err(Closed) }
     }
 }
 

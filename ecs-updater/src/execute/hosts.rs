@@ -232,11 +232,14 @@ impl Actor<'_> {
             return None;
         }
         let same = |host: &&HostId| {
+            if broken!(NoLookAtTags) {
+                return true;
+            }
             self.instance(host).is_some_and(|instance| {
                 // Once the reboot is claimed, stopping halfway would be worse than going on.
                 let begun = instance.claim().is_some_and(|claim| claim.boot.is_some());
-                (begun || instance.tags.exclude.is_none())
-                    && !matches!(instance.tags.claim, Some(Err(_)))
+                (begun || instance.tags.exclude.is_none() || broken!(ExclusionIgnored))
+                    && (!matches!(instance.tags.claim, Some(Err(_))) || broken!(MalformedClaimOverwritten))
                     && before.get(*host).is_some_and(|claim| claim.as_ref() == instance.claim())
             })
         };

@@ -105,7 +105,7 @@ impl<'a> Actor<'a> {
     fn failed(&mut self, hosts: &[HostId], error: AwsError) {
         let counts = match &error.kind {
             ErrorKind::Refused(_) | ErrorKind::NotFound | ErrorKind::Denied => true,
-            ErrorKind::Throttled | ErrorKind::NoAnswer | ErrorKind::LeaseOver => false,
+            ErrorKind::Throttled | ErrorKind::NoAnswer | ErrorKind::LeaseOver => broken!(NoAnswerCounts),
         };
         tracing::warn!(cluster = %self.fleet.cluster, %error, instances = hosts.len(), "a call failed");
         for host in hosts.iter().filter(|_| counts) {

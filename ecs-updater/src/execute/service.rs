@@ -5,6 +5,7 @@ use models::fleet::{Instance, InstanceStatus};
 use models::ids::{ContainerInstanceArn, HostId};
 use models::plan::{End, PlannedStep, Step};
 use models::report::{Outcome, Verdict};
+use semver::Version;
 
 use super::{Actor, hosts_of};
 use crate::aws::ecs::Listed;
@@ -175,6 +176,11 @@ impl Actor<'_> {
             }
         }
         for (host, end) in ends.into_iter().filter(|(host, _)| !kept.contains(host)) {
+            if broken!(MarkFailedLast)
+                && let End::RolledBack { to, .. } = &end
+            {
+                self.mark_failed_now(&host, to).await;
+            }
             self.settle(&host, end);
         }
     }
@@ -190,25 +196,27 @@ impl Actor<'_> {
     pub(super) async fn mark_failed(&mut self, steps: Vec<PlannedStep>) {
         for PlannedStep { host, step } in steps {
             let Step::MarkFailed { version } = step else { continue };
-            let Some(failed) = self.instance(&host).map(|instance| instance.tags.failed.with(&version)) else {
-                continue;
-            };
-            if broken!(ForgetFailedVersions) {
-                self.change(&host, |instance| instance.tags.failed = failed);
+            if broken!(ForgetFailedVersions) || broken!(MarkFailedLast) {
+                self.change(&host, |instance| instance.tags.failed = instance.tags.failed.with(&version));
                 continue;
             }
-            let hosts = [host];
-            match self.aws.create_tags(&hosts, &[(FAILED_TAG, failed.to_string())]).await {
-                Ok(()) => {
-                    tracing::warn!(host = %hosts[0], %version, "version marked failed on the instance");
-                    let now = self.now();
-                    self.change(&hosts[0], |instance| {
-                        instance.tags.failed = failed;
-                        instance.run.tags_written_at = Some(now);
-                    });
-                }
-                Err(error) => self.failed(&hosts, error),
+            self.mark_failed_now(&host, &version).await;
+        }
+    }
+
+    async fn mark_failed_now(&mut self, host: &HostId, version: &Version) {
+        let Some(failed) = self.instance(host).map(|instance| instance.tags.failed.with(version)) else { return };
+        let hosts = std::slice::from_ref(host);
+        match self.aws.create_tags(hosts, &[(FAILED_TAG, failed.to_string())]).await {
+            Ok(()) => {
+                tracing::warn!(%host, %version, "version marked failed on the instance");
+                let now = self.now();
+                self.change(host, |instance| {
+                    instance.tags.failed = failed;
+                    instance.run.tags_written_at = Some(now);
+                });
             }
+            Err(error) => self.failed(hosts, error),
         }
     }
 
@@ -229,6 +237,9 @@ impl Actor<'_> {
 /// Whether the `version-lock` that a step changed is known to be what it was; `None` where none was saved.
 fn lock_is_back(instance: &Instance) -> Option<bool> {
     let saved = instance.tags.saved_lock.as_deref()?;
+    if broken!(ForgetSavedLock) {
+        return Some(true);
+    }
     let settings = instance.report.as_ref().and_then(|seen| seen.report.settings.as_ref());
     Some(settings.and_then(|settings| settings.version_lock.as_deref()) == Some(saved))
 }

@@ -165,8 +165,9 @@ impl<'a> Places<'a> {
         }
         if free > 0 || cx.run.dry_run {
             // Whoever is only staged, or planned, is judged by itself.
-            if let Err(why) = self.bare.would_take(&instance.host, &seen.tasks) {
-                return Offer::Hold(why);
+            match self.bare.would_take(&instance.host, &seen.tasks) {
+                Err(why) if !broken!(DrainWithoutRoom) => return Offer::Hold(why),
+                Ok(()) | Err(_) => {}
             }
         }
         if cx.run.dry_run {
@@ -179,8 +180,9 @@ impl<'a> Places<'a> {
                 if let Some(zone) = self.waits_for_a_zone(instance, cx) {
                     return Offer::Later(HoldReason::OtherZoneFirst { zone: zone.to_owned() });
                 }
-                if let Err(why) = self.room.move_off(&instance.host, &seen.tasks) {
-                    return Offer::Later(why);
+                match self.room.move_off(&instance.host, &seen.tasks) {
+                    Err(why) if !broken!(DrainWithoutRoom) => return Offer::Later(why),
+                    Ok(()) | Err(_) => {}
                 }
                 self.ahead -= 1;
                 self.out += 1;

@@ -117,7 +117,7 @@ fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a
             };
         }
     }
-    if let Some(note) = &instance.tags.exclude {
+    if let Some(note) = instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
         let why = HoldReason::Excluded { note: note.clone() };
         return Next::Do(Phase::Draining, Step::Finish(End::Held { why }));
     }
@@ -142,13 +142,14 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
     }
     let deadline = after(claim.since, cx.policy.timeouts.drain);
     // While tasks are counted, only a task that is to be stopped or to be named is worth a look.
-    let matters = !counted || cx.now >= deadline || cx.policy.standalone_tasks == StandaloneTasks::Stop;
+    let stops = cx.policy.standalone_tasks == StandaloneTasks::Stop || broken!(StandaloneTasksStopped);
+    let matters = !counted || cx.now >= deadline || stops;
     let good_for = if counted { super::TASKS_FRESH } else { DRAIN_POLL };
     if matters && seen.is_none_or(|seen| cx.now >= after(seen.at, good_for)) {
         return Some(Next::Do(Phase::Draining, Step::LookAtTasks));
     }
     let tasks = seen.map(|seen| seen.tasks.as_slice()).unwrap_or_default();
-    if cx.policy.standalone_tasks == StandaloneTasks::Stop {
+    if stops {
         let to_stop: Vec<_> = workload::standalone(tasks)
             .filter(|task| task.desired_status != "STOPPED" && !instance.run.stopped_tasks.contains(&task.arn))
             .map(|task| task.arn.clone())
@@ -377,7 +378,7 @@ fn undo<'a>(
     let lost = cancel.filter(|visit| {
         matches!(visit.end, VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. }) && instance.run.cancels < MAX_UNDOS
     });
-    match (activated || lock.is_some()) && (cancel.is_none() || lost.is_some()) {
+    match (activated || lock.is_some()) && (cancel.is_none() || lost.is_some()) && !broken!(LeaveActivated) {
         true => match lost.map(|visit| after(visit.at, RETRY)).filter(|at| cx.now < *at) {
             Some(at) => Next::Wait(Phase::Rebooting, at),
             None => Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }),
@@ -400,6 +401,10 @@ fn after_boot<'a>(
     cx: &Context<'_>,
     deadline: Timestamp,
 ) -> Next<'a> {
+    if broken!(UpdatedUnseen) {
+        let end = End::Updated { from: claim.from.clone(), to: claim.to.clone() };
+        return Next::Do(Phase::Verifying, Step::Finish(end));
+    }
     if report.running().as_ref() != Some(&claim.from) {
         return verify(instance, claim, report, cx);
     }
@@ -417,6 +422,10 @@ fn after_boot<'a>(
         };
     }
     match instance.tags.failed.contains(&claim.to) {
+        true if broken!(NoVerifyAfterFallBack) => {
+            let end = rolled_back(claim, FailReason::FellBackAtBoot { version: claim.to.clone() });
+            Next::Do(Phase::Verifying, Step::Finish(end))
+        }
         true => verify(instance, claim, report, cx),
         false => Next::Do(Phase::Verifying, Step::MarkFailed { version: claim.to.clone() }),
     }

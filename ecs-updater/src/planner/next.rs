@@ -48,7 +48,7 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     if instance.host.is_external() {
         return Next::Hold(HoldReason::External);
     }
-    if let Some(Err(bad)) = &instance.tags.claim {
+    if let Some(Err(bad)) = instance.tags.claim.as_ref().filter(|_| !broken!(MalformedClaimOverwritten)) {
         return Next::Hold(HoldReason::MalformedClaim { value: bad.value.clone(), error: bad.error.clone() });
     }
     if cx.run.dry_run {

@@ -60,7 +60,7 @@ fn standing<'a>(instance: &'a Instance) -> Option<Next<'a>> {
     if !variant.starts_with("aws-ecs-") {
         return Some(Next::Hold(HoldReason::UnsupportedVariant { variant: variant.clone() }));
     }
-    if let Some(note) = &instance.tags.exclude {
+    if let Some(note) = instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
         return Some(Next::Hold(HoldReason::Excluded { note: note.clone() }));
     }
     match instance.status {
@@ -196,14 +196,14 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
 
 /// The lock that a step of ours changed and has not put back.
 pub(crate) fn lock_to_restore(instance: &Instance, report: &HostReport) -> Option<String> {
-    let saved = instance.tags.saved_lock.as_deref()?;
+    let saved = instance.tags.saved_lock.as_deref().filter(|_| !broken!(ForgetSavedLock))?;
     (version_lock(report) != Some(saved)).then(|| saved.to_owned())
 }
 
 /// Whether `version` is written to the inactive set.
 pub(crate) fn is_staged(instance: &Instance, report: &HostReport, version: &Version) -> bool {
     !instance.run.unwritten
-        && report.staged().as_ref() == Some(version)
+        && (report.staged().as_ref() == Some(version) || (broken!(StagedVersionIgnored) && report.staged().is_some()))
         && match report.state() {
             Some(UpdateState::Staged | UpdateState::Ready) => true,
             Some(UpdateState::Idle | UpdateState::Available | UpdateState::Unknown(_) | UpdateState::Missing)

@@ -26,7 +26,8 @@ pub(crate) fn hold(
     }
     let protected: Vec<&Task> =
         tasks.iter().filter(|task| task.protected_until.is_some_and(|until| until > now)).collect();
-    if let Some(until) = protected.iter().filter_map(|task| task.protected_until).max() {
+    let until = protected.iter().filter_map(|task| task.protected_until).max();
+    if let Some(until) = until.filter(|_| !broken!(ProtectedTasksIgnored)) {
         return Some(HoldReason::ProtectedTasks { tasks: names(&protected), until });
     }
     tasks.iter().filter_map(|task| services.get(task.service.as_ref()?)).find_map(drain_cannot_end)
