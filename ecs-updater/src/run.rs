@@ -381,10 +381,15 @@ impl<'a> Cluster<'a> {
         })
     }
 
-    /// The finer one while a host bridge has an instance out of service: it acts within a second of what it reads.
+    /// The finer one while a host bridge has an instance out of service: it acts within a second of what it reads. Not
+    /// just after a reboot was claimed: no host is back so soon.
     fn beat(&self, now: Timestamp) -> Beat {
-        let by_bridge = self.out_of_service().any(|instance| instance.way(self.policy.host, now) == Way::Bridge);
-        if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM }
+        let soon = |instance: &&Instance| {
+            let rebooting = instance.claim().filter(|claim| claim.boot.is_some());
+            rebooting.is_none_or(|claim| now >= after(claim.since, planner::FIRST_BOOT_POLL))
+        };
+        let by_bridge = |instance: &Instance| instance.way(self.policy.host, now) == Way::Bridge;
+        if self.out_of_service().filter(soon).any(by_bridge) { Beat::OF_BRIDGES } else { Beat::OF_SSM }
     }
 
     /// Whether a look that went wrong ends the work on the cluster: at the beginning anything but throttling does, and

@@ -3,9 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Handled, Life, Progress};
 use models::claim::ClaimStep;
-use models::fleet::{
-    BadClaim, CalledOff, Instance, InstanceStatus, SeenBridge, SeenTasks, SentReboot, VisitEnd,
-};
+use models::fleet::{BadClaim, CalledOff, Instance, InstanceStatus, SeenBridge, SeenTasks, SentReboot, VisitEnd};
 use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
 use models::policy::{MaxUnavailable, Policy, StandaloneTasks, Target, Zones};
