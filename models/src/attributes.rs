@@ -26,7 +26,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::claim::ClaimStep;
+use crate::claim::{Claim, ClaimStep};
 use crate::host::{
     AgentState, CommandStatus, CommandType, ErrorCode, HostReport, ReportedAgent, ReportedCommand, ReportedError,
     ReportedOs, ReportedSettings, ReportedUpdate, UpdateState,
@@ -110,6 +110,13 @@ pub struct Handled {
     pub since: Timestamp,
     /// How far it is.
     pub progress: Progress,
+}
+
+impl Handled {
+    /// Whether it is about this claim.
+    pub fn is_of(&self, claim: &Claim) -> bool {
+        (self.step, &self.run, self.since) == (claim.step, &claim.run, claim.since)
+    }
 }
 
 /// How far the agent is with a claim.

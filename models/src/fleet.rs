@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::attributes::{AttributesError, BridgeReport};
+use crate::attributes::{AttributesError, BridgeReport, Handled};
 use crate::claim::{Claim, ClaimError, FailedVersions, Way};
 use crate::host::{HostReport, ReportedError, SeenReport};
 use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ImageId, ServiceName, TaskArn};
@@ -328,6 +328,13 @@ pub struct SeenBridge {
     pub since: Timestamp,
     /// The report.
     pub report: BridgeReport,
+}
+
+impl SeenBridge {
+    /// What it says of this claim.
+    pub fn handled(&self, claim: &Claim) -> Option<&Handled> {
+        self.report.handled.as_ref().filter(|handled| handled.is_of(claim))
+    }
 }
 
 /// A command that was sent to the host in this run and has not ended.

@@ -200,7 +200,7 @@ reasons!(
         NeverCameBack {
             /// What was seen.
             detail: String,
-        } = "never_came_back", "the host was not heard of since its reboot ({detail}); it is left DRAINING: see to it, the next run goes on once it answers";
+        } = "never_came_back", "the host was not heard of since its reboot ({detail}); it is left DRAINING, or as ECS has it since: see to it, the next run goes on once it answers";
         /// The boot loader went back.
         FellBackAtBoot {
             /// The version that did not boot.

@@ -39,7 +39,7 @@ pub enum Rule {
     SingleRun,
     /// An instance was set ACTIVE after a reboot although its agent has not come up in the new boot.
     Unverified,
-    /// A host was rebooted that the caller itself has put back into service.
+    /// A host was rebooted that the caller itself has put back into service, or left there.
     RebootInService,
     /// An instance was drained although somebody had excluded it.
     Excluded,
@@ -77,7 +77,7 @@ pub struct Invariants {
     taken_back: BTreeMap<MachineNo, Timestamp>,
     /// Rebooted by the caller, and no agent was heard of since.
     unproved: BTreeSet<MachineNo>,
-    /// In service because the caller put it there.
+    /// In service because the caller put it there, or left it there.
     put_back: BTreeSet<MachineNo>,
     /// The claims that stood, each with the time at which it went.
     claims_before: BTreeMap<MachineNo, Vec<(Timestamp, Claim)>>,
@@ -112,7 +112,7 @@ impl Invariants {
     /// Looks at something that has just happened.
     pub(crate) fn seen(&mut self, world: &World, entry: &Entry) {
         self.check_single_run(world, &entry.event);
-        self.follow_status(&entry.event);
+        self.follow_status(world, &entry.event);
         match &entry.event {
             Event::Status { machine, to: InstanceStatus::Draining, by: Actor::Updater, .. } => {
                 self.drained.insert(*machine);
@@ -327,8 +327,14 @@ impl Invariants {
         }
     }
 
-    /// Who put an instance into service that is in service.
-    fn follow_status(&mut self, event: &Event) {
+    /// What the caller has left in service: it set it ACTIVE, or took its claim off one that somebody else had.
+    fn follow_status(&mut self, world: &World, event: &Event) {
+        if let Event::Tag { machine, key, value: None, by: Actor::Updater } = event
+            && key == CLAIM_TAG
+            && world.registration_of(*machine).is_some_and(|known| known.status == InstanceStatus::Active)
+        {
+            self.put_back.insert(*machine);
+        }
         if let Event::Status { machine, to, by, .. } = event {
             match (to, by) {
                 (InstanceStatus::Active, Actor::Updater) => self.put_back.insert(*machine),
@@ -341,7 +347,7 @@ impl Invariants {
 
     fn check_not_put_back(&mut self, world: &World, machine: MachineNo) {
         if self.put_back.contains(&machine) {
-            let detail = "rebooted although it was put back into service".to_owned();
+            let detail = "rebooted although it was put back, or left, in service".to_owned();
             self.broken(world, Rule::RebootInService, machine, detail);
         }
     }

@@ -13,7 +13,7 @@ use fleet_sim::proof::{jobs, prove, shrink, walk};
 use toml::Table;
 
 /// Seeds without `SEEDS`.
-const USUAL: u64 = 1_300;
+const USUAL: u64 = 2_000;
 /// Tries to make a scenario that fails smaller.
 const SHRINKS: usize = 300;
 

@@ -181,14 +181,16 @@ impl Actor<'_> {
         claim.step == ClaimStep::Revert || (claim.step == ClaimStep::Reboot && !is_in_boot_of(instance, claim))
     }
 
-    /// A claim that a host bridge may still reboot for is taken back before the instance is put into service: it
+    /// A claim that a host bridge may still reboot for is taken back before the instance is left in service: it
     /// becomes a `drain`, for which nothing reboots. Returns these hosts: whether the reboot is off, their bridges have
-    /// to say.
+    /// to say. One that has given the reboot up does not come back to it.
     pub(super) async fn call_off_reboots(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let due = |host: &&HostId| {
             self.way(host) == Way::Bridge
                 && self.instance(host).is_some_and(|instance| {
-                    let meant = |claim: &&Claim| claim.boot.is_some() && is_in_boot_of(instance, claim);
+                    let meant = |claim: &&Claim| {
+                        claim.boot.is_some() && is_in_boot_of(instance, claim) && !bridge::has_given_up(instance, claim)
+                    };
                     instance.claim().filter(meant).is_some()
                 })
         };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 use models::claim::Way;
 use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Task};
 use models::ids::{ContainerInstanceArn, HostId, ServiceName, TaskArn};
@@ -12,7 +13,7 @@ use crate::aws::AwsError;
 use crate::aws::ecs::Desired;
 use crate::host::bridge;
 use crate::observe::describe_services;
-use crate::planner::{SETTLE, TASKS_FRESH, after};
+use crate::planner::{DRAIN_POLL, SETTLE, TASKS_FRESH, after};
 
 impl Actor<'_> {
     /// Whether a command would be taken: SSM is asked, a bridge has spoken already or has not.
@@ -148,7 +149,7 @@ impl Actor<'_> {
     /// The tasks on each of these instances that have not stopped: listed instance by instance, or, where that is
     /// cheaper and all of them take tasks still, for the whole cluster at once.
     pub(super) async fn tasks_of(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, Vec<Task>>, AwsError> {
-        let cluster = &self.fleet.cluster;
+        let (cluster, now) = (&self.fleet.cluster, self.now());
         let known: BTreeMap<&HostId, &ContainerInstanceArn> =
             hosts.iter().filter_map(|host| Some((host, &self.instance(host)?.container_instance))).collect();
         let running: usize = self.fleet.registered().map(|instance| instance.running_tasks as usize).sum();
@@ -160,7 +161,7 @@ impl Actor<'_> {
                 .map(|(host, arn)| {
                     let desired = match self.instance(host) {
                         Some(instance) if instance.in_service() => Desired::Running,
-                        Some(instance) if none_is_desired_running(instance) => Desired::Stopped,
+                        Some(instance) if none_is_desired_running(instance, now) => Desired::Stopped,
                         Some(_) | None => Desired::Any,
                     };
                     self.aws.list_tasks_on(cluster, arn, desired)
@@ -206,10 +207,15 @@ impl Actor<'_> {
     }
 }
 
-/// Whether ECS said, so long after our DRAINING that nothing from before it can be in the answer, that no task is
+/// Whether ECS has just said, so long after our DRAINING that nothing from before it can be in the answer, that no task is
 /// desired RUNNING on the instance ("`runningTasksCount` counts tasks whose *desired* status is RUNNING", AWS facts). No
 /// service places one since, so that listing them would list none. Those that are stopping are not counted.
-fn none_is_desired_running(instance: &Instance) -> bool {
+fn none_is_desired_running(instance: &Instance, now: Timestamp) -> bool {
+    let just_said = now < after(instance.seen_at, DRAIN_POLL);
     let settled = instance.run.drained_at.is_some_and(|at| instance.seen_at >= after(at, SETTLE));
-    settled && instance.status == InstanceStatus::Draining && instance.running_tasks == 0 && instance.pending_tasks == 0
+    just_said
+        && settled
+        && instance.status == InstanceStatus::Draining
+        && instance.running_tasks == 0
+        && instance.pending_tasks == 0
 }

@@ -119,6 +119,9 @@ impl Actor<'_> {
             self.change(&host, |instance| instance.run.ending = Some(end.clone()));
             ends.push((host, end));
         }
+        let ending: Vec<HostId> = ends.iter().map(|(host, _)| host.clone()).collect();
+        let called_off = self.call_off_reboots(&ending).await;
+        ends.retain(|(host, _)| !called_off.contains(host));
         let to_activate: Vec<HostId> = ends
             .iter()
             .map(|(host, _)| host)
@@ -128,10 +131,6 @@ impl Actor<'_> {
             })
             .cloned()
             .collect();
-        let called_off = self.call_off_reboots(&to_activate).await;
-        let (kept, to_activate): (Vec<HostId>, Vec<HostId>) =
-            to_activate.into_iter().partition(|host| called_off.contains(host));
-        ends.retain(|(host, _)| !kept.contains(host));
         if broken!(ReleaseBeforeActive)
             && !to_activate.is_empty()
             && self.aws.delete_tags(&to_activate, &[CLAIM_TAG]).await.is_err()

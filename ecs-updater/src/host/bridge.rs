@@ -22,7 +22,7 @@ use models::policy::Policy;
 use super::Ended;
 use crate::planner::after;
 
-/// An agent reads its claim every 5 s and waits up to a minute after an outage of its metadata service.
+/// An agent reads its claim every 5 s, each second while the instance is out of service, and waits up to a minute after an outage of its metadata service.
 const TAKE_UP: SignedDuration = SignedDuration::from_mins(2);
 /// An undone activation or a lock put back: a refresh of the settings, seconds.
 const SHORT: SignedDuration = SignedDuration::from_mins(5);
@@ -135,10 +135,7 @@ fn newest(instance: &Instance) -> Option<&SeenBridge> {
 }
 
 fn how_it_stands(command: &HostCommand, claim: &Claim, seen: Option<&SeenBridge>) -> Stands {
-    let same = |handled: &&models::attributes::Handled| {
-        (handled.step, &handled.run, handled.since) == (claim.step, &claim.run, claim.since)
-    };
-    let Some((seen, handled)) = seen.and_then(|seen| Some((seen, seen.report.handled.as_ref().filter(same)?))) else {
+    let Some((seen, handled)) = seen.and_then(|seen| Some((seen, seen.handled(claim)?))) else {
         return Stands::Unheard;
     };
     let report = &seen.report.report;
@@ -154,6 +151,11 @@ fn how_it_stands(command: &HostCommand, claim: &Claim, seen: Option<&SeenBridge>
             Stands::Ended(VisitEnd::Error(report.error.clone().unwrap_or_else(unsaid)))
         }
     }
+}
+
+/// Whether the bridge has said that it could not do what this claim asks for: it does not try again.
+pub(crate) fn has_given_up(instance: &Instance, claim: &Claim) -> bool {
+    newest(instance).and_then(|seen| seen.handled(claim)).is_some_and(|handled| handled.progress == Progress::Failed)
 }
 
 /// Why no command would be taken up on this instance, `None` where one would.

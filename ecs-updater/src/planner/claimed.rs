@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 use models::attributes::Progress;
-use models::claim::{Claim, ClaimStep};
-use models::fleet::{Instance, InstanceStatus, SentReboot, StatusChecks, VisitEnd, report_since};
+use models::claim::{Claim, ClaimStep, Way};
+use models::fleet::{Instance, InstanceStatus, SeenBridge, SentReboot, StatusChecks, VisitEnd, report_since};
 use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
 use models::ids::BootId;
 use models::plan::{End, HostCommand, Phase, Step};
@@ -69,18 +69,30 @@ pub(crate) fn call_off<'a>(instance: &'a Instance, cx: &Context<'_>) -> CallOff<
     if newest_report(instance).is_some_and(|(_, boot)| Some(&boot) != off.claim.boot.as_ref()) {
         return CallOff::TooLate(&off.claim);
     }
-    let bridge = instance.bridge.as_ref().and_then(|seen| seen.as_ref().ok());
-    let handled = bridge.and_then(|seen| seen.report.handled.as_ref());
-    let said = handled.zip(instance.claim()).is_some_and(|(handled, claim)| {
-        (handled.step, &handled.run, handled.since) == (claim.step, &claim.run, claim.since)
-            && handled.progress != Progress::Doing
-    });
+    let said = instance.claim().is_some_and(|claim| has_answered(instance, claim));
     let until = after(off.at, CALL_OFF);
     match said {
         true => CallOff::Over,
         false if cx.now >= until => CallOff::Unknown,
         false => CallOff::Waits(until.min(after(cx.now, DRAIN_POLL))),
     }
+}
+
+/// What the host's bridge has said.
+fn bridge_of(instance: &Instance) -> Option<&SeenBridge> {
+    instance.bridge.as_ref()?.as_ref().ok()
+}
+
+/// Whether the host's bridge is done with this claim.
+fn has_answered(instance: &Instance, claim: &Claim) -> bool {
+    let handled = bridge_of(instance).and_then(|seen| seen.handled(claim));
+    handled.is_some_and(|handled| handled.progress != Progress::Doing)
+}
+
+/// Whether the host's bridge has said, for this claim, what kept it from rebooting: so it was in the claim's boot then.
+fn could_not_reboot(instance: &Instance, claim: &Claim) -> bool {
+    let said = bridge_of(instance).and_then(|seen| Some((seen, seen.handled(claim)?)));
+    said.is_some_and(|(seen, handled)| handled.progress == Progress::Failed || seen.report.report.error.is_some())
 }
 
 /// Left DRAINING: the host may have rebooted, or not.
@@ -272,6 +284,11 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     // Once the reboot is asked for, ACTIVE can also mean that the new boot registered before the host was heard.
     if reboot_sent(instance, claim).is_none() {
         if instance.status == InstanceStatus::Active {
+            // A bridge's report stands until the next one: this can be from before a reboot that its agent did not live
+            // to tell of, and ECS may have forgotten DRAINING over it.
+            if instance.way(cx.policy.host, cx.now) == Way::Bridge && !could_not_reboot(instance, claim) {
+                return visit_again(instance, Phase::Rebooting, false, deadline, cx, never);
+            }
             return undo(instance, claim, report, boot, Undone::Held(HoldReason::ReactivatedBySomebody), cx);
         }
         if let Some(note) = &instance.tags.exclude {
@@ -318,8 +335,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
 
 /// What the host's bridge says is in its way.
 fn said_by_bridge(instance: &Instance) -> Option<String> {
-    let seen = instance.bridge.as_ref()?.as_ref().ok()?;
-    trouble(&VisitEnd::Error(seen.report.report.error.clone()?))
+    trouble(&VisitEnd::Error(bridge_of(instance)?.report.report.error.clone()?))
 }
 
 /// The status of an instance that ECS can neither drain nor make ACTIVE: nothing that needs either can be done.
@@ -331,6 +347,18 @@ fn not_registered(instance: &Instance) -> Option<&'static str> {
         | InstanceStatus::Deregistering
         | InstanceStatus::Inactive
         | InstanceStatus::Unknown => Some(instance.status.as_str()),
+    }
+}
+
+/// The status of an instance that somebody took out of the cluster. A registration that fails can be the version's doing.
+fn deregistered(instance: &Instance) -> Option<&'static str> {
+    match instance.status {
+        InstanceStatus::Deregistering | InstanceStatus::Inactive => Some(instance.status.as_str()),
+        InstanceStatus::Active
+        | InstanceStatus::Draining
+        | InstanceStatus::Registering
+        | InstanceStatus::RegistrationFailed
+        | InstanceStatus::Unknown => None,
     }
 }
 
@@ -414,6 +442,13 @@ fn after_boot<'a>(
         return Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL));
     }
     if let Some(seen_at) = did_nothing(instance, claim, cx) {
+        if let Some((detail, boot)) = tasks_stay(instance, claim.since, deadline, cx).zip(report.boot_id.clone()) {
+            let refused = FailReason::RebootRefused { detail };
+            return undo(instance, claim, report, boot, Undone::Failed(refused), cx);
+        }
+        if let Some(until) = tasks_left(instance, cx) {
+            return Next::Wait(Phase::Draining, until);
+        }
         return match report_since(instance, seen_at) {
             Some(_) => drained(instance, claim, cx),
             None => visit_again(instance, Phase::Drained, true, deadline, cx, || {
@@ -470,7 +505,7 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
         return Next::Do(Phase::Verifying, Step::Finish(end));
     };
     // Somebody deregistered it: the version is not to blame, and there is nothing to go back for.
-    if let Some(status) = not_registered(instance) {
+    if let Some(status) = deregistered(instance) {
         return visit_again(instance, Phase::Verifying, false, deadline, cx, || {
             leave(FailReason::NeverCameBack { detail: format!("its ECS status became {status}") })
         });

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Handled, Life, Progress};
 use models::claim::ClaimStep;
 use models::fleet::{BadClaim, CalledOff, Instance, InstanceStatus, SeenBridge, SeenTasks, SentReboot, VisitEnd};
-use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
+use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
-use models::policy::{MaxUnavailable, Policy, StandaloneTasks, Target, Zones};
+use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, Target, Zones};
 use models::reason::FailReason;
 use models::report::{Outcome, Verdict};
 use proptest::prelude::*;
@@ -438,10 +438,13 @@ fn called_off(seen: HostReport, said: Option<Progress>) -> Instance {
     one.run.called_off = Some(CalledOff { claim: reboot, at: at(17) });
     one.run.ending = Some(End::Failed { why: FailReason::RebootTimedOut });
     let handled = said.map(|progress| Handled { step: ClaimStep::Drain, run: "RUN".into(), since: at(17), progress });
-    let life = Life { version: "0.1.0".into(), at: at(18), heartbeat: SignedDuration::from_hours(3) };
-    let report = BridgeReport { life, report: seen, handled, available_cut: false };
-    one.bridge = Some(Ok(SeenBridge { since: at(18), report }));
+    one.bridge = Some(Ok(bridge_report(seen, handled, at(18))));
     one
+}
+
+fn bridge_report(report: HostReport, handled: Option<Handled>, at: Timestamp) -> SeenBridge {
+    let life = Life { version: "0.1.0".into(), at, heartbeat: SignedDuration::from_hours(3) };
+    SeenBridge { since: at, report: BridgeReport { life, report, handled, available_cut: false } }
 }
 
 #[test]
@@ -483,7 +486,35 @@ fn a_reboot_of_a_run_that_died() {
     }
     let mut reactivated = taken_over(Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))));
     reactivated.status = InstanceStatus::Active;
-    assert_eq!(say(reactivated, &Policy::default(), &other_run(), now), "cancel", "a person set it ACTIVE");
+    assert_eq!(say(reactivated.clone(), &Policy::default(), &other_run(), now), "cancel", "a person set it ACTIVE");
+
+    // By the bridge the report that stands can be from before a reboot that its agent did not live to tell of.
+    let by_bridge = Policy { host: HostWay::Bridge, ..Policy::default() };
+    let said = |progress: Option<Progress>| {
+        let claim = reactivated.claim().unwrap();
+        let (step, run, since) = (claim.step, claim.run.clone(), claim.since);
+        let handled = progress.map(|progress| Handled { step, run, since, progress });
+        let mut one = reactivated.clone();
+        one.bridge = Some(Ok(bridge_report(one.report.as_ref().unwrap().report.clone(), handled, at(3))));
+        one
+    };
+    let mut kept_by_tasks = said(Some(Progress::Doing));
+    if let Some(Ok(seen)) = &mut kept_by_tasks.bridge {
+        let (at, code) = ("reboot".to_owned(), ErrorCode::TasksRunning);
+        seen.report.report.error = Some(ReportedError { at, code, detail: "tasks still run".to_owned() });
+    }
+    let mut silent = said(Some(Progress::Doing));
+    silent.visit = Some(visit(HostCommand::Inspect { refresh: false }, VisitEnd::Done, at(62)));
+    let table = [
+        ("it has not read the claim", said(None), now, "inspect refresh=false"),
+        ("it is at it", said(Some(Progress::Doing)), now, "inspect refresh=false"),
+        ("nothing more is heard of it", silent, at(64), "leave failed never_came_back"),
+        ("it could not", said(Some(Progress::Failed)), now, "cancel"),
+        ("tasks keep it from it", kept_by_tasks, now, "cancel"),
+    ];
+    for (why, one, now, expected) in table {
+        assert_eq!(say(one, &by_bridge, &other_run(), now), expected, "{why}");
+    }
 }
 
 #[test]

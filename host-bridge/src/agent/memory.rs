@@ -337,10 +337,6 @@ impl Memory {
         if let Some(version) = &outcome.wrote {
             self.written = Some(Placed { version: version.clone(), boot });
         }
-        if outcome.error.is_some() {
-            // Refused, or not even asked for.
-            self.going_down = None;
-        }
         match act {
             Act::Wait(_) | Act::Refresh => return,
             Act::FallBack { .. } => return self.end_fall_back(outcome, now),

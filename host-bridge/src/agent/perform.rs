@@ -180,8 +180,17 @@ impl Agent {
             return Err(Stopped::Overtaken);
         }
         self.no_tasks().await.map_err(Stopped::Error)?;
-        let now = self.now();
-        self.memory.asking(act, &self.facts, now);
+        // What was asked for before stands also where this is refused.
+        let before = self.memory.going_down.clone();
+        self.memory.asking(act, &self.facts, self.now());
+        let asked = self.ask_for_reboot().await;
+        if asked.is_err() {
+            self.memory.going_down = before;
+        }
+        asked
+    }
+
+    async fn ask_for_reboot(&mut self) -> Result<(), Stopped> {
         self.keep().await?;
         tracing::info!("rebooting");
         match self.around.client.reboot().await {

@@ -21,7 +21,7 @@ pub struct Machine {
     pub instance_type: String,
     /// `spot`, or nothing.
     pub lifecycle: Option<String>,
-    /// EC2 tags. They belong to the instance and outlive everything but its end (AWS facts, "HostContainer instances").
+    /// EC2 tags. They belong to the instance and outlive everything but its end (AWS facts, "Container instances").
     pub tags: BTreeMap<String, String>,
     /// What the tags were before each change, where answers may show old ones.
     pub(super) tags_before: Vec<(Timestamp, BTreeMap<String, String>)>,
