@@ -69,6 +69,8 @@ const FULL_LOOK_PER_100: SignedDuration = SignedDuration::from_secs(5);
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 /// A call without an answer this long ago has nothing to do with the next one.
 const FORGIVEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
+/// How long the report waits for the names of images, which nothing depends on.
+const IMAGES_PATIENCE: Duration = Duration::from_secs(30);
 /// No two rounds follow faster than this when a call went wrong in the first.
 const BREATH: Duration = Duration::from_secs(2);
 
@@ -480,16 +482,21 @@ impl<'a> Cluster<'a> {
     /// say.
     async fn image_versions(&self) -> BTreeMap<ImageId, Version> {
         let images: Vec<ImageId> = planner::youngest_images(&self.fleet).into_iter().collect();
-        let names = self.aws.image_names(&images).await.unwrap_or_else(|error| {
-            tracing::warn!(
-                cluster = %self.name,
-                %error,
-                "the report does not tell whether Auto Scaling groups launch old images; docs/operations.md lists every \
-                 permission"
-            );
-            BTreeMap::new()
-        });
-        names.into_iter().filter_map(|(image, name)| Some((image, planner::image_version(&name)?))).collect()
+        let trouble = match tokio::time::timeout(IMAGES_PATIENCE, self.aws.image_names(&images)).await {
+            Ok(Ok(names)) => {
+                let versions = names.into_iter().filter_map(|(id, name)| Some((id, planner::image_version(&name)?)));
+                return versions.collect();
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("ec2:DescribeImages: no answer within {} s", IMAGES_PATIENCE.as_secs()),
+        };
+        tracing::warn!(
+            cluster = %self.name,
+            error = trouble,
+            "the report does not tell whether Auto Scaling groups launch old images; docs/operations.md lists every \
+             permission"
+        );
+        BTreeMap::new()
     }
 
     fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {

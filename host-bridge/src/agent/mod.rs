@@ -64,7 +64,7 @@ pub struct Settings {
     /// What decisions rest on.
     pub limits: Limits,
     /// Between two readings of the tags. The metadata service is link-local and answers from memory, so that this costs
-    /// nobody anything; 5 s is as long as the claims of a run may lie about.
+    /// nobody anything; 5 s is as long as a claim that takes nothing out of service may lie about.
     pub poll: Duration,
     /// The same while a claim stands that takes the instance out of service: each second until the next one is read is
     /// a second without its tasks.
