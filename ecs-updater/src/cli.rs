@@ -31,7 +31,8 @@ enum CliError {
     #[error("the settings are not usable")]
     Config(#[from] ConfigError),
     #[error(
-        "the configuration could not be read from SSM parameter {name}; check the name, the Region, and the permission for ssm:GetParameter on it"
+        "the configuration could not be read from SSM parameter {name} (it needs ssm:GetParameter on it); {}",
+        source.advice()
     )]
     Parameter { name: String, source: AwsError },
     #[error("the logs could not be set up")]

@@ -310,7 +310,7 @@ impl<'a> Cluster<'a> {
         let errors = actor.carry_out(steps).await;
         let denied = errors.iter().find(|error| error.kind == ErrorKind::Denied);
         if let (Some(error), None) = (denied, &self.facts.stop) {
-            self.facts.stop = Some(Stop::NotPermitted { detail: error.to_string() });
+            self.facts.stop = Some(Stop::NotPermitted { detail: error.to_string(), advice: error.advice() });
         }
         // What AWS refuses counts against the instance it was for; only silence counts against the cluster.
         let silent = |error: &AwsError| matches!(error.kind, ErrorKind::NoAnswer | ErrorKind::Throttled);
@@ -447,14 +447,6 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    fn not_permitted(&self, words: &str) -> String {
-        format!(
-            "cluster {}: not permitted: {words}; give the task role (or your profile) the action named: \
-             docs/operations.md lists every permission",
-            self.name
-        )
-    }
-
     fn note_idleness(&mut self, plan: &Plan, now: Timestamp) {
         let idle = self.commands.is_empty()
             && self.awaited.is_empty()
@@ -518,8 +510,9 @@ impl<'a> Cluster<'a> {
             })
             .collect();
         let error = error.or_else(|| match &self.facts.stop {
-            Some(Stop::NotPermitted { detail }) => {
-                Some(ClusterError { kind: ClusterErrorKind::NotPermitted, message: self.not_permitted(detail) })
+            Some(Stop::NotPermitted { detail, advice }) => {
+                let message = format!("cluster {}: not permitted: {detail}; {advice}", self.name);
+                Some(ClusterError { kind: ClusterErrorKind::NotPermitted, message })
             }
             Some(Stop::Interrupted) | None => None,
         });

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use models::claim::Claim;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
 use models::ids::HostId;
 use models::plan::{Phase, Plan, Stand};
@@ -87,7 +88,27 @@ impl Track {
             report.reason = hold.map(|hold| hold.code().to_owned());
             report.detail = hold.map(ToString::to_string);
         }
+        if report.outcome == Outcome::InProgress {
+            report.detail = instance.claim().map(|claim| in_the_middle(instance, claim, dry_run));
+        }
         report
+    }
+}
+
+/// What stands of an update that nobody has ended, and who goes on with it.
+fn in_the_middle(instance: &Instance, claim: &Claim, dry_run: bool) -> String {
+    let is_draining = instance.status == InstanceStatus::Draining;
+    let stands = if is_draining { "it is DRAINING" } else { "it is in service" };
+    let step = claim.step.as_str();
+    match dry_run {
+        true => format!(
+            "{stands}, with the claim {step} of run {} since {}; a run ends that before it begins anything else",
+            claim.run, claim.since
+        ),
+        false if is_draining => format!(
+            "{stands}, with the claim {step}; the next run goes on with it, docs/operations.md says how to put it back now"
+        ),
+        false => format!("{stands}, with the claim {step}; the next run goes on with it"),
     }
 }
 

@@ -130,3 +130,32 @@ fn a_level_that_is_none_is_refused() {
 fn parse(line: &str) -> Cli {
     Cli::try_parse_from(std::iter::once("ecs-updater").chain(line.split_whitespace())).unwrap()
 }
+
+/// Without a Region, without credentials, with an endpoint that is none: the message says which, and what to give.
+#[test]
+fn what_no_call_can_be_made_without_is_named() {
+    const REGION: (&str, &str) = ("AWS_REGION", "eu-central-1");
+    const KEY: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "none"), ("AWS_SECRET_ACCESS_KEY", "none")];
+    const BAD_ENDPOINT: (&str, &str) = ("AWS_ENDPOINT_URL", "notaurl");
+    let cases = [
+        (vec![KEY[0], KEY[1]], "no Region is set: give --region NAME"),
+        (vec![REGION], "no AWS credentials were found: give --profile NAME"),
+        (vec![REGION, KEY[0], KEY[1], BAD_ENDPOINT], "an endpoint begins with http:// or https://"),
+    ];
+    let home = std::env::temp_dir();
+    for (variables, words) in cases {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_ecs-updater"))
+            .args(["plan", "--cluster", "web"])
+            .env_clear()
+            .envs(variables)
+            .env("HOME", &home)
+            .env("AWS_CONFIG_FILE", home.join("there-is-none"))
+            .env("AWS_SHARED_CREDENTIALS_FILE", home.join("there-is-none"))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(words) && !said.contains("DispatchFailure"), "not {words:?}: {said}");
+    }
+}

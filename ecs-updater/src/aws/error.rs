@@ -2,7 +2,6 @@
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use models::ids::ClusterName;
 use models::report::{ClusterError, ClusterErrorKind};
@@ -78,13 +77,7 @@ impl AwsError {
                 Kind::ClusterNotFound,
                 format!("was not found ({self}); check its name, the Region and the account: aws ecs list-clusters"),
             ),
-            ErrorKind::Denied => (
-                Kind::NotPermitted,
-                format!(
-                    "not permitted: {self}; give the task role (or your profile) the action named: docs/operations.md \
-                     lists every permission"
-                ),
-            ),
+            ErrorKind::Denied => (Kind::NotPermitted, format!("not permitted: {self}; {}", self.advice())),
             ErrorKind::Refused(_) => {
                 (Kind::Unexpected, format!("{self}; this program does not know what to make of it"))
             }
@@ -94,16 +87,43 @@ impl AwsError {
             ErrorKind::LeaseOver => {
                 (Kind::LeaseLost, format!("{self}; the lease on it is not surely ours any more, so nothing was sent"))
             }
-            ErrorKind::NoAnswer => (
-                Kind::NotReachable,
-                format!(
-                    "AWS gives no usable answer ({self}); check the network, the Region and the credentials: \
-                     aws sts get-caller-identity"
-                ),
-            ),
+            ErrorKind::NoAnswer => {
+                (Kind::NotReachable, format!("AWS gives no usable answer ({self}); {}", self.advice()))
+            }
         };
         let colon = if kind == Kind::ClusterNotFound { "" } else { ":" };
         ClusterError { kind, message: format!("cluster {cluster}{colon} {message}") }
+    }
+
+    /// The next thing to do where AWS cannot be spoken to, or refuses: what is most likely missing, by the error's words.
+    pub(crate) fn advice(&self) -> &'static str {
+        let says = |words: &str| self.message.contains(words);
+        match &self.kind {
+            ErrorKind::Denied if BAD_CREDENTIALS.iter().any(|code| says(code)) => {
+                "the credentials are not accepted: renew them, or take others by --profile or AWS_PROFILE, and look: aws \
+                 sts get-caller-identity; if they are good there, check this machine's clock"
+            }
+            ErrorKind::Denied => {
+                "give the task role (or your profile) the action named: docs/operations.md lists every permission"
+            }
+            _ if says("Missing Region") || says("missing signing region") => {
+                "no Region is set: give --region NAME, or set AWS_REGION"
+            }
+            _ if says("no credentials found in chain") => {
+                "no AWS credentials were found: give --profile NAME (aws configure list-profiles), or set AWS_PROFILE, or \
+                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            }
+            _ if says("endpoint must contain scheme") => {
+                "an endpoint begins with http:// or https://: check --endpoint-url and AWS_ENDPOINT_URL"
+            }
+            ErrorKind::NotFound
+            | ErrorKind::Throttled
+            | ErrorKind::NoAnswer
+            | ErrorKind::Refused(_)
+            | ErrorKind::LeaseOver => {
+                "check the network, the Region, the credentials and the endpoint: aws sts get-caller-identity"
+            }
+        }
     }
 
     /// The service's own error code, where the request itself was refused.
@@ -119,20 +139,22 @@ impl AwsError {
     }
 }
 
+/// Codes of a refusal that is not about a permission.
+const BAD_CREDENTIALS: [&str; 7] = [
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "UnrecognizedClientException",
+];
+
 fn kind(code: &str, status: u16) -> ErrorKind {
     match code {
+        code if BAD_CREDENTIALS.contains(&code) => ErrorKind::Denied,
         "ClusterNotFoundException" | "ResourceNotFoundException" => ErrorKind::NotFound,
-        "AccessDeniedException"
-        | "AccessDenied"
-        | "UnauthorizedOperation"
-        | "AuthFailure"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "RequestExpired"
-        | "OptInRequired" => ErrorKind::Denied,
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" | "OptInRequired" => ErrorKind::Denied,
         "ThrottlingException"
         | "Throttling"
         | "RequestLimitExceeded"
@@ -144,8 +166,18 @@ fn kind(code: &str, status: u16) -> ErrorKind {
     }
 }
 
+/// An error and its causes in their own words, each once, without what only a debugger reads.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    DisplayErrorContext(error).to_string().lines().next().unwrap_or_default().to_owned()
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut words = String::new();
+    for cause in causes {
+        let text = cause.to_string();
+        let line = text.lines().next().unwrap_or_default().trim_end_matches(". Attempted:");
+        if !line.is_empty() && !words.contains(line) {
+            words = if words.is_empty() { line.to_owned() } else { format!("{words}: {line}") };
+        }
+    }
+    words
 }
 
 /// A request or an answer that is not what the API promises.

@@ -207,7 +207,7 @@ impl<'a> Places<'a> {
 fn stop(cx: &Context<'_>) -> Option<HoldReason> {
     match &cx.run.stop {
         Some(Stop::Interrupted) => return Some(HoldReason::Interrupted),
-        Some(Stop::NotPermitted { detail }) => return Some(HoldReason::NotPermitted { detail: detail.clone() }),
+        Some(Stop::NotPermitted { detail, .. }) => return Some(HoldReason::NotPermitted { detail: detail.clone() }),
         None => {}
     }
     let failures = cx

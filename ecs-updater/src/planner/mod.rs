@@ -61,6 +61,8 @@ pub enum Stop {
     NotPermitted {
         /// What AWS said.
         detail: String,
+        /// The next thing to do.
+        advice: &'static str,
     },
 }
 
