@@ -1,7 +1,7 @@
 //! Where a run has no lease: is another task of this program's family running? Said in the log, and no more than that.
 //!
 //! It keeps nobody apart: two tasks that start in the same moment each see both, and a run that is started from a
-//! terminal is seen by none. The lease does ([`crate::keeper`]).
+//! terminal is seen by none. The lease does (`keeper`).
 
 use std::pin::pin;
 use std::time::Duration;
