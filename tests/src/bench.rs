@@ -204,8 +204,8 @@ fn peak_rss_mib(updater: &Path, scenario: &str, arguments: &[&str], scale: u32) 
         .spawn()?;
     let out = server.stdout.take().ok_or_else(|| missing("the server has no output"))?;
     let _server = Ended(server);
-    let mut line = String::new();
-    BufReader::new(out).read_line(&mut line)?;
+    let (mut line, mut out) = (String::new(), BufReader::new(out));
+    out.read_line(&mut line)?;
     let endpoint = line
         .split_whitespace()
         .find(|word| word.starts_with("http://"))
@@ -224,7 +224,12 @@ fn peak_rss_mib(updater: &Path, scenario: &str, arguments: &[&str], scale: u32) 
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(peak)
+    // Until here the server has somebody who reads what it says.
+    drop(out);
+    match child.0.wait()?.success() {
+        true => Ok(peak),
+        false => Err(BenchError::Missing(format!("the program measured by {arguments:?} did not succeed"))),
+    }
 }
 
 /// From the start of the process to the first connection that it makes, in milliseconds.
