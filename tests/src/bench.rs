@@ -41,7 +41,7 @@ fn missing(what: &str) -> BenchError {
 /// Sizes of the growth table.
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
-/// Ten thousand agents that read their tags each second cost an hour of simulation, and the updater's calls and plans are
+/// Ten thousand agents that read their tags each second would take the better part of an hour to simulate, and the updater's calls and plans are
 /// the same by both ways.
 fn sizes(way: Way) -> &'static [usize] {
     match way {
