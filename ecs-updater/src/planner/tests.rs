@@ -598,6 +598,15 @@ fn tasks_that_do_not_stop_are_not_waited_for_without_end() {
     for (name, one, now, expected) in table {
         assert_eq!(say(one, &Policy::default(), &other_run(), now), expected, "{name}");
     }
+    // It rebooted by itself before the command of this run.
+    let by_itself = |seen| {
+        let other_boot = error("boot", ErrorCode::OtherBoot);
+        let mut one = rebooting(Some(rebooted("1.26.1", AgentState::Registered)), at(4), Some(other_boot));
+        one.tasks = Some(SeenTasks { at: seen, tasks: vec![task(1, None)] });
+        one
+    };
+    assert_eq!(say(by_itself(at(4)), &Policy::default(), &facts(), at(4)), "draining wait");
+    assert_eq!(say(by_itself(at(17)), &Policy::default(), &facts(), at(18)), "cancel", "too late");
 }
 
 fn drains(plan: &Plan) -> Vec<String> {
