@@ -1,14 +1,16 @@
 //! Facts and memory in, one act out: the table.
 
 use host_bridge::agent::{
-    Act, Facts, FallingBack, GoingDown, Limits, Memory, Placed, Tags, TakenUp, Trial, Waits, decide,
+    Act, Facts, FallingBack, GoingDown, Limits, Memory, Outcome, Placed, Tags, TakenUp, Trial, Waits, decide,
 };
 use host_bridge::inspect::{Boot, Seen};
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::Progress;
 use models::claim::{Claim, ClaimStep, FailedVersions, Way};
 use models::fleet::BadClaim;
-use models::host::{AgentState, ErrorCode, HostReport, ReportedAgent, ReportedOs, ReportedUpdate, UpdateState};
+use models::host::{
+    AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedUpdate, UpdateState,
+};
 
 use super::world::{NEW, OLD};
 
@@ -304,4 +306,21 @@ fn while_the_host_may_still_go_down_nothing_else_is_begun() {
     assert_eq!(act_after(&facts(), after(12), asked), waits, "nobody wants it any more");
     let elsewhere = |memory: &mut Memory| memory.going_down = Some(GoingDown { boot: BEFORE.into(), asked: after(10) });
     assert_eq!(act_after(&ready(ClaimStep::Drain), after(12), elsewhere), Act::End { error: None }, "it went down");
+}
+
+/// A reboot that the host has accepted comes, whatever becomes of the next try.
+#[test]
+fn a_try_that_fails_does_not_call_off_the_reboot_before_it() {
+    let facts = with(claimed(ClaimStep::Reboot), staged(UpdateState::Ready));
+    let reboot = Act::Reboot { to: NEW.parse().unwrap() };
+    let mut memory = Memory::default();
+    memory.observe(&facts);
+    memory.asking(&reboot, &facts, after(10));
+    let accepted = memory.going_down.clone();
+    assert!(accepted.is_some());
+    for code in [ErrorCode::TasksRunning, ErrorCode::ApiDown, ErrorCode::Failed] {
+        let error = ReportedError { at: "reboot".into(), code, detail: "not now".into() };
+        memory.end(&reboot, &Outcome { wrote: None, reboot_asked: false, error: Some(error) }, &facts, after(11));
+        assert_eq!(memory.going_down, accepted);
+    }
 }
