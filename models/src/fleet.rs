@@ -97,9 +97,14 @@ impl Instance {
         self.status == InstanceStatus::Active && self.agent_connected
     }
 
+    /// The newest report of its host bridge that can be read, however old.
+    pub fn heard_bridge(&self) -> Option<&SeenBridge> {
+        self.bridge.as_ref()?.as_ref().ok()
+    }
+
     /// The newest report of its host bridge, if the agent can be taken for alive.
     pub fn live_bridge(&self, now: Timestamp) -> Option<&SeenBridge> {
-        self.bridge.as_ref()?.as_ref().ok().filter(|seen| seen.report.life.is_live(now))
+        self.heard_bridge().filter(|seen| seen.report.life.is_live(now))
     }
 
     /// By which way this host is reached. It is the same for the whole run: what one way began, the other does not know

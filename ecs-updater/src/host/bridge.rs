@@ -22,7 +22,8 @@ use models::policy::Policy;
 use super::Ended;
 use crate::planner::after;
 
-/// An agent reads its claim every 5 s, each second while the instance is out of service, and waits up to a minute after an outage of its metadata service.
+/// An agent reads its claim every 5 s, each second while the instance is out of service, and waits up to a minute after an
+/// outage of its metadata service.
 const TAKE_UP: SignedDuration = SignedDuration::from_mins(2);
 /// An undone activation or a lock put back: a refresh of the settings, seconds.
 const SHORT: SignedDuration = SignedDuration::from_mins(5);
@@ -92,7 +93,7 @@ impl Awaited {
 
 impl Await {
     fn end(&self, instance: &Instance, now: Timestamp) -> Option<VisitEnd> {
-        match how_it_stands(&self.command, &self.claim, newest(instance)) {
+        match how_it_stands(&self.command, &self.claim, instance.heard_bridge()) {
             Stands::Ended(end) => Some(end),
             Stands::TakenUp if now < self.deadline => None,
             Stands::Unheard if now < self.deadline && (now < after(self.since, TAKE_UP) || self.may_come_late()) => {
@@ -130,10 +131,6 @@ enum Stands {
     Ended(VisitEnd),
 }
 
-fn newest(instance: &Instance) -> Option<&SeenBridge> {
-    instance.bridge.as_ref()?.as_ref().ok()
-}
-
 fn how_it_stands(command: &HostCommand, claim: &Claim, seen: Option<&SeenBridge>) -> Stands {
     let Some((seen, handled)) = seen.and_then(|seen| Some((seen, seen.handled(claim)?))) else {
         return Stands::Unheard;
@@ -155,7 +152,10 @@ fn how_it_stands(command: &HostCommand, claim: &Claim, seen: Option<&SeenBridge>
 
 /// Whether the bridge has said that it could not do what this claim asks for: it does not try again.
 pub(crate) fn has_given_up(instance: &Instance, claim: &Claim) -> bool {
-    newest(instance).and_then(|seen| seen.handled(claim)).is_some_and(|handled| handled.progress == Progress::Failed)
+    instance
+        .heard_bridge()
+        .and_then(|seen| seen.handled(claim))
+        .is_some_and(|handled| handled.progress == Progress::Failed)
 }
 
 /// Why no command would be taken up on this instance, `None` where one would.
@@ -171,7 +171,7 @@ pub(crate) fn closed(instance: &Instance, now: Timestamp) -> Option<String> {
 }
 
 fn last_heard(instance: &Instance) -> String {
-    newest(instance).map(|seen| format!("; its last report is of {}", seen.report.life.at)).unwrap_or_default()
+    instance.heard_bridge().map(|seen| format!("; its last report is of {}", seen.report.life.at)).unwrap_or_default()
 }
 
 /// The end of an inspection: what the report that stands says.
@@ -179,7 +179,7 @@ pub(crate) fn inspected(instance: &Instance, refresh: bool, now: Timestamp) -> V
     if let Some(detail) = closed(instance, now) {
         return VisitEnd::NotDelivered { detail };
     }
-    let Some(seen) = newest(instance) else {
+    let Some(seen) = instance.heard_bridge() else {
         return VisitEnd::Unsure { detail: "it has no report".to_owned() };
     };
     let report = &seen.report.report;

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use models::attributes::Progress;
 use models::claim::{Claim, ClaimStep, Way};
-use models::fleet::{Instance, InstanceStatus, SeenBridge, SentReboot, StatusChecks, VisitEnd, report_since};
+use models::fleet::{Instance, InstanceStatus, SentReboot, StatusChecks, VisitEnd, report_since};
 use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
 use models::ids::BootId;
 use models::plan::{End, HostCommand, Phase, Step};
@@ -78,20 +78,15 @@ pub(crate) fn call_off<'a>(instance: &'a Instance, cx: &Context<'_>) -> CallOff<
     }
 }
 
-/// What the host's bridge has said.
-fn bridge_of(instance: &Instance) -> Option<&SeenBridge> {
-    instance.bridge.as_ref()?.as_ref().ok()
-}
-
 /// Whether the host's bridge is done with this claim.
 fn has_answered(instance: &Instance, claim: &Claim) -> bool {
-    let handled = bridge_of(instance).and_then(|seen| seen.handled(claim));
+    let handled = instance.heard_bridge().and_then(|seen| seen.handled(claim));
     handled.is_some_and(|handled| handled.progress != Progress::Doing)
 }
 
 /// Whether the host's bridge has said, for this claim, what kept it from rebooting: so it was in the claim's boot then.
 fn could_not_reboot(instance: &Instance, claim: &Claim) -> bool {
-    let said = bridge_of(instance).and_then(|seen| Some((seen, seen.handled(claim)?)));
+    let said = instance.heard_bridge().and_then(|seen| Some((seen, seen.handled(claim)?)));
     said.is_some_and(|(seen, handled)| handled.progress == Progress::Failed || seen.report.report.error.is_some())
 }
 
@@ -335,7 +330,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
 
 /// What the host's bridge says is in its way.
 fn said_by_bridge(instance: &Instance) -> Option<String> {
-    trouble(&VisitEnd::Error(bridge_of(instance)?.report.report.error.clone()?))
+    trouble(&VisitEnd::Error(instance.heard_bridge()?.report.report.error.clone()?))
 }
 
 /// The status of an instance that ECS can neither drain nor make ACTIVE: nothing that needs either can be done.
