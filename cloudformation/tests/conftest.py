@@ -31,6 +31,15 @@ BOOT = "0b8d4f6e-7c59-4a31-9a63-7e2f1d5c4b3a"
 
 
 @contextlib.contextmanager
+def serving(handler):
+    """A server of this process for a `BaseHTTPRequestHandler`, on a free port; gives its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextlib.contextmanager
 def moto_server():
     """The URL of moto's server on a free port, for as long as it is used. It is empty: what moto holds, it holds for the
     whole process."""

@@ -2,15 +2,13 @@
 environment, and the real program reads it. AWS is an endpoint that refuses everything, so that the program ends with code
 3 once its settings are understood, and with 2 where they are not."""
 
-import contextlib
 import http.server
 import re
 import subprocess
-import threading
 
 import pytest
 
-from conftest import program, template
+from conftest import program, serving, template
 from resolve import resolve
 
 GIVEN = {
@@ -57,14 +55,6 @@ class Refusing(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@contextlib.contextmanager
-def refusing():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 def environment(parameter, value):
     """The task's environment with this parameter, and which of its variables the parameter fills."""
 
@@ -108,7 +98,7 @@ def settings():
 def test_what_the_stack_takes_the_program_takes(parameter):
     spec = template()["Parameters"][parameter]
     values = spec["AllowedValues"] if "AllowedValues" in spec else VALUES[parameter]
-    with refusing() as address:
+    with serving(Refusing) as address:
         for value in values:
             assert takes(parameter, value), value
             given, _ = environment(parameter, value)
@@ -118,7 +108,7 @@ def test_what_the_stack_takes_the_program_takes(parameter):
 
 @pytest.mark.parametrize("parameter", REFUSED)
 def test_what_the_program_refuses_the_stack_refuses(parameter):
-    with refusing() as address:
+    with serving(Refusing) as address:
         for value in REFUSED[parameter]:
             assert not takes(parameter, value), value
             given, default = environment(parameter, value)

@@ -8,21 +8,19 @@ variables"), the credentials' address as one on the loopback interface. What Far
 user and its network.
 """
 
-import contextlib
 import http.server
 import json
 import re
 import shlex
 import signal
 import subprocess
-import threading
 from dataclasses import dataclass
 
 import boto3
 import pytest
 
 from cloud import REGION, Cloud, create, create_schedule
-from conftest import ROOT, moto_server, program, template
+from conftest import ROOT, moto_server, program, serving, template
 from resolve import ACCOUNT, resolve
 from test_fleet import HUB, Accounts, machine
 
@@ -120,14 +118,6 @@ class Credentials(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-@contextlib.contextmanager
-def credentials():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Credentials) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/credentials"
-        server.shutdown()
 
 
 class Region:
@@ -267,8 +257,8 @@ WRITES = {
 
 
 def test_a_dry_run_by_hand_plans_and_writes_nothing(cloud, region):
-    with credentials() as address:
-        ran = by_hand(cloud, "PlanNow").run(cloud, region.address, address)
+    with serving(Credentials) as address:
+        ran = by_hand(cloud, "PlanNow").run(cloud, region.address, f"{address}/credentials")
     assert ran.returncode == 0, ran
     assert "Cluster web: 1 instance" in ran.stdout
     assert "Cluster batch: 1 instance" in ran.stdout
@@ -284,8 +274,8 @@ def test_a_dry_run_by_hand_plans_and_writes_nothing(cloud, region):
 def test_the_schedule_starts_what_updates_the_clusters(cloud, region):
     schedule = scheduled(cloud)
     assert schedule == by_hand(cloud, "RunNow")
-    with credentials() as address:
-        ran = schedule.run(cloud, region.address, address)
+    with serving(Credentials) as address:
+        ran = schedule.run(cloud, region.address, f"{address}/credentials")
     assert ran.returncode == 0, ran
     assert outcomes(json.loads(ran.stdout)) == {
         "web": [("updated", "1.26.1", "1.28.0")],
@@ -301,8 +291,8 @@ def test_the_schedule_starts_what_updates_the_clusters(cloud, region):
 
 
 def test_the_fleet_starts_what_updates_one_cluster_and_no_other(cloud, region):
-    with credentials() as address:
-        ran = by_the_fleet(cloud, "batch").run(cloud, region.address, address)
+    with serving(Credentials) as address:
+        ran = by_the_fleet(cloud, "batch").run(cloud, region.address, f"{address}/credentials")
     assert ran.returncode == 0, ran
     assert outcomes(json.loads(ran.stdout)) == {"batch": [("updated", "1.26.1", "1.27.0")]}
     assert list(region.instances("batch")) == [("ACTIVE", None)]
