@@ -136,8 +136,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
         pending_tasks: 0,
         variant: None,
         zone: None,
-        instance_type: None,
-        attributes: BTreeMap::new(),
+        attributes: one.nameable.clone(),
         registered: one.registered.clone(),
         remaining: one.remaining.clone(),
         seen_at: now,
@@ -164,8 +163,9 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
     // A re-registration can lose attributes; what a host is does not change.
     instance.variant = one.variant.clone().or(instance.variant.take());
     instance.zone = one.zone.clone().or(instance.zone.take());
-    instance.instance_type = one.instance_type.clone().or(instance.instance_type.take());
-    instance.attributes.clone_from(&one.nameable);
+    if instance.attributes != one.nameable {
+        instance.attributes = one.nameable.clone();
+    }
     instance.registered = one.registered.clone();
     instance.remaining = one.remaining.clone();
     instance.seen_at = now;
@@ -182,7 +182,7 @@ fn take_bridge(instance: &mut Instance, attributes: &BTreeMap<String, String>, n
         Err(error) => Err(error),
         Ok(report) => match &instance.bridge {
             Some(Ok(seen)) if seen.report == report => return false,
-            _ => Ok(SeenBridge { since: now, report }),
+            _ => Ok(Box::new(SeenBridge { since: now, report })),
         },
     };
     instance.bridge = Some(read);
@@ -191,13 +191,15 @@ fn take_bridge(instance: &mut Instance, attributes: &BTreeMap<String, String>, n
 
 /// The bridge's report is the newest word of the host, and the end of the inspection that stands.
 fn take_its_report(instance: &mut Instance, now: Timestamp) {
-    if let Some(Ok(SeenBridge { since, report })) = &instance.bridge {
-        let (asked_at, report) = (*since, report.report.clone());
+    if let Some(seen) = instance.heard_bridge() {
+        let (asked_at, report) = (seen.since, seen.report.report.clone());
         take_report(instance, report, asked_at, now);
     }
-    let Some(Visit { command: HostCommand::Inspect { refresh }, .. }) = instance.visit else { return };
+    let Some(HostCommand::Inspect { refresh }) = instance.visit.as_ref().map(|visit| visit.command.clone()) else {
+        return;
+    };
     let end = bridge::inspected(instance, refresh, now);
-    instance.visit = Some(Visit { command: HostCommand::Inspect { refresh }, sent_at: now, at: now, end });
+    instance.visit = Some(Box::new(Visit { command: HostCommand::Inspect { refresh }, sent_at: now, at: now, end }));
 }
 
 /// Takes in a host's word on itself, if it is newer than the one that is known.
@@ -210,7 +212,7 @@ fn take_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp,
         instance.run.boot = Some(SeenBoot { id, at: now });
     }
     if instance.report.as_ref().is_none_or(|seen| seen.asked_at <= asked_at) {
-        instance.report = Some(SeenReport { at: now, asked_at, report });
+        instance.report = Some(Box::new(SeenReport { at: now, asked_at, report }));
     }
 }
 
@@ -272,7 +274,8 @@ pub(crate) fn take_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timestamp
             if matches!(ended.command, HostCommand::Stage { .. }) {
                 instance.run.unwritten = ended.end != VisitEnd::Done;
             }
-            instance.visit = Some(Visit { command: ended.command, sent_at: ended.sent_at, at: now, end: ended.end });
+            instance.visit =
+                Some(Box::new(Visit { command: ended.command, sent_at: ended.sent_at, at: now, end: ended.end }));
         }
     }
 }

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{BootId, Epoch, RunId};
 
+/// What the keys of all tags of this program begin with.
+pub const TAG_PREFIX: &str = "ecs-updater:";
 /// Tag with the [`Claim`].
 pub const CLAIM_TAG: &str = "ecs-updater:claim";
 /// Tag with the [`FailedVersions`]. A person removes it to have a version tried again.

@@ -1,6 +1,8 @@
 //! One look at a cluster: everything the planner may know, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,7 +28,8 @@ pub struct FleetSnapshot {
     pub services: BTreeMap<ServiceName, Service>,
 }
 
-/// One container instance and the machine below it.
+/// One container instance and the machine below it. What most instances do not have most of the time is kept apart: there
+/// are thousands of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// The machine.
@@ -47,11 +50,9 @@ pub struct Instance {
     pub variant: Option<String>,
     /// Attribute `ecs.availability-zone`.
     pub zone: Option<String>,
-    /// Attribute `ecs.instance-type`.
-    pub instance_type: Option<String>,
     /// The attributes that placement constraints can name: all but the agent's capabilities and this program's own.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
+    #[serde(default)]
+    pub attributes: Attributes,
     /// What the agent registered.
     pub registered: Resources,
     /// What is free of it.
@@ -65,17 +66,41 @@ pub struct Instance {
     /// The tasks on it that have not stopped, `None` where nobody looked yet.
     pub tasks: Option<SeenTasks>,
     /// What its host bridge says, `None` where none has ever reported.
-    pub bridge: Option<Result<SeenBridge, AttributesError>>,
+    pub bridge: Option<Result<Box<SeenBridge>, AttributesError>>,
     /// Whether a command would reach it, `None` where nobody asked yet.
     pub reach: Option<Reach>,
     /// The newest report of the host in this run.
-    pub report: Option<SeenReport>,
+    pub report: Option<Box<SeenReport>>,
     /// How the newest visit ended in this run.
-    pub visit: Option<Visit>,
+    pub visit: Option<Box<Visit>>,
     /// The command that is under way on the host; a reboot is in [`RunMemory::reboot`] instead.
-    pub command: Option<CommandInFlight>,
+    pub command: Option<Box<CommandInFlight>>,
     /// What this run did to it.
     pub run: RunMemory,
+}
+
+/// Attributes of a container instance, value by name. A copy shares them: instances that were launched alike have the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub struct Attributes(Arc<BTreeMap<String, String>>);
+
+impl Attributes {
+    /// The value of the attribute of this name; empty where it has none.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl From<BTreeMap<String, String>> for Attributes {
+    fn from(attributes: BTreeMap<String, String>) -> Self {
+        Self(Arc::new(attributes))
+    }
+}
+
+impl From<Attributes> for BTreeMap<String, String> {
+    fn from(attributes: Attributes) -> Self {
+        Arc::unwrap_or_clone(attributes.0)
+    }
 }
 
 impl FleetSnapshot {
@@ -99,7 +124,7 @@ impl Instance {
 
     /// The newest report of its host bridge that can be read, however old.
     pub fn heard_bridge(&self) -> Option<&SeenBridge> {
-        self.bridge.as_ref()?.as_ref().ok()
+        self.bridge.as_ref()?.as_deref().ok()
     }
 
     /// The newest report of its host bridge, if the agent can be taken for alive.
@@ -251,18 +276,58 @@ pub struct SeenTasks {
 pub struct Task {
     /// Its ARN.
     pub arn: TaskArn,
-    /// The service that replaces it. Taken from `group` = `service:NAME`: `startedBy` can be set by anyone.
-    pub service: Option<ServiceName>,
-    /// `group` as it stands, for people.
-    pub group: String,
-    /// `lastStatus`.
-    pub last_status: String,
-    /// `desiredStatus`.
-    pub desired_status: String,
+    /// What it belongs to.
+    pub group: TaskGroup,
+    /// Whether it is stopping: its `desiredStatus` is STOPPED.
+    pub stopping: bool,
     /// What it takes.
     pub needs: Resources,
     /// Scale-in protection: protected until then; `None` for an unprotected task.
     pub protected_until: Option<Timestamp>,
+}
+
+impl Task {
+    /// The service that replaces it, if one does.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match &self.group {
+            TaskGroup::Service(name) => Some(name),
+            TaskGroup::Other(_) => None,
+        }
+    }
+}
+
+/// `group` of a task, which ECS sets for services: `startedBy` can be set by anyone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum TaskGroup {
+    /// `family:NAME` or anything else that is no service: nothing replaces the task.
+    Other(String),
+    /// `service:NAME`: the service replaces the task.
+    Service(ServiceName),
+}
+
+impl From<String> for TaskGroup {
+    fn from(group: String) -> Self {
+        match group.strip_prefix("service:") {
+            Some(name) => Self::Service(name.into()),
+            None => Self::Other(group),
+        }
+    }
+}
+
+impl From<TaskGroup> for String {
+    fn from(group: TaskGroup) -> Self {
+        group.to_string()
+    }
+}
+
+impl fmt::Display for TaskGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(name) => write!(f, "service:{name}"),
+            Self::Other(group) => f.write_str(group),
+        }
+    }
 }
 
 /// One service with a task on an instance of interest.
@@ -405,9 +470,9 @@ pub struct RunMemory {
     /// not what was written (traps 1 and 2), so it is not believed until a write ends well.
     pub unwritten: bool,
     /// The reboot command that this run sent to it last.
-    pub reboot: Option<SentReboot>,
+    pub reboot: Option<Box<SentReboot>>,
     /// The reboot that this run has called off with the host's bridge, while it is not known to be off.
-    pub called_off: Option<CalledOff>,
+    pub called_off: Option<Box<CalledOff>>,
     /// How often this run undid an activation or put a lock back.
     pub cancels: u32,
     /// When this run wrote or removed one of its tags on it last. EC2's answers may be older than that for a while.
@@ -421,9 +486,9 @@ pub struct RunMemory {
     /// What the last of them said.
     pub act_error: Option<String>,
     /// The end that is being carried out; a part of it may have been refused so far.
-    pub ending: Option<End>,
+    pub ending: Option<Box<End>>,
     /// Set once this run is done with it.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<Box<Verdict>>,
 }
 
 /// A boot and when this run first heard of it.

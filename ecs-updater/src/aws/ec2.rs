@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, Tag};
 use jiff::Timestamp;
+use models::claim::TAG_PREFIX;
 use models::fleet::{Ec2, StatusChecks};
 use models::ids::{HostId, ImageId};
 
 use super::limits::Bucket;
 use super::{Aws, AwsError, ErrorKind};
 
-/// An EC2 instance: its facts and all its tags.
+/// An EC2 instance: its facts, and those of its tags that are this program's.
 #[derive(Debug, Clone)]
 pub(crate) struct Described {
     pub(crate) ec2: Ec2,
@@ -185,19 +186,18 @@ impl Aws {
 }
 
 fn read(instance: &Instance) -> Described {
-    let tags: BTreeMap<String, String> = instance
-        .tags()
-        .iter()
-        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
-        .collect();
+    let tags = || instance.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
     let state = instance.state().and_then(|state| state.name()).map_or("unknown", |name| name.as_str());
     let ec2 = Ec2 {
         state: state.to_owned(),
         spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
-        auto_scaling_group: tags.get("aws:autoscaling:groupName").cloned(),
+        auto_scaling_group: tags()
+            .find(|(key, _)| *key == "aws:autoscaling:groupName")
+            .map(|(_, group)| group.to_owned()),
         image: instance.image_id().map(ImageId::from),
         launched_at: instance.launch_time().and_then(|time| Timestamp::from_second(time.secs()).ok()),
         checks: None,
     };
-    Described { ec2, tags }
+    let ours = tags().filter(|(key, _)| key.starts_with(TAG_PREFIX));
+    Described { ec2, tags: ours.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
 }

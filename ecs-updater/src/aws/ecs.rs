@@ -8,7 +8,7 @@ use aws_sdk_ecs::types::{
 };
 use jiff::Timestamp;
 use models::attributes::PREFIX;
-use models::fleet::{InstanceStatus, Resources, Service, Strategy, Task};
+use models::fleet::{Attributes, InstanceStatus, Resources, Service, Strategy, Task, TaskGroup};
 use models::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
 
 use super::limits::Bucket;
@@ -25,9 +25,8 @@ pub(crate) struct Described {
     pub(crate) pending_tasks: u32,
     pub(crate) variant: Option<String>,
     pub(crate) zone: Option<String>,
-    pub(crate) instance_type: Option<String>,
     /// Those that placement constraints can name.
-    pub(crate) nameable: BTreeMap<String, String>,
+    pub(crate) nameable: Attributes,
     pub(crate) registered: Resources,
     pub(crate) remaining: Resources,
     pub(crate) registered_at: i64,
@@ -127,6 +126,7 @@ impl Aws {
         arns: &[ContainerInstanceArn],
     ) -> Result<Vec<Described>, AwsError> {
         let mut described = Vec::with_capacity(arns.len());
+        let mut alike = BTreeSet::new();
         for chunk in arns.chunks(DESCRIBE_INSTANCES) {
             self.pace(Bucket::ClusterRead).await;
             let answer = self
@@ -140,7 +140,9 @@ impl Aws {
             for failure in answer.failures() {
                 tracing::debug!(arn = failure.arn(), reason = failure.reason(), "container instance not described");
             }
-            described.extend(answer.container_instances.unwrap_or_default().iter().filter_map(read_instance));
+            described.extend(
+                answer.container_instances.unwrap_or_default().iter().filter_map(|one| read_instance(one, &mut alike)),
+            );
         }
         Ok(described)
     }
@@ -261,6 +263,7 @@ impl Aws {
         arns.sort();
         arns.dedup();
         let mut tasks: BTreeMap<ContainerInstanceArn, Vec<Task>> = BTreeMap::new();
+        let mut groups = BTreeSet::new();
         for chunk in arns.chunks(DESCRIBE_TASKS) {
             self.pace(Bucket::ClusterRead).await;
             let answer = self
@@ -274,11 +277,14 @@ impl Aws {
             for described in answer.tasks() {
                 // A task without an instance is still being placed, or runs on Fargate.
                 let Some(instance) = described.container_instance_arn() else { continue };
-                if let Some(task) = read_task(described).filter(|task| task.last_status != "STOPPED") {
+                let live = described.last_status() != Some("STOPPED");
+                if let Some(mut task) = read_task(described).filter(|_| live) {
+                    task.group = shared(task.group, &mut groups);
                     tasks.entry(instance.into()).or_default().push(task);
                 }
             }
         }
+        tasks.values_mut().for_each(Vec::shrink_to_fit);
         Ok(tasks)
     }
 
@@ -384,15 +390,17 @@ fn deploying(service: &aws_sdk_ecs::types::Service) -> u32 {
     }
 }
 
-fn read_instance(instance: &ContainerInstance) -> Option<Described> {
+/// `alike`: the attributes that were read before, to be shared.
+fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>) -> Option<Described> {
     let attribute =
         |name: &str| instance.attributes().iter().find(|a| a.name() == name).and_then(|a| a.value()).map(str::to_owned);
     let nameable = instance
         .attributes()
         .iter()
-        .filter(|attribute| !UNNAMED_ATTRIBUTES.iter().any(|prefix| attribute.name().starts_with(prefix)));
+        .filter(|attribute| !UNNAMED_ATTRIBUTES.iter().any(|prefix| attribute.name().starts_with(prefix)))
+        .map(|attribute| (attribute.name().to_owned(), attribute.value().unwrap_or_default().to_owned()));
     Some(Described {
-        nameable: nameable.map(|a| (a.name().to_owned(), a.value().unwrap_or_default().to_owned())).collect(),
+        nameable: shared(nameable.collect::<BTreeMap<_, _>>().into(), alike),
         arn: instance.container_instance_arn()?.into(),
         host: instance.ec2_instance_id()?.into(),
         status: read_status(instance.status()),
@@ -401,12 +409,20 @@ fn read_instance(instance: &ContainerInstance) -> Option<Described> {
         pending_tasks: count(instance.pending_tasks_count()),
         variant: attribute("bottlerocket.variant"),
         zone: attribute("ecs.availability-zone"),
-        instance_type: attribute("ecs.instance-type"),
         registered: read_resources(instance.registered_resources()),
         remaining: read_resources(instance.remaining_resources()),
         registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),
         attributes: bridge_attributes(instance),
     })
+}
+
+/// The one of `known` that is equal, so that both are kept once; it is put there where there is none.
+fn shared<T: Clone + Ord>(one: T, known: &mut BTreeSet<T>) -> T {
+    if let Some(other) = known.get(&one) {
+        return other.clone();
+    }
+    known.insert(one.clone());
+    one
 }
 
 fn bridge_attributes(instance: &ContainerInstance) -> BTreeMap<String, String> {
@@ -435,7 +451,6 @@ fn read_resources(resources: &[Resource]) -> Resources {
 }
 
 fn read_task(task: &aws_sdk_ecs::types::Task) -> Option<Task> {
-    let group = task.group().unwrap_or_default().to_owned();
     let containers = task.containers();
     let size = |of_task: Option<&str>, of_container: &dyn Fn(&aws_sdk_ecs::types::Container) -> i64| {
         of_task.and_then(|text| text.parse().ok()).unwrap_or_else(|| containers.iter().map(of_container).sum())
@@ -450,9 +465,8 @@ fn read_task(task: &aws_sdk_ecs::types::Task) -> Option<Task> {
         .collect();
     Some(Task {
         arn: task.task_arn()?.into(),
-        service: group.strip_prefix("service:").map(ServiceName::from),
-        last_status: task.last_status().unwrap_or_default().to_owned(),
-        desired_status: task.desired_status().unwrap_or_default().to_owned(),
+        group: TaskGroup::from(task.group().unwrap_or_default().to_owned()),
+        stopping: task.desired_status() == Some("STOPPED"),
         needs: Resources {
             cpu: size(task.cpu(), &|container| number(container.cpu()).unwrap_or(0)),
             memory: size(task.memory(), &|container| {
@@ -461,7 +475,6 @@ fn read_task(task: &aws_sdk_ecs::types::Task) -> Option<Task> {
             ports,
         },
         protected_until: None,
-        group,
     })
 }
 

@@ -204,7 +204,7 @@ impl Actor<'_> {
         let written = self.claim(claims).await;
         let at = self.now();
         for (host, claim) in before.into_iter().filter(|(host, _)| written.contains(host)) {
-            self.change(&host, |instance| instance.run.called_off = Some(CalledOff { claim, at }));
+            self.change(&host, |instance| instance.run.called_off = Some(Box::new(CalledOff { claim, at })));
         }
         due
     }
@@ -277,10 +277,10 @@ impl Actor<'_> {
                 let end = VisitEnd::NotDelivered { detail };
                 self.change(&host, |instance| match command {
                     HostCommand::Reboot { .. } => {
-                        instance.run.reboot = Some(next_reboot(&instance.run, now, Some((now, end))));
+                        instance.run.reboot = Some(Box::new(next_reboot(&instance.run, now, Some((now, end)))));
                     }
                     HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
-                        instance.visit = Some(Visit { command: command.clone(), sent_at: now, at: now, end });
+                        instance.visit = Some(Box::new(Visit { command: command.clone(), sent_at: now, at: now, end }));
                     }
                 });
             }
@@ -320,10 +320,10 @@ impl Actor<'_> {
         self.succeeded(host);
         self.change(host, |instance| match command {
             HostCommand::Reboot { .. } => {
-                instance.run.reboot = Some(next_reboot(&instance.run, sent_at, None));
+                instance.run.reboot = Some(Box::new(next_reboot(&instance.run, sent_at, None)));
             }
             HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
-                instance.command = Some(CommandInFlight { command: command.clone(), sent_at });
+                instance.command = Some(Box::new(CommandInFlight { command: command.clone(), sent_at }));
             }
         });
     }

@@ -82,7 +82,7 @@ impl Actor<'_> {
             Err(error) => return self.failed(&staying, error),
         };
         let of_services =
-            || tasks.values().flatten().filter_map(|task| Some((task.arn.clone(), task.service.clone()?)));
+            || tasks.values().flatten().filter_map(|task| Some((task.arn.clone(), task.service()?.clone())));
         let services: BTreeSet<ServiceName> = of_services().map(|(_, service)| service).collect();
         let arns: Vec<TaskArn> = of_services().map(|(arn, _)| arn).collect();
         let protected = match self.aws.protection(&self.fleet.cluster, &arns).await {
@@ -133,10 +133,10 @@ impl Actor<'_> {
         let known = self.instance(host).and_then(|instance| instance.tasks.as_ref());
         let is_left = |task: &&Task| left.tasks.iter().any(|other| other.arn == task.arn);
         let gone: Vec<ServiceName> = known
-            .map(|seen| seen.tasks.iter().filter(|task| !is_left(task) && task.desired_status != "STOPPED"))
+            .map(|seen| seen.tasks.iter().filter(|task| !is_left(task) && !task.stopping))
             .into_iter()
             .flatten()
-            .filter_map(|task| task.service.clone())
+            .filter_map(|task| task.service().cloned())
             .collect();
         for name in gone {
             if let Some(service) = self.fleet.services.get_mut(&name) {

@@ -116,7 +116,7 @@ impl Actor<'_> {
         let mut ends = Vec::new();
         for PlannedStep { host, step } in steps {
             let Step::Finish(end) = step else { continue };
-            self.change(&host, |instance| instance.run.ending = Some(end.clone()));
+            self.change(&host, |instance| instance.run.ending = Some(Box::new(end.clone())));
             ends.push((host, end));
         }
         let ending: Vec<HostId> = ends.iter().map(|(host, _)| host.clone()).collect();
@@ -228,7 +228,7 @@ impl Actor<'_> {
             false => tracing::info!(%host, outcome, detail = verdict.detail, "done with it"),
         }
         instance.run.ending = None;
-        instance.run.verdict = Some(verdict);
+        instance.run.verdict = Some(Box::new(verdict));
         self.commands.forget(host);
     }
 }

@@ -15,7 +15,7 @@ use super::next::Candidate;
 use super::{Context, Draft, Stop, TASKS_FRESH, after, workload};
 
 /// Gives each candidate its turn, its step or the reason for its wait.
-pub(crate) fn admit(cx: &Context<'_>, candidates: Vec<Candidate<'_>>, draft: &mut Draft) {
+pub(crate) fn admit<'a>(cx: &Context<'a>, candidates: Vec<Candidate<'a>>, draft: &mut Draft) {
     let mut places = Places::new(cx);
     if !candidates.is_empty() && places.stop.is_none() {
         look_at_unknown_drains(cx, draft);
@@ -112,10 +112,10 @@ struct Places<'a> {
     ahead: usize,
     /// The zone that has instances out of service by us.
     zone: Option<&'a str>,
-    /// What is left when everything under way has found its place.
-    room: Room<'a>,
+    /// What is left when everything under way has found its place; counted when it is first asked for, as is the next.
+    room: Option<Room<'a>>,
     /// What there is apart from that: what has no room here has none at all.
-    bare: Room<'a>,
+    bare: Option<Room<'a>>,
 }
 
 impl<'a> Places<'a> {
@@ -137,12 +137,12 @@ impl<'a> Places<'a> {
             out: cx.snapshot.out_of_service(),
             ahead: instances.clone().filter(staging).count(),
             zone: instances.filter(ours).filter_map(|instance| instance.zone.as_deref()).min(),
-            room: Room::spoken_for(cx.snapshot),
-            bare: Room::bare(cx.snapshot),
+            room: None,
+            bare: None,
         }
     }
 
-    fn offer(&mut self, candidate: &Candidate<'a>, cx: &Context<'_>) -> Offer {
+    fn offer(&mut self, candidate: &Candidate<'a>, cx: &Context<'a>) -> Offer {
         if let Some(why) = &self.stop {
             return Offer::Hold(why.clone());
         }
@@ -165,7 +165,7 @@ impl<'a> Places<'a> {
         }
         if free > 0 || cx.run.dry_run {
             // Whoever is only staged, or planned, is judged by itself.
-            match self.bare.would_take(&instance.host, &seen.tasks) {
+            match self.bare.get_or_insert_with(|| Room::bare(cx.snapshot)).would_take(&instance.host, &seen.tasks) {
                 Err(why) if !broken!(DrainWithoutRoom) => return Offer::Hold(why),
                 Ok(()) | Err(_) => {}
             }
@@ -180,7 +180,8 @@ impl<'a> Places<'a> {
                 if let Some(zone) = self.waits_for_a_zone(instance, cx) {
                     return Offer::Later(HoldReason::OtherZoneFirst { zone: zone.to_owned() });
                 }
-                match self.room.move_off(&instance.host, &seen.tasks) {
+                let room = self.room.get_or_insert_with(|| Room::spoken_for(cx.snapshot));
+                match room.move_off(&instance.host, &seen.tasks) {
                     Err(why) if !broken!(DrainWithoutRoom) => return Offer::Later(why),
                     Ok(()) | Err(_) => {}
                 }

@@ -36,10 +36,20 @@ struct Place<'a> {
 }
 
 /// What was done for one instance, to be undone where it does not come out.
-enum Done<'a> {
-    Left { at: usize, free: Resources },
-    Placed { at: usize, needs: &'a Resources, service: &'a ServiceName },
-    Without(&'a ServiceName),
+#[derive(Default)]
+struct Attempt<'a> {
+    /// The place of the instance, and what was free there.
+    left: Option<(usize, Resources)>,
+    tasks: Vec<(&'a Resources, &'a Service, Went)>,
+}
+
+/// What becomes of a task.
+#[derive(PartialEq, Eq)]
+enum Went {
+    To(usize),
+    /// Its service does without it.
+    Without,
+    Nowhere,
 }
 
 impl<'a> Room<'a> {
@@ -82,28 +92,33 @@ impl<'a> Room<'a> {
     /// # Errors
     /// The hold that says what is missing.
     pub(crate) fn would_take(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<(), HoldReason> {
-        self.try_off(leaving, tasks).map(|done| self.undo(done))
+        self.try_off(leaving, tasks).map(|attempt| self.undo(attempt))
     }
 
-    fn try_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<Vec<Done<'a>>, HoldReason> {
-        let mut done = Vec::new();
+    fn try_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<Attempt<'a>, HoldReason> {
+        let mut attempt = Attempt::default();
         if let Ok(at) = self.places.binary_search_by(|place| place.instance.host.cmp(leaving)) {
             // Nothing fits there any more; the list keeps its order.
-            done.push(Done::Left { at, free: std::mem::replace(&mut self.places[at].free, NOTHING) });
+            attempt.left = Some((at, std::mem::replace(&mut self.places[at].free, NOTHING)));
         }
         for (task, service) in moving(tasks, self.services) {
-            if let Some(at) = self.place(&task.needs, service) {
-                done.push(Done::Placed { at, needs: &task.needs, service: &service.name });
-            } else if self.can_do_without_one(service) {
-                *self.done_without.entry(&service.name).or_default() += 1;
-                done.push(Done::Without(&service.name));
-            } else {
+            let went = match self.place(&task.needs, service) {
+                Some(at) => Went::To(at),
+                None if self.can_do_without_one(service) => {
+                    *self.done_without.entry(&service.name).or_default() += 1;
+                    Went::Without
+                }
+                None => Went::Nowhere,
+            };
+            let nowhere = went == Went::Nowhere;
+            attempt.tasks.push((&task.needs, service, went));
+            if nowhere {
                 let needs = self.words(&task.needs, service);
-                self.undo(done);
+                self.undo(attempt);
                 return Err(HoldReason::NoRoom { service: service.name.to_string(), needs });
             }
         }
-        Ok(done)
+        Ok(attempt)
     }
 
     /// Where the task goes, if anywhere.
@@ -124,24 +139,36 @@ impl<'a> Room<'a> {
         found
     }
 
-    fn undo(&mut self, done: Vec<Done<'a>>) {
-        self.full_until.clear();
-        for one in done.into_iter().rev() {
-            match one {
-                Done::Left { at, free } => self.places[at].free = free,
-                Done::Placed { at, needs, service } => {
-                    let place = &mut self.places[at];
+    fn undo(&mut self, attempt: Attempt<'a>) {
+        let Attempt { left, tasks } = attempt;
+        let mut touched = Vec::new();
+        for (needs, service, went) in tasks.iter().rev() {
+            match went {
+                Went::To(at) => {
+                    let place = &mut self.places[*at];
                     place.free.cpu += needs.cpu;
                     place.free.memory += needs.memory;
                     place.free.ports.truncate(place.free.ports.len().saturating_sub(needs.ports.len()));
-                    place.promised.remove(service);
+                    place.promised.remove(&service.name);
+                    touched.push(*at);
                 }
-                Done::Without(service) => {
-                    if let Some(stopped) = self.done_without.get_mut(service) {
+                Went::Without => {
+                    if let Some(stopped) = self.done_without.get_mut(&service.name) {
                         *stopped -= 1;
                     }
                 }
+                Went::Nowhere => {}
             }
+        }
+        if let Some((at, free)) = left {
+            self.places[at].free = free;
+            touched.push(at);
+        }
+        // What was learned of the places on the way stands, but for those that have their room back.
+        for (_, service, _) in &tasks {
+            let Some((usual, until)) = self.full_until.get_mut(&service.name) else { continue };
+            let again = touched.iter().filter(|at| self.places[**at].takes(usual, service)).min();
+            *until = again.map_or(*until, |at| (*until).min(*at));
         }
     }
 
@@ -195,8 +222,8 @@ fn meets_all(service: &Service, instance: &Instance) -> bool {
 fn moving<'a>(tasks: &'a [Task], services: &'a BTreeMap<ServiceName, Service>) -> Vec<(&'a Task, &'a Service)> {
     let mut moving: Vec<(&Task, &Service)> = tasks
         .iter()
-        .filter_map(|task| Some((task, services.get(task.service.as_ref()?)?)))
-        .filter(|(task, service)| service.strategy == Strategy::Replica && task.desired_status != "STOPPED")
+        .filter_map(|task| Some((task, services.get(task.service()?)?)))
+        .filter(|(task, service)| service.strategy == Strategy::Replica && !task.stopping)
         .collect();
     let size = |task: &Task| (task.needs.memory, task.needs.cpu);
     moving.sort_by(|(a, _), (b, _)| size(b).cmp(&size(a)).then_with(|| a.arn.cmp(&b.arn)));
@@ -228,7 +255,7 @@ fn outstanding(fleet: &FleetSnapshot) -> Vec<(&Service, &Resources)> {
 /// The needs of any task of the service that was seen.
 fn size_of_one<'a>(fleet: &'a FleetSnapshot, service: &Service) -> Option<&'a Resources> {
     let tasks = fleet.instances.values().filter_map(|instance| instance.tasks.as_ref()).flat_map(|seen| &seen.tasks);
-    tasks.filter(|task| task.service.as_ref() == Some(&service.name)).map(|task| &task.needs).next()
+    tasks.filter(|task| task.service() == Some(&service.name)).map(|task| &task.needs).next()
 }
 
 fn thousands(number: i64) -> String {
@@ -242,5 +269,62 @@ fn mebibytes(number: i64) -> String {
     match number % 1_024 {
         0 if number > 0 => format!("{} GiB", thousands(number / 1_024)),
         _ => format!("{} MiB", thousands(number)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+    use proptest::strategy::Strategy as Draw;
+
+    use super::super::fixtures::{at, fleet, instance, service, task};
+    use super::*;
+
+    /// What an instance has free, and the tasks on it: each is of one of two services, and of this size.
+    fn instances() -> impl Draw<Value = Vec<(Resources, Vec<(bool, Resources)>)>> {
+        let size = |most: i64| {
+            (0..=most, 0..=most, proptest::collection::vec(80..82_u16, 0..2))
+                .prop_map(|(cpu, memory, ports)| Resources { cpu, memory, ports })
+        };
+        let tasks = proptest::collection::vec((any::<bool>(), size(3)), 0..4);
+        proptest::collection::vec((size(6), tasks), 1..9)
+    }
+
+    proptest! {
+        /// What a room remembers of its places only saves time: one that forgets it before each question says the same.
+        #[test]
+        fn what_is_remembered_changes_nothing(
+            instances in instances(),
+            acts in proptest::collection::vec((any::<bool>(), 0..9_usize), 1..30),
+        ) {
+            let names = ["web", "api"];
+            let hosts = (0..).zip(instances).map(|(number, (free, tasks))| {
+                let mut host = instance(number, None, at(0));
+                host.remaining = free;
+                let tasks = (0..).zip(tasks).map(|(index, (web, needs))| {
+                    Task { needs, ..task(number * 10 + index, Some(names[usize::from(!web)])) }
+                });
+                host.tasks.as_mut().unwrap().tasks = tasks.collect();
+                host
+            });
+            let mut api = service("api", 8, 50, 100);
+            api.distinct_instance = true;
+            let fleet = fleet(hosts.collect(), vec![service("web", 8, 100, 200), api]);
+            let (mut one, mut other) = (Room::bare(&fleet), Room::bare(&fleet));
+            for (moves, number) in acts {
+                let Some(leaving) = fleet.instances.values().nth(number) else { continue };
+                let tasks = &leaving.tasks.as_ref().unwrap().tasks;
+                other.full_until.clear();
+                if moves {
+                    prop_assert_eq!(one.move_off(&leaving.host, tasks), other.move_off(&leaving.host, tasks));
+                } else {
+                    prop_assert_eq!(one.would_take(&leaving.host, tasks), other.would_take(&leaving.host, tasks));
+                }
+                for (place, twin) in one.places.iter().zip(&other.places) {
+                    prop_assert_eq!(&place.free, &twin.free);
+                    prop_assert_eq!(&place.promised, &twin.promised);
+                }
+            }
+        }
     }
 }

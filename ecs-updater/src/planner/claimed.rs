@@ -158,7 +158,7 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
     let tasks = seen.map(|seen| seen.tasks.as_slice()).unwrap_or_default();
     if stops {
         let to_stop: Vec<_> = workload::standalone(tasks)
-            .filter(|task| task.desired_status != "STOPPED" && !instance.run.stopped_tasks.contains(&task.arn))
+            .filter(|task| !task.stopping && !instance.run.stopped_tasks.contains(&task.arn))
             .map(|task| task.arn.clone())
             .collect();
         if !to_stop.is_empty() {
@@ -238,7 +238,7 @@ fn visit_again<'a>(
 
 /// The reboot command of this run for this claim.
 fn reboot_sent<'a>(instance: &'a Instance, claim: &Claim) -> Option<&'a SentReboot> {
-    instance.run.reboot.as_ref().filter(|reboot| reboot.sent_at >= claim.since)
+    instance.run.reboot.as_deref().filter(|reboot| reboot.sent_at >= claim.since)
 }
 
 /// When this run's only reboot command is known to have done nothing, since the host was in another boot by then or

@@ -144,7 +144,7 @@ impl<'a> Parser<'a> {
         let subject = self.text()?;
         let operator = self.text()?;
         let own = if let Some(name) = subject.strip_prefix("attribute:") {
-            Some(self.instance.attributes.get(name).map(String::as_str))
+            Some(self.instance.attributes.get(name))
         } else if subject == "ec2InstanceId" {
             Some(Some(self.instance.host.as_str()))
         } else {
@@ -193,17 +193,17 @@ impl<'a> Parser<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{at, instance};
+    use super::super::fixtures::{at, attributes, instance};
     use super::meets;
 
     #[test]
     fn expressions_of_the_guide() {
         let mut host = instance(1, None, at(0));
-        for (name, value) in
-            [("ecs.instance-type", "g2.2xlarge"), ("ecs.availability-zone", "us-east-1a"), ("stack", "prod")]
-        {
-            host.attributes.insert(name.to_owned(), value.to_owned());
-        }
+        host.attributes = attributes(&[
+            ("ecs.instance-type", "g2.2xlarge"),
+            ("ecs.availability-zone", "us-east-1a"),
+            ("stack", "prod"),
+        ]);
         let table = [
             ("attribute:ecs.instance-type == g2.2xlarge", Some(true)),
             ("attribute:ecs.instance-type != g2.2xlarge", Some(false)),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{Claim, ClaimStep, FailedVersions, Way};
 use models::fleet::{
-    Ec2, FleetSnapshot, Instance, InstanceStatus, Reach, Resources, RunMemory, SeenBoot, SeenTasks, Service,
-    StatusChecks, Strategy, Tags, Task, Visit, VisitEnd,
+    Attributes, Ec2, FleetSnapshot, Instance, InstanceStatus, Reach, Resources, RunMemory, SeenBoot, SeenTasks,
+    Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
 };
 use models::host::{
     AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedSettings, ReportedUpdate,
@@ -80,8 +80,7 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         pending_tasks: 0,
         variant: Some("aws-ecs-2".into()),
         zone: Some("eu-west-1a".into()),
-        instance_type: Some("m6i.large".into()),
-        attributes: BTreeMap::new(),
+        attributes: Attributes::default(),
         registered: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
         remaining: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
         seen_at: seen,
@@ -102,13 +101,13 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
             boot: report.as_ref().map(|report| SeenBoot { id: report.boot_id.clone().unwrap(), at: seen }),
             ..RunMemory::default()
         },
-        report: report.map(|report| SeenReport { at: seen, asked_at: seen, report }),
+        report: report.map(|report| Box::new(SeenReport { at: seen, asked_at: seen, report })),
         command: None,
     }
 }
 
-pub(super) fn visit(command: HostCommand, end: VisitEnd, at: Timestamp) -> Visit {
-    Visit { command, sent_at: at, at, end }
+pub(super) fn visit(command: HostCommand, end: VisitEnd, at: Timestamp) -> Box<Visit> {
+    Box::new(Visit { command, sent_at: at, at, end })
 }
 
 pub(super) fn error(at: &str, code: ErrorCode) -> VisitEnd {
@@ -142,13 +141,15 @@ pub(super) fn failed_before(mut instance: Instance, versions: &str) -> Instance 
 pub(super) fn task(number: u32, service: Option<&str>) -> Task {
     Task {
         arn: format!("arn:aws:ecs:eu-west-1:1:task/web/{number:08}").into(),
-        service: service.map(Into::into),
-        group: service.map_or("family:batch".to_owned(), |name| format!("service:{name}")),
-        last_status: "RUNNING".into(),
-        desired_status: "RUNNING".into(),
+        group: service.map_or(TaskGroup::Other("family:batch".into()), |name| TaskGroup::Service(name.into())),
+        stopping: false,
         needs: Resources { cpu: 512, memory: 1_024, ports: vec![] },
         protected_until: None,
     }
+}
+
+pub(super) fn attributes(pairs: &[(&str, &str)]) -> Attributes {
+    pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>().into()
 }
 
 pub(super) fn service(name: &str, desired: u32, min: u32, max: u32) -> Service {

@@ -64,7 +64,7 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     if let Some(end) = &instance.run.ending {
         let phase = instance.claim().map_or(Phase::Held, claimed::phase);
         return match claimed::call_off(instance, cx) {
-            CallOff::Over => Next::Do(phase, Step::Finish(end.clone())),
+            CallOff::Over => Next::Do(phase, Step::Finish((**end).clone())),
             CallOff::Waits(until) => Next::Wait(phase, until),
             CallOff::TooLate(claim) => claimed::next(instance, claim, cx),
             CallOff::Unknown => claimed::unheard(instance),
@@ -86,7 +86,7 @@ pub(crate) fn is_gone(instance: &Instance) -> bool {
 
 /// The command that must end before the host is asked anything else.
 pub(crate) fn busy(instance: &Instance) -> Option<&CommandInFlight> {
-    instance.command.as_ref()
+    instance.command.as_deref()
 }
 
 /// How a visit failed, in words.

@@ -175,7 +175,7 @@ fn an_instance_in_service() {
             },
             "hold protected_tasks",
         ),
-        ("its end is being carried out", Some(staged()), |i| i.run.ending = Some(End::Gone), "finish gone"),
+        ("its end is being carried out", Some(staged()), |i| i.run.ending = Some(Box::new(End::Gone)), "finish gone"),
         ("AWS refuses and refuses", Some(staged()), |i| i.run.act_failures = 5, "leave failed act_refused"),
     ];
     for (name, report, change, expected) in table {
@@ -313,7 +313,7 @@ fn a_drain() {
 
 fn rebooting(report: Option<HostReport>, seen: Timestamp, end: Option<VisitEnd>) -> Instance {
     let mut one = claimed(instance(0, report, seen), ClaimStep::Reboot, at(2));
-    one.run.reboot = Some(SentReboot { sent_at: at(2), times: 1, end: end.map(|end| (at(3), end)) });
+    one.run.reboot = Some(Box::new(SentReboot { sent_at: at(2), times: 1, end: end.map(|end| (at(3), end)) }));
     one
 }
 
@@ -435,16 +435,16 @@ fn a_reboot() {
 fn called_off(seen: HostReport, said: Option<Progress>) -> Instance {
     let reboot = claimed(instance(0, None, at(1)), ClaimStep::Reboot, at(2)).claim().unwrap().clone();
     let mut one = claimed(instance(0, Some(seen.clone()), at(18)), ClaimStep::Drain, at(17));
-    one.run.called_off = Some(CalledOff { claim: reboot, at: at(17) });
-    one.run.ending = Some(End::Failed { why: FailReason::RebootTimedOut });
+    one.run.called_off = Some(Box::new(CalledOff { claim: reboot, at: at(17) }));
+    one.run.ending = Some(Box::new(End::Failed { why: FailReason::RebootTimedOut }));
     let handled = said.map(|progress| Handled { step: ClaimStep::Drain, run: "RUN".into(), since: at(17), progress });
     one.bridge = Some(Ok(bridge_report(seen, handled, at(18))));
     one
 }
 
-fn bridge_report(report: HostReport, handled: Option<Handled>, at: Timestamp) -> SeenBridge {
+fn bridge_report(report: HostReport, handled: Option<Handled>, at: Timestamp) -> Box<SeenBridge> {
     let life = Life { version: "0.1.0".into(), at, heartbeat: SignedDuration::from_hours(3) };
-    SeenBridge { since: at, report: BridgeReport { life, report, handled, available_cut: false } }
+    Box::new(SeenBridge { since: at, report: BridgeReport { life, report, handled, available_cut: false } })
 }
 
 #[test]
@@ -635,8 +635,8 @@ fn the_budget_counts_whoever_took_an_instance_out() {
     );
 }
 
-fn verdict(outcome: Outcome) -> Verdict {
-    Verdict { outcome, reason: None, detail: None, from: None, to: None }
+fn verdict(outcome: Outcome) -> Box<Verdict> {
+    Box::new(Verdict { outcome, reason: None, detail: None, from: None, to: None })
 }
 
 #[test]
@@ -745,7 +745,7 @@ fn constraints_say_where_there_is_room() {
         let mut service = service("web", 3, 100, 200);
         change(&mut service);
         let mut instances = three_and_a_spare(2, now);
-        instances[3].attributes.insert("disk".into(), "slow".into());
+        instances[3].attributes = attributes(&[("disk", "slow")]);
         let plan = plan(&fleet(instances, vec![service]), &policy, &facts(), now);
         let hold = plan.stands.iter().find(|stand| stand.host.as_str() == "i-0").and_then(|stand| stand.hold.clone());
         (drains(&plan).len(), hold.map(|hold| hold.to_string()))

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use models::fleet::{Service, Strategy, Task};
+use models::fleet::{Service, Strategy, Task, TaskGroup};
 use models::ids::ServiceName;
 use models::policy::StandaloneTasks;
 use models::reason::HoldReason;
 
 /// The tasks that no service replaces.
 pub(crate) fn standalone(tasks: &[Task]) -> impl Iterator<Item = &Task> {
-    tasks.iter().filter(|task| task.service.is_none())
+    tasks.iter().filter(|task| task.service().is_none())
 }
 
 /// The reason not to drain an instance with these tasks, if there is one.
@@ -30,7 +30,7 @@ pub(crate) fn hold(
     if let Some(until) = until.filter(|_| !broken!(ProtectedTasksIgnored)) {
         return Some(HoldReason::ProtectedTasks { tasks: names(&protected), until });
     }
-    tasks.iter().filter_map(|task| services.get(task.service.as_ref()?)).find_map(drain_cannot_end)
+    tasks.iter().filter_map(|task| services.get(task.service()?)).find_map(drain_cannot_end)
 }
 
 /// Draining stops and replaces tasks under `minimumHealthyPercent` (rounded up) and `maximumPercent` (rounded down):
@@ -54,14 +54,17 @@ fn drain_cannot_end(service: &Service) -> Option<HoldReason> {
 
 /// What is left on an instance whose drain takes too long, for people.
 pub(crate) fn left(tasks: &[Task], services: &BTreeMap<ServiceName, Service>) -> String {
-    let mut by_group: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut by_group: BTreeMap<&TaskGroup, usize> = BTreeMap::new();
     for task in tasks {
-        *by_group.entry(task.group.as_str()).or_default() += 1;
+        *by_group.entry(&task.group).or_default() += 1;
     }
     let parts: Vec<String> = by_group
         .into_iter()
         .map(|(group, count)| {
-            let service = group.strip_prefix("service:").and_then(|name| services.get(&ServiceName::from(name)));
+            let service = match group {
+                TaskGroup::Service(name) => services.get(name),
+                TaskGroup::Other(_) => None,
+            };
             let running = service.map(|s| format!(", {} of {} running", s.running, s.desired)).unwrap_or_default();
             format!("{count} of {group}{running}")
         })

@@ -24,7 +24,6 @@ pub struct Facts {
 
 /// The EC2 tags that matter to the agent.
 #[derive(Debug, Clone, Default, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a process has one, read anew at each look")]
 pub enum Tags {
     /// The metadata service does not answer, or does not serve tags. That a claim is gone is never concluded from this.
     #[default]
