@@ -387,7 +387,7 @@ impl<'a> Cluster<'a> {
     /// just after a reboot was claimed: no host is back so soon.
     fn beat(&self, now: Timestamp) -> Beat {
         let soon = |instance: &&Instance| {
-            let rebooting = instance.claim().filter(|claim| claim.boot.is_some());
+            let rebooting = instance.claim().filter(|claim| !claim.boots.is_empty());
             rebooting.is_none_or(|claim| now >= after(claim.since, planner::FIRST_BOOT_POLL))
         };
         let by_bridge = |instance: &Instance| instance.way(self.policy.host, now) == Way::Bridge;

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use semver::Version;
@@ -25,7 +26,7 @@ pub const EXCLUDE_TAG: &str = "ecs-updater:exclude";
 /// Tag with the `version-lock` that the host had before a step changed it, there while a step may have.
 pub const SAVED_LOCK_TAG: &str = "ecs-updater:version-lock";
 
-/// Who does what to an instance, and why: `v1/STEP[@bridge]/RUN[+EPOCH]/FROM/TO/SINCE[/BOOT]`, such as
+/// Who does what to an instance, and why: `v1/STEP[@bridge]/RUN[+EPOCH]/FROM/TO/SINCE[/BOOTS]`, such as
 /// `v1/drain/01JDBX…+42/1.26.1/1.27.0/2026-11-23T03:00:00Z`.
 ///
 /// Written before the step it names. A tag is no lock: that one run acts at a time is the lease's business. Its epoch
@@ -47,9 +48,79 @@ pub struct Claim {
     pub to: Version,
     /// When this step was begun; whole seconds. Time-outs count from here, so they outlast a dead run.
     pub since: Timestamp,
-    /// The boot in which the step is to be done, for [`ClaimStep::Reboot`] and [`ClaimStep::Revert`]: a host that
+    /// The boots in which the step is to be done, for [`ClaimStep::Reboot`] and [`ClaimStep::Revert`]: a host that
     /// is in another boot has done it already.
-    pub boot: Option<BootId>,
+    pub boots: Boots,
+}
+
+/// The boots of the instances that have the same claim, as it stands in the tag: the beginning of each boot id, joined by
+/// `+`; empty for a step that no boot matters to.
+///
+/// One call gives a thousand instances the same tags and no two instances different ones, at 5 calls a second (EC2 API
+/// reference, "request throttling"): that a claim names the boots of many is what lets a thousand hosts reboot in a
+/// minute. Eight hexadecimal digits of a random id are enough: that a host's next boot begins like one of twenty others has
+/// a chance of one in 200 million, and then it is taken for not rebooted, and rebooted again while nothing is on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Boots(Arc<str>);
+
+impl Boots {
+    /// Characters of a boot id that are written.
+    const WRITTEN: usize = 8;
+
+    /// Whether a host in this boot is meant.
+    pub fn contain(&self, boot: &BootId) -> bool {
+        !self.is_empty() && self.0.split('+').any(|mark| boot.as_str().starts_with(mark))
+    }
+
+    /// Whether no boot is named.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// These and the others.
+    #[must_use]
+    fn and(&self, others: &Self) -> Self {
+        let marks: BTreeSet<&str> = [self, others].into_iter().flat_map(|boots| boots.0.split('+')).collect();
+        let marks: Vec<&str> = marks.into_iter().filter(|mark| !mark.is_empty()).collect();
+        Self(marks.join("+").into())
+    }
+
+    /// As they stand in a tag. One that was written before claims named several is a whole id.
+    fn read(text: &str) -> Option<Self> {
+        let is_mark = |mark: &str| {
+            (Self::WRITTEN..=40).contains(&mark.len()) && mark.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-')
+        };
+        text.split('+').all(is_mark).then(|| Self(text.into()))
+    }
+}
+
+impl From<&BootId> for Boots {
+    fn from(boot: &BootId) -> Self {
+        Self(boot.as_str().get(..Self::WRITTEN).unwrap_or(boot.as_str()).into())
+    }
+}
+
+impl fmt::Display for Boots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Claim {
+    /// What a tag's value holds (EC2 user guide, "Tag restrictions").
+    pub const MAX_CHARS: usize = 256;
+
+    /// Whether the step is to be done in this boot. Never so for a claim that names none.
+    pub fn is_for(&self, boot: &BootId) -> bool {
+        self.boots.contain(boot)
+    }
+
+    /// The claim for the instances of both, where nothing but their boots differs and one tag holds them all.
+    pub fn joined(&self, other: &Self) -> Option<Self> {
+        let alike = *self == Self { boots: self.boots.clone(), ..other.clone() };
+        let joined = Self { boots: self.boots.and(&other.boots), ..self.clone() };
+        (alike && joined.to_string().len() <= Self::MAX_CHARS).then_some(joined)
+    }
 }
 
 /// A way to a host.
@@ -129,9 +200,9 @@ impl fmt::Display for Claim {
             write!(f, "+{epoch}")?;
         }
         write!(f, "/{}/{}/{since}", self.from, self.to)?;
-        match &self.boot {
-            Some(boot) => write!(f, "/{boot}"),
-            None => Ok(()),
+        match self.boots.is_empty() {
+            true => Ok(()),
+            false => write!(f, "/{}", self.boots),
         }
     }
 }
@@ -162,9 +233,9 @@ pub enum ClaimError {
     /// No RFC 3339 time.
     #[error("{0:?} is no time")]
     Since(String),
-    /// No boot id, or one where the step has none.
-    #[error("{0:?} is no boot id for this step")]
-    Boot(String),
+    /// No boot ids, or some where the step has none.
+    #[error("{0:?} are no boot ids for this step")]
+    Boots(String),
 }
 
 impl FromStr for Claim {
@@ -175,9 +246,9 @@ impl FromStr for Claim {
         if parts[0] != "v1" {
             return Err(ClaimError::UnknownVersion(parts[0].to_owned()));
         }
-        let (step, run, from, to, since, boot) = match parts.as_slice() {
+        let (step, run, from, to, since, boots) = match parts.as_slice() {
             &[_, step, run, from, to, since] => (step, run, from, to, since, None),
-            &[_, step, run, from, to, since, boot] => (step, run, from, to, since, Some(boot)),
+            &[_, step, run, from, to, since, boots] => (step, run, from, to, since, Some(boots)),
             other => return Err(ClaimError::Parts(other.len())),
         };
         let (word, way) = match step.strip_suffix(FOR_THE_BRIDGE) {
@@ -191,22 +262,12 @@ impl FromStr for Claim {
         let (run, epoch) = run_and_epoch(run).ok_or_else(|| ClaimError::Run(run.to_owned()))?;
         let version = |text: &str| Version::parse(text).map_err(|_| ClaimError::Version(text.to_owned()));
         let since_time: Timestamp = since.parse().map_err(|_| ClaimError::Since(since.to_owned()))?;
-        let boot_ok = |b: &str| !b.is_empty() && b.len() <= 40 && b.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-');
-        match boot {
-            Some(text) if !boot_ok(text) || !step.needs_boot() => return Err(ClaimError::Boot(text.to_owned())),
-            None if step.needs_boot() => return Err(ClaimError::Boot(String::new())),
-            Some(_) | None => {}
+        let boots = match boots {
+            Some(text) => Boots::read(text).filter(|_| step.needs_boot()),
+            None => Some(Boots::default()).filter(|_| !step.needs_boot()),
         }
-        Ok(Self {
-            step,
-            way,
-            run,
-            epoch,
-            from: version(from)?,
-            to: version(to)?,
-            since: since_time,
-            boot: boot.map(BootId::from),
-        })
+        .ok_or_else(|| ClaimError::Boots(boots.unwrap_or_default().to_owned()))?;
+        Ok(Self { step, way, run, epoch, from: version(from)?, to: version(to)?, since: since_time, boots })
     }
 }
 
@@ -304,7 +365,7 @@ mod tests {
             from: Version::new(1, 26, 1),
             to: Version::new(1, 27, 0),
             since: "2026-11-23T03:00:00Z".parse().unwrap(),
-            boot: None,
+            boots: Boots::default(),
         }
     }
 
@@ -313,8 +374,8 @@ mod tests {
         let text = "v1/drain/01JDBX3Z7G8Y0M2QK4T5V6W7X8/1.26.1/1.27.0/2026-11-23T03:00:00Z";
         assert_eq!(drain().to_string(), text);
         assert_eq!(text.parse(), Ok(drain()));
-        let boot = "2b5d4f3e-0000-4000-8000-0123456789ab";
-        let reboot = Claim { step: ClaimStep::Reboot, boot: Some(boot.into()), ..drain() };
+        let reboot = Claim { step: ClaimStep::Reboot, boots: (&BootId::from(BOOT)).into(), ..drain() };
+        assert_eq!(reboot.to_string(), format!("{}/2b5d4f3e", text.replace("drain", "reboot")));
         assert_eq!(reboot.to_string().parse(), Ok(reboot));
         let bridged = Claim { way: Way::Bridge, ..drain() };
         assert_eq!(bridged.to_string(), text.replace("drain/", "drain@bridge/"));
@@ -322,6 +383,32 @@ mod tests {
         let leased = Claim { epoch: Some(Epoch::new(42)), ..drain() };
         assert_eq!(leased.to_string(), text.replace("W7X8/", "W7X8+42/"));
         assert_eq!(leased.to_string().parse(), Ok(leased));
+    }
+
+    const BOOT: &str = "2b5d4f3e-0000-4000-8000-0123456789ab";
+
+    #[test]
+    fn a_claim_names_the_boots_of_all_that_have_it() {
+        let of = |boot: &str| Claim { step: ClaimStep::Reboot, boots: (&BootId::from(boot)).into(), ..drain() };
+        let one = of(BOOT);
+        assert!(one.is_for(&BOOT.into()) && !one.is_for(&"3b5d4f3e-0000-4000-8000-0123456789ab".into()));
+        assert!(!drain().is_for(&BOOT.into()), "no boot matters to it");
+        let whole: Claim = format!("{}/{BOOT}", drain().to_string().replace("drain", "reboot")).parse().unwrap();
+        assert!(whole.is_for(&BOOT.into()) && !whole.is_for(&BOOT.replace("89ab", "89ac").as_str().into()));
+
+        let mut all = one.clone();
+        let boots: Vec<String> = (0..40).map(|number| format!("{number:08x}-0000-4000-8000-0123456789ab")).collect();
+        let fitting =
+            boots.iter().take_while(|boot| all.joined(&of(boot)).map(|joined| all = joined).is_some()).count();
+        assert_eq!(fitting, 19, "{all}");
+        assert!(all.to_string().len() <= Claim::MAX_CHARS);
+        assert!(one.joined(&one).is_some_and(|same| same == one), "a boot is named once");
+        for (index, boot) in boots.iter().enumerate() {
+            assert_eq!(all.is_for(&boot.as_str().into()), index < fitting, "{boot}");
+        }
+        assert_eq!(one.joined(&drain()), None);
+        assert_eq!(one.joined(&Claim { to: Version::new(1, 28, 0), ..of(BOOT) }), None);
+        assert_eq!(drain().joined(&drain()), Some(drain()));
     }
 
     #[test]
@@ -340,8 +427,11 @@ mod tests {
             (good.replace("01JDBX3Z7G8Y0M2QK4T5V6W7X8", "+42"), ClaimError::Run("+42".into())),
             (good.replace("1.27.0", "latest"), ClaimError::Version("latest".into())),
             (good.replace("03:00:00Z", "noon"), ClaimError::Since("2026-11-23Tnoon".into())),
-            (good.replace("drain", "reboot"), ClaimError::Boot("".into())),
-            (format!("{good}/abc"), ClaimError::Boot("abc".into())),
+            (good.replace("drain", "reboot"), ClaimError::Boots("".into())),
+            (format!("{good}/2b5d4f3e"), ClaimError::Boots("2b5d4f3e".into())),
+            (good.replace("drain", "reboot") + "/2b5d4f3", ClaimError::Boots("2b5d4f3".into())),
+            (good.replace("drain", "reboot") + "/2b5d4f3e+", ClaimError::Boots("2b5d4f3e+".into())),
+            (good.replace("drain", "reboot") + "/latest..", ClaimError::Boots("latest..".into())),
         ];
         for (text, error) in cases {
             assert_eq!(text.parse::<Claim>(), Err(error), "{text}");
@@ -380,7 +470,7 @@ mod tests {
                 from: Version::new(from.0, from.1, from.2),
                 to: Version::new(to.0, to.1, to.2),
                 since: Timestamp::from_second(since).unwrap(),
-                boot: step.needs_boot().then(|| boot.into()),
+                boots: if step.needs_boot() { Boots::from(&BootId::from(boot)) } else { Boots::default() },
             };
             let text = claim.to_string();
             prop_assert!(text.len() <= 256);

@@ -150,6 +150,8 @@ reasons!(
             /// The budget.
             budget: usize,
         } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}";
+        /// As many are drained at once as AWS's limits let be rebooted.
+        DrainsPaced = "drains_paced", "waits a moment: as many instances are being drained as AWS's request limits let be rebooted";
         /// `zone = "one-at-a-time"`.
         OtherZoneFirst {
             /// The zone that has instances out of service.

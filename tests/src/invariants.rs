@@ -358,7 +358,7 @@ impl Invariants {
     fn check_agent(&mut self, world: &World, machine: MachineNo, action: &str) {
         let host = &world.machines()[machine.0].host;
         let fits = |claim: &Claim| {
-            let in_its_boot = claim.boot.as_ref().is_some_and(|boot| boot.as_str() == host.boot_id());
+            let in_its_boot = claim.is_for(&host.boot_id().into());
             claim.way == Way::Bridge
                 && match claim.step {
                     ClaimStep::Reboot => in_its_boot || *host.running_version() == claim.to,
@@ -381,7 +381,7 @@ impl Invariants {
     fn check_excluded(&mut self, world: &World, machine: MachineNo) {
         let tag = world.machines()[machine.0].tags.get(EXCLUDE_TAG).filter(|value| excludes(value));
         let known = |since: &Timestamp| world.now().duration_since(*since) >= UNKNOWABLE;
-        let halfway = world.claim(machine).is_some_and(|claim| claim.boot.is_some());
+        let halfway = world.claim(machine).is_some_and(|claim| !claim.boots.is_empty());
         if let Some(note) = tag.filter(|_| !halfway && self.excluded.get(&machine).is_none_or(known)) {
             self.broken(world, Rule::Excluded, machine, format!("drained although it is excluded: {note}"));
         }

@@ -339,7 +339,7 @@ async fn inputs(aws: &Aws, scenario: &Scenario) -> Result<Inputs, RolloutError> 
 impl HostSnapshot {
     fn tags_say_rebooted(&self) -> bool {
         let claim = self.tags.get(models::claim::CLAIM_TAG).and_then(|tag| tag.parse::<models::claim::Claim>().ok());
-        claim.is_some_and(|claim| claim.boot.is_some_and(|boot| boot.as_str() != self.boot_id))
+        claim.is_some_and(|claim| !claim.boots.is_empty() && !claim.is_for(&self.boot_id.as_str().into()))
     }
 }
 

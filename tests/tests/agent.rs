@@ -23,7 +23,7 @@ use host_bridge::signpost::SignpostError;
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
 use jiff::Timestamp;
 use models::attributes::{BridgeReport, Progress};
-use models::claim::{CLAIM_TAG, Claim, ClaimStep, Way};
+use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, Way};
 use semver::Version;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -53,7 +53,8 @@ impl World {
     }
 
     fn claim(&mut self, step: ClaimStep) {
-        let boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert).then(|| self.host.boot_id().into());
+        let needs_boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert);
+        let boots = if needs_boot { Boots::from(&self.host.boot_id().into()) } else { Boots::default() };
         let since = models::claim::whole_seconds(self.now());
         self.claim = Some(Claim {
             step,
@@ -63,7 +64,7 @@ impl World {
             from: OLD,
             to: NEW,
             since,
-            boot,
+            boots,
         });
     }
 

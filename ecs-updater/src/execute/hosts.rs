@@ -14,8 +14,10 @@ use super::{Actor, hosts_of};
 use crate::host::{Ended, bridge};
 use crate::observe::{take_ended, take_tags};
 
-/// Reboots that are looked at, claimed and sent together: two listings each, which is less than half of ECS's read bucket.
+/// Reboots that are looked at, claimed and sent together: as many as one claim has room for.
 const REBOOTS: usize = 20;
+/// No more in one round: what else there is to do, such as putting an instance back in service, does not wait for long.
+const REBOOTS_A_ROUND: usize = 2 * REBOOTS;
 
 impl Actor<'_> {
     pub(super) async fn inspect(&mut self, steps: Vec<PlannedStep>) {
@@ -84,7 +86,7 @@ impl Actor<'_> {
             let Step::Revert { boot, lock, why } = step else { continue };
             let Some(claim) = self.out_of_service_claim(&host).cloned() else { continue };
             tracing::warn!(%host, from = %claim.to, to = %claim.from, why, "rolling back");
-            let revert = self.new_claim(&host, ClaimStep::Revert, &claim.from, &claim.to, Some(boot.clone()));
+            let revert = self.new_claim(&host, ClaimStep::Revert, &claim.from, &claim.to, Some(&boot));
             claims.push((host.clone(), revert, lock.clone()));
             self.change(&host, |instance| instance.run.trouble = Some(why));
             commands.push((host, HostCommand::Revert { version: Some(claim.from), lock, boot }));
@@ -124,8 +126,10 @@ impl Actor<'_> {
         empty
     }
 
-    /// A few at a time: the first need not wait until the last one's tasks are listed.
+    /// A few at a time: the first need not wait until the last one's tasks are listed. Who was drained first is first.
     pub(super) async fn reboot(&mut self, mut steps: Vec<PlannedStep>) {
+        steps.sort_by_key(|step| self.out_of_service_claim(&step.host).map(|claim| claim.since));
+        steps.truncate(REBOOTS_A_ROUND);
         while !steps.is_empty() {
             let later = steps.split_off(steps.len().min(REBOOTS));
             self.reboot_some(steps).await;
@@ -144,7 +148,7 @@ impl Actor<'_> {
             };
             let way = self.way(&host);
             if claim.step != ClaimStep::Revert {
-                let reboot = self.new_claim(&host, ClaimStep::Reboot, &claim.from, &claim.to, Some(boot.clone()));
+                let reboot = self.new_claim(&host, ClaimStep::Reboot, &claim.from, &claim.to, Some(&boot));
                 claims.push((host.clone(), reboot, None));
             } else if claim.way != way {
                 claims.push((host.clone(), Claim { way, ..claim }, None));
@@ -188,9 +192,8 @@ impl Actor<'_> {
         let due = |host: &&HostId| {
             self.way(host) == Way::Bridge
                 && self.instance(host).is_some_and(|instance| {
-                    let meant = |claim: &&Claim| {
-                        claim.boot.is_some() && is_in_boot_of(instance, claim) && !bridge::has_given_up(instance, claim)
-                    };
+                    let meant =
+                        |claim: &&Claim| is_in_boot_of(instance, claim) && !bridge::has_given_up(instance, claim);
                     instance.claim().filter(meant).is_some()
                 })
         };
@@ -239,7 +242,7 @@ impl Actor<'_> {
             }
             self.instance(host).is_some_and(|instance| {
                 // Once the reboot is claimed, stopping halfway would be worse than going on.
-                let begun = instance.claim().is_some_and(|claim| claim.boot.is_some());
+                let begun = instance.claim().is_some_and(|claim| !claim.boots.is_empty());
                 (begun || instance.tags.exclude.is_none() || broken!(ExclusionIgnored))
                     && (!matches!(instance.tags.claim, Some(Err(_))) || broken!(MalformedClaimOverwritten))
                     && before.get(*host).is_some_and(|claim| claim.as_ref() == instance.claim())
@@ -332,7 +335,7 @@ impl Actor<'_> {
 /// Whether the host was last heard in the boot that its claim names.
 fn is_in_boot_of(instance: &Instance, claim: &Claim) -> bool {
     let heard = instance.report.as_ref().and_then(|seen| seen.report.boot_id.as_ref());
-    heard == claim.boot.as_ref()
+    heard.is_some_and(|boot| claim.is_for(boot))
 }
 
 /// One more reboot command of this run.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use models::claim::{CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Way, whole_seconds};
+use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Way, whole_seconds};
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::{BootId, Epoch, HostId, RunId};
 use models::plan::{PlannedStep, Step};
@@ -149,30 +149,36 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// Writes claims: instances with the same one in one call. Returns those that have it.
+    /// Writes claims: instances with the same one, but for their boots, in one call. Returns those that have it.
     async fn claim(&mut self, claims: Vec<(HostId, Claim, Option<String>)>) -> BTreeSet<HostId> {
-        let mut groups: BTreeMap<_, Vec<(HostId, Claim)>> = BTreeMap::new();
+        let mut groups: Vec<(Claim, Option<String>, Vec<HostId>)> = Vec::new();
         for (host, claim, lock) in claims {
-            groups.entry((claim.to_string(), lock)).or_default().push((host, claim));
+            let group = groups.iter_mut().filter(|(_, its_lock, _)| *its_lock == lock);
+            match group.rev().find_map(|group| Some((group.0.joined(&claim)?, group))) {
+                Some((joined, group)) => {
+                    group.0 = joined;
+                    group.2.push(host);
+                }
+                None => groups.push((claim, lock, vec![host])),
+            }
         }
         let aws = self.aws;
-        let writes = groups.into_iter().map(|((text, lock), group)| async move {
-            let hosts: Vec<HostId> = group.iter().map(|(host, _)| host.clone()).collect();
-            let mut tags = vec![(CLAIM_TAG, text)];
+        let writes = groups.into_iter().map(|(claim, lock, hosts)| async move {
+            let mut tags = vec![(CLAIM_TAG, claim.to_string())];
             tags.extend(lock.clone().map(|lock| (SAVED_LOCK_TAG, lock)));
             let done = aws.create_tags(&hosts, &tags).await;
-            (hosts, lock, group, done)
+            (hosts, lock, claim, done)
         });
         let mut writes = futures_util::stream::iter(writes).buffer_unordered(CONCURRENT);
         let mut written = BTreeSet::new();
-        while let Some((hosts, lock, group, done)) = writes.next().await {
+        while let Some((hosts, lock, claim, done)) = writes.next().await {
             match done {
                 Ok(()) => {
                     let now = self.now();
-                    for (host, claim) in group {
+                    for host in hosts {
                         self.change(&host, |instance| {
                             instance.run.tags_written_at = Some(now);
-                            instance.tags.claim = Some(Ok(claim));
+                            instance.tags.claim = Some(Ok(claim.clone()));
                             instance.tags.saved_lock = lock.clone().or(instance.tags.saved_lock.take());
                         });
                         written.insert(host);
@@ -184,10 +190,11 @@ impl<'a> Actor<'a> {
         written
     }
 
-    fn new_claim(&self, host: &HostId, step: ClaimStep, from: &Version, to: &Version, boot: Option<BootId>) -> Claim {
+    fn new_claim(&self, host: &HostId, step: ClaimStep, from: &Version, to: &Version, boot: Option<&BootId>) -> Claim {
         let since = whole_seconds(self.now());
         let way = self.way(host);
-        Claim { step, way, run: self.run.clone(), epoch: self.epoch, from: from.clone(), to: to.clone(), since, boot }
+        let boots = boot.map(Boots::from).unwrap_or_default();
+        Claim { step, way, run: self.run.clone(), epoch: self.epoch, from: from.clone(), to: to.clone(), since, boots }
     }
 }
 

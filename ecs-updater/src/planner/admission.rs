@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use jiff::{SignedDuration, Timestamp};
 use models::fleet::{Instance, InstanceStatus};
 use models::plan::{HostCommand, Phase, Step};
 use models::policy::Zones;
@@ -14,9 +15,16 @@ use super::capacity::Room;
 use super::next::Candidate;
 use super::{Context, Draft, Stop, TASKS_FRESH, after, workload};
 
+/// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten a
+/// second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
+const DRAINS_MOST: usize = 100;
+const DRAINS_IN: SignedDuration = SignedDuration::from_secs(20);
+/// Nor is any drained while so many wait for their reboot: two rounds of the executor's.
+const DRAINED_MOST: usize = 40;
+
 /// Gives each candidate its turn, its step or the reason for its wait.
 pub(crate) fn admit<'a>(cx: &Context<'a>, candidates: Vec<Candidate<'a>>, draft: &mut Draft) {
-    let mut places = Places::new(cx);
+    let mut places = Places::new(cx, draft);
     if !candidates.is_empty() && places.stop.is_none() {
         look_at_unknown_drains(cx, draft);
     }
@@ -29,6 +37,9 @@ pub(crate) fn admit<'a>(cx: &Context<'a>, candidates: Vec<Candidate<'a>>, draft:
             }
             Offer::Hold(why) => draft.turn(candidate, Phase::Held, Some(why), turn),
             Offer::Later(why) => {
+                if let (HoldReason::DrainsPaced, Some(until)) = (&why, places.pace_until) {
+                    draft.wake(until);
+                }
                 draft.turn(candidate, waiting(candidate), Some(why), turn);
             }
         }
@@ -108,6 +119,9 @@ struct Places<'a> {
     budget: usize,
     /// Out of service, whoever took it out, and what this plan takes out.
     out: usize,
+    /// So many more may be drained now for the sake of AWS's request limits, and when that changes.
+    pace: usize,
+    pace_until: Option<Timestamp>,
     /// Staged or being staged, and still in service.
     ahead: usize,
     /// The zone that has instances out of service by us.
@@ -119,7 +133,7 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn new(cx: &Context<'a>) -> Self {
+    fn new(cx: &Context<'a>, draft: &Draft) -> Self {
         let instances = cx.snapshot.instances.values();
         let staging = |instance: &&Instance| {
             instance.in_service()
@@ -130,7 +144,11 @@ impl<'a> Places<'a> {
                 && !instance.in_service()
                 && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service())
         };
+        let lately = instances.clone().filter_map(|i| i.run.drained_at).filter(|at| cx.now < after(*at, DRAINS_IN));
+        let waiting = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot { .. })).count();
         Self {
+            pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(lately.clone().count()) } else { 0 },
+            pace_until: lately.min().map(|at| after(at, DRAINS_IN)),
             stop: stop(cx),
             budget: cx.policy.max_unavailable.of(cx.snapshot.registered().count())
                 + usize::from(broken!(BudgetOffByOne)),
@@ -180,12 +198,16 @@ impl<'a> Places<'a> {
                 if let Some(zone) = self.waits_for_a_zone(instance, cx) {
                     return Offer::Later(HoldReason::OtherZoneFirst { zone: zone.to_owned() });
                 }
+                if self.pace == 0 {
+                    return Offer::Later(HoldReason::DrainsPaced);
+                }
                 let room = self.room.get_or_insert_with(|| Room::spoken_for(cx.snapshot));
                 match room.move_off(&instance.host, &seen.tasks) {
                     Err(why) if !broken!(DrainWithoutRoom) => return Offer::Later(why),
                     Ok(()) | Err(_) => {}
                 }
                 self.ahead -= 1;
+                self.pace -= 1;
                 self.out += 1;
                 self.zone = self.zone.or(instance.zone.as_deref());
                 Offer::Act(Phase::Staged, Step::Drain { from, to })

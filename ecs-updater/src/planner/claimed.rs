@@ -66,7 +66,7 @@ pub(crate) fn call_off<'a>(instance: &'a Instance, cx: &Context<'_>) -> CallOff<
     if is_gone(instance) {
         return CallOff::Over;
     }
-    if newest_report(instance).is_some_and(|(_, boot)| Some(&boot) != off.claim.boot.as_ref()) {
+    if newest_report(instance).is_some_and(|(_, boot)| !off.claim.is_for(&boot)) {
         return CallOff::TooLate(&off.claim);
     }
     let said = instance.claim().is_some_and(|claim| has_answered(instance, claim));
@@ -264,7 +264,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     let Some((report, boot)) = newest_report(instance) else {
         return visit_again(instance, Phase::Rebooting, false, deadline, cx, never);
     };
-    if Some(&boot) != claim.boot.as_ref() && !broken!(RebootWithoutBootId) {
+    if !claim.is_for(&boot) && !broken!(RebootWithoutBootId) {
         return after_boot(instance, claim, report, cx, deadline);
     }
     if busy(instance).is_some() {
@@ -589,7 +589,7 @@ fn revert<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     let Some((report, boot)) = newest_report(instance) else {
         return visit_again(instance, Phase::Reverting, false, deadline, cx, silent);
     };
-    if Some(&boot) != claim.boot.as_ref() {
+    if !claim.is_for(&boot) {
         return match report.running().as_ref() == Some(&claim.from) {
             true => verify(instance, claim, report, cx),
             false => failed(format!("it booted {} again", claim.to)),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::{Claim, ClaimStep, FailedVersions, Way};
+use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Way};
 use models::fleet::{
     Attributes, Ec2, FleetSnapshot, Instance, InstanceStatus, Reach, Resources, RunMemory, SeenBoot, SeenTasks,
     Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
@@ -17,8 +17,8 @@ use semver::Version;
 
 use super::{RunFacts, after};
 
-pub(super) const OLD_BOOT: &str = "00000000-0000-0000-0000-00000000000a";
-pub(super) const NEW_BOOT: &str = "00000000-0000-0000-0000-00000000000b";
+pub(super) const OLD_BOOT: &str = "0000000a-0000-0000-0000-000000000000";
+pub(super) const NEW_BOOT: &str = "0000000b-0000-0000-0000-000000000000";
 
 pub(super) fn start() -> Timestamp {
     "2026-11-23T03:00:00Z".parse().unwrap()
@@ -116,10 +116,11 @@ pub(super) fn error(at: &str, code: ErrorCode) -> VisitEnd {
 
 /// The same instance, DRAINING by us.
 pub(super) fn claimed(mut instance: Instance, step: ClaimStep, since: Timestamp) -> Instance {
-    let boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert).then(|| OLD_BOOT.into());
+    let needs_boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert);
+    let boots = if needs_boot { Boots::from(&OLD_BOOT.into()) } else { Boots::default() };
     let (from, to) = (version("1.26.1"), version("1.27.0"));
     instance.tags.claim =
-        Some(Ok(Claim { step, way: Way::Ssm, run: "RUN".into(), epoch: None, from, to, since, boot }));
+        Some(Ok(Claim { step, way: Way::Ssm, run: "RUN".into(), epoch: None, from, to, since, boots }));
     if step.takes_out_of_service() {
         instance.status = InstanceStatus::Draining;
         instance.run.drained_at = Some(since);

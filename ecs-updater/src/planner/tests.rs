@@ -1,5 +1,7 @@
 //! The planner's table: facts on the left, what it says on the right.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Handled, Life, Progress};
 use models::claim::ClaimStep;
@@ -7,7 +9,7 @@ use models::fleet::{BadClaim, CalledOff, Instance, InstanceStatus, SeenBridge, S
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
 use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, Target, Zones};
-use models::reason::FailReason;
+use models::reason::{FailReason, HoldReason};
 use models::report::{Outcome, Verdict};
 use proptest::prelude::*;
 
@@ -833,6 +835,35 @@ fn a_dry_run_changes_nothing() {
     assert_eq!(plan.wake_at, None);
     let turns: Vec<Option<usize>> = plan.stands.iter().map(|stand| stand.turn).collect();
     assert_eq!(turns.iter().flatten().count(), 3);
+}
+
+#[test]
+fn drains_are_no_faster_than_reboots_can_be() {
+    let policy = Policy { max_unavailable: MaxUnavailable::Percent(100), ..Policy::default() };
+    let mut instances: Vec<Instance> = (0..150).map(|n| instance(n, Some(staged()), at(1))).collect();
+    let first = plan(&fleet(instances.clone(), vec![]), &policy, &facts(), at(1));
+    assert_eq!(drains(&first).len(), 100);
+    let hosts: BTreeSet<String> = drains(&first).into_iter().collect();
+    let drained = |instance: &&mut Instance| hosts.contains(instance.host.as_str());
+    for instance in instances.iter_mut().filter(drained) {
+        instance.status = InstanceStatus::Draining;
+        instance.run.drained_at = Some(at(1));
+        instance.run.verdict = Some(verdict(Outcome::Updated));
+    }
+    let second = |seconds| {
+        let now = at(1) + SignedDuration::from_secs(seconds);
+        let plan = plan(&fleet(instances.clone(), vec![]), &policy, &facts(), now);
+        let paced = plan.stands.iter().filter(|stand| stand.hold == Some(HoldReason::DrainsPaced)).count();
+        (drains(&plan).len(), paced, plan.wake_at.map(|at| at.duration_since(now).as_secs()))
+    };
+    assert_eq!(second(5), (0, 50, Some(15)));
+    assert_eq!(second(20), (50, 0, None));
+
+    let ready: Vec<Instance> =
+        (200..240).map(|n| claimed(instance(n, Some(staged()), at(1)), ClaimStep::Drain, at(0))).collect();
+    let waiting = [ready, vec![instance(0, Some(staged()), at(1))]].concat();
+    let plan = plan(&fleet(waiting, vec![]), &policy, &facts(), at(1));
+    assert_eq!((drains(&plan).len(), plan.steps.len()), (0, 40), "they are to be rebooted first");
 }
 
 proptest! {

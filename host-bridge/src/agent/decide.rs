@@ -272,7 +272,7 @@ fn claimed(
         // A reboot in between lost it: the status lives on a tmpfs.
         Progress::Done if claim.step == ClaimStep::Drain && !shows_staged(facts, &claim.to) && !busy(facts) => {}
         Progress::Done | Progress::Failed | Progress::FellBack => {
-            return tidy(claim.boot == facts.boot.id, facts, memory, now).unwrap_or(Act::Wait(Waits::ClaimEnded));
+            return tidy(facts.is_meant_by(claim), facts, memory, now).unwrap_or(Act::Wait(Waits::ClaimEnded));
         }
     }
     let lock = lock.map(str::to_owned).or_else(|| memory.lock_owed.clone());
@@ -294,7 +294,7 @@ fn claimed(
             }
         }
         ClaimStep::Cancel => Act::Cancel { lock, tidying: false },
-        ClaimStep::Reboot | ClaimStep::Revert if claim.boot != facts.boot.id => Act::Wait(Waits::HostUnknown),
+        ClaimStep::Reboot | ClaimStep::Revert if !facts.is_meant_by(claim) => Act::Wait(Waits::HostUnknown),
         ClaimStep::Reboot | ClaimStep::Revert => {
             if let Some(until) = asked_until(taken.reboot_asked, limits).filter(|until| now < *until) {
                 return Act::Wait(Waits::GoingDown(until));

@@ -224,7 +224,7 @@ impl Agent {
     /// Between two looks at the host.
     fn look_again(&self) -> Duration {
         let claim = self.facts.tags.claim();
-        let is_its_boot = claim.is_some_and(|claim| claim.boot.is_some() && claim.boot != self.facts.boot.id);
+        let is_its_boot = claim.is_some_and(|claim| !claim.boots.is_empty() && !self.facts.is_meant_by(claim));
         let is_young = self.facts.booted_at().is_some_and(|at| self.now() < later(at, self.settings.limits.confirm));
         let is_registered = self.facts.agent_state() == Some(&AgentState::Registered);
         let watched = self.memory.claim.is_some() || self.memory.trial.is_some() || claim.is_some();

@@ -55,6 +55,11 @@ impl Facts {
         self.host.as_ref().map(|seen| &seen.report)
     }
 
+    /// Whether the step of the claim is to be done in the present boot.
+    pub fn is_meant_by(&self, claim: &Claim) -> bool {
+        self.boot.id.as_ref().is_some_and(|boot| claim.is_for(boot))
+    }
+
     /// When the kernel started, by the host's clock.
     pub fn booted_at(&self) -> Option<Timestamp> {
         self.boot.at.and_then(|at| Timestamp::from_second(at).ok())

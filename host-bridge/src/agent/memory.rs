@@ -209,9 +209,10 @@ impl Memory {
         }
         self.lost = None;
         self.trial = self.trial.take().and_then(|trial| {
-            let same_reboot = trial.claim.step == claim.step
-                && (&trial.claim.from, &trial.claim.to, &trial.claim.boot) == (&claim.from, &claim.to, &claim.boot);
-            // The next run of the updater writes the same claim anew.
+            // The next run of the updater writes the same claim anew, with the boots of other hosts maybe.
+            let same_reboot = (trial.claim.step, &trial.claim.from, &trial.claim.to)
+                == (claim.step, &claim.from, &claim.to)
+                && claim.is_for(&trial.left);
             (same_reboot && trial.falling_back.is_none()).then(|| Trial { claim: claim.clone(), ..trial })
         });
         let before = self.claim.take().filter(|_| self.trial.is_some());
@@ -224,7 +225,7 @@ impl Memory {
         let running = facts.report().and_then(models::host::HostReport::running);
         let Some(taken) = self.claim.as_mut().filter(|taken| taken.is_doing()) else { return };
         let claim = &taken.claim;
-        if claim.boot.as_ref().is_none_or(|meant| meant == boot) {
+        if claim.boots.is_empty() || claim.is_for(boot) {
             return;
         }
         let goal = if claim.step == ClaimStep::Revert { &claim.from } else { &claim.to };

@@ -6,7 +6,7 @@ use host_bridge::agent::{
 use host_bridge::inspect::{Boot, Seen};
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::Progress;
-use models::claim::{Claim, ClaimStep, FailedVersions, Way};
+use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Way};
 use models::fleet::BadClaim;
 use models::host::{
     AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedUpdate, UpdateState,
@@ -53,7 +53,7 @@ fn claim(step: ClaimStep, boot: &str) -> Claim {
         from: OLD.parse().unwrap(),
         to: NEW.parse().unwrap(),
         since: start(),
-        boot: needs_boot.then(|| boot.into()),
+        boots: if needs_boot { Boots::from(&boot.into()) } else { Boots::default() },
     }
 }
 
@@ -257,7 +257,7 @@ fn the_trial() {
     let words: [fn(&mut Facts); 2] = [
         |facts| facts.tags = Tags::Known { claim: None, failed: FailedVersions::default(), lock: None },
         |facts| {
-            let claim = Claim { boot: Some("new".into()), ..claim(ClaimStep::Revert, BOOT) };
+            let claim = Claim { boots: Boots::from(&"new".into()), ..claim(ClaimStep::Revert, BOOT) };
             facts.tags = Tags::Known { claim: Some(Ok(claim)), failed: FailedVersions::default(), lock: None };
         },
     ];

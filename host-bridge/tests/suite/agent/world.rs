@@ -16,7 +16,7 @@ use host_bridge::signpost::SignpostError;
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Progress};
-use models::claim::{CLAIM_TAG, Claim, ClaimStep, Way};
+use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, Way};
 use models::host::ErrorCode;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -148,7 +148,7 @@ impl World {
             from: OLD.parse().unwrap(),
             to: NEW.parse().unwrap(),
             since: models::claim::whole_seconds(self.now()),
-            boot: needs_boot.then(|| self.boot_id().as_str().into()),
+            boots: if needs_boot { Boots::from(&self.boot_id().as_str().into()) } else { Boots::default() },
         };
         self.tags.insert(CLAIM_TAG.into(), claim.to_string());
         claim.to_string()
