@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use models::fleet::{Instance, InstanceStatus};
+use models::fleet::{Instance, InstanceStatus, Task};
 use models::plan::{HostCommand, Phase, Step};
 use models::policy::Zones;
 use models::reason::HoldReason;
@@ -19,6 +19,9 @@ use super::{Context, Draft, Stop, TASKS_FRESH, after, workload};
 /// second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
 const DRAINS_MOST: usize = 100;
 const DRAINS_IN: SignedDuration = SignedDuration::from_secs(20);
+/// Whose tasks are looked at again before there is a place: who is looked at already need not be waited for, and many at
+/// once are listed with the whole cluster for less.
+const LOOKS_AHEAD: usize = 100;
 /// Nor is any drained while so many wait for their reboot: two rounds of the executor's.
 const DRAINED_MOST: usize = 40;
 
@@ -122,6 +125,8 @@ struct Places<'a> {
     /// So many more may be drained now for the sake of AWS's request limits, and when that changes.
     pace: usize,
     pace_until: Option<Timestamp>,
+    /// Those whose tasks are looked at since their turn is next.
+    looks: usize,
     /// Staged or being staged, and still in service.
     ahead: usize,
     /// The zone that has instances out of service by us.
@@ -149,6 +154,7 @@ impl<'a> Places<'a> {
         Self {
             pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(lately.clone().count()) } else { 0 },
             pace_until: lately.min().map(|at| after(at, DRAINS_IN)),
+            looks: 0,
             stop: stop(cx),
             budget: cx.policy.max_unavailable.of(cx.snapshot.registered().count())
                 + usize::from(broken!(BudgetOffByOne)),
@@ -165,28 +171,32 @@ impl<'a> Places<'a> {
             return Offer::Hold(why.clone());
         }
         let used_up = HoldReason::BudgetUsedUp { out: self.out, budget: self.budget };
-        let free = self.budget.saturating_sub(self.out);
+        let free = self.budget.saturating_sub(self.out).min(self.pace);
         // A slot's worth beyond the free ones: when a drain ends, the next image is there.
         let near = self.ahead < self.budget + free || cx.run.dry_run;
         if !near {
             return Offer::Later(used_up);
         }
         let instance = candidate.instance;
-        let fresh = instance.tasks.as_ref().filter(|seen| cx.now < after(seen.at, TASKS_FRESH));
-        let known = instance.tasks.as_ref().filter(|_| free == 0 || cx.run.dry_run);
-        let Some(seen) = fresh.or(known) else {
+        let look = Offer::Act(waiting(candidate), Step::LookAtTasks);
+        let Some(seen) = instance.tasks.as_ref() else {
             self.ahead += 1;
-            return Offer::Act(waiting(candidate), Step::LookAtTasks);
+            return look;
         };
-        if let Some(why) = workload::hold(&seen.tasks, &cx.snapshot.services, cx.policy.standalone_tasks, cx.now) {
-            return Offer::Hold(why);
+        let stale = free > 0 && !cx.run.dry_run && cx.now >= after(seen.at, TASKS_FRESH);
+        // More than there are places: the next will have been looked at.
+        if stale && self.looks < free + LOOKS_AHEAD {
+            self.ahead += 1;
+            self.looks += 1;
+            return look;
         }
-        if free > 0 || cx.run.dry_run {
-            // Whoever is only staged, or planned, is judged by itself.
-            match self.bare.get_or_insert_with(|| Room::bare(cx.snapshot)).would_take(&instance.host, &seen.tasks) {
-                Err(why) if !broken!(DrainWithoutRoom) => return Offer::Hold(why),
-                Ok(()) | Err(_) => {}
+        if let Some(why) = self.against(candidate, &seen.tasks, free, cx) {
+            if !stale {
+                return Offer::Hold(why);
             }
+            // It may be over by now.
+            self.ahead += 1;
+            return look;
         }
         if cx.run.dry_run {
             return Offer::Later(used_up);
@@ -194,12 +204,11 @@ impl<'a> Places<'a> {
         self.ahead += 1;
         let (from, to) = (candidate.from.clone(), candidate.to.clone());
         match (candidate.staged, free > 0) {
+            // The free places are for those that are being looked at.
+            (true, true) if stale => Offer::Later(HoldReason::DrainsPaced),
             (true, true) => {
                 if let Some(zone) = self.waits_for_a_zone(instance, cx) {
                     return Offer::Later(HoldReason::OtherZoneFirst { zone: zone.to_owned() });
-                }
-                if self.pace == 0 {
-                    return Offer::Later(HoldReason::DrainsPaced);
                 }
                 let room = self.room.get_or_insert_with(|| Room::spoken_for(cx.snapshot));
                 match room.move_off(&instance.host, &seen.tasks) {
@@ -212,9 +221,27 @@ impl<'a> Places<'a> {
                 self.zone = self.zone.or(instance.zone.as_deref());
                 Offer::Act(Phase::Staged, Step::Drain { from, to })
             }
+            (true, false) if self.out < self.budget => Offer::Later(HoldReason::DrainsPaced),
             (true, false) => Offer::Later(used_up),
             (false, _) => Offer::Act(Phase::Outdated, Step::Stage { from, to, lock: candidate.lock.clone() }),
         }
+    }
+
+    /// What these tasks have against a drain, if anything.
+    fn against(
+        &mut self,
+        candidate: &Candidate<'a>,
+        tasks: &'a [Task],
+        free: usize,
+        cx: &Context<'a>,
+    ) -> Option<HoldReason> {
+        let hold = workload::hold(tasks, &cx.snapshot.services, cx.policy.standalone_tasks, cx.now);
+        if hold.is_some() || (free == 0 && !cx.run.dry_run) || broken!(DrainWithoutRoom) {
+            return hold;
+        }
+        // Whoever is only staged, or planned, is judged by itself.
+        let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
+        bare.would_take(&candidate.instance.host, tasks).err()
     }
 
     /// The zone that has instances out of service, where this one's has to wait for it.
