@@ -15,6 +15,9 @@ use crate::host::bridge;
 use crate::observe::describe_services;
 use crate::planner::{DRAIN_POLL, SETTLE, TASKS_FRESH, after};
 
+/// No more instances' tasks are listed one by one in a round: what else there is to do does not wait for long.
+const LISTS_A_ROUND: usize = 30;
+
 impl Actor<'_> {
     /// Whether a command would be taken: SSM is asked, a bridge has spoken already or has not.
     pub(super) async fn reach(&mut self, hosts: Vec<HostId>) {
@@ -69,8 +72,11 @@ impl Actor<'_> {
     /// Tasks, their protection where the instance is still in service, and the services that are not known yet.
     pub(super) async fn look_at_tasks(&mut self, hosts: Vec<HostId>) {
         let at = self.now();
-        let (leaving, staying): (Vec<HostId>, Vec<HostId>) =
+        let (leaving, mut staying): (Vec<HostId>, Vec<HostId>) =
             hosts.into_iter().partition(|host| self.known_to_leave(host).is_some());
+        if !self.whole_is_cheaper(&staying) {
+            staying.truncate(LISTS_A_ROUND);
+        }
         if !leaving.is_empty() {
             self.look_at_known(leaving).await;
         }
@@ -152,9 +158,7 @@ impl Actor<'_> {
         let (cluster, now) = (&self.fleet.cluster, self.now());
         let known: BTreeMap<&HostId, &ContainerInstanceArn> =
             hosts.iter().filter_map(|host| Some((host, &self.instance(host)?.container_instance))).collect();
-        let running: usize = self.fleet.registered().map(|instance| instance.running_tasks as usize).sum();
-        let in_service = hosts.iter().all(|host| self.instance(host).is_some_and(Instance::in_service));
-        let arns = if in_service && running.div_ceil(100) < 2 * hosts.len() {
+        let arns = if self.whole_is_cheaper(hosts) {
             self.aws.list_running_tasks(cluster).await?
         } else {
             let listed = futures_util::stream::iter(&known)
@@ -171,6 +175,16 @@ impl Actor<'_> {
         };
         let mut live = self.aws.live_tasks(cluster, arns).await?;
         Ok(known.into_iter().map(|(host, arn)| (host.clone(), live.remove(arn).unwrap_or_default())).collect())
+    }
+
+    /// Whether listing and describing the tasks of the whole cluster, a hundred a call, costs less than a list for each of
+    /// these instances. Only of instances in service is it enough to know the tasks that are desired RUNNING.
+    fn whole_is_cheaper(&self, hosts: &[HostId]) -> bool {
+        let running = |instance: &Instance| instance.running_tasks as usize;
+        let everywhere: usize = self.fleet.registered().map(running).sum();
+        let here: usize = hosts.iter().filter_map(|host| self.instance(host)).map(running).sum();
+        2 * everywhere.div_ceil(100) < hosts.len() + here.div_ceil(100)
+            && hosts.iter().all(|host| self.instance(host).is_some_and(Instance::in_service))
     }
 
     async fn know_services(&mut self, names: BTreeSet<ServiceName>) -> Result<(), AwsError> {

@@ -17,8 +17,8 @@ use super::{Context, Draft, Stop, TASKS_FRESH, after, workload};
 
 /// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten a
 /// second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
-const DRAINS_MOST: usize = 100;
-const DRAINS_IN: SignedDuration = SignedDuration::from_secs(20);
+const DRAINS_MOST: usize = 75;
+const DRAINS_IN: SignedDuration = SignedDuration::from_secs(15);
 /// Whose tasks are looked at again before there is a place: who is looked at already need not be waited for, and many at
 /// once are listed with the whole cluster for less.
 const LOOKS_AHEAD: usize = 100;
@@ -125,8 +125,8 @@ struct Places<'a> {
     /// So many more may be drained now for the sake of AWS's request limits, and when that changes.
     pace: usize,
     pace_until: Option<Timestamp>,
-    /// Those whose tasks are looked at since their turn is next.
-    looks: usize,
+    /// Those whose turn is next: there is nothing against them that is known, or they are looked at.
+    next: usize,
     /// Staged or being staged, and still in service.
     ahead: usize,
     /// The zone that has instances out of service by us.
@@ -154,7 +154,7 @@ impl<'a> Places<'a> {
         Self {
             pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(lately.clone().count()) } else { 0 },
             pace_until: lately.min().map(|at| after(at, DRAINS_IN)),
-            looks: 0,
+            next: 0,
             stop: stop(cx),
             budget: cx.policy.max_unavailable.of(cx.snapshot.registered().count())
                 + usize::from(broken!(BudgetOffByOne)),
@@ -184,20 +184,15 @@ impl<'a> Places<'a> {
             return look;
         };
         let stale = free > 0 && !cx.run.dry_run && cx.now >= after(seen.at, TASKS_FRESH);
-        // More than there are places: the next will have been looked at.
-        if stale && self.looks < free + LOOKS_AHEAD {
+        if stale && self.next < free + LOOKS_AHEAD {
             self.ahead += 1;
-            self.looks += 1;
+            self.next += 1;
             return look;
         }
         if let Some(why) = self.against(candidate, &seen.tasks, free, cx) {
-            if !stale {
-                return Offer::Hold(why);
-            }
-            // It may be over by now.
-            self.ahead += 1;
-            return look;
+            return Offer::Hold(why);
         }
+        self.next += 1;
         if cx.run.dry_run {
             return Offer::Later(used_up);
         }

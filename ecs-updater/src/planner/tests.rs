@@ -842,7 +842,7 @@ fn drains_are_no_faster_than_reboots_can_be() {
     let policy = Policy { max_unavailable: MaxUnavailable::Percent(100), ..Policy::default() };
     let mut instances: Vec<Instance> = (0..150).map(|n| instance(n, Some(staged()), at(1))).collect();
     let first = plan(&fleet(instances.clone(), vec![]), &policy, &facts(), at(1));
-    assert_eq!(drains(&first).len(), 100);
+    assert_eq!(drains(&first).len(), 75);
     let hosts: BTreeSet<String> = drains(&first).into_iter().collect();
     let drained = |instance: &&mut Instance| hosts.contains(instance.host.as_str());
     for instance in instances.iter_mut().filter(drained) {
@@ -856,8 +856,8 @@ fn drains_are_no_faster_than_reboots_can_be() {
         let paced = plan.stands.iter().filter(|stand| stand.hold == Some(HoldReason::DrainsPaced)).count();
         (drains(&plan).len(), paced, plan.wake_at.map(|at| at.duration_since(now).as_secs()))
     };
-    assert_eq!(second(5), (0, 50, Some(15)));
-    assert_eq!(second(20), (50, 0, None));
+    assert_eq!(second(5), (0, 75, Some(10)));
+    assert_eq!(second(15), (75, 0, None));
 
     let ready: Vec<Instance> =
         (200..240).map(|n| claimed(instance(n, Some(staged()), at(1)), ClaimStep::Drain, at(0))).collect();
