@@ -20,6 +20,7 @@ mod fixtures;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -101,11 +102,16 @@ pub(crate) struct Context<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) run: &'a RunFacts,
     pub(crate) now: Timestamp,
-    /// The newest version that is known for each variant and architecture.
-    pub(crate) newest: BTreeMap<(&'a str, &'a str), Version>,
+    newest: OnceCell<BTreeMap<(&'a str, &'a str), Version>>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The newest version that is known for each variant and architecture: every report is read for it, so not before
+    /// somebody asks.
+    pub(crate) fn newest(&self) -> &BTreeMap<(&'a str, &'a str), Version> {
+        self.newest.get_or_init(|| unclaimed::newest_by_kind(self.snapshot))
+    }
+
     /// When an instance that is out of service is looked at again.
     pub(crate) fn next_poll(&self, instance: &Instance) -> Timestamp {
         let poll = match instance.way(self.policy.host, self.now) {
@@ -131,7 +137,7 @@ pub(crate) fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
 /// Deterministic: the same facts, policy and time give the same plan. The plan is empty and has no `wake_at` when
 /// nothing is left that this run could do.
 pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Timestamp) -> Plan {
-    let cx = Context { snapshot, policy, run, now, newest: unclaimed::newest_by_kind(snapshot) };
+    let cx = Context { snapshot, policy, run, now, newest: OnceCell::new() };
     let mut draft = Draft::default();
     let mut candidates = Vec::new();
     for instance in snapshot.instances.values() {

@@ -308,5 +308,5 @@ pub(crate) fn newest_by_kind(fleet: &FleetSnapshot) -> BTreeMap<(&str, &str), Ve
 /// The newest version among the hosts of the same variant and architecture.
 fn newest_among_equals(report: &HostReport, cx: &Context<'_>) -> Option<Version> {
     let os = report.os.as_ref()?;
-    cx.newest.get(&(os.variant.as_str(), os.arch.as_str())).cloned()
+    cx.newest().get(&(os.variant.as_str(), os.arch.as_str())).cloned()
 }
