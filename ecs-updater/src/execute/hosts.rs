@@ -14,8 +14,8 @@ use super::{Actor, hosts_of};
 use crate::host::{Ended, bridge};
 use crate::observe::{take_ended, take_tags};
 
-/// Reboots that are looked at, claimed and sent together: as many as one claim has room for.
-const REBOOTS: usize = 20;
+/// Reboots that are looked at, claimed and sent together: as many as one claim for a bridge has room for.
+const REBOOTS: usize = 19;
 /// No more in one round: what else there is to do, such as putting an instance back in service, does not wait for long.
 const REBOOTS_A_ROUND: usize = 2 * REBOOTS;
 

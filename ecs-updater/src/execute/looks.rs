@@ -75,6 +75,8 @@ impl Actor<'_> {
         let (leaving, mut staying): (Vec<HostId>, Vec<HostId>) =
             hosts.into_iter().partition(|host| self.known_to_leave(host).is_some());
         if !self.whole_is_cheaper(&staying) {
+            // Whoever was not looked at for longest is first, so that all have their turn.
+            staying.sort_by_key(|host| self.instance(host).and_then(|one| one.tasks.as_ref()).map(|seen| seen.at));
             staying.truncate(LISTS_A_ROUND);
         }
         if !leaving.is_empty() {

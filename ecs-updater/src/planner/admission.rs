@@ -22,7 +22,7 @@ const DRAINS_IN: SignedDuration = SignedDuration::from_secs(15);
 /// Whose tasks are looked at again before there is a place: who is looked at already need not be waited for, and many at
 /// once are listed with the whole cluster for less.
 const LOOKS_AHEAD: usize = 100;
-/// Nor is any drained while so many wait for their reboot: two rounds of the executor's.
+/// Nor is any drained while so many wait for their reboot: about a round of the executor's.
 const DRAINED_MOST: usize = 40;
 
 /// Gives each candidate its turn, its step or the reason for its wait.
@@ -125,7 +125,7 @@ struct Places<'a> {
     /// So many more may be drained now for the sake of AWS's request limits, and when that changes.
     pace: usize,
     pace_until: Option<Timestamp>,
-    /// Those whose turn is next: there is nothing against them that is known, or they are looked at.
+    /// Those that are drained by this plan, or looked at since they may be next.
     next: usize,
     /// Staged or being staged, and still in service.
     ahead: usize,
@@ -174,8 +174,9 @@ impl<'a> Places<'a> {
         let free = self.budget.saturating_sub(self.out).min(self.pace);
         // A slot's worth beyond the free ones: when a drain ends, the next image is there.
         let near = self.ahead < self.budget + free || cx.run.dry_run;
+        let later = if self.pace == 0 && self.out < self.budget { HoldReason::DrainsPaced } else { used_up.clone() };
         if !near {
-            return Offer::Later(used_up);
+            return Offer::Later(later);
         }
         let instance = candidate.instance;
         let look = Offer::Act(waiting(candidate), Step::LookAtTasks);
@@ -184,7 +185,10 @@ impl<'a> Places<'a> {
             return look;
         };
         let stale = free > 0 && !cx.run.dry_run && cx.now >= after(seen.at, TASKS_FRESH);
-        if stale && self.next < free + LOOKS_AHEAD {
+        if stale && self.next >= free + LOOKS_AHEAD {
+            return Offer::Later(later);
+        }
+        if stale {
             self.ahead += 1;
             self.next += 1;
             return look;
@@ -192,15 +196,12 @@ impl<'a> Places<'a> {
         if let Some(why) = self.against(candidate, &seen.tasks, free, cx) {
             return Offer::Hold(why);
         }
-        self.next += 1;
         if cx.run.dry_run {
             return Offer::Later(used_up);
         }
         self.ahead += 1;
         let (from, to) = (candidate.from.clone(), candidate.to.clone());
         match (candidate.staged, free > 0) {
-            // The free places are for those that are being looked at.
-            (true, true) if stale => Offer::Later(HoldReason::DrainsPaced),
             (true, true) => {
                 if let Some(zone) = self.waits_for_a_zone(instance, cx) {
                     return Offer::Later(HoldReason::OtherZoneFirst { zone: zone.to_owned() });
@@ -212,12 +213,12 @@ impl<'a> Places<'a> {
                 }
                 self.ahead -= 1;
                 self.pace -= 1;
+                self.next += 1;
                 self.out += 1;
                 self.zone = self.zone.or(instance.zone.as_deref());
                 Offer::Act(Phase::Staged, Step::Drain { from, to })
             }
-            (true, false) if self.out < self.budget => Offer::Later(HoldReason::DrainsPaced),
-            (true, false) => Offer::Later(used_up),
+            (true, false) => Offer::Later(later),
             (false, _) => Offer::Act(Phase::Outdated, Step::Stage { from, to, lock: candidate.lock.clone() }),
         }
     }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Handled, Life, Progress};
 use models::claim::ClaimStep;
-use models::fleet::{BadClaim, CalledOff, Instance, InstanceStatus, SeenBridge, SeenTasks, SentReboot, VisitEnd};
+use models::fleet::{
+    BadClaim, CalledOff, Instance, InstanceStatus, Resources, SeenBridge, SeenTasks, SentReboot, Service, VisitEnd,
+};
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
 use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, Target, Zones};
@@ -858,6 +860,31 @@ fn drains_are_no_faster_than_reboots_can_be() {
     };
     assert_eq!(second(5), (0, 75, Some(10)));
     assert_eq!(second(15), (75, 0, None));
+
+    let minute_later = after(at(1), SignedDuration::from_secs(61));
+    let looks = |plan: &Plan| plan.steps.iter().filter(|planned| planned.step == Step::LookAtTasks).count();
+    let mut many: Vec<Instance> = (0..300).map(|n| instance(n, Some(staged()), at(1))).collect();
+    let old = plan(&fleet(many.clone(), vec![]), &policy, &facts(), minute_later);
+    assert_eq!((drains(&old).len(), looks(&old)), (0, 175), "none is drained by what was known a minute ago");
+    let front: Vec<_> = old.steps.iter().take(10).map(|planned| planned.host.clone()).collect();
+    for instance in many.iter_mut().filter(|instance| front.contains(&instance.host)) {
+        instance.tasks.as_mut().unwrap().at = minute_later;
+    }
+    let fresh = plan(&fleet(many.clone(), vec![]), &policy, &facts(), minute_later);
+    assert_eq!((drains(&fresh).len(), looks(&fresh)), (10, 155));
+
+    // No room for the first while a service has the spare place to fill: the ones behind them have their look all the same.
+    let service = Service { placed: 1_999, ..service("web", 2_000, 100, 200) };
+    for (number, instance) in (0..).zip(&mut many) {
+        instance.remaining = Resources { cpu: 0, memory: 0, ports: vec![] };
+        let tasks = if number < 200 { vec![task(number, Some("web"))] } else { vec![] };
+        let at = if number < 200 { minute_later } else { at(1) };
+        instance.tasks = Some(SeenTasks { at, tasks });
+    }
+    let free = Resources { cpu: 512, memory: 1_024, ports: vec![] };
+    many.push(Instance { remaining: free, ..instance(999, None, at(1)) });
+    let behind = plan(&fleet(many, vec![service]), &policy, &facts(), minute_later);
+    assert_eq!((drains(&behind).len(), looks(&behind)), (0, 100));
 
     let ready: Vec<Instance> =
         (200..240).map(|n| claimed(instance(n, Some(staged()), at(1)), ClaimStep::Drain, at(0))).collect();
