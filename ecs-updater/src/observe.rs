@@ -195,9 +195,7 @@ fn take_its_report(instance: &mut Instance, now: Timestamp) {
         let (asked_at, report) = (seen.since, seen.report.report.clone());
         take_report(instance, report, asked_at, now);
     }
-    let Some(HostCommand::Inspect { refresh }) = instance.visit.as_ref().map(|visit| visit.command.clone()) else {
-        return;
-    };
+    let Some(&HostCommand::Inspect { refresh }) = instance.visit.as_ref().map(|visit| &visit.command) else { return };
     let end = bridge::inspected(instance, refresh, now);
     instance.visit = Some(Box::new(Visit { command: HostCommand::Inspect { refresh }, sent_at: now, at: now, end }));
 }

@@ -277,8 +277,10 @@ impl Aws {
             for described in answer.tasks() {
                 // A task without an instance is still being placed, or runs on Fargate.
                 let Some(instance) = described.container_instance_arn() else { continue };
-                let live = described.last_status() != Some("STOPPED");
-                if let Some(mut task) = read_task(described).filter(|_| live) {
+                if described.last_status() == Some("STOPPED") {
+                    continue;
+                }
+                if let Some(mut task) = read_task(described) {
                     task.group = shared(task.group, &mut groups);
                     tasks.entry(instance.into()).or_default().push(task);
                 }

@@ -19,11 +19,11 @@ use super::{Context, Draft, Stop, TASKS_FRESH, after, workload};
 /// second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
 const DRAINS_MOST: usize = 75;
 const DRAINS_IN: SignedDuration = SignedDuration::from_secs(15);
+/// Nor is any drained while so many wait for their reboot: about a round of the executor's.
+const DRAINED_MOST: usize = 40;
 /// Whose tasks are looked at again before there is a place: who is looked at already need not be waited for, and many at
 /// once are listed with the whole cluster for less.
 const LOOKS_AHEAD: usize = 100;
-/// Nor is any drained while so many wait for their reboot: about a round of the executor's.
-const DRAINED_MOST: usize = 40;
 
 /// Gives each candidate its turn, its step or the reason for its wait.
 pub(crate) fn admit<'a>(cx: &Context<'a>, candidates: Vec<Candidate<'a>>, draft: &mut Draft) {
@@ -170,11 +170,13 @@ impl<'a> Places<'a> {
         if let Some(why) = &self.stop {
             return Offer::Hold(why.clone());
         }
-        let used_up = HoldReason::BudgetUsedUp { out: self.out, budget: self.budget };
         let free = self.budget.saturating_sub(self.out).min(self.pace);
         // A slot's worth beyond the free ones: when a drain ends, the next image is there.
         let near = self.ahead < self.budget + free || cx.run.dry_run;
-        let later = if self.pace == 0 && self.out < self.budget { HoldReason::DrainsPaced } else { used_up.clone() };
+        let later = match self.pace == 0 && self.out < self.budget {
+            true => HoldReason::DrainsPaced,
+            false => HoldReason::BudgetUsedUp { out: self.out, budget: self.budget },
+        };
         if !near {
             return Offer::Later(later);
         }
@@ -197,7 +199,7 @@ impl<'a> Places<'a> {
             return Offer::Hold(why);
         }
         if cx.run.dry_run {
-            return Offer::Later(used_up);
+            return Offer::Later(later);
         }
         self.ahead += 1;
         let (from, to) = (candidate.from.clone(), candidate.to.clone());

@@ -44,7 +44,6 @@ struct Attempt<'a> {
 }
 
 /// What becomes of a task.
-#[derive(PartialEq, Eq)]
 enum Went {
     To(usize),
     /// Its service does without it.
@@ -108,15 +107,14 @@ impl<'a> Room<'a> {
                     *self.done_without.entry(&service.name).or_default() += 1;
                     Went::Without
                 }
-                None => Went::Nowhere,
+                None => {
+                    attempt.tasks.push((&task.needs, service, Went::Nowhere));
+                    let needs = self.words(&task.needs, service);
+                    self.undo(attempt);
+                    return Err(HoldReason::NoRoom { service: service.name.to_string(), needs });
+                }
             };
-            let nowhere = went == Went::Nowhere;
             attempt.tasks.push((&task.needs, service, went));
-            if nowhere {
-                let needs = self.words(&task.needs, service);
-                self.undo(attempt);
-                return Err(HoldReason::NoRoom { service: service.name.to_string(), needs });
-            }
         }
         Ok(attempt)
     }
