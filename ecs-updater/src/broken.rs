@@ -52,6 +52,8 @@ mod mistakes {
         MalformedClaimOverwritten,
         /// Instances are drained whether or not their tasks have room elsewhere.
         DrainWithoutRoom,
+        /// Instances are drained while others that drain with tasks of the same services get nowhere.
+        SlowDrainsOvertaken,
         /// Tasks with scale-in protection hold nothing.
         ProtectedTasksIgnored,
         /// Standalone tasks are stopped under `standalone_tasks = "wait"` too.
@@ -64,7 +66,7 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 26] = [
+        pub const ALL: [Self; 27] = [
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
@@ -87,6 +89,7 @@ mod mistakes {
             Self::NoLookAtTags,
             Self::MalformedClaimOverwritten,
             Self::DrainWithoutRoom,
+            Self::SlowDrainsOvertaken,
             Self::ProtectedTasksIgnored,
             Self::StandaloneTasksStopped,
             Self::NoAnswerCounts,

@@ -7,6 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::ClaimError;
+use crate::ids::HostId;
 
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $(
@@ -152,6 +153,13 @@ reasons!(
         } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}";
         /// As many are drained at once as AWS's limits let be rebooted.
         DrainsPaced = "drains_paced", "waits a moment: as many instances are being drained as AWS's request limits let be rebooted";
+        /// More drains would keep an old one waiting.
+        SlowDrainFirst {
+            /// The instance that drains.
+            host: HostId,
+            /// The service whose task has not left it.
+            service: String,
+        } = "slow_drain_first", "waits for {host}: a task of service {service}, which runs here too, has not begun to leave it in half of the drain time-out";
         /// `zone = "one-at-a-time"`.
         OtherZoneFirst {
             /// The zone that has instances out of service.

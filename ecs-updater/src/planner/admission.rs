@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::{Instance, InstanceStatus, Task};
+use models::ids::{HostId, ServiceName};
 use models::plan::{HostCommand, Phase, Step};
 use models::policy::Zones;
 use models::reason::HoldReason;
 use semver::Version;
 
-use super::capacity::Room;
+use super::capacity::{Room, moving};
 use super::next::Candidate;
-use super::{Context, Draft, Stop, TASKS_FRESH, after, workload};
+use super::{Context, Draft, Stop, TASKS_FRESH, after, claimed, workload};
 
 /// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten a
 /// second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
@@ -135,6 +136,9 @@ struct Places<'a> {
     room: Option<Room<'a>>,
     /// What there is apart from that: what has no room here has none at all.
     bare: Option<Room<'a>>,
+    /// The services that have a task on an instance whose drain is slow, and one such instance; found when it is first
+    /// asked for.
+    slow: Option<BTreeMap<&'a ServiceName, &'a HostId>>,
 }
 
 impl<'a> Places<'a> {
@@ -163,6 +167,7 @@ impl<'a> Places<'a> {
             zone: instances.filter(ours).filter_map(|instance| instance.zone.as_deref()).min(),
             room: None,
             bare: None,
+            slow: None,
         }
     }
 
@@ -208,6 +213,9 @@ impl<'a> Places<'a> {
                 if let Some(zone) = self.waits_for_a_zone(instance, cx) {
                     return Offer::Later(HoldReason::OtherZoneFirst { zone: zone.to_owned() });
                 }
+                if let Some(why) = self.waits_for_a_drain(&seen.tasks, cx) {
+                    return Offer::Later(why);
+                }
                 let room = self.room.get_or_insert_with(|| Room::spoken_for(cx.snapshot));
                 match room.move_off(&instance.host, &seen.tasks) {
                     Err(why) if !broken!(DrainWithoutRoom) => return Offer::Later(why),
@@ -242,6 +250,16 @@ impl<'a> Places<'a> {
         bare.would_take(&candidate.instance.host, tasks).err()
     }
 
+    /// The slow drain that a task of these could keep waiting: nobody says in which order a service stops its tasks on
+    /// DRAINING instances, so that with ever new ones the same can be the last for ever. Where its service finds no
+    /// replacements, more drains would not end either.
+    fn waits_for_a_drain(&mut self, tasks: &'a [Task], cx: &Context<'a>) -> Option<HoldReason> {
+        let slow = self.slow.get_or_insert_with(|| slow_drains(cx));
+        let moving = moving(tasks, &cx.snapshot.services);
+        let (service, host) = moving.iter().find_map(|(_, service)| slow.get_key_value(&service.name))?;
+        Some(HoldReason::SlowDrainFirst { host: (*host).clone(), service: service.to_string() })
+    }
+
     /// The zone that has instances out of service, where this one's has to wait for it.
     fn waits_for_a_zone(&self, instance: &Instance, cx: &Context<'_>) -> Option<&'a str> {
         match cx.policy.zone {
@@ -249,6 +267,23 @@ impl<'a> Places<'a> {
             Zones::OneAtATime => self.zone.filter(|zone| instance.zone.as_deref() != Some(*zone)),
         }
     }
+}
+
+/// The services that have a task on an instance of ours which drains slowly and is not stopping, each with one such
+/// instance.
+fn slow_drains<'a>(cx: &Context<'a>) -> BTreeMap<&'a ServiceName, &'a HostId> {
+    if broken!(SlowDrainsOvertaken) {
+        return BTreeMap::new();
+    }
+    let drains = cx.snapshot.instances.values().filter(|instance| {
+        instance.status == InstanceStatus::Draining && instance.claim().is_some_and(|claim| claimed::is_slow(claim, cx))
+    });
+    let left = drains.filter_map(|instance| Some((instance, instance.tasks.as_ref()?)));
+    left.flat_map(|(instance, seen)| {
+        let moving = moving(&seen.tasks, &cx.snapshot.services);
+        moving.into_iter().map(|(_, service)| (&service.name, &instance.host))
+    })
+    .collect()
 }
 
 /// Why nothing new is begun, if so.

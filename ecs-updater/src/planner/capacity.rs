@@ -217,7 +217,10 @@ fn meets_all(service: &Service, instance: &Instance) -> bool {
 }
 
 /// The tasks that services replace elsewhere, the largest first: first fit finds more that way.
-fn moving<'a>(tasks: &'a [Task], services: &'a BTreeMap<ServiceName, Service>) -> Vec<(&'a Task, &'a Service)> {
+pub(crate) fn moving<'a>(
+    tasks: &'a [Task],
+    services: &'a BTreeMap<ServiceName, Service>,
+) -> Vec<(&'a Task, &'a Service)> {
     let mut moving: Vec<(&Task, &Service)> = tasks
         .iter()
         .filter_map(|task| Some((task, services.get(task.service()?)?)))

@@ -137,6 +137,11 @@ fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a
     }
 }
 
+/// Whether this drain has taken more than half of the time that it may take.
+pub(crate) fn is_slow(claim: &Claim, cx: &Context<'_>) -> bool {
+    claim.step == ClaimStep::Drain && cx.now >= after(claim.since, cx.policy.timeouts.drain / 2)
+}
+
 /// `None` once nothing that is known speaks against it being drained; the executor looks again before the reboot.
 fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Option<Next<'a>> {
     let drained_at = instance.run.drained_at.unwrap_or(claim.since);
@@ -148,9 +153,9 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
         return None;
     }
     let deadline = after(claim.since, cx.policy.timeouts.drain);
-    // While tasks are counted, only a task that is to be stopped or to be named is worth a look.
+    // While tasks are counted, only a task that is to be stopped, to be named or waited for is worth a look.
     let stops = cx.policy.standalone_tasks == StandaloneTasks::Stop || broken!(StandaloneTasksStopped);
-    let matters = !counted || cx.now >= deadline || stops;
+    let matters = !counted || is_slow(claim, cx) || stops;
     let good_for = if counted { super::TASKS_FRESH } else { DRAIN_POLL };
     if matters && seen.is_none_or(|seen| cx.now >= after(seen.at, good_for)) {
         return Some(Next::Do(Phase::Draining, Step::LookAtTasks));

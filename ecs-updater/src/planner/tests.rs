@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Handled, Life, Progress};
 use models::claim::ClaimStep;
 use models::fleet::{
-    BadClaim, CalledOff, Instance, InstanceStatus, Resources, SeenBridge, SeenTasks, SentReboot, Service, VisitEnd,
+    BadClaim, CalledOff, Instance, InstanceStatus, Resources, SeenBridge, SeenTasks, SentReboot, Service, Task,
+    VisitEnd,
 };
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
@@ -891,6 +892,37 @@ fn drains_are_no_faster_than_reboots_can_be() {
     let waiting = [ready, vec![instance(0, Some(staged()), at(1))]].concat();
     let plan = plan(&fleet(waiting, vec![]), &policy, &facts(), at(1));
     assert_eq!((drains(&plan).len(), plan.steps.len()), (0, 40), "they are to be rebooted first");
+}
+
+#[test]
+fn none_is_drained_past_a_slow_drain_of_the_same_service() {
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(3), ..Policy::default() };
+    let half = 10;
+    let seen = |mut instance: Instance, tasks: Vec<Task>| {
+        instance.running_tasks = 1;
+        instance.tasks = Some(SeenTasks { at: at(half), tasks });
+        instance
+    };
+    let services = vec![service("web", 8, 100, 200), service("api", 8, 100, 200)];
+    let drained_when = |minutes: i64, left: Task| {
+        let instances = vec![
+            seen(claimed(instance(0, Some(staged()), at(half)), ClaimStep::Drain, at(minutes)), vec![left]),
+            seen(instance(1, Some(staged()), at(half)), vec![task(1, Some("web"))]),
+            seen(instance(2, Some(staged()), at(half)), vec![task(2, Some("api"))]),
+            instance(3, None, at(half)),
+        ];
+        let plan = plan(&fleet(instances, services.clone()), &policy, &facts(), at(half));
+        let holds: Vec<_> =
+            plan.stands.iter().filter_map(|stand| stand.hold.as_ref()).map(ToString::to_string).collect();
+        (drains(&plan).len(), holds.join(", "))
+    };
+    let web = || task(0, Some("web"));
+    let words = "waits for i-0: a task of service web, which runs here too, has not begun to leave it in \
+                 half of the drain time-out";
+    assert_eq!(drained_when(0, web()), (1, words.to_owned()));
+    assert_eq!(drained_when(1, web()), (2, String::new()), "it is not slow yet");
+    assert_eq!(drained_when(0, Task { stopping: true, ..web() }), (2, String::new()), "it leaves in its own time");
+    assert_eq!(drained_when(0, task(0, None)), (2, String::new()), "that is waited for on its own account");
 }
 
 proptest! {
