@@ -276,7 +276,9 @@ fn slow_drains<'a>(cx: &Context<'a>) -> BTreeMap<&'a ServiceName, &'a HostId> {
         return BTreeMap::new();
     }
     let drains = cx.snapshot.instances.values().filter(|instance| {
-        instance.status == InstanceStatus::Draining && instance.claim().is_some_and(|claim| claimed::is_slow(claim, cx))
+        instance.run.verdict.is_none()
+            && instance.status == InstanceStatus::Draining
+            && instance.claim().is_some_and(|claim| claimed::is_slow(claim, cx))
     });
     let left = drains.filter_map(|instance| Some((instance, instance.tasks.as_ref()?)));
     left.flat_map(|(instance, seen)| {

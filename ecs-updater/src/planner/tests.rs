@@ -904,9 +904,9 @@ fn none_is_drained_past_a_slow_drain_of_the_same_service() {
         instance
     };
     let services = vec![service("web", 8, 100, 200), service("api", 8, 100, 200)];
-    let drained_when = |minutes: i64, left: Task| {
+    let drained_past = |slow: Instance, left: Task| {
         let instances = vec![
-            seen(claimed(instance(0, Some(staged()), at(half)), ClaimStep::Drain, at(minutes)), vec![left]),
+            seen(slow, vec![left]),
             seen(instance(1, Some(staged()), at(half)), vec![task(1, Some("web"))]),
             seen(instance(2, Some(staged()), at(half)), vec![task(2, Some("api"))]),
             instance(3, None, at(half)),
@@ -916,6 +916,8 @@ fn none_is_drained_past_a_slow_drain_of_the_same_service() {
             plan.stands.iter().filter_map(|stand| stand.hold.as_ref()).map(ToString::to_string).collect();
         (drains(&plan).len(), holds.join(", "))
     };
+    let draining = |minutes: i64| claimed(instance(0, Some(staged()), at(half)), ClaimStep::Drain, at(minutes));
+    let drained_when = |minutes, left| drained_past(draining(minutes), left);
     let web = || task(0, Some("web"));
     let words = "waits for i-0: a task of service web, which runs here too, has not begun to leave it in \
                  half of the drain time-out";
@@ -923,6 +925,13 @@ fn none_is_drained_past_a_slow_drain_of_the_same_service() {
     assert_eq!(drained_when(1, web()), (2, String::new()), "it is not slow yet");
     assert_eq!(drained_when(0, Task { stopping: true, ..web() }), (2, String::new()), "it leaves in its own time");
     assert_eq!(drained_when(0, task(0, None)), (2, String::new()), "that is waited for on its own account");
+    let mut done_with = draining(0);
+    done_with.run.verdict = Some(verdict(Outcome::Held));
+    assert_eq!(
+        drained_past(done_with, web()),
+        (2, String::new()),
+        "it is left as it is, whatever becomes of its tasks"
+    );
 }
 
 proptest! {
