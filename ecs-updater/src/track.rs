@@ -1,6 +1,6 @@
 //! Follows each instance through a run, for the report: phases with their times, and how long it was out of service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Claim;
@@ -8,19 +8,19 @@ use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
 use models::ids::HostId;
 use models::plan::{Phase, Plan, Stand};
 use models::report::{InstanceReport, Outcome, PhaseTime};
-use semver::Version;
 
 /// What a run saw of its instances so far.
 #[derive(Debug, Default)]
 pub(crate) struct Track {
-    lives: BTreeMap<HostId, Life>,
+    lives: HashMap<HostId, Life>,
+    /// Out of service because of us.
+    out: BTreeSet<HostId>,
 }
 
 #[derive(Debug, Default)]
 struct Life {
     phases: Vec<PhaseTime>,
     stand: Option<Stand>,
-    first_from: Option<Version>,
     out_since: Option<Timestamp>,
     out_for: Option<SignedDuration>,
 }
@@ -29,15 +29,30 @@ impl Track {
     /// Takes in where every instance stands now.
     pub(crate) fn follow(&mut self, fleet: &FleetSnapshot, plan: &Plan, now: Timestamp) {
         for stand in &plan.stands {
-            let life = self.lives.entry(stand.host.clone()).or_default();
-            life.enter(stand.phase, now);
-            if life.first_from.is_none() {
-                life.first_from = stand.from.clone();
+            // Most stand as they did.
+            let life = match self.lives.get_mut(&stand.host) {
+                Some(life) => life,
+                None => self.lives.entry(stand.host.clone()).or_default(),
+            };
+            if life.stand.as_ref().map(|known| known.phase) != Some(stand.phase) {
+                life.enter(stand.phase, now);
             }
-            life.stand = Some(stand.clone());
+            if life.stand.as_ref() != Some(stand) {
+                life.stand = Some(stand.clone());
+            }
         }
-        for (host, instance) in &fleet.instances {
-            self.lives.entry(host.clone()).or_default().count_out_of_service(instance, now);
+        let lives = &mut self.lives;
+        self.out.retain(|host| match fleet.instances.get(host).filter(|instance| !is_out_by_us(instance)) {
+            Some(instance) => {
+                lives.entry(host.clone()).or_default().came_back(instance, now);
+                false
+            }
+            None => true,
+        });
+        for instance in fleet.instances.values().filter(|instance| is_out_by_us(instance)) {
+            if self.out.insert(instance.host.clone()) {
+                lives.entry(instance.host.clone()).or_default().went_out(instance, now);
+            }
         }
     }
 
@@ -134,6 +149,12 @@ pub(crate) fn standing_outcome(stand: &Stand) -> Option<Outcome> {
     }
 }
 
+/// Whether it is DRAINING by a claim.
+fn is_out_by_us(instance: &Instance) -> bool {
+    instance.status == InstanceStatus::Draining
+        && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service())
+}
+
 impl Life {
     /// A phase of less than a second was a step between two plans, and is left out.
     fn enter(&mut self, phase: Phase, now: Timestamp) {
@@ -151,22 +172,16 @@ impl Life {
         }
     }
 
-    fn count_out_of_service(&mut self, instance: &Instance, now: Timestamp) {
-        let claim = instance.claim().filter(|claim| claim.step.takes_out_of_service());
-        let ours = instance.status == InstanceStatus::Draining && claim.is_some();
-        match (ours, self.out_since) {
-            (true, None) => {
-                // One that an earlier run took out counts from its claim.
-                let since = instance.run.drained_at.or(claim.map(|claim| claim.since)).unwrap_or(now);
-                self.out_since = Some(since.min(now));
-            }
-            (false, Some(since)) => {
-                let until = if instance.status == InstanceStatus::Active { instance.seen_at.max(since) } else { now };
-                self.out_for = Some(self.out_for.unwrap_or_default() + until.duration_since(since));
-                self.out_since = None;
-            }
-            (true, Some(_)) | (false, None) => {}
-        }
+    /// One that an earlier run took out counts from its claim.
+    fn went_out(&mut self, instance: &Instance, now: Timestamp) {
+        let since = instance.run.drained_at.or(instance.claim().map(|claim| claim.since)).unwrap_or(now);
+        self.out_since = Some(since.min(now));
+    }
+
+    fn came_back(&mut self, instance: &Instance, now: Timestamp) {
+        let Some(since) = self.out_since.take() else { return };
+        let until = if instance.status == InstanceStatus::Active { instance.seen_at.max(since) } else { now };
+        self.out_for = Some(self.out_for.unwrap_or_default() + until.duration_since(since));
     }
 
     fn out_of_service(&self, now: Timestamp) -> Option<SignedDuration> {

@@ -107,7 +107,7 @@ impl FleetSnapshot {
     /// The instances that are registered: of these a percentage is taken, and among these the ones out of service
     /// count. One that went away during the run is still in the snapshot, for the report.
     pub fn registered(&self) -> impl Iterator<Item = &Instance> + Clone {
-        self.instances.values().filter(|instance| instance.status != InstanceStatus::Inactive)
+        self.instances.values().filter(|instance| instance.is_registered())
     }
 
     /// How many of the registered instances are out of service, whoever took them out.
@@ -117,6 +117,11 @@ impl FleetSnapshot {
 }
 
 impl Instance {
+    /// Whether ECS has it as a container instance, as far as is known.
+    pub fn is_registered(&self) -> bool {
+        self.status != InstanceStatus::Inactive
+    }
+
     /// ACTIVE with an agent: takes new tasks. Everything else counts against the budget.
     pub fn in_service(&self) -> bool {
         self.status == InstanceStatus::Active && self.agent_connected

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use models::claim::Way;
 use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Task};
-use models::ids::{ContainerInstanceArn, HostId, ServiceName, TaskArn};
+use models::ids::{HostId, ServiceName, TaskArn};
 
 use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
@@ -74,7 +74,8 @@ impl Actor<'_> {
         let at = self.now();
         let (leaving, mut staying): (Vec<HostId>, Vec<HostId>) =
             hosts.into_iter().partition(|host| self.known_to_leave(host).is_some());
-        if !self.whole_is_cheaper(&staying) {
+        let whole = self.whole_is_cheaper(&staying);
+        if !whole {
             // Whoever was not looked at for longest is first, so that all have their turn.
             staying.sort_by_key(|host| self.instance(host).and_then(|one| one.tasks.as_ref()).map(|seen| seen.at));
             staying.truncate(LISTS_A_ROUND);
@@ -85,7 +86,15 @@ impl Actor<'_> {
         if staying.is_empty() {
             return;
         }
-        let mut tasks = match self.tasks_of(&staying).await {
+        let listed = match whole {
+            true => self.aws.list_running_tasks(&self.fleet.cluster).await,
+            false => self.list_on_each(&staying).await,
+        };
+        let found = match listed {
+            Ok(arns) => self.tasks_among(arns, &staying).await,
+            Err(error) => Err(error),
+        };
+        let mut tasks = match found {
             Ok(tasks) => tasks,
             Err(error) => return self.failed(&staying, error),
         };
@@ -154,39 +163,43 @@ impl Actor<'_> {
         self.change(host, |instance| instance.tasks = Some(left));
     }
 
-    /// The tasks on each of these instances that have not stopped: listed instance by instance, or, where that is
-    /// cheaper and all of them take tasks still, for the whole cluster at once.
+    /// The tasks on each of these instances that have not stopped.
     pub(super) async fn tasks_of(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, Vec<Task>>, AwsError> {
+        let arns = self.list_on_each(hosts).await?;
+        self.tasks_among(arns, hosts).await
+    }
+
+    /// Tasks, listed instance by instance.
+    async fn list_on_each(&self, hosts: &[HostId]) -> Result<Vec<TaskArn>, AwsError> {
         let (cluster, now) = (&self.fleet.cluster, self.now());
-        let known: BTreeMap<&HostId, &ContainerInstanceArn> =
-            hosts.iter().filter_map(|host| Some((host, &self.instance(host)?.container_instance))).collect();
-        let arns = if self.whole_is_cheaper(hosts) {
-            self.aws.list_running_tasks(cluster).await?
-        } else {
-            let listed = futures_util::stream::iter(&known)
-                .map(|(host, arn)| {
-                    let desired = match self.instance(host) {
-                        Some(instance) if instance.in_service() => Desired::Running,
-                        Some(instance) if none_is_desired_running(instance, now) => Desired::Stopped,
-                        Some(_) | None => Desired::Any,
-                    };
-                    self.aws.list_tasks_on(cluster, arn, desired)
-                })
-                .buffer_unordered(CONCURRENT);
-            listed.try_collect::<Vec<_>>().await?.into_iter().flatten().collect()
-        };
-        let mut live = self.aws.live_tasks(cluster, arns).await?;
-        Ok(known.into_iter().map(|(host, arn)| (host.clone(), live.remove(arn).unwrap_or_default())).collect())
+        let listed = futures_util::stream::iter(hosts.iter().filter_map(|host| self.instance(host)))
+            .map(|instance| {
+                let desired = match instance.in_service() {
+                    true => Desired::Running,
+                    false if none_is_desired_running(instance, now) => Desired::Stopped,
+                    false => Desired::Any,
+                };
+                self.aws.list_tasks_on(cluster, &instance.container_instance, desired)
+            })
+            .buffer_unordered(CONCURRENT);
+        Ok(listed.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+    }
+
+    /// Those of these tasks that have not stopped and are on one of the instances, by instance.
+    async fn tasks_among(&self, arns: Vec<TaskArn>, hosts: &[HostId]) -> Result<BTreeMap<HostId, Vec<Task>>, AwsError> {
+        let mut live = self.aws.live_tasks(&self.fleet.cluster, arns).await?;
+        let known = hosts.iter().filter_map(|host| self.instance(host));
+        Ok(known.map(|one| (one.host.clone(), live.remove(&one.container_instance).unwrap_or_default())).collect())
     }
 
     /// Whether listing and describing the tasks of the whole cluster, a hundred a call, costs less than a list for each of
     /// these instances. Only of instances in service is it enough to know the tasks that are desired RUNNING.
     fn whole_is_cheaper(&self, hosts: &[HostId]) -> bool {
         let running = |instance: &Instance| instance.running_tasks as usize;
-        let everywhere: usize = self.fleet.registered().map(running).sum();
         let here: usize = hosts.iter().filter_map(|host| self.instance(host)).map(running).sum();
-        2 * everywhere.div_ceil(100) < hosts.len() + here.div_ceil(100)
-            && hosts.iter().all(|host| self.instance(host).is_some_and(Instance::in_service))
+        let one_by_one = hosts.len() + here.div_ceil(100);
+        let costs_less = || 2 * self.fleet.registered().map(running).sum::<usize>().div_ceil(100) < one_by_one;
+        hosts.iter().all(|host| self.instance(host).is_some_and(Instance::in_service)) && costs_less()
     }
 
     async fn know_services(&mut self, names: BTreeSet<ServiceName>) -> Result<(), AwsError> {

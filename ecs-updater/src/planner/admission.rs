@@ -27,12 +27,16 @@ const DRAINED_MOST: usize = 40;
 const LOOKS_AHEAD: usize = 100;
 
 /// Gives each candidate its turn, its step or the reason for its wait.
-pub(crate) fn admit<'a>(cx: &Context<'a>, candidates: Vec<Candidate<'a>>, draft: &mut Draft) {
-    let mut places = Places::new(cx, draft);
-    if !candidates.is_empty() && places.stop.is_none() {
-        look_at_unknown_drains(cx, draft);
+pub(crate) fn admit<'a>(cx: &Context<'a>, candidates: &[Candidate<'a>], counted: &Counted<'a>, draft: &mut Draft) {
+    let mut places = Places::new(cx, counted, draft);
+    if !candidates.is_empty() && places.stop.is_none() && !cx.run.dry_run {
+        for instance in &counted.unknown_drains {
+            if !draft.has_step(instance) {
+                draft.act(instance, Step::LookAtTasks);
+            }
+        }
     }
-    for (index, candidate) in in_line(cx, candidates, places.zone).iter().enumerate() {
+    for (index, candidate) in in_line(cx, candidates, counted).into_iter().enumerate() {
         let turn = index + 1;
         match places.offer(candidate, cx) {
             Offer::Act(phase, step) => {
@@ -50,49 +54,33 @@ pub(crate) fn admit<'a>(cx: &Context<'a>, candidates: Vec<Candidate<'a>>, draft:
     }
 }
 
-/// Tasks that leave an instance which this run has not drained take room too: they are listed once.
-fn look_at_unknown_drains(cx: &Context<'_>, draft: &mut Draft) {
-    let unknown = |instance: &&Instance| {
-        instance.status == InstanceStatus::Draining && instance.running_tasks > 0 && instance.tasks.is_none()
-    };
-    for instance in cx.snapshot.instances.values().filter(unknown).filter(|_| !cx.run.dry_run) {
-        if !draft.has_step(instance) {
-            draft.act(instance, Step::LookAtTasks);
-        }
-    }
-}
-
 fn waiting(candidate: &Candidate<'_>) -> Phase {
     if candidate.staged { Phase::Staged } else { Phase::Outdated }
 }
 
-/// The candidates in the order of their turns. With [`Zones::Spread`] those that are equal otherwise take turns by
-/// zone, so that each zone loses as many as the next; with [`Zones::OneAtATime`] a zone is finished before the next.
-fn in_line<'a>(cx: &Context<'_>, mut candidates: Vec<Candidate<'a>>, current: Option<&str>) -> Vec<Candidate<'a>> {
-    let version = |c: &Candidate<'a>| (c.from.clone(), !c.staged);
+/// The candidates, which come by host, in the order of their turns. With [`Zones::Spread`] those that are equal otherwise
+/// take turns by zone, so that each zone loses as many as the next; with [`Zones::OneAtATime`] a zone is finished before
+/// the next.
+fn in_line<'c, 'a>(cx: &Context<'_>, candidates: &'c [Candidate<'a>], counted: &Counted<'a>) -> Vec<&'c Candidate<'a>> {
+    fn version<'c>(candidate: &'c Candidate<'_>) -> (&'c Version, bool) {
+        (&candidate.from, !candidate.staged)
+    }
+    let mut line: Vec<&Candidate<'a>> = Vec::with_capacity(candidates.len());
     match cx.policy.zone {
         Zones::OneAtATime => {
-            candidates.sort_by(|a, b| {
-                let zone = |c: &Candidate<'a>| (c.instance.zone.as_deref() != current, c.instance.zone.clone());
-                zone(a)
-                    .cmp(&zone(b))
-                    .then_with(|| version(a).cmp(&version(b)))
-                    .then_with(|| a.instance.host.cmp(&b.instance.host))
+            line.extend(candidates);
+            line.sort_by_key(|candidate| {
+                let zone = candidate.instance.zone.as_deref();
+                (zone != counted.zone, zone, version(candidate))
             });
-            candidates
         }
         Zones::Spread => {
-            candidates.sort_by(|a, b| a.instance.host.cmp(&b.instance.host));
-            let mut groups: BTreeMap<(Version, bool), ByZone<'_, Candidate<'a>>> = BTreeMap::new();
+            let mut groups: BTreeMap<(&Version, bool), ByZone<'_, &Candidate<'a>>> = BTreeMap::new();
             for candidate in candidates {
-                let zones = groups.entry(version(&candidate)).or_default();
+                let zones = groups.entry(version(candidate)).or_default();
                 zones.entry(candidate.instance.zone.as_deref()).or_default().push_back(candidate);
             }
-            let mut out: BTreeMap<Option<&str>, usize> = BTreeMap::new();
-            for instance in cx.snapshot.registered().filter(|instance| !instance.in_service()) {
-                *out.entry(instance.zone.as_deref()).or_default() += 1;
-            }
-            let mut line = Vec::new();
+            let mut out = counted.out_by_zone.clone();
             for mut zones in groups.into_values() {
                 while let Some(zone) = zones.keys().copied().min_by_key(|zone| out.get(zone).copied().unwrap_or(0)) {
                     *out.entry(zone).or_default() += 1;
@@ -102,13 +90,60 @@ fn in_line<'a>(cx: &Context<'_>, mut candidates: Vec<Candidate<'a>>, current: Op
                     }
                 }
             }
-            line
         }
     }
+    line
 }
 
 /// What there is in each zone, in order.
 type ByZone<'z, T> = BTreeMap<Option<&'z str>, VecDeque<T>>;
+
+/// What admission has to know of all instances, counted while the planner passes them.
+#[derive(Debug, Default)]
+pub(crate) struct Counted<'a> {
+    registered: usize,
+    /// Registered and out of service, whoever took them out.
+    out_by_zone: BTreeMap<Option<&'a str>, usize>,
+    /// The first zone that has instances out of service by us.
+    zone: Option<&'a str>,
+    /// In service, and being staged.
+    staging: usize,
+    /// Drained within [`DRAINS_IN`], and when the first of them was.
+    lately: usize,
+    first_of_lately: Option<Timestamp>,
+    failures: usize,
+    /// Tasks that leave an instance which this run has not drained take room too: they are to be listed once.
+    unknown_drains: Vec<&'a Instance>,
+}
+
+impl<'a> Counted<'a> {
+    pub(crate) fn count(&mut self, instance: &'a Instance, now: Timestamp) {
+        let (zone, in_service) = (instance.zone.as_deref(), instance.in_service());
+        let verdict = instance.run.verdict.as_ref();
+        let is_registered = instance.is_registered();
+        self.registered += usize::from(is_registered);
+        self.failures += usize::from(verdict.is_some_and(|verdict| verdict.outcome.is_failure()));
+        if in_service {
+            let command = instance.command.as_ref().map(|in_flight| &in_flight.command);
+            self.staging += usize::from(matches!(command, Some(HostCommand::Stage { .. })));
+        } else {
+            if is_registered {
+                *self.out_by_zone.entry(zone).or_default() += 1;
+            }
+            let ours = verdict.is_none() && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service());
+            if let Some(zone) = zone.filter(|_| ours) {
+                self.zone = Some(self.zone.map_or(zone, |first| first.min(zone)));
+            }
+        }
+        if instance.status == InstanceStatus::Draining && instance.running_tasks > 0 && instance.tasks.is_none() {
+            self.unknown_drains.push(instance);
+        }
+        if let Some(at) = instance.run.drained_at.filter(|at| now < after(*at, DRAINS_IN)) {
+            self.lately += 1;
+            self.first_of_lately = Some(self.first_of_lately.map_or(at, |first| first.min(at)));
+        }
+    }
+}
 
 enum Offer {
     Act(Phase, Step),
@@ -142,29 +177,17 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn new(cx: &Context<'a>, draft: &Draft) -> Self {
-        let instances = cx.snapshot.instances.values();
-        let staging = |instance: &&Instance| {
-            instance.in_service()
-                && matches!(instance.command.as_ref().map(|c| &c.command), Some(HostCommand::Stage { .. }))
-        };
-        let ours = |instance: &&Instance| {
-            instance.run.verdict.is_none()
-                && !instance.in_service()
-                && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service())
-        };
-        let lately = instances.clone().filter_map(|i| i.run.drained_at).filter(|at| cx.now < after(*at, DRAINS_IN));
+    fn new(cx: &Context<'a>, counted: &Counted<'a>, draft: &Draft) -> Self {
         let waiting = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot { .. })).count();
         Self {
-            pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(lately.clone().count()) } else { 0 },
-            pace_until: lately.min().map(|at| after(at, DRAINS_IN)),
+            pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(counted.lately) } else { 0 },
+            pace_until: counted.first_of_lately.map(|at| after(at, DRAINS_IN)),
             next: 0,
-            stop: stop(cx),
-            budget: cx.policy.max_unavailable.of(cx.snapshot.registered().count())
-                + usize::from(broken!(BudgetOffByOne)),
-            out: cx.snapshot.out_of_service(),
-            ahead: instances.clone().filter(staging).count(),
-            zone: instances.filter(ours).filter_map(|instance| instance.zone.as_deref()).min(),
+            stop: stop(cx, counted.failures),
+            budget: cx.policy.max_unavailable.of(counted.registered) + usize::from(broken!(BudgetOffByOne)),
+            out: counted.out_by_zone.values().sum(),
+            ahead: counted.staging,
+            zone: counted.zone,
             room: None,
             bare: None,
             slow: None,
@@ -289,18 +312,12 @@ fn slow_drains<'a>(cx: &Context<'a>) -> BTreeMap<&'a ServiceName, &'a HostId> {
 }
 
 /// Why nothing new is begun, if so.
-fn stop(cx: &Context<'_>) -> Option<HoldReason> {
+fn stop(cx: &Context<'_>, failures: usize) -> Option<HoldReason> {
     match &cx.run.stop {
         Some(Stop::Interrupted) => return Some(HoldReason::Interrupted),
         Some(Stop::NotPermitted { detail, .. }) => return Some(HoldReason::NotPermitted { detail: detail.clone() }),
         None => {}
     }
-    let failures = cx
-        .snapshot
-        .instances
-        .values()
-        .filter(|instance| instance.run.verdict.as_ref().is_some_and(|verdict| verdict.outcome.is_failure()))
-        .count();
     if cx.policy.stop_after_failures.reached(failures) {
         return Some(HoldReason::StoppedAfterFailures { failures });
     }

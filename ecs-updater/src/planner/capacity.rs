@@ -30,7 +30,11 @@ pub(crate) struct Room<'a> {
 #[derive(Debug)]
 struct Place<'a> {
     instance: &'a Instance,
-    free: Resources,
+    /// What is left of the instance's own.
+    cpu: i64,
+    memory: i64,
+    /// Host ports of tasks that were promised it.
+    ports: Vec<u16>,
     /// Services that allow one task an instance and were promised this one.
     promised: BTreeSet<&'a ServiceName>,
 }
@@ -38,8 +42,8 @@ struct Place<'a> {
 /// What was done for one instance, to be undone where it does not come out.
 #[derive(Default)]
 struct Attempt<'a> {
-    /// The place of the instance, and what was free there.
-    left: Option<(usize, Resources)>,
+    /// The place of the instance, and the CPU that was free there.
+    left: Option<(usize, i64)>,
     tasks: Vec<(&'a Resources, &'a Service, Went)>,
 }
 
@@ -54,8 +58,10 @@ enum Went {
 impl<'a> Room<'a> {
     /// As ECS counts it, with nothing promised.
     pub(crate) fn bare(fleet: &'a FleetSnapshot) -> Self {
-        let place =
-            |instance: &'a Instance| Place { instance, free: instance.remaining.clone(), promised: BTreeSet::new() };
+        let place = |instance: &'a Instance| {
+            let Resources { cpu, memory, .. } = instance.remaining;
+            Place { instance, cpu, memory, ports: Vec::new(), promised: BTreeSet::new() }
+        };
         Self {
             services: &fleet.services,
             places: fleet.instances.values().filter(|instance| instance.in_service()).map(place).collect(),
@@ -98,7 +104,7 @@ impl<'a> Room<'a> {
         let mut attempt = Attempt::default();
         if let Ok(at) = self.places.binary_search_by(|place| place.instance.host.cmp(leaving)) {
             // Nothing fits there any more; the list keeps its order.
-            attempt.left = Some((at, std::mem::replace(&mut self.places[at].free, NOTHING)));
+            attempt.left = Some((at, std::mem::replace(&mut self.places[at].cpu, i64::MIN)));
         }
         for (task, service) in moving(tasks, self.services) {
             let went = match self.place(&task.needs, service) {
@@ -128,9 +134,9 @@ impl<'a> Room<'a> {
         let found = self.places[from..].iter().position(|place| place.takes(needs, service)).map(|after| from + after);
         self.full_until.insert(&service.name, (needs.clone(), found.unwrap_or(self.places.len())));
         let place = &mut self.places[found?];
-        place.free.cpu -= needs.cpu;
-        place.free.memory -= needs.memory;
-        place.free.ports.extend(&needs.ports);
+        place.cpu -= needs.cpu;
+        place.memory -= needs.memory;
+        place.ports.extend(&needs.ports);
         if service.distinct_instance {
             place.promised.insert(&service.name);
         }
@@ -144,9 +150,9 @@ impl<'a> Room<'a> {
             match went {
                 Went::To(at) => {
                     let place = &mut self.places[*at];
-                    place.free.cpu += needs.cpu;
-                    place.free.memory += needs.memory;
-                    place.free.ports.truncate(place.free.ports.len().saturating_sub(needs.ports.len()));
+                    place.cpu += needs.cpu;
+                    place.memory += needs.memory;
+                    place.ports.truncate(place.ports.len().saturating_sub(needs.ports.len()));
                     place.promised.remove(&service.name);
                     touched.push(*at);
                 }
@@ -158,8 +164,8 @@ impl<'a> Room<'a> {
                 Went::Nowhere => {}
             }
         }
-        if let Some((at, free)) = left {
-            self.places[at].free = free;
+        if let Some((at, cpu)) = left {
+            self.places[at].cpu = cpu;
             touched.push(at);
         }
         // What was learned of the places on the way stands, but for those that have their room back.
@@ -198,14 +204,13 @@ impl<'a> Room<'a> {
     }
 }
 
-const NOTHING: Resources = Resources { cpu: i64::MIN, memory: i64::MIN, ports: Vec::new() };
-
 impl Place<'_> {
     fn takes(&self, needs: &Resources, service: &Service) -> bool {
         let taken = || self.promised.contains(&service.name) || service.on.contains(&self.instance.container_instance);
-        needs.cpu <= self.free.cpu
-            && needs.memory <= self.free.memory
-            && needs.ports.iter().all(|port| !self.free.ports.contains(port))
+        let in_use = |port| self.ports.contains(port) || self.instance.remaining.ports.contains(port);
+        needs.cpu <= self.cpu
+            && needs.memory <= self.memory
+            && !needs.ports.iter().any(in_use)
             && !(service.distinct_instance && taken())
             && meets_all(service, self.instance)
     }
@@ -322,8 +327,8 @@ mod tests {
                     prop_assert_eq!(one.would_take(&leaving.host, tasks), other.would_take(&leaving.host, tasks));
                 }
                 for (place, twin) in one.places.iter().zip(&other.places) {
-                    prop_assert_eq!(&place.free, &twin.free);
-                    prop_assert_eq!(&place.promised, &twin.promised);
+                    prop_assert_eq!((place.cpu, place.memory), (twin.cpu, twin.memory));
+                    prop_assert_eq!((&place.ports, &place.promised), (&twin.ports, &twin.promised));
                 }
             }
         }

@@ -36,6 +36,7 @@ use semver::Version;
 pub use estimate::estimate;
 pub use groups::{groups, image_version, youngest_images};
 
+use admission::Counted;
 use next::{Candidate, Next};
 
 /// What the planner must know besides the snapshot and the policy.
@@ -140,7 +141,9 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     let cx = Context { snapshot, policy, run, now, newest: OnceCell::new() };
     let mut draft = Draft::default();
     let mut candidates = Vec::new();
+    let mut counted = Counted::default();
     for instance in snapshot.instances.values() {
+        counted.count(instance, now);
         match next::next(instance, &cx) {
             Next::Candidate(candidate) => candidates.push(candidate),
             Next::Do(phase, step) => draft.step(instance, phase, step),
@@ -148,10 +151,10 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
             Next::Stand(phase) => draft.stand(instance, phase, None),
             Next::Hold(reason) => draft.hold(instance, reason),
             Next::Current => draft.stand(instance, Phase::Current, None),
-            Next::Settled => draft.stand(instance, Phase::Settled, None),
+            Next::Settled => draft.settled(instance),
         }
     }
-    admission::admit(&cx, candidates, &mut draft);
+    admission::admit(&cx, &candidates, &counted, &mut draft);
     if draft.is_at_rest() && waits_for_others(&cx, &draft) {
         draft.wake(after(now, RETRY));
     }
@@ -237,6 +240,17 @@ impl Draft {
             None => (report.and_then(HostReport::running), None),
         };
         self.stands.push(Stand { host: instance.host.clone(), phase, hold, from, to, turn: None });
+    }
+
+    fn settled(&mut self, instance: &Instance) {
+        let verdict = instance.run.verdict.as_ref();
+        match verdict.and_then(|verdict| Some((verdict.from.clone()?, verdict.to.clone()))) {
+            Some((from, to)) => {
+                let (host, phase) = (instance.host.clone(), Phase::Settled);
+                self.stands.push(Stand { host, phase, hold: None, from: Some(from), to, turn: None });
+            }
+            None => self.stand(instance, Phase::Settled, None),
+        }
     }
 
     pub(crate) fn turn(&mut self, candidate: &Candidate<'_>, phase: Phase, hold: Option<HoldReason>, turn: usize) {
