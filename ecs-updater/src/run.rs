@@ -339,7 +339,7 @@ impl<'a> Cluster<'a> {
             return Err(error);
         }
         let now = self.clock.now();
-        let under_way = self.under_way();
+        let under_way = self.under_way(now);
         let full_due = self.looked_full.is_none_or(|at| now >= after(at, self.full_look_every()));
         if full_due {
             self.full_look().await?;
@@ -370,9 +370,11 @@ impl<'a> Cluster<'a> {
         FULL_LOOK.max(FULL_LOOK_PER_100.saturating_mul(hundreds))
     }
 
-    /// The instances that a short look reads: out of service by us, or with a report awaited.
-    fn under_way(&self) -> BTreeSet<HostId> {
-        let ours = self.out_of_service().map(|instance| &instance.host);
+    /// The instances that a short look reads: out of service by us, or with a report awaited. Not just after a reboot was
+    /// claimed: no host is back so soon.
+    fn under_way(&self, now: Timestamp) -> BTreeSet<HostId> {
+        let ours =
+            self.out_of_service().filter(|instance| !is_going_down(instance, now)).map(|instance| &instance.host);
         ours.chain(self.awaited.hosts()).cloned().collect()
     }
 
@@ -386,10 +388,7 @@ impl<'a> Cluster<'a> {
     /// The finer one while a host bridge has an instance out of service: it acts within a second of what it reads. Not
     /// just after a reboot was claimed: no host is back so soon.
     fn beat(&self, now: Timestamp) -> Beat {
-        let soon = |instance: &&Instance| {
-            let rebooting = instance.claim().filter(|claim| !claim.boots.is_empty());
-            rebooting.is_none_or(|claim| now >= after(claim.since, planner::FIRST_BOOT_POLL))
-        };
+        let soon = |instance: &&Instance| !is_going_down(instance, now);
         let by_bridge = |instance: &Instance| instance.way(self.policy.host, now) == Way::Bridge;
         if self.out_of_service().filter(soon).any(by_bridge) { Beat::OF_BRIDGES } else { Beat::OF_SSM }
     }
@@ -400,7 +399,7 @@ impl<'a> Cluster<'a> {
         let first = self.looked_full.is_none();
         let ends = match &error.kind {
             ErrorKind::NotFound => true,
-            ErrorKind::Denied => first || self.under_way().is_empty(),
+            ErrorKind::Denied => first || (self.out_of_service().next().is_none() && self.awaited.is_empty()),
             ErrorKind::Refused(_) | ErrorKind::NoAnswer => first,
             ErrorKind::Throttled | ErrorKind::LeaseOver => false,
         };
@@ -531,6 +530,12 @@ impl<'a> Cluster<'a> {
             estimate,
         }
     }
+}
+
+/// Whether its reboot was claimed just now.
+fn is_going_down(instance: &Instance, now: Timestamp) -> bool {
+    let rebooting = instance.claim().filter(|claim| !claim.boots.is_empty());
+    rebooting.is_some_and(|claim| now < after(claim.since, planner::FIRST_BOOT_POLL))
 }
 
 /// Whether a step changes something outside this program.

@@ -45,7 +45,7 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     if instance.run.verdict.is_some() {
         return Next::Settled;
     }
-    if instance.host.is_external() {
+    if instance.ec2.is_none() && instance.host.is_external() {
         return Next::Hold(HoldReason::External);
     }
     if let Some(Err(bad)) = instance.tags.claim.as_ref().filter(|_| !broken!(MalformedClaimOverwritten)) {
