@@ -1,6 +1,6 @@
 //! Follows each instance through a run, for the report: phases with their times, and how long it was out of service.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Claim;
@@ -9,10 +9,14 @@ use models::ids::HostId;
 use models::plan::{Phase, Plan, Stand};
 use models::report::{InstanceReport, Outcome, PhaseTime};
 
+/// Looked into for each instance after every plan. Its order reaches nothing: it is only asked by key, and for the longest.
+#[expect(clippy::disallowed_types, reason = "ten thousand lookups a plan, and no order in what is told of them")]
+type Lives = std::collections::HashMap<HostId, Life>;
+
 /// What a run saw of its instances so far.
 #[derive(Debug, Default)]
 pub(crate) struct Track {
-    lives: HashMap<HostId, Life>,
+    lives: Lives,
     /// Out of service because of us.
     out: BTreeSet<HostId>,
 }

@@ -1,6 +1,6 @@
 //! Steps that take an instance out of service, put it back, or are done with it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use models::claim::{CLAIM_TAG, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
 use models::fleet::{Instance, InstanceStatus};
@@ -26,7 +26,7 @@ impl Actor<'_> {
             self.aws.list_container_instances(cluster, Listed::Draining).await,
             self.aws.list_container_instances(cluster, Listed::Disconnected).await,
         ) {
-            (Ok(draining), Ok(lost)) => (HashSet::<_>::from_iter(draining), HashSet::<_>::from_iter(lost)),
+            (Ok(draining), Ok(lost)) => (BTreeSet::<_>::from_iter(draining), BTreeSet::<_>::from_iter(lost)),
             (Err(error), _) | (_, Err(error)) => return self.failed(&hosts, error),
         };
         for instance in self.fleet.instances.values_mut() {
