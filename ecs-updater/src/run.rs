@@ -380,9 +380,8 @@ impl<'a> Cluster<'a> {
 
     /// The instances that are out of service by a claim and not done with.
     fn out_of_service(&self) -> impl Iterator<Item = &Instance> {
-        self.fleet.instances.values().filter(|instance| {
-            instance.run.verdict.is_none() && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service())
-        })
+        let instances = self.fleet.instances.values();
+        instances.filter(|instance| instance.run.verdict.is_none() && instance.out_of_service_claim().is_some())
     }
 
     /// The finer one while a host bridge has an instance out of service: it acts within a second of what it reads. Not

@@ -1,7 +1,5 @@
 //! Follows each instance through a run, for the report: phases with their times, and how long it was out of service.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Claim;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
@@ -17,8 +15,6 @@ type Lives = std::collections::HashMap<HostId, Life>;
 #[derive(Debug, Default)]
 pub(crate) struct Track {
     lives: Lives,
-    /// Out of service because of us.
-    out: BTreeSet<HostId>,
 }
 
 #[derive(Debug, Default)]
@@ -44,19 +40,14 @@ impl Track {
             if life.stand.as_ref() != Some(stand) {
                 life.stand = Some(stand.clone());
             }
+            if life.out_since.is_some()
+                && let Some(instance) = fleet.instances.get(&stand.host).filter(|instance| !is_out_by_us(instance))
+            {
+                life.came_back(instance, now);
+            }
         }
-        let lives = &mut self.lives;
-        self.out.retain(|host| match fleet.instances.get(host).filter(|instance| !is_out_by_us(instance)) {
-            Some(instance) => {
-                lives.entry(host.clone()).or_default().came_back(instance, now);
-                false
-            }
-            None => true,
-        });
         for instance in fleet.instances.values().filter(|instance| is_out_by_us(instance)) {
-            if self.out.insert(instance.host.clone()) {
-                lives.entry(instance.host.clone()).or_default().went_out(instance, now);
-            }
+            self.lives.entry(instance.host.clone()).or_default().is_out(instance, now);
         }
     }
 
@@ -155,8 +146,7 @@ pub(crate) fn standing_outcome(stand: &Stand) -> Option<Outcome> {
 
 /// Whether it is DRAINING by a claim.
 fn is_out_by_us(instance: &Instance) -> bool {
-    instance.status == InstanceStatus::Draining
-        && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service())
+    instance.status == InstanceStatus::Draining && instance.out_of_service_claim().is_some()
 }
 
 impl Life {
@@ -177,9 +167,11 @@ impl Life {
     }
 
     /// One that an earlier run took out counts from its claim.
-    fn went_out(&mut self, instance: &Instance, now: Timestamp) {
-        let since = instance.run.drained_at.or(instance.claim().map(|claim| claim.since)).unwrap_or(now);
-        self.out_since = Some(since.min(now));
+    fn is_out(&mut self, instance: &Instance, now: Timestamp) {
+        self.out_since.get_or_insert_with(|| {
+            let since = instance.run.drained_at.or(instance.claim().map(|claim| claim.since)).unwrap_or(now);
+            since.min(now)
+        });
     }
 
     fn came_back(&mut self, instance: &Instance, now: Timestamp) {

@@ -150,6 +150,11 @@ impl Instance {
         }
     }
 
+    /// The claim, where it takes the instance out of service.
+    pub fn out_of_service_claim(&self) -> Option<&Claim> {
+        self.claim().filter(|claim| claim.step.takes_out_of_service())
+    }
+
     /// The claim, where there is a well-formed one.
     pub fn claim(&self) -> Option<&Claim> {
         self.tags.claim.as_ref().and_then(|claim| claim.as_ref().ok())

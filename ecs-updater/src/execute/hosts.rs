@@ -252,7 +252,7 @@ impl Actor<'_> {
     }
 
     pub(super) fn out_of_service_claim(&self, host: &HostId) -> Option<&Claim> {
-        self.instance(host)?.claim().filter(|claim| claim.step.takes_out_of_service())
+        self.instance(host)?.out_of_service_claim()
     }
 
     /// Has commands carried out: by SSM those that are alike are sent in one, by the host bridge the claim says it all.

@@ -130,7 +130,7 @@ impl<'a> Counted<'a> {
             if is_registered {
                 *self.out_by_zone.entry(zone).or_default() += 1;
             }
-            let ours = verdict.is_none() && instance.claim().is_some_and(|claim| claim.step.takes_out_of_service());
+            let ours = verdict.is_none() && instance.out_of_service_claim().is_some();
             if let Some(zone) = zone.filter(|_| ours) {
                 self.zone = Some(self.zone.map_or(zone, |first| first.min(zone)));
             }
@@ -276,10 +276,10 @@ impl<'a> Places<'a> {
     /// The slow drain that a task of these could keep waiting: nobody says in which order a service stops its tasks on
     /// DRAINING instances, so that with ever new ones the same can be the last for ever. Where its service finds no
     /// replacements, more drains would not end either.
-    fn waits_for_a_drain(&mut self, tasks: &'a [Task], cx: &Context<'a>) -> Option<HoldReason> {
+    fn waits_for_a_drain(&mut self, tasks: &[Task], cx: &Context<'a>) -> Option<HoldReason> {
         let slow = self.slow.get_or_insert_with(|| slow_drains(cx));
-        let moving = moving(tasks, &cx.snapshot.services);
-        let (service, host) = moving.iter().find_map(|(_, service)| slow.get_key_value(&service.name))?;
+        let mut services = tasks.iter().filter(|task| !task.stopping).filter_map(Task::service);
+        let (service, host) = services.find_map(|service| slow.get_key_value(service))?;
         Some(HoldReason::SlowDrainFirst { host: (*host).clone(), service: service.to_string() })
     }
 

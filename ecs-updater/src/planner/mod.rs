@@ -151,7 +151,7 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
             Next::Stand(phase) => draft.stand(instance, phase, None),
             Next::Hold(reason) => draft.hold(instance, reason),
             Next::Current => draft.stand(instance, Phase::Current, None),
-            Next::Settled => draft.settled(instance),
+            Next::Settled => draft.stand(instance, Phase::Settled, None),
         }
     }
     admission::admit(&cx, &candidates, &counted, &mut draft);
@@ -235,22 +235,12 @@ impl Draft {
 
     pub(crate) fn stand(&mut self, instance: &Instance, phase: Phase, hold: Option<HoldReason>) {
         let report = instance.report.as_ref().map(|seen| &seen.report);
+        let ended_from = instance.run.verdict.as_ref().and_then(|verdict| verdict.from.clone());
         let (from, to) = match instance.claim() {
             Some(claim) => (Some(claim.from.clone()), Some(claim.to.clone())),
-            None => (report.and_then(HostReport::running), None),
+            None => (ended_from.or_else(|| report.and_then(HostReport::running)), None),
         };
         self.stands.push(Stand { host: instance.host.clone(), phase, hold, from, to, turn: None });
-    }
-
-    fn settled(&mut self, instance: &Instance) {
-        let verdict = instance.run.verdict.as_ref();
-        match verdict.and_then(|verdict| Some((verdict.from.clone()?, verdict.to.clone()))) {
-            Some((from, to)) => {
-                let (host, phase) = (instance.host.clone(), Phase::Settled);
-                self.stands.push(Stand { host, phase, hold: None, from: Some(from), to, turn: None });
-            }
-            None => self.stand(instance, Phase::Settled, None),
-        }
     }
 
     pub(crate) fn turn(&mut self, candidate: &Candidate<'_>, phase: Phase, hold: Option<HoldReason>, turn: usize) {

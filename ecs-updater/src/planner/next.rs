@@ -45,16 +45,16 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     if instance.run.verdict.is_some() {
         return Next::Settled;
     }
-    if instance.ec2.is_none() && instance.host.is_external() {
+    if instance.host.is_external() {
         return Next::Hold(HoldReason::External);
     }
     if let Some(Err(bad)) = instance.tags.claim.as_ref().filter(|_| !broken!(MalformedClaimOverwritten)) {
         return Next::Hold(HoldReason::MalformedClaim { value: bad.value.clone(), error: bad.error.clone() });
     }
     if cx.run.dry_run {
-        return match instance.claim() {
-            Some(claim) if claim.step.takes_out_of_service() => Next::Stand(claimed::phase(claim)),
-            Some(_) | None => unclaimed::next(instance, cx),
+        return match instance.out_of_service_claim() {
+            Some(claim) => Next::Stand(claimed::phase(claim)),
+            None => unclaimed::next(instance, cx),
         };
     }
     if instance.run.act_failures >= MAX_ACT_FAILURES {
@@ -70,9 +70,9 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
             CallOff::Unknown => claimed::unheard(instance),
         };
     }
-    match instance.claim() {
-        Some(claim) if claim.step.takes_out_of_service() => claimed::next(instance, claim, cx),
-        Some(_) | None => unclaimed::next(instance, cx),
+    match instance.out_of_service_claim() {
+        Some(claim) => claimed::next(instance, claim, cx),
+        None => unclaimed::next(instance, cx),
     }
 }
 
