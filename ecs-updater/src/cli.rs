@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use models::fleet::FleetSnapshot;
 use models::ids::{HostId, RunId};
 use models::plan::Plan;
+use models::policy::Policy;
 use models::report::RunReport;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -175,11 +176,13 @@ impl Watch for Live {
         &self,
         fleet: &FleetSnapshot,
         plan: &Plan,
-        budget: usize,
+        policy: &Policy,
         since: &dyn Fn(&HostId) -> Option<Timestamp>,
         now: Timestamp,
     ) {
-        self.update(&view(fleet, plan, budget, since, now));
+        if self.is_shown() {
+            self.update(&view(fleet, plan, policy, since, now));
+        }
     }
 }
 
@@ -187,7 +190,7 @@ impl Watch for Live {
 pub fn view(
     fleet: &FleetSnapshot,
     plan: &Plan,
-    budget: usize,
+    policy: &Policy,
     since: &dyn Fn(&HostId) -> Option<Timestamp>,
     now: Timestamp,
 ) -> ClusterView {
@@ -197,7 +200,7 @@ pub fn view(
         settled: Default::default(),
         under_way: Vec::new(),
         out_of_service: fleet.out_of_service(),
-        budget,
+        budget: policy.max_unavailable.of(fleet.registered().count()),
         now,
     };
     for stand in &plan.stands {

@@ -162,7 +162,9 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
     instance.pending_tasks = one.pending_tasks;
     // A re-registration can lose attributes; what a host is does not change.
     instance.variant = one.variant.clone().or(instance.variant.take());
-    instance.zone = one.zone.clone().or(instance.zone.take());
+    if one.zone.is_some() && instance.zone != one.zone {
+        instance.zone = one.zone.clone();
+    }
     if instance.attributes != one.nameable {
         instance.attributes = one.nameable.clone();
     }

@@ -43,12 +43,12 @@ pub struct Job {
 
 /// Sees a cluster after every plan: for the live view.
 pub trait Watch {
-    /// `fleet` is as the plan was made from; `since` tells when an instance came into its phase.
+    /// `fleet` and `policy` are as the plan was made from; `since` tells when an instance came into its phase.
     fn see(
         &self,
         fleet: &FleetSnapshot,
         plan: &Plan,
-        budget: usize,
+        policy: &Policy,
         since: &dyn Fn(&HostId) -> Option<Timestamp>,
         now: Timestamp,
     );
@@ -56,7 +56,7 @@ pub trait Watch {
 
 /// Nobody watches.
 impl Watch for () {
-    fn see(&self, _: &FleetSnapshot, _: &Plan, _: usize, _: &dyn Fn(&HostId) -> Option<Timestamp>, _: Timestamp) {}
+    fn see(&self, _: &FleetSnapshot, _: &Plan, _: &Policy, _: &dyn Fn(&HostId) -> Option<Timestamp>, _: Timestamp) {}
 }
 
 /// The time between two full looks at a small cluster.
@@ -162,6 +162,8 @@ struct Cluster<'a> {
     fleet: FleetSnapshot,
     commands: Commands,
     awaited: Awaited,
+    /// The last plan.
+    plan: Plan,
     track: Track,
     looked_full: Option<Timestamp>,
     looked_short: Timestamp,
@@ -209,6 +211,7 @@ impl<'a> Cluster<'a> {
             fleet,
             commands: Commands::default(),
             awaited: Awaited::default(),
+            plan: Plan::default(),
             track: Track::default(),
             looked_full: None,
             looked_short: Timestamp::MIN,
@@ -255,21 +258,21 @@ impl<'a> Cluster<'a> {
                 return Err(lease_lost(self.name, &who));
             }
             let now = self.clock.now();
-            let plan = planner::plan(&self.fleet, self.policy, &self.facts, now);
-            self.track.follow(&self.fleet, &plan, now);
-            self.see(watch, &plan, now);
-            let mut steps = self.permitted(&plan);
+            self.plan = planner::plan(&self.fleet, self.policy, &self.facts, now);
+            self.track.follow(&self.fleet, &self.plan, now);
+            watch.see(&self.fleet, &self.plan, self.policy, &|host| self.track.since(host), now);
+            let mut steps = self.permitted();
             if self.facts.stop == Some(Stop::Interrupted) {
                 // What only waits is let go; what is under way keeps its claim for the next run.
                 steps.retain(|planned| matches!(planned.step, Step::Finish(End::Held { .. })));
                 return if steps.is_empty() { Ok(()) } else { self.act(steps).await };
             }
             if steps.is_empty() {
-                if plan.wake_at.is_none() && self.commands.is_empty() && self.awaited.is_empty() {
+                if self.plan.wake_at.is_none() && self.commands.is_empty() && self.awaited.is_empty() {
                     return Ok(());
                 }
-                self.note_idleness(&plan, now);
-                self.sleep(&plan, now).await;
+                self.note_idleness(now);
+                self.sleep(now).await;
                 continue;
             }
             if self.epoch.is_some() && !self.hold.may_write(self.clock) && !broken!(FenceIgnored) {
@@ -291,8 +294,8 @@ impl<'a> Cluster<'a> {
     }
 
     /// On a dry run only what reads.
-    fn permitted(&self, plan: &Plan) -> Vec<PlannedStep> {
-        plan.steps.iter().filter(|planned| !self.facts.dry_run || !writes(&planned.step)).cloned().collect()
+    fn permitted(&self) -> Vec<PlannedStep> {
+        self.plan.steps.iter().filter(|planned| !self.facts.dry_run || !writes(&planned.step)).cloned().collect()
     }
 
     async fn act(&mut self, steps: Vec<PlannedStep>) -> Result<(), GaveUp> {
@@ -339,11 +342,11 @@ impl<'a> Cluster<'a> {
             return Err(error);
         }
         let now = self.clock.now();
-        let under_way = self.under_way(now);
+        let (under_way, beat) = self.under_way(now);
         let full_due = self.looked_full.is_none_or(|at| now >= after(at, self.full_look_every()));
         if full_due {
             self.full_look().await?;
-        } else if !under_way.is_empty() && now >= after(self.looked_short, self.beat(now).short_look) {
+        } else if !under_way.is_empty() && now >= after(self.looked_short, beat.short_look) {
             let complete = observe::short_look(&self.aws, &mut self.fleet, &under_way, self.policy.host, now).await?;
             self.looked_short = now;
             if !complete {
@@ -371,25 +374,24 @@ impl<'a> Cluster<'a> {
     }
 
     /// The instances that a short look reads: out of service by us, or with a report awaited. Not just after a reboot was
-    /// claimed: no host is back so soon.
-    fn under_way(&self, now: Timestamp) -> BTreeSet<HostId> {
-        let ours =
-            self.out_of_service().filter(|instance| !is_going_down(instance, now)).map(|instance| &instance.host);
-        ours.chain(self.awaited.hosts()).cloned().collect()
+    /// claimed: no host is back so soon. And the beat, which is the finer one while a host bridge has one of those out of
+    /// service: it acts within a second of what it reads.
+    fn under_way(&self, now: Timestamp) -> (BTreeSet<HostId>, Beat) {
+        let (mut hosts, mut beat) = (BTreeSet::new(), Beat::OF_SSM);
+        for instance in self.out_of_service().filter(|instance| !is_going_down(instance, now)) {
+            if instance.way(self.policy.host, now) == Way::Bridge {
+                beat = Beat::OF_BRIDGES;
+            }
+            hosts.insert(instance.host.clone());
+        }
+        hosts.extend(self.awaited.hosts().cloned());
+        (hosts, beat)
     }
 
     /// The instances that are out of service by a claim and not done with.
     fn out_of_service(&self) -> impl Iterator<Item = &Instance> {
         let instances = self.fleet.instances.values();
         instances.filter(|instance| instance.run.verdict.is_none() && instance.out_of_service_claim().is_some())
-    }
-
-    /// The finer one while a host bridge has an instance out of service: it acts within a second of what it reads. Not
-    /// just after a reboot was claimed: no host is back so soon.
-    fn beat(&self, now: Timestamp) -> Beat {
-        let soon = |instance: &&Instance| !is_going_down(instance, now);
-        let by_bridge = |instance: &Instance| instance.way(self.policy.host, now) == Way::Bridge;
-        if self.out_of_service().filter(soon).any(by_bridge) { Beat::OF_BRIDGES } else { Beat::OF_SSM }
     }
 
     /// Whether a look that went wrong ends the work on the cluster: at the beginning anything but throttling does, and
@@ -445,27 +447,22 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    fn note_idleness(&mut self, plan: &Plan, now: Timestamp) {
+    fn note_idleness(&mut self, now: Timestamp) {
         let idle = self.commands.is_empty()
             && self.awaited.is_empty()
-            && !plan.stands.iter().any(|stand| stand.phase.is_under_way());
+            && !self.plan.stands.iter().any(|stand| stand.phase.is_under_way());
         self.facts.idle_since = idle.then(|| self.facts.idle_since.unwrap_or(now));
     }
 
-    async fn sleep(&self, plan: &Plan, now: Timestamp) {
+    async fn sleep(&self, now: Timestamp) {
         let full = self.looked_full.map_or(now, |at| after(at, self.full_look_every()));
-        let beat = self.beat(now);
+        let (_, beat) = self.under_way(now);
         let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look));
         let until =
-            [plan.wake_at, self.commands.poll_at(), report, Some(full)].into_iter().flatten().min().unwrap_or(now);
+            [self.plan.wake_at, self.commands.poll_at(), report, Some(full)].into_iter().flatten().min().unwrap_or(now);
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         let wait = wait.max(Duration::from_millis(100)) + beat.from(until.max(now));
         self.breathe(wait).await;
-    }
-
-    fn see(&self, watch: &dyn Watch, plan: &Plan, now: Timestamp) {
-        let budget = self.policy.max_unavailable.of(self.fleet.registered().count());
-        watch.see(&self.fleet, plan, budget, &|host| self.track.since(host), now);
     }
 
     /// The versions of the images that Auto Scaling groups launched last. The report does without them where AWS does not
@@ -496,7 +493,7 @@ impl<'a> Cluster<'a> {
             .instances
             .values()
             .map(|instance| {
-                let mut report = self.track.report(instance, now, self.facts.dry_run);
+                let mut report = self.track.report(instance, self.plan.stand(&instance.host), now, self.facts.dry_run);
                 let begun = instance.claim().is_some() || instance.run.drained_at.is_some();
                 if error.is_some() && report.outcome == Outcome::InProgress && !begun {
                     let why = HoldReason::ClusterGivenUp;

@@ -1,5 +1,7 @@
 //! Follows each instance through a run, for the report: phases with their times, and how long it was out of service.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Claim;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
@@ -7,20 +9,16 @@ use models::ids::HostId;
 use models::plan::{Phase, Plan, Stand};
 use models::report::{InstanceReport, Outcome, PhaseTime};
 
-/// Looked into for each instance after every plan. Its order reaches nothing: it is only asked by key, and for the longest.
-#[expect(clippy::disallowed_types, reason = "ten thousand lookups a plan, and no order in what is told of them")]
-type Lives = std::collections::HashMap<HostId, Life>;
-
 /// What a run saw of its instances so far.
 #[derive(Debug, Default)]
 pub(crate) struct Track {
-    lives: Lives,
+    lives: BTreeMap<HostId, Life>,
 }
 
 #[derive(Debug, Default)]
 struct Life {
+    phase: Option<Phase>,
     phases: Vec<PhaseTime>,
-    stand: Option<Stand>,
     out_since: Option<Timestamp>,
     out_for: Option<SignedDuration>,
 }
@@ -28,27 +26,22 @@ struct Life {
 impl Track {
     /// Takes in where every instance stands now.
     pub(crate) fn follow(&mut self, fleet: &FleetSnapshot, plan: &Plan, now: Timestamp) {
-        for stand in &plan.stands {
-            // Most stand as they did.
-            let life = match self.lives.get_mut(&stand.host) {
-                Some(life) => life,
-                None => self.lives.entry(stand.host.clone()).or_default(),
-            };
-            if life.stand.as_ref().map(|known| known.phase) != Some(stand.phase) {
-                life.enter(stand.phase, now);
-            }
-            if life.stand.as_ref() != Some(stand) {
-                life.stand = Some(stand.clone());
-            }
-            if life.out_since.is_some()
-                && let Some(instance) = fleet.instances.get(&stand.host).filter(|instance| !is_out_by_us(instance))
-            {
-                life.came_back(instance, now);
+        // All three are in the same order, and few instances come or go.
+        let mut lives = self.lives.iter_mut().peekable();
+        let mut born = Vec::new();
+        for (instance, stand) in fleet.instances.values().zip(&plan.stands) {
+            let host = &instance.host;
+            while lives.next_if(|(known, _)| *known != host && *known < host).is_some() {}
+            match lives.next_if(|(known, _)| *known == host) {
+                Some((_, life)) => life.follow(instance, stand, now),
+                None => {
+                    let mut life = Life::default();
+                    life.follow(instance, stand, now);
+                    born.push((host.clone(), life));
+                }
             }
         }
-        for instance in fleet.instances.values().filter(|instance| is_out_by_us(instance)) {
-            self.lives.entry(instance.host.clone()).or_default().is_out(instance, now);
-        }
+        self.lives.extend(born);
     }
 
     /// When an instance came into the phase it is in.
@@ -61,10 +54,15 @@ impl Track {
         self.lives.values().filter_map(|life| life.out_of_service(now)).max()
     }
 
-    /// The instance's line of the report.
-    pub(crate) fn report(&self, instance: &Instance, now: Timestamp, dry_run: bool) -> InstanceReport {
+    /// The instance's line of the report; `stand` is where the last plan saw it.
+    pub(crate) fn report(
+        &self,
+        instance: &Instance,
+        stand: Option<&Stand>,
+        now: Timestamp,
+        dry_run: bool,
+    ) -> InstanceReport {
         let life = self.lives.get(&instance.host);
-        let stand = life.and_then(|life| life.stand.as_ref());
         let mut report = InstanceReport {
             container_instance: instance.container_instance.clone(),
             ec2_instance_id: instance.host.clone(),
@@ -150,6 +148,17 @@ fn is_out_by_us(instance: &Instance) -> bool {
 }
 
 impl Life {
+    fn follow(&mut self, instance: &Instance, stand: &Stand, now: Timestamp) {
+        if self.phase != Some(stand.phase) {
+            self.phase = Some(stand.phase);
+            self.enter(stand.phase, now);
+        }
+        match is_out_by_us(instance) {
+            true => self.is_out(instance, now),
+            false => self.came_back(instance, now),
+        }
+    }
+
     /// A phase of less than a second was a step between two plans, and is left out.
     fn enter(&mut self, phase: Phase, now: Timestamp) {
         let passing = |last: &PhaseTime| last.phase != phase && last.duration(now) < SignedDuration::from_secs(1);

@@ -407,7 +407,7 @@ fn instance(number: u32, outcome: Outcome) -> InstanceReport {
     InstanceReport {
         container_instance: format!("arn:aws:ecs:eu-west-1:123456789012:container-instance/web/{number:032x}").into(),
         ec2_instance_id: format!("i-{number:017x}").into(),
-        zone: Some(format!("eu-west-1{}", ["a", "b", "c"][number as usize % 3])),
+        zone: Some(format!("eu-west-1{}", ["a", "b", "c"][number as usize % 3]).into()),
         outcome,
         reason: None,
         detail: None,

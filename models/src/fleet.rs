@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::{AttributesError, BridgeReport, Handled};
 use crate::claim::{Claim, ClaimError, FailedVersions, Way};
 use crate::host::{HostReport, ReportedError, SeenReport};
-use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ImageId, ServiceName, TaskArn};
+use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ImageId, ServiceName, TaskArn, ZoneName};
 use crate::plan::{End, HostCommand};
 use crate::policy::HostWay;
 use crate::report::Verdict;
@@ -49,7 +49,7 @@ pub struct Instance {
     /// Attribute `bottlerocket.variant`; `None` on anything that is not Bottlerocket.
     pub variant: Option<String>,
     /// Attribute `ecs.availability-zone`.
-    pub zone: Option<String>,
+    pub zone: Option<ZoneName>,
     /// The attributes that placement constraints can name: all but the agent's capabilities and this program's own.
     #[serde(default)]
     pub attributes: Attributes,

@@ -2,6 +2,7 @@
 //! many places at once.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,22 @@ use serde::{Deserialize, Serialize};
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(from = "String", into = "String")]
         pub struct $name(Arc<str>);
+
+        impl PartialEq for $name {
+            /// A copy is known by its address.
+            fn eq(&self, other: &Self) -> bool {
+                Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
+            }
+        }
 
         impl $name {
             /// Takes the identifier as it was read; nothing is checked.
@@ -64,6 +78,10 @@ id!(
     /// The id of the machine below a container instance: `i-…` on EC2, `mi-…` for an EXTERNAL instance (ECS
     /// Anywhere). It outlives reboots, re-registration and a changed ARN.
     HostId
+);
+id!(
+    /// The name of an Availability Zone, such as `eu-west-1a`.
+    ZoneName
 );
 id!(
     /// The id of a machine image in EC2, `ami-…`.

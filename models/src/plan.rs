@@ -8,15 +8,23 @@ use crate::ids::{BootId, HostId, TaskArn};
 use crate::reason::{FailReason, HoldReason};
 
 /// What to do now, and what is waited for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[must_use]
 pub struct Plan {
     /// The steps, in the order in which they matter: what is out of service comes first.
     pub steps: Vec<PlannedStep>,
-    /// Where every instance stands, in the order of admission.
+    /// Where every instance of the snapshot stands, in the snapshot's order.
     pub stands: Vec<Stand>,
     /// When to look again although nothing else happens; `None` when nothing is under way any more.
     pub wake_at: Option<Timestamp>,
+}
+
+impl Plan {
+    /// Where the instance stands; `None` for one that was not in the snapshot.
+    pub fn stand(&self, host: &HostId) -> Option<&Stand> {
+        let at = self.stands.binary_search_by(|stand| stand.host.cmp(host)).ok()?;
+        self.stands.get(at)
+    }
 }
 
 /// One step on one instance.

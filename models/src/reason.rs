@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::ClaimError;
-use crate::ids::HostId;
+use crate::ids::{HostId, ZoneName};
 
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $(
@@ -163,7 +163,7 @@ reasons!(
         /// `zone = "one-at-a-time"`.
         OtherZoneFirst {
             /// The zone that has instances out of service.
-            zone: String,
+            zone: ZoneName,
         } = "other_zone_first", "waits until the instances of {zone} that are out of service are back (zone = \"one-at-a-time\")";
         /// Too many failures.
         StoppedAfterFailures {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ImageId, RunId};
+use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ImageId, RunId, ZoneName};
 use crate::plan::{Estimate, Phase};
 
 /// One run over all its clusters.
@@ -115,7 +115,7 @@ pub struct InstanceReport {
     pub ec2_instance_id: HostId,
     /// Availability zone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
+    pub zone: Option<ZoneName>,
     /// How it ended.
     pub outcome: Outcome,
     /// The reason's code.

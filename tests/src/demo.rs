@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::fleet::FleetSnapshot;
 use models::ids::HostId;
 use models::plan::Plan;
+use models::policy::Policy;
 use models::report::{Outcome, RunReport};
 
 use crate::rollout::{Rollout, RolloutError, RunSpec};
@@ -117,7 +118,7 @@ impl Watch for Show {
         &self,
         fleet: &FleetSnapshot,
         plan: &Plan,
-        budget: usize,
+        policy: &Policy,
         since: &dyn Fn(&HostId) -> Option<Timestamp>,
         now: Timestamp,
     ) {
@@ -129,6 +130,6 @@ impl Watch for Show {
         std::thread::sleep(Duration::from_millis(
             u64::try_from(passed.as_millis()).unwrap_or(0) / SPEED.unsigned_abs(),
         ));
-        self.live.update(&view(fleet, plan, budget, since, now));
+        self.live.update(&view(fleet, plan, policy, since, now));
     }
 }

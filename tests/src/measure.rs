@@ -306,7 +306,14 @@ impl Timer {
 }
 
 impl Watch for Timer {
-    fn see(&self, fleet: &FleetSnapshot, _: &Plan, _: usize, _: &dyn Fn(&HostId) -> Option<Timestamp>, now: Timestamp) {
+    fn see(
+        &self,
+        fleet: &FleetSnapshot,
+        _: &Plan,
+        _: &Policy,
+        _: &dyn Fn(&HostId) -> Option<Timestamp>,
+        now: Timestamp,
+    ) {
         const EVERY: usize = 10;
         let mut seen = self.seen.borrow_mut();
         seen.0 += 1;

@@ -72,14 +72,17 @@ impl Actor<'_> {
     /// Tasks, their protection where the instance is still in service, and the services that are not known yet.
     pub(super) async fn look_at_tasks(&mut self, hosts: Vec<HostId>) {
         let at = self.now();
-        let (leaving, mut staying): (Vec<HostId>, Vec<HostId>) =
-            hosts.into_iter().partition(|host| self.known_to_leave(host).is_some());
+        let instances = hosts.iter().filter_map(|host| self.instance(host));
+        let (leaving, mut staying): (Vec<&Instance>, Vec<&Instance>) =
+            instances.partition(|instance| known_to_leave(instance).is_some());
         let whole = self.whole_is_cheaper(&staying);
         if !whole {
             // Whoever was not looked at for longest is first, so that all have their turn.
-            staying.sort_by_key(|host| self.instance(host).and_then(|one| one.tasks.as_ref()).map(|seen| seen.at));
+            staying.sort_by_key(|instance| instance.tasks.as_ref().map(|seen| seen.at));
             staying.truncate(LISTS_A_ROUND);
         }
+        let hosts_of = |instances: Vec<&Instance>| instances.into_iter().map(|one| one.host.clone()).collect();
+        let (leaving, staying): (Vec<HostId>, Vec<HostId>) = (hosts_of(leaving), hosts_of(staying));
         if !leaving.is_empty() {
             self.look_at_known(leaving).await;
         }
@@ -118,19 +121,11 @@ impl Actor<'_> {
         }
     }
 
-    /// The tasks that are known to be left on an instance that takes no new ones.
-    fn known_to_leave(&self, host: &HostId) -> Option<&[Task]> {
-        let instance = self.instance(host).filter(|instance| instance.status == InstanceStatus::Draining)?;
-        let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
-        let seen = instance.tasks.as_ref().filter(|_| !counted)?;
-        (!seen.tasks.is_empty()).then_some(seen.tasks.as_slice())
-    }
-
     /// Asks for those tasks only, all in one: whether they have stopped. What else may be there, the last look before
     /// the reboot lists.
     async fn look_at_known(&mut self, hosts: Vec<HostId>) {
         let at = self.now();
-        let arns = hosts.iter().filter_map(|host| self.known_to_leave(host)).flatten();
+        let arns = hosts.iter().filter_map(|host| known_to_leave(self.instance(host)?)).flatten();
         let arns = arns.map(|task| task.arn.clone()).collect();
         match self.aws.live_tasks(&self.fleet.cluster, arns).await {
             Ok(mut live) => {
@@ -194,12 +189,12 @@ impl Actor<'_> {
 
     /// Whether listing and describing the tasks of the whole cluster, a hundred a call, costs less than a list for each of
     /// these instances. Only of instances in service is it enough to know the tasks that are desired RUNNING.
-    fn whole_is_cheaper(&self, hosts: &[HostId]) -> bool {
+    fn whole_is_cheaper(&self, these: &[&Instance]) -> bool {
         let running = |instance: &Instance| instance.running_tasks as usize;
-        let here: usize = hosts.iter().filter_map(|host| self.instance(host)).map(running).sum();
-        let one_by_one = hosts.len() + here.div_ceil(100);
+        let here: usize = these.iter().map(|instance| running(instance)).sum();
+        let one_by_one = these.len() + here.div_ceil(100);
         let costs_less = || 2 * self.fleet.registered().map(running).sum::<usize>().div_ceil(100) < one_by_one;
-        hosts.iter().all(|host| self.instance(host).is_some_and(Instance::in_service)) && costs_less()
+        these.iter().all(|instance| instance.in_service()) && costs_less()
     }
 
     async fn know_services(&mut self, names: BTreeSet<ServiceName>) -> Result<(), AwsError> {
@@ -234,6 +229,13 @@ impl Actor<'_> {
         tracing::info!(%host, task = task.short(), "standalone task asked to stop");
         self.change(host, |instance| instance.run.stopped_tasks.push(task));
     }
+}
+
+/// The tasks that are known to be left on an instance that takes no new ones.
+fn known_to_leave(instance: &Instance) -> Option<&[Task]> {
+    let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
+    let seen = instance.tasks.as_ref().filter(|_| instance.status == InstanceStatus::Draining && !counted)?;
+    (!seen.tasks.is_empty()).then_some(seen.tasks.as_slice())
 }
 
 /// Whether ECS has just said, so long after our DRAINING that nothing from before it can be in the answer, that no task is

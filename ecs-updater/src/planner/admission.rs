@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::{Instance, InstanceStatus, Task};
-use models::ids::{HostId, ServiceName};
+use models::ids::{HostId, ServiceName, ZoneName};
 use models::plan::{HostCommand, Phase, Step};
 use models::policy::Zones;
 use models::reason::HoldReason;
@@ -26,66 +26,68 @@ const DRAINED_MOST: usize = 40;
 /// once are listed with the whole cluster for less.
 const LOOKS_AHEAD: usize = 100;
 
+/// A candidate in the queue.
+#[derive(Debug)]
+pub(crate) struct Queued<'a> {
+    pub(crate) candidate: Candidate<'a>,
+    /// Its zone.
+    pub(crate) zone: Option<&'a ZoneName>,
+    /// Which of the plan's stands is its own.
+    pub(crate) stand: usize,
+}
+
 /// Gives each candidate its turn, its step or the reason for its wait.
-pub(crate) fn admit<'a>(cx: &Context<'a>, candidates: &[Candidate<'a>], counted: &Counted<'a>, draft: &mut Draft) {
+pub(crate) fn admit<'a>(cx: &Context<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {
     let mut places = Places::new(cx, counted, draft);
-    if !candidates.is_empty() && places.stop.is_none() && !cx.run.dry_run {
+    if !queue.is_empty() && places.stop.is_none() && !cx.run.dry_run {
         for instance in &counted.unknown_drains {
             if !draft.has_step(instance) {
                 draft.act(instance, Step::LookAtTasks);
             }
         }
     }
-    for (index, candidate) in in_line(cx, candidates, counted).into_iter().enumerate() {
+    for (index, queued) in in_line(cx, queue, counted).into_iter().enumerate() {
         let turn = index + 1;
-        match places.offer(candidate, cx) {
+        match places.offer(&queued.candidate, cx) {
             Offer::Act(phase, step) => {
-                draft.turn(candidate, phase, None, turn);
-                draft.act(candidate.instance, step);
+                draft.turn(queued, phase, None, turn);
+                draft.act(queued.candidate.instance, step);
             }
-            Offer::Hold(why) => draft.turn(candidate, Phase::Held, Some(why), turn),
+            Offer::Hold(why) => draft.turn(queued, Phase::Held, Some(why), turn),
             Offer::Later(why) => {
                 if let (HoldReason::DrainsPaced, Some(until)) = (&why, places.pace_until) {
                     draft.wake(until);
                 }
-                draft.turn(candidate, waiting(candidate), Some(why), turn);
+                draft.turn(queued, queued.candidate.waits_as(), Some(why), turn);
             }
         }
     }
-}
-
-fn waiting(candidate: &Candidate<'_>) -> Phase {
-    if candidate.staged { Phase::Staged } else { Phase::Outdated }
 }
 
 /// The candidates, which come by host, in the order of their turns. With [`Zones::Spread`] those that are equal otherwise
 /// take turns by zone, so that each zone loses as many as the next; with [`Zones::OneAtATime`] a zone is finished before
 /// the next.
-fn in_line<'c, 'a>(cx: &Context<'_>, candidates: &'c [Candidate<'a>], counted: &Counted<'a>) -> Vec<&'c Candidate<'a>> {
-    fn version<'c>(candidate: &'c Candidate<'_>) -> (&'c Version, bool) {
-        (&candidate.from, !candidate.staged)
+fn in_line<'q, 'a>(cx: &Context<'_>, queue: &'q [Queued<'a>], counted: &Counted<'a>) -> Vec<&'q Queued<'a>> {
+    fn version<'q>(queued: &'q Queued<'_>) -> (&'q Version, bool) {
+        (&queued.candidate.from, !queued.candidate.staged)
     }
-    let mut line: Vec<&Candidate<'a>> = Vec::with_capacity(candidates.len());
+    let mut line: Vec<&Queued<'a>> = Vec::with_capacity(queue.len());
     match cx.policy.zone {
         Zones::OneAtATime => {
-            line.extend(candidates);
-            line.sort_by_key(|candidate| {
-                let zone = candidate.instance.zone.as_deref();
-                (zone != counted.zone, zone, version(candidate))
-            });
+            line.extend(queue);
+            line.sort_by_key(|queued| (queued.zone != counted.zone, queued.zone, version(queued)));
         }
         Zones::Spread => {
-            let mut groups: BTreeMap<(&Version, bool), ByZone<'_, &Candidate<'a>>> = BTreeMap::new();
-            for candidate in candidates {
-                let zones = groups.entry(version(candidate)).or_default();
-                zones.entry(candidate.instance.zone.as_deref()).or_default().push_back(candidate);
+            let mut groups: BTreeMap<(&Version, bool), ByZone<'_, &Queued<'a>>> = BTreeMap::new();
+            for queued in queue {
+                groups.entry(version(queued)).or_default().entry(queued.zone).or_default().push_back(queued);
             }
             let mut out = counted.out_by_zone.clone();
             for mut zones in groups.into_values() {
                 while let Some(zone) = zones.keys().copied().min_by_key(|zone| out.get(zone).copied().unwrap_or(0)) {
                     *out.entry(zone).or_default() += 1;
                     match zones.get_mut(&zone).and_then(VecDeque::pop_front) {
-                        Some(candidate) => line.push(candidate),
+                        Some(queued) => line.push(queued),
                         None => drop(zones.remove(&zone)),
                     }
                 }
@@ -96,16 +98,16 @@ fn in_line<'c, 'a>(cx: &Context<'_>, candidates: &'c [Candidate<'a>], counted: &
 }
 
 /// What there is in each zone, in order.
-type ByZone<'z, T> = BTreeMap<Option<&'z str>, VecDeque<T>>;
+type ByZone<'z, T> = BTreeMap<Option<&'z ZoneName>, VecDeque<T>>;
 
 /// What admission has to know of all instances, counted while the planner passes them.
 #[derive(Debug, Default)]
 pub(crate) struct Counted<'a> {
     registered: usize,
     /// Registered and out of service, whoever took them out.
-    out_by_zone: BTreeMap<Option<&'a str>, usize>,
+    out_by_zone: BTreeMap<Option<&'a ZoneName>, usize>,
     /// The first zone that has instances out of service by us.
-    zone: Option<&'a str>,
+    zone: Option<&'a ZoneName>,
     /// In service, and being staged.
     staging: usize,
     /// Drained within [`DRAINS_IN`], and when the first of them was.
@@ -118,7 +120,7 @@ pub(crate) struct Counted<'a> {
 
 impl<'a> Counted<'a> {
     pub(crate) fn count(&mut self, instance: &'a Instance, now: Timestamp) {
-        let (zone, in_service) = (instance.zone.as_deref(), instance.in_service());
+        let (zone, in_service) = (instance.zone.as_ref(), instance.in_service());
         let verdict = instance.run.verdict.as_ref();
         let is_registered = instance.is_registered();
         self.registered += usize::from(is_registered);
@@ -166,7 +168,7 @@ struct Places<'a> {
     /// Staged or being staged, and still in service.
     ahead: usize,
     /// The zone that has instances out of service by us.
-    zone: Option<&'a str>,
+    zone: Option<&'a ZoneName>,
     /// What is left when everything under way has found its place; counted when it is first asked for, as is the next.
     room: Option<Room<'a>>,
     /// What there is apart from that: what has no room here has none at all.
@@ -209,7 +211,7 @@ impl<'a> Places<'a> {
             return Offer::Later(later);
         }
         let instance = candidate.instance;
-        let look = Offer::Act(waiting(candidate), Step::LookAtTasks);
+        let look = Offer::Act(candidate.waits_as(), Step::LookAtTasks);
         let Some(seen) = instance.tasks.as_ref() else {
             self.ahead += 1;
             return look;
@@ -234,7 +236,7 @@ impl<'a> Places<'a> {
         match (candidate.staged, free > 0) {
             (true, true) => {
                 if let Some(zone) = self.waits_for_a_zone(instance, cx) {
-                    return Offer::Later(HoldReason::OtherZoneFirst { zone: zone.to_owned() });
+                    return Offer::Later(HoldReason::OtherZoneFirst { zone: zone.clone() });
                 }
                 if let Some(why) = self.waits_for_a_drain(&seen.tasks, cx) {
                     return Offer::Later(why);
@@ -248,7 +250,7 @@ impl<'a> Places<'a> {
                 self.pace -= 1;
                 self.next += 1;
                 self.out += 1;
-                self.zone = self.zone.or(instance.zone.as_deref());
+                self.zone = self.zone.or(instance.zone.as_ref());
                 Offer::Act(Phase::Staged, Step::Drain { from, to })
             }
             (true, false) => Offer::Later(later),
@@ -284,10 +286,10 @@ impl<'a> Places<'a> {
     }
 
     /// The zone that has instances out of service, where this one's has to wait for it.
-    fn waits_for_a_zone(&self, instance: &Instance, cx: &Context<'_>) -> Option<&'a str> {
+    fn waits_for_a_zone(&self, instance: &Instance, cx: &Context<'_>) -> Option<&'a ZoneName> {
         match cx.policy.zone {
             Zones::Spread => None,
-            Zones::OneAtATime => self.zone.filter(|zone| instance.zone.as_deref() != Some(*zone)),
+            Zones::OneAtATime => self.zone.filter(|zone| instance.zone.as_ref() != Some(*zone)),
         }
     }
 }

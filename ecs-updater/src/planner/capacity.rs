@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Resources, Service, Strategy, Task};
-use models::ids::{HostId, ServiceName};
+use models::ids::{HostId, ServiceName, ZoneName};
 use models::reason::HoldReason;
 
 use super::constraint;
@@ -191,7 +191,7 @@ impl<'a> Room<'a> {
         }
         if !service.member_of.is_empty() {
             let fitting = self.places.iter().map(|place| place.instance).filter(|host| meets_all(service, host));
-            let zones: BTreeSet<&str> = fitting.filter_map(|instance| instance.zone.as_deref()).collect();
+            let zones: BTreeSet<&ZoneName> = fitting.filter_map(|instance| instance.zone.as_ref()).collect();
             match (zones.first(), zones.len()) {
                 (Some(zone), 1) => words.push_str(&format!(" in {zone}")),
                 _ => words.push_str(&format!(" where {}", service.member_of.join(" and "))),

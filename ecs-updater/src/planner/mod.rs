@@ -36,7 +36,7 @@ use semver::Version;
 pub use estimate::estimate;
 pub use groups::{groups, image_version, youngest_images};
 
-use admission::Counted;
+use admission::{Counted, Queued};
 use next::{Candidate, Next};
 
 /// What the planner must know besides the snapshot and the policy.
@@ -139,13 +139,13 @@ pub(crate) fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
 /// nothing is left that this run could do.
 pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Timestamp) -> Plan {
     let cx = Context { snapshot, policy, run, now, newest: OnceCell::new() };
-    let mut draft = Draft::default();
-    let mut candidates = Vec::new();
+    let mut draft = Draft::of(snapshot.instances.len());
+    let mut queue = Vec::new();
     let mut counted = Counted::default();
     for instance in snapshot.instances.values() {
         counted.count(instance, now);
         match next::next(instance, &cx) {
-            Next::Candidate(candidate) => candidates.push(candidate),
+            Next::Candidate(candidate) => queue.push(draft.enqueue(candidate)),
             Next::Do(phase, step) => draft.step(instance, phase, step),
             Next::Wait(phase, until) => draft.wait(instance, phase, until),
             Next::Stand(phase) => draft.stand(instance, phase, None),
@@ -154,7 +154,7 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
             Next::Settled => draft.stand(instance, Phase::Settled, None),
         }
     }
-    admission::admit(&cx, &candidates, &counted, &mut draft);
+    admission::admit(&cx, &queue, &counted, &mut draft);
     if draft.is_at_rest() && waits_for_others(&cx, &draft) {
         draft.wake(after(now, RETRY));
     }
@@ -211,7 +211,7 @@ fn release_what_waits_in_vain(cx: &Context<'_>, draft: &mut Draft) {
 }
 
 /// A plan in the making.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Draft {
     steps: Vec<PlannedStep>,
     stands: Vec<Stand>,
@@ -219,6 +219,11 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// An empty one, for so many instances.
+    fn of(instances: usize) -> Self {
+        Self { steps: Vec::new(), stands: Vec::with_capacity(instances), wake_at: None }
+    }
+
     pub(crate) fn step(&mut self, instance: &Instance, phase: Phase, step: Step) {
         self.stand(instance, phase, None);
         self.steps.push(PlannedStep { host: instance.host.clone(), step });
@@ -243,15 +248,26 @@ impl Draft {
         self.stands.push(Stand { host: instance.host.clone(), phase, hold, from, to, turn: None });
     }
 
-    pub(crate) fn turn(&mut self, candidate: &Candidate<'_>, phase: Phase, hold: Option<HoldReason>, turn: usize) {
+    /// Keeps its place for the stand of a candidate, which its turn says.
+    fn enqueue<'a>(&mut self, candidate: Candidate<'a>) -> Queued<'a> {
+        let queued = Queued { zone: candidate.instance.zone.as_ref(), stand: self.stands.len(), candidate };
+        let Candidate { instance, from, to, .. } = &queued.candidate;
         self.stands.push(Stand {
-            host: candidate.instance.host.clone(),
-            phase,
-            hold,
-            from: Some(candidate.from.clone()),
-            to: Some(candidate.to.clone()),
-            turn: Some(turn),
+            host: instance.host.clone(),
+            phase: queued.candidate.waits_as(),
+            hold: None,
+            from: Some(from.clone()),
+            to: Some(to.clone()),
+            turn: None,
         });
+        queued
+    }
+
+    pub(crate) fn turn(&mut self, queued: &Queued<'_>, phase: Phase, hold: Option<HoldReason>, turn: usize) {
+        let stand = &mut self.stands[queued.stand];
+        stand.phase = phase;
+        stand.hold = hold;
+        stand.turn = Some(turn);
     }
 
     pub(crate) fn act(&mut self, instance: &Instance, step: Step) {

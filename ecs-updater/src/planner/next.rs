@@ -40,6 +40,13 @@ pub(crate) struct Candidate<'a> {
     pub(crate) lock: Option<String>,
 }
 
+impl Candidate<'_> {
+    /// The phase that it is in while it waits for its turn.
+    pub(crate) fn waits_as(&self) -> Phase {
+        if self.staged { Phase::Staged } else { Phase::Outdated }
+    }
+}
+
 /// What the instance needs next.
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     if instance.run.verdict.is_some() {

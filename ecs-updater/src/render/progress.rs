@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
-use models::ids::{ClusterName, HostId};
+use models::ids::{ClusterName, HostId, ZoneName};
 use models::plan::Phase;
 use models::report::Outcome;
 use semver::Version;
@@ -42,7 +42,7 @@ pub struct Line {
     /// The instance.
     pub host: HostId,
     /// Its availability zone.
-    pub zone: Option<String>,
+    pub zone: Option<ZoneName>,
     /// What is being done.
     pub phase: Phase,
     /// The version it comes from.
@@ -101,7 +101,7 @@ impl Line {
         format!(
             "{:<19}  {:<10}  {:<9}  {versions:<15}  {}",
             self.host.as_str(),
-            self.zone.as_deref().unwrap_or("–"),
+            self.zone.as_ref().map_or("–", ZoneName::as_str),
             self.phase.as_str(),
             duration::short(now.duration_since(self.since)),
         )

@@ -9,6 +9,7 @@ use std::collections::btree_map::Entry;
 
 use comfy_table::{ContentArrangement, ContentLineStyle, LineStyle, Row, Table, TableStyle};
 use jiff::SignedDuration;
+use models::ids::ZoneName;
 use models::report::{ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
 
 use super::duration;
@@ -200,7 +201,7 @@ fn cells(instance: &InstanceReport, dry_run: bool) -> Vec<String> {
     };
     let mut cells = vec![
         instance.ec2_instance_id.to_string(),
-        instance.zone.clone().unwrap_or(NONE.to_owned()),
+        instance.zone.as_ref().map_or(NONE, ZoneName::as_str).to_owned(),
         version,
         word(instance.outcome).to_owned(),
     ];

@@ -144,7 +144,7 @@ fn log(rollout: &Rollout) -> Vec<String> {
 struct StepsSeen(RefCell<BTreeSet<&'static str>>);
 
 impl ecs_updater::run::Watch for StepsSeen {
-    fn see(&self, _: &FleetSnapshot, plan: &Plan, _: usize, _: &dyn Fn(&HostId) -> Option<Timestamp>, _: Timestamp) {
+    fn see(&self, _: &FleetSnapshot, plan: &Plan, _: &Policy, _: &dyn Fn(&HostId) -> Option<Timestamp>, _: Timestamp) {
         self.0.borrow_mut().extend(plan.steps.iter().map(|planned| step_name(&planned.step)));
     }
 }
