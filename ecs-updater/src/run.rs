@@ -373,13 +373,16 @@ impl<'a> Cluster<'a> {
         FULL_LOOK.max(FULL_LOOK_PER_100.saturating_mul(hundreds))
     }
 
-    /// The instances that a short look reads: out of service by us, or with a report awaited. Not just after a reboot was
-    /// claimed: no host is back so soon. And the beat, which is the finer one while a host bridge has one of those out of
+    /// The instances that a short look reads: out of service by us, or with a report awaited. And the beat, which is the finer one while a host bridge has one of those out of
     /// service: it acts within a second of what it reads.
     fn under_way(&self, now: Timestamp) -> (BTreeSet<HostId>, Beat) {
         let (mut hosts, mut beat) = (BTreeSet::new(), Beat::OF_SSM);
-        for instance in self.out_of_service().filter(|instance| !is_going_down(instance, now)) {
-            if instance.way(self.policy.host, now) == Way::Bridge {
+        for instance in self.out_of_service() {
+            let way = instance.way(self.policy.host, now);
+            if is_rebooting(instance, way, now) {
+                continue;
+            }
+            if way == Way::Bridge {
                 beat = Beat::OF_BRIDGES;
             }
             hosts.insert(instance.host.clone());
@@ -528,10 +531,13 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// Whether its reboot was claimed just now.
-fn is_going_down(instance: &Instance, now: Timestamp) -> bool {
-    let rebooting = instance.claim().filter(|claim| !claim.boots.is_empty());
-    rebooting.is_some_and(|claim| now < after(claim.since, planner::FIRST_BOOT_POLL))
+/// Whether its reboot was claimed and ECS has no news of it: no host is back at once, and one that SSM visits is heard
+/// itself before what ECS says of it matters. Until then it is looked at as seldom as it is visited.
+fn is_rebooting(instance: &Instance, way: Way, now: Timestamp) -> bool {
+    let Some(claim) = instance.claim().filter(|claim| !claim.boots.is_empty()) else { return false };
+    let heard = instance.run.boot.as_ref().is_some_and(|boot| !claim.is_for(&boot.id));
+    let seldom = way == Way::Ssm && !heard && now < after(instance.seen_at, planner::BOOT_POLL);
+    seldom || now < after(claim.since, planner::FIRST_BOOT_POLL)
 }
 
 /// Whether a step changes something outside this program.
