@@ -194,13 +194,14 @@ pub fn view(
     since: &dyn Fn(&HostId) -> Option<Timestamp>,
     now: Timestamp,
 ) -> ClusterView {
+    let (registered, out) = fleet.registered_and_out();
     let mut view = ClusterView {
         cluster: fleet.cluster.clone(),
         total: fleet.instances.len(),
         settled: Default::default(),
         under_way: Vec::new(),
-        out_of_service: fleet.out_of_service(),
-        budget: policy.max_unavailable.of(fleet.registered().count()),
+        out_of_service: out,
+        budget: policy.max_unavailable.of(registered),
         now,
     };
     for stand in &plan.stands {

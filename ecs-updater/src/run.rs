@@ -516,7 +516,8 @@ impl<'a> Cluster<'a> {
         });
         let estimate = (self.facts.dry_run && error.is_none()).then(|| {
             let count = instances.iter().filter(|instance| instance.outcome == Outcome::WouldUpdate).count();
-            planner::estimate(count, self.fleet.registered().count(), self.fleet.out_of_service(), self.policy)
+            let (registered, out) = self.fleet.registered_and_out();
+            planner::estimate(count, registered, out, self.policy)
         });
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
         ClusterReport {

@@ -110,9 +110,10 @@ impl FleetSnapshot {
         self.instances.values().filter(|instance| instance.is_registered())
     }
 
-    /// How many of the registered instances are out of service, whoever took them out.
-    pub fn out_of_service(&self) -> usize {
-        self.registered().filter(|instance| !instance.in_service()).count()
+    /// How many instances are registered, and how many of these are out of service, whoever took them out.
+    pub fn registered_and_out(&self) -> (usize, usize) {
+        self.registered()
+            .fold((0, 0), |(registered, out), instance| (registered + 1, out + usize::from(!instance.in_service())))
     }
 }
 

@@ -26,20 +26,13 @@ impl Actor<'_> {
             self.aws.list_container_instances(cluster, Listed::Draining).await,
             self.aws.list_container_instances(cluster, Listed::Disconnected).await,
         ) {
-            (Ok(draining), Ok(lost)) => (BTreeSet::<_>::from_iter(draining), BTreeSet::<_>::from_iter(lost)),
+            (Ok(draining), Ok(lost)) => (draining, lost),
             (Err(error), _) | (_, Err(error)) => return self.failed(&hosts, error),
         };
-        for instance in self.fleet.instances.values_mut() {
-            if instance.status == InstanceStatus::Active && draining.contains(&instance.container_instance) {
-                instance.status = InstanceStatus::Draining;
-            }
-            if lost.contains(&instance.container_instance) {
-                instance.agent_connected = false;
-            }
-        }
-        let budget =
-            self.policy.max_unavailable.of(self.fleet.registered().count()) + usize::from(broken!(BudgetOffByOne));
-        let places = budget.saturating_sub(self.fleet.out_of_service());
+        self.take_listed(draining, lost);
+        let (registered, out) = self.fleet.registered_and_out();
+        let budget = self.policy.max_unavailable.of(registered) + usize::from(broken!(BudgetOffByOne));
+        let places = budget.saturating_sub(out);
         let claims: Vec<_> = steps
             .iter()
             .filter(|step| clear.contains(&step.host) && self.instance(&step.host).is_some_and(Instance::in_service))
@@ -53,6 +46,28 @@ impl Actor<'_> {
             .collect();
         let claimed: Vec<HostId> = self.claim(claims).await.into_iter().collect();
         self.set_status(&claimed, InstanceStatus::Draining).await;
+    }
+
+    /// Takes in which instances ECS lists as DRAINING and which without an agent: most of them are known to be.
+    fn take_listed(&mut self, draining: Vec<ContainerInstanceArn>, lost: Vec<ContainerInstanceArn>) {
+        let news = |listed: Vec<ContainerInstanceArn>, known: fn(&Instance) -> bool| {
+            let known = self.fleet.instances.values().filter(|instance| known(instance));
+            let known: BTreeSet<&ContainerInstanceArn> = known.map(|instance| &instance.container_instance).collect();
+            listed.into_iter().filter(|arn| !known.contains(arn)).collect::<BTreeSet<_>>()
+        };
+        let draining = news(draining, |instance| instance.status == InstanceStatus::Draining);
+        let lost = news(lost, |instance| !instance.agent_connected);
+        if draining.is_empty() && lost.is_empty() {
+            return;
+        }
+        for instance in self.fleet.instances.values_mut() {
+            if instance.status == InstanceStatus::Active && draining.contains(&instance.container_instance) {
+                instance.status = InstanceStatus::Draining;
+            }
+            if lost.contains(&instance.container_instance) {
+                instance.agent_connected = false;
+            }
+        }
     }
 
     /// Two of the mistakes that a test can make.

@@ -241,7 +241,8 @@ impl<'a> Places<'a> {
                 if let Some(why) = self.waits_for_a_drain(&seen.tasks, cx) {
                     return Offer::Later(why);
                 }
-                let room = self.room.get_or_insert_with(|| Room::spoken_for(cx.snapshot));
+                let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
+                let room = self.room.get_or_insert_with(|| bare.spoken_for(cx.snapshot));
                 match room.move_off(&instance.host, &seen.tasks) {
                     Err(why) if !broken!(DrainWithoutRoom) => return Offer::Later(why),
                     Ok(()) | Err(_) => {}

@@ -17,7 +17,7 @@ use models::reason::HoldReason;
 use super::constraint;
 
 /// The room on the instances in service, and the tasks that services can do without.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Room<'a> {
     services: &'a BTreeMap<ServiceName, Service>,
     places: Vec<Place<'a>>,
@@ -27,7 +27,7 @@ pub(crate) struct Room<'a> {
     full_until: BTreeMap<&'a ServiceName, (Resources, usize)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Place<'a> {
     instance: &'a Instance,
     /// What is left of the instance's own.
@@ -70,10 +70,10 @@ impl<'a> Room<'a> {
         }
     }
 
-    /// As [`Room::bare`], less what services are about to place: replacements of tasks on draining instances that have
-    /// none yet, whoever drains, and the new tasks of deployments.
-    pub(crate) fn spoken_for(fleet: &'a FleetSnapshot) -> Self {
-        let mut room = Self::bare(fleet);
+    /// This one, less what services are about to place: replacements of tasks on draining instances that have none yet,
+    /// whoever drains, and the new tasks of deployments.
+    pub(crate) fn spoken_for(&self, fleet: &'a FleetSnapshot) -> Self {
+        let mut room = self.clone();
         for (service, needs) in outstanding(fleet) {
             if room.place(needs, service).is_none() {
                 *room.done_without.entry(&service.name).or_default() += 1;
