@@ -161,7 +161,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
     instance.running_tasks = one.running_tasks;
     instance.pending_tasks = one.pending_tasks;
     // A re-registration can lose attributes; what a host is does not change.
-    instance.variant = one.variant.clone().or(instance.variant.take());
+    instance.variant = one.variant.as_deref().map(Into::into).or(instance.variant.take());
     if one.zone.is_some() && instance.zone != one.zone {
         instance.zone = one.zone.clone();
     }

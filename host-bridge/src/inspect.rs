@@ -94,16 +94,16 @@ pub async fn inspect(
 }
 
 fn reported_os(os: OsInfo) -> ReportedOs {
-    ReportedOs { version: os.version_id, variant: os.variant_id, arch: os.arch }
+    ReportedOs { version: os.version_id.into(), variant: os.variant_id.into(), arch: os.arch.into() }
 }
 
 /// The parts of a status that a report carries.
 pub fn reported_update(status: &UpdateStatus) -> ReportedUpdate {
     ReportedUpdate {
         state: status.update_state.clone(),
-        chosen: status.chosen_update.as_ref().map(|image| image.version.clone()),
-        staged: status.staging_partition.as_ref().map(|set| set.image.version.clone()),
-        available: status.available_updates.iter().take(HostReport::MAX_AVAILABLE).cloned().collect(),
+        chosen: status.chosen_update.as_ref().map(|image| image.version.as_str().into()),
+        staged: status.staging_partition.as_ref().map(|set| set.image.version.as_str().into()),
+        available: status.available_updates.iter().take(HostReport::MAX_AVAILABLE).map(Into::into).collect(),
         last: status
             .most_recent_command
             .as_ref()

@@ -25,6 +25,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::claim::{Claim, ClaimStep};
 use crate::host::{
@@ -240,7 +241,7 @@ impl BridgeReport {
         let mut host = Fields::of(value(HOST));
         let mut status = Fields::of(value(UPDATE));
         let mut claim = Fields::of(value(CLAIM));
-        let (boot_id, booted_at) = (host.text().map(BootId::from), host.number());
+        let (boot_id, booted_at) = (host.text().map(BootId::new), host.number());
         let (variant, arch) = (host.text(), host.text());
         let (agent, tasks) = (host.text(), host.number());
         let version = value(OS_VERSION).and_then(text_of);
@@ -252,7 +253,7 @@ impl BridgeReport {
         let (available, available_cut) = list_of(value(AVAILABLE).unwrap_or(NONE));
         let (state, chosen, staged) = (status.text(), status.text(), status.text());
         let (last, ended) = (status.text(), status.text());
-        let (version_lock, waves) = (status.text(), status.text());
+        let (version_lock, waves) = (status.text().map(String::from), status.text());
         let update = state.map(|state| ReportedUpdate {
             state: UpdateState::from(state.as_str()),
             chosen,
@@ -272,12 +273,12 @@ impl BridgeReport {
             },
         });
         let handled = handled(&mut claim);
-        let wrote = claim.text();
+        let wrote = claim.text().map(String::from);
         let (at, code) = (claim.text(), claim.text());
         let error = (at.is_some() || code.is_some()).then(|| ReportedError {
-            at: at.unwrap_or_default(),
+            at: at.unwrap_or_default().into(),
             code: ErrorCode::from(code.unwrap_or_default().as_str()),
-            detail: value(DETAIL).and_then(text_of).unwrap_or_default(),
+            detail: value(DETAIL).and_then(text_of).unwrap_or_default().into(),
         });
         let report = HostReport {
             v: 1,
@@ -319,7 +320,9 @@ fn life(value: &str) -> Result<Life, AttributesError> {
     let version = fields.text().unwrap_or_default();
     let (at, heartbeat) = (fields.time(), fields.number::<u32>());
     match (at, heartbeat) {
-        (Some(at), Some(seconds)) => Ok(Life { version, at, heartbeat: SignedDuration::from_secs(i64::from(seconds)) }),
+        (Some(at), Some(seconds)) => {
+            Ok(Life { version: version.into(), at, heartbeat: SignedDuration::from_secs(i64::from(seconds)) })
+        }
         _ => Err(AttributesError::Malformed(value.to_owned())),
     }
 }
@@ -330,7 +333,7 @@ fn handled(fields: &mut Fields<'_>) -> Option<Handled> {
     let steps = [ClaimStep::Stage, ClaimStep::Drain, ClaimStep::Reboot, ClaimStep::Revert, ClaimStep::Cancel];
     Some(Handled {
         step: steps.into_iter().find(|known| Some(known.as_str()) == step.as_deref())?,
-        run: RunId::from(run?),
+        run: RunId::new(run?),
         since: since?,
         progress: Progress::ALL.into_iter().find(|known| Some(known.as_str()) == progress.as_deref())?,
     })
@@ -348,7 +351,7 @@ impl<'a> Fields<'a> {
         self.0.next().filter(|field| !field.is_empty())
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn text(&mut self) -> Option<SmolStr> {
         self.next().and_then(text_of)
     }
 
@@ -370,7 +373,7 @@ fn field(text: Option<&str>, most: usize) -> String {
     text.map(|text| escaped(text, false)).filter(|field| field.len() <= most).unwrap_or_else(|| NONE.to_owned())
 }
 
-fn list(items: &[String], cut: bool) -> String {
+fn list(items: &[SmolStr], cut: bool) -> String {
     let room = MAX_VALUE - CUT.len() - 1;
     let mut value = String::new();
     let mut whole = !cut;
@@ -398,7 +401,7 @@ fn list(items: &[String], cut: bool) -> String {
     }
 }
 
-fn list_of(value: &str) -> (Vec<String>, bool) {
+fn list_of(value: &str) -> (Vec<SmolStr>, bool) {
     let mut items: Vec<&str> = value.split(' ').filter(|item| !item.is_empty() && *item != NONE).collect();
     let cut = items.last() == Some(&CUT);
     if cut {
@@ -447,10 +450,10 @@ fn escape(one: char, spaces: bool) -> String {
 }
 
 /// The text of a field; `None` for nothing. What is no escape of ours stands as it is.
-fn text_of(field: &str) -> Option<String> {
+fn text_of(field: &str) -> Option<SmolStr> {
     match field {
         NONE => return None,
-        "@" => return Some(String::new()),
+        "@" => return Some(SmolStr::default()),
         _ => {}
     }
     let mut bytes = Vec::with_capacity(field.len());
@@ -472,7 +475,7 @@ fn text_of(field: &str) -> Option<String> {
             }
         }
     }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Some(SmolStr::new(String::from_utf8_lossy(&bytes)))
 }
 
 #[cfg(test)]
@@ -556,7 +559,7 @@ mod tests {
     #[test]
     fn the_newest_offers_fit_and_a_version_is_never_cut() {
         let mut report = full();
-        let offers: Vec<String> = (0..40).rev().map(|minor| format!("1.{minor}.0")).collect();
+        let offers: Vec<SmolStr> = (0..40).rev().map(|minor| format!("1.{minor}.0").into()).collect();
         report.report.update.as_mut().unwrap().available.clone_from(&offers);
         report.report.update.as_mut().unwrap().chosen = Some("1.27.0-with-a-very-long-name".into());
         let read = decode(report.encode()).unwrap();
@@ -572,7 +575,7 @@ mod tests {
         assert!(!life.is_live(life.at + SignedDuration::from_secs(6 * 3_600 + 1)));
     }
 
-    fn text() -> impl Strategy<Value = String> {
+    fn text() -> impl Strategy<Value = SmolStr> {
         prop_oneof![
             "[0-9]{1,2}\\.[0-9]{1,3}\\.[0-9]",
             "[ -~]{0,8}",
@@ -580,6 +583,7 @@ mod tests {
             Just("-".to_owned()),
             Just("..".to_owned())
         ]
+        .prop_map(SmolStr::from)
     }
 
     prop_compose! {
@@ -601,7 +605,7 @@ mod tests {
             booted_at in prop::option::of(any::<i64>()),
             os in prop::option::of((text(), text(), text())),
             update in prop::option::of(update()),
-            settings in prop::option::of((prop::option::of(text()), prop::option::of(any::<bool>()))),
+            settings in prop::option::of((prop::option::of(text().prop_map(String::from)), prop::option::of(any::<bool>()))),
             agent in prop::option::of((text(), prop::option::of(any::<u32>()))),
             wrote in prop::option::of(text()),
             error in prop::option::of((text(), text(), ".{0,150}")),
@@ -618,9 +622,9 @@ mod tests {
                 agent: agent.map(|(state, tasks)| ReportedAgent {
                     state: AgentState::from(state.as_str()), container_instance: None, tasks,
                 }),
-                wrote,
+                wrote: wrote.map(String::from),
                 error: error.map(|(at, code, detail)| ReportedError {
-                    at, code: ErrorCode::from(code.as_str()), detail,
+                    at: at.into(), code: ErrorCode::from(code.as_str()), detail,
                 }),
                 ..report.report
             };

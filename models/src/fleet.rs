@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::attributes::{AttributesError, BridgeReport, Handled};
 use crate::claim::{Claim, ClaimError, FailedVersions, Way};
@@ -47,7 +48,7 @@ pub struct Instance {
     /// Tasks in PENDING.
     pub pending_tasks: u32,
     /// Attribute `bottlerocket.variant`; `None` on anything that is not Bottlerocket.
-    pub variant: Option<String>,
+    pub variant: Option<SmolStr>,
     /// Attribute `ecs.availability-zone`.
     pub zone: Option<ZoneName>,
     /// The attributes that placement constraints can name: all but the agent's capabilities and this program's own.
@@ -212,7 +213,7 @@ pub struct Resources {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ec2 {
     /// `running`, `stopped`, `shutting-down`, `terminated`, …
-    pub state: String,
+    pub state: SmolStr,
     /// Whether it is a Spot instance.
     pub spot: bool,
     /// Tag `aws:autoscaling:groupName`.

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Deserializer, Serialize};
+use smol_str::SmolStr;
 
 use crate::ids::{BootId, ContainerInstanceArn};
 
@@ -297,13 +298,13 @@ pub fn parse_version(text: &str) -> Option<Version> {
 pub struct ReportedOs {
     /// Such as `1.26.1`.
     #[serde(default, deserialize_with = "null_is_default")]
-    pub version: String,
+    pub version: SmolStr,
     /// Such as `aws-ecs-2`.
     #[serde(default, deserialize_with = "null_is_default")]
-    pub variant: String,
+    pub variant: SmolStr,
     /// `x86_64` or `aarch64`.
     #[serde(default, deserialize_with = "null_is_default")]
-    pub arch: String,
+    pub arch: SmolStr,
 }
 
 /// The update status, in a report.
@@ -314,13 +315,13 @@ pub struct ReportedUpdate {
     pub state: UpdateState,
     /// Version of `chosen_update`.
     #[serde(default)]
-    pub chosen: Option<String>,
+    pub chosen: Option<SmolStr>,
     /// Version on the staging partition.
     #[serde(default)]
-    pub staged: Option<String>,
+    pub staged: Option<SmolStr>,
     /// `available_updates`, newest first, cut at [`HostReport::MAX_AVAILABLE`].
     #[serde(default, deserialize_with = "null_is_default")]
-    pub available: Vec<String>,
+    pub available: Vec<SmolStr>,
     /// The last command and how it ended.
     #[serde(default)]
     pub last: Option<ReportedCommand>,

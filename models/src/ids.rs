@@ -1,35 +1,21 @@
-//! Identifiers as newtypes, so that an ARN is never taken for an instance id. A copy shares the text: each is known in
-//! many places at once.
+//! Identifiers as newtypes, so that an ARN is never taken for an instance id. Short ones are kept in place, and a copy of
+//! a long one shares the text: each is known in many places at once, and looked at for each instance in each plan.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(from = "String", into = "String")]
-        pub struct $name(Arc<str>);
-
-        impl PartialEq for $name {
-            /// A copy is known by its address.
-            fn eq(&self, other: &Self) -> bool {
-                Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
-            }
-        }
-
-        impl Hash for $name {
-            fn hash<H: Hasher>(&self, state: &mut H) {
-                self.0.hash(state);
-            }
-        }
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Takes the identifier as it was read; nothing is checked.
-            pub fn new(id: impl Into<Arc<str>>) -> Self {
+            pub fn new(id: impl Into<SmolStr>) -> Self {
                 Self(id.into())
             }
 
@@ -59,7 +45,7 @@ macro_rules! id {
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                (*id.0).to_owned()
+                id.0.into()
             }
         }
     };

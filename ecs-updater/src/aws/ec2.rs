@@ -189,7 +189,7 @@ fn read(instance: &Instance) -> Described {
     let tags = || instance.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
     let state = instance.state().and_then(|state| state.name()).map_or("unknown", |name| name.as_str());
     let ec2 = Ec2 {
-        state: state.to_owned(),
+        state: state.into(),
         spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
         auto_scaling_group: tags()
             .find(|(key, _)| *key == "aws:autoscaling:groupName")

@@ -126,7 +126,7 @@ impl Aws {
         arns: &[ContainerInstanceArn],
     ) -> Result<Vec<Described>, AwsError> {
         let mut described = Vec::with_capacity(arns.len());
-        let mut alike = Alike::default();
+        let mut alike = BTreeSet::new();
         for chunk in arns.chunks(DESCRIBE_INSTANCES) {
             self.pace(Bucket::ClusterRead).await;
             let answer = self
@@ -392,14 +392,8 @@ fn deploying(service: &aws_sdk_ecs::types::Service) -> u32 {
     }
 }
 
-/// What was read of other instances before, to be shared.
-#[derive(Debug, Default)]
-struct Alike {
-    attributes: BTreeSet<Attributes>,
-    zones: BTreeSet<ZoneName>,
-}
-
-fn read_instance(instance: &ContainerInstance, alike: &mut Alike) -> Option<Described> {
+/// `alike`: the attributes that were read before, to be shared.
+fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>) -> Option<Described> {
     let attribute =
         |name: &str| instance.attributes().iter().find(|a| a.name() == name).and_then(|a| a.value()).map(str::to_owned);
     let nameable = instance
@@ -408,7 +402,7 @@ fn read_instance(instance: &ContainerInstance, alike: &mut Alike) -> Option<Desc
         .filter(|attribute| !UNNAMED_ATTRIBUTES.iter().any(|prefix| attribute.name().starts_with(prefix)))
         .map(|attribute| (attribute.name().to_owned(), attribute.value().unwrap_or_default().to_owned()));
     Some(Described {
-        nameable: shared(nameable.collect::<BTreeMap<_, _>>().into(), &mut alike.attributes),
+        nameable: shared(nameable.collect::<BTreeMap<_, _>>().into(), alike),
         arn: instance.container_instance_arn()?.into(),
         host: instance.ec2_instance_id()?.into(),
         status: read_status(instance.status()),
@@ -416,7 +410,7 @@ fn read_instance(instance: &ContainerInstance, alike: &mut Alike) -> Option<Desc
         running_tasks: count(instance.running_tasks_count()),
         pending_tasks: count(instance.pending_tasks_count()),
         variant: attribute("bottlerocket.variant"),
-        zone: attribute("ecs.availability-zone").map(|zone| shared(zone.into(), &mut alike.zones)),
+        zone: attribute("ecs.availability-zone").map(ZoneName::from),
         registered: read_resources(instance.registered_resources()),
         remaining: read_resources(instance.remaining_resources()),
         registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),

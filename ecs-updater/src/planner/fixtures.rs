@@ -46,8 +46,8 @@ pub(super) fn report(state: UpdateState, chosen: Option<&str>, staged: Option<&s
         os: Some(ReportedOs { version: "1.26.1".into(), variant: "aws-ecs-2".into(), arch: "x86_64".into() }),
         update: Some(ReportedUpdate {
             state,
-            chosen: chosen.map(str::to_owned),
-            staged: staged.map(str::to_owned),
+            chosen: chosen.map(Into::into),
+            staged: staged.map(Into::into),
             available: vec!["1.27.0".into(), "1.26.1".into(), "1.26.0".into()],
             last: None,
         }),

@@ -58,7 +58,7 @@ fn standing<'a>(instance: &'a Instance) -> Option<Next<'a>> {
         return Some(Next::Hold(HoldReason::NotBottlerocket));
     };
     if !variant.starts_with("aws-ecs-") {
-        return Some(Next::Hold(HoldReason::UnsupportedVariant { variant: variant.clone() }));
+        return Some(Next::Hold(HoldReason::UnsupportedVariant { variant: variant.to_string() }));
     }
     if let Some(note) = instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
         return Some(Next::Hold(HoldReason::Excluded { note: note.clone() }));

@@ -94,7 +94,11 @@ impl<'m> Visit<'m> {
         let os = body(&response).ok_or_else(|| failed("os", &response))?;
         let text = |name: &str| os[name].as_str().unwrap_or_default().to_owned();
         let running = text("version_id");
-        self.report.os = Some(ReportedOs { version: running.clone(), variant: text("variant_id"), arch: text("arch") });
+        self.report.os = Some(ReportedOs {
+            version: running.as_str().into(),
+            variant: text("variant_id").into(),
+            arch: text("arch").into(),
+        });
         Ok(running)
     }
 
@@ -292,9 +296,9 @@ fn reported(status: &Value) -> ReportedUpdate {
     available.truncate(HostReport::MAX_AVAILABLE);
     ReportedUpdate {
         state: UpdateState::from(status["update_state"].as_str().unwrap_or_default()),
-        chosen: version_of(&status["chosen_update"]),
-        staged: version_of(&status["staging_partition"]["image"]),
-        available,
+        chosen: version_of(&status["chosen_update"]).map(Into::into),
+        staged: version_of(&status["staging_partition"]["image"]).map(Into::into),
+        available: available.into_iter().map(Into::into).collect(),
         last: last.is_object().then(|| ReportedCommand {
             r#type: CommandType::from(last["cmd_type"].as_str().unwrap_or_default()),
             status: CommandStatus::from(last["cmd_status"].as_str().unwrap_or_default()),
