@@ -23,6 +23,7 @@ pub struct Facts {
 }
 
 /// The EC2 tags that matter to the agent.
+#[expect(clippy::large_enum_variant, reason = "an agent has one")]
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Tags {
     /// The metadata service does not answer, or does not serve tags. That a claim is gone is never concluded from this.
