@@ -71,7 +71,6 @@ impl Actor<'_> {
 
     /// Tasks, their protection where the instance is still in service, and the services that are not known yet.
     pub(super) async fn look_at_tasks(&mut self, hosts: Vec<HostId>) {
-        let at = self.now();
         let instances = hosts.iter().filter_map(|host| self.instance(host));
         let (leaving, mut staying): (Vec<&Instance>, Vec<&Instance>) =
             instances.partition(|instance| known_to_leave(instance).is_some());
@@ -89,36 +88,36 @@ impl Actor<'_> {
         if staying.is_empty() {
             return;
         }
-        let listed = match whole {
-            true => self.aws.list_running_tasks(&self.fleet.cluster).await,
-            false => self.list_on_each(&staying).await,
-        };
-        let found = match listed {
-            Ok(arns) => self.tasks_among(arns, &staying).await,
-            Err(error) => Err(error),
-        };
-        let mut tasks = match found {
-            Ok(tasks) => tasks,
-            Err(error) => return self.failed(&staying, error),
-        };
-        let of_services =
-            || tasks.values().flatten().filter_map(|task| Some((task.arn.clone(), task.service()?.clone())));
-        let services: BTreeSet<ServiceName> = of_services().map(|(_, service)| service).collect();
-        let arns: Vec<TaskArn> = of_services().map(|(arn, _)| arn).collect();
-        let protected = match self.aws.protection(&self.fleet.cluster, &arns).await {
-            Ok(protected) => protected,
-            Err(error) => return self.failed(&staying, error),
-        };
-        if let Err(error) = self.know_services(services).await {
-            return self.failed(&staying, error);
+        if let Err(error) = self.look_at_staying(&staying, whole).await {
+            self.failed(&staying, error);
         }
-        for host in staying {
-            let mut tasks = tasks.remove(&host).unwrap_or_default();
+    }
+
+    /// A look at the whole cluster is the first one at every instance that takes tasks: none needs one of its own before it
+    /// is staged.
+    async fn look_at_staying(&mut self, hosts: &[HostId], whole: bool) -> Result<(), AwsError> {
+        let at = self.now();
+        let tasks = match whole {
+            true => {
+                let arns = self.aws.list_running_tasks(&self.fleet.cluster).await?;
+                let unseen = self.fleet.instances.values().filter(|instance| is_unseen(instance));
+                let hosts: BTreeSet<HostId> = unseen.map(|instance| &instance.host).chain(hosts).cloned().collect();
+                self.tasks_among(arns, &hosts).await?
+            }
+            false => self.tasks_of(hosts).await?,
+        };
+        let of_services = tasks.values().flatten().filter_map(|task| Some((&task.arn, task.service()?)));
+        let services: BTreeSet<ServiceName> = of_services.clone().map(|(_, service)| service.clone()).collect();
+        let arns: Vec<TaskArn> = of_services.map(|(arn, _)| arn.clone()).collect();
+        let protected = self.aws.protection(&self.fleet.cluster, &arns).await?;
+        self.know_services(services).await?;
+        for (host, mut tasks) in tasks {
             for task in &mut tasks {
                 task.protected_until = protected.get(&task.arn).copied();
             }
             self.change(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
         }
+        Ok(())
     }
 
     /// Asks for those tasks only, all in one: whether they have stopped. What else may be there, the last look before
@@ -181,19 +180,29 @@ impl Actor<'_> {
     }
 
     /// Those of these tasks that have not stopped and are on one of the instances, by instance.
-    async fn tasks_among(&self, arns: Vec<TaskArn>, hosts: &[HostId]) -> Result<BTreeMap<HostId, Vec<Task>>, AwsError> {
+    async fn tasks_among<'h>(
+        &self,
+        arns: Vec<TaskArn>,
+        hosts: impl IntoIterator<Item = &'h HostId>,
+    ) -> Result<BTreeMap<HostId, Vec<Task>>, AwsError> {
         let mut live = self.aws.live_tasks(&self.fleet.cluster, arns).await?;
-        let known = hosts.iter().filter_map(|host| self.instance(host));
+        let known = hosts.into_iter().filter_map(|host| self.instance(host));
         Ok(known.map(|one| (one.host.clone(), live.remove(&one.container_instance).unwrap_or_default())).collect())
     }
 
-    /// Whether listing and describing the tasks of the whole cluster, a hundred a call, costs less than a list for each of
-    /// these instances. Only of instances in service is it enough to know the tasks that are desired RUNNING.
+    /// Whether listing and describing the tasks of the whole cluster, a hundred a call, and asking for the protection of those
+    /// that are new, costs less than a list for each of these instances. Only of instances in service is it enough to know the tasks that are desired RUNNING.
     fn whole_is_cheaper(&self, these: &[&Instance]) -> bool {
         let running = |instance: &Instance| instance.running_tasks as usize;
         let here: usize = these.iter().map(|instance| running(instance)).sum();
-        let one_by_one = these.len() + here.div_ceil(100);
-        let costs_less = || 2 * self.fleet.registered().map(running).sum::<usize>().div_ceil(100) < one_by_one;
+        let one_by_one = these.len() + 2 * here.div_ceil(100);
+        let costs_less = || {
+            let (all, new) = self.fleet.registered().fold((0, here), |(all, new), instance| {
+                let (tasks, unseen) = (running(instance), is_unseen(instance));
+                (all + tasks, new + if unseen { tasks } else { 0 })
+            });
+            2 * all.div_ceil(100) + new.div_ceil(100) < one_by_one
+        };
         these.iter().all(|instance| instance.in_service()) && costs_less()
     }
 
@@ -229,6 +238,11 @@ impl Actor<'_> {
         tracing::info!(%host, task = task.short(), "standalone task asked to stop");
         self.change(host, |instance| instance.run.stopped_tasks.push(task));
     }
+}
+
+/// Whether it takes tasks and nobody has looked at them yet.
+fn is_unseen(instance: &Instance) -> bool {
+    instance.tasks.is_none() && instance.in_service()
 }
 
 /// The tasks that are known to be left on an instance that takes no new ones.

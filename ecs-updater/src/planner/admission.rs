@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
+use models::claim::{Claim, ClaimStep, Way};
 use models::fleet::{Instance, InstanceStatus, Task};
 use models::ids::{HostId, ServiceName, ZoneName};
 use models::plan::{HostCommand, Phase, Step};
@@ -22,6 +23,11 @@ const DRAINS_MOST: usize = 75;
 const DRAINS_IN: SignedDuration = SignedDuration::from_secs(15);
 /// Nor is any drained while so many wait for their reboot: about a round of the executor's.
 const DRAINED_MOST: usize = 40;
+/// A host bridge reports when it takes up a claim and when it is done with it, each with one call of the bucket from which
+/// instances are set DRAINING and ACTIVE: half of it refills with twenty a second. So many claims are written for bridges
+/// at once to stage.
+const BRIDGES_MOST: usize = 40;
+const BRIDGES_IN: SignedDuration = SignedDuration::from_secs(5);
 /// Whose tasks are looked at again before there is a place: who is looked at already need not be waited for, and many at
 /// once are listed with the whole cluster for less.
 const LOOKS_AHEAD: usize = 100;
@@ -52,6 +58,10 @@ pub(crate) fn admit<'a>(cx: &Context<'a>, queue: &[Queued<'a>], counted: &Counte
             Offer::Act(phase, step) => {
                 draft.turn(queued, phase, None, turn);
                 draft.act(queued.candidate.instance, step);
+            }
+            Offer::Wait(until) => {
+                draft.turn(queued, queued.candidate.waits_as(), None, turn);
+                draft.wake(until);
             }
             Offer::Hold(why) => draft.turn(queued, Phase::Held, Some(why), turn),
             Offer::Later(why) => {
@@ -113,6 +123,9 @@ pub(crate) struct Counted<'a> {
     /// Drained within [`DRAINS_IN`], and when the first of them was.
     lately: usize,
     first_of_lately: Option<Timestamp>,
+    /// The same of those whose bridges were asked to stage within [`BRIDGES_IN`].
+    asked: usize,
+    first_of_asked: Option<Timestamp>,
     failures: usize,
     /// Tasks that leave an instance which this run has not drained take room too: they are to be listed once.
     unknown_drains: Vec<&'a Instance>,
@@ -128,6 +141,11 @@ impl<'a> Counted<'a> {
         if in_service {
             let command = instance.command.as_ref().map(|in_flight| &in_flight.command);
             self.staging += usize::from(matches!(command, Some(HostCommand::Stage { .. })));
+            let staging = |claim: &&Claim| claim.step == ClaimStep::Stage && claim.way == Way::Bridge;
+            if let Some(claim) = instance.claim().filter(staging).filter(|claim| now < after(claim.since, BRIDGES_IN)) {
+                self.asked += 1;
+                self.first_of_asked = Some(self.first_of_asked.map_or(claim.since, |first| first.min(claim.since)));
+            }
         } else {
             if is_registered {
                 *self.out_by_zone.entry(zone).or_default() += 1;
@@ -149,6 +167,8 @@ impl<'a> Counted<'a> {
 
 enum Offer {
     Act(Phase, Step),
+    /// Nothing against it, but not before then.
+    Wait(Timestamp),
     /// Not in this run, as things stand.
     Hold(HoldReason),
     /// When there is a place.
@@ -163,6 +183,9 @@ struct Places<'a> {
     /// So many more may be drained now for the sake of AWS's request limits, and when that changes.
     pace: usize,
     pace_until: Option<Timestamp>,
+    /// So many bridges more may be asked to stage now, and when that changes.
+    bridges: usize,
+    bridges_until: Timestamp,
     /// Those that are drained by this plan, or looked at since they may be next.
     next: usize,
     /// Staged or being staged, and still in service.
@@ -184,6 +207,8 @@ impl<'a> Places<'a> {
         Self {
             pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(counted.lately) } else { 0 },
             pace_until: counted.first_of_lately.map(|at| after(at, DRAINS_IN)),
+            bridges: BRIDGES_MOST.saturating_sub(counted.asked),
+            bridges_until: after(counted.first_of_asked.unwrap_or(cx.now), BRIDGES_IN),
             next: 0,
             stop: stop(cx, counted.failures),
             budget: cx.policy.max_unavailable.of(counted.registered) + usize::from(broken!(BudgetOffByOne)),
@@ -231,8 +256,12 @@ impl<'a> Places<'a> {
         if cx.run.dry_run {
             return Offer::Later(later);
         }
-        self.ahead += 1;
         let (from, to) = (candidate.from.clone(), candidate.to.clone());
+        if !candidate.staged && instance.way(cx.policy.host, cx.now) == Way::Bridge {
+            let Some(left) = self.bridges.checked_sub(1) else { return Offer::Wait(self.bridges_until) };
+            self.bridges = left;
+        }
+        self.ahead += 1;
         match (candidate.staged, free > 0) {
             (true, true) => {
                 if let Some(zone) = self.waits_for_a_zone(instance, cx) {

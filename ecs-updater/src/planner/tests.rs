@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Handled, Life, Progress};
-use models::claim::ClaimStep;
+use models::claim::{ClaimStep, Way};
 use models::fleet::{
-    BadClaim, CalledOff, Instance, InstanceStatus, Resources, SeenBridge, SeenTasks, SentReboot, Service, Task,
-    VisitEnd,
+    BadClaim, CalledOff, CommandInFlight, Instance, InstanceStatus, Resources, SeenBridge, SeenTasks, SentReboot,
+    Service, Task, VisitEnd,
 };
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
@@ -838,6 +838,40 @@ fn a_dry_run_changes_nothing() {
     assert_eq!(plan.wake_at, None);
     let turns: Vec<Option<usize>> = plan.stands.iter().map(|stand| stand.turn).collect();
     assert_eq!(turns.iter().flatten().count(), 3);
+}
+
+#[test]
+fn bridges_are_asked_to_stage_no_faster_than_they_can_report() {
+    let policy = Policy { host: HostWay::Bridge, max_unavailable: MaxUnavailable::Percent(100), ..Policy::default() };
+    let mut instances: Vec<Instance> = (0..100).map(|n| instance(n, Some(available()), at(1))).collect();
+    let staged = |plan: &Plan| -> BTreeSet<String> {
+        let stages = plan.steps.iter().filter(|planned| matches!(planned.step, Step::Stage { .. }));
+        stages.map(|planned| planned.host.to_string()).collect()
+    };
+    let first = staged(&plan(&fleet(instances.clone(), vec![]), &policy, &facts(), at(1)));
+    assert_eq!(first.len(), 40);
+    for instance in instances.iter_mut().filter(|instance| first.contains(instance.host.as_str())) {
+        *instance = claimed(instance.clone(), ClaimStep::Stage, at(1));
+        if let Some(Ok(claim)) = &mut instance.tags.claim {
+            claim.way = Way::Bridge;
+        }
+        let command = HostCommand::Stage { version: version("1.27.0"), lock: None };
+        instance.command = Some(Box::new(CommandInFlight { command, sent_at: at(1) }));
+    }
+    let second = |seconds| {
+        let now = at(1) + SignedDuration::from_secs(seconds);
+        let plan = plan(&fleet(instances.clone(), vec![]), &policy, &facts(), now);
+        (staged(&plan).len(), plan.wake_at.map(|at| at.duration_since(now).as_secs()))
+    };
+    assert_eq!(second(2), (0, Some(3)));
+    assert_eq!(second(5).0, 40);
+    let by_ssm = Policy { host: HostWay::Ssm, ..policy };
+    let fresh = (0..100).map(|n| instance(n, Some(available()), at(1))).collect();
+    assert_eq!(
+        staged(&plan(&fleet(fresh, vec![]), &by_ssm, &facts(), at(1))).len(),
+        100,
+        "SSM takes as many as there are"
+    );
 }
 
 #[test]
