@@ -8,6 +8,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{CLAIM_TAG, Claim, ClaimStep, EXCLUDE_TAG, FAILED_TAG, FailedVersions, Way};
 use models::ids::{ClusterName, HostId};
+use models::policy::MaxUnavailable;
 use semver::Version;
 
 use crate::documents::Script;
@@ -16,6 +17,13 @@ use crate::world::{Actor, Attribute, Entry, Event, InstanceStatus, Item, LastSta
 
 /// What somebody else took out of service so short a time ago could not be known to a caller.
 const UNKNOWABLE: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long a caller may take a machine for registered that has left a cluster of this size. It may list the cluster every
+/// 30 s, or five for each hundred instances (docs/design.md, "Speed").
+fn left_unknowable(size: usize) -> SignedDuration {
+    let hundreds = i32::try_from(size.div_ceil(100)).unwrap_or(i32::MAX);
+    UNKNOWABLE + SignedDuration::from_secs(30).max(SignedDuration::from_secs(5).saturating_mul(hundreds))
+}
 
 /// A rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +75,9 @@ impl fmt::Display for Violation {
 /// The checker.
 #[derive(Debug, Clone, Default)]
 pub struct Invariants {
-    budgets: BTreeMap<ClusterName, usize>,
+    budgets: BTreeMap<ClusterName, MaxUnavailable>,
+    /// Has no container instance any more, since when.
+    left: BTreeMap<MachineNo, Timestamp>,
     violations: Vec<Violation>,
     drained: BTreeSet<MachineNo>,
     rebooted_with_tasks: BTreeSet<MachineNo>,
@@ -99,9 +109,10 @@ struct Lease {
 }
 
 impl Invariants {
-    /// How many machines of a cluster may be out of service at once; 1 where nothing was said.
-    pub fn set_budget(&mut self, cluster: impl Into<ClusterName>, machines: usize) {
-        self.budgets.insert(cluster.into(), machines);
+    /// How many machines of a cluster may be out of service at once; 1 where nothing was said. A percentage is one of the
+    /// machines that are registered at the time.
+    pub fn set_budget(&mut self, cluster: impl Into<ClusterName>, most: MaxUnavailable) {
+        self.budgets.insert(cluster.into(), most);
     }
 
     /// What was broken so far.
@@ -114,6 +125,9 @@ impl Invariants {
         self.check_single_run(world, &entry.event);
         self.follow_status(world, &entry.event);
         match &entry.event {
+            Event::Status { machine, to: InstanceStatus::Inactive, .. } => {
+                self.left.insert(*machine, entry.at);
+            }
             Event::Status { machine, to: InstanceStatus::Draining, by: Actor::Updater, .. } => {
                 self.drained.insert(*machine);
                 self.taken_back.remove(machine);
@@ -306,7 +320,8 @@ impl Invariants {
 
     fn check_budget(&mut self, world: &World, machine: MachineNo) {
         let cluster = &world.clusters()[world.machines()[machine.0].cluster.0];
-        let budget = self.budgets.get(&ClusterName::from(cluster.name.as_str())).copied().unwrap_or(1);
+        let most = self.budgets.get(&ClusterName::from(cluster.name.as_str())).copied();
+        let budget = most.unwrap_or(MaxUnavailable::Count(1)).of(self.known_size(world, machine));
         let knowable = cluster
             .out_of_service
             .values()
@@ -317,6 +332,19 @@ impl Invariants {
             let detail = format!("drained as number {knowable} out of service in {name}, where {budget} may be");
             self.broken(world, Rule::Budget, machine, detail);
         }
+    }
+
+    /// The machines in the same cluster as this one that are registered, as far as a caller can know.
+    fn known_size(&self, world: &World, machine: MachineNo) -> usize {
+        let cluster = world.machines()[machine.0].cluster;
+        let machines = world.machines().iter().filter(|other| other.cluster == cluster).count();
+        let late = left_unknowable(machines);
+        let is_known = |number: usize| {
+            let left = self.left.get(&MachineNo(number));
+            world.is_registered(MachineNo(number)) || left.is_some_and(|at| world.now().duration_since(*at) < late)
+        };
+        let here = world.machines().iter().enumerate().filter(|(_, other)| other.cluster == cluster);
+        here.filter(|(number, _)| is_known(*number)).count()
     }
 
     fn check_draining_claim(&mut self, world: &World, machine: MachineNo) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use models::ids::HostId;
+use models::policy::MaxUnavailable;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -217,8 +218,8 @@ impl Region {
     }
 
     /// How many machines of a cluster may be out of service at once; 1 where nothing is said.
-    pub fn set_budget(&self, cluster: &str, machines: usize) {
-        self.with(|inner, _| inner.world.invariants_mut().set_budget(cluster, machines));
+    pub fn set_budget(&self, cluster: &str, most: MaxUnavailable) {
+        self.with(|inner, _| inner.world.invariants_mut().set_budget(cluster, most));
     }
 
     /// The rules that were broken so far.

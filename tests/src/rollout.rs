@@ -205,8 +205,7 @@ impl Rollout {
         let Settled { lease_table, clusters } = settle::settle(&aws, inputs, &stop).await?;
         for (cluster, policy) in &clusters {
             let Ok(policy) = policy else { continue };
-            let size = scenario.machines.iter().filter(|m| m.instance.cluster == cluster.as_str()).count();
-            region.set_budget(cluster.as_str(), policy.max_unavailable.of(size));
+            region.set_budget(cluster.as_str(), policy.max_unavailable);
         }
         let clock = Clock::tokio(region.clock().now());
         let expect = Expect::deserialize(scenario.expect.clone())?;

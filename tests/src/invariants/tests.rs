@@ -71,10 +71,26 @@ fn the_budget_counts_whoever_took_an_instance_out() {
     pass(&mut world, 11);
     set(&mut world, 1, InstanceStatus::Draining, Actor::Updater);
     assert_eq!(rules(&world), [Rule::Budget]);
-    world.invariants_mut().set_budget("main", 3);
+    world.invariants_mut().set_budget("main", MaxUnavailable::Count(3));
     claim(&mut world, 2);
     set(&mut world, 2, InstanceStatus::Draining, Actor::Updater);
     assert_eq!(rules(&world), [Rule::Budget], "three may be out now");
+}
+
+#[test]
+fn a_percentage_is_one_of_the_machines_that_are_known_to_be_registered() {
+    for (passed, broken) in [(39, false), (41, true)] {
+        let mut world = world("");
+        world.invariants_mut().set_budget("main", MaxUnavailable::Percent(67));
+        set(&mut world, 2, InstanceStatus::Inactive, Actor::Person);
+        pass(&mut world, passed);
+        for host in 0..2 {
+            claim(&mut world, host);
+            set(&mut world, host, InstanceStatus::Draining, Actor::Updater);
+        }
+        let expected: &[Rule] = if broken { &[Rule::Budget] } else { &[] };
+        assert_eq!(rules(&world), expected, "{passed} s after one of three left");
+    }
 }
 
 #[test]

@@ -110,11 +110,7 @@ impl World {
     /// INACTIVE has left the cluster and does not count.
     pub(super) fn refresh_service(&mut self, machine: MachineNo, by: Actor) {
         let cluster = self.machines[machine.0].cluster;
-        let listed = self.machines[machine.0]
-            .registrations
-            .iter()
-            .any(|number| self.registrations[number.0].status != InstanceStatus::Inactive);
-        let out = listed && !self.is_in_service(machine);
+        let out = self.is_registered(machine) && !self.is_in_service(machine);
         let since = self.now;
         let table = &mut self.clusters[cluster.0].out_of_service;
         if out {
@@ -125,6 +121,12 @@ impl World {
         } else {
             table.remove(&machine);
         }
+    }
+
+    /// Whether the machine has a container instance that is not INACTIVE.
+    pub(crate) fn is_registered(&self, machine: MachineNo) -> bool {
+        let registrations = &self.machines[machine.0].registrations;
+        registrations.iter().any(|number| self.registrations[number.0].status != InstanceStatus::Inactive)
     }
 
     /// Whether the machine has a well-formed claim that takes it out of service.
