@@ -155,6 +155,9 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
         instance.container_instance = one.arn.clone();
         instance.tasks = None;
     }
+    if one.status == InstanceStatus::Draining {
+        is_draining(instance);
+    }
     instance.status = one.status;
     instance.agent_connected = one.agent_connected;
     instance.disconnected_since = (!one.agent_connected).then(|| instance.disconnected_since.unwrap_or(now));
@@ -173,6 +176,14 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
     instance.seen_at = now;
     if take_bridge(instance, &one.attributes, now) && instance.way(wanted, now) == Way::Bridge {
         take_its_report(instance, now);
+    }
+}
+
+/// ECS says that it is DRAINING. Where that is news, what leaves it is to be listed: what is known may be from long before.
+pub(crate) fn is_draining(instance: &mut Instance) {
+    if instance.status != InstanceStatus::Draining {
+        instance.status = InstanceStatus::Draining;
+        instance.tasks = None;
     }
 }
 
@@ -276,6 +287,51 @@ pub(crate) fn take_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timestamp
             }
             instance.visit =
                 Some(Box::new(Visit { command: ended.command, sent_at: ended.sent_at, at: now, end: ended.end }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use models::fleet::{Attributes, Resources, SeenTasks};
+
+    use super::*;
+
+    #[test]
+    fn what_was_known_of_an_instance_before_it_drained_is_looked_at_again() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut fleet = FleetSnapshot {
+            cluster: "web".into(),
+            taken_at: now,
+            instances: BTreeMap::new(),
+            services: BTreeMap::new(),
+        };
+        let host = HostId::from("i-0");
+        for (status, kept) in [
+            (InstanceStatus::Active, false),
+            (InstanceStatus::Active, true),
+            (InstanceStatus::Draining, false),
+            (InstanceStatus::Draining, true),
+        ] {
+            let described = ecs::Described {
+                arn: "arn:aws:ecs:eu-west-1:1:container-instance/web/0".into(),
+                host: host.clone(),
+                status,
+                agent_connected: true,
+                running_tasks: 1,
+                pending_tasks: 0,
+                variant: None,
+                zone: None,
+                nameable: Attributes::default(),
+                registered: Resources::default(),
+                remaining: Resources::default(),
+                registered_at: 0,
+                attributes: BTreeMap::new(),
+            };
+            take_ecs(&mut fleet, &host, &described, HostWay::Auto, now);
+            let instance = fleet.instances.get_mut(&host).unwrap();
+            assert_eq!((instance.status, instance.tasks.is_some()), (status, kept));
+            instance.tasks = Some(SeenTasks { at: now, tasks: vec![] });
         }
     }
 }

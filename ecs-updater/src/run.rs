@@ -64,6 +64,9 @@ const FULL_LOOK: SignedDuration = SignedDuration::from_secs(30);
 /// The same for each hundred instances: a look costs two calls a hundred, and the read bucket refills with twenty a
 /// second for the whole account.
 const FULL_LOOK_PER_100: SignedDuration = SignedDuration::from_secs(5);
+/// The time between two looks at an instance whose reboot SSM is to tell of: at each third beat, which three whole beats
+/// would just miss.
+const REBOOTING_LOOK: SignedDuration = SignedDuration::from_secs(14);
 /// How long AWS may give no usable answer in the middle of a run before the cluster is given up. The claims stay, so
 /// that the next run goes on.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
@@ -342,11 +345,11 @@ impl<'a> Cluster<'a> {
             return Err(error);
         }
         let now = self.clock.now();
-        let (under_way, beat) = self.under_way(now);
+        let under_way = self.under_way(now);
         let full_due = self.looked_full.is_none_or(|at| now >= after(at, self.full_look_every()));
         if full_due {
             self.full_look().await?;
-        } else if !under_way.is_empty() && now >= after(self.looked_short, beat.short_look) {
+        } else if !under_way.is_empty() && now >= after(self.looked_short, self.beat(now).short_look) {
             let complete = observe::short_look(&self.aws, &mut self.fleet, &under_way, self.policy.host, now).await?;
             self.looked_short = now;
             if !complete {
@@ -373,22 +376,22 @@ impl<'a> Cluster<'a> {
         FULL_LOOK.max(FULL_LOOK_PER_100.saturating_mul(hundreds))
     }
 
-    /// The instances that a short look reads: out of service by us, or with a report awaited. And the beat, which is the finer one while a host bridge has one of those out of
-    /// service: it acts within a second of what it reads.
-    fn under_way(&self, now: Timestamp) -> (BTreeSet<HostId>, Beat) {
-        let (mut hosts, mut beat) = (BTreeSet::new(), Beat::OF_SSM);
-        for instance in self.out_of_service() {
-            let way = instance.way(self.policy.host, now);
-            if is_rebooting(instance, way, now) {
-                continue;
-            }
-            if way == Way::Bridge {
-                beat = Beat::OF_BRIDGES;
-            }
-            hosts.insert(instance.host.clone());
-        }
-        hosts.extend(self.awaited.hosts().cloned());
-        (hosts, beat)
+    /// The instances that a short look reads: out of service by us, or with a report awaited.
+    fn under_way(&self, now: Timestamp) -> BTreeSet<HostId> {
+        let ours = self.worth_a_look(now).map(|(instance, _)| &instance.host);
+        ours.chain(self.awaited.hosts()).cloned().collect()
+    }
+
+    /// The finer one while a host bridge has an instance out of service: it acts within a second of what it reads.
+    fn beat(&self, now: Timestamp) -> Beat {
+        let by_bridge = self.worth_a_look(now).any(|(_, way)| way == Way::Bridge);
+        if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM }
+    }
+
+    /// The instances out of service of which ECS may have news, and the way by which each is reached.
+    fn worth_a_look(&self, now: Timestamp) -> impl Iterator<Item = (&Instance, Way)> {
+        let ours = self.out_of_service().map(move |instance| (instance, instance.way(self.policy.host, now)));
+        ours.filter(move |(instance, way)| !is_left_alone(instance, *way, now))
     }
 
     /// The instances that are out of service by a claim and not done with.
@@ -459,7 +462,7 @@ impl<'a> Cluster<'a> {
 
     async fn sleep(&self, now: Timestamp) {
         let full = self.looked_full.map_or(now, |at| after(at, self.full_look_every()));
-        let (_, beat) = self.under_way(now);
+        let beat = self.beat(now);
         let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look));
         let until =
             [self.plan.wake_at, self.commands.poll_at(), report, Some(full)].into_iter().flatten().min().unwrap_or(now);
@@ -532,12 +535,12 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// Whether its reboot was claimed and ECS has no news of it: no host is back at once, and one that SSM visits is heard
-/// itself before what ECS says of it matters. Until then it is looked at as seldom as it is visited.
-fn is_rebooting(instance: &Instance, way: Way, now: Timestamp) -> bool {
+/// Whether its reboot was claimed and ECS need not be asked of it now: no host is back at once, and one that SSM visits is
+/// heard itself before what ECS says of it matters. Until then it is looked at as seldom as it is visited.
+fn is_left_alone(instance: &Instance, way: Way, now: Timestamp) -> bool {
     let Some(claim) = instance.claim().filter(|claim| !claim.boots.is_empty()) else { return false };
     let heard = instance.run.boot.as_ref().is_some_and(|boot| !claim.is_for(&boot.id));
-    let seldom = way == Way::Ssm && !heard && now < after(instance.seen_at, planner::BOOT_POLL);
+    let seldom = way == Way::Ssm && !heard && now < after(instance.seen_at, REBOOTING_LOOK);
     seldom || now < after(claim.since, planner::FIRST_BOOT_POLL)
 }
 

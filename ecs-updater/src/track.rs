@@ -26,6 +26,7 @@ struct Life {
 impl Track {
     /// Takes in where every instance stands now.
     pub(crate) fn follow(&mut self, fleet: &FleetSnapshot, plan: &Plan, now: Timestamp) {
+        debug_assert_eq!(fleet.instances.len(), plan.stands.len(), "a plan has a stand for each instance");
         // All three are in the same order, and few instances come or go.
         let mut lives = self.lives.iter_mut().peekable();
         let mut born = Vec::new();

@@ -93,8 +93,8 @@ impl Actor<'_> {
         }
     }
 
-    /// A look at the whole cluster is the first one at every instance that takes tasks: none needs one of its own before it
-    /// is staged.
+    /// A look at the whole cluster is the first one at every instance that takes tasks: none needs one of its own before its
+    /// turn is near.
     async fn look_at_staying(&mut self, hosts: &[HostId], whole: bool) -> Result<(), AwsError> {
         let at = self.now();
         let tasks = match whole {
@@ -190,14 +190,16 @@ impl Actor<'_> {
         Ok(known.map(|one| (one.host.clone(), live.remove(&one.container_instance).unwrap_or_default())).collect())
     }
 
-    /// Whether listing and describing the tasks of the whole cluster, a hundred a call, and asking for the protection of those
-    /// that are new, costs less than a list for each of these instances. Only of instances in service is it enough to know the tasks that are desired RUNNING.
+    /// Whether listing and describing the tasks of the whole cluster, a hundred a call, and asking for the protection of
+    /// those that are new, costs less than a list for each of these instances. Only of instances in service is it enough to
+    /// know the tasks that are desired RUNNING.
     fn whole_is_cheaper(&self, these: &[&Instance]) -> bool {
         let running = |instance: &Instance| instance.running_tasks as usize;
         let here: usize = these.iter().map(|instance| running(instance)).sum();
         let one_by_one = these.len() + 2 * here.div_ceil(100);
         let costs_less = || {
-            let (all, new) = self.fleet.registered().fold((0, here), |(all, new), instance| {
+            let again: usize = these.iter().filter(|one| !is_unseen(one)).map(|instance| running(instance)).sum();
+            let (all, new) = self.fleet.registered().fold((0, again), |(all, new), instance| {
                 let (tasks, unseen) = (running(instance), is_unseen(instance));
                 (all + tasks, new + if unseen { tasks } else { 0 })
             });
@@ -240,9 +242,10 @@ impl Actor<'_> {
     }
 }
 
-/// Whether it takes tasks and nobody has looked at them yet.
+/// Whether it takes tasks, nobody has looked at them yet, and its turn may come.
 fn is_unseen(instance: &Instance) -> bool {
-    instance.tasks.is_none() && instance.in_service()
+    let in_service = instance.in_service() && instance.out_of_service_claim().is_none();
+    instance.tasks.is_none() && in_service && instance.run.verdict.is_none()
 }
 
 /// The tasks that are known to be left on an instance that takes no new ones.

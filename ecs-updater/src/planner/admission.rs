@@ -24,8 +24,8 @@ const DRAINS_IN: SignedDuration = SignedDuration::from_secs(15);
 /// Nor is any drained while so many wait for their reboot: about a round of the executor's.
 const DRAINED_MOST: usize = 40;
 /// A host bridge reports when it takes up a claim and when it is done with it, each with one call of the bucket from which
-/// instances are set DRAINING and ACTIVE: half of it refills with twenty a second. So many claims are written for bridges
-/// at once to stage.
+/// instances are set DRAINING and ACTIVE: half of it refills with twenty a second. So many of a cluster are asked to stage
+/// at once; those that stage again since they lost their image are few and not counted.
 const BRIDGES_MOST: usize = 40;
 const BRIDGES_IN: SignedDuration = SignedDuration::from_secs(5);
 /// Whose tasks are looked at again before there is a place: who is looked at already need not be waited for, and many at
@@ -142,7 +142,9 @@ impl<'a> Counted<'a> {
             let command = instance.command.as_ref().map(|in_flight| &in_flight.command);
             self.staging += usize::from(matches!(command, Some(HostCommand::Stage { .. })));
             let staging = |claim: &&Claim| claim.step == ClaimStep::Stage && claim.way == Way::Bridge;
-            if let Some(claim) = instance.claim().filter(staging).filter(|claim| now < after(claim.since, BRIDGES_IN)) {
+            // What a run whose clock was ahead has claimed is no reason to wait for that time.
+            let lately = |claim: &&Claim| (claim.since..after(claim.since, BRIDGES_IN)).contains(&now);
+            if let Some(claim) = instance.claim().filter(staging).filter(lately) {
                 self.asked += 1;
                 self.first_of_asked = Some(self.first_of_asked.map_or(claim.since, |first| first.min(claim.since)));
             }
@@ -236,6 +238,11 @@ impl<'a> Places<'a> {
             return Offer::Later(later);
         }
         let instance = candidate.instance;
+        let by_bridge = !candidate.staged && instance.way(cx.policy.host, cx.now) == Way::Bridge;
+        if by_bridge && self.bridges == 0 && !cx.run.dry_run {
+            self.ahead += 1;
+            return Offer::Wait(self.bridges_until);
+        }
         let look = Offer::Act(candidate.waits_as(), Step::LookAtTasks);
         let Some(seen) = instance.tasks.as_ref() else {
             self.ahead += 1;
@@ -257,11 +264,8 @@ impl<'a> Places<'a> {
             return Offer::Later(later);
         }
         let (from, to) = (candidate.from.clone(), candidate.to.clone());
-        if !candidate.staged && instance.way(cx.policy.host, cx.now) == Way::Bridge {
-            let Some(left) = self.bridges.checked_sub(1) else { return Offer::Wait(self.bridges_until) };
-            self.bridges = left;
-        }
         self.ahead += 1;
+        self.bridges -= usize::from(by_bridge);
         match (candidate.staged, free > 0) {
             (true, true) => {
                 if let Some(zone) = self.waits_for_a_zone(instance, cx) {

@@ -251,7 +251,7 @@ fn outstanding(fleet: &FleetSnapshot) -> Vec<(&Service, &Resources)> {
         let staying = service.placed.saturating_sub(u32::try_from(leaving.len()).unwrap_or(u32::MAX));
         let wanted = service.desired.saturating_sub(staying).max(service.deploying) as usize;
         // Its tasks are of one size, unless a deployment changes it: one that leaves stands for one that is short.
-        let usual = leaving.first().copied().or_else(|| size_of_one(fleet, service).filter(|_| wanted > 0));
+        let usual = leaving.first().copied().or_else(|| (wanted > 0).then(|| size_of_one(fleet, service)).flatten());
         let needs = leaving.into_iter().chain(std::iter::repeat_n(usual, wanted).flatten()).take(wanted);
         outstanding.extend(needs.map(|needs| (service, needs)));
     }

@@ -865,6 +865,7 @@ fn bridges_are_asked_to_stage_no_faster_than_they_can_report() {
     };
     assert_eq!(second(2), (0, Some(3)));
     assert_eq!(second(5).0, 40);
+    assert_eq!(second(-60).0, 40, "a clock that was ahead keeps nobody waiting");
     let by_ssm = Policy { host: HostWay::Ssm, ..policy };
     let fresh = (0..100).map(|n| instance(n, Some(available()), at(1))).collect();
     assert_eq!(
@@ -990,6 +991,7 @@ proptest! {
         let already = fleet.registered_and_out().1;
         prop_assert!(drains(&plan_once).len() + already <= (budget as usize).max(already));
         prop_assert_eq!(&plan_once, &plan(&fleet, &policy, &facts(), now));
+        prop_assert!(plan_once.stands.iter().map(|stand| &stand.host).eq(fleet.instances.keys()));
         for drained in drains(&plan_once) {
             let instance = &fleet.instances[&drained.as_str().into()];
             prop_assert!(instance.in_service() && after(instance.seen_at, SignedDuration::ZERO) <= now);
