@@ -156,7 +156,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
         instance.tasks = None;
     }
     if one.status == InstanceStatus::Draining {
-        is_draining(instance);
+        found_draining(instance);
     }
     instance.status = one.status;
     instance.agent_connected = one.agent_connected;
@@ -165,9 +165,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
     instance.pending_tasks = one.pending_tasks;
     // A re-registration can lose attributes; what a host is does not change.
     instance.variant = one.variant.as_deref().map(Into::into).or(instance.variant.take());
-    if one.zone.is_some() && instance.zone != one.zone {
-        instance.zone = one.zone.clone();
-    }
+    instance.zone = one.zone.clone().or(instance.zone.take());
     if instance.attributes != one.nameable {
         instance.attributes = one.nameable.clone();
     }
@@ -180,7 +178,7 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
 }
 
 /// ECS says that it is DRAINING. Where that is news, what leaves it is to be listed: what is known may be from long before.
-pub(crate) fn is_draining(instance: &mut Instance) {
+pub(crate) fn found_draining(instance: &mut Instance) {
     if instance.status != InstanceStatus::Draining {
         instance.status = InstanceStatus::Draining;
         instance.tasks = None;

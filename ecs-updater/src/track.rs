@@ -17,6 +17,7 @@ pub(crate) struct Track {
 
 #[derive(Debug, Default)]
 struct Life {
+    /// That of the last of `phases`, at hand: it is compared after each plan.
     phase: Option<Phase>,
     phases: Vec<PhaseTime>,
     out_since: Option<Timestamp>,

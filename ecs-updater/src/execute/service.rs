@@ -11,7 +11,7 @@ use semver::Version;
 
 use super::{Actor, hosts_of};
 use crate::aws::ecs::Listed;
-use crate::observe::is_draining;
+use crate::observe::found_draining;
 
 impl Actor<'_> {
     /// Out of service: first the last look (in service still, nobody else's claim, the budget as it is *now*), then
@@ -63,7 +63,7 @@ impl Actor<'_> {
         }
         for instance in self.fleet.instances.values_mut() {
             if instance.status == InstanceStatus::Active && draining.contains(&instance.container_instance) {
-                is_draining(instance);
+                found_draining(instance);
             }
             if lost.contains(&instance.container_instance) {
                 instance.agent_connected = false;

@@ -36,8 +36,6 @@ const LOOKS_AHEAD: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Queued<'a> {
     pub(crate) candidate: Candidate<'a>,
-    /// Its zone.
-    pub(crate) zone: Option<&'a ZoneName>,
     /// Which of the plan's stands is its own.
     pub(crate) stand: usize,
 }
@@ -81,16 +79,17 @@ fn in_line<'q, 'a>(cx: &Context<'_>, queue: &'q [Queued<'a>], counted: &Counted<
     fn version<'q>(queued: &'q Queued<'_>) -> (&'q Version, bool) {
         (&queued.candidate.from, !queued.candidate.staged)
     }
+    let zone = |queued: &'q Queued<'a>| queued.candidate.instance.zone.as_ref();
     let mut line: Vec<&Queued<'a>> = Vec::with_capacity(queue.len());
     match cx.policy.zone {
         Zones::OneAtATime => {
             line.extend(queue);
-            line.sort_by_key(|queued| (queued.zone != counted.zone, queued.zone, version(queued)));
+            line.sort_by_key(|queued| (zone(queued) != counted.zone, zone(queued), version(queued)));
         }
         Zones::Spread => {
             let mut groups: BTreeMap<(&Version, bool), ByZone<'_, &Queued<'a>>> = BTreeMap::new();
             for queued in queue {
-                groups.entry(version(queued)).or_default().entry(queued.zone).or_default().push_back(queued);
+                groups.entry(version(queued)).or_default().entry(zone(queued)).or_default().push_back(queued);
             }
             let mut out = counted.out_by_zone.clone();
             for mut zones in groups.into_values() {
@@ -120,15 +119,27 @@ pub(crate) struct Counted<'a> {
     zone: Option<&'a ZoneName>,
     /// In service, and being staged.
     staging: usize,
-    /// Drained within [`DRAINS_IN`], and when the first of them was.
-    lately: usize,
-    first_of_lately: Option<Timestamp>,
-    /// The same of those whose bridges were asked to stage within [`BRIDGES_IN`].
-    asked: usize,
-    first_of_asked: Option<Timestamp>,
+    /// Drained within [`DRAINS_IN`].
+    drained: Lately,
+    /// Those whose bridges were asked to stage within [`BRIDGES_IN`].
+    asked: Lately,
     failures: usize,
     /// Tasks that leave an instance which this run has not drained take room too: they are to be listed once.
     unknown_drains: Vec<&'a Instance>,
+}
+
+/// How often something was done lately, and when first.
+#[derive(Debug, Default)]
+struct Lately {
+    times: usize,
+    first: Option<Timestamp>,
+}
+
+impl Lately {
+    fn add(&mut self, at: Timestamp) {
+        self.times += 1;
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+    }
 }
 
 impl<'a> Counted<'a> {
@@ -145,8 +156,7 @@ impl<'a> Counted<'a> {
             // What a run whose clock was ahead has claimed is no reason to wait for that time.
             let lately = |claim: &&Claim| (claim.since..after(claim.since, BRIDGES_IN)).contains(&now);
             if let Some(claim) = instance.claim().filter(staging).filter(lately) {
-                self.asked += 1;
-                self.first_of_asked = Some(self.first_of_asked.map_or(claim.since, |first| first.min(claim.since)));
+                self.asked.add(claim.since);
             }
         } else {
             if is_registered {
@@ -161,8 +171,7 @@ impl<'a> Counted<'a> {
             self.unknown_drains.push(instance);
         }
         if let Some(at) = instance.run.drained_at.filter(|at| now < after(*at, DRAINS_IN)) {
-            self.lately += 1;
-            self.first_of_lately = Some(self.first_of_lately.map_or(at, |first| first.min(at)));
+            self.drained.add(at);
         }
     }
 }
@@ -207,10 +216,10 @@ impl<'a> Places<'a> {
     fn new(cx: &Context<'a>, counted: &Counted<'a>, draft: &Draft) -> Self {
         let waiting = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot { .. })).count();
         Self {
-            pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(counted.lately) } else { 0 },
-            pace_until: counted.first_of_lately.map(|at| after(at, DRAINS_IN)),
-            bridges: BRIDGES_MOST.saturating_sub(counted.asked),
-            bridges_until: after(counted.first_of_asked.unwrap_or(cx.now), BRIDGES_IN),
+            pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(counted.drained.times) } else { 0 },
+            pace_until: counted.drained.first.map(|at| after(at, DRAINS_IN)),
+            bridges: BRIDGES_MOST.saturating_sub(counted.asked.times),
+            bridges_until: after(counted.asked.first.unwrap_or(cx.now), BRIDGES_IN),
             next: 0,
             stop: stop(cx, counted.failures),
             budget: cx.policy.max_unavailable.of(counted.registered) + usize::from(broken!(BudgetOffByOne)),

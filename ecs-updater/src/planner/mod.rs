@@ -250,7 +250,7 @@ impl Draft {
 
     /// Keeps its place for the stand of a candidate, which its turn says.
     fn enqueue<'a>(&mut self, candidate: Candidate<'a>) -> Queued<'a> {
-        let queued = Queued { zone: candidate.instance.zone.as_ref(), stand: self.stands.len(), candidate };
+        let queued = Queued { stand: self.stands.len(), candidate };
         let Candidate { instance, from, to, .. } = &queued.candidate;
         self.stands.push(Stand {
             host: instance.host.clone(),
