@@ -133,7 +133,7 @@ timeouts = "20m"
       - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest" or a version such as "1.27.0"
       - `max_duration` = 14400 in [defaults] of fleet.toml:13:16 must be a duration from 1m to 14d with its unit, such as "4h", or "none"
       - `timeouts.drain` = "5s" in [defaults] of fleet.toml:15:9 must be a duration from 30s to 14d with its unit, such as "20m"
-      - `timeouts.reboot` = "3h" in [defaults] of fleet.toml:16:10 must be a duration from 2m to 2h with its unit, such as "15m"
+      - `timeouts.reboot` = "3h" in [defaults] of fleet.toml:16:10 must be a duration from 8m to 2h with its unit, such as "15m"
       - `timeouts.stage` = […] in [defaults] of fleet.toml:17:9 must be a duration from 30s to 1h with its unit, such as "15m"
       - unknown key `timeouts.verifi` in [defaults] of fleet.toml:18:1; did you mean `timeouts.verify`?
       - `documents.stage` = "no spaces" in [defaults] of fleet.toml:20:9 must be the name or ARN of an SSM document: 3 to 128 letters, digits and the characters _ - . : /

@@ -162,14 +162,15 @@ impl Key {
     ///
     /// - `inspect` and `stage` are also the deadline of one visit, which the documents take from 30 s to an hour.
     /// - `drain` goes to two weeks, so that `standalone_tasks = "wait"` can outwait a batch job.
-    /// - `reboot`: a shutdown alone may take 5 minutes to begin. Less than 2 minutes would call every host lost.
+    /// - `reboot`: a command may take 3 minutes to be delivered and carried out, and a shutdown 5 more to begin. In less,
+    ///   a host would be given up that is about to reboot.
     /// - `verify`: an ECS agent needs tens of seconds to register, and the EC2 status checks run once a minute.
     pub fn range(self) -> Option<(SignedDuration, SignedDuration)> {
         let (secs, mins, hours) = (SignedDuration::from_secs, SignedDuration::from_mins, SignedDuration::from_hours);
         match self {
             Self::InspectTimeout | Self::StageTimeout => Some((secs(30), hours(1))),
             Self::DrainTimeout => Some((secs(30), hours(14 * 24))),
-            Self::RebootTimeout => Some((mins(2), hours(2))),
+            Self::RebootTimeout => Some((mins(8), hours(2))),
             Self::VerifyTimeout => Some((mins(1), hours(2))),
             Self::MaxDuration => Some((mins(1), hours(14 * 24))),
             Self::MaxUnavailable
