@@ -27,7 +27,12 @@ pub(crate) async fn full_look(
     look_at_moves(aws, fleet, now).await?;
     let arns = aws.list_container_instances(&fleet.cluster, ecs::Listed::All).await?;
     let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
+    let mut others: BTreeSet<ContainerInstanceArn> = described.iter().map(|one| one.arn.clone()).collect();
     let newest = newest_by_host(described);
+    for one in newest.values() {
+        others.remove(&one.arn);
+    }
+    fleet.outdated_registrations = others;
     let mut hosts: BTreeSet<HostId> = fleet.instances.keys().cloned().collect();
     hosts.extend(newest.keys().cloned());
     let on_ec2: Vec<HostId> = hosts.iter().filter(|host| !host.is_external()).cloned().collect();
@@ -302,6 +307,7 @@ mod tests {
             cluster: "web".into(),
             taken_at: now,
             instances: BTreeMap::new(),
+            outdated_registrations: Default::default(),
             services: BTreeMap::new(),
         };
         let host = HostId::from("i-0");

@@ -199,6 +199,7 @@ impl<'a> Cluster<'a> {
             cluster: name.clone(),
             taken_at: clock.now(),
             instances: Default::default(),
+            outdated_registrations: Default::default(),
             services: Default::default(),
         };
         Self {

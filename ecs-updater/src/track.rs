@@ -94,9 +94,17 @@ impl Track {
             (None, _) if hold.is_some() => Outcome::Held,
             (None, _) => Outcome::InProgress,
         };
-        if report.outcome == Outcome::Held {
-            report.reason = hold.map(|hold| hold.code().to_owned());
-            report.detail = hold.map(ToString::to_string);
+        // Nobody else puts back what a claim of this program has taken out: that is no quiet hold.
+        if instance.status == InstanceStatus::Draining && !dry_run && report.outcome == Outcome::Held {
+            match &instance.tags.claim {
+                Some(Err(bad)) if bad.is_a_claim() => report.outcome = Outcome::Failed,
+                Some(Ok(claim)) if claim.step.takes_out_of_service() => report.outcome = Outcome::InProgress,
+                Some(Ok(_) | Err(_)) | None => {}
+            }
+        }
+        if let Some(hold) = hold.filter(|_| report.outcome == Outcome::Held || report.outcome == Outcome::Failed) {
+            report.reason = Some(hold.code().to_owned());
+            report.detail = Some(hold.to_string());
         }
         if report.outcome == Outcome::InProgress {
             report.detail = instance.claim().map(|claim| in_the_middle(instance, claim, dry_run));

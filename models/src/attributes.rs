@@ -11,7 +11,7 @@
 //! | `ecs-updater.host` | boot id / time of the boot in seconds / variant / architecture / ECS agent's state / tasks |
 //! | `ecs-updater.update` | update state / chosen / staged / last command / how it ended / `version-lock` / waves ignored |
 //! | `ecs-updater.available` | the offered versions, newest first, with spaces between; a last `..` for those cut off |
-//! | `ecs-updater.claim` | step / run / since, in seconds / [`Progress`] / version written / error: at / error: code |
+//! | `ecs-updater.claim` | step / run / since, in seconds / [`Progress`] / version written / error: at / error: code / attempt |
 //! | `ecs-updater.detail` | the error in words |
 //!
 //! `-` stands for nothing. Anything a field may not hold is escaped as `@` and the two hexadecimal digits of each
@@ -107,8 +107,11 @@ pub struct Handled {
     pub step: ClaimStep,
     /// Its run.
     pub run: RunId,
-    /// Its time, whole seconds. With step and run it names the claim: one run writes one claim of a step in a second.
+    /// Its time, whole seconds. With step, run and attempt it names the claim: one run writes one claim of a step in a
+    /// second.
     pub since: Timestamp,
+    /// Which attempt of that run, from 1.
+    pub attempt: u32,
     /// How far it is.
     pub progress: Progress,
 }
@@ -116,7 +119,7 @@ pub struct Handled {
 impl Handled {
     /// Whether it is about this claim.
     pub fn is_of(&self, claim: &Claim) -> bool {
-        (self.step, &self.run, self.since) == (claim.step, &claim.run, claim.since)
+        (self.step, &self.run, self.since, self.attempt) == (claim.step, &claim.run, claim.since, claim.attempt)
     }
 }
 
@@ -168,6 +171,9 @@ pub enum AttributesError {
     /// Somebody else wrote it.
     #[error("the attribute {BRIDGE} = {0:?} cannot be read")]
     Malformed(String),
+    /// The boot id is no UUID.
+    #[error("the attribute {HOST} has the boot id {0:?}, which is no UUID")]
+    BootId(String),
 }
 
 impl BridgeReport {
@@ -218,6 +224,7 @@ impl BridgeReport {
             field(report.wrote.as_deref(), VERSION),
             field(error.map(|error| error.at.as_str()), WORD),
             field(error.map(|error| error.code.as_str()), CODE),
+            number(handled.map(|handled| handled.attempt)),
         ];
         BTreeMap::from([
             (OS_VERSION, field(os.map(|os| os.version.as_str()), MAX_VALUE)),
@@ -233,7 +240,8 @@ impl BridgeReport {
     /// Reads the attributes of a container instance, those of others among them.
     ///
     /// # Errors
-    /// [`AttributesError`] where no bridge of a known version has reported. Everything else is read as far as it can be.
+    /// [`AttributesError`] where no bridge of a known version has reported, or the boot id is no UUID. Everything else is
+    /// read as far as it can be.
     pub fn decode(attributes: &BTreeMap<String, String>) -> Result<Self, AttributesError> {
         let value = |name: &str| attributes.get(name).map(String::as_str);
         let bridge = value(BRIDGE).ok_or(AttributesError::Absent)?;
@@ -241,7 +249,11 @@ impl BridgeReport {
         let mut host = Fields::of(value(HOST));
         let mut status = Fields::of(value(UPDATE));
         let mut claim = Fields::of(value(CLAIM));
-        let (boot_id, booted_at) = (host.text().map(BootId::new), host.number());
+        let boot_id = host.text().map(BootId::new);
+        if let Some(boot) = boot_id.as_ref().filter(|boot| !boot.is_uuid()) {
+            return Err(AttributesError::BootId(boot.to_string()));
+        }
+        let booted_at = host.number();
         let (variant, arch) = (host.text(), host.text());
         let (agent, tasks) = (host.text(), host.number());
         let version = value(OS_VERSION).and_then(text_of);
@@ -275,6 +287,8 @@ impl BridgeReport {
         let handled = handled(&mut claim);
         let wrote = claim.text().map(String::from);
         let (at, code) = (claim.text(), claim.text());
+        let attempt = claim.number().unwrap_or(1);
+        let handled = handled.map(|handled| Handled { attempt, ..handled });
         let error = (at.is_some() || code.is_some()).then(|| ReportedError {
             at: at.unwrap_or_default().into(),
             code: ErrorCode::from(code.unwrap_or_default().as_str()),
@@ -332,6 +346,7 @@ fn handled(fields: &mut Fields<'_>) -> Option<Handled> {
     let (step, run, since, progress) = (fields.text(), fields.text(), fields.time(), fields.text());
     let steps = [ClaimStep::Stage, ClaimStep::Drain, ClaimStep::Reboot, ClaimStep::Revert, ClaimStep::Cancel];
     Some(Handled {
+        attempt: 1,
         step: steps.into_iter().find(|known| Some(known.as_str()) == step.as_deref())?,
         run: RunId::new(run?),
         since: since?,
@@ -517,6 +532,7 @@ mod tests {
                 step: ClaimStep::Stage,
                 run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
                 since: "2026-11-23T02:58:00Z".parse().unwrap(),
+                attempt: 2,
                 progress: Progress::Failed,
             }),
             available_cut: false,
@@ -534,7 +550,7 @@ mod tests {
         let expected = [
             "ecs-updater.available = 1.27.0 1.26.1",
             "ecs-updater.bridge = v1/0.1.0/1795402800/10800",
-            "ecs-updater.claim = stage/01JDBX3Z7G8Y0M2QK4T5V6W7X8/1795402680/failed/1.27.0/pin/failed",
+            "ecs-updater.claim = stage/01JDBX3Z7G8Y0M2QK4T5V6W7X8/1795402680/failed/1.27.0/pin/failed/2",
             "ecs-updater.detail = @60version-lock@60 could not be put back to latest: 50@25",
             "ecs-updater.host = 2b5d4f3e-0000-4000-8000-0123456789ab/1795402800/aws-ecs-2/x86_64/registered/0",
             "ecs-updater.os-version = 1.26.1",

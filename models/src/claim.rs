@@ -26,7 +26,7 @@ pub const EXCLUDE_TAG: &str = "ecs-updater:exclude";
 /// Tag with the `version-lock` that the host had before a step changed it, there while a step may have.
 pub const SAVED_LOCK_TAG: &str = "ecs-updater:version-lock";
 
-/// Who does what to an instance, and why: `v1/STEP[@bridge]/RUN[+EPOCH]/FROM/TO/SINCE[/BOOTS]`, such as
+/// Who does what to an instance, and why: `v1/STEP[@bridge]/RUN[+EPOCH][.ATTEMPT]/FROM/TO/SINCE[/BOOTS]`, such as
 /// `v1/drain/01JDBX…+42/1.26.1/1.27.0/2026-11-23T03:00:00Z`.
 ///
 /// Written before the step it names. A tag is no lock: that one run acts at a time is the lease's business. Its epoch
@@ -42,11 +42,14 @@ pub struct Claim {
     pub run: RunId,
     /// The epoch of that run's lease; `None` where it had none.
     pub epoch: Option<Epoch>,
+    /// Which time the run asks a host bridge for it, from 1: a bridge that has answered a claim does nothing more for it.
+    pub attempt: u32,
     /// The version the instance ran when the update began. A rollback goes back to it.
     pub from: Version,
     /// The version the update goes to.
     pub to: Version,
-    /// When this step was begun; whole seconds. Time-outs count from here, so they outlast a dead run.
+    /// When this step was begun; whole seconds. Time-outs count from here, so they outlast a dead run: a claim that says
+    /// the same again, for another attempt or by another run, keeps it.
     pub since: Timestamp,
     /// The boots in which the step is to be done, for [`ClaimStep::Reboot`] and [`ClaimStep::Revert`]: a host that
     /// is in another boot has done it already.
@@ -75,6 +78,13 @@ impl Boots {
     /// Whether no boot is named.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether one boot is named by both.
+    fn share_one(&self, others: &Self) -> bool {
+        let named =
+            |boots: &Self, mark: &str| boots.0.split('+').any(|one| one.starts_with(mark) || mark.starts_with(one));
+        !self.is_empty() && !others.is_empty() && self.0.split('+').any(|mark| named(others, mark))
     }
 
     /// These and the others.
@@ -113,6 +123,12 @@ impl Claim {
     /// Whether the step is to be done in this boot. Never so for a claim that names none.
     pub fn is_for(&self, boot: &BootId) -> bool {
         self.boots.contain(boot)
+    }
+
+    /// Whether the two ask for the same: the same step, versions and, for a step that is bound to a boot, a boot in common.
+    pub fn asks_for_the_same(&self, other: &Self) -> bool {
+        let same_step = (self.step, &self.from, &self.to) == (other.step, &other.from, &other.to);
+        same_step && (!self.step.needs_boot() || self.boots.share_one(&other.boots))
     }
 
     /// The claim for the instances of both, where nothing but their boots differs and one tag holds them all.
@@ -199,6 +215,9 @@ impl fmt::Display for Claim {
         if let Some(epoch) = self.epoch {
             write!(f, "+{epoch}")?;
         }
+        if self.attempt > 1 {
+            write!(f, ".{}", self.attempt)?;
+        }
         write!(f, "/{}/{}/{since}", self.from, self.to)?;
         match self.boots.is_empty() {
             true => Ok(()),
@@ -224,7 +243,7 @@ pub enum ClaimError {
     /// A step this program does not know.
     #[error("{0:?} is no step")]
     Step(String),
-    /// No ULID-like id, or one with an epoch that is no number.
+    /// No ULID-like id, or one with an epoch or an attempt that is no number.
     #[error("{0:?} is no run id")]
     Run(String),
     /// No semantic version.
@@ -259,7 +278,7 @@ impl FromStr for Claim {
             .into_iter()
             .find(|known| known.as_str() == word)
             .ok_or_else(|| ClaimError::Step(step.to_owned()))?;
-        let (run, epoch) = run_and_epoch(run).ok_or_else(|| ClaimError::Run(run.to_owned()))?;
+        let Author { run, epoch, attempt } = Author::read(run).ok_or_else(|| ClaimError::Run(run.to_owned()))?;
         let version = |text: &str| Version::parse(text).map_err(|_| ClaimError::Version(text.to_owned()));
         let since_time: Timestamp = since.parse().map_err(|_| ClaimError::Since(since.to_owned()))?;
         let boots = match boots {
@@ -267,21 +286,34 @@ impl FromStr for Claim {
             None => Some(Boots::default()).filter(|_| !step.needs_boot()),
         }
         .ok_or_else(|| ClaimError::Boots(boots.unwrap_or_default().to_owned()))?;
-        Ok(Self { step, way, run, epoch, from: version(from)?, to: version(to)?, since: since_time, boots })
+        Ok(Self { step, way, run, epoch, attempt, from: version(from)?, to: version(to)?, since: since_time, boots })
     }
 }
 
-/// `RUN` or `RUN+EPOCH`; an epoch is written in one way only, so that what is read is what was written.
-fn run_and_epoch(text: &str) -> Option<(RunId, Option<Epoch>)> {
-    let (run, epoch) = match text.split_once('+') {
-        None => (text, None),
-        Some((run, number)) => {
-            let epoch: u64 = number.parse().ok()?;
-            (run, Some(epoch).filter(|epoch| epoch.to_string() == number).map(Epoch::new).map(Some)?)
-        }
-    };
-    let is_id = (1..=26).contains(&run.len()) && run.bytes().all(|b| b.is_ascii_alphanumeric());
-    is_id.then(|| (run.into(), epoch))
+/// `RUN[+EPOCH][.ATTEMPT]`. A number is written in one way only, so that what is read is what was written.
+struct Author {
+    run: RunId,
+    epoch: Option<Epoch>,
+    attempt: u32,
+}
+
+impl Author {
+    fn read(text: &str) -> Option<Self> {
+        let (author, attempt) = match text.split_once('.') {
+            None => (text, 1),
+            Some((author, number)) => (author, plain_number::<u32>(number).filter(|attempt| *attempt > 1)?),
+        };
+        let (run, epoch) = match author.split_once('+') {
+            None => (author, None),
+            Some((run, number)) => (run, Some(Epoch::new(plain_number(number)?))),
+        };
+        let is_id = (1..=26).contains(&run.len()) && run.bytes().all(|b| b.is_ascii_alphanumeric());
+        is_id.then(|| Self { run: run.into(), epoch, attempt })
+    }
+}
+
+fn plain_number<T: FromStr + fmt::Display>(text: &str) -> Option<T> {
+    text.parse::<T>().ok().filter(|number| number.to_string() == text)
 }
 
 impl From<Claim> for String {
@@ -362,6 +394,7 @@ mod tests {
             way: Way::Ssm,
             run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
             epoch: None,
+            attempt: 1,
             from: Version::new(1, 26, 1),
             to: Version::new(1, 27, 0),
             since: "2026-11-23T03:00:00Z".parse().unwrap(),
@@ -382,7 +415,24 @@ mod tests {
         assert_eq!(bridged.to_string().parse(), Ok(bridged));
         let leased = Claim { epoch: Some(Epoch::new(42)), ..drain() };
         assert_eq!(leased.to_string(), text.replace("W7X8/", "W7X8+42/"));
-        assert_eq!(leased.to_string().parse(), Ok(leased));
+        assert_eq!(leased.to_string().parse(), Ok(leased.clone()));
+        let again = Claim { attempt: 2, ..leased };
+        assert_eq!(again.to_string(), text.replace("W7X8/", "W7X8+42.2/"));
+        assert_eq!(again.to_string().parse(), Ok(again));
+        for bad in ["W7X8.1/", "W7X8.0/", "W7X8.02/", "W7X8./", "W7X8.x/", "W7X8.2+42/"] {
+            assert!(text.replace("W7X8/", bad).parse::<Claim>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_claim_asks_for_the_same_whoever_wrote_it_and_when() {
+        let reboot = |boot: &str| Claim { step: ClaimStep::Reboot, boots: (&BootId::from(boot)).into(), ..drain() };
+        let later = Claim { run: "B".into(), epoch: Some(Epoch::new(3)), since: Timestamp::MAX, ..reboot(BOOT) };
+        assert!(later.asks_for_the_same(&reboot(BOOT)));
+        assert!(!later.asks_for_the_same(&reboot(&BOOT.replace("2b5d", "ffff"))));
+        assert!(!later.asks_for_the_same(&Claim { step: ClaimStep::Revert, ..reboot(BOOT) }));
+        assert!(!later.asks_for_the_same(&Claim { to: Version::new(1, 28, 0), ..reboot(BOOT) }));
+        assert!(drain().asks_for_the_same(&Claim { run: "B".into(), ..drain() }));
     }
 
     const BOOT: &str = "2b5d4f3e-0000-4000-8000-0123456789ab";

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::attributes::{AttributesError, BridgeReport, Handled};
+use crate::attributes::{AttributesError, BridgeReport, Handled, Progress};
 use crate::claim::{Claim, ClaimError, FailedVersions, Way};
-use crate::host::{HostReport, ReportedError, SeenReport};
+use crate::host::{ErrorCode, HostReport, ReportedError, SeenReport};
 use crate::ids::{BootId, ClusterName, ContainerInstanceArn, HostId, ImageId, ServiceName, TaskArn, ZoneName};
 use crate::plan::{End, HostCommand};
 use crate::policy::HostWay;
@@ -25,6 +25,8 @@ pub struct FleetSnapshot {
     pub taken_at: Timestamp,
     /// Every container instance that is not INACTIVE, by the machine below it.
     pub instances: BTreeMap<HostId, Instance>,
+    /// Container instances of the last full look that are not the present one of their machine.
+    pub outdated_registrations: BTreeSet<ContainerInstanceArn>,
     /// The services that have a task on an instance whose tasks were looked at.
     pub services: BTreeMap<ServiceName, Service>,
 }
@@ -137,6 +139,11 @@ impl Instance {
     /// The newest report of its host bridge, if the agent can be taken for alive.
     pub fn live_bridge(&self, now: Timestamp) -> Option<&SeenBridge> {
         self.heard_bridge().filter(|seen| seen.report.life.is_live(now))
+    }
+
+    /// How far its host bridge is with this claim; `None` while it has not taken it up.
+    pub fn bridge_progress(&self, claim: &Claim) -> Option<Progress> {
+        Some(self.heard_bridge()?.handled(claim)?.progress)
     }
 
     /// By which way this host is reached. It is the same for the whole run: what one way began, the other does not know
@@ -272,6 +279,14 @@ pub struct BadClaim {
     pub value: String,
     /// What is wrong with it.
     pub error: ClaimError,
+}
+
+impl BadClaim {
+    /// Whether a program of this kind has written it, one of another version perhaps: it begins with `v` and a number.
+    pub fn is_a_claim(&self) -> bool {
+        let version = self.value.split('/').next().and_then(|first| first.strip_prefix('v'));
+        version.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+    }
 }
 
 /// The tasks of one instance.
@@ -483,6 +498,12 @@ pub struct RunMemory {
     pub unwritten: bool,
     /// The reboot command that this run sent to it last.
     pub reboot: Option<Box<SentReboot>>,
+    /// `since` of the claim `reboot` or `revert` that this run wrote first, and not another before it.
+    pub began: Option<Timestamp>,
+    /// How many boots of the host this run has claimed a reboot for.
+    pub reboot_claims: u32,
+    /// `since` of the claim `reboot` whose activation this run has undone, or tried to.
+    pub undone: Option<Timestamp>,
     /// The reboot that this run has called off with the host's bridge, while it is not known to be off.
     pub called_off: Option<Box<CalledOff>>,
     /// How often this run undid an activation or put a lock back.
@@ -512,16 +533,37 @@ pub struct SeenBoot {
     pub at: Timestamp,
 }
 
-/// A reboot command of this run.
+/// The newest reboot command of this run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentReboot {
     /// When it was sent.
     pub sent_at: Timestamp,
-    /// How many were sent to the instance in this run, this one included.
-    pub times: u32,
+    /// When an earlier one was sent that may still reboot the host, or has; `None` where each is known to have done
+    /// nothing.
+    pub earlier: Option<Timestamp>,
     /// How it ended and when that was seen; `None` while it is under way. Its answer is often lost with the boot: then
     /// the end is [`VisitEnd::Unsure`].
     pub end: Option<(Timestamp, VisitEnd)>,
+}
+
+impl SentReboot {
+    /// When a command was last sent that may have rebooted the host, or still may.
+    pub fn may_act_since(&self) -> Option<Timestamp> {
+        let did_nothing = self.end.as_ref().is_some_and(|(_, end)| end.did_nothing());
+        if did_nothing { self.earlier } else { Some(self.sent_at) }
+    }
+}
+
+impl VisitEnd {
+    /// Whether the command is known to have done nothing that a reboot could come of: it never arrived, or the host refused
+    /// and said so.
+    pub fn did_nothing(&self) -> bool {
+        match self {
+            Self::NotDelivered { .. } => true,
+            Self::Error(error) => error.code != ErrorCode::Unsure,
+            Self::Done | Self::Unsure { .. } | Self::Malformed { .. } => false,
+        }
+    }
 }
 
 /// A claim that asked a host bridge for a reboot and was taken back. The bridge may not have seen that yet, and a reboot

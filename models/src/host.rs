@@ -262,7 +262,11 @@ impl HostReport {
         if report.v == 0 {
             return Err(ReportError::NoVersion { output: excerpt(line) });
         }
-        Ok(report)
+        // Claims and commands name boots: a host that could put anything there could spoil those of its neighbours.
+        match report.boot_id.as_ref().filter(|boot| !boot.is_uuid()) {
+            Some(boot) => Err(ReportError::BootId { boot: excerpt(boot.as_str()) }),
+            None => Ok(report),
+        }
     }
 
     /// The running version, `None` where the host did not say or it is no version.
@@ -443,6 +447,12 @@ pub enum ReportError {
         /// The first part of the line.
         output: String,
     },
+    /// Its boot id is no UUID.
+    #[error("the host's report has the boot id {boot:?}, which is no UUID")]
+    BootId {
+        /// The first part of what it says.
+        boot: String,
+    },
 }
 
 fn excerpt(text: &str) -> String {
@@ -491,6 +501,18 @@ mod tests {
         assert!(matches!(HostReport::parse("bash: jq: not found"), Err(ReportError::Absent { .. })));
         assert!(matches!(HostReport::parse("{\"v\":1,"), Err(ReportError::Malformed { .. })));
         assert!(matches!(HostReport::parse("{\"update_state\":\"Idle\"}"), Err(ReportError::NoVersion { .. })));
+    }
+
+    #[test]
+    fn a_boot_id_is_a_uuid_or_nothing() {
+        let parse = |boot: &str| HostReport::parse(&format!("{{\"v\":1,\"boot_id\":{boot}}}"));
+        assert!(parse("null").is_ok_and(|report| report.boot_id.is_none()));
+        assert!(parse("\"2b5d4f3e-0000-4000-8000-0123456789ab\"").is_ok_and(|report| report.boot_id.is_some()));
+        for bad in
+            ["", "x", "2b5d4f3e", "2b5d4f3e-0000-4000-8000-0123456789ab ", "2b5d4f3e+0000-4000-8000-0123456789ab"]
+        {
+            assert!(matches!(parse(&format!("\"{bad}\"")), Err(ReportError::BootId { .. })), "{bad:?}");
+        }
     }
 
     proptest! {

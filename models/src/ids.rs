@@ -114,6 +114,14 @@ impl fmt::Display for Epoch {
     }
 }
 
+impl BootId {
+    /// Whether this is a UUID, as the kernel writes one: 8-4-4-4-12 hexadecimal digits.
+    pub fn is_uuid(&self) -> bool {
+        let groups = self.as_str().split('-').map(|group| (group.len(), group.bytes().all(|c| c.is_ascii_hexdigit())));
+        groups.eq([(8, true), (4, true), (4, true), (4, true), (12, true)])
+    }
+}
+
 impl ContainerInstanceArn {
     /// The last part of the ARN, which is unique in its cluster.
     pub fn short(&self) -> &str {

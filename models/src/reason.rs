@@ -240,3 +240,21 @@ reasons!(
         } = "act_refused", "AWS refused a step: {detail}";
     }
 );
+
+impl FailReason {
+    /// Whether the host, its tasks or its rights are to blame, and not the version.
+    pub fn is_of_its_own(&self) -> bool {
+        match self {
+            Self::StageFailed { .. }
+            | Self::DrainTimedOut { .. }
+            | Self::RebootRefused { .. }
+            | Self::RebootTimedOut
+            | Self::ActRefused { .. } => true,
+            Self::NeverCameBack { .. }
+            | Self::FellBackAtBoot { .. }
+            | Self::Unhealthy { .. }
+            | Self::RollbackFailed { .. }
+            | Self::UnhealthyAfterRollback { .. } => false,
+        }
+    }
+}

@@ -225,6 +225,10 @@ pub struct Verdict {
     pub from: Option<Version>,
     /// The version after, or aimed at.
     pub to: Option<Version>,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Whether it failed for a reason that says nothing about the version.
+    pub of_its_own: bool,
 }
 
 impl ClusterReport {

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep, Way};
-use models::fleet::{
-    CalledOff, CommandInFlight, Instance, InstanceStatus, RunMemory, SeenTasks, SentReboot, Visit, VisitEnd,
-};
+use models::fleet::{CalledOff, CommandInFlight, Instance, InstanceStatus, SeenTasks, SentReboot, Visit, VisitEnd};
 use models::ids::{BootId, HostId};
 use models::plan::{HostCommand, PlannedStep, Step};
 
-use super::{Actor, hosts_of};
+use super::{Actor, hosts_of, next_attempt};
+use crate::aws::{AwsError, ErrorKind};
 use crate::host::{Ended, bridge};
 use crate::observe::{take_ended, take_tags};
 
@@ -35,9 +34,14 @@ impl Actor<'_> {
         let (mut claims, mut commands) = (Vec::new(), Vec::new());
         for PlannedStep { host, step } in steps {
             let Step::Stage { from, to, lock } = step else { continue };
-            let claim = match self.out_of_service_claim(&host) {
-                Some(claim) => Claim { way: self.way(&host), ..claim.clone() },
-                None => self.new_claim(&host, ClaimStep::Stage, &from, &to, None),
+            let claim = match self.instance(&host).and_then(|one| Some((one, one.out_of_service_claim()?))) {
+                Some((instance, claim)) => {
+                    // What a drain has written is written again by itself when it is lost; what failed is not.
+                    let failed = bridge::has_given_up(instance, claim);
+                    let attempt = if failed { next_attempt(instance, claim) } else { claim.attempt };
+                    Claim { way: self.way(&host), attempt, ..claim.clone() }
+                }
+                None => self.claim_for(&host, ClaimStep::Stage, &from, &to, None),
             };
             claims.push((host.clone(), claim, lock.clone()));
             commands.push((host, HostCommand::Stage { version: to, lock }));
@@ -59,7 +63,7 @@ impl Actor<'_> {
             let running = self.instance(&host).and_then(|instance| instance.report.as_ref()?.report.running());
             let Some(running) = running else { continue };
             if self.out_of_service_claim(&host).is_none() {
-                claims.push((host.clone(), self.new_claim(&host, ClaimStep::Cancel, &running, &running, None), None));
+                claims.push((host.clone(), self.claim_for(&host, ClaimStep::Cancel, &running, &running, None), None));
             }
             commands.push((host, HostCommand::Revert { version: None, lock, boot }));
         }
@@ -67,7 +71,11 @@ impl Actor<'_> {
         let claimed = self.claim(claims).await;
         commands.retain(|(host, _)| !asked.contains(host) || claimed.contains(host));
         for (host, _) in &commands {
-            self.change(host, |instance| instance.run.cancels += 1);
+            self.change(host, |instance| {
+                instance.run.cancels += 1;
+                instance.run.undone =
+                    instance.claim().filter(|claim| is_in_boot_of(instance, claim)).map(|one| one.since);
+            });
         }
         self.send(commands).await;
     }
@@ -86,7 +94,7 @@ impl Actor<'_> {
             let Step::Revert { boot, lock, why } = step else { continue };
             let Some(claim) = self.out_of_service_claim(&host).cloned() else { continue };
             tracing::warn!(%host, from = %claim.to, to = %claim.from, why, "rolling back");
-            let revert = self.new_claim(&host, ClaimStep::Revert, &claim.from, &claim.to, Some(&boot));
+            let revert = self.claim_for(&host, ClaimStep::Revert, &claim.from, &claim.to, Some(&boot));
             claims.push((host.clone(), revert, lock.clone()));
             self.change(&host, |instance| instance.run.trouble = Some(why));
             commands.push((host, HostCommand::Revert { version: Some(claim.from), lock, boot }));
@@ -146,12 +154,11 @@ impl Actor<'_> {
             let Some(claim) = self.out_of_service_claim(&host).filter(|_| empty.contains(&host)).cloned() else {
                 continue;
             };
-            let way = self.way(&host);
-            if claim.step != ClaimStep::Revert {
-                let reboot = self.new_claim(&host, ClaimStep::Reboot, &claim.from, &claim.to, Some(&boot));
-                claims.push((host.clone(), reboot, None));
-            } else if claim.way != way {
-                claims.push((host.clone(), Claim { way, ..claim }, None));
+            let step = if claim.step == ClaimStep::Revert { ClaimStep::Revert } else { ClaimStep::Reboot };
+            let next = self.claim_for(&host, step, &claim.from, &claim.to, Some(&boot));
+            // The last look has just seen it.
+            if next != claim {
+                claims.push((host.clone(), next, None));
             }
             commands.push((host, HostCommand::Reboot { version: to, boot }));
         }
@@ -190,12 +197,13 @@ impl Actor<'_> {
     /// to say. One that has given the reboot up does not come back to it.
     pub(super) async fn call_off_reboots(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let due = |host: &&HostId| {
-            self.way(host) == Way::Bridge
-                && self.instance(host).is_some_and(|instance| {
-                    let meant =
-                        |claim: &&Claim| is_in_boot_of(instance, claim) && !bridge::has_given_up(instance, claim);
-                    instance.claim().filter(meant).is_some()
-                })
+            self.instance(host).is_some_and(|instance| {
+                let by_bridge = |claim: &Claim| claim.way == Way::Bridge || self.way(host) == Way::Bridge;
+                let meant = |claim: &&Claim| {
+                    by_bridge(claim) && is_in_boot_of(instance, claim) && !bridge::has_given_up(instance, claim)
+                };
+                instance.claim().filter(meant).is_some()
+            })
         };
         let due: Vec<HostId> = hosts.iter().filter(due).cloned().collect();
         let before: Vec<(HostId, Claim)> =
@@ -267,28 +275,54 @@ impl Actor<'_> {
         for group in groups.into_values() {
             let clock = self.clock.clone();
             let dispatch = self.commands.send(self.aws, self.policy, self.run, &group, || clock.now()).await;
-            let hosts: Vec<HostId> = group.iter().map(|(host, _)| host.clone()).collect();
-            let by_host: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
+            let mut unsent: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
             for (host, sent_at) in dispatch.sent {
-                if let Some(command) = by_host.get(&host) {
-                    self.is_under_way(&host, command, sent_at);
+                if let Some(command) = unsent.remove(&host) {
+                    self.is_under_way(&host, &command, sent_at);
                 }
             }
-            let now = self.now();
             for (host, detail) in dispatch.refused {
-                let Some(command) = by_host.get(&host) else { continue };
-                let end = VisitEnd::NotDelivered { detail };
-                self.change(&host, |instance| match command {
-                    HostCommand::Reboot { .. } => {
-                        instance.run.reboot = Some(Box::new(next_reboot(&instance.run, now, Some((now, end)))));
-                    }
-                    HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
-                        instance.visit = Some(Box::new(Visit { command: command.clone(), sent_at: now, at: now, end }));
-                    }
-                });
+                if let Some(command) = unsent.remove(&host) {
+                    self.note_undelivered(&host, command, detail);
+                }
+            }
+            for (host, error) in dispatch.failed {
+                unsent.remove(&host);
+                self.failed(&[host], error);
             }
             if let Some(error) = dispatch.error {
+                if error.kind == ErrorKind::NoAnswer {
+                    self.note_unanswered_reboots(&unsent, &error);
+                }
+                let hosts: Vec<HostId> = unsent.into_keys().collect();
                 self.failed(&hosts, error);
+            }
+        }
+    }
+
+    /// SSM refuses the host: the command has ended before it began.
+    fn note_undelivered(&mut self, host: &HostId, command: HostCommand, detail: String) {
+        let (now, end) = (self.now(), VisitEnd::NotDelivered { detail });
+        self.change(host, |instance| match command {
+            HostCommand::Reboot { .. } => {
+                instance.run.reboot = Some(Box::new(next_reboot(instance, now, Some((now, end)))));
+            }
+            HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
+                instance.visit = Some(Box::new(Visit { command, sent_at: now, at: now, end }));
+            }
+        });
+    }
+
+    /// What SSM did not answer to can have been sent all the same.
+    fn note_unanswered_reboots(&mut self, commands: &BTreeMap<HostId, HostCommand>, error: &AwsError) {
+        let now = self.now();
+        for (host, command) in commands {
+            if matches!(command, HostCommand::Reboot { .. }) {
+                let end = VisitEnd::NotDelivered { detail: error.to_string() };
+                self.change(host, |instance| {
+                    let sent = SentReboot { earlier: Some(now), ..next_reboot(instance, now, Some((now, end))) };
+                    instance.run.reboot = Some(Box::new(sent));
+                });
             }
         }
     }
@@ -323,7 +357,7 @@ impl Actor<'_> {
         self.succeeded(host);
         self.change(host, |instance| match command {
             HostCommand::Reboot { .. } => {
-                instance.run.reboot = Some(Box::new(next_reboot(&instance.run, sent_at, None)));
+                instance.run.reboot = Some(Box::new(next_reboot(instance, sent_at, None)));
             }
             HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
                 instance.command = Some(Box::new(CommandInFlight { command: command.clone(), sent_at }));
@@ -338,9 +372,11 @@ fn is_in_boot_of(instance: &Instance, claim: &Claim) -> bool {
     heard.is_some_and(|boot| claim.is_for(boot))
 }
 
-/// One more reboot command of this run.
-fn next_reboot(run: &RunMemory, sent_at: Timestamp, end: Option<(Timestamp, VisitEnd)>) -> SentReboot {
-    SentReboot { sent_at, times: run.reboot.as_ref().map_or(0, |reboot| reboot.times) + 1, end }
+/// One more reboot command of this run. What was sent for an earlier claim is of another boot.
+fn next_reboot(instance: &Instance, sent_at: Timestamp, end: Option<(Timestamp, VisitEnd)>) -> SentReboot {
+    let of_this_claim = |before: &&SentReboot| instance.claim().is_some_and(|claim| before.sent_at >= claim.since);
+    let before = instance.run.reboot.as_deref().filter(of_this_claim);
+    SentReboot { sent_at, earlier: before.and_then(SentReboot::may_act_since), end }
 }
 
 /// Reboots into one version are one command, which names the boot of each of its hosts.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
+use models::attributes::Progress;
 use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Way, whole_seconds};
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::{BootId, Epoch, HostId, RunId};
@@ -177,6 +178,7 @@ impl<'a> Actor<'a> {
                     let now = self.now();
                     for host in hosts {
                         self.change(&host, |instance| {
+                            note_begun(instance, &claim);
                             instance.run.tags_written_at = Some(now);
                             instance.tags.claim = Some(Ok(claim.clone()));
                             instance.tags.saved_lock = lock.clone().or(instance.tags.saved_lock.take());
@@ -194,8 +196,40 @@ impl<'a> Actor<'a> {
         let since = whole_seconds(self.now());
         let way = self.way(host);
         let boots = boot.map(Boots::from).unwrap_or_default();
-        Claim { step, way, run: self.run.clone(), epoch: self.epoch, from: from.clone(), to: to.clone(), since, boots }
+        let (run, from, to) = (self.run.clone(), from.clone(), to.clone());
+        Claim { step, way, run, epoch: self.epoch, attempt: 1, from, to, since, boots }
     }
+
+    /// As [`Actor::new_claim`]; but where the claim that stands asks for the same, it keeps `since`, so that its deadline
+    /// does. A bridge that has answered it is asked once more by another attempt.
+    ///
+    /// What an earlier run claimed of an instance in service is begun from the start: nothing counts from it.
+    fn claim_for(&self, host: &HostId, step: ClaimStep, from: &Version, to: &Version, boot: Option<&BootId>) -> Claim {
+        let new = self.new_claim(host, step, from, to, boot);
+        let Some(instance) = self.instance(host) else { return new };
+        let Some(standing) = instance.claim().filter(|standing| standing.asks_for_the_same(&new)) else { return new };
+        let is_ours = standing.run == new.run;
+        if !is_ours && !step.takes_out_of_service() {
+            return new;
+        }
+        let attempt = if is_ours && standing.way == new.way { next_attempt(instance, standing) } else { 1 };
+        Claim { since: standing.since, boots: standing.boots.clone(), attempt, ..new }
+    }
+}
+
+/// The attempt by which the host is asked for what `standing` says: the next one where its bridge is done with that.
+fn next_attempt(instance: &Instance, standing: &Claim) -> u32 {
+    let is_done = instance.bridge_progress(standing).is_some_and(|progress| progress != Progress::Doing);
+    if standing.way == Way::Bridge && is_done { standing.attempt.saturating_add(1) } else { standing.attempt }
+}
+
+/// Remembers that this run was the first to claim a reboot in this boot, where it was.
+fn note_begun(instance: &mut Instance, claim: &Claim) {
+    if claim.boots.is_empty() || instance.claim().is_some_and(|before| before.asks_for_the_same(claim)) {
+        return;
+    }
+    instance.run.began = Some(claim.since);
+    instance.run.reboot_claims += u32::from(claim.step == ClaimStep::Reboot);
 }
 
 fn hosts_of(steps: &[PlannedStep]) -> Vec<HostId> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use models::claim::{CLAIM_TAG, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::{ContainerInstanceArn, HostId};
@@ -30,8 +31,9 @@ impl Actor<'_> {
             (Ok(draining), Ok(lost)) => (draining, lost),
             (Err(error), _) | (_, Err(error)) => return self.failed(&hosts, error),
         };
-        self.take_listed(draining, lost);
+        let unknown = self.take_listed(draining, lost);
         let (registered, out) = self.fleet.registered_and_out();
+        let out = out + unknown;
         let budget = self.policy.max_unavailable.of(registered) + usize::from(broken!(BudgetOffByOne));
         let places = budget.saturating_sub(out);
         let claims: Vec<_> = steps
@@ -49,8 +51,9 @@ impl Actor<'_> {
         self.set_status(&claimed, InstanceStatus::Draining).await;
     }
 
-    /// Takes in which instances ECS lists as DRAINING and which without an agent: most of them are known to be.
-    fn take_listed(&mut self, draining: Vec<ContainerInstanceArn>, lost: Vec<ContainerInstanceArn>) {
+    /// Takes in which instances ECS lists as DRAINING and which without an agent: most of them are known to be. Returns how
+    /// many are DRAINING that no look has shown: one that has just registered, under another ARN perhaps.
+    fn take_listed(&mut self, draining: Vec<ContainerInstanceArn>, lost: Vec<ContainerInstanceArn>) -> usize {
         let news = |listed: Vec<ContainerInstanceArn>, known: fn(&Instance) -> bool| {
             let known = self.fleet.instances.values().filter(|instance| known(instance));
             let known: BTreeSet<&ContainerInstanceArn> = known.map(|instance| &instance.container_instance).collect();
@@ -59,16 +62,21 @@ impl Actor<'_> {
         let draining = news(draining, |instance| instance.status == InstanceStatus::Draining);
         let lost = news(lost, |instance| !instance.agent_connected);
         if draining.is_empty() && lost.is_empty() {
-            return;
+            return 0;
         }
+        let mut unknown: BTreeSet<&ContainerInstanceArn> =
+            draining.difference(&self.fleet.outdated_registrations).collect();
         for instance in self.fleet.instances.values_mut() {
-            if instance.status == InstanceStatus::Active && draining.contains(&instance.container_instance) {
+            // One that the last look has missed is there all the same.
+            if draining.contains(&instance.container_instance) {
                 found_draining(instance);
             }
             if lost.contains(&instance.container_instance) {
                 instance.agent_connected = false;
             }
+            unknown.remove(&instance.container_instance);
         }
+        unknown.len()
     }
 
     /// Two of the mistakes that a test can make.
@@ -238,8 +246,9 @@ impl Actor<'_> {
     }
 
     fn settle(&mut self, host: &HostId, end: End) {
+        let now = self.now();
         let Some(instance) = self.fleet.instances.get_mut(host) else { return };
-        let verdict = verdict(instance, end);
+        let verdict = verdict(instance, end, now);
         let outcome = verdict.outcome.as_str();
         match verdict.outcome.is_failure() {
             true => tracing::error!(%host, outcome, detail = verdict.detail, "done with it"),
@@ -261,46 +270,37 @@ fn lock_is_back(instance: &Instance) -> Option<bool> {
     Some(settings.and_then(|settings| settings.version_lock.as_deref()) == Some(saved))
 }
 
-fn verdict(instance: &Instance, end: End) -> Verdict {
+fn verdict(instance: &Instance, end: End, at: Timestamp) -> Verdict {
     let claim = instance.claim();
     let running = instance.report.as_ref().and_then(|seen| seen.report.running());
-    let from = match &end {
-        End::Current => running,
-        _ => claim.map(|claim| claim.from.clone()).or(running),
+    let plain = Verdict {
+        outcome: Outcome::Current,
+        reason: None,
+        detail: None,
+        from: claim.map(|claim| claim.from.clone()).or(running.clone()),
+        to: claim.map(|claim| claim.to.clone()),
+        at,
+        of_its_own: false,
     };
-    let to = claim.map(|claim| claim.to.clone());
+    let said = |code: &str, words: String| (Some(code.to_owned()), Some(words));
     match end {
-        End::Updated { from, to } => {
-            Verdict { outcome: Outcome::Updated, reason: None, detail: None, from: Some(from), to: Some(to) }
+        End::Updated { from, to } => Verdict { outcome: Outcome::Updated, from: Some(from), to: Some(to), ..plain },
+        End::RolledBack { from, to, why } => {
+            let (reason, detail) = said(why.code(), why.to_string());
+            Verdict { outcome: Outcome::RolledBack, reason, detail, from: Some(from), to: Some(to), ..plain }
         }
-        End::RolledBack { from, to, why } => Verdict {
-            outcome: Outcome::RolledBack,
-            reason: Some(why.code().to_owned()),
-            detail: Some(why.to_string()),
-            from: Some(from),
-            to: Some(to),
-        },
-        End::Failed { why } => Verdict {
-            outcome: Outcome::Failed,
-            reason: Some(why.code().to_owned()),
-            detail: Some(why.to_string()),
-            from,
-            to,
-        },
-        End::Held { why } => Verdict {
-            outcome: Outcome::Held,
-            reason: Some(why.code().to_owned()),
-            detail: Some(why.to_string()),
-            from,
-            to,
-        },
-        End::Current => Verdict { outcome: Outcome::Current, reason: None, detail: None, from, to: None },
-        End::Gone => Verdict {
-            outcome: Outcome::Gone,
-            reason: Some("gone".to_owned()),
-            detail: Some("the machine went away during the run".to_owned()),
-            from,
-            to,
-        },
+        End::Failed { why } => {
+            let (reason, detail) = said(why.code(), why.to_string());
+            Verdict { outcome: Outcome::Failed, reason, detail, of_its_own: why.is_of_its_own(), ..plain }
+        }
+        End::Held { why } => {
+            let (reason, detail) = said(why.code(), why.to_string());
+            Verdict { outcome: Outcome::Held, reason, detail, ..plain }
+        }
+        End::Current => Verdict { from: running, to: None, ..plain },
+        End::Gone => {
+            let (reason, detail) = said("gone", "the machine went away during the run".to_owned());
+            Verdict { outcome: Outcome::Gone, reason, detail, ..plain }
+        }
     }
 }

@@ -152,10 +152,7 @@ fn how_it_stands(command: &HostCommand, claim: &Claim, seen: Option<&SeenBridge>
 
 /// Whether the bridge has said that it could not do what this claim asks for: it does not try again.
 pub(crate) fn has_given_up(instance: &Instance, claim: &Claim) -> bool {
-    instance
-        .heard_bridge()
-        .and_then(|seen| seen.handled(claim))
-        .is_some_and(|handled| handled.progress == Progress::Failed)
+    instance.bridge_progress(claim) == Some(Progress::Failed)
 }
 
 /// Why no command would be taken up on this instance, `None` where one would.

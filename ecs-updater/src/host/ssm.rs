@@ -65,7 +65,9 @@ pub(crate) struct Dispatch {
     pub(crate) sent: Vec<(HostId, Timestamp)>,
     /// SSM refuses these: not running, or unknown to it.
     pub(crate) refused: Vec<(HostId, String)>,
-    /// Not sent, for a reason that has nothing to do with the host.
+    /// What SSM said to the command for these alone: it takes the host, and not what the command says to it.
+    pub(crate) failed: Vec<(HostId, AwsError)>,
+    /// The others were not sent, for a reason that has nothing to do with the host.
     pub(crate) error: Option<AwsError>,
 }
 
@@ -121,15 +123,20 @@ impl Commands {
                     });
                     dispatch.sent.extend(hosts.into_iter().map(|host| (host, sent_at)));
                 }
-                // One host that SSM does not take fails the whole call: halve until it stands alone.
-                Err(error) if error.code() == Some("InvalidInstanceId") => match batch.len() {
-                    1 => dispatch.refused.extend(hosts.into_iter().map(|host| (host, error.message.clone()))),
-                    many => {
-                        let (left, right) = batch.split_at(many / 2);
-                        batches.push(right.to_vec());
-                        batches.push(left.to_vec());
-                    }
-                },
+                // One host that SSM does not take fails the whole call, and so does one whose boot or version it does not take
+                // as a parameter: halve until it stands alone.
+                Err(error) if is_for_one(&error) && batch.len() > 1 => {
+                    let (left, right) = batch.split_at(batch.len() / 2);
+                    batches.push(right.to_vec());
+                    batches.push(left.to_vec());
+                }
+                Err(error) if error.code() == Some(INVALID_INSTANCE) => {
+                    dispatch.refused.extend(hosts.into_iter().map(|host| (host, error.message.clone())));
+                }
+                // Where two alone are refused, it is the document or what all of them are told.
+                Err(error) if is_for_one(&error) && dispatch.failed.is_empty() => {
+                    dispatch.failed.extend(hosts.into_iter().map(|host| (host, error.clone())));
+                }
                 Err(error) => {
                     dispatch.error = Some(error);
                     break;
@@ -171,6 +178,13 @@ impl Commands {
         self.sent.retain(|sent| !sent.waiting.is_empty());
         (ended, failed)
     }
+}
+
+const INVALID_INSTANCE: &str = "InvalidInstanceId";
+
+/// Whether the call can have been refused because of one of its hosts.
+fn is_for_one(error: &AwsError) -> bool {
+    matches!(error.code(), Some(INVALID_INSTANCE | "InvalidParameters"))
 }
 
 impl Sent {

@@ -11,6 +11,7 @@ use models::ids::{HostId, ServiceName, ZoneName};
 use models::plan::{HostCommand, Phase, Step};
 use models::policy::Zones;
 use models::reason::HoldReason;
+use models::report::Outcome;
 use semver::Version;
 
 use super::capacity::{Room, moving};
@@ -123,7 +124,10 @@ pub(crate) struct Counted<'a> {
     drained: Lately,
     /// Those whose bridges were asked to stage within [`BRIDGES_IN`].
     asked: Lately,
+    /// Those that failed for a reason that can be the version's, or were rolled back.
     failures: usize,
+    /// Those that failed for a reason of their own.
+    own_failures: usize,
     /// Tasks that leave an instance which this run has not drained take room too: they are to be listed once.
     unknown_drains: Vec<&'a Instance>,
 }
@@ -148,7 +152,9 @@ impl<'a> Counted<'a> {
         let verdict = instance.run.verdict.as_ref();
         let is_registered = instance.is_registered();
         self.registered += usize::from(is_registered);
-        self.failures += usize::from(verdict.is_some_and(|verdict| verdict.outcome.is_failure()));
+        if let Some(verdict) = verdict.filter(|verdict| verdict.outcome.is_failure()) {
+            *(if verdict.of_its_own { &mut self.own_failures } else { &mut self.failures }) += 1;
+        }
         if in_service {
             let command = instance.command.as_ref().map(|in_flight| &in_flight.command);
             self.staging += usize::from(matches!(command, Some(HostCommand::Stage { .. })));
@@ -221,7 +227,7 @@ impl<'a> Places<'a> {
             bridges: BRIDGES_MOST.saturating_sub(counted.asked.times),
             bridges_until: after(counted.asked.first.unwrap_or(cx.now), BRIDGES_IN),
             next: 0,
-            stop: stop(cx, counted.failures),
+            stop: stop(cx, counted),
             budget: cx.policy.max_unavailable.of(counted.registered) + usize::from(broken!(BudgetOffByOne)),
             out: counted.out_by_zone.values().sum(),
             ahead: counted.staging,
@@ -356,13 +362,28 @@ fn slow_drains<'a>(cx: &Context<'a>) -> BTreeMap<&'a ServiceName, &'a HostId> {
     .collect()
 }
 
+/// How many failed for a reason of their own, two or more one after the other. One by itself is a bad host; the next update
+/// that ends in the same way says that something is wrong for all.
+fn own_failures_in_a_row(cx: &Context<'_>) -> usize {
+    let verdicts = cx.snapshot.instances.values().filter_map(|instance| {
+        let verdict = instance.run.verdict.as_deref()?;
+        let ended = verdict.outcome.is_failure() || verdict.outcome == Outcome::Updated;
+        ended.then_some((verdict.at, &instance.host, verdict.outcome.is_failure() && verdict.of_its_own))
+    });
+    let mut ends: Vec<_> = verdicts.collect();
+    ends.sort_unstable();
+    ends.chunk_by(|a, b| a.2 == b.2).filter(|row| row.len() > 1 && row[0].2).map(<[_]>::len).sum()
+}
+
 /// Why nothing new is begun, if so.
-fn stop(cx: &Context<'_>, failures: usize) -> Option<HoldReason> {
+fn stop(cx: &Context<'_>, counted: &Counted<'_>) -> Option<HoldReason> {
     match &cx.run.stop {
         Some(Stop::Interrupted) => return Some(HoldReason::Interrupted),
         Some(Stop::NotPermitted { detail, .. }) => return Some(HoldReason::NotPermitted { detail: detail.clone() }),
         None => {}
     }
+    let in_a_row = if counted.own_failures > 1 { own_failures_in_a_row(cx) } else { 0 };
+    let failures = counted.failures + in_a_row;
     if cx.policy.stop_after_failures.reached(failures) {
         return Some(HoldReason::StoppedAfterFailures { failures });
     }

@@ -16,8 +16,8 @@ use models::reason::{FailReason, HoldReason};
 use super::next::{Next, busy, is_gone, trouble};
 use super::unclaimed::{self, is_staged, lock_to_restore};
 use super::{
-    AGENT_FLAG_LAG, BOOT_POLL, CALL_OFF, Context, DRAIN_POLL, FIRST_BOOT_POLL, MAX_STAGES, MAX_UNDOS, RETRY, SETTLE,
-    after, workload,
+    AGENT_FLAG_LAG, BOOT_POLL, CALL_OFF, Context, DRAIN_POLL, FIRST_BOOT_POLL, MAX_REBOOT_CLAIMS, MAX_STAGES,
+    MAX_UNDOS, REBOOT_MAY_COME, RETRY, SETTLE, after, workload,
 };
 
 /// The phase that a claim stands for.
@@ -48,40 +48,30 @@ pub(crate) fn next<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) 
     }
 }
 
-/// How a reboot stands that was called off.
-pub(crate) enum CallOff<'a> {
-    /// There is none, or nothing can come of it any more.
-    Over,
-    /// It may still come.
-    Waits(Timestamp),
-    /// It came, for this claim.
-    TooLate(&'a Claim),
-    /// The bridge has said nothing for longer than a reboot can take to begin: nobody knows which boot the host is in.
-    Unknown,
-}
-
-/// Before an instance goes back into service, its bridge must have said that nothing reboots it any more.
-pub(crate) fn call_off<'a>(instance: &'a Instance, cx: &Context<'_>) -> CallOff<'a> {
-    let Some(off) = &instance.run.called_off else { return CallOff::Over };
-    if is_gone(instance) {
-        return CallOff::Over;
-    }
+/// Carries out the end that was begun: where a reboot was called off, nothing can come of it any more by then.
+pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &Context<'_>) -> Next<'a> {
+    let phase = instance.claim().map_or(Phase::Held, phase);
+    let finish = || Next::Do(phase, Step::Finish(end.clone()));
+    let Some(off) = instance.run.called_off.as_deref().filter(|_| !is_gone(instance)) else { return finish() };
     if newest_report(instance).is_some_and(|(_, boot)| !off.claim.is_for(&boot)) {
-        return CallOff::TooLate(&off.claim);
+        return next(instance, &off.claim, cx);
     }
-    let said = instance.claim().is_some_and(|claim| has_answered(instance, claim));
+    if instance.claim().is_some_and(|claim| has_answered(instance, claim)) {
+        return finish();
+    }
     let until = after(off.at, CALL_OFF);
-    match said {
-        true => CallOff::Over,
-        false if cx.now >= until => CallOff::Unknown,
-        false => CallOff::Waits(until.min(after(cx.now, DRAIN_POLL))),
+    if cx.now < until {
+        return Next::Wait(phase, until.min(after(cx.now, DRAIN_POLL)));
+    }
+    match instance.way(cx.policy.host, cx.now) {
+        Way::Bridge => unheard(instance),
+        Way::Ssm => after_wait(instance, &off.claim, until, end.clone(), cx, || unheard(instance)),
     }
 }
 
 /// Whether the host's bridge is done with this claim.
 fn has_answered(instance: &Instance, claim: &Claim) -> bool {
-    let handled = instance.heard_bridge().and_then(|seen| seen.handled(claim));
-    handled.is_some_and(|handled| handled.progress != Progress::Doing)
+    instance.bridge_progress(claim).is_some_and(|progress| progress != Progress::Doing)
 }
 
 /// Whether the host's bridge has said, for this claim, what kept it from rebooting: so it was in the claim's boot then.
@@ -91,7 +81,7 @@ fn could_not_reboot(instance: &Instance, claim: &Claim) -> bool {
 }
 
 /// Left DRAINING: the host may have rebooted, or not.
-pub(crate) fn unheard<'a>(instance: &Instance) -> Next<'a> {
+fn unheard<'a>(instance: &Instance) -> Next<'a> {
     let silent = || "its host bridge does not say whether the reboot that was called off is off".to_owned();
     leave(FailReason::NeverCameBack { detail: said_by_bridge(instance).unwrap_or_else(silent) })
 }
@@ -196,6 +186,10 @@ fn drained<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<
     if busy(instance).is_some() {
         return Next::Wait(Phase::Drained, cx.next_poll(instance));
     }
+    if claim.step == ClaimStep::Reboot && instance.run.reboot_claims >= MAX_REBOOT_CLAIMS {
+        let times = instance.run.reboot_claims;
+        return refused(format!("{times} times it rebooted by itself before the command to reboot reached it"));
+    }
     if is_staged(instance, report, &claim.to) {
         return Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot });
     }
@@ -246,8 +240,8 @@ fn reboot_sent<'a>(instance: &'a Instance, claim: &Claim) -> Option<&'a SentRebo
     instance.run.reboot.as_deref().filter(|reboot| reboot.sent_at >= claim.since)
 }
 
-/// When this run's only reboot command is known to have done nothing, since the host was in another boot by then or
-/// never got it: when that was seen.
+/// If no reboot command for this claim, of whatever run, can have had an effect (undelivered, or the host had already
+/// rebooted), returns when that was seen.
 fn did_nothing(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> Option<Timestamp> {
     let sent = reboot_sent(instance, claim)?;
     let (seen_at, end) = sent.end.as_ref()?;
@@ -256,18 +250,32 @@ fn did_nothing(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> Option<T
         VisitEnd::NotDelivered { .. } => true,
         VisitEnd::Done | VisitEnd::Unsure { .. } | VisitEnd::Malformed { .. } => false,
     };
-    (idle && sent.times == 1 && claim.run == cx.run.run).then_some(*seen_at)
+    (idle && sent.earlier.is_none() && is_this_runs_alone(instance, claim, cx)).then_some(*seen_at)
+}
+
+/// Whether no other run can have sent a command for this claim.
+fn is_this_runs_alone(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> bool {
+    instance.run.began == Some(claim.since) && claim.run == cx.run.run
+}
+
+/// Until when the host may begin a reboot that a command by SSM has asked for; `None` where no command can have arrived.
+///
+/// An earlier run can have sent its last command until this one began.
+pub(crate) fn reboot_may_come_until(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> Option<Timestamp> {
+    let ours = reboot_sent(instance, claim).and_then(SentReboot::may_act_since);
+    let others = (!is_this_runs_alone(instance, claim, cx)).then_some(cx.run.started_at);
+    ours.max(others).map(|sent_at| after(sent_at, REBOOT_MAY_COME))
 }
 
 fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a> {
-    let deadline = after(claim.since, cx.policy.timeouts.reboot).max(cx.inspect_deadline());
-    let never = || {
-        let visited = instance.visit.as_ref().and_then(|visit| trouble(&visit.end));
-        let detail = visited.or_else(|| said_by_bridge(instance)).unwrap_or_else(|| "no answer at all".to_owned());
-        leave(FailReason::NeverCameBack { detail })
-    };
+    let timeout = cx.policy.timeouts.reboot;
+    let deadline = after(claim.since, timeout).max(cx.inspect_deadline());
+    // A command that was sent again has its whole time.
+    let asked = reboot_sent(instance, claim).and_then(SentReboot::may_act_since);
+    let silent_until = asked.map_or(deadline, |asked| deadline.max(after(asked, timeout)));
+    let never = || never_came_back(instance);
     let Some((report, boot)) = newest_report(instance) else {
-        return visit_again(instance, Phase::Rebooting, false, deadline, cx, never);
+        return visit_again(instance, Phase::Rebooting, false, silent_until, cx, never);
     };
     if !claim.is_for(&boot) && !broken!(RebootWithoutBootId) {
         return after_boot(instance, claim, report, cx, deadline);
@@ -281,6 +289,8 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             false => leave(FailReason::NeverCameBack { detail: format!("its ECS status became {status}") }),
         };
     }
+    let give_up = |end: End| give_reboot_up(instance, claim, end, cx);
+    let refused = |detail: String| give_up(End::Failed { why: FailReason::RebootRefused { detail } });
     // Once the reboot is asked for, ACTIVE can also mean that the new boot registered before the host was heard.
     if reboot_sent(instance, claim).is_none() {
         if instance.status == InstanceStatus::Active {
@@ -289,15 +299,14 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             if instance.way(cx.policy.host, cx.now) == Way::Bridge && !could_not_reboot(instance, claim) {
                 return visit_again(instance, Phase::Rebooting, false, deadline, cx, never);
             }
-            return undo(instance, claim, report, boot, Undone::Held(HoldReason::ReactivatedBySomebody), cx);
+            return give_up(End::Held { why: HoldReason::ReactivatedBySomebody });
         }
-        if let Some(note) = &instance.tags.exclude {
-            let why = HoldReason::Excluded { note: note.clone() };
-            return undo(instance, claim, report, boot, Undone::Held(why), cx);
+        if let Some(note) = instance.tags.exclude.clone() {
+            return give_up(End::Held { why: HoldReason::Excluded { note } });
         }
     }
     if let Some(detail) = tasks_stay(instance, claim.since, deadline, cx) {
-        return undo(instance, claim, report, boot, Undone::Failed(FailReason::RebootRefused { detail }), cx);
+        return refused(detail);
     }
     if let Some(until) = tasks_left(instance, cx) {
         return Next::Wait(Phase::Draining, until);
@@ -311,9 +320,11 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             true => again(),
             false => Next::Wait(Phase::Rebooting, after(*at, RETRY)),
         },
-        Some((_, end @ VisitEnd::Error(error))) if error.code != ErrorCode::OtherBoot => {
-            let detail = trouble(end).unwrap_or_default();
-            undo(instance, claim, report, boot, Undone::Failed(FailReason::RebootRefused { detail }), cx)
+        Some((_, end @ VisitEnd::NotDelivered { .. })) if reboot_may_come_until(instance, claim, cx).is_none() => {
+            refused(trouble(end).unwrap_or_default())
+        }
+        Some((_, end @ VisitEnd::Error(error))) if end.did_nothing() && error.code != ErrorCode::OtherBoot => {
+            refused(trouble(end).unwrap_or_default())
         }
         Some((
             _,
@@ -323,13 +334,55 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             | VisitEnd::Unsure { .. }
             | VisitEnd::Malformed { .. },
         ))
-        | None => visit_again(instance, Phase::Rebooting, false, deadline, cx, || {
+        | None => {
             let awake = report_since(instance, after(sent.sent_at, FIRST_BOOT_POLL)).is_some();
-            match awake && answered_last(instance) {
-                true => undo(instance, claim, report, boot.clone(), Undone::Failed(FailReason::RebootTimedOut), cx),
-                false => never(),
+            if cx.now >= deadline && awake && answered_last(instance) {
+                return give_up(End::Failed { why: FailReason::RebootTimedOut });
             }
-        }),
+            visit_again(instance, Phase::Rebooting, false, silent_until, cx, never)
+        }
+    }
+}
+
+fn never_came_back<'a>(instance: &Instance) -> Next<'a> {
+    let visited = instance.visit.as_ref().and_then(|visit| trouble(&visit.end));
+    let detail = visited.or_else(|| said_by_bridge(instance)).unwrap_or_else(|| "no answer at all".to_owned());
+    leave(FailReason::NeverCameBack { detail })
+}
+
+/// Gives a reboot up that has not come: what may still come of it is waited out first, with the activation left as it is. A
+/// host that goes down after its activation was undone would look like one that fell back; and one that is ACTIVE would go
+/// down with tasks on it.
+fn give_reboot_up<'a>(instance: &'a Instance, claim: &Claim, end: End, cx: &Context<'_>) -> Next<'a> {
+    let Some((report, boot)) = newest_report(instance) else { return never_came_back(instance) };
+    match (claim.way, instance.way(cx.policy.host, cx.now)) {
+        // The end takes the claim back first: the bridge may still act for it.
+        (Way::Bridge, Way::Ssm) => Next::Do(Phase::Rebooting, Step::Finish(end)),
+        (_, Way::Bridge) => undo(instance, claim, report, boot, end, cx),
+        (Way::Ssm, Way::Ssm) => match reboot_may_come_until(instance, claim, cx) {
+            None => undo(instance, claim, report, boot, end, cx),
+            Some(until) => after_wait(instance, claim, until, end, cx, || never_came_back(instance)),
+        },
+    }
+}
+
+/// Visits the host until then, which would tell if it has rebooted after all; and once more after it. If it is still in its
+/// old boot, what was activated is undone.
+fn after_wait<'a>(
+    instance: &'a Instance,
+    claim: &Claim,
+    until: Timestamp,
+    end: End,
+    cx: &Context<'_>,
+    silent: impl FnOnce() -> Next<'a>,
+) -> Next<'a> {
+    match newest_report(instance).filter(|_| report_since(instance, until).is_some()) {
+        Some((report, boot)) => undo(instance, claim, report, boot, end, cx),
+        None => {
+            // One that goes down at the last moment has the rest of its time to come back.
+            let back = (cx.policy.timeouts.reboot - REBOOT_MAY_COME).max(cx.policy.timeouts.inspect);
+            visit_again(instance, Phase::Rebooting, false, after(until, back), cx, silent)
+        }
     }
 }
 
@@ -382,11 +435,6 @@ fn answered_last(instance: &Instance) -> bool {
     instance.visit.as_ref().is_some_and(|visit| matches!(visit.end, VisitEnd::Done | VisitEnd::Error(_)))
 }
 
-enum Undone {
-    Failed(FailReason),
-    Held(HoldReason),
-}
-
 /// Back into service in the old boot: nothing that was activated may be booted by accident, and the lock is as it
 /// was found.
 fn undo<'a>(
@@ -394,30 +442,28 @@ fn undo<'a>(
     claim: &Claim,
     report: &HostReport,
     boot: BootId,
-    why: Undone,
+    end: End,
     cx: &Context<'_>,
 ) -> Next<'a> {
     let activated = report.state() == Some(&UpdateState::Ready) || report.state().is_none();
     let lock = lock_to_restore(instance, report);
+    let finish = Next::Do(Phase::Rebooting, Step::Finish(end));
+    if !(activated || lock.is_some()) || broken!(LeaveActivated) {
+        return finish;
+    }
     let cancel = instance.visit.as_ref().filter(|visit| {
         matches!(visit.command, HostCommand::Revert { version: None, .. }) && visit.sent_at >= claim.since
     });
-    // One that was lost on the way has undone nothing.
-    let lost = cancel.filter(|visit| {
-        matches!(visit.end, VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. }) && instance.run.cancels < MAX_UNDOS
-    });
-    match (activated || lock.is_some()) && (cancel.is_none() || lost.is_some()) && !broken!(LeaveActivated) {
-        true => match lost.map(|visit| after(visit.at, RETRY)).filter(|at| cx.now < *at) {
-            Some(at) => Next::Wait(Phase::Rebooting, at),
-            None => Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }),
+    let Some(cancel) = cancel else { return Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }) };
+    let lost = matches!(cancel.end, VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. });
+    match &cancel.end {
+        VisitEnd::Done => finish,
+        _ if instance.run.cancels < MAX_UNDOS => match after(cancel.at, RETRY) {
+            again if cx.now < again => Next::Wait(Phase::Rebooting, again),
+            _ => Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }),
         },
-        false => {
-            let end = match why {
-                Undone::Failed(why) => End::Failed { why },
-                Undone::Held(why) => End::Held { why },
-            };
-            Next::Do(Phase::Rebooting, Step::Finish(end))
-        }
+        _ if lost => never_came_back(instance),
+        _ => finish,
     }
 }
 
@@ -443,8 +489,8 @@ fn after_boot<'a>(
     }
     if let Some(seen_at) = did_nothing(instance, claim, cx) {
         if let Some((detail, boot)) = tasks_stay(instance, claim.since, deadline, cx).zip(report.boot_id.clone()) {
-            let refused = FailReason::RebootRefused { detail };
-            return undo(instance, claim, report, boot, Undone::Failed(refused), cx);
+            let end = End::Failed { why: FailReason::RebootRefused { detail } };
+            return undo(instance, claim, report, boot, end, cx);
         }
         if let Some(until) = tasks_left(instance, cx) {
             return Next::Wait(Phase::Draining, until);
@@ -455,6 +501,9 @@ fn after_boot<'a>(
                 leave(FailReason::NeverCameBack { detail: "it rebooted by itself".to_owned() })
             }),
         };
+    }
+    if instance.run.undone == Some(claim.since) {
+        return verify(instance, claim, report, cx);
     }
     match instance.tags.failed.contains(&claim.to) {
         true if broken!(NoVerifyAfterFallBack) => {
@@ -498,6 +547,7 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
                     detail: instance.run.trouble.clone().unwrap_or_else(|| "seen by an earlier run".to_owned()),
                 },
             ),
+            (true, _) if instance.run.undone == Some(claim.since) => called_off(instance),
             (true, ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Reboot | ClaimStep::Cancel) => {
                 rolled_back(claim, FailReason::FellBackAtBoot { version: claim.to.clone() })
             }
@@ -528,6 +578,18 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
             }
         }
     })
+}
+
+/// The end of a reboot that was given up, whose host has rebooted since into the version that it ran.
+fn called_off(instance: &Instance) -> End {
+    if let Some(note) = instance.tags.exclude.clone() {
+        return End::Held { why: HoldReason::Excluded { note } };
+    }
+    if instance.status == InstanceStatus::Active && instance.run.reboot.is_none() {
+        return End::Held { why: HoldReason::ReactivatedBySomebody };
+    }
+    let detail = "the reboot was called off, and the host rebooted by itself since, into its old version".to_owned();
+    End::Failed { why: FailReason::RebootRefused { detail } }
 }
 
 fn rolled_back(claim: &Claim, why: FailReason) -> End {
@@ -610,14 +672,16 @@ fn revert<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
         };
     }
     if let Some(sent) = reboot_sent(instance, claim) {
-        return match &sent.end {
-            Some((_, end @ (VisitEnd::Error(_) | VisitEnd::NotDelivered { .. }))) => {
-                failed(trouble(end).unwrap_or_default())
+        match &sent.end {
+            Some((at, VisitEnd::NotDelivered { .. })) if cx.now < deadline => {
+                let again = after(*at, RETRY);
+                if cx.now < again {
+                    return Next::Wait(Phase::Reverting, again);
+                }
             }
-            Some((_, VisitEnd::Done | VisitEnd::Unsure { .. } | VisitEnd::Malformed { .. })) | None => {
-                visit_again(instance, Phase::Reverting, false, deadline, cx, silent)
-            }
-        };
+            Some((_, end)) if end.did_nothing() => return failed(trouble(end).unwrap_or_default()),
+            Some(_) | None => return visit_again(instance, Phase::Reverting, false, deadline, cx, silent),
+        }
     }
     if let Some(detail) = tasks_stay(instance, claim.since, deadline, cx) {
         return failed(detail);

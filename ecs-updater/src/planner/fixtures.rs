@@ -120,7 +120,7 @@ pub(super) fn claimed(mut instance: Instance, step: ClaimStep, since: Timestamp)
     let boots = if needs_boot { Boots::from(&OLD_BOOT.into()) } else { Boots::default() };
     let (from, to) = (version("1.26.1"), version("1.27.0"));
     instance.tags.claim =
-        Some(Ok(Claim { step, way: Way::Ssm, run: "RUN".into(), epoch: None, from, to, since, boots }));
+        Some(Ok(Claim { step, way: Way::Ssm, run: "RUN".into(), epoch: None, attempt: 1, from, to, since, boots }));
     if step.takes_out_of_service() {
         instance.status = InstanceStatus::Draining;
         instance.run.drained_at = Some(since);
@@ -175,6 +175,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         cluster: "web".into(),
         taken_at: start(),
         instances: instances.into_iter().map(|instance| (instance.host.clone(), instance)).collect(),
+        outdated_registrations: Default::default(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
     }
 }

@@ -95,6 +95,11 @@ pub(crate) const MAX_UNDOS: u32 = 5;
 /// How long a reboot that was called off may still come: the host bridge reads its claim every 5 s and says that it is off,
 /// or waits for a reboot that it has asked for (7 min, of which a shutdown may take 5).
 pub(crate) const CALL_OFF: SignedDuration = SignedDuration::from_mins(8);
+/// How long after it was sent a command by SSM may make its host begin a reboot: a minute until it is delivered, two for
+/// what it does before it asks (`host::ssm`), and a shutdown may take 5 more to begin.
+pub(crate) const REBOOT_MAY_COME: SignedDuration = SignedDuration::from_mins(8);
+/// How many boots of one host are claimed for a reboot in a run: one that reboots by itself again and again is given up.
+pub(crate) const MAX_REBOOT_CLAIMS: u32 = 3;
 /// How often a lock is put back on one host in a run before that counts as impossible.
 pub(crate) const MAX_CANCELS: u32 = 2;
 

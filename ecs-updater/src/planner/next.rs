@@ -6,7 +6,6 @@ use models::plan::{End, Phase, Step};
 use models::reason::{FailReason, HoldReason};
 use semver::Version;
 
-use super::claimed::CallOff;
 use super::{Context, MAX_ACT_FAILURES, claimed, unclaimed};
 
 /// What one instance needs next.
@@ -69,13 +68,7 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
         return Next::Do(Phase::Held, Step::Leave(End::Failed { why: FailReason::ActRefused { detail } }));
     }
     if let Some(end) = &instance.run.ending {
-        let phase = instance.claim().map_or(Phase::Held, claimed::phase);
-        return match claimed::call_off(instance, cx) {
-            CallOff::Over => Next::Do(phase, Step::Finish((**end).clone())),
-            CallOff::Waits(until) => Next::Wait(phase, until),
-            CallOff::TooLate(claim) => claimed::next(instance, claim, cx),
-            CallOff::Unknown => claimed::unheard(instance),
-        };
+        return claimed::conclude(instance, end, cx);
     }
     match instance.out_of_service_claim() {
         Some(claim) => claimed::next(instance, claim, cx),

@@ -11,7 +11,7 @@ use models::fleet::{
 };
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
-use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, Target, Zones};
+use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, Zones};
 use models::reason::{FailReason, HoldReason};
 use models::report::{Outcome, Verdict};
 use proptest::prelude::*;
@@ -318,7 +318,8 @@ fn a_drain() {
 
 fn rebooting(report: Option<HostReport>, seen: Timestamp, end: Option<VisitEnd>) -> Instance {
     let mut one = claimed(instance(0, report, seen), ClaimStep::Reboot, at(2));
-    one.run.reboot = Some(Box::new(SentReboot { sent_at: at(2), times: 1, end: end.map(|end| (at(3), end)) }));
+    one.run.reboot = Some(Box::new(SentReboot { sent_at: at(2), earlier: None, end: end.map(|end| (at(3), end)) }));
+    one.run.began = Some(at(2));
     one
 }
 
@@ -436,13 +437,151 @@ fn a_reboot() {
     }
 }
 
+/// The same after an attempt to undo what was activated, which ended so.
+fn undone_at(mut one: Instance, at: Timestamp, end: VisitEnd) -> Instance {
+    let cancel = HostCommand::Revert { version: None, lock: None, boot: OLD_BOOT.into() };
+    if end == VisitEnd::Done {
+        one.report.as_mut().unwrap().report.update.as_mut().unwrap().state = UpdateState::Staged;
+    }
+    one.visit = Some(visit(cancel, end, at));
+    one.run.cancels += 1;
+    one.run.undone = one.claim().map(|claim| claim.since);
+    one
+}
+
+#[test]
+fn a_reboot_that_may_still_come_is_waited_out() {
+    let ready = || report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"));
+    let lost = || VisitEnd::NotDelivered { detail: "x".into() };
+    // Sent at 2 min, and again at 14 min.
+    let again = |seen, end: Option<VisitEnd>, earlier: Option<Timestamp>| {
+        let mut one = rebooting(Some(ready()), seen, None);
+        one.run.reboot = Some(Box::new(SentReboot { sent_at: at(14), earlier, end: end.map(|end| (at(15), end)) }));
+        one
+    };
+    let unsure = || Some(error("reboot", ErrorCode::Unsure));
+    let refused = || Some(error("reboot", ErrorCode::Failed));
+    let silent = |mut one: Instance| {
+        one.visit = Some(visit(HostCommand::Inspect { refresh: false }, lost(), at(20)));
+        one
+    };
+    let mut staged_only = again(at(1), Some(lost()), None);
+    staged_only.report.as_mut().unwrap().report = staged();
+    let table = [
+        ("unsure is not refused", rebooting(Some(ready()), at(4), unsure()), at(4), "rebooting wait"),
+        ("unsure, until the deadline", rebooting(Some(ready()), at(17), unsure()), at(17), "cancel"),
+        (
+            "refused the second time, the first may come",
+            again(at(15), refused(), Some(at(8))),
+            at(15),
+            "rebooting wait",
+        ),
+        ("refused the second time, the first did nothing", again(at(15), refused(), None), at(15), "cancel"),
+        ("none was delivered", staged_only, at(17), "finish failed reboot_refused"),
+        (
+            "the last was not delivered, one before may come",
+            again(at(17), Some(lost()), Some(at(10))),
+            at(17),
+            "rebooting wait",
+        ),
+        ("awake at the deadline, sent late", again(at(17), Some(VisitEnd::Done), None), at(17), "rebooting wait"),
+        ("still awake when it cannot come any more", again(at(22), Some(VisitEnd::Done), None), at(22), "cancel"),
+        (
+            "silent at the deadline, sent late",
+            silent(again(at(15), Some(VisitEnd::Done), None)),
+            at(22),
+            "inspect refresh=false",
+        ),
+        (
+            "silent to the end of its time",
+            silent(again(at(15), Some(VisitEnd::Done), None)),
+            at(29),
+            "leave failed never_came_back",
+        ),
+    ];
+    for (name, one, now, expected) in table {
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_undoing_an_activation_comes_to() {
+    let ready =
+        || rebooting(Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))), at(17), Some(VisitEnd::Done));
+    let undone = |times: u32, end: VisitEnd| {
+        let mut one = undone_at(ready(), at(18), end);
+        one.run.cancels = times;
+        one
+    };
+    let lost = || VisitEnd::NotDelivered { detail: "x".into() };
+    let failed = || error("deactivate", ErrorCode::Failed);
+    let back = |running: &str| {
+        let mut one = checked(
+            rebooting(Some(rebooted(running, AgentState::Registered)), at(19), Some(VisitEnd::Done)),
+            at(20),
+            "ok",
+        );
+        one.run.undone = Some(at(2));
+        one
+    };
+    let mut excluded = back("1.26.1");
+    excluded.tags.exclude = Some("mine".into());
+    let table = [
+        ("done", undone(1, VisitEnd::Done), at(18), "finish failed reboot_timed_out"),
+        ("lost on its way", undone(1, lost()), at(19), "cancel"),
+        ("failed", undone(1, failed()), at(19), "cancel"),
+        ("lost again and again", undone(5, lost()), at(19), "leave failed never_came_back"),
+        ("failed again and again", undone(5, failed()), at(19), "finish failed reboot_timed_out"),
+        ("it rebooted all the same, into the new version", back("1.27.0"), at(20), "finish updated 1.27.0"),
+        (
+            "it rebooted, into the old one, which is no fall-back",
+            back("1.26.1"),
+            at(20),
+            "finish failed reboot_refused",
+        ),
+        ("the same of one that is excluded", excluded, at(20), "finish held excluded"),
+    ];
+    for (name, mut one, now, expected) in table {
+        if let Some(seen) = one.report.as_mut() {
+            seen.asked_at = now;
+        }
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_boot_counts_as_its_own_only_where_no_command_can_have_made_it() {
+    let other_boot = || Some(error("boot", ErrorCode::OtherBoot));
+    let back = || rebooting(Some(rebooted("1.26.1", AgentState::Registered)), at(4), other_boot());
+    let mut earlier = back();
+    earlier.run.reboot.as_mut().unwrap().earlier = Some(at(1));
+    let mut taken_over = back();
+    taken_over.run.began = None;
+    let mut overtaken = back();
+    overtaken.tags.claim.as_mut().unwrap().as_mut().unwrap().run = "OTHER".into();
+    let mut again_and_again = back();
+    again_and_again.report.as_mut().unwrap().asked_at = at(5);
+    again_and_again.run.reboot_claims = 3;
+    let table = [
+        ("this run's only command", back(), "inspect refresh=true"),
+        ("one before it may have arrived", earlier, "mark 1.27.0"),
+        ("an earlier run's claim", taken_over, "mark 1.27.0"),
+        ("another run has taken over", overtaken, "mark 1.27.0"),
+        ("it reboots by itself again and again", again_and_again, "finish failed reboot_refused"),
+    ];
+    for (name, one, expected) in table {
+        assert_eq!(say(one, &Policy::default(), &facts(), at(6)), expected, "{name}");
+    }
+}
+
 /// Out of service for a reboot by its bridge that was called off at 17 min; the bridge says so of the claim since then.
 fn called_off(seen: HostReport, said: Option<Progress>) -> Instance {
     let reboot = claimed(instance(0, None, at(1)), ClaimStep::Reboot, at(2)).claim().unwrap().clone();
     let mut one = claimed(instance(0, Some(seen.clone()), at(18)), ClaimStep::Drain, at(17));
     one.run.called_off = Some(Box::new(CalledOff { claim: reboot, at: at(17) }));
     one.run.ending = Some(Box::new(End::Failed { why: FailReason::RebootTimedOut }));
-    let handled = said.map(|progress| Handled { step: ClaimStep::Drain, run: "RUN".into(), since: at(17), progress });
+    let handled =
+        said.map(|progress| Handled { step: ClaimStep::Drain, run: "RUN".into(), since: at(17), attempt: 1, progress });
     one.bridge = Some(Ok(bridge_report(seen, handled, at(18))));
     one
 }
@@ -476,6 +615,7 @@ fn a_reboot_of_a_run_that_died() {
     let taken_over = |report: Option<HostReport>| {
         let mut one = rebooting(report, at(60), None);
         one.run.reboot = None;
+        one.run.began = None;
         one.run.drained_at = None;
         one
     };
@@ -491,14 +631,42 @@ fn a_reboot_of_a_run_that_died() {
     }
     let mut reactivated = taken_over(Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))));
     reactivated.status = InstanceStatus::Active;
-    assert_eq!(say(reactivated.clone(), &Policy::default(), &other_run(), now), "cancel", "a person set it ACTIVE");
+    let mut excluded = taken_over(Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))));
+    excluded.tags.exclude = Some("mine".into());
+    let heard = |mut one: Instance, at: Timestamp| {
+        one.report.as_mut().unwrap().asked_at = at;
+        one.visit = Some(visit(HostCommand::Inspect { refresh: false }, VisitEnd::Done, at));
+        one
+    };
+    // The run that died can have sent its command just before this one began, at 60 min.
+    for (one, end) in [(&reactivated, "reactivated_by_somebody"), (&excluded, "excluded")] {
+        let table = [
+            (one.clone(), at(61), "inspect refresh=false".to_owned()),
+            (heard(one.clone(), at(67)), after(at(67), SignedDuration::from_secs(5)), "rebooting wait".to_owned()),
+            (heard(one.clone(), at(67)), at(68), "inspect refresh=false".to_owned()),
+            (heard(one.clone(), at(68)), at(68), "cancel".to_owned()),
+            (heard(undone_at(one.clone(), at(69), VisitEnd::Done), at(69)), at(69), format!("finish held {end}")),
+        ];
+        for (one, now, expected) in table {
+            assert_eq!(say(one, &Policy::default(), &other_run(), now), expected, "{end} at {now}");
+        }
+        let mut silent = one.clone();
+        let end = VisitEnd::NotDelivered { detail: "x".into() };
+        silent.visit = Some(visit(HostCommand::Inspect { refresh: false }, end, at(74)));
+        assert_eq!(
+            say(silent.clone(), &Policy::default(), &other_run(), at(74)),
+            "rebooting wait",
+            "it may be going down"
+        );
+        assert_eq!(say(silent, &Policy::default(), &other_run(), at(75)), "leave failed never_came_back");
+    }
 
     // By the bridge the report that stands can be from before a reboot that its agent did not live to tell of.
     let by_bridge = Policy { host: HostWay::Bridge, ..Policy::default() };
     let said = |progress: Option<Progress>| {
         let claim = reactivated.claim().unwrap();
         let (step, run, since) = (claim.step, claim.run.clone(), claim.since);
-        let handled = progress.map(|progress| Handled { step, run, since, progress });
+        let handled = progress.map(|progress| Handled { step, run, since, attempt: 1, progress });
         let mut one = reactivated.clone();
         one.bridge = Some(Ok(bridge_report(one.report.as_ref().unwrap().report.clone(), handled, at(3))));
         one
@@ -576,11 +744,16 @@ fn tasks_that_do_not_stop_are_not_waited_for_without_end() {
     let other_run = || RunFacts { run: "NEXT".into(), started_at: at(60), ..facts() };
     let with_task = |mut one: Instance, seen| {
         one.run.reboot = None;
+        one.run.began = None;
         one.tasks = Some(SeenTasks { at: seen, tasks: vec![task(1, None)] });
         one
     };
     let claimed_reboot = |report| with_task(rebooting(Some(report), at(60), None), at(61));
     let ready = || report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"));
+    let heard = |mut one: Instance, at: Timestamp| {
+        one.report.as_mut().unwrap().asked_at = at;
+        one
+    };
     let mut bad = report(UpdateState::Ready, Some("1.26.1"), Some("1.26.1"));
     bad.os.as_mut().unwrap().version = "1.27.0".into();
     let reverting =
@@ -592,8 +765,9 @@ fn tasks_that_do_not_stop_are_not_waited_for_without_end() {
     let table = [
         ("a reboot, just seen", claimed_reboot(staged()), at(61), "draining wait"),
         ("a reboot, before its deadline", claimed_reboot(staged()), at(62), "reboot 1.27.0"),
-        ("a reboot, too late", claimed_reboot(staged()), at(63), "finish failed reboot_refused"),
-        ("a reboot that is to be undone", claimed_reboot(ready()), at(63), "cancel"),
+        ("a reboot, too late, which may still come", claimed_reboot(staged()), at(63), "inspect refresh=false"),
+        ("a reboot, too late", heard(claimed_reboot(staged()), at(68)), at(68), "finish failed reboot_refused"),
+        ("a reboot that is to be undone", heard(claimed_reboot(ready()), at(68)), at(68), "cancel"),
         ("the way back, before its deadline", with_task(reverting(), at(61)), at(62), "reboot 1.26.1"),
         ("the way back, too late", with_task(reverting(), at(61)), at(75), "leave failed rollback_failed"),
         ("seen before the way back", with_task(reverting(), at(44)), at(75), "reboot 1.26.1"),
@@ -641,7 +815,37 @@ fn the_budget_counts_whoever_took_an_instance_out() {
 }
 
 fn verdict(outcome: Outcome) -> Box<Verdict> {
-    Box::new(Verdict { outcome, reason: None, detail: None, from: None, to: None })
+    Box::new(Verdict { outcome, reason: None, detail: None, from: None, to: None, at: start(), of_its_own: false })
+}
+
+#[test]
+fn one_bad_host_stops_nobody_and_two_in_a_row_do() {
+    let now = at(30);
+    let own = |minute| Verdict { at: at(minute), of_its_own: true, ..*verdict(Outcome::Failed) };
+    let release = |minute| Verdict { at: at(minute), ..*verdict(Outcome::Failed) };
+    let updated = |minute| Verdict { at: at(minute), ..*verdict(Outcome::Updated) };
+    let held = |minute| Verdict { at: at(minute), ..*verdict(Outcome::Held) };
+    let table: Vec<(&str, u32, Vec<Verdict>, bool)> = vec![
+        ("one of its own", 1, vec![own(1)], false),
+        ("one that can be the version's", 1, vec![release(1)], true),
+        ("two, with an update between", 1, vec![own(1), updated(2), own(3)], false),
+        ("two in a row", 1, vec![updated(1), own(2), own(3)], true),
+        ("two in a row, one held between", 1, vec![own(1), held(2), own(3)], true),
+        ("two in a row count as two", 3, vec![own(1), own(2)], false),
+        ("two in a row and one of the version's", 3, vec![own(1), own(2), release(3)], true),
+        ("two pairs", 4, vec![own(1), own(2), updated(3), own(4), own(5)], true),
+    ];
+    for (name, limit, verdicts, stops) in table {
+        let policy = Policy { stop_after_failures: StopAfter::Count(limit), ..Policy::default() };
+        let mut instances = vec![instance(0, Some(staged()), now)];
+        for (number, verdict) in (1..).zip(verdicts) {
+            let mut done = instance(number, None, now);
+            done.run.verdict = Some(Box::new(verdict));
+            instances.push(done);
+        }
+        let plan = plan(&fleet(instances, vec![]), &policy, &facts(), now);
+        assert_eq!(said(&plan), if stops { "hold stopped_after_failures" } else { "drain" }, "{name}");
+    }
 }
 
 #[test]

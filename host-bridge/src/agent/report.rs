@@ -54,6 +54,7 @@ pub(super) fn report(
             step: taken.claim.step,
             run: taken.claim.run.clone(),
             since: whole_seconds(taken.claim.since),
+            attempt: taken.claim.attempt,
             progress: taken.progress,
         }),
         available_cut: false,

@@ -50,6 +50,7 @@ fn claim(step: ClaimStep, boot: &str) -> Claim {
         way: Way::Bridge,
         run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
         epoch: None,
+        attempt: 1,
         from: OLD.parse().unwrap(),
         to: NEW.parse().unwrap(),
         since: start(),
