@@ -284,13 +284,17 @@ impl World {
         }
     }
 
-    /// Protects a service's tasks from scale-in until a time; the first `count` of them.
+    /// Protects a service's tasks from scale-in until a time; the first `count` of them. Protection ends by itself (AWS
+    /// facts, "What draining does": 1 to 2880 min), and then the scheduler goes on with what it had to leave alone.
     pub(super) fn protect_tasks(&mut self, service: ServiceNo, count: usize, until: jiff::Timestamp) {
         let tasks: Vec<TaskNo> = self.services[service.0].tasks.iter().copied().take(count).collect();
         for task in tasks {
-            self.tasks[task.0].protected_until = Some(until);
+            let task = &mut self.tasks[task.0];
+            task.protected_until = Some(until);
+            self.queue.push(until, Due::Daemons(task.registration));
         }
         self.look_soon(service);
+        self.queue.push(until, Due::Service(service));
     }
 
     /// Whether draining must leave a task alone (a switch: it is unknown, AWS facts, "What draining does").

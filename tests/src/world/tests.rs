@@ -219,6 +219,22 @@ fn protection_is_a_switch() {
 }
 
 #[test]
+fn a_drain_that_honours_protection_goes_on_when_it_ends() {
+    for (kind, left) in [("desired = 3", 3), ("kind = \"DAEMON\"", 2)] {
+        let service = format!("[[service]]\nname = \"s\"\n{kind}");
+        let protect = "[[event]]\nat = \"1s\"\ndo = \"protect\"\nservice = \"s\"\nfor = \"1h\"";
+        let text = format!("[region]\ndrain_honours_protection = true\n{}\n{protect}", fleet(3, &service));
+        let mut world = world(&text);
+        pass(&mut world, 2);
+        drain(&mut world, 0);
+        let took = drained_after(&mut world, 0, |_| {}).unwrap();
+        assert!((3590..3700).contains(&took), "{kind}: {took} s");
+        pass(&mut world, 120);
+        assert_eq!(world.services[0].tasks.len(), left, "{kind}: nothing too much, nothing missing");
+    }
+}
+
+#[test]
 fn a_drain_that_is_taken_back_leaves_no_surplus() {
     let mut world = world(&fleet(3, "[[service]]\nname = \"s\"\ndesired = 3"));
     drain(&mut world, 0);
