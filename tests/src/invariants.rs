@@ -142,8 +142,6 @@ impl Invariants {
                 if world.registration_of(*machine).is_some_and(|registration| registration.foreign_drain) {
                     self.broken(world, Rule::ForeignDrain, *machine, "set ACTIVE although a person drained it".into());
                 }
-                // That drain is over; what becomes of the machine later is another matter.
-                self.drained.remove(machine);
                 if self.unproved.remove(machine) {
                     let detail = "set ACTIVE after its reboot although its agent has not come up".to_owned();
                     self.broken(world, Rule::Unverified, *machine, detail);
@@ -355,17 +353,22 @@ impl Invariants {
         }
     }
 
-    /// What the caller has left in service: it set it ACTIVE, or took its claim off one that somebody else had.
+    /// What the caller has left in service: it set it ACTIVE, or took its claim off one that somebody else had. Its drain
+    /// is over then; what becomes of the machine later is another matter.
     fn follow_status(&mut self, world: &World, event: &Event) {
         if let Event::Tag { machine, key, value: None, by: Actor::Updater } = event
             && key == CLAIM_TAG
             && world.registration_of(*machine).is_some_and(|known| known.status == InstanceStatus::Active)
         {
             self.put_back.insert(*machine);
+            self.drained.remove(machine);
         }
         if let Event::Status { machine, to, by, .. } = event {
             match (to, by) {
-                (InstanceStatus::Active, Actor::Updater) => self.put_back.insert(*machine),
+                (InstanceStatus::Active, Actor::Updater) => {
+                    self.drained.remove(machine);
+                    self.put_back.insert(*machine)
+                }
                 (InstanceStatus::Active | InstanceStatus::Draining | InstanceStatus::Inactive, _) => {
                     self.put_back.remove(machine)
                 }

@@ -180,6 +180,23 @@ fn nothing_is_left_behind() {
 }
 
 #[test]
+fn a_drain_that_others_ended_is_over_once_the_claim_is_gone() {
+    let cases = [(Actor::World, true), (Actor::Person, true), (Actor::World, false), (Actor::Person, false)];
+    for (by, unclaimed) in cases {
+        let mut world = world("[[event]]\nat = \"2m\"\ndo = \"terminate\"\nhost = 0");
+        claim(&mut world, 0);
+        set(&mut world, 0, InstanceStatus::Draining, Actor::Updater);
+        set(&mut world, 0, InstanceStatus::Active, by);
+        if unclaimed {
+            world.delete_tag(MachineNo(0), CLAIM_TAG, None, Actor::Updater);
+        }
+        pass(&mut world, 120);
+        let expected: &[Rule] = if unclaimed { &[] } else { &[Rule::LeftBehind] };
+        assert_eq!(finish(&mut world, &[]), expected, "ACTIVE by {by:?}, unclaimed: {unclaimed}");
+    }
+}
+
+#[test]
 fn a_failed_version_is_not_tried_again() {
     let mut world = world("fails_to_boot = [\"1.27.0\"]\nprevious_version = \"1.25.0\"");
     claim(&mut world, 0);
