@@ -422,6 +422,20 @@ def test_reboot_prints_a_second_line_when_it_is_inhibited(host):
     assert output.report["update"]["state"] == "Ready"
 
 
+@pytest.mark.parametrize("fate", ["taken", "lost"])
+def test_reboot_is_unsure_where_no_answer_comes(host, fate):
+    """The host may go down up to 5 minutes later: which of the two it was, nobody can tell by then."""
+    host.staged()
+    host.set(reboot_silent=fate)
+    output = host.run("Reboot", Version="1.27.0", Boot=BOOT, edit=[("CALL=10", "CALL=1")])
+    assert len(output.lines) == 2
+    assert "error" not in output.lines[0]
+    assert output.error == ("reboot", "unsure")
+    assert output.report["error"]["detail"] == "POST /actions/reboot: no answer within 1 s"
+    assert output.report["update"]["state"] == "Ready", "the activation is left as it is"
+    assert host.state["rebooted"] == (fate == "taken")
+
+
 def test_reboot_waits_for_no_tasks(host):
     host.staged()
     host.agent.answers["/v1/tasks"] = {"Tasks": [{"KnownStatus": "RUNNING"}]}

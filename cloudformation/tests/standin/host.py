@@ -59,6 +59,7 @@ def fresh(**changes):
         "on_prepare": None,  # publish or withdraw, just before the worker chooses
         "settings_stuck": False,
         "inhibited": False,
+        "reboot_silent": None,  # the answer to the reboot never comes: taken or lost
         "inhibitor": 'Operation inhibited by "test" (PID 1 "x").',
         "noise": False,  # the tool warns on its standard error
         "status_patch": {},  # a newer or stranger host
@@ -272,6 +273,10 @@ class Server(socketserver.ThreadingTCPServer):
             return 1, f"{what}: Failed to send request: connection closed before message completed\n", ""
         if api == "garbage":
             return 0, "", "<html>\n"
+        if self.state["reboot_silent"] and (method, uri) == ("POST", "/actions/reboot"):
+            self.state["rebooted"] = self.state["reboot_silent"] == "taken"
+            self.set_now(self.now + 10)
+            return None
         status, body = Host(self.state, self.now).answer(method, uri, options.get("-d"))
         noise = "03:06:50 \x1b[0m\x1b[33m[WARN] \x1b[0mSomething is deprecated\n" if self.state["noise"] else ""
         if status not in (200, 204):
