@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 use crate::clock::SimClock;
 use crate::host::Response;
 use crate::meter::Simulated;
-use crate::pipe::{Asked, pipe};
+use crate::pipe::{Asked, on_the_wire, pipe};
 use crate::region::Region;
 use crate::wire::{Caller, Request};
 use crate::world::MachineNo;
@@ -131,7 +131,8 @@ impl Host {
     }
 
     async fn api(self, asked: Asked) -> Option<Response> {
-        self.region.upgrade()?.agent_host_api(self.machine, &asked.to_host()).ok()
+        let answer = self.region.upgrade()?.agent_host_api(self.machine, &asked.to_host());
+        on_the_wire(answer).await
     }
 
     async fn introspection(self, asked: Asked) -> Option<Response> {

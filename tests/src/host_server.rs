@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 
 use crate::clock::SimClock;
 use crate::host::introspection::{Metadata, Task, Tasks};
-use crate::host::{Host, HostEvent, HostSpec, Repository, Request, Response};
-use crate::pipe::serve;
+use crate::host::{Host, HostEvent, HostSpec, NoAnswer, Repository, Request, Response};
+use crate::pipe::{on_the_wire, serve};
 
 /// The server closes a connection that is idle for so long (host API facts, "Endpoints").
 const IDLE: Duration = Duration::from_secs(5);
@@ -109,7 +109,7 @@ impl HostServer {
                     Ok(stream) => {
                         let served = Arc::clone(&served);
                         connections.spawn(serve(stream, Some(IDLE), move |asked| {
-                            std::future::ready(served.api(&asked.to_host()))
+                            on_the_wire(served.api(&asked.to_host()))
                         }));
                     }
                     Err(error) => say(&format!("a connection could not be accepted: {error}")),
@@ -201,8 +201,8 @@ impl Served {
         self.with(|inside, now| inside.host.ecs_agent_up(now))
     }
 
-    fn api(&self, request: &Request) -> Option<Response> {
-        self.with(|Inside { host, repository }, now| host.handle(now, repository, request)).ok()
+    fn api(&self, request: &Request) -> Result<Response, NoAnswer> {
+        self.with(|Inside { host, repository }, now| host.handle(now, repository, request))
     }
 
     /// The rendering cannot fail; if it did the port would answer 500.

@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
-use crate::host::{Request, Response};
+use crate::host::{NoAnswer, Request, Response};
 
 /// Far more than any request to a host or of an agent.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -59,6 +59,16 @@ where
     let service = service_fn(|request| answered(request, &answer));
     if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "a connection was closed");
+    }
+}
+
+/// What a host's answer is on a connection, for [`serve`] and [`pipe`]: where it never comes the connection stays open, and
+/// who asked gives up by a time-out.
+pub async fn on_the_wire(answer: Result<Response, NoAnswer>) -> Option<Response> {
+    match answer {
+        Ok(response) => Some(response),
+        Err(NoAnswer::Refused) => None,
+        Err(NoAnswer::Silence { .. }) => std::future::pending().await,
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use crate::bridges::Bridges;
 use crate::clock::SimClock;
 use crate::documents::{self, Script};
-use crate::host::{ApiDown, Request as HostRequest, Response as HostResponse, SignpostError};
+use crate::host::{NoAnswer, Request as HostRequest, Response as HostResponse, SignpostError};
 use crate::iam::Need;
 use crate::invariants::Violation;
 use crate::meter::{self, Simulated};
@@ -281,7 +281,7 @@ impl Region {
     }
 
     /// One request to the host API, from the agent on the host.
-    pub(crate) fn agent_host_api(&self, machine: MachineNo, request: &HostRequest) -> Result<HostResponse, ApiDown> {
+    pub(crate) fn agent_host_api(&self, machine: MachineNo, request: &HostRequest) -> Result<HostResponse, NoAnswer> {
         self.with(|inner, _| inner.world.agent_host_api(machine, request))
     }
 
@@ -432,8 +432,8 @@ impl documents::Machine for HostHandle {
         Box::pin(async move { clock.sleep(std_duration(duration)).await })
     }
 
-    fn api(&self, request: &HostRequest) -> Result<HostResponse, ApiDown> {
-        let region = self.region.upgrade().ok_or(ApiDown)?;
+    fn api(&self, request: &HostRequest) -> Result<HostResponse, NoAnswer> {
+        let region = self.region.upgrade().ok_or(NoAnswer::Refused)?;
         region.with(|inner, _| inner.world.host_api(self.machine, request))
     }
 

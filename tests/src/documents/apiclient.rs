@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::Machine;
-use crate::host::{Request, Response, Rng};
+use crate::host::{NoAnswer, Request, Response, Rng};
 
 const USAGE: &str = "\
 Usage: apiclient [SUBCOMMAND] [OPTION]...
@@ -70,17 +70,19 @@ impl<'m> Apiclient<'m> {
                 self.apply(any("--check", "-c"), any("--reboot", "-r")).await
             }
             ["update", "cancel"] => self.cancel().await,
-            ["reboot"] => self.reboot(),
-            ["get", uri] if uri.starts_with('/') => self.get_uri(uri),
+            ["reboot"] => self.reboot().await,
+            ["get", uri] if uri.starts_with('/') => self.get_uri(uri).await,
             ["get", prefixes @ ..] if prefixes.iter().all(|prefix| !prefix.starts_with('-')) => {
                 let all: &[&str] = if prefixes.is_empty() { &["os.", "settings."] } else { prefixes };
-                self.get_prefixes(all)
+                self.get_prefixes(all).await
             }
-            ["set", pairs @ ..] if !pairs.is_empty() && pairs.iter().all(|pair| pair.contains('=')) => self.set(pairs),
-            ["set", "-j" | "--json", json] => self.set_json(json),
+            ["set", pairs @ ..] if !pairs.is_empty() && pairs.iter().all(|pair| pair.contains('=')) => {
+                self.set(pairs).await
+            }
+            ["set", "-j" | "--json", json] => self.set_json(json).await,
             ["raw", options @ ..] | options @ ["-u" | "--uri" | "-m" | "-X" | "--method" | "-d" | "--data", ..] => {
                 match raw_request(options) {
-                    Ok(request) => self.raw(&request, debug),
+                    Ok(request) => self.raw(&request, debug).await,
                     Err(unknown) => return self.usage(&unknown),
                 }
             }
@@ -125,15 +127,21 @@ impl<'m> Apiclient<'m> {
         self.log(33, "WARN", message);
     }
 
-    fn send(&self, request: &Request) -> Tried<Response> {
-        self.machine.api(request).map_err(|_| {
-            "Failed to send request: error trying to connect: Connection refused (os error 111)".to_owned()
-        })
+    /// The tool has no time-out of its own (`apiclient/src/lib.rs`, `raw_request_unchecked`): it waits for an answer until
+    /// somebody ends it, or the host goes down.
+    async fn send(&self, request: &Request) -> Tried<Response> {
+        match self.machine.api(request) {
+            Ok(response) => Ok(response),
+            Err(NoAnswer::Refused) => {
+                Err("Failed to send request: error trying to connect: Connection refused (os error 111)".to_owned())
+            }
+            Err(NoAnswer::Silence { .. }) => std::future::pending().await,
+        }
     }
 
     /// `raw_request`: an answer that is no 2xx is an error.
-    fn checked(&self, request: &Request) -> Tried<Response> {
-        let response = self.send(request)?;
+    async fn checked(&self, request: &Request) -> Tried<Response> {
+        let response = self.send(request).await?;
         if response.is_success() {
             return Ok(response);
         }
@@ -141,9 +149,9 @@ impl<'m> Apiclient<'m> {
         Err(format!("Status {} when {method}ing {path_and_query}: {}", response.status, response.body))
     }
 
-    fn named(&self, request: &Request) -> Tried<Response> {
+    async fn named(&self, request: &Request) -> Tried<Response> {
         let Request { method, path_and_query, .. } = request;
-        self.checked(request).map_err(|error| format!("Failed {method} request to '{path_and_query}': {error}"))
+        self.checked(request).await.map_err(|error| format!("Failed {method} request to '{path_and_query}': {error}"))
     }
 
     async fn check(&mut self) -> Tried<Value> {
@@ -185,7 +193,7 @@ impl<'m> Apiclient<'m> {
             .await
             .map_err(|error| format!("Failed to apply update: {error}"))?;
         if reboot {
-            return self.reboot();
+            return self.reboot().await;
         }
         self.info("Update has been applied and will take effect on next reboot.");
         Ok(())
@@ -199,8 +207,8 @@ impl<'m> Apiclient<'m> {
             .map_err(|error| format!("Failed to cancel update: {error}"))
     }
 
-    fn reboot(&mut self) -> Tried<()> {
-        self.named(&Request::post("/actions/reboot")).map_err(|error| format!("Failed to reboot: {error}"))?;
+    async fn reboot(&mut self) -> Tried<()> {
+        self.named(&Request::post("/actions/reboot")).await.map_err(|error| format!("Failed to reboot: {error}"))?;
         self.info("Rebooting, goodbye...");
         Ok(())
     }
@@ -208,7 +216,7 @@ impl<'m> Apiclient<'m> {
     /// `wait_request`: gives the status after the command's success.
     async fn wait_for(&mut self, url: &str, command: &str, wait: Wait) -> Tried<Value> {
         let status = Request::get("/updates/status");
-        let before = self.send(&status).map_err(|error| format!("Failed getting update status: {error}"))?;
+        let before = self.send(&status).await.map_err(|error| format!("Failed getting update status: {error}"))?;
         let before = match before.status {
             404 => None,
             200 => timestamp(&before),
@@ -220,7 +228,9 @@ impl<'m> Apiclient<'m> {
                 ));
             }
         };
-        self.checked(&Request::post(url)).map_err(|error| format!("Failed to make {command} request: {error}"))?;
+        self.checked(&Request::post(url))
+            .await
+            .map_err(|error| format!("Failed to make {command} request: {error}"))?;
 
         let (mut attempt, mut failures, mut waited) = (0, 0, Duration::ZERO);
         loop {
@@ -242,7 +252,7 @@ impl<'m> Apiclient<'m> {
             self.machine.sleep(SignedDuration::try_from(wait.between).unwrap_or_default()).await;
             waited += wait.between;
 
-            let after = match self.send(&status) {
+            let after = match self.send(&status).await {
                 Ok(after) if after.is_success() => after,
                 Ok(after) if after.status == 423 => continue,
                 Ok(after) => {
@@ -274,19 +284,21 @@ impl<'m> Apiclient<'m> {
         }
     }
 
-    fn get_uri(&mut self, uri: &str) -> Tried<()> {
-        let response = self.named(&Request::get(uri)).map_err(|error| format!("Failed to get settings: {error}"))?;
+    async fn get_uri(&mut self, uri: &str) -> Tried<()> {
+        let response =
+            self.named(&Request::get(uri)).await.map_err(|error| format!("Failed to get settings: {error}"))?;
         let value: Value = serde_json::from_str(&response.body)
             .map_err(|error| format!("Failed to get settings: Unable to deserialize response as JSON: {error}"))?;
         self.stdout.push_str(&format!("{value:#}\n"));
         Ok(())
     }
 
-    fn get_prefixes(&mut self, prefixes: &[&str]) -> Tried<()> {
+    async fn get_prefixes(&mut self, prefixes: &[&str]) -> Tried<()> {
         let mut merged = Value::Object(serde_json::Map::new());
         for prefix in prefixes {
             let response = self
                 .named(&Request::get(&format!("/?prefix={prefix}")))
+                .await
                 .map_err(|error| format!("Failed to get settings: {error}"))?;
             let part = serde_json::from_str(&response.body)
                 .map_err(|error| format!("Failed to get settings: Unable to deserialize response as JSON: {error}"))?;
@@ -296,21 +308,24 @@ impl<'m> Apiclient<'m> {
         Ok(())
     }
 
-    fn set(&mut self, pairs: &[&str]) -> Tried<()> {
+    async fn set(&mut self, pairs: &[&str]) -> Tried<()> {
         let payload = serde_json::json!({ "request_payload": pairs }).to_string();
-        self.change("/settings/keypair", &payload)
+        self.change("/settings/keypair", &payload).await
     }
 
-    fn set_json(&mut self, json: &str) -> Tried<()> {
-        self.change("/settings", json)
+    async fn set_json(&mut self, json: &str) -> Tried<()> {
+        self.change("/settings", json).await
     }
 
-    fn change(&mut self, path: &str, payload: &str) -> Tried<()> {
+    async fn change(&mut self, path: &str, payload: &str) -> Tried<()> {
         let tx = self.transaction();
-        self.named(&Request::patch(&format!("{path}?tx={tx}"), payload))
-            .and_then(|_| self.named(&Request::post(&format!("/tx/commit_and_apply?tx={tx}"))))
-            .map(drop)
-            .map_err(|error| format!("Failed to change settings: {error}"))
+        for request in [
+            Request::patch(&format!("{path}?tx={tx}"), payload),
+            Request::post(&format!("/tx/commit_and_apply?tx={tx}")),
+        ] {
+            self.named(&request).await.map_err(|error| format!("Failed to change settings: {error}"))?;
+        }
+        Ok(())
     }
 
     /// A name of its own for each change; the real tool draws it at random.
@@ -322,8 +337,8 @@ impl<'m> Apiclient<'m> {
         format!("apiclient-set-{}", (0..16).map(letter).collect::<String>())
     }
 
-    fn raw(&mut self, request: &Request, debug: bool) -> Tried<()> {
-        let response = self.named(request)?;
+    async fn raw(&mut self, request: &Request, debug: bool) -> Tried<()> {
+        let response = self.named(request).await?;
         if debug {
             self.stderr.push_str(&format!("{} {}\n", response.status, response.reason()));
         }

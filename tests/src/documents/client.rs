@@ -10,10 +10,14 @@ use serde_json::Value;
 
 use super::report::{Lock, Step, line, stop};
 use super::{Machine, Output};
-use crate::host::{Request, Response};
+use crate::host::{NoAnswer, Request, Response};
 
 /// How long the documents wait between two looks at the status: short beside a prepare, which takes most of a minute.
 const POLL: SignedDuration = SignedDuration::from_secs(2);
+/// How long the documents wait for the answer to one request (`CALL` of `lib.sh`), and how long after their deadline such a
+/// wait may last (`WAY_OUT`).
+const CALL: SignedDuration = SignedDuration::from_secs(10);
+const WAY_OUT: SignedDuration = SignedDuration::from_secs(4);
 /// The documents' own transaction, so that nobody else's pending settings are committed.
 const TX: &str = "ecs-updater";
 
@@ -76,8 +80,20 @@ impl<'m> Visit<'m> {
         }
     }
 
-    pub(super) fn request(&self, at: &str, request: &Request) -> Step<Response> {
-        self.machine.api(request).map_err(|error| stop(at, ErrorCode::ApiDown, error.to_string()))
+    /// One request. Without an answer in time the host may have done what a request other than GET asks for.
+    pub(super) async fn request(&self, at: &str, request: &Request) -> Step<Response> {
+        match self.machine.api(request) {
+            Ok(response) => Ok(response),
+            Err(error @ NoAnswer::Refused) => Err(stop(at, ErrorCode::ApiDown, error.to_string())),
+            Err(NoAnswer::Silence { .. }) => {
+                let left = (self.deadline + WAY_OUT).duration_since(self.machine.now());
+                let limit = left.clamp(SignedDuration::from_secs(1), CALL);
+                self.machine.sleep(limit).await;
+                let code = if request.method == "GET" { ErrorCode::ApiDown } else { ErrorCode::Unsure };
+                let (method, path) = (&request.method, &request.path_and_query);
+                Err(stop(at, code, format!("{method} {path}: no answer within {} s", limit.as_secs())))
+            }
+        }
     }
 
     fn in_time(&self) -> bool {
@@ -89,8 +105,8 @@ impl<'m> Visit<'m> {
     }
 
     /// `GET /os`, into the report; gives the running version.
-    pub(super) fn os(&mut self) -> Step<String> {
-        let response = self.request("os", &Request::get("/os"))?;
+    pub(super) async fn os(&mut self) -> Step<String> {
+        let response = self.request("os", &Request::get("/os")).await?;
         let os = body(&response).ok_or_else(|| failed("os", &response))?;
         let text = |name: &str| os[name].as_str().unwrap_or_default().to_owned();
         let running = text("version_id");
@@ -105,7 +121,7 @@ impl<'m> Visit<'m> {
     /// The update status, `None` before the first command of a boot. Waits while an action runs.
     async fn raw_status(&self) -> Step<Option<Value>> {
         loop {
-            let response = self.request("status", &Request::get("/updates/status"))?;
+            let response = self.request("status", &Request::get("/updates/status")).await?;
             match response.status {
                 404 => return Ok(None),
                 423 if self.in_time() => self.wait().await,
@@ -151,11 +167,11 @@ impl<'m> Visit<'m> {
     async fn issue(&self, command: UpdateCommand) -> Step<Option<String>> {
         let at = command.name;
         loop {
-            let before = self.request(at, &Request::get("/updates/status"))?;
+            let before = self.request(at, &Request::get("/updates/status")).await?;
             let locked = if before.status == 423 {
                 before
             } else {
-                let answer = self.request(at, &Request::post(command.path))?;
+                let answer = self.request(at, &Request::post(command.path)).await?;
                 match answer.status {
                     204 => return Ok(body(&before).and_then(|status| timestamp(&status["most_recent_command"]))),
                     423 => answer,
@@ -174,28 +190,28 @@ impl<'m> Visit<'m> {
     }
 
     /// `settings.updates.version-lock` as it is.
-    fn lock(&self) -> Step<String> {
-        let response = self.request("lock", &Request::get("/settings?prefix=updates"))?;
+    async fn lock(&self) -> Step<String> {
+        let response = self.request("lock", &Request::get("/settings?prefix=updates")).await?;
         let settings = body(&response).ok_or_else(|| failed("lock", &response))?;
         Ok(settings["updates"]["version-lock"].as_str().unwrap_or("latest").to_owned())
     }
 
-    fn set_lock(&self, at: &str, lock: &str) -> Step<()> {
+    async fn set_lock(&self, at: &str, lock: &str) -> Step<()> {
         let change = serde_json::json!({"updates": {"version-lock": lock}}).to_string();
-        let patched = self.request(at, &Request::patch(&format!("/settings?tx={TX}"), &change))?;
+        let patched = self.request(at, &Request::patch(&format!("/settings?tx={TX}"), &change)).await?;
         if !patched.is_success() {
             return Err(failed(at, &patched));
         }
-        let committed = self.request(at, &Request::post(&format!("/tx/commit_and_apply?tx={TX}")))?;
+        let committed = self.request(at, &Request::post(&format!("/tx/commit_and_apply?tx={TX}"))).await?;
         if committed.is_success() { Ok(()) } else { Err(failed(at, &committed)) }
     }
 
     /// Locks the host to `version` and refreshes until it is chosen: settings reach the update tools after the answer.
     pub(super) async fn pin(&mut self, version: &str) -> Step<()> {
-        let found = self.lock().map_err(|error| ReportedError { at: "pin".to_owned(), ..error })?;
+        let found = self.lock().await.map_err(|error| ReportedError { at: "pin".to_owned(), ..error })?;
         self.found_lock = Some(found.clone());
         if found != version {
-            self.set_lock("pin", version)?;
+            self.set_lock("pin", version).await?;
         }
         loop {
             self.command(REFRESH).await?;
@@ -212,13 +228,13 @@ impl<'m> Visit<'m> {
     }
 
     /// On the way out: the lock as it is wanted, or as it was found.
-    pub(super) fn leave_lock(&self, wanted: &Lock) -> Step<()> {
+    pub(super) async fn leave_lock(&self, wanted: &Lock) -> Step<()> {
         let wanted = match (wanted, &self.found_lock) {
             (Lock::To(lock), _) => lock,
             (Lock::Keep, Some(found)) => found,
             (Lock::Keep, None) => return Ok(()),
         };
-        if self.lock()? == *wanted { Ok(()) } else { self.set_lock("lock", wanted) }
+        if self.lock().await? == *wanted { Ok(()) } else { self.set_lock("lock", wanted).await }
     }
 
     /// Reads status and settings into the report.

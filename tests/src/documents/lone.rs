@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Machine;
 use crate::host::introspection::{Metadata, Tasks};
-use crate::host::{ApiDown, Host, Repository, Request, Response};
+use crate::host::{Host, NoAnswer, Repository, Request, Response};
 
 /// A [`Machine`] of one host and its repository on tokio's clock, which may be paused: for tests of what runs on a
 /// host.
@@ -61,7 +61,7 @@ impl Machine for LoneMachine {
         Box::pin(tokio::time::sleep(duration.unsigned_abs()))
     }
 
-    fn api(&self, request: &Request) -> Result<Response, ApiDown> {
+    fn api(&self, request: &Request) -> Result<Response, NoAnswer> {
         let now = self.now();
         let Inside { host, repository, .. } = &mut *self.open();
         host.handle(now, repository, request)

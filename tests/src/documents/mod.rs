@@ -22,7 +22,7 @@ use std::pin::Pin;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::host::{ApiDown, Request, Response};
+use crate::host::{NoAnswer, Request, Response};
 
 /// What a script can do on its host.
 pub trait Machine: Send + Sync {
@@ -33,8 +33,8 @@ pub trait Machine: Send + Sync {
     /// One request to the host API.
     ///
     /// # Errors
-    /// [`ApiDown`]: connection refused.
-    fn api(&self, request: &Request) -> Result<Response, ApiDown>;
+    /// [`NoAnswer`], at once: how long to wait for an answer that never comes is the caller's business.
+    fn api(&self, request: &Request) -> Result<Response, NoAnswer>;
     /// `/proc/sys/kernel/random/boot_id`.
     fn boot_id(&self) -> Option<String>;
     /// `btime` of `/proc/stat`, in seconds since the epoch.

@@ -20,7 +20,7 @@ async fn inspect_steps(visit: &mut Visit<'_>, parameters: &Parameters<'_>) -> St
     visit.deadline = parameters.deadline(visit.machine.now())?;
     let (refresh, wait) = (parameters.refresh()?, parameters.wait()?);
     visit.wait_for_agent(wait).await;
-    visit.os()?;
+    visit.os().await?;
     if refresh {
         let refreshed = visit.command(REFRESH).await.map(drop);
         visit.note(refreshed);
@@ -38,7 +38,7 @@ pub(super) async fn stage(machine: &dyn Machine, parameters: &BTreeMap<String, S
 async fn stage_steps(visit: &mut Visit<'_>, parameters: &Parameters<'_>) -> Step<()> {
     visit.deadline = parameters.deadline(visit.machine.now())?;
     let (version, lock) = (parameters.version()?, parameters.lock()?);
-    not_running_yet(visit, &version)?;
+    not_running_yet(visit, &version).await?;
     let written = write(visit, &version).await;
     way_out(visit, written, &lock).await
 }
@@ -56,11 +56,11 @@ async fn revert_steps(visit: &mut Visit<'_>, parameters: &Parameters<'_>) -> Ste
     parameters.this_boot(visit.machine)?;
     let undone = match version {
         None => {
-            visit.os()?;
+            visit.os().await?;
             deactivate_if_ready(visit).await
         }
         Some(version) => {
-            not_running_yet(visit, &version)?;
+            not_running_yet(visit, &version).await?;
             write_and_activate(visit, &version).await
         }
     };
@@ -72,7 +72,7 @@ async fn write_and_activate(visit: &mut Visit<'_>, version: &str) -> Step<()> {
     activate(visit).await
 }
 
-/// `EcsUpdater-Reboot`. Two lines where the reboot is refused: the last one counts.
+/// `EcsUpdater-Reboot`. Two lines where the reboot is refused, or not answered: the last one counts.
 pub(super) async fn reboot(machine: &dyn Machine, parameters: &BTreeMap<String, String>) -> Output {
     let mut visit = Visit::new(machine, "reboot");
     let ready = reboot_steps(&mut visit, &Parameters(parameters)).await;
@@ -83,6 +83,7 @@ pub(super) async fn reboot(machine: &dyn Machine, parameters: &BTreeMap<String, 
     visit.room = visit.room.saturating_sub(first.len());
     let accepted = visit
         .request("reboot", &Request::post("/actions/reboot"))
+        .await
         .and_then(|answer| if answer.is_success() { Ok(()) } else { Err(failed("reboot", &answer)) });
     match accepted {
         Ok(()) => Output { exit_code: 0, stdout: first, stderr: String::new() },
@@ -98,7 +99,7 @@ async fn reboot_steps(visit: &mut Visit<'_>, parameters: &Parameters<'_>) -> Ste
     visit.deadline = parameters.deadline(visit.machine.now())?;
     let version = parameters.version()?;
     parameters.this_boot(visit.machine)?;
-    not_running_yet(visit, &version)?;
+    not_running_yet(visit, &version).await?;
     visit.agent();
     let tasks = visit.report.agent.as_ref().and_then(|agent| agent.tasks).unwrap_or(0);
     let activated = if tasks > 0 {
@@ -139,8 +140,8 @@ async fn deactivate_if_ready(visit: &Visit<'_>) -> Step<()> {
 }
 
 /// Reads the OS; a host that already runs `version` has nothing to do with this command.
-fn not_running_yet(visit: &mut Visit<'_>, version: &str) -> Step<()> {
-    if visit.os()? == version {
+async fn not_running_yet(visit: &mut Visit<'_>, version: &str) -> Step<()> {
+    if visit.os().await? == version {
         return Err(stop("os", ErrorCode::OtherBoot, format!("{version} already runs")));
     }
     Ok(())
@@ -174,7 +175,7 @@ async fn write(visit: &mut Visit<'_>, version: &str) -> Step<()> {
 
 /// Puts the lock right whatever happened, then reads what the host looks like now. The first error counts.
 async fn way_out(visit: &mut Visit<'_>, done: Step<()>, lock: &Lock) -> Step<()> {
-    let left = visit.leave_lock(lock);
+    let left = visit.leave_lock(lock).await;
     let looked = visit.look().await;
     done.and(left).and(looked)
 }

@@ -8,7 +8,7 @@ use semver::Version;
 
 use super::*;
 use crate::host::introspection::{Metadata, Task, Tasks};
-use crate::host::{Host, HostSpec, Release, Repository};
+use crate::host::{Durations, Host, HostSpec, Release, Repository};
 
 const OLD: Version = Version::new(1, 26, 1);
 const NEW: Version = Version::new(1, 27, 0);
@@ -299,6 +299,41 @@ async fn reboot_prints_a_second_line_when_it_is_inhibited() {
     let report = HostReport::parse(&output.stdout).unwrap();
     assert_eq!(error(&report), ("reboot", ErrorCode::Failed));
     assert_eq!(report.state().unwrap().as_str(), "Ready");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reboot_is_unsure_where_no_answer_comes() {
+    let shutdown = Durations { shutdown: SignedDuration::from_mins(4), ..Durations::default() };
+    let slow = HostSpec { durations: shutdown, ..HostSpec::default() };
+    let cases = [
+        (HostSpec { reboot_unsure: 1, ..slow.clone() }, true),
+        (HostSpec { reboot_lost: 1, reboot_inhibited: 1, ..slow }, false),
+    ];
+    for (spec, taken) in cases {
+        let machine = staged(spec).await;
+        let (boot, asked) = (boot(&machine), machine.now());
+        let parameters = [("Version", "1.27.0"), ("Boot", boot.as_str())];
+        let output = output(&machine, Script::Reboot, &parameters).await;
+        assert_eq!((output.exit_code, output.stdout.lines().count()), (1, 2));
+        let report = HostReport::parse(&output.stdout).unwrap();
+        assert_eq!(error(&report), ("reboot", ErrorCode::Unsure));
+        assert_eq!(report.error.as_ref().unwrap().detail, "POST /actions/reboot: no answer within 10 s");
+        assert_eq!(report.state().unwrap().as_str(), "Ready");
+        assert!((10..20).contains(&machine.now().duration_since(asked).as_secs()));
+        machine.sleep(SignedDuration::from_mins(3)).await;
+        assert_eq!(machine.boot_id().unwrap(), boot, "the old boot answers until the shutdown begins");
+        machine.sleep(SignedDuration::from_mins(7)).await;
+        assert_eq!(machine.boot_id().unwrap() != boot, taken);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn apiclient_waits_for_an_answer_without_end() {
+    let machine = machine(HostSpec { reboot_lost: 1, ..HostSpec::default() });
+    let reboot = Script::Shell(vec!["apiclient reboot".to_owned()]);
+    let hour = std::time::Duration::from_secs(3600);
+    assert!(tokio::time::timeout(hour, output(&machine, reboot.clone(), &[])).await.is_err());
+    assert_eq!(output(&machine, reboot, &[]).await.exit_code, 0);
 }
 
 #[tokio::test(start_paused = true)]

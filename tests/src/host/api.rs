@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::http::{Request, Response};
+use super::http::{NoAnswer, Request, Response};
 use super::machine::Host;
 use super::repository::Repository;
 use super::settings::{DEFAULT_TX, KeypairError};
@@ -50,7 +50,6 @@ impl Host {
             ("POST", "/actions/prepare-update") => self.update_action(now, repository, Command::Prepare),
             ("POST", "/actions/activate-update") => self.update_action(now, repository, Command::Activate),
             ("POST", "/actions/deactivate-update") => self.update_action(now, repository, Command::Deactivate),
-            ("POST", "/actions/reboot") => self.reboot(now),
             ("GET", "/settings") => self.get_settings(request),
             ("PATCH", "/settings") => self.patch_settings(request),
             ("PATCH", "/settings/keypair") => self.patch_keypairs(request),
@@ -122,12 +121,19 @@ impl Host {
         }
     }
 
-    fn reboot(&mut self, now: Timestamp) -> Response {
+    /// `POST /actions/reboot`. The shutdown comes also where the answer is lost.
+    pub(super) fn reboot(&mut self, now: Timestamp) -> Result<Response, NoAnswer> {
+        if spend(&mut self.spec.reboot_lost) {
+            return Err(NoAnswer::Silence { taken: false });
+        }
         if spend(&mut self.spec.reboot_inhibited) {
-            return Response::error(500, INHIBITED);
+            return Ok(Response::error(500, INHIBITED));
         }
         self.schedule_shutdown(now);
-        Response::no_content()
+        if spend(&mut self.spec.reboot_unsure) {
+            return Err(NoAnswer::Silence { taken: true });
+        }
+        Ok(Response::no_content())
     }
 
     fn get_settings(&self, request: &Request) -> Response {

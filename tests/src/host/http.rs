@@ -144,7 +144,25 @@ impl Response {
     }
 }
 
-/// Nothing listens on the API socket: the host is down, booting, or its apiserver is.
+/// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("connection refused (os error 111)")]
-pub struct ApiDown;
+pub enum NoAnswer {
+    /// Nothing listens on the API socket: the host is down, booting, or its apiserver is.
+    #[error("connection refused (os error 111)")]
+    Refused,
+    /// The connection stays open, and nothing comes back (host API facts, trap 17).
+    #[error("the answer never comes")]
+    Silence {
+        /// Whether the host does what it was asked to do. Nobody who asked can know.
+        taken: bool,
+    },
+}
+
+/// Whether the host does what it was asked to do, told or not.
+pub(crate) fn is_taken(answer: &Result<Response, NoAnswer>) -> bool {
+    match answer {
+        Ok(response) => response.is_success(),
+        Err(NoAnswer::Silence { taken }) => *taken,
+        Err(NoAnswer::Refused) => false,
+    }
+}

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use semver::Version;
 
-use super::http::{ApiDown, Request, Response};
+use super::http::{NoAnswer, Request, Response};
 use super::partitions::{Disk, PartitionSet, SignpostError};
 use super::repository::Repository;
 use super::rng::Rng;
@@ -176,11 +176,15 @@ impl Host {
     /// ([`Host::advance`]; the events stay for the next call of that).
     ///
     /// # Errors
-    /// [`ApiDown`] while the host is not up, or its apiserver is down.
-    pub fn handle(&mut self, now: Timestamp, repository: &Repository, request: &Request) -> Result<Response, ApiDown> {
+    /// [`NoAnswer::Refused`] while the host is not up, or its apiserver is down; [`NoAnswer::Silence`] where the spec says
+    /// that an answer is lost.
+    pub fn handle(&mut self, now: Timestamp, repository: &Repository, request: &Request) -> Result<Response, NoAnswer> {
         self.settle(now, repository);
         if !self.is_up(now) || self.spec.api_down {
-            return Err(ApiDown);
+            return Err(NoAnswer::Refused);
+        }
+        if request.method == "POST" && request.path() == "/actions/reboot" {
+            return self.reboot(now);
         }
         Ok(self.route(now, repository, request))
     }

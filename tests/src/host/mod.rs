@@ -24,7 +24,8 @@ mod tests;
 #[cfg(test)]
 mod walk;
 
-pub use http::{ApiDown, Request, Response};
+pub(crate) use http::is_taken;
+pub use http::{NoAnswer, Request, Response};
 pub use machine::{Host, HostEvent};
 pub use partitions::{Disk, PartitionSet, SignpostError};
 pub use repository::{Asking, MAX_SEED, Release, Repository, Wave};

@@ -54,6 +54,11 @@ pub struct HostSpec {
     pub ssm_away: bool,
     /// How many reboot requests are refused by an inhibitor.
     pub reboot_inhibited: u32,
+    /// How many reboot requests are taken and never answered: the host goes down all the same, after the shutdown's time
+    /// (host API facts, trap 17).
+    pub reboot_unsure: u32,
+    /// How many reboot requests are neither taken nor answered.
+    pub reboot_lost: u32,
     /// How many refreshes fail as they do without a network.
     pub refresh_fails: u32,
     /// How many prepares fail while writing, after the inactive set was cleared.
@@ -93,6 +98,8 @@ impl Default for HostSpec {
             ssm_away_on: Vec::new(),
             ssm_away: false,
             reboot_inhibited: 0,
+            reboot_unsure: 0,
+            reboot_lost: 0,
             refresh_fails: 0,
             prepare_fails: 0,
             activate_fails: 0,

@@ -279,7 +279,21 @@ fn the_host_answers_until_the_shutdown_begins_and_then_refuses() {
     assert_eq!(life.running(), "1.26.1");
     life.wait(30);
     assert!(!life.host.is_up(life.now));
-    assert_eq!(life.host.handle(life.now, &life.repository, &Request::get("/os")), Err(ApiDown));
+    assert_eq!(life.host.handle(life.now, &life.repository, &Request::get("/os")), Err(NoAnswer::Refused));
+}
+
+#[test]
+fn a_reboot_whose_answer_is_lost_comes_if_it_was_taken() {
+    for (unsure, lost, taken) in [(1, 0, true), (0, 1, false)] {
+        let spec = HostSpec { reboot_unsure: unsure, reboot_lost: lost, ..HostSpec::default() };
+        let mut life = Life::of(spec);
+        let boot_id = life.host.boot_id().to_owned();
+        let answer = life.host.handle(life.now, &life.repository, &Request::post("/actions/reboot"));
+        assert_eq!(answer, Err(NoAnswer::Silence { taken }));
+        life.wait(300);
+        assert_eq!(life.host.boot_id() != boot_id, taken);
+        assert_eq!(life.post("/actions/reboot"), 204, "once");
+    }
 }
 
 #[test]

@@ -159,6 +159,19 @@ fn no_reboot_under_a_task() {
 }
 
 #[test]
+fn a_reboot_without_an_answer_counts_where_it_was_taken() {
+    for (key, taken) in [("reboot_unsure", true), ("reboot_lost", false)] {
+        let mut world = world(&format!("{key} = 1\n[[task]]\nfamily = \"batch\"\nhost = 0"));
+        claim(&mut world, 0);
+        let answer = world.host_api(MachineNo(0), &crate::host::Request::post("/actions/reboot"));
+        assert!(answer.is_err(), "{answer:?}");
+        pass(&mut world, 300);
+        let expected: &[Rule] = if taken { &[Rule::TasksOnReboot] } else { &[] };
+        assert_eq!(rules(&world), expected, "{key}");
+    }
+}
+
+#[test]
 fn a_reboot_by_itself_is_nobody_s_fault() {
     let world = world("[[task]]\nfamily = \"batch\"\nhost = 0\n[[event]]\nat = \"10s\"\ndo = \"reboot\"\nhost = 0");
     assert_eq!(rules(&world), []);

@@ -9,7 +9,7 @@ use super::placement::AGENT_VERSION;
 use super::queue::Due;
 use super::task::{LastStatus, Task};
 use crate::host::introspection::{Container, Metadata, Task as AgentTask, Tasks};
-use crate::host::{ApiDown, Command, HostEvent, Request, Response, SignpostError};
+use crate::host::{Command, HostEvent, NoAnswer, Request, Response, SignpostError, is_taken};
 
 impl World {
     /// The host has something to do by itself.
@@ -106,11 +106,10 @@ impl World {
     /// One request to the host API, from a document that runs on the host.
     ///
     /// # Errors
-    /// [`ApiDown`] while nothing listens.
-    pub(crate) fn host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, ApiDown> {
+    /// [`NoAnswer`].
+    pub(crate) fn host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, NoAnswer> {
         let answer = self.machines[machine.0].host.handle(self.now, &self.repository, request);
-        let accepted = matches!(&answer, Ok(response) if response.is_success());
-        if accepted && request.method == "POST" && request.path() == "/actions/reboot" {
+        if is_taken(&answer) && request.method == "POST" && request.path() == "/actions/reboot" {
             self.record(Event::RebootAccepted { machine, by: Actor::Updater });
         }
         self.settle_host(machine);
@@ -120,13 +119,12 @@ impl World {
     /// The same, from the agent of `host-bridge`.
     ///
     /// # Errors
-    /// [`ApiDown`] while nothing listens.
-    pub(crate) fn agent_host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, ApiDown> {
+    /// [`NoAnswer`].
+    pub(crate) fn agent_host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, NoAnswer> {
         let answer = self.host_api(machine, request);
-        let accepted = matches!(&answer, Ok(response) if response.is_success());
         let writes =
             ["/actions/prepare-update", "/actions/activate-update", "/actions/reboot"].contains(&request.path());
-        if accepted && writes && request.method == "POST" {
+        if is_taken(&answer) && writes && request.method == "POST" {
             self.record(Event::AgentActs { machine, action: request.path().to_owned() });
         }
         answer

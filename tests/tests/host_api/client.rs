@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use fleet_sim::documents::{LoneMachine, Machine};
 use fleet_sim::host::HostSpec;
-use fleet_sim::pipe::pipe;
+use fleet_sim::pipe::{on_the_wire, pipe};
 use host_bridge::client::{Action, Client, SettingsAnswer, StatusAnswer};
-use host_bridge::transport::{Call, Limits, Transport, from_fn};
+use host_bridge::transport::{Call, Limits, Sent, Transport, from_fn};
 use host_bridge::update::{LockAfter, StageRequest, Switched, UpdateError, Visit};
 use semver::Version;
 
@@ -22,7 +22,7 @@ fn transport(machine: &Arc<LoneMachine>) -> Transport {
     let connect = from_fn("the simulated host", move || {
         machine.boot_id().ok_or(io::ErrorKind::ConnectionRefused)?;
         let machine = Arc::clone(&machine);
-        Ok(pipe(move |asked| std::future::ready(machine.api(&asked.to_host()).ok())))
+        Ok(pipe(move |asked| on_the_wire(machine.api(&asked.to_host()))))
     });
     Transport::new(connect, Limits::default())
 }
@@ -292,6 +292,22 @@ async fn an_update_its_undoing_and_the_way_back() {
     assert!(matches!(visit().stage(&StageRequest::default()).await, Err(UpdateError::NoUpdate)));
     let running = machine.open().host.running_version().clone();
     assert_eq!(running, old);
+}
+
+/// Trap 17: the client gives up, and knows that the host may be going down.
+#[tokio::test(start_paused = true)]
+async fn a_reboot_without_an_answer_may_come() {
+    for (unsure, lost, runs) in [(1, 0, "1.27.0"), (0, 1, "1.26.1")] {
+        let spec = HostSpec { reboot_unsure: unsure, reboot_lost: lost, ..HostSpec::default() };
+        let (_machine, client) = bridge(spec);
+        let visit = || Visit::within(&client, Duration::from_secs(1_200));
+        visit().stage(&StageRequest::default()).await.expect("staged");
+        visit().activate(None).await.expect("activated");
+        let error = client.reboot().await.expect_err("no answer");
+        assert_eq!(error.sent(), Sent::Maybe, "{error}");
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert_eq!(client.os().await.expect("the OS").version_id, runs);
+    }
 }
 
 /// Codes that the page has and the recordings have not.
