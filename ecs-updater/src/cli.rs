@@ -6,6 +6,7 @@ use std::pin::pin;
 use clap::Parser as _;
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
+use models::clean;
 use models::fleet::FleetSnapshot;
 use models::ids::{HostId, RunId};
 use models::plan::Plan;
@@ -82,7 +83,7 @@ pub fn main() -> ExitStatus {
                 source = cause.source();
             }
             // With standard error gone, there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}", clean::lines(&text));
             error.status()
         }
     }

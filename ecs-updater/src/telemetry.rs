@@ -1,15 +1,23 @@
 //! Logs: what is written, in which form, and where; nothing of what they say.
 
-use std::io::IsTerminal;
+use std::fmt::Debug;
+use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
+use models::clean;
+use tracing::Subscriber;
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::SetGlobalDefaultError;
 use tracing_subscriber::Layer;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::args::{GlobalArgs, LogFormat};
 use crate::config::{Environment, LOG_VARIABLE, Origin};
@@ -42,13 +50,64 @@ pub enum TelemetryError {
 /// A level that is none; a second call.
 pub fn init(args: &GlobalArgs, environment: &Environment, live: &Live) -> Result<(), TelemetryError> {
     let filter = filter(args, environment, live.is_shown())?;
-    let lines = fmt::layer().with_writer(live.log_writer());
     let layer = match args.log_format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(args.verbose > 0).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Text => text(live.log_writer(), io::stderr().is_terminal(), args.verbose > 0),
+        LogFormat::Json => json(live.log_writer()),
     };
     tracing::subscriber::set_global_default(registry().with(layer.with_filter(filter)))
         .map_err(TelemetryError::SetAlready)
+}
+
+/// Lines for people. Messages and values are cleaned of what a terminal would obey; colours are ours alone.
+pub fn text<S, W>(writer: W, colours: bool, targets: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let fields = debug_fn(write_field).delimited(" ");
+    fmt::layer().with_writer(writer).with_ansi(colours).with_target(targets).fmt_fields(fields).boxed()
+}
+
+/// One JSON object a line. What a terminal would obey is escaped.
+pub fn json<S, W>(writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    fmt::layer().with_writer(Escaping(writer)).json().flatten_event(true).with_span_list(false).boxed()
+}
+
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let value = format!("{value:?}");
+    let value = clean::line(&value);
+    let name = field.name().trim_start_matches("r#");
+    match (name, writer.has_ansi_escapes()) {
+        ("message", _) => write!(writer, "{value}"),
+        (name, true) => write!(writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}"),
+        (name, false) => write!(writer, "{name}={value}"),
+    }
+}
+
+/// Escapes what JSON itself leaves as it is. A log line comes in one piece.
+struct Escaping<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaping<W> {
+    type Writer = Escaping<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Escaping(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for Escaping<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(clean::json(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// What is logged: by `-v`, else by `--log-level`, else by `ECS_UPDATER_LOG`, else `info`, or `warn` beside the live

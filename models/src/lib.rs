@@ -5,6 +5,7 @@
 
 pub mod attributes;
 pub mod claim;
+pub mod clean;
 pub mod fleet;
 pub mod host;
 pub mod ids;

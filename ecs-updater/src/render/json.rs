@@ -1,5 +1,6 @@
 //! The report for programs: one JSON document, whose shape `docs/configuration.md` promises.
 
+use models::clean;
 use models::report::RunReport;
 
 /// How the document is laid out.
@@ -11,15 +12,14 @@ pub enum Layout {
     Compact,
 }
 
-/// The document, with a line break at its end.
+/// The document, with a line break at its end. Characters that a terminal would obey are escaped.
 ///
 /// # Errors
 /// None that a report can cause; serde's signature has one.
 pub fn render(report: &RunReport, layout: Layout) -> Result<String, serde_json::Error> {
-    let mut text = match layout {
+    let text = match layout {
         Layout::Pretty => serde_json::to_string_pretty(report)?,
         Layout::Compact => serde_json::to_string(report)?,
     };
-    text.push('\n');
-    Ok(text)
+    Ok(format!("{}\n", clean::json(&text)))
 }

@@ -1,6 +1,8 @@
 //! What a person, or a program, is shown: the report as [`table`] or [`json`], and the live view of [`progress`].
 //!
-//! Nothing here decides or measures anything: values come in, text goes out.
+//! Nothing here decides or measures anything: values come in, text goes out. Many of the values are words from outside
+//! (tags, names, what a host or AWS says), and all that leaves here is cleaned of what a terminal would obey
+//! ([`models::clean`]): in JSON by escapes, elsewhere by other characters.
 
 pub mod duration;
 pub mod json;
@@ -8,6 +10,7 @@ pub mod progress;
 pub mod table;
 
 use comfy_table::Table;
+use unicode_width::UnicodeWidthStr as _;
 
 /// The columns of the terminal behind standard output, for [`table::render`]; `None` when it is a pipe or a file.
 pub fn stdout_width() -> Option<u16> {
@@ -17,4 +20,9 @@ pub fn stdout_width() -> Option<u16> {
 /// The columns of the terminal behind standard error; `None` when it is a pipe or a file.
 fn stderr_width() -> Option<u16> {
     Table::new().use_stderr().width()
+}
+
+/// The columns that a terminal needs for a text of one line.
+fn columns(text: &str) -> usize {
+    text.width()
 }

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
+use models::clean;
 use models::ids::{ClusterName, HostId, ZoneName};
 use models::plan::Phase;
 use models::report::Outcome;
 use semver::Version;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{duration, stderr_width, table};
+use super::{columns, duration, stderr_width, table};
 
 /// One cluster at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +169,7 @@ impl Live {
 
 const TEMPLATE: &str = "{msg}";
 
-/// The whole view; lines that are wider than the terminal are cut.
+/// The whole view, cleaned; lines that are wider than the terminal are cut.
 fn text(views: &BTreeMap<ClusterName, ClusterView>, width: Option<u16>) -> String {
     let names = views.keys().map(|name| name.as_str().chars().count()).max().unwrap_or_default();
     let most = (MOST_LINES / views.len().max(1)).max(1);
@@ -179,8 +180,14 @@ fn text(views: &BTreeMap<ClusterName, ClusterView>, width: Option<u16>) -> Strin
         lines.extend(view.lines(most).into_iter().map(|line| format!("  {line}")));
     }
     let width = width.map_or(usize::MAX, usize::from);
-    let cut = |line: String| if line.chars().count() > width { line.chars().take(width).collect() } else { line };
-    lines.into_iter().map(cut).collect::<Vec<String>>().join("\n")
+    lines.iter().map(|line| cut(&clean::line(line), width).to_owned()).collect::<Vec<String>>().join("\n")
+}
+
+/// As much of a line as `width` columns hold.
+fn cut(line: &str, width: usize) -> &str {
+    let ends = line.char_indices().map(|(at, char)| at + char.len_utf8());
+    let end = ends.take_while(|end| columns(&line[..*end]) <= width).last();
+    &line[..end.unwrap_or(0)]
 }
 
 /// A bar of 20 columns.
@@ -219,6 +226,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
 mod tests {
     use indicatif::TermLike;
     use jiff::SignedDuration;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -318,6 +326,23 @@ mod tests {
           i-00000000000000005  eu-west-1a  rebooting  1.26.1 → 1.27.0  5m 25s
           … and 3 more
         ");
+    }
+
+    proptest! {
+        #[test]
+        fn names_from_outside_control_no_terminal(name in proptest::collection::vec(any::<char>(), 0..40)) {
+            let name = format!("\u{1b}[2J{}\n\u{9b}\u{202e}", String::from_iter(name));
+            let mut view = view(3);
+            view.cluster = name.as_str().into();
+            view.under_way[0].host = name.as_str().into();
+            view.under_way[1].zone = Some(name.as_str().into());
+            let text = text(&[(view.cluster.clone(), view)].into(), Some(80));
+            prop_assert_eq!(text.lines().count(), 4, "{:?}", text);
+            for line in text.lines() {
+                prop_assert!(!line.chars().any(|char| char.is_control() || char == '\u{202e}'), "{:?}", line);
+                prop_assert!(columns(line) <= 80, "{:?}", line);
+            }
+        }
     }
 
     #[test]

@@ -9,10 +9,11 @@ use std::collections::btree_map::Entry;
 
 use comfy_table::{ContentArrangement, ContentLineStyle, LineStyle, Row, Table, TableStyle};
 use jiff::SignedDuration;
+use models::clean;
 use models::ids::ZoneName;
 use models::report::{ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
 
-use super::duration;
+use super::{columns, duration};
 
 /// The report as text, with a line break at its end. `width` is the terminal's, in columns; `None` for a pipe, which
 /// takes lines of any length: then nothing is wrapped and each instance is one line.
@@ -27,7 +28,7 @@ pub fn render(report: &RunReport, width: Option<u16>) -> String {
     text
 }
 
-/// The closing line: the counts and, for a run, what it cost; for a plan, how long it would take.
+/// The closing line, unbroken: the counts and, for a run, what it cost; for a plan, how long it would take.
 pub fn closing(report: &RunReport) -> String {
     let counts = |always: &[Outcome]| {
         let named = Outcome::ALL.into_iter().map(|outcome| {
@@ -79,7 +80,8 @@ fn of_cluster(cluster: &ClusterReport, dry_run: bool, width: Option<u16>) -> Str
         (Some(_), count) => format!("{}, not worked through", plural(count, "instance")),
         (None, count) => plural(count, "instance"),
     };
-    let mut text = format!("Cluster {}: {heading}\n", cluster.cluster);
+    let mut text = wrap(&format!("Cluster {}: {heading}", cluster.cluster), width, "");
+    text.push('\n');
     if let Some(error) = &cluster.error {
         text.push_str(&wrap(&error.message, width, "  "));
         text.push('\n');
@@ -158,8 +160,8 @@ fn table(instances: &[&InstanceReport], dry_run: bool, width: Option<u16>) -> (S
 
     let taken = |header: &[&str], rows: &[Vec<String>]| -> usize {
         let widest = |at: usize| {
-            let cells = rows.iter().map(|row| row[at].chars().count());
-            cells.chain(header[at].lines().map(str::len)).max()
+            let cells = rows.iter().map(|row| columns(&row[at]));
+            cells.chain(header[at].lines().map(columns)).max()
         };
         (0..header.len()).filter_map(widest).map(|widest| widest + GAP).sum::<usize>()
     };
@@ -180,11 +182,11 @@ fn table(instances: &[&InstanceReport], dry_run: bool, width: Option<u16>) -> (S
         for (row, instance) in rows.iter_mut().zip(instances) {
             let (code, sentence) = reason(instance).unwrap_or_default();
             // Two lines of a cell are still a table; more are prose.
-            let fits = sentence.chars().count() <= room.saturating_mul(2) - room.min(24) / 2;
+            let fits = columns(&sentence) <= room.saturating_mul(2) - room.min(24) / 2;
             if !fits {
                 below.push(*instance);
             }
-            row.push(if fits { sentence.to_owned() } else { format!("{code} (see below)") });
+            row.push(if fits { sentence } else { format!("{code} (see below)") });
         }
     } else {
         below.extend(instances.iter().filter(|instance| reason(instance).is_some()));
@@ -200,8 +202,8 @@ fn cells(instance: &InstanceReport, dry_run: bool) -> Vec<String> {
         (None, None) => NONE.to_owned(),
     };
     let mut cells = vec![
-        instance.ec2_instance_id.to_string(),
-        instance.zone.as_ref().map_or(NONE, ZoneName::as_str).to_owned(),
+        flat(instance.ec2_instance_id.as_str()),
+        flat(instance.zone.as_ref().map_or(NONE, ZoneName::as_str)),
         version,
         word(instance.outcome).to_owned(),
     ];
@@ -215,9 +217,9 @@ fn cells(instance: &InstanceReport, dry_run: bool) -> Vec<String> {
 }
 
 /// The reason's code and its sentence, which is the code again where there is none.
-fn reason(instance: &InstanceReport) -> Option<(&str, &str)> {
+fn reason(instance: &InstanceReport) -> Option<(String, String)> {
     let code = instance.reason.as_deref().or(instance.detail.as_deref())?;
-    Some((code, instance.detail.as_deref().unwrap_or(code)))
+    Some((flat(code), flat(instance.detail.as_deref().unwrap_or(code))))
 }
 
 fn lay_out(header: Vec<&str>, rows: Vec<Vec<String>>, width: Option<u16>) -> String {
@@ -245,18 +247,18 @@ fn lay_out(header: Vec<&str>, rows: Vec<Vec<String>>, width: Option<u16>) -> Str
 /// Instances with the same reason share a note.
 fn notes(instances: &[&InstanceReport]) -> Vec<(String, String)> {
     let mut notes: Vec<(String, String)> = Vec::new();
-    let mut at: BTreeMap<(Outcome, &str, &str), usize> = BTreeMap::new();
+    let mut at: BTreeMap<(Outcome, String, String), usize> = BTreeMap::new();
     for instance in instances {
         let Some((code, sentence)) = reason(instance) else { continue };
+        let heading = format!("{}, {code}: {}", word(instance.outcome), instance.ec2_instance_id);
         match at.entry((instance.outcome, code, sentence)) {
             Entry::Occupied(known) => {
                 let (heading, _) = &mut notes[*known.get()];
                 heading.push_str(&format!(", {}", instance.ec2_instance_id));
             }
             Entry::Vacant(new) => {
-                new.insert(notes.len());
-                let heading = format!("{}, {code}: {}", word(instance.outcome), instance.ec2_instance_id);
-                notes.push((heading, sentence.to_owned()));
+                notes.push((heading, new.key().2.clone()));
+                new.insert(notes.len() - 1);
             }
         }
     }
@@ -293,13 +295,18 @@ fn plural(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
+/// The words of a text on one line, with one space between two.
+fn flat(text: &str) -> String {
+    clean::line(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Breaks at spaces to `width` columns, each line behind `indent`.
 fn wrap(text: &str, width: Option<u16>, indent: &str) -> String {
     let width = width.map_or(usize::MAX, usize::from);
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in clean::line(text).split_whitespace() {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+            Some(line) if columns(line) + 1 + columns(word) <= width => {
                 line.push(' ');
                 line.push_str(word);
             }

@@ -1,0 +1,196 @@
+//! Words from outside, whatever they are, control no terminal: not from the report, nor from a log.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use ecs_updater::render::json::{self, Layout};
+use ecs_updater::render::table;
+use ecs_updater::telemetry;
+use jiff::{SignedDuration, Timestamp};
+use models::ids::RunId;
+use models::plan::Estimate;
+use models::report::{ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
+use proptest::prelude::*;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// Letters, spaces, and characters that control a terminal, end a line or hide others.
+fn words() -> impl Strategy<Value = String> {
+    let char = prop_oneof![
+        2 => proptest::char::range(' ', '~'),
+        2 => proptest::char::range('\0', '\u{9f}'),
+        1 => proptest::char::range('\u{2000}', '\u{206f}'),
+        1 => Just('\x1b'),
+        1 => Just('\n'),
+        1 => proptest::char::any(),
+    ];
+    proptest::collection::vec(char, 0..80).prop_map(String::from_iter)
+}
+
+/// A report that has `text` wherever somebody else's words can stand.
+fn report(text: &str, dry_run: bool) -> RunReport {
+    let instance = |outcome| InstanceReport {
+        container_instance: text.into(),
+        ec2_instance_id: text.into(),
+        zone: Some(text.into()),
+        outcome,
+        reason: Some(text.to_owned()),
+        detail: Some(format!("it says {text} and no more")),
+        from: None,
+        to: None,
+        turn: None,
+        phases: Vec::new(),
+        out_of_service_s: None,
+    };
+    let group = GroupReport {
+        name: text.to_owned(),
+        instances: 1,
+        youngest: text.into(),
+        launched_at: Timestamp::UNIX_EPOCH,
+        image: text.into(),
+        image_version: Some("1.26.1".parse().unwrap()),
+        newest: Some("1.27.0".parse().unwrap()),
+    };
+    let cluster = ClusterReport {
+        cluster: text.into(),
+        error: Some(ClusterError { kind: ClusterErrorKind::Unexpected, message: text.to_owned() }),
+        instances: vec![instance(Outcome::Held), instance(Outcome::Failed)],
+        aws_calls: BTreeMap::from([(text.to_owned(), 1)]),
+        longest_out_of_service_s: None,
+        estimate: dry_run.then(|| Estimate { duration: SignedDuration::from_mins(1), rests_on: vec![text.to_owned()] }),
+        auto_scaling_groups: vec![group],
+    };
+    RunReport {
+        version: 1,
+        run: RunId::new(text),
+        dry_run,
+        started_at: Timestamp::UNIX_EPOCH,
+        ended_at: Timestamp::UNIX_EPOCH,
+        interrupted: false,
+        clusters: vec![cluster.clone(), cluster],
+    }
+}
+
+/// What of a text would control a terminal; line feeds are ours.
+fn harmful(text: &str) -> Option<char> {
+    let turns = ['\u{61c}', '\u{200e}', '\u{200f}'];
+    let ends_a_line = ['\u{2028}', '\u{2029}'];
+    let is_hidden = |char| {
+        ('\u{200b}'..='\u{200f}').contains(&char)
+            || ('\u{202a}'..='\u{202e}').contains(&char)
+            || ('\u{2060}'..='\u{206f}').contains(&char)
+    };
+    text.chars().find(|char| {
+        char.is_control() && *char != '\n' || turns.contains(char) || ends_a_line.contains(char) || is_hidden(*char)
+    })
+}
+
+/// A log line without the colours that are ours.
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split("\x1b[");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (colour, rest) = part.split_once('m').unwrap_or(("not a colour", part));
+        assert!(colour.chars().all(|char| char.is_ascii_digit() || char == ';'), "{colour:?} in {line:?}");
+        text.push_str(rest);
+    }
+    text
+}
+
+#[derive(Debug, Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Paper {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// What is logged of a text: as the message, as a value and as an error.
+fn logged(text: &str, colours: Option<bool>) -> String {
+    let paper = Paper::default();
+    let layer = match colours {
+        Some(colours) => telemetry::text(paper.clone(), colours, true),
+        None => telemetry::json(paper.clone()),
+    };
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let error = io::Error::other(text.to_owned());
+        let error: &dyn std::error::Error = &error;
+        tracing::info!(shown = %text, quoted = text, r#type = ?text, error, "the host says {text}");
+    });
+    let bytes = std::mem::take(&mut *paper.0.lock().unwrap());
+    String::from_utf8(bytes).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn a_table_has_no_control_character_and_each_instance_is_a_line(text in words()) {
+        for (width, dry_run) in [(Some(80), false), (Some(80), true), (Some(160), false), (None, false), (None, true)] {
+            let table = table::render(&report(&text, dry_run), width);
+            prop_assert_eq!(harmful(&table), None, "{:?}", table);
+        }
+        let table = table::render(&report(&text, false), None);
+        let rows = table.lines().filter(|line| line.contains("held") || line.contains("failed"));
+        // Two instances of each of two clusters, and the closing line.
+        prop_assert_eq!(rows.filter(|line| line.contains("it says")).count(), 4, "{}", table);
+    }
+
+    #[test]
+    fn json_has_none_and_says_the_same(text in words()) {
+        let report = report(&text, true);
+        for layout in [Layout::Pretty, Layout::Compact] {
+            let document = json::render(&report, layout).unwrap();
+            prop_assert_eq!(harmful(&document), None, "{:?}", document);
+            prop_assert_eq!(serde_json::from_str::<RunReport>(&document).unwrap(), report.clone());
+        }
+    }
+
+    #[test]
+    fn a_log_line_is_one_line_and_its_colours_are_ours(text in words()) {
+        for colours in [true, false] {
+            let line = logged(&text, Some(colours));
+            let plain = if colours { without_colours(&line) } else { line.clone() };
+            prop_assert_eq!(harmful(&plain), None, "{:?}", line);
+            prop_assert!(line.ends_with('\n') && line.matches('\n').count() == 1, "{:?}", line);
+        }
+    }
+
+    #[test]
+    fn a_json_log_line_is_one_line_and_says_the_same(text in words()) {
+        let line = logged(&text, None);
+        prop_assert_eq!(harmful(&line), None, "{:?}", line);
+        prop_assert!(line.ends_with('\n') && line.matches('\n').count() == 1, "{:?}", line);
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let message = format!("the host says {text}");
+        prop_assert_eq!(object["message"].as_str(), Some(message.as_str()));
+        prop_assert_eq!(object["shown"].as_str(), Some(text.as_str()));
+    }
+}
+
+#[test]
+fn a_log_line_looks_as_it_did() {
+    let line = logged("all's well", Some(false));
+    let (_, words) = line.split_once("INFO ").unwrap();
+    assert_eq!(
+        words.trim_end(),
+        "words: the host says all's well shown=all's well quoted=\"all's well\" type=\"all's well\" error=all's well"
+    );
+    let coloured = logged("all's well", Some(true));
+    assert!(coloured.contains("\x1b[3mshown\x1b[0m\x1b[2m=\x1b[0mall's well"), "{coloured:?}");
+}
