@@ -8,14 +8,19 @@ mod commands;
 mod ending;
 mod render;
 
+use std::fmt::Debug;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use models::clean;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use self::args::{Cli, Command, Global, Output, Verb};
 use self::commands::Tools;
@@ -152,7 +157,21 @@ fn log_to_stderr(verbose: u8) {
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(stderr).with_ansi(stderr().is_terminal()).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .fmt_fields(debug_fn(write_field).delimited(" "))
+        .init();
+}
+
+/// What the host says in a log controls no terminal.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let value = format!("{value:?}");
+    match field.name() {
+        "message" => write!(writer, "{}", clean::line(&value)),
+        name => write!(writer, "{name}={}", clean::line(&value)),
+    }
 }
 
 /// A closed pipe is no reason to fail: the exit code says how it ended.

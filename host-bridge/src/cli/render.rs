@@ -1,5 +1,6 @@
-//! A command's ending, as lines for people or as one JSON object.
+//! A command's ending, as lines for people or as one JSON object. What the host says in it controls no terminal.
 
+use models::clean;
 use models::host::{HostReport, ReportedError};
 use serde::Serialize;
 
@@ -50,7 +51,7 @@ pub(super) fn json(
         host: seen.map(|seen| &seen.report).filter(|host| host.os.is_some()),
     };
     // Strings and numbers alone: it cannot fail.
-    serde_json::to_string(&document).unwrap_or_default()
+    clean::json(&serde_json::to_string(&document).unwrap_or_default()).into_owned()
 }
 
 /// Lines for people, the next step last.
@@ -69,7 +70,7 @@ pub(super) fn text(command: &Command, ending: &Result<Done, CommandError>, seen:
             lines.push(format!("next: {}", error.next()));
         }
     }
-    lines.join("\n")
+    lines.iter().map(|line| clean::line(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn table(seen: &Seen) -> Vec<String> {

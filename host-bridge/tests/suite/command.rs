@@ -220,6 +220,32 @@ fn the_worker_s_failures_are_failures() {
 }
 
 #[test]
+fn what_the_host_says_controls_no_terminal() {
+    let hostile = "gone\x1b[2J\u{9b}1A\u{202e}\r\nnext: reboot";
+    let host = Host::new(Fake::default());
+    *host.tasks.lock().unwrap() = tasks(&[(hostile, "RUNNING")]);
+    let run = |arguments: &[&str]| {
+        host.fake.lock().unwrap().fail = Some(("refresh", hostile.into()));
+        host.run(arguments)
+    };
+    for arguments in [&["check"][..], &["reboot"], &["check", "-vv"], &["reboot", "-vv"]] {
+        let ran = run(arguments);
+        let all = format!("{}{}", ran.out, ran.err);
+        assert!(all.contains("gone␛[2J�1A�"), "{arguments:?} {ran:?}");
+        assert!(
+            !all.chars().any(|char| char.is_control() && char != '\n' || char == '\u{202e}'),
+            "{arguments:?} {ran:?}"
+        );
+        assert_eq!(all.lines().filter(|line| line.starts_with("next: ")).count(), 1, "{arguments:?} {ran:?}");
+
+        let ran = run(&[arguments, &["--output", "json"]].concat());
+        assert!(!ran.out.chars().any(|char| char.is_control() && char != '\n' || char == '\u{202e}'), "{ran:?}");
+        let value: Value = serde_json::from_str(&ran.out).unwrap();
+        assert!(value["message"].as_str().unwrap().contains("gone\x1b[2J\u{9b}1A\u{202e}"), "{value}");
+    }
+}
+
+#[test]
 fn a_deadline_is_unsure() {
     let host = Host::new(Fake { looks: u32::MAX, ..Fake::default() });
     host.run(&["check", "--timeout", "1s"]).ends(3, "still running at the deadline", "`host-bridge status` shows");
