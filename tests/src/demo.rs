@@ -17,7 +17,8 @@ use models::plan::Plan;
 use models::policy::Policy;
 use models::report::{Outcome, RunReport};
 
-use crate::rollout::{Rollout, RolloutError, RunSpec};
+use crate::expect::RunSpec;
+use crate::rollout::{Rollout, RolloutError};
 use crate::scenario::Scenario;
 
 const SCENARIO: &str = include_str!("../scenarios/demo.toml");

@@ -10,6 +10,7 @@ use models::claim::{CLAIM_TAG, Claim, ClaimStep, EXCLUDE_TAG, FAILED_TAG, Failed
 use models::ids::{ClusterName, HostId};
 use models::policy::MaxUnavailable;
 use semver::Version;
+use serde::Deserialize;
 
 use crate::documents::Script;
 use crate::host::HostEvent;
@@ -26,7 +27,7 @@ fn left_unknowable(size: usize) -> SignedDuration {
 }
 
 /// A rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub enum Rule {
     /// An instance was taken out of service although the budget was used up.
     Budget,

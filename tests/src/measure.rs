@@ -20,9 +20,10 @@ use models::policy::Policy;
 use models::report::{Outcome, RunReport};
 
 use crate::Region;
+use crate::expect::RunSpec;
 use crate::host::HostEvent;
 use crate::meter::{self, Cpu};
-use crate::rollout::{Rollout, RolloutError, RunSpec};
+use crate::rollout::{Rollout, RolloutError};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::world::{Actor, Event, InstanceStatus, LastStatus, MachineNo};
 

@@ -3,16 +3,18 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use ecs_updater::clock::Clock;
 use ecs_updater::run::{Job, run};
 use jiff::SignedDuration;
 use models::ids::RunId;
-use models::report::RunReport;
+use models::report::{ClusterErrorKind, RunReport};
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::rollout::{Ran, Rollout};
+use crate::expect::Exit;
+use crate::rollout::{Lived, Ran, Rollout};
 
 /// One process, and what must come of it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -28,10 +30,10 @@ pub struct ProcessSpec {
     pub interrupt: Option<SignedDuration>,
     /// So long after its start it dies without a word.
     pub kill: Option<SignedDuration>,
-    /// Its exit status; `success` where it is missing.
-    pub exit: Option<String>,
-    /// The kind of its cluster's error; none where it is missing.
-    pub error: Option<String>,
+    /// Its exit status.
+    pub exit: Option<Exit>,
+    /// The kind of its cluster's error.
+    pub error: Option<ClusterErrorKind>,
     /// How many instances it updated; not checked where it is missing.
     pub updated: Option<usize>,
 }
@@ -56,11 +58,16 @@ enum Fate {
 impl Rollout {
     /// Runs the processes, to the end of all.
     pub async fn side_by_side(&self, processes: &[ProcessSpec]) -> Vec<Ran> {
-        let numbered = (1_u32..).zip(processes);
-        futures_util::future::join_all(numbered.map(|(number, spec)| self.process(number, spec))).await
+        self.side_by_side_within(Duration::MAX, processes).await
     }
 
-    async fn process(&self, number: u32, spec: &ProcessSpec) -> Ran {
+    /// Runs the processes, each for so long at most.
+    pub async fn side_by_side_within(&self, longest: Duration, processes: &[ProcessSpec]) -> Vec<Ran> {
+        let numbered = (1_u32..).zip(processes);
+        futures_util::future::join_all(numbered.map(|(number, spec)| self.process(number, spec, longest))).await
+    }
+
+    async fn process(&self, number: u32, spec: &ProcessSpec, longest: Duration) -> Ran {
         sleep(spec.at).await;
         let config = self.config.to_builder().http_client(self.region.http_client_of(number)).build();
         let clock = Clock::tokio(self.region.clock().now() + spec.skew);
@@ -73,8 +80,8 @@ impl Rollout {
         let began = self.region.clock().now();
         let (stop, stopped) = watch::channel(false);
         let work = pin!(run(&config, &clock, job, &(), stopped));
-        let report = live(work, spec, &stop).await;
-        Ran { report, took: self.region.clock().now().duration_since(began), died_at: None }
+        let lived = tokio::time::timeout(longest, live(work, spec, &stop)).await.ok();
+        Ran::of(lived, self.region.clock().now().duration_since(began))
     }
 }
 
@@ -82,7 +89,7 @@ async fn live(
     mut work: Pin<&mut impl Future<Output = RunReport>>,
     spec: &ProcessSpec,
     stop: &watch::Sender<bool>,
-) -> Option<RunReport> {
+) -> Lived {
     let began = tokio::time::Instant::now();
     let pause = spec.pause.map(|pause| (pause.at, Fate::Paused(pause.lasts)));
     let interrupt = spec.interrupt.map(|at| (at, Fate::Interrupted));
@@ -90,20 +97,20 @@ async fn live(
     let mut fates: Vec<_> = [pause, interrupt, kill].into_iter().flatten().collect();
     fates.sort_by_key(|(at, _)| *at);
     for (at, fate) in fates {
-        let at = began + std::time::Duration::try_from(at).unwrap_or_default();
+        let at = began + Duration::try_from(at).unwrap_or_default();
         tokio::select! {
             biased;
-            report = &mut work => return Some(report),
+            report = &mut work => return Lived::Ended { report, missed: true },
             () = tokio::time::sleep_until(at) => {}
         }
         match fate {
             // Nobody polls it meanwhile.
             Fate::Paused(lasts) => sleep(lasts).await,
             Fate::Interrupted => drop(stop.send_replace(true)),
-            Fate::Killed => return None,
+            Fate::Killed => return Lived::Killed(None),
         }
     }
-    Some(work.await)
+    Lived::Ended { report: work.await, missed: false }
 }
 
 async fn sleep(duration: SignedDuration) {

@@ -1,5 +1,7 @@
 //! A simulated Region that runs: the world, its time, and the documents on its hosts.
 
+mod awaited;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
@@ -10,8 +12,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use models::ids::HostId;
 use models::policy::MaxUnavailable;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
+
+pub use awaited::CrashPoint;
+use awaited::{Awaited, AwaitedCall, Reached};
 
 use crate::bridges::Bridges;
 use crate::clock::SimClock;
@@ -20,7 +25,7 @@ use crate::host::{NoAnswer, Request as HostRequest, Response as HostResponse, Si
 use crate::iam::Need;
 use crate::invariants::Violation;
 use crate::meter::{self, Simulated};
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{HostWhen, Scenario, ScenarioError};
 use crate::wire::{Call, Caller, Gateway, Request, Response};
 use crate::world::{CommandNo, Ec2State, Effect, Entry, InstanceStatus, LastStatus, MachineNo, World};
 
@@ -42,25 +47,7 @@ struct Inner {
     gateway: Gateway,
     /// Until when the engine sleeps; `None` while it waits without end.
     engine_until: Option<Timestamp>,
-    /// The call at which the caller is to die.
-    death: Option<Death>,
-}
-
-/// A call at which the program under test dies, counted from 1 from the moment it was set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CrashPoint {
-    /// It is never sent.
-    Before(u64),
-    /// It is carried out, and nobody is there for the answer.
-    After(u64),
-}
-
-/// A crash point that has not come yet.
-#[derive(Debug)]
-struct Death {
-    at: CrashPoint,
-    arrived: u64,
-    tell: tokio::sync::oneshot::Sender<String>,
+    awaited: Awaited,
 }
 
 /// What an assertion may want to know of a host.
@@ -86,6 +73,8 @@ pub struct HostSnapshot {
     pub other_version: Option<semver::Version>,
     /// Whether the other set boots next.
     pub other_boots_next: bool,
+    /// Its setting `updates.version-lock`.
+    pub version_lock: String,
     /// The kernel's id of its boot.
     pub boot_id: String,
     /// Whether it is up.
@@ -109,8 +98,12 @@ impl Region {
     /// # Errors
     /// [`ScenarioError`] where a name in the scenario leads nowhere.
     pub fn start_scaled(scenario: &Scenario, scale: u32) -> Result<Arc<Self>, ScenarioError> {
-        let inner =
-            Inner { world: World::new(scenario)?, gateway: Gateway::new(scenario), engine_until: None, death: None };
+        let inner = Inner {
+            world: World::new(scenario)?,
+            gateway: Gateway::new(scenario),
+            engine_until: None,
+            awaited: Awaited::default(),
+        };
         let clock = SimClock::start(scenario.start, scale);
         let region = Arc::new_cyclic(|me| Self {
             inner: Mutex::new(inner),
@@ -131,15 +124,24 @@ impl Region {
 
     /// Has the caller die at one of its next calls: that call is never answered, and what comes through the channel is
     /// its name. Whoever waits for it drops the caller then; a point that is set takes the place of an earlier one.
-    pub fn die_at(&self, at: CrashPoint) -> tokio::sync::oneshot::Receiver<String> {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        self.with(|inner, _| inner.death = Some(Death { at, arrived: 0, tell }));
-        told
+    pub fn die_at(&self, at: CrashPoint) -> oneshot::Receiver<String> {
+        self.with(|inner, _| inner.awaited.call(at, true))
     }
 
-    /// Takes back [`Region::die_at`], where its point has not come.
+    /// Tells when the caller makes one of its next calls, which goes on; what comes through the channel is its name. It
+    /// takes the place of an earlier point, as with [`Region::die_at`].
+    pub fn reaches(&self, at: CrashPoint) -> oneshot::Receiver<String> {
+        self.with(|inner, _| inner.awaited.call(at, false))
+    }
+
+    /// Takes back [`Region::die_at`] and [`Region::reaches`], where the point has not come.
     pub fn spare(&self) {
-        self.with(|inner, _| inner.death = None);
+        self.with(|inner, _| inner.awaited.no_call());
+    }
+
+    /// Tells when a host comes to a point from now on.
+    pub fn comes_to(&self, when: HostWhen) -> oneshot::Receiver<()> {
+        self.with(|inner, _| inner.awaited.point(&inner.world, when))
     }
 
     /// Answers one AWS call, after its latency; `None` when the connection breaks.
@@ -149,10 +151,11 @@ impl Region {
 
     /// As [`Region::call`], by one of several processes that call: the rules tell them apart.
     pub async fn call_by(&self, caller: u32, request: Request) -> Option<Response> {
-        let dies_after = match self.with(|inner, _| inner.dies(&request)) {
-            Dies::Not => None,
-            Dies::Before => return std::future::pending().await,
-            Dies::After(tell, name) => Some((tell, name)),
+        let reached = match self.with(|inner, _| inner.awaited.arrives(&request)) {
+            Reached::Not => None,
+            Reached::Before { dies: true } => return std::future::pending().await,
+            Reached::Before { dies: false } => None,
+            Reached::After(awaited) => Some((awaited, request.name())),
         };
         let admission = self.with(|inner, now| inner.gateway.admit(&inner.world, &request, now));
         let latency = std_duration(admission.latency);
@@ -162,10 +165,12 @@ impl Region {
             inner.world.caller = caller;
             inner.gateway.complete(&mut inner.world, admission)
         });
-        if let Some((tell, name)) = dies_after {
+        if let Some((AwaitedCall { tell, dies, .. }, name)) = reached {
             // Nobody waits for it where the run ended meanwhile.
             drop(tell.send(name));
-            return std::future::pending().await;
+            if dies {
+                return std::future::pending().await;
+            }
         }
         self.clock.sleep(latency - way).await;
         response
@@ -215,6 +220,15 @@ impl Region {
     /// Everything that happened.
     pub fn log(&self) -> Vec<Entry> {
         self.with(|inner, _| inner.world.log().to_vec())
+    }
+
+    /// What happened and what was called, in the order of time, a line each.
+    pub fn log_lines(&self) -> Vec<String> {
+        let events = self.log().into_iter().map(|entry| (entry.at, format!("{entry}")));
+        let calls = self.calls().into_iter().map(|call| (call.at, format!("{call}")));
+        let mut lines: Vec<(Timestamp, String)> = events.chain(calls).collect();
+        lines.sort_by_key(|(at, _)| *at);
+        lines.into_iter().map(|(_, line)| line).collect()
     }
 
     /// How many machines of a cluster may be out of service at once; 1 where nothing is said.
@@ -273,6 +287,7 @@ impl Region {
                 version: machine.host.running_version().clone(),
                 other_version: disk.inactive().image.as_ref().map(|image| image.version.clone()),
                 other_boots_next: disk.next().is_some_and(|next| next != disk.active_index()),
+                version_lock: machine.host.version_lock().to_owned(),
                 boot_id: machine.host.boot_id().to_owned(),
                 up: machine.host.is_up(now),
                 tasks: tasks.collect(),
@@ -300,6 +315,8 @@ impl Region {
             let now = self.clock.now();
             inner.world.advance(now);
             let result = act(&mut inner, now);
+            let Inner { world, awaited, .. } = &mut *inner;
+            awaited.look(world);
             let effects = inner.world.take_effects();
             let next = inner.world.next_event();
             let earlier = next.is_some_and(|next| inner.engine_until.is_none_or(|until| next < until));
@@ -332,35 +349,6 @@ impl Region {
                 }
             }
             Effect::Bridge { machine, runs } => self.bridges.set(&self.me, machine, self.clock, runs),
-        }
-    }
-}
-
-enum Dies {
-    Not,
-    Before,
-    After(tokio::sync::oneshot::Sender<String>, String),
-}
-
-impl Inner {
-    /// Counts a call towards the caller's death.
-    fn dies(&mut self, request: &Request) -> Dies {
-        // The hosts' agents call on.
-        if request.by != Caller::Updater {
-            return Dies::Not;
-        }
-        let Some(mut death) = self.death.take() else { return Dies::Not };
-        death.arrived += 1;
-        match death.at {
-            CrashPoint::Before(n) if n == death.arrived => {
-                drop(death.tell.send(request.name()));
-                Dies::Before
-            }
-            CrashPoint::After(n) if n == death.arrived => Dies::After(death.tell, request.name()),
-            CrashPoint::Before(_) | CrashPoint::After(_) => {
-                self.death = Some(death);
-                Dies::Not
-            }
         }
     }
 }

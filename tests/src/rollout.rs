@@ -6,134 +6,27 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};
 use aws_smithy_async::time::TimeSource;
-use ecs_updater::aws::{self, Aws};
+use ecs_updater::aws::{self, Aws, ErrorKind};
 use ecs_updater::clock::Clock;
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs};
+use ecs_updater::exit::ExitStatus;
 use ecs_updater::run::{Job, Watch, run};
 use ecs_updater::settle::{self, Settled, SettledCluster};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use models::ids::{HostId, RunId};
 use models::report::{Outcome, RunReport};
-use serde::Deserialize;
 use tokio::sync::watch;
 
+use crate::Region;
 use crate::clock::SimClock;
+use crate::expect::{Expect, ExpectError, RunSpec};
 use crate::invariants::Violation;
-use crate::processes::ProcessSpec;
+use crate::moment::Moment;
 use crate::scenario::{Scenario, ScenarioError};
-use crate::world::InstanceStatus;
-use crate::{CrashPoint, HostSnapshot, Region};
-
-/// `[expect]` of a scenario: how the updater is run on it, and what must come of it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Expect {
-    /// The runs, one after the other; one plain run where there is none.
-    pub run: Vec<RunSpec>,
-    /// Processes that run side by side, instead of `run`.
-    pub process: Vec<ProcessSpec>,
-    /// Name of the exit status of the last run; `success` where it is missing.
-    pub exit: Option<String>,
-    /// How many instances have which outcome in the last report; outcomes that are missing: none.
-    pub outcomes: std::collections::BTreeMap<String, usize>,
-    /// Outcome and reason of single hosts by index: `"held: standalone_tasks"`.
-    pub hosts: std::collections::BTreeMap<String, String>,
-    /// The running version of single hosts at the end, by index.
-    pub versions: std::collections::BTreeMap<String, String>,
-    /// The most AWS calls of the last run.
-    pub max_calls: Option<u64>,
-    /// The most minutes that the last run may take.
-    pub max_minutes: Option<i64>,
-    /// Times and calls are not recorded: the SDK's own quota of retries, which no seed governs, decides them.
-    pub times_vary: bool,
-    /// What differs where the hosts are reached by their host bridge, with the reason in a comment beside it. Where it
-    /// says more than `max_calls`, the report is not compared with the one by SSM.
-    pub bridge: Option<BridgeExpect>,
-    /// Clusters or documents have other names than those that the policies under `cloudformation/` are tried with.
-    pub other_names: bool,
-    /// Rules that the scenario itself makes impossible to keep, with the reason in a comment beside it.
-    pub broken_rules: Vec<String>,
-}
-
-/// `[expect.bridge]`: what stands there takes the place of the same in `[expect]`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BridgeExpect {
-    /// As in [`Expect::exit`].
-    pub exit: Option<String>,
-    /// As in [`Expect::outcomes`].
-    pub outcomes: Option<std::collections::BTreeMap<String, usize>>,
-    /// As in [`Expect::hosts`].
-    pub hosts: Option<std::collections::BTreeMap<String, String>>,
-    /// As in [`Expect::versions`].
-    pub versions: Option<std::collections::BTreeMap<String, String>>,
-    /// As in [`Expect::max_calls`].
-    pub max_calls: Option<u64>,
-}
-
-impl BridgeExpect {
-    /// Whether another report is expected than by SSM.
-    pub fn differs(&self) -> bool {
-        self.exit.is_some() || self.outcomes.is_some() || self.hosts.is_some() || self.versions.is_some()
-    }
-}
-
-impl Expect {
-    /// What is expected of a rollout by host bridges. Calls and times are not held to those by SSM.
-    #[must_use]
-    pub fn by_bridge(mut self) -> Self {
-        self.max_calls = self.bridge.as_ref().and_then(|other| other.max_calls);
-        self.max_minutes = None;
-        if let Some(other) = self.bridge.clone() {
-            self.exit = other.exit.or(self.exit);
-            self.outcomes = other.outcomes.unwrap_or(self.outcomes);
-            self.hosts = other.hosts.unwrap_or(self.hosts);
-            self.versions = other.versions.unwrap_or(self.versions);
-        }
-        self
-    }
-}
-
-/// One run of the updater on the scenario.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RunSpec {
-    /// Only plan.
-    pub dry_run: bool,
-    /// Die without a word at this point.
-    pub kill: Option<Moment>,
-    /// Get a signal at this point.
-    pub interrupt: Option<Moment>,
-    /// Time that passes before the run.
-    pub after: Option<SignedDuration>,
-    /// It does not begin earlier than so long after the scenario's start.
-    pub not_before: Option<SignedDuration>,
-}
-
-/// A point in a run.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Moment {
-    /// So long after the run's start, …
-    pub at: Option<SignedDuration>,
-    /// … or when this host …
-    pub host: usize,
-    /// … is `draining`, `rebooting` or `booted`; …
-    pub is: Option<String>,
-    /// … or, to die, before its so-manyth call is sent, …
-    pub before_call: Option<u64>,
-    /// … or after that call was carried out.
-    pub after_call: Option<u64>,
-}
-
-impl Moment {
-    fn crash_point(&self) -> Option<CrashPoint> {
-        self.before_call.map(CrashPoint::Before).or(self.after_call.map(CrashPoint::After))
-    }
-}
 
 /// What a run came to.
 #[derive(Debug)]
@@ -144,6 +37,36 @@ pub struct Ran {
     pub took: SignedDuration,
     /// The call at which it died, where it was to die at one.
     pub died_at: Option<String>,
+    /// It ended before the moment at which it was to be killed, interrupted or suspended.
+    pub missed: bool,
+    /// It had not ended when its time was over.
+    pub endless: bool,
+}
+
+/// How a run lived.
+pub(crate) enum Lived {
+    /// It ended by itself, or by its signal.
+    Ended {
+        /// Its report.
+        report: RunReport,
+        /// Whether the moment of its kill, its signal or its pause was still to come.
+        missed: bool,
+    },
+    /// It was killed, perhaps at a call.
+    Killed(Option<String>),
+}
+
+impl Ran {
+    /// What came of a run that has `lived`; `None`: not to its end.
+    pub(crate) fn of(lived: Option<Lived>, took: SignedDuration) -> Self {
+        let endless = lived.is_none();
+        let (report, died_at, missed) = match lived {
+            Some(Lived::Ended { report, missed }) => (Some(report), None, missed),
+            Some(Lived::Killed(call)) => (None, call, false),
+            None => (None, None, false),
+        };
+        Self { report, took, died_at, missed, endless }
+    }
 }
 
 /// Why a scenario cannot be run with the updater.
@@ -157,7 +80,7 @@ pub enum RolloutError {
     Config(#[from] ConfigError),
     /// `[expect]`.
     #[error("the [expect] table is malformed")]
-    Expect(#[from] toml::de::Error),
+    Expect(#[from] ExpectError),
     /// `parameter` of `[updater]`.
     #[error("the SSM parameter {name} could not be read")]
     Parameter {
@@ -166,6 +89,25 @@ pub enum RolloutError {
         /// Why.
         source: aws::AwsError,
     },
+}
+
+impl RolloutError {
+    /// With which status the updater itself ends where its settings are not usable; `None`: it is the scenario that is
+    /// not.
+    pub fn exit(&self) -> Option<ExitStatus> {
+        match self {
+            Self::Config(_) => Some(ExitStatus::Usage),
+            Self::Parameter { source, .. } => Some(match source.kind {
+                ErrorKind::Denied
+                | ErrorKind::NotFound
+                | ErrorKind::Throttled
+                | ErrorKind::NoAnswer
+                | ErrorKind::LeaseOver => ExitStatus::NotReached,
+                ErrorKind::Refused(_) => ExitStatus::Usage,
+            }),
+            Self::Scenario(_) | Self::Expect(_) => None,
+        }
+    }
 }
 
 /// A Region and the updater's settings for it.
@@ -183,8 +125,8 @@ pub struct Rollout {
     runs: u32,
 }
 
-/// Time between two looks at the Region while a [`Moment`] is waited for.
-const WATCH_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
+/// Time between two looks at whether a host has come to the point that a run waits for.
+const WATCH_EVERY: Duration = Duration::from_millis(200);
 
 impl Rollout {
     /// Starts the scenario's Region. Call it inside a runtime.
@@ -192,12 +134,16 @@ impl Rollout {
     /// # Errors
     /// A scenario whose tables do not fit together, or whose `[updater]` is not usable.
     pub async fn start(scenario: &Scenario) -> Result<Self, RolloutError> {
-        let region = Region::start(scenario)?;
-        tokio::time::sleep(scenario.warm_up.try_into().unwrap_or_default()).await;
-        Self::on(region, scenario).await
+        let expect = Expect::read(scenario)?;
+        Self::on(Region::start(scenario)?, scenario, expect).await
     }
 
-    async fn on(region: Arc<Region>, scenario: &Scenario) -> Result<Self, RolloutError> {
+    /// The same on a Region that has just started.
+    ///
+    /// # Errors
+    /// `[updater]` is not usable.
+    pub async fn on(region: Arc<Region>, scenario: &Scenario, expect: Expect) -> Result<Self, RolloutError> {
+        tokio::time::sleep(scenario.warm_up.try_into().unwrap_or_default()).await;
         let config = sdk_config(&region, scenario).await;
         let aws = Aws::reading(&config);
         let inputs = inputs(&aws, scenario).await?;
@@ -208,14 +154,13 @@ impl Rollout {
             region.set_budget(cluster.as_str(), policy.max_unavailable);
         }
         let clock = Clock::tokio(region.clock().now());
-        let expect = Expect::deserialize(scenario.expect.clone())?;
         Ok(Self { region, clusters, expect, lease_table, config, clock, runs: 0 })
     }
 
     /// Runs the updater once, when its time has come.
     pub async fn run(&mut self, spec: &RunSpec, watch: &dyn Watch) -> Ran {
         self.wait_for(spec).await;
-        self.run_now(spec, watch).await
+        self.run_within(Duration::MAX, spec, watch).await
     }
 
     /// Lets the time before a run pass.
@@ -226,8 +171,8 @@ impl Rollout {
         tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
     }
 
-    /// Runs the updater once, whatever the time is.
-    pub async fn run_now(&mut self, spec: &RunSpec, watch: &dyn Watch) -> Ran {
+    /// Runs the updater once, whatever the time is, for so long at most.
+    pub async fn run_within(&mut self, longest: Duration, spec: &RunSpec, watch: &dyn Watch) -> Ran {
         self.runs += 1;
         self.region.spare();
         let job = Job {
@@ -239,65 +184,55 @@ impl Rollout {
         let began = self.clock.now();
         let (stop, stopped) = watch::channel(false);
         let work = pin!(run(&self.config, &self.clock, job, watch, stopped));
-        let (report, died_at) = match spec.kill.as_ref().and_then(Moment::crash_point) {
-            Some(point) => self.until_it_dies(work, point).await,
-            None => (self.until_it_ends(work, spec, &stop, began).await, None),
-        };
-        Ran { report, took: self.clock.now().duration_since(began), died_at }
-    }
-
-    /// The run's end, or the call at which it died; what it had begun goes on without it.
-    async fn until_it_dies(
-        &self,
-        work: Pin<&mut impl Future<Output = RunReport>>,
-        point: CrashPoint,
-    ) -> (Option<RunReport>, Option<String>) {
-        let death = self.region.die_at(point);
-        let ended = tokio::select! {
-            biased;
-            Ok(call) = death => (None, Some(call)),
-            report = work => (Some(report), None),
-        };
+        let lived = tokio::time::timeout(longest, self.live(work, spec, &stop)).await.ok();
         self.region.spare();
-        ended
+        Ran::of(lived, self.clock.now().duration_since(began))
     }
 
-    async fn until_it_ends(
+    /// To the run's end, or to its death; what it had begun goes on without it.
+    async fn live(
         &self,
         mut work: Pin<&mut impl Future<Output = RunReport>>,
         spec: &RunSpec,
         stop: &watch::Sender<bool>,
-        began: Timestamp,
-    ) -> Option<RunReport> {
-        let moment = spec.kill.as_ref().or(spec.interrupt.as_ref());
-        let Some(moment) = moment else { return Some(work.await) };
-        loop {
-            tokio::select! {
-                biased;
-                report = &mut work => return Some(report),
-                () = tokio::time::sleep(WATCH_EVERY) => {}
-            }
-            if !self.has_come(moment, began) {
-                continue;
-            }
-            if spec.kill.is_some() {
-                return None;
-            }
-            stop.send_replace(true);
-            return Some(work.await);
+    ) -> Lived {
+        let dies = spec.kill.is_some();
+        let Some(moment) = spec.kill.as_ref().or(spec.interrupt.as_ref()) else {
+            return Lived::Ended { report: work.await, missed: false };
+        };
+        let call = tokio::select! {
+            biased;
+            call = self.comes(moment, dies) => call,
+            report = &mut work => return Lived::Ended { report, missed: true },
+        };
+        if dies {
+            return Lived::Killed(call);
         }
+        stop.send_replace(true);
+        Lived::Ended { report: work.await, missed: false }
     }
 
-    fn has_come(&self, moment: &Moment, began: Timestamp) -> bool {
-        if let Some(at) = moment.at {
-            return self.clock.now().duration_since(began) >= at;
-        }
-        let Some(host) = self.region.snapshot_of(moment.host) else { return false };
-        match moment.is.as_deref() {
-            Some("draining") => host.status == InstanceStatus::Draining,
-            Some("rebooting") => !host.up,
-            Some("booted") => host.up && host.status == InstanceStatus::Draining && host.tags_say_rebooted(),
-            _ => false,
+    /// Waits for a moment of the run that begins now; gives the call that it is.
+    async fn comes(&self, moment: &Moment, dies: bool) -> Option<String> {
+        match moment {
+            Moment::At(after) => {
+                tokio::time::sleep((*after).try_into().unwrap_or_default()).await;
+                None
+            }
+            Moment::Host(when) => {
+                let mut told = self.region.comes_to(*when);
+                while told.try_recv().is_err() {
+                    tokio::time::sleep(WATCH_EVERY).await;
+                }
+                None
+            }
+            Moment::Call(point) => {
+                let call = if dies { self.region.die_at(*point) } else { self.region.reaches(*point) };
+                match call.await {
+                    Ok(name) => Some(name),
+                    Err(_) => std::future::pending().await,
+                }
+            }
         }
     }
 
@@ -333,13 +268,6 @@ async fn inputs(aws: &Aws, scenario: &Scenario) -> Result<Inputs, RolloutError> 
         updater.insert("cluster".to_owned(), toml::Value::Array(clusters.collect()));
     }
     Ok(Inputs { file: Some(config::from_table(&updater, "[updater]")?), ..Inputs::default() })
-}
-
-impl HostSnapshot {
-    fn tags_say_rebooted(&self) -> bool {
-        let claim = self.tags.get(models::claim::CLAIM_TAG).and_then(|tag| tag.parse::<models::claim::Claim>().ok());
-        claim.is_some_and(|claim| !claim.boots.is_empty() && !claim.is_for(&self.boot_id.as_str().into()))
-    }
 }
 
 /// The SDK's configuration for a simulated Region: its time too, so that signatures and retries are of that world.

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 
 use ecs_updater::broken::{Mistake, make};
+use fleet_sim::expect::Expect;
 use fleet_sim::proof::crash::{self, Crashes};
 use fleet_sim::proof::{jobs, prove, walk};
-use fleet_sim::rollout::{Expect, Rollout};
+use fleet_sim::rollout::Rollout;
 use fleet_sim::wire::Caller;
 use fleet_sim::{CrashPoint, Scenario};
 use models::claim::Way;
-use models::report::RunReport;
-use serde::Deserialize as _;
+use models::report::{Outcome, RunReport};
 
 const CLUSTER: &str = include_str!("../scenarios/crash_everywhere.toml");
 /// Each has something that a careful updater sees and a careless one does not.
@@ -101,7 +101,7 @@ enum Case {
 impl Case {
     fn staged(text: &str, way: Way) -> Self {
         let scenario = Scenario::parse(text).unwrap();
-        let expect = Expect::deserialize(scenario.expect.clone()).unwrap();
+        let expect = Expect::read(&scenario).unwrap();
         match way {
             Way::Ssm => Self::Staged(scenario, Box::new(expect)),
             Way::Bridge => Self::Staged(scenario.by_bridge(), Box::new(expect.by_bridge())),
@@ -174,9 +174,9 @@ fn in_a_runtime<T>(work: impl Future<Output = T>) -> T {
 
 /// What a scenario expects otherwise.
 fn unexpected(expect: &Expect, report: &RunReport) -> Option<String> {
-    let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut outcomes: BTreeMap<Outcome, usize> = BTreeMap::new();
     for line in report.clusters.iter().flat_map(|cluster| &cluster.instances) {
-        *outcomes.entry(line.outcome.as_str().to_owned()).or_default() += 1;
+        *outcomes.entry(line.outcome).or_default() += 1;
     }
     let differs = !expect.outcomes.is_empty() && outcomes != expect.outcomes;
     differs.then(|| format!("the outcomes are {outcomes:?}, and not {:?}", expect.outcomes))

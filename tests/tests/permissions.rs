@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fleet_sim::iam::{Need, Policies, Role, shipped};
-use fleet_sim::rollout::{Rollout, RunSpec};
+use fleet_sim::rollout::Rollout;
 use fleet_sim::wire::Caller;
 use fleet_sim::{Region, Scenario, server};
 use host_bridge::agent::{Ecs, Imds, Sink, Target};
@@ -40,9 +40,7 @@ fn asked(scenarios: &[&str]) -> BTreeSet<Need> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         needs.extend(runtime.block_on(async {
             let mut rollout = Rollout::start(&scenario).await.unwrap();
-            let runs =
-                if rollout.expect.run.is_empty() { vec![RunSpec::default()] } else { rollout.expect.run.clone() };
-            for run in runs {
+            for run in rollout.expect.runs() {
                 rollout.run(&run, &()).await;
             }
             rollout.region.needs(Caller::Updater)

@@ -4,15 +4,17 @@
 //! `INSTA_UPDATE=always cargo test -p fleet-sim --test scenarios` records anew; read what changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use ecs_updater::exit::ExitStatus;
-use ecs_updater::render::duration;
 use fleet_sim::Scenario;
+use fleet_sim::expect::{BridgeExpect, Exit, Expect, HostEnd};
 use fleet_sim::iam::{Role, shipped};
-use fleet_sim::invariants::{Rule, Violation};
-use fleet_sim::rollout::{BridgeExpect, Expect, Ran, Rollout, RunSpec};
+use fleet_sim::record::record;
+use fleet_sim::rollout::Rollout;
+use fleet_sim::trial::Trial;
+use fleet_sim::verdict::{Strictness, Verdict};
 use fleet_sim::wire::Caller;
 use models::report::{InstanceReport, Outcome, RunReport};
 
@@ -70,9 +72,10 @@ fn disagreements(by_ssm: &RunReport, by_bridge: &RunReport) -> Vec<String> {
     let agree = |a: &InstanceReport, b: &InstanceReport| {
         let versions = [(&a.from, &b.from), (&a.to, &b.to)];
         let same_versions = versions.into_iter().all(|(a, b)| a.is_none() || b.is_none() || a == b);
-        words(a) == words(b) && same_versions || turns_differ(a, b) || turns_differ(b, a)
+        HostEnd::of(a) == HostEnd::of(b) && same_versions || turns_differ(a, b) || turns_differ(b, a)
     };
-    let said = |report: Option<&InstanceReport>| report.map_or("nothing".to_owned(), words);
+    let said =
+        |report: Option<&InstanceReport>| report.map_or("nothing".to_owned(), |one| HostEnd::of(one).to_string());
     hosts
         .into_iter()
         .map(|host| (host, one.get(host), other.get(host)))
@@ -115,78 +118,32 @@ async fn roll(scenario: &Scenario, way: Way) -> Result<Rolled, Failure> {
     if way == Way::Bridge {
         expect = expect.by_bridge();
     }
-    let differs = expect.bridge.as_ref().is_some_and(BridgeExpect::differs);
-    if !expect.process.is_empty() {
-        return side_by_side(&rollout, &expect).await;
-    }
-    let runs = if expect.run.is_empty() { vec![RunSpec::default()] } else { expect.run.clone() };
-    let (mut recorded, mut last) = (String::new(), None);
-    for (number, spec) in runs.iter().enumerate() {
-        if runs.len() > 1 {
-            writeln!(recorded, "run {} of {}", number + 1, runs.len())?;
-        }
-        let ran = rollout.run(spec, &()).await;
-        record(&mut recorded, &ran, !expect.times_vary)?;
-        last = Some(ran);
-    }
-    let last = last.ok_or("no run")?;
-    let report = last.report.as_ref().ok_or("the last run was killed: add one that finishes")?;
-    // Without expectations of its own, a rollout by bridges is held to the report by SSM.
-    let outcomes = way == Way::Ssm || differs;
-    let mut problems = held_to(&expect, outcomes, &rollout, report, &last);
-    for violation in rollout.violations(report) {
-        if violation.rule == Rule::ClaimLeft && in_progress(report, &violation) {
-            continue;
-        }
-        if !expect.broken_rules.contains(&format!("{:?}", violation.rule)) {
-            problems.push(format!("rule broken: {violation}"));
-        }
-    }
-    let role = if runs.iter().all(|run| run.dry_run) { Role::Plan } else { Role::Run };
-    problems.extend(refused(&rollout, &expect, role)?);
-    problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
+    // Which process gets how far is a matter of seconds, which the two ways need not share.
+    let differs = expect.bridge.as_ref().is_some_and(BridgeExpect::differs) || !expect.process.is_empty();
+    let trial = Trial::of(&mut rollout, &expect, Duration::MAX).await;
+    let recorded = record(&trial, !expect.times_vary)?;
+    let (_, report) = trial.last().ok_or("the last run was killed: add one that finishes")?;
+    let verdict = if way == Way::Ssm || differs {
+        Verdict::of(&rollout, &expect, &trial, Strictness::Whole)
+    } else {
+        // Without expectations of its own, a rollout by bridges is held to the report by SSM.
+        Verdict::of(&rollout, &exit_alone(&expect), &trial, Strictness::Named)
+    };
+    let mut problems = verdict.problems;
+    let planned = expect.process.is_empty() && expect.runs().iter().all(|run| run.dry_run);
+    problems.extend(refused(&rollout, &expect, if planned { Role::Plan } else { Role::Run })?);
     Ok(Rolled { recorded, problems, last: report.clone(), differs })
 }
 
-async fn side_by_side(rollout: &Rollout, expect: &Expect) -> Result<Rolled, Failure> {
-    let ran = rollout.side_by_side(&expect.process).await;
-    let (mut recorded, mut problems) = (String::new(), Vec::new());
-    for (number, (ran, spec)) in (1..).zip(ran.iter().zip(&expect.process)) {
-        writeln!(recorded, "process {number} of {}", expect.process.len())?;
-        record(&mut recorded, ran, !expect.times_vary)?;
-        let Some(report) = &ran.report else { continue };
-        let wanted = spec.exit.as_deref().unwrap_or("success");
-        let exit = format!("{:?}", ExitStatus::of(report)).to_lowercase();
-        let errors: Vec<_> = report.clusters.iter().filter_map(|cluster| Some(cluster.error.as_ref()?.kind)).collect();
-        let error = errors.first().map(serde_json::to_string).transpose()?.map(|kind| kind.replace('"', ""));
-        let updated: usize = report.clusters.iter().map(|cluster| cluster.count(Outcome::Updated)).sum();
-        for (what, wrong, got) in [
-            ("exit", exit != wanted, exit.clone()),
-            ("error", error != spec.error, format!("{error:?}")),
-            ("updated", spec.updated.is_some_and(|count| count != updated), updated.to_string()),
-        ] {
-            if wrong {
-                problems.push(format!("process {number}: {what} {got} is not as expected"));
-            }
-        }
+/// What stays of an expectation where the report is held to another one.
+fn exit_alone(expect: &Expect) -> Expect {
+    Expect {
+        exit: expect.exit.or(Some(Exit(ExitStatus::Success))),
+        outcomes: BTreeMap::new(),
+        hosts: BTreeMap::new(),
+        versions: BTreeMap::new(),
+        ..expect.clone()
     }
-    for (index, wanted) in &expect.versions {
-        let got = rollout.region.snapshot_of(index.parse()?).map(|host| host.version.to_string());
-        if got.as_ref() != Some(wanted) {
-            problems.push(format!("version of host {index}: expected {wanted}, got {got:?}"));
-        }
-    }
-    let reports: Vec<&RunReport> = ran.iter().filter_map(|ran| ran.report.as_ref()).collect();
-    let last = reports.iter().max_by_key(|report| report.ended_at).ok_or("every process was killed")?;
-    for violation in rollout.violations(last) {
-        if !expect.broken_rules.contains(&format!("{:?}", violation.rule)) {
-            problems.push(format!("rule broken: {violation}"));
-        }
-    }
-    problems.extend(refused(rollout, expect, Role::Run)?);
-    problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
-    // Which process gets how far is a matter of seconds, which the two ways need not share.
-    Ok(Rolled { recorded, problems, last: (*last).clone(), differs: true })
 }
 
 /// What the shipped policies would have refused. An agent's is for the cluster that it was made for, here web.
@@ -203,130 +160,4 @@ fn refused(rollout: &Rollout, expect: &Expect, role: Role) -> Result<Vec<String>
         problems.extend(refused.map(|need| format!("the policies in cloudformation/ do not allow {need}")));
     }
     Ok(problems)
-}
-
-/// An instance that a run was interrupted on keeps its claim, and the report says so.
-fn in_progress(report: &RunReport, violation: &Violation) -> bool {
-    let mut instances = report.clusters.iter().flat_map(|cluster| &cluster.instances);
-    instances.any(|one| one.ec2_instance_id == violation.instance && one.outcome == Outcome::InProgress)
-}
-
-fn held_to(expect: &Expect, outcomes: bool, rollout: &Rollout, report: &RunReport, ran: &Ran) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut check = |what: &str, wanted: String, got: String| {
-        if wanted != got {
-            problems.push(format!("{what}: expected {wanted}, got {got}"));
-        }
-    };
-    let exit = format!("{:?}", ExitStatus::of(report)).to_lowercase();
-    check("exit", expect.exit.clone().unwrap_or_else(|| "success".to_owned()), exit);
-    let instances: Vec<&InstanceReport> = report.clusters.iter().flat_map(|cluster| &cluster.instances).collect();
-    for outcome in Outcome::ALL.into_iter().filter(|_| outcomes) {
-        let got = instances.iter().filter(|instance| instance.outcome == outcome).count();
-        let wanted = expect.outcomes.get(outcome.as_str()).copied().unwrap_or(0);
-        check(outcome.as_str(), wanted.to_string(), got.to_string());
-    }
-    for (index, wanted) in expect.hosts.iter().filter(|_| outcomes) {
-        let host = index.parse().ok().and_then(|index| rollout.region.snapshot_of(index));
-        let found = host.and_then(|host| instances.iter().find(|instance| instance.ec2_instance_id == host.id));
-        let got = found.map_or("not in the report".to_owned(), |instance| words(instance));
-        check(&format!("host {index}"), wanted.clone(), got);
-    }
-    for (index, wanted) in expect.versions.iter().filter(|_| outcomes) {
-        let host = index.parse().ok().and_then(|index| rollout.region.snapshot_of(index));
-        let got = host.map_or("no such host".to_owned(), |host| host.version.to_string());
-        check(&format!("version of host {index}"), wanted.clone(), got);
-    }
-    let calls: u64 = report.clusters.iter().flat_map(|cluster| cluster.aws_calls.values()).sum();
-    if let Some(most) = expect.max_calls.filter(|most| calls > *most) {
-        problems.push(format!("{calls} AWS calls, {most} at most"));
-    }
-    if let Some(most) = expect.max_minutes.filter(|most| ran.took.as_mins() >= *most) {
-        problems.push(format!("took {}, {most} minutes at most", duration::short(ran.took)));
-    }
-    problems
-}
-
-fn words(instance: &InstanceReport) -> String {
-    match &instance.reason {
-        Some(reason) => format!("{}: {reason}", instance.outcome.as_str()),
-        None => instance.outcome.as_str().to_owned(),
-    }
-}
-
-fn record(out: &mut String, ran: &Ran, times: bool) -> Result<(), std::fmt::Error> {
-    let Some(report) = &ran.report else {
-        return writeln!(out, "killed after {}\n", duration::short(ran.took));
-    };
-    write!(out, "{:?}", ExitStatus::of(report))?;
-    match times {
-        true => writeln!(out, " after {}", duration::short(ran.took))?,
-        false => writeln!(out)?,
-    }
-    for cluster in &report.clusters {
-        writeln!(out, "\ncluster {}", cluster.cluster)?;
-        if let Some(error) = &cluster.error {
-            writeln!(out, "  error {:?}: {}", error.kind, error.message)?;
-        }
-        for instance in &cluster.instances {
-            record_instance(out, instance, times)?;
-        }
-        for group in &cluster.auto_scaling_groups {
-            let version =
-                |version: &Option<semver::Version>| version.as_ref().map_or("?".to_owned(), ToString::to_string);
-            let drifts = if group.drifts() { ", drifts" } else { "" };
-            writeln!(
-                out,
-                "  group {} of {}: {} from {} with {}, newest {}{drifts}",
-                group.name,
-                group.instances,
-                group.youngest,
-                group.image,
-                version(&group.image_version),
-                version(&group.newest)
-            )?;
-        }
-        if let Some(estimate) = &cluster.estimate {
-            writeln!(out, "  estimate {}: {}", duration::short(estimate.duration), estimate.rests_on.join("; "))?;
-        }
-        if !times {
-            continue;
-        }
-        let calls: u64 = cluster.aws_calls.values().sum();
-        writeln!(out, "  {calls} AWS calls")?;
-        for (operation, count) in &cluster.aws_calls {
-            writeln!(out, "    {count:>4} {operation}")?;
-        }
-    }
-    writeln!(out)
-}
-
-fn record_instance(out: &mut String, instance: &InstanceReport, times: bool) -> Result<(), std::fmt::Error> {
-    let version = |version: &Option<semver::Version>| version.as_ref().map_or("?".to_owned(), ToString::to_string);
-    write!(out, "  {} {}", instance.ec2_instance_id, words(instance))?;
-    if instance.from.is_some() || instance.to.is_some() {
-        write!(out, " {}", version(&instance.from))?;
-    }
-    if instance.to.is_some() {
-        write!(out, " -> {}", version(&instance.to))?;
-    }
-    if let Some(out_s) = instance.out_of_service_s.filter(|_| times) {
-        write!(out, ", out {out_s} s")?;
-    }
-    writeln!(out)?;
-    if let Some(detail) = &instance.detail {
-        writeln!(out, "    {detail}")?;
-    }
-    let phases: Vec<String> = instance
-        .phases
-        .iter()
-        .filter_map(|phase| {
-            let ended = phase.ended_at?;
-            Some(format!("{} {}s", phase.phase.as_str(), ended.duration_since(phase.began_at).as_secs()))
-        })
-        .collect();
-    match phases.is_empty() || !times {
-        true => Ok(()),
-        false => writeln!(out, "    {}", phases.join(", ")),
-    }
 }

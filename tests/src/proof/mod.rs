@@ -24,7 +24,7 @@ use models::plan::{End, Plan, Step};
 use models::policy::{Policy, StandaloneTasks};
 use models::report::RunReport;
 
-use crate::rollout::{Ran, Rollout, RolloutError, RunSpec};
+use crate::rollout::{Ran, Rollout, RolloutError};
 use crate::scenario::Scenario;
 
 /// No run may take longer: what waits for something that never comes must give up long before.
@@ -80,22 +80,20 @@ pub enum ProofError {
 
 async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofError> {
     let mut rollout = Rollout::start(scenario).await?;
-    let runs = match rollout.expect.run.is_empty() {
-        true => vec![RunSpec::default()],
-        false => rollout.expect.run.clone(),
-    };
+    let runs = rollout.expect.runs();
     let mut proof = Proof::default();
     for (index, spec) in runs.iter().enumerate() {
         let steps = StepsSeen::default();
         let before = rollout.region.call_count();
         rollout.wait_for(spec).await;
-        let ran = tokio::time::timeout(LONGEST_RUN, rollout.run_now(spec, &steps)).await;
+        let Ran { report, died_at, endless, .. } = rollout.run_within(LONGEST_RUN, spec, &steps).await;
         let calls = rollout.region.call_count() - before;
-        let Ok(Ran { report, died_at, .. }) = ran else {
+        if endless {
             let hours = LONGEST_RUN.as_secs() / 3600;
             proof.problems.push(format!("run {} did not end within {hours} hours", index + 1));
+            proof.report = None;
             break;
-        };
+        }
         proof.runs.push(RunSeen { calls, died_at, steps: steps.0.into_inner() });
         if let Some(report) = &report {
             let problems = rollout.region.look(|world| ending::of_run(world, report));
@@ -117,7 +115,7 @@ async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofE
     proof.problems.extend(stopped_tasks(&rollout));
     proof.problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
     if with_log {
-        proof.log = log(&rollout);
+        proof.log = rollout.region.log_lines();
     }
     Ok(proof)
 }
@@ -128,15 +126,6 @@ fn stopped_tasks(rollout: &Rollout) -> Option<String> {
     let allowed = rollout.clusters.iter().any(|(_, policy)| policy.as_ref().is_ok_and(may));
     let asked = rollout.region.call_counts().get("ecs:StopTask").copied().filter(|_| !allowed)?;
     Some(format!("{asked} tasks were asked to stop, and standalone_tasks does not say so"))
-}
-
-/// What happened and what was called, in the order of time.
-fn log(rollout: &Rollout) -> Vec<String> {
-    let events = rollout.region.log().into_iter().map(|entry| (entry.at, format!("{entry}")));
-    let calls = rollout.region.calls().into_iter().map(|call| (call.at, format!("{call}")));
-    let mut lines: Vec<(Timestamp, String)> = events.chain(calls).collect();
-    lines.sort_by_key(|(at, _)| *at);
-    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// Keeps which steps a run planned.

@@ -26,6 +26,7 @@ pub use size::Mib;
 pub use workload::{ServiceSpec, TaskSpec};
 
 use crate::dice::Dice;
+use crate::errors::malformed;
 use crate::host::Repository;
 
 /// A scenario, checked.
@@ -107,7 +108,7 @@ pub enum ScenarioError {
         source: std::io::Error,
     },
     /// It is no TOML, or has a key that is not known.
-    #[error("the scenario is malformed: {0}")]
+    #[error("the scenario is malformed: {}", malformed(.0))]
     Malformed(#[from] toml::de::Error),
     /// A time of the form `"+2h"` is no time.
     #[error("{text:?} is no time since the start, such as \"+2h\"")]
@@ -129,7 +130,7 @@ pub enum ScenarioError {
         count: usize,
     },
     /// A machine's fields are wrong.
-    #[error("host {index} is malformed: {source}")]
+    #[error("host {index} is malformed: {}", malformed(.source))]
     Host {
         /// Its index.
         index: usize,

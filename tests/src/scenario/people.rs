@@ -74,7 +74,7 @@ impl EventSpec {
 
 /// What an event waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "an event waits for { host, is } or { call, nth }")]
+#[serde(try_from = "WrittenWhen")]
 pub enum When {
     /// A host comes to a point in its life.
     Host(HostWhen),
@@ -82,9 +82,31 @@ pub enum When {
     Call(CallWhen),
 }
 
-/// A point in the life of a host.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct WrittenWhen {
+    host: Option<usize>,
+    is: Option<Point>,
+    call: Option<String>,
+    nth: Option<u64>,
+}
+
+impl TryFrom<WrittenWhen> for When {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenWhen) -> Result<Self, &'static str> {
+        match written {
+            WrittenWhen { host, is: Some(is), call: None, nth: None } => Ok(Self::Host(HostWhen { host, is })),
+            WrittenWhen { host: None, is: None, call: Some(call), nth } => {
+                Ok(Self::Call(CallWhen { call, nth: nth.unwrap_or(1) }))
+            }
+            WrittenWhen { .. } => Err("an event waits for { host, is } or { call, nth }"),
+        }
+    }
+}
+
+/// A point in the life of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostWhen {
     /// Its index; any host where it is missing.
     pub host: Option<usize>,
@@ -94,18 +116,12 @@ pub struct HostWhen {
 
 /// A call of the program under test: right after it was carried out, before its answer is there. So what happens then
 /// is not in that answer, and stands before the next call.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallWhen {
     /// Such as `ecs:DescribeTasks`; `ecs:*` and `*` are patterns.
     pub call: String,
     /// Which of these calls, counted from 1 from the start of the scenario; the first where it is missing.
-    #[serde(default = "first")]
     pub nth: u64,
-}
-
-fn first() -> u64 {
-    1
 }
 
 /// Whether a pattern such as `ecs:DescribeTasks`, `ecs:*` or `*` means the operation of this name.

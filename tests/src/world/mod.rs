@@ -38,6 +38,7 @@ pub use ec2::TagError;
 pub use ids::{ClusterNo, CommandNo, MachineNo, RegistrationNo, ServiceNo, TaskNo};
 pub use log::{Actor, Entry, Event};
 pub use machine::{Ec2State, Machine, StatusCheck};
+pub(crate) use people::comes_to;
 pub use registration::{InstanceStatus, RESERVED_PORTS, Registration, Resources};
 pub use service::{Service, ServiceEvent, ServiceKind};
 pub(crate) use ssm::Ping;

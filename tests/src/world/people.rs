@@ -14,7 +14,7 @@ use super::task::TaskShape;
 use super::tasks::NewTask;
 use crate::host::Request;
 use crate::host::{Command, HostEvent, Release};
-use crate::scenario::{Action, EventSpec, Point, When, host_spec, means, merge};
+use crate::scenario::{Action, EventSpec, HostWhen, Point, When, host_spec, means, merge};
 
 /// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's
 /// `host-containers@.service`).
@@ -26,11 +26,10 @@ impl World {
         if !self.script.iter().any(|scripted| scripted.armed) {
             return;
         }
-        let (Some(point), Some(MachineNo(machine))) = (point(event), event.machine()) else { return };
         let mut due = Vec::new();
         for (index, scripted) in self.script.iter_mut().enumerate() {
             let matches = match &scripted.spec.when {
-                Some(When::Host(when)) => when.is == point && when.host.is_none_or(|host| host == machine),
+                Some(When::Host(when)) => comes_to(*when, event),
                 Some(When::Call(_)) | None => false,
             };
             if scripted.armed && matches {
@@ -265,6 +264,12 @@ impl World {
         };
         (0..self.services.len()).map(ServiceNo).filter(|number| named(&self.services[number.0])).collect()
     }
+}
+
+/// Whether an event is the point in the life of a host that something waits for.
+pub(crate) fn comes_to(when: HostWhen, event: &Event) -> bool {
+    let machine = event.machine().map(|MachineNo(machine)| machine);
+    point(event) == Some(when.is) && when.host.is_none_or(|host| machine == Some(host))
 }
 
 /// The point in the life of a host that an event is.

@@ -1,0 +1,342 @@
+//! `[expect]` of a scenario: how the updater is run on it, and what must come of it. What is not known is refused here, so
+//! that nothing stands in a scenario and is never held against anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use ecs_updater::exit::ExitStatus;
+use jiff::SignedDuration;
+use models::reason::{FailReason, HoldReason};
+use models::report::{InstanceReport, Outcome};
+use semver::Version;
+use serde::Deserialize;
+
+use crate::errors::malformed;
+use crate::invariants::Rule;
+use crate::moment::Moment;
+use crate::processes::ProcessSpec;
+use crate::scenario::{Action, HostWhen, Scenario};
+
+/// `[expect]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// The runs, one after the other; one plain run where there is none.
+    pub run: Vec<RunSpec>,
+    /// Processes that run side by side, instead of `run`.
+    pub process: Vec<ProcessSpec>,
+    /// Exit status of the last run.
+    pub exit: Option<Exit>,
+    /// How many instances have which outcome in the last report.
+    pub outcomes: BTreeMap<Outcome, usize>,
+    /// Outcome and reason of single hosts in the last report.
+    pub hosts: BTreeMap<HostIndex, HostEnd>,
+    /// The running version of single hosts at the end.
+    pub versions: BTreeMap<HostIndex, Version>,
+    /// The most AWS calls of the last run.
+    pub max_calls: Option<u64>,
+    /// The most minutes that the last run may take.
+    pub max_minutes: Option<i64>,
+    /// Times and calls are not recorded: the SDK's own quota of retries, which no seed governs, decides them.
+    pub times_vary: bool,
+    /// What differs where the hosts are reached by their host bridge, with the reason in a comment beside it. Where it
+    /// says more than `max_calls`, the report is not compared with the one by SSM.
+    pub bridge: Option<BridgeExpect>,
+    /// Clusters or documents have other names than those that the policies under `cloudformation/` are tried with.
+    pub other_names: bool,
+    /// Rules that the scenario itself makes impossible to keep, with the reason in a comment beside it.
+    pub broken_rules: BTreeSet<Rule>,
+}
+
+/// `[expect.bridge]`: what stands there takes the place of the same in `[expect]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BridgeExpect {
+    /// As in [`Expect::exit`].
+    pub exit: Option<Exit>,
+    /// As in [`Expect::outcomes`].
+    pub outcomes: Option<BTreeMap<Outcome, usize>>,
+    /// As in [`Expect::hosts`].
+    pub hosts: Option<BTreeMap<HostIndex, HostEnd>>,
+    /// As in [`Expect::versions`].
+    pub versions: Option<BTreeMap<HostIndex, Version>>,
+    /// As in [`Expect::max_calls`].
+    pub max_calls: Option<u64>,
+}
+
+/// One run of the updater on the scenario.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSpec {
+    /// Only plan.
+    pub dry_run: bool,
+    /// Die without a word at this moment.
+    pub kill: Option<Moment>,
+    /// Get a signal at this moment.
+    pub interrupt: Option<Moment>,
+    /// Time that passes before the run.
+    pub after: Option<SignedDuration>,
+    /// It does not begin earlier than so long after the scenario's start.
+    pub not_before: Option<SignedDuration>,
+}
+
+/// An exit status by its name: `success`, `failures`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Exit(pub ExitStatus);
+
+/// The place of a host in the scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HostIndex(pub usize);
+
+/// Outcome and reason of a host: `"held: standalone_tasks"`, `"updated"`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HostEnd {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The reason's code.
+    pub reason: Option<String>,
+}
+
+/// Why a table is no `[expect]`.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpectError {
+    /// A key, a name or a value is not known.
+    #[error("{}", malformed(.0))]
+    Malformed(#[from] toml::de::Error),
+    /// A host that is not there.
+    #[error("{what} names host {index}, and the scenario has {count}")]
+    NoSuchHost {
+        /// Where it is named.
+        what: String,
+        /// The index.
+        index: usize,
+        /// How many hosts there are.
+        count: usize,
+    },
+    /// Both would be run.
+    #[error("run and process exclude each other")]
+    RunAndProcess,
+    /// A run ends once.
+    #[error("run {number} has both kill and interrupt")]
+    KillAndInterrupt {
+        /// Which run, from 1.
+        number: usize,
+    },
+}
+
+impl Expect {
+    /// Reads the table of a scenario.
+    ///
+    /// # Errors
+    /// What is not known, or cannot be.
+    pub fn read(scenario: &Scenario) -> Result<Self, ExpectError> {
+        let expect = Self::deserialize(scenario.expect.clone())?;
+        if !expect.run.is_empty() && !expect.process.is_empty() {
+            return Err(ExpectError::RunAndProcess);
+        }
+        for (number, run) in (1..).zip(&expect.run) {
+            if run.kill.is_some() && run.interrupt.is_some() {
+                return Err(ExpectError::KillAndInterrupt { number });
+            }
+        }
+        expect.check_hosts(scenario)?;
+        Ok(expect)
+    }
+
+    fn check_hosts(&self, scenario: &Scenario) -> Result<(), ExpectError> {
+        let count = scenario.machines.len();
+        // What is launched in the place of another one comes behind those of the beginning.
+        let replaced = scenario.events.iter().filter(|event| event.action == Action::Replace);
+        let launched: usize = replaced.map(|event| event.host.iter().chain(&event.hosts).count()).sum();
+        let bridge = self.bridge.iter();
+        let hosts =
+            bridge.clone().filter_map(|other| other.hosts.as_ref()).chain([&self.hosts]).flat_map(BTreeMap::keys);
+        let versions = bridge.filter_map(|other| other.versions.as_ref()).chain([&self.versions]);
+        let named =
+            hosts.map(|host| ("hosts", host)).chain(versions.flat_map(BTreeMap::keys).map(|host| ("versions", host)));
+        for (what, HostIndex(index)) in named {
+            if *index >= count + launched {
+                return Err(ExpectError::NoSuchHost { what: what.to_owned(), index: *index, count });
+            }
+        }
+        for (number, run) in (1..).zip(&self.run) {
+            for moment in run.kill.iter().chain(&run.interrupt) {
+                if let Moment::Host(HostWhen { host: Some(index), .. }) = moment
+                    && *index >= count + launched
+                {
+                    return Err(ExpectError::NoSuchHost { what: format!("run {number}"), index: *index, count });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The runs: a plain one where nothing is said.
+    pub fn runs(&self) -> Vec<RunSpec> {
+        if self.run.is_empty() { vec![RunSpec::default()] } else { self.run.clone() }
+    }
+
+    /// Whether something is expected of the last report.
+    pub fn names_a_report(&self) -> bool {
+        self.exit.is_some()
+            || !self.outcomes.is_empty()
+            || !self.hosts.is_empty()
+            || self.max_calls.is_some()
+            || self.max_minutes.is_some()
+    }
+
+    /// What is expected of a rollout by host bridges. Calls and times are not held to those by SSM.
+    #[must_use]
+    pub fn by_bridge(mut self) -> Self {
+        self.max_calls = self.bridge.as_ref().and_then(|other| other.max_calls);
+        self.max_minutes = None;
+        if let Some(other) = self.bridge.clone() {
+            self.exit = other.exit.or(self.exit);
+            self.outcomes = other.outcomes.unwrap_or(self.outcomes);
+            self.hosts = other.hosts.unwrap_or(self.hosts);
+            self.versions = other.versions.unwrap_or(self.versions);
+        }
+        self
+    }
+}
+
+impl BridgeExpect {
+    /// Whether another report is expected than by SSM.
+    pub fn differs(&self) -> bool {
+        self.exit.is_some() || self.outcomes.is_some() || self.hosts.is_some() || self.versions.is_some()
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format!("{:?}", self.0).to_lowercase())
+    }
+}
+
+impl TryFrom<String> for Exit {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let all = ExitStatus::ALL.map(Self);
+        let known = || all.map(|exit| exit.to_string()).join(", ");
+        let found = all.into_iter().find(|exit| exit.to_string() == text);
+        found.ok_or_else(|| format!("{text:?} is no exit status, which is one of {}", known()))
+    }
+}
+
+impl TryFrom<String> for HostIndex {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("{text:?} is no index of a host"))
+    }
+}
+
+impl TryFrom<String> for HostEnd {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (word, reason) = match text.split_once(": ") {
+            Some((word, reason)) => (word, Some(reason)),
+            None => (text.as_str(), None),
+        };
+        let outcomes = || Outcome::ALL.map(Outcome::as_str).join(", ");
+        let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == word);
+        let outcome = outcome.ok_or_else(|| format!("{word:?} is no outcome, which is one of {}", outcomes()))?;
+        let codes = || HoldReason::CODES.iter().chain(FailReason::CODES).chain(&["gone"]).copied();
+        if let Some(reason) = reason.filter(|reason| !codes().any(|code| code == *reason)) {
+            let codes: Vec<&str> = codes().collect();
+            return Err(format!("{reason:?} is no reason, which is one of {}", codes.join(", ")));
+        }
+        Ok(Self { outcome, reason: reason.map(str::to_owned) })
+    }
+}
+
+impl HostEnd {
+    /// What a report says of an instance.
+    pub fn of(instance: &InstanceReport) -> Self {
+        Self { outcome: instance.outcome, reason: instance.reason.clone() }
+    }
+}
+
+impl fmt::Display for HostEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.outcome.as_str())?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Expect, ExpectError> {
+        Expect::read(&Scenario::parse(&format!("[[instances]]\ncount = 2\n{text}")).unwrap())
+    }
+
+    #[test]
+    fn what_is_expected_is_read() {
+        let expect = read(
+            r#"
+            [expect]
+            run = [{ kill = { host = 1, is = "activated" } }, { interrupt = { before_call = 9 } }]
+            exit = "notreached"
+            outcomes = { held = 1, rolled_back = 1 }
+            hosts = { 0 = "held: no_room", 1 = "rolled_back: unhealthy" }
+            versions = { 1 = "1.26.1" }
+            broken_rules = ["ClaimLeft"]
+            "#,
+        )
+        .unwrap();
+        assert_eq!(expect.exit, Some(Exit(ExitStatus::NotReached)));
+        assert_eq!(expect.outcomes[&Outcome::RolledBack], 1);
+        assert_eq!(expect.hosts[&HostIndex(0)].to_string(), "held: no_room");
+        assert_eq!(expect.runs().len(), 2);
+        assert!(expect.broken_rules.contains(&Rule::ClaimLeft));
+        let process = read("[[expect.process]]\nexit = \"interrupted\"\nerror = \"lease_lost\"").unwrap();
+        assert_eq!(process.process[0].exit, Some(Exit(ExitStatus::Interrupted)));
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for (text, words) in [
+            ("odd = 1", "unknown field `odd`, expected one of `run`, `process`"),
+            ("run = [{ kill = { host = 0, is = \"asleep\" } }]", "unknown variant `asleep`, expected one of `claimed`"),
+            ("run = [{ kill = { host = 0 } }]", "a moment is one of { at }, { host, is }"),
+            ("run = [{ kill = { host = 2, is = \"booted\" } }]", "run 1 names host 2, and the scenario has 2"),
+            (
+                "run = [{}, { kill = { at = \"1m\" }, interrupt = { at = \"2m\" } }]",
+                "run 2 has both kill and interrupt",
+            ),
+            ("run = [{}]\nprocess = [{}]", "run and process exclude each other"),
+            ("exit = \"failed\"", "\"failed\" is no exit status, which is one of success, failures, usage, notreached"),
+            ("process = [{ exit = \"failed\" }]", "\"failed\" is no exit status"),
+            ("process = [{ error = \"lost\" }]", "unknown variant `lost`, expected one of `cluster_not_found`"),
+            ("outcomes = { uptated = 1 }", "unknown variant `uptated`, expected one of `updated`"),
+            ("hosts = { 0 = \"uptated\" }", "\"uptated\" is no outcome, which is one of updated, would_update"),
+            ("hosts = { 0 = \"held: bored\" }", "\"bored\" is no reason, which is one of excluded, not_bottlerocket"),
+            ("hosts = { 2 = \"updated\" }", "hosts names host 2"),
+            ("hosts = { first = \"updated\" }", "\"first\" is no index of a host"),
+            ("versions = { 2 = \"1.27.0\" }", "versions names host 2"),
+            ("versions = { 0 = \"newest\" }", "unexpected character 'n'"),
+            ("bridge = { hosts = { 2 = \"updated\" } }", "hosts names host 2"),
+            ("bridge = { outcomes = { uptated = 1 } }", "unknown variant `uptated`"),
+            ("broken_rules = [\"Budgets\"]", "unknown variant `Budgets`, expected one of `Budget`, `Claim`"),
+        ] {
+            let error = read(&format!("[expect]\n{text}")).expect_err(text).to_string();
+            assert!(error.contains(words), "{text:?} gave {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_launched_in_the_place_of_another_one_can_be_named() {
+        let replaced = "[[event]]\nat = \"1m\"\ndo = \"replace\"\nhost = 0\n[expect]\nhosts = { 2 = \"current\" }";
+        assert!(read(replaced).is_ok());
+    }
+}

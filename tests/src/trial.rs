@@ -1,0 +1,65 @@
+//! Runs the updater on a scenario as its `[expect]` says: one run after the other, or processes side by side.
+
+use std::time::Duration;
+
+use models::report::RunReport;
+
+use crate::expect::Expect;
+use crate::rollout::{Ran, Rollout};
+
+/// What came of everything that the updater was run for.
+#[derive(Debug)]
+pub struct Trial {
+    /// One after the other, or side by side.
+    pub kind: Kind,
+    /// Each of them. A run that did not end is the last one.
+    pub ran: Vec<Ran>,
+}
+
+/// How several runs stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One after the other.
+    Runs,
+    /// Side by side.
+    Processes,
+}
+
+impl Kind {
+    /// One of them.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Runs => "run",
+            Self::Processes => "process",
+        }
+    }
+}
+
+impl Trial {
+    /// Runs everything. A run that takes longer than `longest` is given up, and no further one begins.
+    pub async fn of(rollout: &mut Rollout, expect: &Expect, longest: Duration) -> Self {
+        if !expect.process.is_empty() {
+            let ran = rollout.side_by_side_within(longest, &expect.process).await;
+            return Self { kind: Kind::Processes, ran };
+        }
+        let mut ran: Vec<Ran> = Vec::new();
+        for spec in expect.runs() {
+            if ran.last().is_some_and(|last| last.endless) {
+                break;
+            }
+            rollout.wait_for(&spec).await;
+            ran.push(rollout.run_within(longest, &spec, &()).await);
+        }
+        Self { kind: Kind::Runs, ran }
+    }
+
+    /// The last report, and what came of that run: of processes, the one that ended last. `None` where the last run gave
+    /// none.
+    pub fn last(&self) -> Option<(&Ran, &RunReport)> {
+        let told = self.ran.iter().map(|ran| Some((ran, ran.report.as_ref()?)));
+        match self.kind {
+            Kind::Runs => told.last().flatten(),
+            Kind::Processes => told.flatten().max_by_key(|(_, report)| report.ended_at),
+        }
+    }
+}

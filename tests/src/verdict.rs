@@ -1,0 +1,178 @@
+//! Holds what came of a scenario against its `[expect]`, and against the rules.
+
+use ecs_updater::exit::ExitStatus;
+use ecs_updater::render::duration;
+use models::report::{ClusterErrorKind, InstanceReport, Outcome, RunReport};
+
+use crate::expect::{Exit, Expect, HostEnd, HostIndex};
+use crate::invariants::{Rule, Violation};
+use crate::processes::ProcessSpec;
+use crate::rollout::{Ran, Rollout};
+use crate::trial::{Kind, Trial};
+
+/// How much of an end has to be expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// All of it: what `[expect]` does not name must be `success`, and no instance, and no error.
+    Whole,
+    /// What `[expect]` names; the rest may be as it is.
+    Named,
+}
+
+/// What is wrong with an end.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Everything that is wrong, a line each: first the runs that did not end, then rules, then what was expected
+    /// otherwise, then what is not modelled. Empty where all is right.
+    pub problems: Vec<String>,
+    /// The rules that were broken, those that may be included.
+    pub broken_rules: Vec<Violation>,
+    /// What was asked for and is not modelled.
+    pub not_modelled: Vec<String>,
+}
+
+impl Verdict {
+    /// Judges what came of a scenario. It may be asked once: the rules of the end are checked here.
+    pub fn of(rollout: &Rollout, expect: &Expect, trial: &Trial, strictness: Strictness) -> Self {
+        let mut problems = Problems::default();
+        for (name, ran) in numbered(trial).filter(|(_, ran)| ran.endless) {
+            problems.0.push(format!("{name} did not end within {} hours", ran.took.as_hours()));
+        }
+        let broken_rules = broken_rules(rollout, trial);
+        let unexpected = broken_rules.iter().filter(|violation| !expect.broken_rules.contains(&violation.rule));
+        problems.0.extend(unexpected.map(|violation| format!("rule broken: {violation}")));
+        let of_the_last = match trial.kind {
+            Kind::Runs => strictness,
+            Kind::Processes => {
+                problems.of_processes(trial, &expect.process, strictness);
+                Strictness::Named
+            }
+        };
+        match trial.last() {
+            Some((ran, report)) => problems.of_report(expect, of_the_last, rollout, ran, report),
+            None if expect.names_a_report() && !trial.ran.iter().any(|ran| ran.endless) => {
+                problems.0.push("the last run was killed, and gave no report to be as expected".to_owned());
+            }
+            None => {}
+        }
+        problems.of_versions(expect, rollout);
+        let not_modelled = rollout.region.unknown();
+        problems.0.extend(not_modelled.iter().map(|what| format!("not modelled: {what}")));
+        Self { problems: problems.0, broken_rules, not_modelled }
+    }
+
+    /// Judges an updater that ended before its first run.
+    pub fn of_refusal(expect: &Expect, exit: Exit, why: &str) -> Self {
+        let as_expected = match expect.exit {
+            Some(wanted) => wanted == exit,
+            None => !expect.names_a_report() && expect.process.is_empty() && expect.versions.is_empty(),
+        };
+        let problem = (!as_expected).then(|| format!("the updater ended before its first run with {exit}: {why}"));
+        Self { problems: problem.into_iter().collect(), ..Self::default() }
+    }
+}
+
+/// Each run with its name.
+fn numbered(trial: &Trial) -> impl Iterator<Item = (String, &Ran)> {
+    let of = trial.ran.len();
+    (1..).zip(&trial.ran).map(move |(number, ran)| {
+        let name = match trial.kind {
+            Kind::Runs if of == 1 => "the run".to_owned(),
+            Kind::Runs | Kind::Processes => format!("{} {number}", trial.kind.as_str()),
+        };
+        (name, ran)
+    })
+}
+
+/// Without a last report, only the rules that hold all the time can be judged.
+fn broken_rules(rollout: &Rollout, trial: &Trial) -> Vec<Violation> {
+    let Some((_, report)) = trial.last() else { return rollout.region.violations() };
+    let mut broken = rollout.violations(report);
+    broken.retain(|violation| violation.rule != Rule::ClaimLeft || !is_in_progress(report, violation));
+    broken
+}
+
+/// An instance that a run was interrupted on keeps its claim, and the report says so.
+fn is_in_progress(report: &RunReport, violation: &Violation) -> bool {
+    let mut instances = report.clusters.iter().flat_map(|cluster| &cluster.instances);
+    instances.any(|one| one.ec2_instance_id == violation.instance && one.outcome == Outcome::InProgress)
+}
+
+/// A kind of error as it stands in JSON.
+fn words(kind: Option<ClusterErrorKind>) -> String {
+    serde_json::json!(kind).as_str().unwrap_or("none").to_owned()
+}
+
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn check(&mut self, what: &str, wanted: &str, got: &str) {
+        if wanted != got {
+            self.0.push(format!("{what}: expected {wanted}, got {got}"));
+        }
+    }
+
+    fn of_report(&mut self, expect: &Expect, strictness: Strictness, rollout: &Rollout, ran: &Ran, report: &RunReport) {
+        let whole = strictness == Strictness::Whole;
+        let exit = expect.exit.or(whole.then_some(Exit(ExitStatus::Success)));
+        if let Some(wanted) = exit {
+            self.check("exit", &wanted.to_string(), &Exit(ExitStatus::of(report)).to_string());
+        }
+        let instances: Vec<&InstanceReport> = report.clusters.iter().flat_map(|cluster| &cluster.instances).collect();
+        for outcome in Outcome::ALL {
+            let Some(wanted) = expect.outcomes.get(&outcome).copied().or(whole.then_some(0)) else { continue };
+            let got = instances.iter().filter(|instance| instance.outcome == outcome).count();
+            self.check(outcome.as_str(), &wanted.to_string(), &got.to_string());
+        }
+        for (HostIndex(index), wanted) in &expect.hosts {
+            let host = rollout.region.snapshot_of(*index);
+            let found = host.and_then(|host| instances.iter().find(|instance| instance.ec2_instance_id == host.id));
+            let mut got = found.map(|instance| HostEnd::of(instance));
+            if let Some(got) = got.as_mut().filter(|_| wanted.reason.is_none() && !whole) {
+                got.reason = None;
+            }
+            let got = got.map_or("not in the report".to_owned(), |got| got.to_string());
+            self.check(&format!("host {index}"), &wanted.to_string(), &got);
+        }
+        let calls: u64 = report.clusters.iter().flat_map(|cluster| cluster.aws_calls.values()).sum();
+        if let Some(most) = expect.max_calls.filter(|most| calls > *most) {
+            self.0.push(format!("{calls} AWS calls, {most} at most"));
+        }
+        if let Some(most) = expect.max_minutes.filter(|most| ran.took.as_mins() >= *most) {
+            self.0.push(format!("took {}, {most} minutes at most", duration::short(ran.took)));
+        }
+    }
+
+    fn of_versions(&mut self, expect: &Expect, rollout: &Rollout) {
+        for (HostIndex(index), wanted) in &expect.versions {
+            let host = rollout.region.snapshot_of(*index);
+            let got = host.map_or("no such host".to_owned(), |host| host.version.to_string());
+            self.check(&format!("version of host {index}"), &wanted.to_string(), &got);
+        }
+    }
+
+    fn of_processes(&mut self, trial: &Trial, specs: &[ProcessSpec], strictness: Strictness) {
+        let whole = strictness == Strictness::Whole;
+        for ((name, ran), spec) in numbered(trial).zip(specs) {
+            let Some(report) = &ran.report else {
+                let named = spec.exit.is_some() || spec.error.is_some() || spec.updated.is_some();
+                if named && !ran.endless {
+                    self.0.push(format!("{name} was killed, and gave no report to be as expected"));
+                }
+                continue;
+            };
+            if let Some(wanted) = spec.exit.or(whole.then_some(Exit(ExitStatus::Success))) {
+                self.check(&format!("{name}: exit"), &wanted.to_string(), &Exit(ExitStatus::of(report)).to_string());
+            }
+            if whole || spec.error.is_some() {
+                let error = report.clusters.iter().find_map(|cluster| Some(cluster.error.as_ref()?.kind));
+                self.check(&format!("{name}: error"), &words(spec.error), &words(error));
+            }
+            if let Some(wanted) = spec.updated {
+                let got: usize = report.clusters.iter().map(|cluster| cluster.count(Outcome::Updated)).sum();
+                self.check(&format!("{name}: updated"), &wanted.to_string(), &got.to_string());
+            }
+        }
+    }
+}
