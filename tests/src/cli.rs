@@ -13,10 +13,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo;
+use crate::errors::chain;
 use crate::host::HostSpec;
 use crate::host_server::{HostServer, HostServerError};
 use crate::read_report::{self, ReadReportError};
 use crate::region::Region;
+use crate::run::{self, RunArgs, RunError};
 use crate::scenario::{Scenario, ScenarioError, host_spec, merge};
 use crate::server;
 
@@ -30,6 +32,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a scenario with the updater on virtual time, and print what came of it: 0 where it is right, 1 where it is not
+    Run(RunArgs),
     /// Serve a scenario to any AWS client: set AWS_ENDPOINT_URL to the address that is printed, and any credentials
     Serve(Serve),
     /// Serve the host API of one simulated host on a Unix socket, for host-bridge and other clients
@@ -109,6 +113,8 @@ enum CliError {
     #[error(transparent)]
     Demo(#[from] demo::DemoError),
     #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
     Scenario(#[from] ScenarioError),
     #[error("--set {field} is no field of a host: docs/simulator.md lists them")]
     Field { field: String, source: toml::de::Error },
@@ -133,23 +139,19 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
-        Command::Serve(serve) => run_serve(&serve),
-        Command::Host(host) => run_host(host),
-        Command::ReadReport => read_report::run().map_err(CliError::from),
-        Command::Bench => crate::bench::run().map_err(CliError::from),
-        Command::Demo { output } => demo::run(output == Output::Json).map_err(CliError::from),
+        Command::Run(args) => run::run(&args).map_err(CliError::from),
+        Command::Serve(serve) => run_serve(&serve).map(done),
+        Command::Host(host) => run_host(host).map(done),
+        Command::ReadReport => read_report::run().map(done).map_err(CliError::from),
+        Command::Bench => crate::bench::run().map(done).map_err(CliError::from),
+        Command::Demo { output } => demo::run(output == Output::Json).map(done).map_err(CliError::from),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            let mut source = std::error::Error::source(&error);
-            eprint!("fleet-sim: {error}");
-            while let Some(below) = source {
-                eprint!(": {below}");
-                source = below.source();
-            }
-            eprintln!();
+            eprintln!("fleet-sim: {}", chain(&error));
             ExitCode::from(2)
         }
     }

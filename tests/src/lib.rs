@@ -10,7 +10,7 @@
 //! - [`proof`]: that nothing is lost, wherever a run dies and whatever goes wrong.
 //!
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
-//! the tags that it writes; `expect`, `rollout`, `processes`, `trial`, `record`, `verdict`, `measure`, `proof` and
+//! the tags that it writes; `expect`, `rollout`, `processes`, `trial`, `record`, `verdict`, `run`, `measure`, `proof` and
 //! `demo` alone know its library.
 
 pub mod bench;
@@ -37,6 +37,7 @@ pub mod read_report;
 pub mod record;
 pub mod region;
 pub mod rollout;
+pub mod run;
 pub mod scenario;
 pub mod server;
 pub mod trial;
