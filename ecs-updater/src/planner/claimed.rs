@@ -335,6 +335,9 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             | VisitEnd::Malformed { .. },
         ))
         | None => {
+            if cx.now < deadline && came_to_nothing(instance, claim, cx) {
+                return again();
+            }
             let awake = report_since(instance, after(sent.sent_at, FIRST_BOOT_POLL)).is_some();
             if cx.now >= deadline && awake && answered_last(instance) {
                 return give_up(End::Failed { why: FailReason::RebootTimedOut });
@@ -342,6 +345,13 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             visit_again(instance, Phase::Rebooting, false, silent_until, cx, never)
         }
     }
+}
+
+/// Whether the host was heard in its old boot after the time in which a command by SSM can have made it reboot.
+fn came_to_nothing(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> bool {
+    let by_ssm = instance.way(cx.policy.host, cx.now) == Way::Ssm;
+    let until = reboot_may_come_until(instance, claim, cx).filter(|_| by_ssm);
+    until.is_some_and(|until| cx.now >= until && report_since(instance, until).is_some())
 }
 
 fn never_came_back<'a>(instance: &Instance) -> Next<'a> {

@@ -469,6 +469,12 @@ fn a_reboot_that_may_still_come_is_waited_out() {
     staged_only.report.as_mut().unwrap().report = staged();
     let table = [
         ("unsure is not refused", rebooting(Some(ready()), at(4), unsure()), at(4), "rebooting wait"),
+        (
+            "unsure, and awake when it cannot come any more",
+            rebooting(Some(ready()), at(10), unsure()),
+            at(10),
+            "reboot 1.27.0",
+        ),
         ("unsure, until the deadline", rebooting(Some(ready()), at(17), unsure()), at(17), "cancel"),
         (
             "refused the second time, the first may come",
