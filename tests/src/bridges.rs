@@ -157,7 +157,7 @@ impl Host {
     async fn ecs(self, asked: Asked) -> Option<Response> {
         let target = asked.header("x-amz-target").map(str::to_owned);
         let region = self.region.upgrade()?;
-        let answer = region.call(Request { target, body: asked.body, by: Caller::Agent }).await?;
+        let answer = region.call(Request { target, body: asked.body, by: Caller::Agent, ..Request::default() }).await?;
         Some(plain((answer.status, answer.body)))
     }
 }

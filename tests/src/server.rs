@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::region::Region;
-use crate::wire::Request;
+use crate::wire::{Request, Signature};
 
 /// No request of the modelled operations comes near this.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -66,9 +66,12 @@ async fn answer(
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
     let (head, body) = request.into_parts();
-    let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let target = header("x-amz-target").map(str::to_owned);
+    let signature = header("authorization").and_then(Signature::read);
     let body = Limited::new(body, MOST_BYTES).collect().await.map_err(Unanswered::Read)?.to_bytes();
-    let response = region.call(Request { target, body, ..Request::default() }).await.ok_or(Unanswered::Reset)?;
+    let request = Request { target, body, signature, ..Request::default() };
+    let response = region.call(request).await.ok_or(Unanswered::Reset)?;
     Ok(hyper::Response::builder()
         .status(response.status)
         .header("content-type", response.content_type)

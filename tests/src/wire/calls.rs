@@ -21,6 +21,8 @@ pub struct Call {
     pub outcome: Outcome,
     /// Who made it.
     pub by: Caller,
+    /// What it was signed with, where that is known.
+    pub signature: Option<Signature>,
     /// How long it took.
     pub latency: SignedDuration,
 }
@@ -29,6 +31,26 @@ impl Call {
     /// `service:Operation`, as in IAM and in reports.
     pub fn name(&self) -> String {
         format!("{}:{}", self.service.prefix(), self.operation)
+    }
+}
+
+/// What the signature of a call says of its maker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The access key's id.
+    pub access_key: String,
+    /// The Region that the signature is for.
+    pub region: String,
+}
+
+impl Signature {
+    /// Reads an `Authorization` header of Signature Version 4:
+    /// `AWS4-HMAC-SHA256 Credential=AKIA…/20261123/eu-central-1/ecs/aws4_request, SignedHeaders=…`.
+    pub fn read(authorization: &str) -> Option<Self> {
+        let (_, rest) = authorization.split_once("Credential=")?;
+        let mut scope = rest.split([',', ' ']).next()?.split('/');
+        let access_key = scope.next()?.to_owned();
+        Some(Self { access_key, region: scope.nth(1)?.to_owned() })
     }
 }
 

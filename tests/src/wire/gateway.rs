@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::buckets::Buckets;
 use super::faults::{Fault, Faults};
-use super::{Answer, Asked, Call, Caller, Failure, Outcome, Request, Response, Service, partial, respond};
+use super::{Answer, Asked, Call, Caller, Failure, Outcome, Request, Response, Service, Signature, partial, respond};
 use crate::iam::{self, Need};
 use crate::scenario::{Reset, Scenario};
 use crate::world::World;
@@ -29,6 +29,7 @@ pub(crate) struct Gateway {
 pub(crate) struct Admission {
     asked: Asked,
     by: Caller,
+    signature: Option<Signature>,
     refused: Option<Failure>,
     reset: Option<Reset>,
     malformed: bool,
@@ -101,6 +102,7 @@ impl Gateway {
         Admission {
             asked,
             by: request.by,
+            signature: request.signature.clone(),
             refused,
             reset,
             malformed,
@@ -113,7 +115,8 @@ impl Gateway {
 
     /// The call is done; `None` when its connection breaks.
     pub(crate) fn complete(&mut self, world: &mut World, admission: Admission) -> Option<Response> {
-        let Admission { asked, by, refused, reset, malformed, fails, arrived_at, number, latency } = admission;
+        let Admission { asked, by, signature, refused, reset, malformed, fails, arrived_at, number, latency } =
+            admission;
         let (service, operation, summary) = (asked.service, asked.operation.clone(), asked.summary());
         let is_query = asked.is_query();
         let result: Option<Result<Answer, Failure>> = match (reset, refused) {
@@ -128,7 +131,7 @@ impl Gateway {
             Some(Err(failure)) if failure.code.is_empty() => Outcome::Error(failure.status.to_string()),
             Some(Err(failure)) => Outcome::Error(failure.code.clone()),
         };
-        let call = Call { at: arrived_at, service, operation, summary, outcome, by, latency };
+        let call = Call { at: arrived_at, service, operation, summary, outcome, by, signature, latency };
         if let Some(Err(failure)) = &result
             && failure.is_unknown()
         {

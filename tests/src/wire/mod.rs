@@ -21,7 +21,7 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-pub use calls::{Call, Outcome};
+pub use calls::{Call, Outcome, Signature};
 pub(crate) use gateway::Gateway;
 
 use bytes::Bytes;
@@ -40,6 +40,8 @@ pub struct Request {
     pub body: Bytes,
     /// Who asks.
     pub by: Caller,
+    /// What the signature says of its maker. Nothing is checked.
+    pub signature: Option<Signature>,
 }
 
 /// Who makes an AWS call.
