@@ -135,10 +135,13 @@ pub struct GlobalArgs {
     /// No live view, also on a terminal
     #[arg(long, global = true, help_heading = "Output")]
     pub no_progress: bool,
-    /// AWS Region [the SDK's own: AWS_REGION, then the profile's]
+    /// AWS Region [default: the profile's with --profile, else AWS_REGION]
     #[arg(long, global = true, help_heading = "AWS")]
     pub region: Option<String>,
-    /// Profile in the AWS configuration files [the SDK's own: AWS_PROFILE]
+    /// Use the credentials and the Region of this profile, whatever the environment says
+    ///
+    /// The name of a profile in the AWS configuration files. Without this flag the SDK's own order holds: the
+    /// environment, then AWS_PROFILE.
     #[arg(long, global = true, value_name = "NAME", help_heading = "AWS")]
     pub profile: Option<String>,
     /// Endpoint for all AWS services, such as a simulator's [the SDK's own: AWS_ENDPOINT_URL]

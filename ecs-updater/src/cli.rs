@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::{Cli, GlobalArgs, Output};
-use crate::aws::{self, Access, Aws, AwsError, ErrorKind};
+use crate::aws::{self, Access, Aws, AwsError, ErrorKind, ProfileError};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Environment, Inputs};
 use crate::exit::ExitStatus;
@@ -37,6 +37,8 @@ enum CliError {
         source.advice()
     )]
     Parameter { name: String, source: AwsError },
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     #[error("the logs could not be set up")]
     Telemetry(#[from] TelemetryError),
     #[error("the asynchronous runtime did not start")]
@@ -52,7 +54,7 @@ enum CliError {
 impl CliError {
     fn status(&self) -> ExitStatus {
         match self {
-            Self::Config(_) | Self::Telemetry(TelemetryError::BadLevel { .. }) => ExitStatus::Usage,
+            Self::Config(_) | Self::Profile(_) | Self::Telemetry(TelemetryError::BadLevel { .. }) => ExitStatus::Usage,
             Self::Parameter { source, .. } => match source.kind {
                 ErrorKind::Denied
                 | ErrorKind::NotFound
@@ -130,10 +132,10 @@ async fn work(
         None => {
             let inputs = Inputs::gather(&given, environment, None)?;
             inputs.settings()?;
-            (aws::load(&access).await, inputs)
+            (aws::load(&access).await?, inputs)
         }
         Some(name) => {
-            let config = aws::load(&access).await;
+            let config = aws::load(&access).await?;
             let text = settle::parameter(&Aws::reading(&config), &name).await;
             let text = text.map_err(|source| CliError::Parameter { name, source })?;
             (config, Inputs::gather(&given, environment, text.as_deref())?)

@@ -70,8 +70,9 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
           --no-progress              No live view, also on a terminal
 
     AWS:
-          --region <REGION>     AWS Region [the SDK's own: AWS_REGION, then the profile's]
-          --profile <NAME>      Profile in the AWS configuration files [the SDK's own: AWS_PROFILE]
+          --region <REGION>     AWS Region [default: the profile's with --profile, else AWS_REGION]
+          --profile <NAME>      Use the credentials and the Region of this profile, whatever the
+                                environment says
           --endpoint-url <URL>  Endpoint for all AWS services, such as a simulator's [the SDK's own:
                                 AWS_ENDPOINT_URL]
 

@@ -113,6 +113,15 @@ impl AwsError {
                 "no AWS credentials were found: give --profile NAME (aws configure list-profiles), or set AWS_PROFILE, or \
                  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             }
+            _ if says("ProfileFile provider could not be built") => {
+                "correct the profile in the AWS configuration files (~/.aws/config), or give another one by --profile"
+            }
+            _ if says("SSO token") || says("loading an access token") => {
+                "sign in again: aws sso login, with the same --profile"
+            }
+            _ if says("external process exited") => {
+                "run the credential_process of the profile by hand: what it prints says what is wrong"
+            }
             _ if says("endpoint must contain scheme") => {
                 "an endpoint begins with http:// or https://: check --endpoint-url and AWS_ENDPOINT_URL"
             }

@@ -12,6 +12,7 @@ mod error;
 mod fence;
 mod limits;
 mod parameters;
+mod profile;
 pub(crate) mod ssm;
 
 use std::time::Duration;
@@ -26,15 +27,16 @@ pub use calls::Calls;
 pub use error::{AwsError, ErrorKind};
 pub use fence::Fence;
 pub use limits::Limits;
+pub use profile::ProfileError;
 
 use limits::Bucket;
 
 /// How to reach AWS; whatever is `None` comes from the SDK's usual places (environment, profile, container role).
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// Region.
+    /// Region; it goes before the profile's.
     pub region: Option<String>,
-    /// Profile.
+    /// The profile whose credentials and Region are used, whatever the environment says.
     pub profile: Option<String>,
     /// Endpoint of every service.
     pub endpoint_url: Option<String>,
@@ -60,31 +62,42 @@ pub fn retries() -> RetryConfig {
 
 /// Time-outs and retries of every client.
 pub fn settings(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
-    loader.retry_config(retries()).timeout_config(
-        TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(OPERATION_TIMEOUT)
-            .build(),
-    )
+    loader.retry_config(retries()).timeout_config(timeouts())
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
 }
 
 /// The SDK's configuration for real use, TLS by rustls with ring.
-pub async fn load(access: &Access) -> SdkConfig {
+///
+/// # Errors
+/// A profile that is named and cannot be used.
+pub async fn load(access: &Access) -> Result<SdkConfig, ProfileError> {
     let http: SharedHttpClient = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
-    let mut loader = settings(aws_config::defaults(BehaviorVersion::latest())).http_client(http);
-    if let Some(region) = &access.region {
-        loader = loader.region(aws_config::Region::new(region.clone()));
-    }
-    if let Some(profile) = &access.profile {
-        loader = loader.profile_name(profile);
+    let mut loader = settings(aws_config::defaults(BehaviorVersion::latest())).http_client(http.clone());
+    let mut region = access.region.clone().map(aws_config::Region::new);
+    if let Some(name) = &access.profile {
+        profile::check(name).await?;
+        if region.is_none() {
+            region = profile::region(name).await;
+        }
+        let credentials = profile::credentials(name, region.clone(), http);
+        // The name is for what else a profile can set, such as an endpoint.
+        loader = loader.profile_name(name).credentials_provider(credentials).region(region);
+    } else if let Some(region) = region {
+        loader = loader.region(region);
     }
     if let Some(url) = &access.endpoint_url {
         loader = loader.endpoint_url(url);
     }
-    loader.load().await
+    Ok(loader.load().await)
 }
 
 /// The clients of one cluster's loop, with the count of what they sent.
