@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Claim;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
+use models::host::UpdateState;
 use models::ids::HostId;
 use models::plan::{Phase, Plan, Stand};
 use models::report::{InstanceReport, Outcome, PhaseTime};
+use semver::Version;
 
 /// What a run saw of its instances so far.
 #[derive(Debug, Default)]
@@ -81,7 +83,12 @@ impl Track {
         if let Some(verdict) = &instance.run.verdict {
             report.outcome = verdict.outcome;
             report.reason.clone_from(&verdict.reason);
-            report.detail.clone_from(&verdict.detail);
+            report.detail = verdict.detail.as_ref().map(|detail| match left_activated(instance) {
+                Some(version) => format!(
+                    "{detail}; {version} was still activated when the host was last heard of: its next boot takes it"
+                ),
+                None => detail.clone(),
+            });
             report.from = verdict.from.clone().or(report.from);
             report.to = verdict.to.clone().or(report.to);
             return report;
@@ -111,6 +118,14 @@ impl Track {
         }
         report
     }
+}
+
+/// The version that the next boot of an instance in service takes, as far as its host was heard: the activation could not be
+/// undone, or its bridge has yet to say that it is.
+fn left_activated(instance: &Instance) -> Option<Version> {
+    let report = &instance.report.as_ref()?.report;
+    let is_done_with = instance.status == InstanceStatus::Active && instance.out_of_service_claim().is_none();
+    report.staged().filter(|_| is_done_with && report.state() == Some(&UpdateState::Ready))
 }
 
 /// What stands of an update that nobody has ended, and who goes on with it.

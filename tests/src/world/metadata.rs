@@ -87,6 +87,12 @@ impl World {
         self.machines[number.0].metadata_away_until.is_none_or(|until| self.now >= until)
     }
 
+    /// Whether the agent on the host runs and can read the tags of its instance.
+    pub(crate) fn bridge_reads_its_tags(&self, number: MachineNo) -> bool {
+        let machine = &self.machines[number.0];
+        machine.seen.bridge && machine.metadata_tags && self.metadata_answers(number)
+    }
+
     /// Serves the tags, or no more. It is refused while a tag has a key that no path can hold (AWS facts, "EC2",
     /// inferred).
     pub(super) fn serve_tags(&mut self, number: MachineNo, on: bool) {
