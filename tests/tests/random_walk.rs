@@ -53,7 +53,7 @@ fn told(seed: u64, problems: &[String]) -> String {
     let small = shrink::shrink(&walk::draw(seed), SHRINKS, |candidate| !self::problems(candidate).is_empty());
     format!(
         "seed {seed}:\n  {}\nagain, with its log: SEED={seed} cargo test -p fleet-sim --test random_walk\n\
-         as small as it gets, for tests/scenarios/ ({}):\n\n{}",
+         as small as it gets, for tests/scenarios/walk/ ({}):\n\n{}",
         problems.join("\n  "),
         self::problems(&small).join("; "),
         toml::to_string(&small).unwrap()
