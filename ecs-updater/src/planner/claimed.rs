@@ -339,7 +339,8 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
                 return again();
             }
             let awake = report_since(instance, after(sent.sent_at, FIRST_BOOT_POLL)).is_some();
-            if cx.now >= deadline && awake && answered_last(instance) {
+            let undoing = instance.run.undone == Some(claim.since);
+            if cx.now >= deadline && awake && (undoing || answered_last(instance)) {
                 return give_up(End::Failed { why: FailReason::RebootTimedOut });
             }
             visit_again(instance, Phase::Rebooting, false, silent_until, cx, never)

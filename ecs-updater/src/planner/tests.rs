@@ -569,7 +569,7 @@ fn a_boot_counts_as_its_own_only_where_no_command_can_have_made_it() {
     again_and_again.report.as_mut().unwrap().asked_at = at(5);
     again_and_again.run.reboot_claims = 3;
     let table = [
-        ("this run's only command", back(), "inspect refresh=true"),
+        ("this run's only command", back(), "stage 1.27.0 lock=latest"),
         ("one before it may have arrived", earlier, "mark 1.27.0"),
         ("an earlier run's claim", taken_over, "mark 1.27.0"),
         ("another run has taken over", overtaken, "mark 1.27.0"),

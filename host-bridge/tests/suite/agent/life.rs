@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use host_bridge::agent::Memory;
 use models::attributes::Progress;
-use models::claim::{CLAIM_TAG, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
+use models::claim::{CLAIM_TAG, Claim, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
 use models::host::{AgentState, ErrorCode, UpdateState};
 use tokio::time::Instant;
 
@@ -171,6 +171,27 @@ async fn a_version_that_failed_here_is_neither_written_nor_booted() {
         assert_eq!((world.prepares, world.boots), (0, 0));
         assert_eq!(error(&world), Some(("choose".into(), ErrorCode::Refused)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_attempt_of_the_same_claim_is_another_try() {
+    let world = World::shared();
+    let first = {
+        let mut world = world.get();
+        world.tags.insert(FAILED_TAG.into(), NEW.into());
+        world.claim(ClaimStep::Stage)
+    };
+    world.pass(Duration::from_mins(2)).await;
+    assert_eq!(world.progress(ClaimStep::Stage), Some(Progress::Failed));
+    world.get().tags.remove(FAILED_TAG);
+    world.pass(Duration::from_mins(5)).await;
+    assert_eq!(world.progress(ClaimStep::Stage), Some(Progress::Failed), "it is done with that claim");
+    let again = Claim { attempt: 2, ..first.parse().unwrap() };
+    world.get().tags.insert(CLAIM_TAG.into(), again.to_string());
+    world.pass(Duration::from_mins(5)).await;
+    let handled = world.report().unwrap().handled.unwrap();
+    assert!(handled.is_of(&again) && !handled.is_of(&first.parse().unwrap()), "{handled:?}");
+    assert_eq!(handled.progress, Progress::Done);
 }
 
 #[tokio::test(start_paused = true)]
