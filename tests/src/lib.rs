@@ -4,13 +4,14 @@
 //! - [`Region`]: a scenario that runs; [`Region::http_client`] is the way in for the AWS SDK, [`server`] for others.
 //! - [`iam`]: what a policy has to allow for a call, and whether it does.
 //! - [`invariants`]: the rules an updater must keep, checked after everything that happens.
+//! - [`liveness`]: how long nothing may move in a run.
 //! - [`expect`]: how the updater is run on a scenario, and what must come of it.
 //! - [`rollout`]: a scenario joined with the real updater; the [`demo`] shows one, [`measure`] says what it costs.
 //! - [`trial`]: everything that is expected to be run, [`record`]ed and held against what is expected ([`verdict`]).
 //! - [`proof`]: that nothing is lost, wherever a run dies and whatever goes wrong.
 //!
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
-//! the tags that it writes; `expect`, `rollout`, `processes`, `trial`, `record`, `verdict`, `run`, `measure`, `proof` and
+//! the tags that it writes; `expect`, `liveness`, `rollout`, `processes`, `trial`, `record`, `verdict`, `run`, `measure`, `proof` and
 //! `demo` alone know its library.
 
 pub mod bench;
@@ -27,6 +28,8 @@ pub mod host;
 pub mod host_server;
 pub mod iam;
 pub mod invariants;
+pub mod limit;
+pub mod liveness;
 pub mod measure;
 pub mod meter;
 pub mod moment;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::expect::Exit;
+use crate::limit::Limit;
 use crate::rollout::{Lived, Ran, Rollout};
 
 /// One process, and what must come of it.
@@ -58,16 +59,16 @@ enum Fate {
 impl Rollout {
     /// Runs the processes, to the end of all.
     pub async fn side_by_side(&self, processes: &[ProcessSpec]) -> Vec<Ran> {
-        self.side_by_side_within(Duration::MAX, processes).await
+        self.side_by_side_within(Limit::NONE, processes).await
     }
 
-    /// Runs the processes, each for so long at most.
-    pub async fn side_by_side_within(&self, longest: Duration, processes: &[ProcessSpec]) -> Vec<Ran> {
+    /// Runs the processes, each within a limit, to which the calls of all count.
+    pub async fn side_by_side_within(&self, limit: Limit, processes: &[ProcessSpec]) -> Vec<Ran> {
         let numbered = (1_u32..).zip(processes);
-        futures_util::future::join_all(numbered.map(|(number, spec)| self.process(number, spec, longest))).await
+        futures_util::future::join_all(numbered.map(|(number, spec)| self.process(number, spec, limit))).await
     }
 
-    async fn process(&self, number: u32, spec: &ProcessSpec, longest: Duration) -> Ran {
+    async fn process(&self, number: u32, spec: &ProcessSpec, limit: Limit) -> Ran {
         sleep(spec.at).await;
         let config = self.config.to_builder().http_client(self.region.http_client_of(number)).build();
         let clock = Clock::tokio(self.region.clock().now() + spec.skew);
@@ -77,11 +78,15 @@ impl Rollout {
             dry_run: false,
             lease_table: self.lease_table.clone(),
         };
-        let began = self.region.clock().now();
+        let began = clock.now();
         let (stop, stopped) = watch::channel(false);
-        let work = pin!(run(&config, &clock, job, &(), stopped));
-        let lived = tokio::time::timeout(longest, live(work, spec, &stop)).await.ok();
-        Ran::of(lived, self.region.clock().now().duration_since(began))
+        let liveness = self.liveness(&(), spec.pause.unwrap_or_default().lasts, began);
+        let lived = {
+            let work = pin!(run(&config, &clock, job, &liveness, stopped));
+            limit.hold(&self.region, live(work, spec, &stop)).await
+        };
+        let ended = clock.now();
+        Ran::of(lived, ended.duration_since(began), liveness.stalls(ended))
     }
 }
 

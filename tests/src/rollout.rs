@@ -16,7 +16,7 @@ use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs};
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::run::{Job, Watch, run};
 use ecs_updater::settle::{self, Settled, SettledCluster};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use models::ids::{HostId, RunId};
 use models::report::{Outcome, RunReport};
 use tokio::sync::watch;
@@ -25,6 +25,8 @@ use crate::Region;
 use crate::clock::SimClock;
 use crate::expect::{Expect, ExpectError, RunSpec};
 use crate::invariants::Violation;
+use crate::limit::{Endless, Limit};
+use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
 use crate::scenario::{Scenario, ScenarioError};
 
@@ -39,8 +41,10 @@ pub struct Ran {
     pub died_at: Option<String>,
     /// It ended before the moment at which it was to be killed, interrupted or suspended.
     pub missed: bool,
-    /// It had not ended when its time was over.
-    pub endless: bool,
+    /// The limit that it reached before its end.
+    pub endless: Option<Endless>,
+    /// The times in which nothing moved for too long, a line each.
+    pub stalls: Vec<String>,
 }
 
 /// How a run lived.
@@ -57,15 +61,13 @@ pub(crate) enum Lived {
 }
 
 impl Ran {
-    /// What came of a run that has `lived`; `None`: not to its end.
-    pub(crate) fn of(lived: Option<Lived>, took: SignedDuration) -> Self {
-        let endless = lived.is_none();
-        let (report, died_at, missed) = match lived {
-            Some(Lived::Ended { report, missed }) => (Some(report), None, missed),
-            Some(Lived::Killed(call)) => (None, call, false),
-            None => (None, None, false),
-        };
-        Self { report, took, died_at, missed, endless }
+    pub(crate) fn of(lived: Result<Lived, Endless>, took: SignedDuration, stalls: Vec<String>) -> Self {
+        let ran = Self { report: None, took, died_at: None, missed: false, endless: None, stalls };
+        match lived {
+            Ok(Lived::Ended { report, missed }) => Self { report: Some(report), missed, ..ran },
+            Ok(Lived::Killed(died_at)) => Self { died_at, ..ran },
+            Err(endless) => Self { endless: Some(endless), ..ran },
+        }
     }
 }
 
@@ -160,7 +162,7 @@ impl Rollout {
     /// Runs the updater once, when its time has come.
     pub async fn run(&mut self, spec: &RunSpec, watch: &dyn Watch) -> Ran {
         self.wait_for(spec).await;
-        self.run_within(Duration::MAX, spec, watch).await
+        self.run_within(Limit::NONE, spec, watch).await
     }
 
     /// Lets the time before a run pass.
@@ -171,8 +173,8 @@ impl Rollout {
         tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
     }
 
-    /// Runs the updater once, whatever the time is, for so long at most.
-    pub async fn run_within(&mut self, longest: Duration, spec: &RunSpec, watch: &dyn Watch) -> Ran {
+    /// Runs the updater once, whatever the time is, within a limit.
+    pub async fn run_within(&mut self, limit: Limit, spec: &RunSpec, watch: &dyn Watch) -> Ran {
         self.runs += 1;
         self.region.spare();
         let job = Job {
@@ -183,10 +185,21 @@ impl Rollout {
         };
         let began = self.clock.now();
         let (stop, stopped) = watch::channel(false);
-        let work = pin!(run(&self.config, &self.clock, job, watch, stopped));
-        let lived = tokio::time::timeout(longest, self.live(work, spec, &stop)).await.ok();
+        let liveness = self.liveness(watch, SignedDuration::ZERO, began);
+        let lived = {
+            let work = pin!(run(&self.config, &self.clock, job, &liveness, stopped));
+            limit.hold(&self.region, self.live(work, spec, &stop)).await
+        };
         self.region.spare();
-        Ran::of(lived, self.clock.now().duration_since(began))
+        let ended = self.clock.now();
+        Ran::of(lived, ended.duration_since(began), liveness.stalls(ended))
+    }
+
+    /// Sees whether a run moves that begins now and may be suspended for so long.
+    pub(crate) fn liveness<'a>(&self, next: &'a dyn Watch, pause: SignedDuration, began: Timestamp) -> Liveness<'a> {
+        let waits = Waits { lease: self.lease_table.is_some(), pause };
+        let policies = self.clusters.iter().filter_map(|(_, policy)| policy.as_ref().ok());
+        Liveness::new(next, waits, policies, began)
     }
 
     /// To the run's end, or to its death; what it had begun goes on without it.

@@ -1,10 +1,9 @@
 //! Runs the updater on a scenario as its `[expect]` says: one run after the other, or processes side by side.
 
-use std::time::Duration;
-
 use models::report::RunReport;
 
 use crate::expect::Expect;
+use crate::limit::Limit;
 use crate::rollout::{Ran, Rollout};
 
 /// What came of everything that the updater was run for.
@@ -36,19 +35,19 @@ impl Kind {
 }
 
 impl Trial {
-    /// Runs everything. A run that takes longer than `longest` is given up, and no further one begins.
-    pub async fn of(rollout: &mut Rollout, expect: &Expect, longest: Duration) -> Self {
+    /// Runs everything. A run that reaches the limit is given up, and no further one begins.
+    pub async fn of(rollout: &mut Rollout, expect: &Expect, limit: Limit) -> Self {
         if !expect.process.is_empty() {
-            let ran = rollout.side_by_side_within(longest, &expect.process).await;
+            let ran = rollout.side_by_side_within(limit, &expect.process).await;
             return Self { kind: Kind::Processes, ran };
         }
         let mut ran: Vec<Ran> = Vec::new();
         for spec in expect.runs() {
-            if ran.last().is_some_and(|last| last.endless) {
+            if ran.last().is_some_and(|last| last.endless.is_some()) {
                 break;
             }
             rollout.wait_for(&spec).await;
-            ran.push(rollout.run_within(longest, &spec, &()).await);
+            ran.push(rollout.run_within(limit, &spec, &()).await);
         }
         Self { kind: Kind::Runs, ran }
     }

@@ -22,8 +22,8 @@ pub enum Strictness {
 /// What is wrong with an end.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// Everything that is wrong, a line each: first the runs that did not end, then rules, then what was expected
-    /// otherwise, then what is not modelled. Empty where all is right.
+    /// Everything that is wrong, a line each: first the runs that did not end or stood still, then rules, then what was
+    /// expected otherwise, then what is not modelled. Empty where all is right.
     pub problems: Vec<String>,
     /// The rules that were broken, those that may be included.
     pub broken_rules: Vec<Violation>,
@@ -35,8 +35,11 @@ impl Verdict {
     /// Judges what came of a scenario. It may be asked once: the rules of the end are checked here.
     pub fn of(rollout: &Rollout, expect: &Expect, trial: &Trial, strictness: Strictness) -> Self {
         let mut problems = Problems::default();
-        for (name, ran) in numbered(trial).filter(|(_, ran)| ran.endless) {
-            problems.0.push(format!("{name} did not end within {} hours", ran.took.as_hours()));
+        for (name, endless) in numbered(trial).filter_map(|(name, ran)| Some((name, ran.endless?))) {
+            problems.0.push(format!("{name} {endless}"));
+        }
+        for (name, ran) in numbered(trial) {
+            problems.0.extend(ran.stalls.iter().map(|stall| format!("{name}: {stall}")));
         }
         let broken_rules = broken_rules(rollout, trial);
         let unexpected = broken_rules.iter().filter(|violation| !expect.broken_rules.contains(&violation.rule));
@@ -50,7 +53,7 @@ impl Verdict {
         };
         match trial.last() {
             Some((ran, report)) => problems.of_report(expect, of_the_last, rollout, ran, report),
-            None if expect.names_a_report() && !trial.ran.iter().any(|ran| ran.endless) => {
+            None if expect.names_a_report() && !trial.ran.iter().any(|ran| ran.endless.is_some()) => {
                 problems.0.push("the last run was killed, and gave no report to be as expected".to_owned());
             }
             None => {}
@@ -157,7 +160,7 @@ impl Problems {
         for ((name, ran), spec) in numbered(trial).zip(specs) {
             let Some(report) = &ran.report else {
                 let named = spec.exit.is_some() || spec.error.is_some() || spec.updated.is_some();
-                if named && !ran.endless {
+                if named && ran.endless.is_none() {
                     self.0.push(format!("{name} was killed, and gave no report to be as expected"));
                 }
                 continue;

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
 
 use ecs_updater::exit::ExitStatus;
 use fleet_sim::Scenario;
 use fleet_sim::expect::{BridgeExpect, Exit, Expect, HostEnd};
 use fleet_sim::iam::{Role, shipped};
+use fleet_sim::limit::Limit;
 use fleet_sim::record::record;
 use fleet_sim::rollout::Rollout;
 use fleet_sim::trial::Trial;
@@ -120,7 +120,7 @@ async fn roll(scenario: &Scenario, way: Way) -> Result<Rolled, Failure> {
     }
     // Which process gets how far is a matter of seconds, which the two ways need not share.
     let differs = expect.bridge.as_ref().is_some_and(BridgeExpect::differs) || !expect.process.is_empty();
-    let trial = Trial::of(&mut rollout, &expect, Duration::MAX).await;
+    let trial = Trial::of(&mut rollout, &expect, Limit::NONE).await;
     let recorded = record(&trial, !expect.times_vary)?;
     let (_, report) = trial.last().ok_or("the last run was killed: add one that finishes")?;
     let verdict = if way == Way::Ssm || differs {

@@ -16,6 +16,7 @@ pub mod walk;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use models::fleet::FleetSnapshot;
@@ -24,13 +25,14 @@ use models::plan::{End, Plan, Step};
 use models::policy::{Policy, StandaloneTasks};
 use models::report::RunReport;
 
+use crate::limit::Limit;
 use crate::rollout::{Ran, Rollout, RolloutError};
 use crate::scenario::Scenario;
 
 /// No run may take longer: what waits for something that never comes must give up long before.
-const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
+const LONGEST_RUN: Limit = Limit { time: Duration::from_secs(12 * 3600), calls: 50_000 };
 /// After the last run the services have so long to come to rest.
-const REST: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+const REST: Duration = Duration::from_secs(15 * 60);
 
 /// What came of a scenario.
 #[derive(Debug, Default)]
@@ -86,11 +88,11 @@ async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofE
         let steps = StepsSeen::default();
         let before = rollout.region.call_count();
         rollout.wait_for(spec).await;
-        let Ran { report, died_at, endless, .. } = rollout.run_within(LONGEST_RUN, spec, &steps).await;
+        let Ran { report, died_at, endless, stalls, .. } = rollout.run_within(LONGEST_RUN, spec, &steps).await;
         let calls = rollout.region.call_count() - before;
-        if endless {
-            let hours = LONGEST_RUN.as_secs() / 3600;
-            proof.problems.push(format!("run {} did not end within {hours} hours", index + 1));
+        proof.problems.extend(stalls.into_iter().map(|stall| format!("run {}: {stall}", index + 1)));
+        if let Some(endless) = endless {
+            proof.problems.push(format!("run {} {endless}", index + 1));
             proof.report = None;
             break;
         }

@@ -84,8 +84,8 @@ fn end(ran: &Ran) -> End<'_> {
     let status = ran.report.as_ref().map(ExitStatus::of);
     let end = match (status, ran.endless) {
         (Some(_), _) => "reported",
-        (None, true) => "endless",
-        (None, false) => "killed",
+        (None, Some(_)) => "endless",
+        (None, None) => "killed",
     };
     End {
         end,

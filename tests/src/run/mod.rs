@@ -16,11 +16,17 @@ use jiff::Timestamp;
 use crate::Region;
 use crate::errors::{chain, one_line};
 use crate::expect::{Exit, Expect, ExpectError};
+use crate::limit::Limit;
 use crate::rollout::{Rollout, RolloutError};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::trial::Trial;
 use crate::verdict::{Strictness, Verdict};
 use hosts::HostState;
+
+/// A run that makes more calls than this, and so many for each machine, does not end: far more than a day of looks at a small
+/// cluster, or than the update of a large one (docs/benchmarks.md).
+const CALLS: u64 = 100_000;
+const CALLS_OF_EACH: u64 = 20;
 
 /// The options of the command.
 #[derive(Debug, clap::Args)]
@@ -127,10 +133,11 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, RunError> {
 
 async fn to_the_end(args: &RunArgs, scenario: &Scenario, expect: &Expect) -> Result<Ended, RunError> {
     let region = Region::start(scenario).map_err(RunError::Scenario)?;
-    let longest = Duration::from_secs(u64::from(args.hours) * 3600);
+    let calls = CALLS + CALLS_OF_EACH * u64::try_from(scenario.machines.len()).unwrap_or(u64::MAX);
+    let limit = Limit { time: Duration::from_secs(u64::from(args.hours) * 3600), calls };
     let (runs, verdict) = match Rollout::on(Arc::clone(&region), scenario, expect.clone()).await {
         Ok(mut rollout) => {
-            let trial = Trial::of(&mut rollout, expect, longest).await;
+            let trial = Trial::of(&mut rollout, expect, limit).await;
             let verdict = Verdict::of(&rollout, expect, &trial, Strictness::Named);
             (Ok(trial), verdict)
         }

@@ -68,15 +68,15 @@ fn write_runs(out: &mut String, trial: &Trial, width: Option<u16>) -> Result<(),
 
 fn how_it_ended(ran: &Ran) -> String {
     let took = duration::short(ran.took);
-    match (&ran.report, &ran.died_at) {
-        (Some(report), _) => {
+    match (&ran.report, ran.endless, &ran.died_at) {
+        (Some(report), ..) => {
             let status = ExitStatus::of(report);
             let missed = if ran.missed { "; what was to happen to it on the way never came" } else { "" };
             format!("ended after {took} with exit code {} ({}){missed}", status.code(), Exit(status))
         }
-        (None, _) if ran.endless => format!("did not end within {} hours", ran.took.as_hours()),
-        (None, Some(call)) => format!("killed after {took}, at {call}"),
-        (None, None) => format!("killed after {took}"),
+        (None, Some(endless), _) => format!("{endless}, in {took}"),
+        (None, None, Some(call)) => format!("killed after {took}, at {call}"),
+        (None, None, None) => format!("killed after {took}"),
     }
 }
 
