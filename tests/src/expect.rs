@@ -44,6 +44,8 @@ pub struct Expect {
     pub bridge: Option<BridgeExpect>,
     /// Clusters or documents have other names than those that the policies under `cloudformation/` are tried with.
     pub other_names: bool,
+    /// What disturbs does not end: for [`crate::proof`], the last run must end and name everything, and no more.
+    pub disturbed: bool,
     /// Rules that the scenario itself makes impossible to keep, with the reason in a comment beside it.
     pub broken_rules: BTreeSet<Rule>,
 }

@@ -2,7 +2,7 @@
 //!
 //! `SEED=17 cargo test -p fleet-sim --test random_walk` repeats one seed, with its log; `SEEDS=n` takes so many (from
 //! `FROM=n` on), as `make soak SEEDS=n` does. The seed draws how the hosts are reached; `WAY=ssm`, `bridge` or `auto`
-//! takes of these seeds only those that have drawn this.
+//! takes of these seeds only those that have drawn this, `DISTURBED=1` only those in which something stays broken.
 
 #![expect(clippy::unwrap_used, reason = "a test's own set-up")]
 
@@ -26,7 +26,11 @@ fn nothing_is_lost_whatever_happens() {
     let (from, count) = (number("FROM").unwrap_or(0), number("SEEDS").unwrap_or(USUAL));
     let began = Instant::now();
     let way = std::env::var("WAY").ok();
-    let drawn = |seed: &u64| way.as_ref().is_none_or(|way| walk::way(&walk::draw(*seed)) == way);
+    let disturbed = std::env::var_os("DISTURBED").is_some();
+    let drawn = |seed: &u64| {
+        let scenario = walk::draw(*seed);
+        way.as_ref().is_none_or(|way| walk::way(&scenario) == way) && (!disturbed || walk::stays_broken(*seed))
+    };
     let seeds: Vec<u64> = (from..from + count).filter(drawn).collect();
     let problems = jobs::all(jobs::threads(), &seeds, |seed| problems(&walk::draw(*seed)));
     let failed: Vec<(u64, &Vec<String>)> =

@@ -86,6 +86,84 @@ pub(super) fn at_rest(world: &World, report: &RunReport) -> Vec<String> {
     problems
 }
 
+/// What stays broken excuses: a claim that could not be taken away, where the report says that the instance failed or is
+/// not done with; and an instance that a run could not look at any more, where it says so of the cluster.
+pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violation) -> bool {
+    let Some((number, _)) = world.machine(violation.instance.as_str()) else { return false };
+    let (given_up, line) = (is_given_up(world, report, number), line_of(report, violation.instance.as_str()));
+    match violation.rule {
+        Rule::ClaimLeft => given_up || line.is_some_and(|line| !is_done(line.outcome)),
+        Rule::LeftBehind => given_up && line.is_none(),
+        Rule::Budget
+        | Rule::Claim
+        | Rule::ForeignDrain
+        | Rule::TasksOnReboot
+        | Rule::FailedVersion
+        | Rule::SingleRun
+        | Rule::Unverified
+        | Rule::RebootInService
+        | Rule::Excluded => false,
+    }
+}
+
+/// Some minutes after the last run of a world that stays broken: the report names everything.
+pub(super) fn disturbed(world: &World, report: &RunReport) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (index, machine) in world.machines().iter().enumerate() {
+        let number = MachineNo(index);
+        let Some(registration) = world.registration_of(number).filter(|known| known.registered_at <= report.ended_at)
+        else {
+            continue;
+        };
+        if registration.status == InstanceStatus::Inactive || machine.state != Ec2State::Running {
+            continue;
+        }
+        let (id, given_up) = (&machine.id, is_given_up(world, report, number));
+        let Some(line) = line_of(report, id) else {
+            if !given_up {
+                problems.push(format!("{id} is registered and not in the report"));
+            }
+            continue;
+        };
+        let (outcome, reason) = (line.outcome.as_str(), line.reason.as_deref().unwrap_or_default());
+        if line.outcome == Outcome::InProgress && line.detail.is_none() {
+            problems.push(format!("{id} is {outcome} without a word"));
+        }
+        let ours = registration.drained_by == Some(Actor::Updater) && !registration.foreign_drain;
+        if registration.status == InstanceStatus::Draining && ours && is_done(line.outcome) {
+            problems.push(format!("{id} is left DRAINING by us as {outcome}: {reason}"));
+        }
+        if world.is_in_service(number) && is_done(line.outcome) && !given_up {
+            problems.extend(left_on_host(machine, line));
+        }
+    }
+    problems
+}
+
+/// Whether a report says that nothing is left to do.
+fn is_done(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Failed | Outcome::InProgress => false,
+        Outcome::Updated
+        | Outcome::Current
+        | Outcome::Held
+        | Outcome::RolledBack
+        | Outcome::Gone
+        | Outcome::WouldUpdate => true,
+    }
+}
+
+/// Whether the report says that the work on the machine's cluster ended early.
+fn is_given_up(world: &World, report: &RunReport, number: MachineNo) -> bool {
+    let name = &world.clusters()[world.machines()[number.0].cluster.0].name;
+    report.clusters.iter().any(|cluster| cluster.cluster.as_str() == name && cluster.error.is_some())
+}
+
+fn line_of<'a>(report: &'a RunReport, id: &str) -> Option<&'a InstanceReport> {
+    let mut lines = report.clusters.iter().flat_map(|cluster| &cluster.instances);
+    lines.find(|line| line.ec2_instance_id.as_str() == id)
+}
+
 fn machine_at_rest(
     world: &World,
     number: MachineNo,
@@ -121,9 +199,16 @@ fn machine_at_rest(
             problems.push(format!("{id} is left DRAINING by us without a claim"));
         }
     }
-    if !world.is_in_service(number) {
-        return problems;
+    if world.is_in_service(number) {
+        problems.extend(left_on_host(machine, line));
     }
+    problems
+}
+
+/// What a run has changed on a host and not put back.
+fn left_on_host(machine: &Machine, line: &InstanceReport) -> Vec<String> {
+    let mut problems = Vec::new();
+    let (id, outcome, reason) = (&machine.id, line.outcome.as_str(), line.reason.as_deref().unwrap_or_default());
     let disk = machine.host.disk();
     let (lock, wanted) = (machine.host.version_lock(), machine.host.spec().version_lock.as_str());
     let detail = line.detail.as_deref().unwrap_or_default();

@@ -107,9 +107,15 @@ async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofE
     if let Some(report) = &proof.report {
         tokio::time::sleep(REST).await;
         let mut broken = rollout.violations(report);
-        broken.retain(|violation| !ending::is_left_on_purpose(report, violation));
+        let disturbed = rollout.expect.disturbed;
+        if disturbed {
+            broken.retain(|violation| !rollout.region.look(|world| ending::is_excused(world, report, violation)));
+        } else {
+            broken.retain(|violation| !ending::is_left_on_purpose(report, violation));
+        }
         proof.problems.extend(broken.iter().map(|violation| format!("rule broken: {violation}")));
-        proof.problems.extend(rollout.region.look(|world| ending::at_rest(world, report)));
+        let end = if disturbed { ending::disturbed } else { ending::at_rest };
+        proof.problems.extend(rollout.region.look(|world| end(world, report)));
     } else {
         let broken = rollout.region.violations();
         proof.problems.extend(broken.iter().map(|violation| format!("rule broken: {violation}")));

@@ -88,10 +88,18 @@ fn without_last_host(scenario: &Table) -> Option<Table> {
         for list in LISTS {
             if let Some(entries) = scenario.get_mut(list).and_then(Value::as_array_mut) {
                 entries.retain(|entry| !names(entry));
+                entries.iter_mut().for_each(|entry| forget(entry, count - 1));
             }
         }
         Some(())
     })
+}
+
+/// Takes a host from those that an event is for.
+fn forget(entry: &mut Value, host: i64) {
+    if let Some(hosts) = entry.get_mut("hosts").and_then(Value::as_array_mut) {
+        hosts.retain(|one| one.as_integer() != Some(host));
+    }
 }
 
 #[cfg(test)]

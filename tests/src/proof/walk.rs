@@ -2,9 +2,11 @@
 //! people do meanwhile.
 //!
 //! It is drawn as the TOML of a scenario file, so that one that fails can be kept as it is. What disturbs is over before
-//! the last run, which must then bring everything to an end.
+//! the last run, which must then bring everything to an end; but for a third of the seeds, where something stays broken: there
+//! the last run must end and name everything.
 
 mod bridges;
+mod endless;
 
 use toml::{Table, Value};
 
@@ -12,7 +14,7 @@ use crate::dice::Dice;
 
 /// The scenario of a seed.
 pub fn draw(seed: u64) -> Table {
-    let mut draw = Draw { dice: Dice::new(seed), throws: 0 };
+    let mut draw = Draw { dice: Dice::new(seed), purpose: "walk", throws: 0 };
     let size = draw.pick(&[2, 3, 3, 4, 5, 6, 8]);
     let mut scenario = Table::new();
     set(&mut scenario, "about", format!("Seed {seed} of the random walk."));
@@ -35,8 +37,16 @@ pub fn draw(seed: u64) -> Table {
         6..=8 => bridges::add(&mut draw, &mut scenario, size, 0),
         _ => bridges::add(&mut draw, &mut scenario, size, 40),
     }
+    if stays_broken(seed) {
+        endless::add(seed, &mut scenario, size);
+    }
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
+}
+
+/// Whether something stays broken in the scenario of a seed: in one of three.
+pub fn stays_broken(seed: u64) -> bool {
+    seed % 3 == 2
 }
 
 /// How the hosts of a drawn scenario are reached: `ssm`, `bridge` or `auto`.
@@ -50,6 +60,7 @@ const CALM: &str = "2h";
 
 struct Draw {
     dice: Dice,
+    purpose: &'static str,
     throws: u64,
 }
 
@@ -58,7 +69,7 @@ impl Draw {
     fn between(&mut self, low: i64, high: i64) -> i64 {
         self.throws += 1;
         let span = u64::try_from(high - low).unwrap_or(0);
-        low + i64::try_from(self.dice.between("walk", self.throws, 0, span)).unwrap_or(0)
+        low + i64::try_from(self.dice.between(self.purpose, self.throws, 0, span)).unwrap_or(0)
     }
 
     fn falls(&mut self, percent: i64) -> bool {

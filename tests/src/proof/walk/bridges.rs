@@ -73,7 +73,7 @@ fn bridge_event(draw: &mut Draw, size: i64) -> Vec<Value> {
 }
 
 /// Changes a table in tables that are there.
-fn change(scenario: &mut Table, path: &[&str], change: impl FnOnce(&mut Table)) {
+pub(super) fn change(scenario: &mut Table, path: &[&str], change: impl FnOnce(&mut Table)) {
     let mut table = Some(scenario);
     for key in path {
         table = table.and_then(|table| table.get_mut(*key)?.as_table_mut());
@@ -81,7 +81,7 @@ fn change(scenario: &mut Table, path: &[&str], change: impl FnOnce(&mut Table)) 
     table.map(change);
 }
 
-fn extend(scenario: &mut Table, list: &str, entries: Vec<Value>) {
+pub(super) fn extend(scenario: &mut Table, list: &str, entries: Vec<Value>) {
     if let Some(known) = scenario.get_mut(list).and_then(Value::as_array_mut) {
         known.extend(entries);
     }
