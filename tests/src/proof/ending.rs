@@ -134,7 +134,7 @@ pub(super) fn disturbed(world: &World, report: &RunReport) -> Vec<String> {
             problems.push(format!("{id} is left DRAINING by us as {outcome}: {reason}"));
         }
         if world.is_in_service(number) && is_done(line.outcome) && !given_up {
-            problems.extend(left_on_host(machine, line));
+            problems.extend(left_on_host(world, number, machine, line));
         }
     }
     problems
@@ -200,13 +200,13 @@ fn machine_at_rest(
         }
     }
     if world.is_in_service(number) {
-        problems.extend(left_on_host(machine, line));
+        problems.extend(left_on_host(world, number, machine, line));
     }
     problems
 }
 
 /// What a run has changed on a host and not put back.
-fn left_on_host(machine: &Machine, line: &InstanceReport) -> Vec<String> {
+fn left_on_host(world: &World, number: MachineNo, machine: &Machine, line: &InstanceReport) -> Vec<String> {
     let mut problems = Vec::new();
     let (id, outcome, reason) = (&machine.id, line.outcome.as_str(), line.reason.as_deref().unwrap_or_default());
     let disk = machine.host.disk();
