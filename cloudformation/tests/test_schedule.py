@@ -260,8 +260,8 @@ def test_a_dry_run_by_hand_plans_and_writes_nothing(cloud, region):
     with serving(Credentials) as address:
         ran = by_hand(cloud, "PlanNow").run(cloud, region.address, f"{address}/credentials")
     assert ran.returncode == 0, ran
-    assert "Cluster web: 1 instance" in ran.stdout
-    assert "Cluster batch: 1 instance" in ran.stdout
+    assert f"Cluster web ({REGION}, account {ACCOUNT}): 1 instance" in ran.stdout
+    assert f"Cluster batch ({REGION}, account {ACCOUNT}): 1 instance" in ran.stdout
     assert "1.26.1 → 1.28.0" in ran.stdout
     assert "1.26.1 → 1.27.0" in ran.stdout, "batch by its own table in the configuration"
     assert "Plan: 2 to update" in ran.stdout

@@ -141,10 +141,12 @@ async fn work(
             (config, Inputs::gather(&given, environment, text.as_deref())?)
         }
     };
-    let Settled { lease_table, clusters } = settle::settle(&Aws::reading(&config), inputs, &stop).await?;
+    let Settled { lease_table, clusters, locations } = settle::settle(&Aws::reading(&config), inputs, &stop).await?;
+    live.head(locations.values());
     let job = Job {
         run: RunId::new(ulid::Ulid::generate().to_string()),
         clusters,
+        locations,
         dry_run: cli.command.dry_run(),
         lease_table,
     };

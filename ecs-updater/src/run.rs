@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::Way;
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::{ClusterName, Epoch, HostId, ImageId, RunId};
+use models::location::Location;
 use models::pace::Pace;
 use models::plan::{End, Plan, PlannedStep, Step};
 use models::policy::Policy;
@@ -35,6 +36,8 @@ pub struct Job {
     pub run: RunId,
     /// The clusters and what a person decided for each, or why a cluster cannot be worked on.
     pub clusters: Vec<(ClusterName, Result<Policy, ClusterError>)>,
+    /// Where each cluster is, for the log and the report.
+    pub locations: BTreeMap<ClusterName, Location>,
     /// Whether to read only.
     pub dry_run: bool,
     /// The DynamoDB table with the leases, where there is one.
@@ -92,15 +95,25 @@ pub async fn run(
         let facts = RunFacts { run: job.run.clone(), started_at, dry_run: job.dry_run, stop: None, idle_since: None };
         let table = job.lease_table.as_deref().filter(|_| !job.dry_run);
         let (limits, stop) = (limits.clone(), stop.clone());
+        let location = job.locations.get(cluster).cloned().unwrap_or_default();
         async move {
             let policy = match policy {
                 Ok(policy) => policy,
-                Err(error) => return refused(cluster, error),
+                Err(error) => return refused(cluster, location, error),
             };
+            tracing::info!(
+                %cluster,
+                region = location.region.as_ref().map(tracing::field::display),
+                account = location.account.as_ref().map(tracing::field::display),
+                run = %facts.run,
+                dry_run = facts.dry_run,
+                "begins"
+            );
             let hold = Hold::default();
             let fence = table.map_or_else(Fence::open, |_| hold.fence(clock));
             let aws = Aws::new(config, &fence, limits);
-            Cluster::new(cluster, policy, aws, clock, facts, (table, hold), stop).run(watch).await
+            let report = Cluster::new(cluster, policy, aws, clock, facts, (table, hold), stop).run(watch).await;
+            ClusterReport { location, ..report }
         }
     });
     let clusters = futures_util::future::join_all(loops).await;
@@ -116,9 +129,10 @@ pub async fn run(
 }
 
 /// The report of a cluster that is not worked on.
-fn refused(cluster: &ClusterName, error: &ClusterError) -> ClusterReport {
+fn refused(cluster: &ClusterName, location: Location, error: &ClusterError) -> ClusterReport {
     ClusterReport {
         cluster: cluster.clone(),
+        location,
         error: Some(error.clone()),
         instances: Vec::new(),
         aws_calls: BTreeMap::new(),
@@ -526,6 +540,7 @@ impl<'a> Cluster<'a> {
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
         ClusterReport {
             cluster: self.name.clone(),
+            location: Location::default(),
             error,
             instances,
             auto_scaling_groups,

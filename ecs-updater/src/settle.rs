@@ -1,14 +1,16 @@
 //! Asks AWS for the settings that are kept there: the SSM parameter of `--config ssm:NAME`, and the clusters' tags.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use models::ids::ClusterName;
+use models::location::Location;
 use models::pace::Pace;
 use models::policy::Policy;
 use models::report::{ClusterError, ClusterErrorKind};
 use tokio::sync::watch;
 
-use crate::aws::{Aws, AwsError, ErrorKind};
+use crate::aws::{Aws, AwsError, Described, ErrorKind};
 use crate::config::{ConfigError, Inputs, Settings};
 
 /// A cluster, and what it is worked on by, or why it is not.
@@ -21,6 +23,8 @@ pub struct Settled {
     pub lease_table: Option<String>,
     /// The clusters, in the order in which they were named.
     pub clusters: Vec<SettledCluster>,
+    /// Where each cluster is, or was looked for; the Region alone where ECS does not say more.
+    pub locations: BTreeMap<ClusterName, Location>,
 }
 
 /// How often the tags are asked for while AWS throttles: with the waits of [`pace`], a quarter of an hour.
@@ -47,11 +51,16 @@ pub async fn parameter(aws: &Aws, name: &str) -> Result<Option<String>, AwsError
 pub async fn settle(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) -> Result<Settled, ConfigError> {
     let Settings { lease_table, clusters } = inputs.settings()?;
     let names: Vec<ClusterName> = clusters.into_iter().map(|cluster| cluster.name).collect();
-    let tags = match tags(aws, &names, stop.clone()).await {
-        Ok(tags) => tags,
+    let here = Location { account: None, region: aws.region() };
+    let mut locations: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), here.clone())).collect();
+    let tags = match describe(aws, &names, stop.clone()).await {
+        Ok(described) => {
+            locations.extend(described.locations);
+            described.tags
+        }
         Err(error) => {
             let clusters = names.into_iter().map(|name| (name.clone(), Err(error.on(&name)))).collect();
-            return Ok(Settled { lease_table, clusters });
+            return Ok(Settled { lease_table, clusters, locations });
         }
     };
     let settings = inputs.with_tags(&tags).settings()?;
@@ -61,22 +70,27 @@ pub async fn settle(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) -> 
         .map(|cluster| {
             let refuse = |error: ConfigError| {
                 let message = format!("cluster {}: {error}", cluster.name);
-                tracing::error!(cluster = %cluster.name, %error, "not worked on: its settings are not usable");
+                let location = locations.get(&cluster.name).cloned().unwrap_or_default();
+                tracing::error!(
+                    cluster = %cluster.name,
+                    region = location.region.map(tracing::field::display),
+                    account = location.account.map(tracing::field::display),
+                    %error,
+                    "not worked on: its settings are not usable"
+                );
                 ClusterError { kind: ClusterErrorKind::Configuration, message }
             };
             (cluster.name.clone(), cluster.policy.map_err(refuse))
         })
         .collect();
-    Ok(Settled { lease_table, clusters })
+    Ok(Settled { lease_table, clusters, locations })
 }
 
-type Tags = std::collections::BTreeMap<ClusterName, std::collections::BTreeMap<String, String>>;
-
 /// Waits out throttling, as a run's first look does.
-async fn tags(aws: &Aws, names: &[ClusterName], mut stop: watch::Receiver<bool>) -> Result<Tags, AwsError> {
+async fn describe(aws: &Aws, names: &[ClusterName], mut stop: watch::Receiver<bool>) -> Result<Described, AwsError> {
     let mut pace = pace();
     for _ in 1..TRIES {
-        match aws.cluster_tags(names).await {
+        match aws.describe_clusters(names).await {
             Err(error) if error.kind == ErrorKind::Throttled && !*stop.borrow() => {
                 tracing::warn!(%error, "waiting before the next try");
                 tokio::select! {
@@ -87,5 +101,5 @@ async fn tags(aws: &Aws, names: &[ClusterName], mut stop: watch::Receiver<bool>)
             answer => return answer,
         }
     }
-    aws.cluster_tags(names).await
+    aws.describe_clusters(names).await
 }

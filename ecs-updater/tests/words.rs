@@ -11,6 +11,7 @@ use ecs_updater::render::table;
 use ecs_updater::telemetry;
 use jiff::{SignedDuration, Timestamp};
 use models::ids::RunId;
+use models::location::Location;
 use models::plan::Estimate;
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
 use proptest::prelude::*;
@@ -56,6 +57,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
     };
     let cluster = ClusterReport {
         cluster: text.into(),
+        location: Location { account: Some(text.into()), region: Some(text.into()) },
         error: Some(ClusterError { kind: ClusterErrorKind::Unexpected, message: text.to_owned() }),
         instances: vec![instance(Outcome::Held), instance(Outcome::Failed)],
         aws_calls: BTreeMap::from([(text.to_owned(), 1)]),

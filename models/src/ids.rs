@@ -66,6 +66,14 @@ id!(
     HostId
 );
 id!(
+    /// The id of an AWS account: twelve digits.
+    AccountId
+);
+id!(
+    /// The name of an AWS Region, such as `eu-west-1`.
+    RegionName
+);
+id!(
     /// The name of an Availability Zone, such as `eu-west-1a`.
     ZoneName
 );

@@ -7,6 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ImageId, RunId, ZoneName};
+use crate::location::Location;
 use crate::plan::{Estimate, Phase};
 
 /// One run over all its clusters.
@@ -33,6 +34,10 @@ pub struct RunReport {
 pub struct ClusterReport {
     /// The cluster.
     pub cluster: ClusterName,
+    /// The account and the Region in which it was looked for, also where it was not found. In JSON two keys of the
+    /// cluster.
+    #[serde(flatten)]
+    pub location: Location,
     /// Why the cluster could not be worked on (to the end), where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ClusterError>,

@@ -62,6 +62,7 @@ pub fn run(as_json: bool) -> Result<(), DemoError> {
     let began = std::time::Instant::now();
     let (report, closing) = runtime.block_on(async {
         let mut rollout = Rollout::start(&scenario).await?;
+        live.head(rollout.locations.values());
         if live.is_shown() {
             let machines = scenario.machines.len();
             eprint_line(&format!("A simulated cluster of {machines} Bottlerocket instances; a minute takes a second."));

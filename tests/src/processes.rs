@@ -75,6 +75,7 @@ impl Rollout {
         let job = Job {
             run: RunId::new(format!("01SIM{number:021}")),
             clusters: self.clusters.clone(),
+            locations: self.locations.clone(),
             dry_run: false,
             lease_table: self.lease_table.clone(),
         };

@@ -1,7 +1,7 @@
 //! A scenario joined with the updater: the real controller over the real SDK, against the simulated Region, on tokio's
 //! clock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use ecs_updater::exit::ExitStatus;
 use ecs_updater::run::{Job, Watch, run};
 use ecs_updater::settle::{self, Settled, SettledCluster};
 use jiff::{SignedDuration, Timestamp};
-use models::ids::{HostId, RunId};
+use models::ids::{ClusterName, HostId, RunId};
+use models::location::Location;
 use models::report::{Outcome, RunReport};
 use tokio::sync::watch;
 
@@ -119,6 +120,8 @@ pub struct Rollout {
     pub region: Arc<Region>,
     /// The clusters, each with its settings or why it is not worked on.
     pub clusters: Vec<SettledCluster>,
+    /// Where each cluster is.
+    pub locations: BTreeMap<ClusterName, Location>,
     /// `[expect]`.
     pub expect: Expect,
     pub(crate) lease_table: Option<String>,
@@ -150,13 +153,13 @@ impl Rollout {
         let aws = Aws::reading(&config);
         let inputs = inputs(&aws, scenario).await?;
         let (_interrupt, stop) = watch::channel(false);
-        let Settled { lease_table, clusters } = settle::settle(&aws, inputs, &stop).await?;
+        let Settled { lease_table, clusters, locations } = settle::settle(&aws, inputs, &stop).await?;
         for (cluster, policy) in &clusters {
             let Ok(policy) = policy else { continue };
             region.set_budget(cluster.as_str(), policy.max_unavailable);
         }
         let clock = Clock::tokio(region.clock().now());
-        Ok(Self { region, clusters, expect, lease_table, config, clock, runs: 0 })
+        Ok(Self { region, clusters, locations, expect, lease_table, config, clock, runs: 0 })
     }
 
     /// Runs the updater once, when its time has come.
@@ -180,6 +183,7 @@ impl Rollout {
         let job = Job {
             run: RunId::new(format!("01SIM{:021}", self.runs)),
             clusters: self.clusters.clone(),
+            locations: self.locations.clone(),
             dry_run: spec.dry_run,
             lease_table: self.lease_table.clone(),
         };

@@ -89,6 +89,11 @@ fn plans_and_then_updates_over_tcp() {
     let planned = run(&served.endpoint, &["plan", "--cluster", "web", "--output", "json"]);
     assert_eq!(planned.status.code(), Some(0), "{}", String::from_utf8_lossy(&planned.stderr));
     assert_eq!(outcomes(&report(&planned)), [Outcome::WouldUpdate]);
+    let place = &report(&planned).clusters[0].location;
+    assert_eq!(place.to_string(), "eu-central-1, account 123456789012");
+    let log = String::from_utf8_lossy(&planned.stderr);
+    let first = log.lines().find(|line| line.contains("cluster=web")).unwrap();
+    assert!(first.contains("begins cluster=web region=eu-central-1 account=123456789012 run="), "{log}");
     assert_eq!(served.region.snapshot_of(0).unwrap().version.to_string(), "1.26.1");
 
     let updated = run(&served.endpoint, &["run", "--cluster", "web", "--output", "json"]);
@@ -126,7 +131,15 @@ fn says_what_is_wrong_and_what_to_do() {
     let cases: [(&[&str], i32, &[&str]); 4] = [
         (&["run"], 2, &["cluster", "--cluster"]),
         (&["run", "--cluster", "web", "--max-unavailable", "0"], 2, &["max-unavailable", "\"0\""]),
-        (&["run", "--cluster", "wbe"], 3, &["cluster wbe was not found", "aws ecs list-clusters"]),
+        (
+            &["run", "--cluster", "wbe"],
+            3,
+            &[
+                "Cluster wbe (eu-central-1, account 123456789012): not worked on",
+                "cluster wbe was not found",
+                "aws ecs list-clusters",
+            ],
+        ),
         (&["dance"], 2, &["dance", "--help"]),
     ];
     for (arguments, code, words) in cases {
@@ -148,6 +161,7 @@ fn nobody_at_the_endpoint_is_code_three() {
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("no usable answer") && said.contains("aws sts get-caller-identity"), "{said}");
+    assert!(said.contains("Cluster web (eu-central-1, account not known): not worked on"), "{said}");
 }
 
 /// The updater's own task and its twin, in a cluster of their own.

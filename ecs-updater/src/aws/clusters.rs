@@ -1,22 +1,29 @@
-//! ECS: the clusters' own tags.
+//! ECS: the clusters themselves.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_ecs::types::ClusterField;
-use models::ids::ClusterName;
+use models::ids::{ClusterName, RegionName};
+use models::location::Location;
 
 use super::{Aws, AwsError};
 
 /// Clusters in one request (ECS API reference, `DescribeClusters`).
 const DESCRIBE_CLUSTERS: usize = 100;
 
+/// What ECS says of some clusters.
+#[derive(Debug, Default)]
+pub(crate) struct Described {
+    /// The tags of those that ECS knows.
+    pub(crate) tags: BTreeMap<ClusterName, BTreeMap<String, String>>,
+    /// Where each is, or would be: the answer has the ARN of one that is missing too.
+    pub(crate) locations: BTreeMap<ClusterName, Location>,
+}
+
 impl Aws {
-    /// The tags of these clusters; those that ECS does not know are left out.
-    pub(crate) async fn cluster_tags(
-        &self,
-        clusters: &[ClusterName],
-    ) -> Result<BTreeMap<ClusterName, BTreeMap<String, String>>, AwsError> {
-        let mut tags = BTreeMap::new();
+    /// Describes these clusters.
+    pub(crate) async fn describe_clusters(&self, clusters: &[ClusterName]) -> Result<Described, AwsError> {
+        let mut described = Described::default();
         for chunk in clusters.chunks(DESCRIBE_CLUSTERS) {
             let answer = self
                 .ecs
@@ -32,9 +39,20 @@ impl Aws {
                     .tags()
                     .iter()
                     .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
-                tags.insert(ClusterName::from(name), own.collect());
+                described.tags.insert(ClusterName::from(name), own.collect());
             }
+            let failed = answer.failures().iter().filter_map(|failure| failure.arn());
+            let arns = answer.clusters().iter().filter_map(|cluster| cluster.cluster_arn()).chain(failed);
+            described.locations.extend(arns.filter_map(|arn| {
+                let (_, name) = arn.rsplit_once(":cluster/")?;
+                Some((ClusterName::from(name), Location::of_arn(arn)?))
+            }));
         }
-        Ok(tags)
+        Ok(described)
+    }
+
+    /// Returns the Region that the calls go to.
+    pub(crate) fn region(&self) -> Option<RegionName> {
+        self.ecs.config().region().map(|region| region.as_ref().into())
     }
 }

@@ -24,6 +24,7 @@ use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 pub use calls::Calls;
+pub(crate) use clusters::Described;
 pub use error::{AwsError, ErrorKind};
 pub use fence::Fence;
 pub use limits::Limits;

@@ -3,14 +3,15 @@
 //! It never reads a clock: each [`ClusterView`] brings the time it was taken at, so a simulated night looks as a real
 //! one does. Logs go through [`Live::log_writer`], which takes the view away while a line is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use models::clean;
 use models::ids::{ClusterName, HostId, ZoneName};
+use models::location::Location;
 use models::plan::Phase;
 use models::report::Outcome;
 use semver::Version;
@@ -117,6 +118,8 @@ impl Line {
 pub struct Live {
     bar: ProgressBar,
     views: Arc<Mutex<BTreeMap<ClusterName, ClusterView>>>,
+    /// The first line.
+    head: Arc<OnceLock<String>>,
     shown: bool,
 }
 
@@ -133,12 +136,20 @@ impl Live {
     fn on(target: ProgressDrawTarget, shown: bool) -> Self {
         // The template is sound, which a test shows; should it not be, indicatif's own look is better than none.
         let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self { bar: ProgressBar::with_draw_target(None, target).with_style(style), views: Arc::default(), shown }
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
+        Self { bar, views: Arc::default(), head: Arc::default(), shown }
     }
 
     /// Whether it is drawn.
     pub fn is_shown(&self) -> bool {
         self.shown
+    }
+
+    /// Sets the first line: where the clusters of the run are, which is one account and one Region as a rule. It is set
+    /// once.
+    pub fn head<'a>(&self, locations: impl IntoIterator<Item = &'a Location>) {
+        let places: BTreeSet<String> = locations.into_iter().map(ToString::to_string).collect();
+        self.head.get_or_init(|| places.into_iter().collect::<Vec<_>>().join("; "));
     }
 
     /// Shows a cluster as it is now. At most 20 times a second are drawn.
@@ -148,7 +159,7 @@ impl Live {
         }
         let mut views = self.lock();
         views.insert(view.cluster.clone(), view.clone());
-        self.bar.set_message(text(&views, stderr_width()));
+        self.bar.set_message(text(self.head.get(), &views, stderr_width()));
     }
 
     /// Takes the view away, so that the report stands alone.
@@ -170,10 +181,10 @@ impl Live {
 const TEMPLATE: &str = "{msg}";
 
 /// The whole view, cleaned; lines that are wider than the terminal are cut.
-fn text(views: &BTreeMap<ClusterName, ClusterView>, width: Option<u16>) -> String {
+fn text(head: Option<&String>, views: &BTreeMap<ClusterName, ClusterView>, width: Option<u16>) -> String {
     let names = views.keys().map(|name| name.as_str().chars().count()).max().unwrap_or_default();
     let most = (MOST_LINES / views.len().max(1)).max(1);
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = head.cloned().into_iter().collect();
     for view in views.values() {
         let (done, total) = (view.done(), view.total);
         lines.push(format!("{:<names$}  {}  {done}/{total}  {}", view.cluster, gauge(done, total), view.headline()));
@@ -315,7 +326,8 @@ mod tests {
             ("web".into(), view(9)),
         ]
         .into();
-        insta::assert_snapshot!(text(&views, Some(72)), @r"
+        insta::assert_snapshot!(text(Some(&"eu-west-1, account 123456789012".into()), &views, Some(72)), @r"
+        eu-west-1, account 123456789012
         batch  ████████████████████  0/0  3 of 4 out of service
         web    ███████████░░░░░░░░░  14/24  12 updated, 2 held · 3 of 4 out of s
           i-00000000000000000  –           draining   1.26.1 → 1.27.0  0s
@@ -336,8 +348,8 @@ mod tests {
             view.cluster = name.as_str().into();
             view.under_way[0].host = name.as_str().into();
             view.under_way[1].zone = Some(name.as_str().into());
-            let text = text(&[(view.cluster.clone(), view)].into(), Some(80));
-            prop_assert_eq!(text.lines().count(), 4, "{:?}", text);
+            let text = text(Some(&name), &[(view.cluster.clone(), view)].into(), Some(80));
+            prop_assert_eq!(text.lines().count(), 5, "{:?}", text);
             for line in text.lines() {
                 prop_assert!(!line.chars().any(|char| char.is_control() || char == '\u{202e}'), "{:?}", line);
                 prop_assert!(columns(line) <= 80, "{:?}", line);
@@ -349,10 +361,13 @@ mod tests {
     fn the_view_follows_its_cluster_and_leaves_nothing_behind() {
         let paper = Paper::default();
         let live = Live::on(ProgressDrawTarget::term_like_with_hz(Box::new(paper.clone()), 255), true);
+        let location = Location::of_arn("arn:aws:ecs:eu-west-1:123456789012:cluster/web").unwrap();
+        live.head([&location, &location]);
         for under_way in [2, 5, 40, 1, 0, 3] {
             live.update(&view(under_way));
         }
         let drawn = paper.take();
+        assert!(drawn.contains("eu-west-1, account 123456789012"), "{drawn}");
         assert!(drawn.contains("web") && drawn.contains("14/24") && drawn.contains("12 updated, 2 held"), "{drawn}");
         assert!(drawn.contains("i-00000000000000002  eu-west-1a  rebooting"), "{drawn}");
         live.finish();

@@ -80,7 +80,8 @@ fn of_cluster(cluster: &ClusterReport, dry_run: bool, width: Option<u16>) -> Str
         (Some(_), count) => format!("{}, not worked through", plural(count, "instance")),
         (None, count) => plural(count, "instance"),
     };
-    let mut text = wrap(&format!("Cluster {}: {heading}", cluster.cluster), width, "");
+    let location = if cluster.location.is_unknown() { String::new() } else { format!(" ({})", cluster.location) };
+    let mut text = wrap(&format!("Cluster {}{location}: {heading}", cluster.cluster), width, "");
     text.push('\n');
     if let Some(error) = &cluster.error {
         text.push_str(&wrap(&error.message, width, "  "));
