@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::{Cli, GlobalArgs, Output};
-use crate::aws::{self, Access, Aws, AwsError, ErrorKind, ProfileError};
+use crate::aws::{self, Access, Aws, AwsError, ErrorKind, ProfileError, SdkConfig};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Environment, Inputs};
 use crate::exit::ExitStatus;
@@ -60,7 +60,8 @@ impl CliError {
                 | ErrorKind::NotFound
                 | ErrorKind::Throttled
                 | ErrorKind::NoAnswer
-                | ErrorKind::LeaseOver => ExitStatus::NotReached,
+                | ErrorKind::LeaseOver
+                | ErrorKind::Stopped => ExitStatus::NotReached,
                 ErrorKind::Refused(_) => ExitStatus::Usage,
             },
             Self::Telemetry(TelemetryError::SetAlready(_))
@@ -106,16 +107,38 @@ async fn with_signals(cli: &Cli, environment: &Environment, live: &Live) -> Resu
     let (stop, stopped) = watch::channel(false);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
+    // Under nohup this one is ignored, and stays so.
+    let mut hangup = if is_ignored(SignalKind::hangup()) {
+        None
+    } else {
+        Some(signal(SignalKind::hangup()).map_err(CliError::Signals)?)
+    };
     let mut work = pin!(work(cli, environment, live, stopped));
     loop {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             report = &mut work => return report,
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hung_up => {}
         }
         // The run ends by itself soon after; a second signal changes nothing.
         stop.send_replace(true);
     }
+}
+
+/// Whether this process was started with the signal ignored. Linux tells, as a mask with a bit for each signal from the
+/// lowest on; elsewhere it is not known, and none counts as ignored.
+fn is_ignored(signal: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal.as_raw_value() - 1)) != 0
 }
 
 async fn work(
@@ -124,6 +147,51 @@ async fn work(
     live: &Live,
     stop: watch::Receiver<bool>,
 ) -> Result<RunReport, CliError> {
+    let run_id = RunId::new(ulid::Ulid::generate().to_string());
+    let started_at = Clock::System.now();
+    let mut stopped = stop.clone();
+    let settled = tokio::select! {
+        settled = settled(cli, environment, &stop) => Some(settled?),
+        _ = stopped.wait_for(|stopped| *stopped) => None,
+    };
+    let Some((config, Settled { lease_table, clusters, locations })) = settled else {
+        tracing::warn!("interrupted before the settings were known: nothing was begun");
+        let (dry_run, ended_at) = (cli.command.dry_run(), Clock::System.now());
+        return Ok(RunReport {
+            version: 1,
+            run: run_id,
+            dry_run,
+            started_at,
+            ended_at,
+            interrupted: true,
+            clusters: Vec::new(),
+        });
+    };
+    live.head(locations.values());
+    let job = Job { run: run_id, clusters, locations, dry_run: cli.command.dry_run(), lease_table };
+    let advice = async {
+        if job.lease_table.is_none() && !job.dry_run {
+            let metadata = std::env::var(own_task::METADATA_VARIABLE).ok();
+            tokio::select! {
+                () = own_task::look_for_others(metadata.as_deref(), |region| Aws::reading_in(&config, region)) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+            }
+        }
+    };
+    // Beside the run, which does not wait for it.
+    let work = pin!(run(&config, &Clock::System, job.clone(), live, stop));
+    Ok(match select(work, pin!(advice)).await {
+        Either::Left((report, _)) => report,
+        Either::Right(((), work)) => work.await,
+    })
+}
+
+/// The SDK's configuration and what to work by, which AWS may have to be asked for.
+async fn settled(
+    cli: &Cli,
+    environment: &Environment,
+    stop: &watch::Receiver<bool>,
+) -> Result<(SdkConfig, Settled), CliError> {
     let (args, given) = (&cli.global, cli.command.settings().given());
     let access =
         Access { region: args.region.clone(), profile: args.profile.clone(), endpoint_url: args.endpoint_url.clone() };
@@ -141,27 +209,8 @@ async fn work(
             (config, Inputs::gather(&given, environment, text.as_deref())?)
         }
     };
-    let Settled { lease_table, clusters, locations } = settle::settle(&Aws::reading(&config), inputs, &stop).await?;
-    live.head(locations.values());
-    let job = Job {
-        run: RunId::new(ulid::Ulid::generate().to_string()),
-        clusters,
-        locations,
-        dry_run: cli.command.dry_run(),
-        lease_table,
-    };
-    let advice = async {
-        if job.lease_table.is_none() && !job.dry_run {
-            let metadata = std::env::var(own_task::METADATA_VARIABLE).ok();
-            own_task::look_for_others(metadata.as_deref(), |region| Aws::reading_in(&config, region)).await;
-        }
-    };
-    // Beside the run, which does not wait for it.
-    let work = pin!(run(&config, &Clock::System, job.clone(), live, stop));
-    Ok(match select(work, pin!(advice)).await {
-        Either::Left((report, _)) => report,
-        Either::Right(((), work)) => work.await,
-    })
+    let settled = settle::settle(&Aws::reading(&config), inputs, stop).await?;
+    Ok((config, settled))
 }
 
 fn print(args: &GlobalArgs, report: &RunReport) -> Result<(), CliError> {

@@ -7,7 +7,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use models::ids::{ClusterName, Epoch, RunId};
 use models::report::{ClusterError, ClusterErrorKind};
 
@@ -15,12 +14,10 @@ use crate::aws::dynamodb::{LeaseKey, Written};
 use crate::aws::{Aws, AwsError, ErrorKind, Fence};
 use crate::clock::Clock;
 use crate::lease::{Entry, RENEW_EVERY, RETRY_EVERY, Refusal, Tenure, Wanted};
+use crate::patience::{FOR_SILENCE, GiveUp, Streak, Trouble, Try};
 
-/// How long the last renewal may lie back before the cluster is given up. Until then nothing is written from
-/// [`Tenure::writes_until`] on; the same patience as with any other service that is away.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
-/// How long the release may take: it is the last thing before the report, and ECS kills a task 30 s after SIGTERM.
-const RELEASE_WITHIN: Duration = Duration::from_secs(10);
+/// How long the release may take at the end of a run.
+pub(crate) const RELEASE_WITHIN: Duration = Duration::from_secs(10);
 /// How often the timer looks at the date: a sleep goes by the monotonic clock, which stands still while the machine is
 /// suspended.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -97,10 +94,18 @@ impl Keeper {
         Ok(epoch)
     }
 
-    /// Renews the lease for as long as it is polled. Ends only when the lease is lost, or was not heard of for
-    /// [`PATIENCE`].
+    /// Says in the log what is known of a lease whose acquisition was not waited for.
+    pub(crate) fn give_up_acquiring(&self) {
+        if self.aws.in_flight().may_still_be_carried_out() {
+            let cluster = &self.key.cluster;
+            tracing::warn!(%cluster, "it is not known whether the lease was acquired; if so, it expires by itself");
+        }
+    }
+
+    /// Renews the lease for as long as it is polled. Ends only when the lease is lost, or its renewal was refused or not
+    /// answered for longer than there is patience for: until then nothing is written from [`Tenure::writes_until`] on.
     pub(crate) async fn keep(&self) -> ClusterError {
-        let mut wait = LOOK_EVERY;
+        let (mut wait, mut trouble) = (LOOK_EVERY, Streak::default());
         loop {
             tokio::time::sleep(wait).await;
             let Some(tenure) = self.hold.get() else { return self.lost(None) };
@@ -109,17 +114,32 @@ impl Keeper {
             if !due.is_zero() {
                 continue;
             }
-            match self.renew(tenure.epoch).await {
+            let began = self.clock.now();
+            let why = match self.renew(tenure.epoch).await {
                 Ok(()) => {
                     tracing::debug!(cluster = %self.key.cluster, "lease renewed");
+                    trouble.is_over();
                     wait = LOOK_EVERY;
+                    continue;
                 }
-                Err(NotRenewed::Unknown(error)) if tenure.passed(self.clock.moment()) < PATIENCE => {
+                // The run is over: what becomes of the lease, its return says.
+                Err(NotRenewed::Unknown(error)) if error.kind == ErrorKind::Stopped => std::future::pending().await,
+                Err(why) => why,
+            };
+            let tried = Try { began, ended: self.clock.now() };
+            match &why {
+                NotRenewed::Unknown(error) if !self.is_given_up(error, &mut trouble, tried, &tenure) => {
                     let until = tenure.writes_until();
                     tracing::warn!(cluster = %self.key.cluster, %error, %until, "lease not renewed; nothing is written from then on");
                     wait = Duration::try_from(RETRY_EVERY).unwrap_or(LOOK_EVERY);
                 }
-                Err(why) => {
+                NotRenewed::Unknown(error) => {
+                    let expires = tenure.expires();
+                    tracing::warn!(cluster = %self.key.cluster, %error, %expires, "lease given up; it expires by itself");
+                    self.hold.set(None);
+                    return self.not_renewed(why);
+                }
+                NotRenewed::Lost(_) => {
                     self.hold.set(None);
                     return self.not_renewed(why);
                 }
@@ -127,12 +147,27 @@ impl Keeper {
         }
     }
 
-    /// Gives the lease up, if we have it. Where that cannot be done, it expires by itself.
-    pub(crate) async fn release(&self) {
+    /// Refusals are counted from the first one, silence from the last renewal.
+    fn is_given_up(&self, error: &AwsError, trouble: &mut Streak, tried: Try, tenure: &Tenure) -> bool {
+        let how = if error.kind.is_refusal() { Trouble::Refused } else { Trouble::Silent };
+        trouble.failed(how, tried) == Some(GiveUp::Refused) || tenure.passed(self.clock.moment()) >= FOR_SILENCE
+    }
+
+    /// Gives the lease up, if we have it. It expires by itself where that cannot be done, and where a write of this run may
+    /// still be carried out: no other run is to begin before that.
+    pub(crate) async fn release(&self, within: Duration) {
         let Some(tenure) = self.hold.get() else { return };
         self.hold.set(None);
         let (cluster, expires) = (&self.key.cluster, tenure.expires());
-        match tokio::time::timeout(RELEASE_WITHIN, self.aws.release_lease(&self.key, tenure.epoch)).await {
+        if self.aws.in_flight().may_still_be_carried_out() {
+            tracing::warn!(
+                %cluster,
+                %expires,
+                "lease not released, since a write got no answer and may still be carried out; it expires by itself"
+            );
+            return;
+        }
+        match tokio::time::timeout(within, self.aws.release_lease(&self.key, tenure.epoch)).await {
             Ok(Ok(Written::Done(_))) => tracing::debug!(%cluster, "lease released"),
             Ok(Ok(Written::Refused(_))) => tracing::warn!(%cluster, "lease not released: it was taken meanwhile"),
             Ok(Err(error)) => tracing::warn!(%cluster, %error, %expires, "lease not released; it expires by itself"),
@@ -197,7 +232,7 @@ impl Keeper {
                 ClusterErrorKind::NotReachable,
                 "check that its one key is a text named lease: docs/operations.md has its shape".to_owned(),
             ),
-            ErrorKind::Throttled | ErrorKind::NoAnswer | ErrorKind::LeaseOver => (
+            ErrorKind::Throttled | ErrorKind::NoAnswer | ErrorKind::LeaseOver | ErrorKind::Stopped => (
                 ClusterErrorKind::NotReachable,
                 "nothing is written without the lease; what is under way keeps its claim, and the next run goes on"
                     .to_owned(),

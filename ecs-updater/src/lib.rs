@@ -18,6 +18,7 @@ mod keeper;
 pub mod lease;
 mod observe;
 pub mod own_task;
+mod patience;
 pub mod planner;
 pub mod render;
 pub mod run;

@@ -129,7 +129,7 @@ fn left_activated(instance: &Instance) -> Option<Version> {
 }
 
 /// What stands of an update that nobody has ended, and who goes on with it.
-fn in_the_middle(instance: &Instance, claim: &Claim, dry_run: bool) -> String {
+pub(crate) fn in_the_middle(instance: &Instance, claim: &Claim, dry_run: bool) -> String {
     let is_draining = instance.status == InstanceStatus::Draining;
     let stands = if is_draining { "it is DRAINING" } else { "it is in service" };
     let step = claim.step.as_str();

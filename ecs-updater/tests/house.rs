@@ -19,6 +19,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("render", &[]),
     // Pure too: what to believe of a lease at a moment that it is told.
     ("lease", &[]),
+    // And how long to put up with an AWS that refuses or does not answer.
+    ("patience", &[]),
     ("clock", &["lease"]),
     // Durations are written in the configuration as they are in reports.
     ("config", &["render"]),
@@ -30,8 +32,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("host", &["aws", "planner"]),
     ("observe", &["aws", "host"]),
     ("execute", &["aws", "clock", "host", "lease", "observe", "planner"]),
-    ("keeper", &["aws", "clock", "lease"]),
-    ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "planner", "track"]),
+    ("keeper", &["aws", "clock", "lease", "patience"]),
+    ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "patience", "planner", "track"]),
     // Advice where there is no lease.
     ("own_task", &["aws"]),
     // The settings that AWS keeps.
@@ -44,7 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that decide and do nothing else.
-const PURE: &[&str] = &["lease", "planner"];
+const PURE: &[&str] = &["lease", "patience", "planner"];
 
 /// What those may use of others' crates.
 const PURE_CRATES: &[&str] = &["jiff", "models", "semver", "std"];
@@ -53,7 +55,7 @@ const PURE_CRATES: &[&str] = &["jiff", "models", "semver", "std"];
 const SDK_EXCEPTIONS: &[(&str, &str)] = &[
     // `run::run` takes the configuration and hands it on to `aws::Aws::new`: it is what tests and the simulator put
     // their own HTTP client into, so that everything that ships is under test.
-    ("run.rs", "aws_config::SdkConfig"),
+    ("run/mod.rs", "aws_config::SdkConfig"),
 ];
 
 /// Reads of a clock outside `clock.rs`, each with its reason.
@@ -62,6 +64,8 @@ const CLOCK_EXCEPTIONS: &[(&str, &str)] = &[
     ("models/src/pace.rs", "Instant::now"),
     // How full a token bucket is goes by the clock that its sleeps go by, tokio's; no decision rests on it.
     ("aws/limits.rs", "Instant::now"),
+    // For how long a write may still be carried out, and its answer is waited for, by the clock of that wait, tokio's.
+    ("aws/in_flight.rs", "Instant::now"),
 ];
 
 /// What `models` may depend on: values and their text forms. No runtime, no network, no AWS.

@@ -514,10 +514,8 @@ pub struct RunMemory {
     pub stopped_tasks: Vec<TaskArn>,
     /// What went wrong on the way to the state it is in, kept for the report.
     pub trouble: Option<String>,
-    /// Acts that failed one after the other.
-    pub act_failures: u32,
-    /// What the last of them said.
-    pub act_error: Option<String>,
+    /// The step that AWS refuses on it.
+    pub refused: Option<Box<RefusedStep>>,
     /// The end that is being carried out; a part of it may have been refused so far.
     pub ending: Option<Box<End>>,
     /// Set once this run is done with it.
@@ -531,6 +529,19 @@ pub struct SeenBoot {
     pub id: BootId,
     /// Since when.
     pub at: Timestamp,
+}
+
+/// A step that AWS refuses on an instance, and nothing but that since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedStep {
+    /// The name of the step that was refused last.
+    pub step: SmolStr,
+    /// When it was refused first.
+    pub since: Timestamp,
+    /// When it was refused last.
+    pub at: Timestamp,
+    /// AWS's own words.
+    pub detail: String,
 }
 
 /// The newest reboot command of this run.

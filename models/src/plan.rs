@@ -108,6 +108,27 @@ pub enum Step {
     Leave(End),
 }
 
+impl Step {
+    /// Its name, as in its serialized form.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Reach => "reach",
+            Self::Inspect { .. } => "inspect",
+            Self::LookAtTasks => "look_at_tasks",
+            Self::LookAtChecks => "look_at_checks",
+            Self::Stage { .. } => "stage",
+            Self::Drain { .. } => "drain",
+            Self::StopTasks { .. } => "stop_tasks",
+            Self::Reboot { .. } => "reboot",
+            Self::MarkFailed { .. } => "mark_failed",
+            Self::Revert { .. } => "revert",
+            Self::Cancel { .. } => "cancel",
+            Self::Finish(_) => "finish",
+            Self::Leave(_) => "leave",
+        }
+    }
+}
+
 /// How this run ends with an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "snake_case")]

@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
+use aws_smithy_types::byte_stream::ByteStream;
 
 use crate::region::Region;
 use crate::wire::{Request, Response};
@@ -56,14 +56,9 @@ impl HttpClient for Client {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (region, read_timeout) = (Arc::clone(&self.region), self.read_timeout);
-        let request = Request {
-            target: request.headers().get("x-amz-target").map(str::to_owned),
-            body: Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
-            ..Request::default()
-        };
-        let call = answer(region, self.process, request);
+        let (region, process, read_timeout) = (Arc::clone(&self.region), self.process, self.read_timeout);
         HttpConnectorFuture::new(async move {
+            let call = answer(region, process, received(request).await?);
             let answer = match read_timeout {
                 Some(limit) => tokio::time::timeout(limit, call)
                     .await
@@ -76,6 +71,15 @@ impl HttpConnector for Connector {
             }
         })
     }
+}
+
+/// The request as the Region receives it. Its body is read to the end, as a network takes it: the SDK watches how fast it
+/// goes, and would give up a call whose body nobody reads after five seconds.
+async fn received(request: HttpRequest) -> Result<Request, ConnectorError> {
+    let target = request.headers().get("x-amz-target").map(str::to_owned);
+    let body = ByteStream::new(request.into_body()).collect().await;
+    let body = body.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
+    Ok(Request { target, body, ..Request::default() })
 }
 
 /// `None` when the connection breaks.

@@ -11,8 +11,8 @@
 //! - [`proof`]: that nothing is lost, wherever a run dies and whatever goes wrong.
 //!
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
-//! the tags that it writes; `expect`, `liveness`, `rollout`, `processes`, `trial`, `record`, `verdict`, `run`, `measure`, `proof` and
-//! `demo` alone know its library.
+//! the tags that it writes; `expect`, `liveness`, `rollout`, `processes`, `trial`, `record`, `verdict`, `run`, `signals`,
+//! `measure`, `proof` and `demo` alone know its library.
 
 pub mod bench;
 mod bridges;
@@ -43,6 +43,7 @@ pub mod rollout;
 pub mod run;
 pub mod scenario;
 pub mod server;
+pub mod signals;
 pub mod trial;
 pub mod verdict;
 pub mod wire;

@@ -105,7 +105,8 @@ impl RolloutError {
                 | ErrorKind::NotFound
                 | ErrorKind::Throttled
                 | ErrorKind::NoAnswer
-                | ErrorKind::LeaseOver => ExitStatus::NotReached,
+                | ErrorKind::LeaseOver
+                | ErrorKind::Stopped => ExitStatus::NotReached,
                 ErrorKind::Refused(_) => ExitStatus::Usage,
             }),
             Self::Scenario(_) | Self::Expect(_) => None,

@@ -61,6 +61,7 @@ impl World {
             way: Way::Bridge,
             run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
             epoch: None,
+            attempt: 1,
             from: OLD,
             to: NEW,
             since,

@@ -7,7 +7,7 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -115,7 +115,7 @@ fn a_signal_ends_it_with_a_report() {
         assert!(began.elapsed() < Duration::from_secs(120), "it never claimed the instance");
         std::thread::sleep(Duration::from_millis(50));
     }
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    send(Signal::SIGTERM, &child);
     let asked = Instant::now();
     let output = child.wait_with_output().unwrap();
     assert!(asked.elapsed() < Duration::from_secs(20), "took {:?} to end", asked.elapsed());
@@ -123,6 +123,73 @@ fn a_signal_ends_it_with_a_report() {
     let report = report(&output);
     assert!(report.interrupted);
     assert_eq!(outcomes(&report), [Outcome::InProgress]);
+}
+
+fn send(signal: Signal, child: &Child) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+}
+
+/// Waits until the Region was called.
+fn wait_for_calls(served: &Served) {
+    let began = Instant::now();
+    while served.region.call_count() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(120), "it called nobody");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_signal_ends_it_before_its_settings_are_known() {
+    // The clusters' tags, and the parameter with the configuration.
+    for (operation, arguments) in [
+        ("ecs:DescribeClusters", &["run", "--cluster", "web", "--output", "json"][..]),
+        ("ssm:GetParameter", &["plan", "--config", "ssm:fleet", "--output", "json"][..]),
+    ] {
+        let served = serve(&format!("{ONE}[[fault]]\noperation = \"{operation}\"\ndelay = \"2m\"\n"), 1);
+        let child = command(&served.endpoint, arguments).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        send(Signal::SIGHUP, &child);
+        let asked = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(asked.elapsed() < Duration::from_secs(5), "took {:?} to end: {said}", asked.elapsed());
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        let report = report(&output);
+        assert!(report.interrupted && report.clusters.is_empty(), "{report:?}");
+        assert!(said.contains("interrupted before the settings were known"), "{said}");
+    }
+}
+
+#[test]
+fn a_hangup_ends_it_but_not_under_nohup() {
+    let served = serve(ONE, 1);
+    let arguments = ["run", "--cluster", "web", "--output", "json"];
+    let child = command(&served.endpoint, &arguments).spawn().unwrap();
+    wait_for_calls(&served);
+    send(Signal::SIGHUP, &child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(4));
+
+    let served = serve(ONE, 1);
+    let shell = format!("trap '' HUP; exec {} {}", updater().display(), arguments.join(" "));
+    let child = shell_with_environment_of(&command(&served.endpoint, &[]), &shell).spawn().unwrap();
+    wait_for_calls(&served);
+    send(Signal::SIGHUP, &child);
+    let calls = served.region.call_count();
+    let began = Instant::now();
+    while served.region.call_count() <= calls + 3 {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does nothing any more");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    send(Signal::SIGTERM, &child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(4));
+}
+
+/// The same environment, for a line of the shell.
+fn shell_with_environment_of(command: &Command, line: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let set = command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+    shell.args(["-c", line]).env_clear().envs(set).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell
 }
 
 #[test]

@@ -53,6 +53,7 @@ impl Aws {
 
     /// Returns the Region that the calls go to.
     pub(crate) fn region(&self) -> Option<RegionName> {
-        self.ecs.config().region().map(|region| region.as_ref().into())
+        let client = &self.ecs;
+        client.config().region().map(|region| region.as_ref().into())
     }
 }

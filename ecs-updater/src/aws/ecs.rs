@@ -210,13 +210,13 @@ impl Aws {
         self.list_tasks(cluster, Of::Cluster, DesiredStatus::Running).await
     }
 
-    /// The ARNs of a service's tasks that are desired RUNNING.
+    /// The ARNs of a service's tasks that are desired RUNNING; none where the service is gone.
     pub(crate) async fn list_tasks_of(
         &self,
         cluster: &ClusterName,
         service: &ServiceName,
     ) -> Result<Vec<TaskArn>, AwsError> {
-        self.list_tasks(cluster, Of::Service(service), DesiredStatus::Running).await
+        none_of_a_gone_service(self.list_tasks(cluster, Of::Service(service), DesiredStatus::Running).await)
     }
 
     /// The ARNs of the tasks of a task definition's family that are desired RUNNING, whatever their revision.
@@ -382,6 +382,16 @@ impl Aws {
     }
 }
 
+/// A service that was deleted since it was described is refused by its name: it has no tasks.
+fn none_of_a_gone_service(listed: Result<Vec<TaskArn>, AwsError>) -> Result<Vec<TaskArn>, AwsError> {
+    let is_gone =
+        |error: &AwsError| matches!(error.code(), Some("ServiceNotFoundException" | "ServiceNotActiveException"));
+    match listed {
+        Err(error) if is_gone(&error) => Ok(Vec::new()),
+        listed => listed,
+    }
+}
+
 /// What the newest deployment has still to place, while an older one has tasks.
 fn deploying(service: &aws_sdk_ecs::types::Service) -> u32 {
     let deployments = service.deployments();
@@ -482,4 +492,21 @@ fn read_task(task: &aws_sdk_ecs::types::Task) -> Option<Task> {
 
 fn count(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_is_gone_has_no_tasks() {
+        let refused = |code: &str| {
+            let kind = ErrorKind::Refused(code.to_owned());
+            Err(AwsError { operation: "ecs:ListTasks", kind, message: String::new() })
+        };
+        assert_eq!(none_of_a_gone_service(refused("ServiceNotFoundException")).unwrap(), []);
+        assert_eq!(none_of_a_gone_service(refused("ServiceNotActiveException")).unwrap(), []);
+        assert!(none_of_a_gone_service(refused("InvalidParameterException")).is_err());
+        assert_eq!(none_of_a_gone_service(Ok(vec!["task".into()])).unwrap(), ["task".into()]);
+    }
 }

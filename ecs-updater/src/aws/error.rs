@@ -6,7 +6,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use models::ids::ClusterName;
 use models::report::{ClusterError, ClusterErrorKind};
 
-use super::fence;
+use super::{fence, shutdown};
 
 /// A call to AWS that did not do what it was for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,6 +36,20 @@ pub enum ErrorKind {
     Refused(String),
     /// A write that was not sent, since the lease on the cluster is not surely ours any more.
     LeaseOver,
+    /// A request that was not sent, since the run was told to stop.
+    Stopped,
+}
+
+impl ErrorKind {
+    /// AWS was there, and said no.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotFound | Self::Denied | Self::Refused(_))
+    }
+
+    /// AWS gave no answer to go by.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Throttled | Self::NoAnswer)
+    }
 }
 
 impl AwsError {
@@ -55,6 +69,9 @@ impl AwsError {
             }
             None if fence::is_closed(&error) => {
                 Self { operation, kind: ErrorKind::LeaseOver, message: fence::Closed.to_string() }
+            }
+            None if shutdown::is_stopped(&error) => {
+                Self { operation, kind: ErrorKind::Stopped, message: shutdown::Stopped.to_string() }
             }
             None => {
                 let message = match &error {
@@ -90,6 +107,7 @@ impl AwsError {
             ErrorKind::NoAnswer => {
                 (Kind::NotReachable, format!("AWS gives no usable answer ({self}); {}", self.advice()))
             }
+            ErrorKind::Stopped => (Kind::NotReachable, self.to_string()),
         };
         let colon = if kind == Kind::ClusterNotFound { "" } else { ":" };
         ClusterError { kind, message: format!("cluster {cluster}{colon} {message}") }
@@ -129,10 +147,16 @@ impl AwsError {
             | ErrorKind::Throttled
             | ErrorKind::NoAnswer
             | ErrorKind::Refused(_)
-            | ErrorKind::LeaseOver => {
+            | ErrorKind::LeaseOver
+            | ErrorKind::Stopped => {
                 "check the network, the Region, the credentials and the endpoint: aws sts get-caller-identity"
             }
         }
+    }
+
+    /// Whether it was SSM that was asked.
+    pub(crate) fn is_of_ssm(&self) -> bool {
+        self.operation.starts_with("ssm:")
     }
 
     /// The service's own error code, where the request itself was refused.
@@ -143,19 +167,24 @@ impl AwsError {
             | ErrorKind::Denied
             | ErrorKind::Throttled
             | ErrorKind::NoAnswer
-            | ErrorKind::LeaseOver => None,
+            | ErrorKind::LeaseOver
+            | ErrorKind::Stopped => None,
         }
     }
 }
 
 /// Codes of a refusal that is not about a permission.
-const BAD_CREDENTIALS: [&str; 7] = [
+const BAD_CREDENTIALS: [&str; 11] = [
     "AuthFailure",
     "ExpiredToken",
     "ExpiredTokenException",
+    "IncompleteSignature",
     "InvalidClientTokenId",
     "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
     "RequestExpired",
+    "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 ];
 

@@ -27,6 +27,11 @@ const WRITES: &[&str] = &[
     "UpdateContainerInstancesState",
 ];
 
+/// Whether this operation changes something on instances or hosts.
+pub(super) fn is_write(operation: &str) -> bool {
+    WRITES.contains(&operation)
+}
+
 impl Fence {
     /// Asks `may_write` before each request that writes.
     pub fn new(may_write: impl Fn() -> bool + Send + Sync + 'static) -> Self {
@@ -40,7 +45,7 @@ impl Fence {
 
     /// Before a request of this operation is sent.
     pub(super) fn pass(&self, operation: &str) -> Result<(), Closed> {
-        let open = !WRITES.contains(&operation) || (self.0)() || broken!(FenceIgnored);
+        let open = !is_write(operation) || (self.0)() || broken!(FenceIgnored);
         if open { Ok(()) } else { Err(Closed) }
     }
 }

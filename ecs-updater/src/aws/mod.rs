@@ -10,16 +10,19 @@ pub(crate) mod ec2;
 pub(crate) mod ecs;
 mod error;
 mod fence;
+mod in_flight;
 mod limits;
 mod parameters;
 mod profile;
+mod shutdown;
 pub(crate) mod ssm;
 
 use std::time::Duration;
 
+use aws_config::BehaviorVersion;
+pub use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
@@ -27,9 +30,12 @@ pub use calls::Calls;
 pub(crate) use clusters::Described;
 pub use error::{AwsError, ErrorKind};
 pub use fence::Fence;
+pub(crate) use in_flight::InFlight;
 pub use limits::Limits;
 pub use profile::ProfileError;
+pub(crate) use shutdown::Shutdown;
 
+use calls::Gatekeeper;
 use limits::Bucket;
 
 /// How to reach AWS; whatever is `None` comes from the SDK's usual places (environment, profile, container role).
@@ -48,6 +54,10 @@ pub struct Access {
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// One operation with all its retries.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
+/// The same for SSM, which is asked in the middle of the loop: while it hangs, what needs ECS alone is to go on.
+const SSM_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// One operation of SSM with all its retries.
+const SSM_OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// Tries of one operation. With the SDK's back-off this outlasts an emptied token bucket of ECS (burst 100, 20 a
 /// second) several times over.
 const MAX_ATTEMPTS: u32 = 8;
@@ -63,14 +73,14 @@ pub fn retries() -> RetryConfig {
 
 /// Time-outs and retries of every client.
 pub fn settings(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
-    loader.retry_config(retries()).timeout_config(timeouts())
+    loader.retry_config(retries()).timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
 }
 
-fn timeouts() -> TimeoutConfig {
+fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(operation)
         .build()
 }
 
@@ -110,18 +120,29 @@ pub struct Aws {
     pub(crate) ssm: aws_sdk_ssm::Client,
     calls: Calls,
     limits: Limits,
+    shutdown: Shutdown,
+    in_flight: InFlight,
 }
 
 impl Aws {
     /// New clients over a configuration, which keep to `limits` together with all others that do; `fence` stands before
     /// what they write.
     pub fn new(config: &SdkConfig, fence: &Fence, limits: Limits) -> Self {
-        let calls = Calls::default();
-        let dynamodb =
-            aws_sdk_dynamodb::config::Builder::from(config).interceptor(calls.interceptor("dynamodb", fence)).build();
-        let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(calls.interceptor("ecs", fence)).build();
-        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(calls.interceptor("ec2", fence)).build();
-        let ssm = aws_sdk_ssm::config::Builder::from(config).interceptor(calls.interceptor("ssm", fence)).build();
+        let (calls, shutdown, in_flight) = (Calls::default(), Shutdown::default(), InFlight::default());
+        let before = |service| Gatekeeper {
+            service,
+            calls: calls.clone(),
+            fence: fence.clone(),
+            shutdown: shutdown.clone(),
+            in_flight: in_flight.clone(),
+        };
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(config).interceptor(before("dynamodb")).build();
+        let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(before("ecs")).build();
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(before("ec2")).build();
+        let ssm = aws_sdk_ssm::config::Builder::from(config)
+            .timeout_config(timeouts(SSM_ATTEMPT_TIMEOUT, SSM_OPERATION_TIMEOUT))
+            .interceptor(before("ssm"))
+            .build();
         Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             ecs: aws_sdk_ecs::Client::from_conf(ecs),
@@ -129,6 +150,8 @@ impl Aws {
             ssm: aws_sdk_ssm::Client::from_conf(ssm),
             calls,
             limits,
+            shutdown,
+            in_flight,
         }
     }
 
@@ -161,5 +184,15 @@ impl Aws {
     /// Requests sent so far, by operation.
     pub fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// How far the stop of the run has come, for all these clients.
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// The writes of these clients that were not answered.
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 }

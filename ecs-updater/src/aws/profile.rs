@@ -13,7 +13,7 @@ use aws_config::profile::{
 use aws_config::provider_config::ProviderConfig;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use super::{retries, timeouts};
+use super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, retries, timeouts};
 
 /// Why a profile cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ pub(super) fn credentials(
         .with_region(region)
         .with_http_client(http)
         .with_retry_config(retries())
-        .with_timeout_config(timeouts());
+        .with_timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT));
     ProfileFileCredentialsProvider::builder().configure(&calls).profile_name(name).build()
 }
 

@@ -273,6 +273,9 @@ impl Actor<'_> {
             }
         }
         for group in groups.into_values() {
+            if self.is_ssm_silent() {
+                return;
+            }
             let clock = self.clock.clone();
             let dispatch = self.commands.send(self.aws, self.policy, self.run, &group, || clock.now()).await;
             let mut unsent: BTreeMap<HostId, HostCommand> = group.into_iter().collect();

@@ -39,6 +39,7 @@ impl Actor<'_> {
                         Some(ping) => Some(format!("its SSM agent is {ping}")),
                         None => Some("SSM does not know the instance".to_owned()),
                     };
+                    self.succeeded(&host);
                     self.change(&host, |instance| instance.reach = Some(Reach { at, closed }));
                 }
             }
@@ -58,6 +59,7 @@ impl Actor<'_> {
                         system: "unknown".to_owned(),
                     };
                     let seen = checks.remove(&host).unwrap_or_else(unknown);
+                    self.succeeded(&host);
                     self.change(&host, |instance| {
                         if let Some(ec2) = &mut instance.ec2 {
                             ec2.checks = Some(seen);
@@ -115,6 +117,7 @@ impl Actor<'_> {
             for task in &mut tasks {
                 task.protected_until = protected.get(&task.arn).copied();
             }
+            self.succeeded(&host);
             self.change(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
         }
         Ok(())
@@ -131,6 +134,7 @@ impl Actor<'_> {
                 for host in hosts {
                     let arn = self.instance(&host).map(|instance| instance.container_instance.clone());
                     let tasks = arn.and_then(|arn| live.remove(&arn)).unwrap_or_default();
+                    self.succeeded(&host);
                     self.are_left(&host, SeenTasks { at, tasks });
                 }
             }
@@ -238,6 +242,7 @@ impl Actor<'_> {
 
     fn asked_to_stop(&mut self, host: &HostId, task: TaskArn) {
         tracing::info!(%host, task = task.short(), "standalone task asked to stop");
+        self.succeeded(host);
         self.change(host, |instance| instance.run.stopped_tasks.push(task));
     }
 }

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
 use crate::lease::superseded;
+use crate::planner::refused_again;
 
 /// How many single-instance calls are under way at once: a tenth of a second's worth of ECS's read bucket.
 const CONCURRENT: usize = 8;
@@ -46,6 +47,8 @@ pub(crate) struct Actor<'a> {
     pub(crate) fleet: &'a mut FleetSnapshot,
     pub(crate) commands: &'a mut Commands,
     pub(crate) awaited: &'a mut Awaited,
+    /// The kind of step that is being carried out.
+    step: &'static str,
     errors: Vec<AwsError>,
 }
 
@@ -60,7 +63,7 @@ impl<'a> Actor<'a> {
         awaited: &'a mut Awaited,
     ) -> Self {
         let Author { run, epoch } = author;
-        Self { aws, policy, run, epoch, clock, fleet, commands, awaited, errors: Vec::new() }
+        Self { aws, policy, run, epoch, clock, fleet, commands, awaited, step: "", errors: Vec::new() }
     }
 
     /// Carries the steps out, what is out of service first. Returns the calls that did not do what they were for.
@@ -70,9 +73,13 @@ impl<'a> Actor<'a> {
             by_kind.entry(Kind::of(&step.step)).or_default().push(step);
         }
         for (kind, steps) in by_kind {
-            if self.is_superseded() {
+            // Once the run is to stop, only what was begun with an instance comes to its end.
+            if self.is_superseded() || (self.aws.shutdown().has_begun() && kind > Kind::Finish) {
                 break;
             }
+            let steps = self.without_silent_ssm(steps);
+            let Some(first) = steps.first() else { continue };
+            self.step = first.step.name();
             match kind {
                 Kind::Leave => self.leave(steps),
                 Kind::MarkFailed => self.mark_failed(steps).await,
@@ -92,6 +99,22 @@ impl<'a> Actor<'a> {
         self.errors
     }
 
+    /// Without those that need SSM, once it has not answered in this round: the others are not to wait for it again.
+    fn without_silent_ssm(&self, mut steps: Vec<PlannedStep>) -> Vec<PlannedStep> {
+        if self.is_ssm_silent() {
+            steps.retain(|planned| !self.needs_ssm(planned));
+        }
+        steps
+    }
+
+    fn is_ssm_silent(&self) -> bool {
+        self.errors.iter().any(|error| error.is_of_ssm() && error.kind.is_silence())
+    }
+
+    fn needs_ssm(&self, planned: &PlannedStep) -> bool {
+        goes_to_host(&planned.step) && self.way(&planned.host) == Way::Ssm
+    }
+
     /// Whether a look has shown a claim of a run with a later lease: then nothing more is written.
     fn is_superseded(&self) -> bool {
         self.epoch.is_some_and(|ours| superseded(self.fleet, ours).is_some())
@@ -107,6 +130,7 @@ impl<'a> Actor<'a> {
         let counts = match &error.kind {
             ErrorKind::Refused(_) | ErrorKind::NotFound | ErrorKind::Denied => true,
             ErrorKind::Throttled | ErrorKind::NoAnswer | ErrorKind::LeaseOver => broken!(NoAnswerCounts),
+            ErrorKind::Stopped => false,
         };
         tracing::warn!(cluster = %self.fleet.cluster, %error, instances = hosts.len(), "a call failed");
         for host in hosts.iter().filter(|_| counts) {
@@ -116,16 +140,17 @@ impl<'a> Actor<'a> {
     }
 
     fn refused(&mut self, host: &HostId, words: String) {
-        if let Some(instance) = self.fleet.instances.get_mut(host) {
-            instance.run.act_failures += 1;
-            instance.run.act_error = Some(words);
-        }
+        let (step, now) = (self.step, self.now());
+        self.change(host, |instance| {
+            let refused = refused_again(instance.run.refused.as_deref(), step, words, now);
+            instance.run.refused = Some(Box::new(refused));
+        });
     }
 
+    /// The step that is being carried out was not refused on this instance.
     fn succeeded(&mut self, host: &HostId) {
-        if let Some(instance) = self.fleet.instances.get_mut(host) {
-            instance.run.act_failures = 0;
-        }
+        let step = self.step;
+        self.change(host, |instance| drop(instance.run.refused.take_if(|refused| refused.step == step)));
     }
 
     /// By which way this host is reached.
@@ -234,6 +259,25 @@ fn note_begun(instance: &mut Instance, claim: &Claim) {
 
 fn hosts_of(steps: &[PlannedStep]) -> Vec<HostId> {
     steps.iter().map(|step| step.host.clone()).collect()
+}
+
+/// Whether a step asks something of the host, or whether it can be asked.
+pub(crate) fn goes_to_host(step: &Step) -> bool {
+    match step {
+        Step::Reach
+        | Step::Inspect { .. }
+        | Step::Stage { .. }
+        | Step::Reboot { .. }
+        | Step::Revert { .. }
+        | Step::Cancel { .. } => true,
+        Step::LookAtTasks
+        | Step::LookAtChecks
+        | Step::Drain { .. }
+        | Step::StopTasks { .. }
+        | Step::MarkFailed { .. }
+        | Step::Finish(_)
+        | Step::Leave(_) => false,
+    }
 }
 
 /// Kinds of steps in the order in which they are done: ends first, since they free places; then what is out of

@@ -185,6 +185,7 @@ impl Actor<'_> {
                 Ok(()) => {
                     let now = self.now();
                     for host in &hosts {
+                        self.succeeded(host);
                         self.change(host, |instance| {
                             instance.run.tags_written_at = Some(now);
                             instance.tags.claim = None;
@@ -236,6 +237,7 @@ impl Actor<'_> {
             Ok(()) => {
                 tracing::warn!(%host, %version, "version marked failed on the instance");
                 let now = self.now();
+                self.succeeded(host);
                 self.change(host, |instance| {
                     instance.tags.failed = failed;
                     instance.run.tags_written_at = Some(now);

@@ -1,8 +1,11 @@
 //! Commands to hosts as SSM documents: sent to many hosts at once, polled once for all of them, each host's end read
 //! from the one line that the document prints.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::time::Duration;
 
+use futures_util::{Stream, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::VisitEnd;
 use models::host::HostReport;
@@ -27,11 +30,79 @@ const SHORT_S: i64 = 120;
 /// SSM's own end of a command is waited for this much longer.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long a look waits for what SSM says of the commands: it answers in a fraction of a second, and what takes longer
+/// is heard while the loop goes on.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+
 /// The commands under way.
 #[derive(Debug, Default)]
 pub(crate) struct Commands {
     sent: Vec<Sent>,
     seen: Durations,
+    poll: Poll,
+}
+
+/// The questions that SSM is asked about commands, one after the other. They are asked beside the loop: while SSM hangs,
+/// the loop goes on without the answers.
+#[derive(Default)]
+struct Poll {
+    answers: Option<Answers>,
+    /// What was answered and not read yet.
+    heard: Vec<Answer>,
+    /// The last answer did not come, or not in time.
+    is_unheard: bool,
+}
+
+type Answers = Pin<Box<dyn Stream<Item = Answer>>>;
+
+/// What SSM says of the command with this id.
+type Answer = (String, Result<Vec<Invocation>, AwsError>);
+
+impl std::fmt::Debug for Poll {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Poll").field("heard", &self.heard).field("is_unheard", &self.is_unheard).finish_non_exhaustive()
+    }
+}
+
+impl Poll {
+    /// Asks about these commands, unless an earlier question is still open.
+    fn ask(&mut self, aws: &Aws, ids: Vec<String>) {
+        if self.answers.is_none() && !ids.is_empty() {
+            let aws = aws.clone();
+            let ask = move |id: String| {
+                let aws = aws.clone();
+                async move {
+                    let answer = aws.invocations(&id).await;
+                    (id, answer)
+                }
+            };
+            self.answers = Some(Box::pin(futures_util::stream::iter(ids).then(ask)));
+        }
+    }
+
+    /// Waits for the next answer; for ever while nothing is asked. An answer is kept although nobody waits any more.
+    async fn next(&mut self) {
+        let Some(answers) = &mut self.answers else { return std::future::pending().await };
+        match answers.next().await {
+            Some(answer) => {
+                self.is_unheard = matches!(&answer.1, Err(error) if error.kind.is_silence());
+                self.heard.push(answer);
+            }
+            None => self.answers = None,
+        }
+    }
+
+    /// Waits for the answers, for a while.
+    async fn hear(&mut self) {
+        let all = async {
+            while self.answers.is_some() {
+                self.next().await;
+            }
+        };
+        if tokio::time::timeout(HEARD_WITHIN, all).await.is_err() {
+            self.is_unheard = true;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -146,21 +217,39 @@ impl Commands {
         dispatch
     }
 
-    /// Asks about every command whose poll is due.
+    /// Asks about every command whose poll is due, and takes in what is answered by now. Returns what has ended, and the
+    /// first thing that went wrong with a question.
     ///
-    /// What is learnt before a call goes wrong counts: an end is told once.
+    /// What is answered before a call goes wrong counts: an end is told once. A command whose end is not told ends as
+    /// unsure when its time is over.
     pub(crate) async fn poll(&mut self, aws: &Aws, now: Timestamp) -> (Vec<Ended>, Option<AwsError>) {
-        let (mut ended, mut failed) = (Vec::new(), None);
+        let mut due = BTreeSet::new();
         for sent in self.sent.iter_mut().filter(|sent| now >= sent.poll_at) {
             sent.poll_at = self.seen.next_poll(sent.kind, sent.sent_at, now);
-            let invocations = aws.invocations(&sent.id).await.unwrap_or_else(|error| {
+            due.insert(sent.id.clone());
+        }
+        self.poll.ask(aws, self.sent.iter().map(|sent| &sent.id).filter(|id| due.contains(*id)).cloned().collect());
+        self.poll.hear().await;
+        let (mut ended, failed) = self.read_answers(now);
+        for sent in self.sent.iter_mut().filter(|sent| due.contains(&sent.id) && now >= sent.deadline) {
+            for (host, command) in std::mem::take(&mut sent.waiting) {
+                let detail = "SSM did not say in time how it ended".to_owned();
+                ended.push(sent.ended(host, command, VisitEnd::Unsure { detail }, None));
+            }
+        }
+        self.sent.retain(|sent| !sent.waiting.is_empty());
+        (ended, failed)
+    }
+
+    fn read_answers(&mut self, now: Timestamp) -> (Vec<Ended>, Option<AwsError>) {
+        let (mut ended, mut failed) = (Vec::new(), None);
+        for (id, answer) in std::mem::take(&mut self.poll.heard) {
+            let Some(sent) = self.sent.iter_mut().find(|sent| sent.id == id) else { continue };
+            let invocations = answer.unwrap_or_else(|error| {
                 failed.get_or_insert(error);
                 Vec::new()
             });
-            for invocation in invocations {
-                if !invocation.has_ended() {
-                    continue;
-                }
+            for invocation in invocations.into_iter().filter(Invocation::has_ended) {
                 let Some(command) = sent.waiting.remove(&invocation.host) else { continue };
                 let (end, report) = read(&command, &invocation);
                 if end == VisitEnd::Done {
@@ -168,15 +257,18 @@ impl Commands {
                 }
                 ended.push(sent.ended(invocation.host, command, end, report));
             }
-            if now >= sent.deadline {
-                for (host, command) in std::mem::take(&mut sent.waiting) {
-                    let detail = "SSM did not say in time how it ended".to_owned();
-                    ended.push(sent.ended(host, command, VisitEnd::Unsure { detail }, None));
-                }
-            }
         }
-        self.sent.retain(|sent| !sent.waiting.is_empty());
         (ended, failed)
+    }
+
+    /// Waits for the next answer to an open question; for ever while none is open.
+    pub(crate) async fn next_answer(&mut self) {
+        self.poll.next().await;
+    }
+
+    /// Whether SSM is silent about a command that is under way.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.poll.is_unheard && !self.sent.is_empty()
     }
 }
 

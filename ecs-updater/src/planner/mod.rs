@@ -12,6 +12,7 @@ mod constraint;
 mod estimate;
 mod groups;
 mod next;
+mod refusal;
 mod unclaimed;
 mod workload;
 
@@ -35,6 +36,7 @@ use semver::Version;
 
 pub use estimate::estimate;
 pub use groups::{groups, image_version, youngest_images};
+pub(crate) use refusal::refused_again;
 
 use admission::{Counted, Queued};
 use next::{Candidate, Next};
@@ -88,8 +90,6 @@ pub(crate) const TASKS_FRESH: SignedDuration = SignedDuration::from_secs(60);
 pub(crate) const AGENT_FLAG_LAG: SignedDuration = SignedDuration::from_mins(5);
 /// How often one image is written to one host in a run before the instance counts as failed.
 pub(crate) const MAX_STAGES: u32 = 2;
-/// How many acts in a row may fail on one instance before it counts as failed.
-pub(crate) const MAX_ACT_FAILURES: u32 = 5;
 /// How often an activation is undone on one host in a run, where the command is lost on its way.
 pub(crate) const MAX_UNDOS: u32 = 5;
 /// How long a reboot that was called off may still come: the host bridge reads its claim every 5 s and says that it is off,

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use models::fleet::{CommandInFlight, Instance, VisitEnd};
-use models::plan::{End, Phase, Step};
-use models::reason::{FailReason, HoldReason};
+use models::plan::{Phase, Step};
+use models::reason::HoldReason;
 use semver::Version;
 
-use super::{Context, MAX_ACT_FAILURES, claimed, unclaimed};
+use super::{Context, claimed, refusal, unclaimed};
 
 /// What one instance needs next.
 #[derive(Debug)]
@@ -46,8 +46,13 @@ impl Candidate<'_> {
     }
 }
 
-/// What the instance needs next.
+/// What the instance needs next: not before AWS has had its time, where it has just refused the same.
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
+    refusal::at_its_pace(by_facts(instance, cx), instance, cx)
+}
+
+/// What the instance needs next, by what is known of it.
+fn by_facts<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     if instance.run.verdict.is_some() {
         return Next::Settled;
     }
@@ -57,15 +62,14 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     if let Some(Err(bad)) = instance.tags.claim.as_ref().filter(|_| !broken!(MalformedClaimOverwritten)) {
         return Next::Hold(HoldReason::MalformedClaim { value: bad.value.clone(), error: bad.error.clone() });
     }
+    if let Some(next) = refusal::given_up(instance, cx) {
+        return next;
+    }
     if cx.run.dry_run {
         return match instance.out_of_service_claim() {
             Some(claim) => Next::Stand(claimed::phase(claim)),
             None => unclaimed::next(instance, cx),
         };
-    }
-    if instance.run.act_failures >= MAX_ACT_FAILURES {
-        let detail = instance.run.act_error.clone().unwrap_or_default();
-        return Next::Do(Phase::Held, Step::Leave(End::Failed { why: FailReason::ActRefused { detail } }));
     }
     if let Some(end) = &instance.run.ending {
         return claimed::conclude(instance, end, cx);

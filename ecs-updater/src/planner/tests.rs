@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Handled, Life, Progress};
 use models::claim::{ClaimStep, Way};
 use models::fleet::{
-    BadClaim, CalledOff, CommandInFlight, Instance, InstanceStatus, Resources, SeenBridge, SeenTasks, SentReboot,
-    Service, Task, VisitEnd,
+    BadClaim, CalledOff, CommandInFlight, Instance, InstanceStatus, RefusedStep, Resources, SeenBridge, SeenTasks,
+    SentReboot, Service, Task, VisitEnd,
 };
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Plan, Step};
@@ -181,12 +181,66 @@ fn an_instance_in_service() {
             "hold protected_tasks",
         ),
         ("its end is being carried out", Some(staged()), |i| i.run.ending = Some(Box::new(End::Gone)), "finish gone"),
-        ("AWS refuses and refuses", Some(staged()), |i| i.run.act_failures = 5, "leave failed act_refused"),
+        (
+            "AWS refuses for five minutes",
+            Some(staged()),
+            |i| i.run.refused = refused("drain", -300, 0),
+            "leave failed act_refused",
+        ),
+        (
+            "refused long ago, and not tried since",
+            Some(staged()),
+            |i| i.run.refused = refused("drain", -900, -700),
+            "drain",
+        ),
+        ("refused just now", Some(staged()), |i| i.run.refused = refused("drain", -2, -2), "staged wait"),
+        (
+            "refused, and it is time for another try",
+            Some(staged()),
+            |i| i.run.refused = refused("drain", -5, -5),
+            "drain",
+        ),
+        ("refused for a minute", Some(staged()), |i| i.run.refused = refused("drain", -80, -20), "staged wait"),
+        (
+            "refused for a minute, half a minute ago",
+            Some(staged()),
+            |i| i.run.refused = refused("drain", -90, -30),
+            "drain",
+        ),
+        ("another step was refused", Some(staged()), |i| i.run.refused = refused("stop_tasks", -2, -2), "drain"),
+        (
+            "its end is refused",
+            Some(staged()),
+            |i| {
+                i.run.ending = Some(Box::new(End::Gone));
+                i.run.refused = refused("finish", -2, -2);
+            },
+            "held wait",
+        ),
     ];
     for (name, report, change, expected) in table {
         let mut one = instance(0, report, now);
         change(&mut one);
         assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+/// A step that was refused first and last so many seconds before the table's `now`, if that is negative.
+fn refused(step: &str, since: i64, last: i64) -> Option<Box<RefusedStep>> {
+    let at = |seconds| after(at(1), SignedDuration::from_secs(seconds));
+    Some(Box::new(RefusedStep { step: step.into(), since: at(since), at: at(last), detail: "AccessDenied".into() }))
+}
+
+#[test]
+fn a_plan_holds_what_it_is_not_allowed_to_ask() {
+    let facts = RunFacts { dry_run: true, ..facts() };
+    for (since, last, expected) in
+        [(-2, -2, "unseen wait"), (-5, -5, "inspect refresh=true"), (-300, 0, "hold host_unreachable")]
+    {
+        let mut one = instance(0, None, at(1));
+        one.visit = None;
+        one.run.refused = refused("inspect", since, last);
+        assert_eq!(say(one, &Policy::default(), &facts, at(1)), expected, "refused from {since} to {last}");
     }
 }
 

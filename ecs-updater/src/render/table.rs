@@ -20,7 +20,7 @@ use super::{columns, duration};
 pub fn render(report: &RunReport, width: Option<u16>) -> String {
     let mut text = String::new();
     for cluster in &report.clusters {
-        text.push_str(&of_cluster(cluster, report.dry_run, width));
+        text.push_str(&of_cluster(cluster, report, width));
         text.push('\n');
     }
     text.push_str(&wrap(&closing(report), width, ""));
@@ -43,12 +43,12 @@ pub fn closing(report: &RunReport) -> String {
         0 => String::new(),
         count => format!("; {count} of {} not worked through", plural(report.clusters.len(), "cluster")),
     };
+    let interrupted = if report.interrupted { " (interrupted)" } else { "" };
     if report.dry_run {
         let counts = counts(&[Outcome::WouldUpdate, Outcome::Current, Outcome::Held]);
-        return format!("Plan: {counts}{troubled}.{}", estimates(report));
+        return format!("Plan{interrupted}: {counts}{troubled}.{}", estimates(report));
     }
     let counts = counts(&[Outcome::Updated, Outcome::Held, Outcome::RolledBack, Outcome::Failed]);
-    let interrupted = if report.interrupted { " (interrupted)" } else { "" };
     let took = duration::short(report.ended_at.duration_since(report.started_at));
     let longest = report.clusters.iter().filter_map(|cluster| cluster.longest_out_of_service_s).max();
     let longest = longest.map_or("no instance was taken out of service".to_owned(), |seconds| {
@@ -73,9 +73,11 @@ pub fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-fn of_cluster(cluster: &ClusterReport, dry_run: bool, width: Option<u16>) -> String {
+fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -> String {
+    let dry_run = report.dry_run;
     let heading = match (&cluster.error, cluster.instances.len()) {
         (Some(_), 0) => "not worked on".to_owned(),
+        (None, 0) if report.interrupted => "interrupted before it was looked at".to_owned(),
         (None, 0) => "no container instances".to_owned(),
         (Some(_), count) => format!("{}, not worked through", plural(count, "instance")),
         (None, count) => plural(count, "instance"),

@@ -1,0 +1,124 @@
+//! What a cluster's loop says when it is over.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use models::fleet::Instance;
+use models::ids::{ClusterName, ImageId};
+use models::location::Location;
+use models::reason::HoldReason;
+use models::report::{ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome};
+use semver::Version;
+
+use super::Cluster;
+use super::interruption::signal;
+use crate::planner::{self, Stop};
+use crate::track::in_the_middle;
+
+/// How long the report waits for the names of images, which nothing depends on.
+const IMAGES_PATIENCE: Duration = Duration::from_secs(30);
+/// The report of a cluster that is not worked on.
+pub(super) fn refused(cluster: &ClusterName, location: Location, error: &ClusterError) -> ClusterReport {
+    ClusterReport {
+        cluster: cluster.clone(),
+        location,
+        error: Some(error.clone()),
+        instances: Vec::new(),
+        aws_calls: BTreeMap::new(),
+        longest_out_of_service_s: None,
+        estimate: None,
+        auto_scaling_groups: Vec::new(),
+    }
+}
+
+impl Cluster<'_> {
+    /// The versions of the images that Auto Scaling groups launched last. The report does without them where AWS does not
+    /// say.
+    pub(super) async fn image_versions(&self) -> BTreeMap<ImageId, Version> {
+        let images: Vec<ImageId> = planner::youngest_images(&self.fleet).into_iter().collect();
+        let named = tokio::select! {
+            biased;
+            named = tokio::time::timeout(IMAGES_PATIENCE, self.aws.image_names(&images)) => named,
+            () = signal(self.stop.clone()) => {
+                tracing::warn!(cluster = %self.name, "interrupted: the report does without the names of images");
+                return BTreeMap::new();
+            }
+        };
+        let trouble = match named {
+            Ok(Ok(names)) => {
+                let versions = names.into_iter().filter_map(|(id, name)| Some((id, planner::image_version(&name)?)));
+                return versions.collect();
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("ec2:DescribeImages: no answer within {} s", IMAGES_PATIENCE.as_secs()),
+        };
+        tracing::warn!(
+            cluster = %self.name,
+            error = trouble,
+            "the report does not tell whether Auto Scaling groups launch old images; docs/operations.md lists every \
+             permission"
+        );
+        BTreeMap::new()
+    }
+
+    /// Where the work ended early, an instance that has a claim of this program is in the middle of something, and one that
+    /// has none was not begun. Claims that another run may have taken over are that run's.
+    fn tell_early_end(&self, instance: &Instance, given_up: Option<ClusterErrorKind>, report: &mut InstanceReport) {
+        let is_interrupted = self.facts.stop == Some(Stop::Interrupted);
+        if given_up.is_none() && !is_interrupted {
+            return;
+        }
+        let is_begun = instance.claim().is_some() || instance.run.drained_at.is_some();
+        if report.outcome == Outcome::InProgress && !is_begun {
+            let why = if given_up.is_some() { HoldReason::ClusterGivenUp } else { HoldReason::Interrupted };
+            report.outcome = Outcome::Held;
+            report.reason = Some(why.code().to_owned());
+            report.detail = Some(why.to_string());
+        }
+        let is_ours = given_up != Some(ClusterErrorKind::LeaseLost) && !self.facts.dry_run;
+        let claim = instance.claim().filter(|_| is_ours && instance.run.verdict.is_none());
+        if let Some(claim) = claim.filter(|_| report.outcome == Outcome::Held) {
+            report.outcome = Outcome::InProgress;
+            report.reason = None;
+            report.detail = Some(in_the_middle(instance, claim, false));
+        }
+    }
+
+    pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
+        let now = self.clock.now();
+        let instances: Vec<_> = self
+            .fleet
+            .instances
+            .values()
+            .map(|instance| {
+                let stand = self.plan.stand(&instance.host);
+                let mut report = self.track.report(instance, stand, now, self.facts.dry_run);
+                self.tell_early_end(instance, error.as_ref().map(|error| error.kind), &mut report);
+                report
+            })
+            .collect();
+        let error = error.or_else(|| match &self.facts.stop {
+            Some(Stop::NotPermitted { detail, advice }) => {
+                let message = format!("cluster {}: not permitted: {detail}; {advice}", self.name);
+                Some(ClusterError { kind: ClusterErrorKind::NotPermitted, message })
+            }
+            Some(Stop::Interrupted) | None => None,
+        });
+        let estimate = (self.facts.dry_run && error.is_none()).then(|| {
+            let count = instances.iter().filter(|instance| instance.outcome == Outcome::WouldUpdate).count();
+            let (registered, out) = self.fleet.registered_and_out();
+            planner::estimate(count, registered, out, self.policy)
+        });
+        let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
+        ClusterReport {
+            cluster: self.name.clone(),
+            location: Location::default(),
+            error,
+            instances,
+            auto_scaling_groups,
+            aws_calls: self.aws.calls().counts(),
+            longest_out_of_service_s: self.track.longest_out_of_service(now).map(|out| out.as_secs()),
+            estimate,
+        }
+    }
+}

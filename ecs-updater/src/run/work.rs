@@ -1,0 +1,99 @@
+//! The rounds of a loop from their beginning to their end: under the lease, where there is to be one, and cut short by a
+//! signal.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use models::report::ClusterError;
+
+use super::interruption::{BEGUN_ENDS_WITHIN, LEASE_RETURNED_WITHIN, over};
+use super::{Cluster, Watch};
+use crate::keeper::{Keeper, RELEASE_WITHIN};
+
+/// What ended the work under a lease.
+enum Ended {
+    /// The lease is not ours, or nobody knows.
+    Lost(ClusterError),
+    /// The loop.
+    Rounds(Result<(), ClusterError>),
+    /// The signal, while the loop was in the middle of something.
+    Cut,
+}
+
+impl Cluster<'_> {
+    /// Works on the cluster until nothing is left to do, or a signal comes.
+    pub(super) async fn work(&mut self, watch: &dyn Watch) -> Result<(), ClusterError> {
+        if self.is_stopped() {
+            self.interrupted();
+            return Ok(());
+        }
+        if let Some(table) = self.lease_table {
+            let keeper = Keeper::new(table, self.name, &self.facts.run, &self.aws, self.clock, &self.hold);
+            return self.under_lease(&keeper, watch).await;
+        }
+        let cut = self.cut(BEGUN_ENDS_WITHIN);
+        tokio::select! {
+            biased;
+            ended = self.rounds(watch) => return ended,
+            () = cut => {}
+        }
+        self.plan_what_is_left(watch);
+        Ok(())
+    }
+
+    async fn under_lease(&mut self, keeper: &Keeper, watch: &dyn Watch) -> Result<(), ClusterError> {
+        let acquired = tokio::select! {
+            biased;
+            acquired = keeper.acquire() => Some(acquired),
+            () = self.cut(Duration::ZERO) => None,
+        };
+        match acquired {
+            Some(Ok(epoch)) => self.epoch = Some(epoch),
+            Some(Err(error)) if !self.is_stopped() => return Err(error),
+            Some(Err(_)) | None => {
+                keeper.give_up_acquiring();
+                self.interrupted();
+                return Ok(());
+            }
+        }
+        let ended = self.rounds_while_kept(keeper, watch).await;
+        let mut within = RELEASE_WITHIN;
+        if self.is_stopped() {
+            self.aws.shutdown().return_lease();
+            within = LEASE_RETURNED_WITHIN;
+        }
+        keeper.release(within).await;
+        match ended {
+            Ended::Lost(lost) => Err(lost),
+            Ended::Rounds(ended) => ended,
+            Ended::Cut => {
+                self.plan_what_is_left(watch);
+                Ok(())
+            }
+        }
+    }
+
+    async fn rounds_while_kept(&mut self, keeper: &Keeper, watch: &dyn Watch) -> Ended {
+        let aws = self.aws.clone();
+        let (mut keep, mut cut) = (pin!(keeper.keep()), pin!(self.cut(BEGUN_ENDS_WITHIN)));
+        let ended = tokio::select! {
+            biased;
+            lost = &mut keep => return Ended::Lost(lost),
+            ended = self.rounds(watch) => Ended::Rounds(ended),
+            () = &mut cut => return Ended::Cut,
+        };
+        // A renewal that is on its way comes to its end, so that it does not come after the return.
+        tokio::select! {
+            biased;
+            _ = &mut keep => {}
+            () = aws.in_flight().none_waited_for() => {}
+            () = &mut cut => {}
+        }
+        ended
+    }
+
+    /// Ends after a signal, once nothing that was sent is waited for any more.
+    fn cut(&self, grace: Duration) -> impl Future<Output = ()> + use<> {
+        over(self.stop.clone(), self.aws.clone(), self.name.clone(), grace)
+    }
+}
