@@ -1,7 +1,10 @@
-//! The pages for people say what the code does: a row for every reason, a row for every permission, and no link into
-//! the void. `tests/config.rs` does the same for `docs/configuration.md`.
+//! The pages for people say what the code does: a row for every reason, a row for every permission, and no dead link.
+//! `tests/config.rs` does the same for `docs/configuration.md`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
+
+#[path = "docs/links.rs"]
+mod links;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -79,23 +82,6 @@ fn the_template_grants_every_permission() {
     assert!(missing.is_empty(), "cloudformation/ecs-updater.yaml does not grant {missing:?}");
 }
 
-#[test]
-fn every_link_leads_to_a_file() {
-    let mut broken = Vec::new();
-    for page in pages() {
-        let text = fs::read_to_string(&page).unwrap();
-        let links = text.split("](").skip(1).chain(text.split("src=\"").skip(1));
-        for link in links.filter_map(|after| after.split([')', '"']).next()) {
-            let file = link.split('#').next().unwrap_or_default();
-            let outside = link.contains("://") || file.is_empty();
-            if !outside && !page.parent().unwrap().join(file).exists() {
-                broken.push(format!("{}: {link}", page.display()));
-            }
-        }
-    }
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
-}
-
 /// The operations named in `src/aws`, such as `ecs:ListTasks`.
 fn operations() -> BTreeSet<String> {
     let mut named = BTreeSet::new();
@@ -132,13 +118,6 @@ fn camel(name: &str) -> String {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    pages.extend(docs.filter(|path| path.extension().is_some_and(|ending| ending == "md")));
-    pages
 }
 
 /// The first column of a table of `docs/operations.md`, each cell a word in backticks.
