@@ -494,7 +494,7 @@ pub struct RunMemory {
     /// The boot of the newest report, and when this run first heard of it.
     pub boot: Option<SeenBoot>,
     /// The last write to its inactive set did not end well: the host's own status may call a version staged that is
-    /// not what was written (traps 1 and 2), so it is not believed until a write ends well.
+    /// not what was written (docs/facts/host-api.md#trap-1 and #trap-2), so it is not believed until a write ends well.
     pub unwritten: bool,
     /// The reboot command that this run sent to it last.
     pub reboot: Option<Box<SentReboot>>,

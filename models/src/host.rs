@@ -183,7 +183,7 @@ open_enum!(
 open_enum!(
     /// How a command ended.
     CommandStatus {
-        /// The worker said it worked. For prepare that is not enough: see trap 1 in the design page.
+        /// The worker said it worked. For prepare that is not enough (docs/facts/host-api.md#trap-1).
         Success = "Success",
         /// The worker failed; its stderr says why.
         Failed = "Failed",
@@ -202,7 +202,7 @@ where
 /// document prints, and what the host bridge reports.
 ///
 /// Compact JSON of at most [`HostReport::MAX_BYTES`] bytes: `ListCommandInvocations` cuts plugin output at 2,500
-/// characters (`facts`: Systems Manager guide, `monitor-commands`).
+/// characters (docs/facts/ssm.md#answers).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostReport {
     /// Version of this shape; 1.
@@ -223,7 +223,7 @@ pub struct HostReport {
     /// The update status, `None` where it was not to be had (always so after a boot until a refresh).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<ReportedUpdate>,
-    /// The update settings, `None` where they were not to be had (kernel lockdown).
+    /// The update settings, `None` where they were not to be had (docs/facts/host-api.md#trap-11).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<ReportedSettings>,
     /// The ECS agent on the host, as its introspection port sees it.
@@ -405,13 +405,13 @@ open_enum!(
         Busy = "busy",
         /// The deadline passed while it ran; it may still happen.
         Unsure = "unsure",
-        /// Prepare said Success and wrote nothing (trap 1).
+        /// Prepare said Success and wrote nothing (docs/facts/host-api.md#trap-1).
         WroteNothing = "wrote_nothing",
-        /// Prepare wrote another version than the one asked for (trap 2).
+        /// Prepare wrote another version than the one asked for (docs/facts/host-api.md#trap-2).
         WroteOther = "wrote_other",
         /// The wanted version is not offered to this host.
         NotOffered = "not_offered",
-        /// The image was built without in-place updates (trap 10).
+        /// The image was built without in-place updates (docs/facts/host-api.md#trap-10).
         NoInPlaceUpdates = "no_in_place_updates",
         /// The host has already booted into the version, or is in another boot than the command was meant for.
         OtherBoot = "other_boot",

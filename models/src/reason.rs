@@ -51,7 +51,7 @@ reasons!(
             /// The variant.
             variant: String,
         } = "unsupported_variant", "variant {variant} is not an ECS variant this updater knows (aws-ecs-1 to aws-ecs-4)";
-        /// Trap 10.
+        /// Its image was built without in-place updates (docs/facts/host-api.md#trap-10).
         NoInPlaceUpdates = "no_in_place_updates", "its image was built without in-place updates; replace the instance with one from a newer AMI";
         /// REGISTERING and the like.
         NotActive {
@@ -89,7 +89,7 @@ reasons!(
             /// The lock.
             lock: String,
         } = "version_locked", "the host's own setting updates.version-lock = {lock} keeps it where it is";
-        /// Trap 8.
+        /// Its update wave is not open yet (docs/facts/host-api.md#trap-8).
         WaveNotOpen {
             /// The version that others see.
             version: Version,
@@ -111,7 +111,7 @@ reasons!(
             /// What it runs.
             running: Version,
         } = "ahead_of_target", "it runs {running}, above the target {target}; allow_downgrade = true would take it back";
-        /// Trap 4.
+        /// Its repository offers an older version (docs/facts/host-api.md#trap-4).
         DowngradeOffered {
             /// The version.
             version: Version,
