@@ -41,7 +41,7 @@ pub struct Seen {
 /// Reads what the host says of itself, without changing anything. `step` is what the report is about.
 ///
 /// Only `/os` must answer: there is no status before the first refresh of a boot or while a command runs, and hosts
-/// under kernel lockdown do not tell their settings (trap 10).
+/// under API lockdown do not tell their settings (docs/facts/host-api.md#trap-11).
 ///
 /// # Errors
 /// [`ClientError`] of `GET /os`.

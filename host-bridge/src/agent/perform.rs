@@ -99,7 +99,8 @@ impl Agent {
                     // It is written; the lock is put back by and by.
                     Err(UpdateError::LockNotRestored { .. }) if wrote.as_ref() == Some(to) => {}
                     Err(error) => {
-                        // The host chose again since its status was read (traps 1 and 2): the report should say what.
+                        // The host chose again since its status was read (docs/facts/host-api.md#trap-1 and #trap-2):
+                        // the report should say what.
                         if matches!(error, UpdateError::WroteNothing { .. } | UpdateError::WroteOther { .. })
                             && let Err(failure) = visit.refresh().await
                         {

@@ -53,7 +53,7 @@ impl Client {
         self.inner.transport.peer()
     }
 
-    /// `GET /os`. It works where nothing else does, also under kernel lockdown.
+    /// `GET /os`. It works where nothing else does, also under API lockdown (docs/facts/host-api.md#trap-11).
     ///
     /// # Errors
     /// [`ClientError`].
@@ -170,7 +170,7 @@ impl Client {
     }
 
     /// Patches settings in a transaction of its own, commits and has it applied; after a failure the transaction is
-    /// deleted. Returns the changed keys. The change is applied after this returns (trap 7).
+    /// deleted. Returns the changed keys. The change is applied after this returns (docs/facts/host-api.md#trap-7).
     ///
     /// A future dropped before the commit leaves a transaction that nobody commits; it ends with the boot.
     ///

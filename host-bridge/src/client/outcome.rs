@@ -70,7 +70,8 @@ pub enum ActionAnswer {
     /// 404 with the server's words: `Previously chosen Update no longer exists`, or
     /// `No update image applied to staging partition`.
     NothingThere(String),
-    /// 500 with the server's words. Images without in-place updates answer every action so (trap 10).
+    /// 500 with the server's words. Images without in-place updates answer every action so
+    /// (docs/facts/host-api.md#trap-10).
     ServerError(String),
 }
 
@@ -97,7 +98,7 @@ pub struct UpdateSettings {
 pub enum SettingsAnswer {
     /// 200.
     Known(UpdateSettings),
-    /// 500 with the server's words, as under kernel lockdown (trap 10).
+    /// 500 with the server's words, as under API lockdown (docs/facts/host-api.md#trap-11).
     ServerError(String),
 }
 
@@ -113,7 +114,7 @@ pub enum PatchAnswer {
 /// The answer to `POST /tx/commit_and_apply`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitAnswer {
-    /// 200 with the changed keys. They are applied *after* the answer (trap 7).
+    /// 200 with the changed keys. They are applied *after* the answer (docs/facts/host-api.md#trap-7).
     Committed(Vec<String>),
     /// 422: the transaction has no changes.
     NothingPending,

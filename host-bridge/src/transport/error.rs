@@ -20,7 +20,8 @@ pub enum TransportError {
     /// The socket cannot be used as it is.
     #[error(transparent)]
     Socket(#[from] SocketProblem),
-    /// The connection was refused again and again though the address exists: trap 9, a stale socket.
+    /// The connection was refused again and again though the address exists: a stale socket
+    /// (docs/facts/host-api.md#trap-9).
     #[error(
         "connections to {peer} were refused {tries} times, so nothing listens behind it: either the server there is \
          down (`systemctl status apiserver` on the host), or the socket is a stale bind mount from before the server \

@@ -39,7 +39,7 @@ pub enum UpdateError {
         /// What keeps us from knowing.
         why: Unsure,
     },
-    /// Trap 1: prepare said Success and wrote nothing.
+    /// Prepare said Success and wrote nothing (docs/facts/host-api.md#trap-1).
     #[error(
         "the host reported a successful prepare of {wanted}, but wrote nothing: `version-lock` changed since the refresh"
     )]
@@ -47,7 +47,7 @@ pub enum UpdateError {
         /// The version asked for.
         wanted: Version,
     },
-    /// Trap 2: the host chose again at prepare time.
+    /// The host chose again at prepare time (docs/facts/host-api.md#trap-2).
     #[error("the host wrote {wrote} instead of {wanted}: it chooses again when it prepares")]
     WroteOther {
         /// The version asked for.
@@ -73,7 +73,7 @@ pub enum UpdateError {
         running: Version,
     },
     /// The wanted version is older than the running one. A host offers that by itself when its release was
-    /// withdrawn (trap 4).
+    /// withdrawn (docs/facts/host-api.md#trap-4).
     #[error("{wanted} is older than the running {running}, and downgrades were not allowed")]
     Downgrade {
         /// The version asked for, or chosen by the host.
@@ -89,7 +89,7 @@ pub enum UpdateError {
         /// What the host chose.
         chosen: Option<Version>,
     },
-    /// The pin was set, and yet the host did not choose that version (trap 7).
+    /// The pin was set, and yet the host did not choose that version (docs/facts/host-api.md#trap-7).
     #[error("`version-lock` is set to {wanted}, but the host still chose {}", or_none(.chosen))]
     NotChosen {
         /// The pinned version.
@@ -97,7 +97,7 @@ pub enum UpdateError {
         /// What the host chose at the last look.
         chosen: Option<Version>,
     },
-    /// The image was built without in-place updates (trap 10).
+    /// The image was built without in-place updates (docs/facts/host-api.md#trap-10).
     #[error("the image of this host was built without in-place updates")]
     NoInPlaceUpdates,
     /// `version-lock` cannot be read.

@@ -11,8 +11,8 @@ use crate::client::{Action, ActionAnswer, ClientError, StatusAnswer, excerpt};
 use crate::transport::Sent;
 
 /// A command whose lock nobody holds and whose result does not come is taken for killed after this time. In the
-/// recorded exchanges the lock is held before the POST is answered and the result is written before it is freed, so
-/// one look would do; 15 s forgives a host that is short of CPU.
+/// recorded exchanges (`tests/tests/host_api/`) the lock is held before the POST is answered and the result is written
+/// before it is freed, so one look would do; 15 s forgives a host that is short of CPU.
 pub const GONE_AFTER: Duration = Duration::from_secs(15);
 
 /// The first pause between two looks, then half as much more each time up to [`SLOWEST`]: a refresh takes a second,
@@ -120,8 +120,9 @@ impl Visit {
         }
     }
 
-    /// The status read is answered 500. On a host without in-place updates (trap 10) the refresh is too, and that
-    /// tells it from a passing fault; without a status to compare with, nothing but a refresh could be issued.
+    /// The status read is answered 500. On a host without in-place updates (docs/facts/host-api.md#trap-10) the refresh
+    /// is too, and that tells it from a passing fault; without a status to compare with, nothing but a refresh could be
+    /// issued.
     async fn why_no_status(&self, action: Action, detail: String) -> UpdateError {
         if action == Action::Refresh
             && let Ok(ActionAnswer::ServerError(detail)) = self.client.update_action(action).await
@@ -180,7 +181,7 @@ fn timestamp(status: &UpdateStatus) -> Option<String> {
 }
 
 fn server_error(at: Action, detail: &str) -> UpdateError {
-    // Trap 10: the first command on a host without in-place updates is always a refresh.
+    // docs/facts/host-api.md#trap-10: the first command on a host without in-place updates is always a refresh.
     if at == Action::Refresh && detail.contains("Update dispatcher failed") {
         return UpdateError::NoInPlaceUpdates;
     }

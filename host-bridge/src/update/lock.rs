@@ -1,7 +1,8 @@
 //! `settings.updates.version-lock`: pinning a version, and putting the setting back.
 //!
-//! Settings are applied after the answer (trap 7), and a prepare whose lock changed since the refresh may write
-//! nothing (trap 1): a pin counts only when a refresh has chosen the wanted version.
+//! Settings are applied after the answer (docs/facts/host-api.md#trap-7), and a prepare whose lock changed since the
+//! refresh may write nothing (docs/facts/host-api.md#trap-1): a pin counts only when a refresh has chosen the wanted
+//! version.
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@
 //! - Another client can run its command between the end of ours and our next look, and its result replaces ours.
 //!   A refresh is then done again; for activate and deactivate the state tells what holds; for prepare, nothing
 //!   does, because only the worker's output names the version that was written.
-//! - Only `/os` after the next boot proves a version (trap 2).
+//! - Only `/os` after the next boot proves a version (docs/facts/host-api.md#trap-2).
 //!
 //! # Dropping a future
 //! Every operation may be dropped at any point: what the host has begun goes on there, nothing is left in this
@@ -113,7 +113,7 @@ impl Visit {
     /// Makes the staged version the next to boot.
     ///
     /// With `expected`, only if that version is the staged one. The host loads its update repository first, so
-    /// without network this fails (trap 3).
+    /// without network this fails (docs/facts/host-api.md#trap-3).
     ///
     /// # Errors
     /// [`UpdateError`]; [`UpdateError::Refused`] where nothing is staged.
@@ -178,7 +178,7 @@ impl Visit {
 }
 
 /// The version on the staging partition set. Right after a prepare it is what the worker says that it wrote; later it
-/// is what the status names, which is no proof (traps 1 and 2).
+/// is what the status names, which is no proof (docs/facts/host-api.md#trap-1 and #trap-2).
 pub fn staged_version(status: &UpdateStatus) -> Option<Version> {
     match status.update_state {
         UpdateState::Staged | UpdateState::Ready => match &status.most_recent_command {

@@ -26,7 +26,8 @@ pub struct StageRequest {
 pub struct Staged {
     /// The version.
     pub version: Version,
-    /// Whether this visit wrote it. Then the version that was on that set before is gone (trap 6).
+    /// Whether this visit wrote it. Then the version that was on that set before is gone
+    /// (docs/facts/host-api.md#trap-6).
     pub written: bool,
 }
 
@@ -34,12 +35,13 @@ impl Visit {
     /// Refreshes, and writes a version to the inactive partition set. Nothing is activated.
     ///
     /// From the moment that prepare starts, the version that was on the inactive set is gone, and with it the way
-    /// back to it without the update repository (trap 6). An activated update is deactivated first. Where the host
-    /// has chosen another version, the wanted one is pinned meanwhile.
+    /// back to it without the update repository (docs/facts/host-api.md#trap-6). An activated update is deactivated
+    /// first. Where the host has chosen another version, the wanted one is pinned meanwhile.
     ///
-    /// The status naming the version as staged is no proof (traps 1, 2 and 6). It is not written again only where the
-    /// last command of the host is the very prepare that wrote it, or where the caller knows. A version that is offered
-    /// no more, since its release was withdrawn, is refused also where it is on the inactive set.
+    /// The status naming the version as staged is no proof (docs/facts/host-api.md#trap-1, #trap-2 and #trap-6). It is
+    /// not written again only where the last command of the host is the very prepare that wrote it, or where the caller
+    /// knows. A version that is offered no more, since its release was withdrawn, is refused also where it is on the
+    /// inactive set.
     ///
     /// # Errors
     /// [`UpdateError`]. `version-lock` is put as asked also after a failure; where only that fails, the error is

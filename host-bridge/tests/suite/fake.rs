@@ -1,5 +1,5 @@
-//! A scripted host: the update state machine in a hundred lines, with a switch for each trap. It has no clock; work
-//! takes a number of looks at the status.
+//! A scripted host: the update state machine in a hundred lines, with a switch for each trap
+//! (docs/facts/host-api.md#traps). It has no clock; work takes a number of looks at the status.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};

@@ -260,7 +260,7 @@ async fn a_dropped_operation_is_picked_up_by_the_next() {
     }
 }
 
-// The traps.
+// The traps, by their numbers in docs/facts/host-api.md#traps.
 
 #[tokio::test(start_paused = true)]
 async fn trap_1_a_prepare_that_wrote_nothing_is_an_error_and_stays_one() {
