@@ -2,7 +2,7 @@
 //! in-memory pipes to the host API, the ECS agent's introspection, the metadata service and ECS.
 //!
 //! An agent lives while its host is up, as a host container does; its journal outlives the boot, as
-//! `/.bottlerocket/host-containers` does (host API facts, "Host containers").
+//! `/.bottlerocket/host-containers` does (docs/facts/host-api.md#host-containers).
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -20,7 +20,7 @@ use crate::host::introspection::{Metadata, Task, Tasks};
 use crate::host::{Host, HostEvent, HostSpec, NoAnswer, Repository, Request, Response};
 use crate::pipe::{on_the_wire, serve};
 
-/// The server closes a connection that is idle for so long (host API facts, "Endpoints").
+/// The server closes a connection that is idle for so long (docs/facts/host-api.md#endpoints).
 const IDLE: Duration = Duration::from_secs(5);
 /// Of the host's own state.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

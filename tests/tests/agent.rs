@@ -1,7 +1,7 @@
 //! The agent of `host-bridge` on a simulated machine: the same code as in life, over in-memory pipes and on paused time.
 //!
-//! The machine is the one that is held to the recorded exchanges, so that what the agent does there it may do on
-//! a real one. Tags, ECS agent and reports are as simple as can be; the updater is a script.
+//! The machine is the one that is held to the recorded exchanges (`host_api/`), so that what the agent does there it
+//! may do on a real one. Tags, ECS agent and reports are as simple as can be; the updater is a script.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, also in the helpers")]
 

@@ -1,5 +1,5 @@
-//! `apiclient` as the recorded exchanges have it: stdout, coloured stderr, exit codes (`apiclient/src/main.rs`,
-//! `apiclient/src/update.rs`).
+//! `apiclient` as the recorded exchanges have it (`tests/host_api/apiclient.txt`): stdout, coloured stderr, exit codes
+//! (docs/facts/host-api.md#apiclient).
 //!
 //! Known limits: of the debug log that `-v` turns on, only the status line of `raw` is there; the usage text is the
 //! part that was recorded; what a connection error says is not recorded and follows hyper's words.

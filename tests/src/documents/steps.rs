@@ -148,7 +148,7 @@ async fn not_running_yet(visit: &mut Visit<'_>, version: &str) -> Step<()> {
 }
 
 /// Writes `version` to the inactive partition set, pinning it where another is chosen. Also where the status calls it
-/// staged already: after traps 1 and 2 that is not true.
+/// staged already: that may not be true (docs/facts/host-api.md#trap-1 and #trap-2).
 async fn write(visit: &mut Visit<'_>, version: &str) -> Step<()> {
     visit.command(REFRESH).await?;
     let Some(seen) = visit.status().await? else {

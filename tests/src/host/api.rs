@@ -1,4 +1,4 @@
-//! The host API's routes, byte for byte as the recorded exchanges have them.
+//! The host API's routes, byte for byte as the recorded exchanges have them (`tests/host_api/`).
 
 use std::collections::BTreeMap;
 
@@ -30,9 +30,9 @@ struct Os {
 const STATUS_LOCKED: &str =
     "Unable to obtain shared lock for reading update status: Resource temporarily unavailable (os error 11)";
 const STATUS_MISSING: &str = "Update status is uninitialized, refresh-updates to initialize it";
-/// One trailing newline, as `shutdown` wrote it (recorded exchanges, section 7).
+/// One trailing newline, as `shutdown` wrote it (`tests/host_api/reboot.txt`).
 const INHIBITED: &str = "Failed to reboot, exit code: 1, stderr: Operation inhibited by \"test\" (PID 1 \"x\", user root), reason is \"test\".\n";
-/// The wording is ours: the facts name the status alone (host API facts, trap 10).
+/// The wording is ours; what a real host says is in docs/facts/host-api.md#trap-11.
 const LOCKDOWN: &str = "Unable to read data store: Permission denied (os error 13)";
 
 impl Host {
@@ -184,7 +184,7 @@ impl Host {
         Response::json(&changed)
     }
 
-    /// The answer goes out first; the update tools see the change later (host API facts, trap 7).
+    /// The answer goes out first; the update tools see the change later (docs/facts/host-api.md#trap-7).
     fn schedule_apply(&mut self, now: Timestamp) {
         let delay = self.rng.stretch(self.spec.durations.settings_apply, self.spec.jitter_percent);
         self.apply_due.push(now + delay);

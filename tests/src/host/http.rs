@@ -150,7 +150,7 @@ pub enum NoAnswer {
     /// Nothing listens on the API socket: the host is down, booting, or its apiserver is.
     #[error("connection refused (os error 111)")]
     Refused,
-    /// The connection stays open, and nothing comes back (host API facts, trap 17).
+    /// The connection stays open, and nothing comes back (docs/facts/host-api.md#trap-17).
     #[error("the answer never comes")]
     Silence {
         /// Whether the host does what it was asked to do. Nobody who asked can know.

@@ -260,7 +260,7 @@ impl Host {
         self.start(at);
     }
 
-    /// The status file and the lock are on tmpfs (host API facts, `GET /updates/status`): gone with the boot.
+    /// The status file and the lock are on tmpfs (docs/facts/host-api.md#endpoints): gone with the boot.
     fn forget_boot(&mut self) {
         self.status = None;
         self.worker = None;
@@ -368,7 +368,7 @@ impl Host {
     ///
     /// # Errors
     /// [`SignpostError::InvalidRollback`] unless the other set has booted before: so always after a prepare, which
-    /// cleared it (host API facts, trap 6).
+    /// cleared it (docs/facts/host-api.md#trap-6).
     pub fn signpost_rollback_to_inactive(&mut self) -> Result<(), SignpostError> {
         self.disk.rollback_to_inactive()
     }

@@ -2,8 +2,8 @@
 //! the host API on top of them.
 //!
 //! A [`Host`] is a state machine that is told the time: no clock, no IO, no tasks. The same seed and the same calls
-//! give the same life. It answers as the recorded exchanges with the real host API do (core-kit v3.1.1), and each
-//! semantic names its line of the host API facts, or the Bottlerocket source file it was read in.
+//! give the same life. It answers as the exchanges with the real host API in `tests/host_api/` do (core-kit
+//! v3.1.1), and each semantic names its line of docs/facts/host-api.md, or the Bottlerocket source file it was read in.
 //!
 //! Not here: ECS, EC2 and SSM, which know hosts from outside, and what runs on a host ([`crate::documents`]).
 

@@ -29,10 +29,10 @@ pub enum SignpostError {
     /// The inactive set is the next to boot already, or has booted before.
     #[error("Inactive partition {0} is already marked for upgrade")]
     AlreadyMarked(&'static str),
-    /// Nothing whole was written to the inactive set (host API facts, trap 1).
+    /// Nothing whole was written to the inactive set (docs/facts/host-api.md#trap-1).
     #[error("Inactive partition {0} has not been marked valid for upgrade")]
     NotValid(&'static str),
-    /// The inactive set has never booted (host API facts, "Boot and rollback").
+    /// The inactive set has never booted (docs/facts/host-api.md#boot-and-rollback).
     #[error(
         "Inactive partition is not valid to roll back to (priority={priority} tries_left={tries_left} successful={successful})"
     )]
@@ -96,8 +96,8 @@ impl Disk {
         }
     }
 
-    /// The boot loader's turn: takes [`Disk::next`] and uses up a try of a set that has not booted before (host API
-    /// facts, "Boot and rollback": the new set has one boot try).
+    /// The boot loader's turn: takes [`Disk::next`] and uses up a try of a set that has not booted before. The new set
+    /// has one try (docs/facts/host-api.md#boot-and-rollback).
     pub(super) fn take_next(&mut self) -> Option<usize> {
         let index = self.next()?;
         let set = &mut self.sets[index];
@@ -113,7 +113,7 @@ impl Disk {
         self.sets[index].successful = true;
     }
 
-    /// Clears the inactive set's flags; its image is as good as gone from here on (host API facts, trap 6).
+    /// Clears the inactive set's flags; its image is as good as gone from here on (docs/facts/host-api.md#trap-6).
     pub(super) fn clear_inactive(&mut self) {
         self.sets[1 - self.active] = PartitionSet::default();
     }

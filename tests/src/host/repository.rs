@@ -48,8 +48,8 @@ impl Release {
         Self { version, variant: None, arch: None, published_at: None, waves: Vec::new() }
     }
 
-    /// Whether the wave of `seed` is open (host API facts, trap 8). Within a wave that has an end, hosts follow one
-    /// another by seed; the arithmetic, with its whole seed instead of the seed's place in the wave, is that of
+    /// Whether the wave of `seed` is open (docs/facts/host-api.md#trap-8). Within a wave that has an end, hosts follow
+    /// one another by seed; the arithmetic, with its whole seed instead of the seed's place in the wave, is that of
     /// `update_metadata`, and the end of the wave mends it.
     pub fn is_open(&self, seed: u32, now: Timestamp) -> bool {
         let waves: BTreeMap<u32, Timestamp> = self.waves.iter().map(|wave| (wave.bound, wave.opens_at)).collect();
@@ -77,9 +77,9 @@ pub struct Repository {
     /// All releases, in no order.
     pub releases: Vec<Release>,
     /// The manifest's `max_version`; the highest published release where `None`. Lowering it withdraws the releases
-    /// above it (host API facts, trap 4).
+    /// above it (docs/facts/host-api.md#trap-4).
     pub max_version: Option<Version>,
-    /// Pairs of versions without a migration path, in either direction (host API facts, trap 5).
+    /// Pairs of versions without a migration path, in either direction (docs/facts/host-api.md#trap-5).
     pub missing_migrations: BTreeSet<(Version, Version)>,
     /// Whether anybody can reach it.
     pub reachable: bool,
@@ -128,7 +128,7 @@ impl Repository {
     }
 
     /// The version that a host is to update to, `None` where it has nothing to do (`update_required`). A running
-    /// version above `max_version` gets a *downgrade* (host API facts, trap 4).
+    /// version above `max_version` gets a *downgrade* (docs/facts/host-api.md#trap-4).
     pub fn choose(&self, host: &Asking<'_>, now: Timestamp) -> Option<Version> {
         let offered = self.offered(host, now);
         if host.version_lock == "latest" {
@@ -143,7 +143,7 @@ impl Repository {
     /// Checks that migrations lead from `running` to `target`, in either direction.
     ///
     /// # Errors
-    /// The line that `updog` writes when there is no path (host API facts, trap 5).
+    /// The line that `updog` writes when there is no path (docs/facts/host-api.md#trap-5).
     pub fn migrations(&self, running: &Version, target: &Version) -> Result<(), String> {
         let (low, high) = if running <= target { (running, target) } else { (target, running) };
         let missing =

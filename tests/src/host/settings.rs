@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// The transaction of requests that name none.
 pub(super) const DEFAULT_TX: &str = "default";
-/// The transaction of the boot's own settings; it stays listed after its commit (recorded exchanges, section 15).
+/// The transaction of the boot's own settings; it stays listed after its commit (`tests/host_api/settings.txt`).
 const LAUNCH_TX: &str = "bottlerocket-launch";
 
 type Pairs = BTreeMap<String, Value>;
@@ -24,8 +24,8 @@ pub(super) struct Settings {
     pending: BTreeMap<String, Pairs>,
 }
 
-/// What the update tools' own configuration files hold. It follows the committed settings with a delay (host API
-/// facts, trap 7).
+/// What the update tools' own configuration files hold. It follows the committed settings with a delay
+/// (docs/facts/host-api.md#trap-7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UpdaterConfig {
     pub(super) version_lock: String,

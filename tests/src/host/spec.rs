@@ -26,10 +26,10 @@ pub struct HostSpec {
     pub version_lock: String,
     /// `settings.updates.ignore-waves` at the beginning.
     pub ignore_waves: bool,
-    /// Whether the image was built with in-place updates; otherwise every update action is a 500 (host API facts,
-    /// trap 10).
+    /// Whether the image was built with in-place updates; otherwise every update action is a 500
+    /// (docs/facts/host-api.md#trap-10).
     pub in_place_updates: bool,
-    /// Kernel lockdown: settings answer 500, `/os` works (host API facts, trap 10).
+    /// API lockdown: settings answer 500, `/os` works (docs/facts/host-api.md#trap-11).
     pub lockdown: bool,
     /// The apiserver does not run.
     pub api_down: bool,
@@ -46,7 +46,7 @@ pub struct HostSpec {
     pub fails_to_boot: Vec<Version>,
     /// Versions on which the machine goes dark for good.
     pub never_boots_on: Vec<Version>,
-    /// Versions on which the ECS agent never comes up (AWS facts: "the agent can fail for good after a reboot").
+    /// Versions on which the ECS agent never comes up: it can fail for good (docs/facts/ecs.md#container-instances).
     pub agent_dead_on: Vec<Version>,
     /// Versions on which the SSM agent never comes up.
     pub ssm_away_on: Vec<Version>,
@@ -55,7 +55,7 @@ pub struct HostSpec {
     /// How many reboot requests are refused by an inhibitor.
     pub reboot_inhibited: u32,
     /// How many reboot requests are taken and never answered: the host goes down all the same, after the shutdown's time
-    /// (host API facts, trap 17).
+    /// (docs/facts/host-api.md#trap-17).
     pub reboot_unsure: u32,
     /// How many reboot requests are neither taken nor answered.
     pub reboot_lost: u32,
@@ -63,10 +63,10 @@ pub struct HostSpec {
     pub refresh_fails: u32,
     /// How many prepares fail while writing, after the inactive set was cleared.
     pub prepare_fails: u32,
-    /// How many activates and deactivates fail as they do without a network (host API facts, trap 3).
+    /// How many activates and deactivates fail as they do without a network (docs/facts/host-api.md#trap-3).
     pub activate_fails: u32,
-    /// How many update commands are killed half-way: the lock is free again, the old status stays (host API facts,
-    /// "The protocol").
+    /// How many update commands are killed half-way: the lock is free again, the old status stays
+    /// (docs/facts/host-api.md#issue-then-wait).
     pub workers_killed: u32,
     /// From when on this host cannot reach the update repository.
     pub repo_unreachable_from: Option<Timestamp>,
@@ -130,7 +130,7 @@ pub struct Durations {
     pub prepare: SignedDuration,
     /// An activate or deactivate.
     pub activate: SignedDuration,
-    /// From `commit_and_apply` to the update tools seeing the new settings (host API facts, trap 7).
+    /// From `commit_and_apply` to the update tools seeing the new settings (docs/facts/host-api.md#trap-7).
     pub settings_apply: SignedDuration,
     /// From a reboot request to the host going down; up to 300 s in life.
     pub shutdown: SignedDuration,

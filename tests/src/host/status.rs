@@ -22,7 +22,7 @@ pub struct Image {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SetStatus {
     /// What the status believes is written there; for the staging set that is what was chosen at the refresh, whatever
-    /// prepare wrote (host API facts, traps 1 and 2).
+    /// prepare wrote (docs/facts/host-api.md#trap-1 and #trap-2).
     pub image: Image,
     /// Whether the next boot takes it.
     pub next_to_boot: bool,

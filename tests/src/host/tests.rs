@@ -1,4 +1,4 @@
-//! The traps of the host API, one test each, and what boots do.
+//! The traps of the host API, one test each by its number in docs/facts/host-api.md#traps, and what boots do.
 
 use jiff::{SignedDuration, Timestamp};
 use semver::Version;

@@ -80,14 +80,15 @@ impl Host {
         let nanos = i64::try_from(1 + self.rng.below(999_999)).unwrap_or(1);
         let work = self.plan_work(now, repository, command, chosen);
         if let Work::Write { .. } = work {
-            // Written to the partition table before the download (`updog`, `update_image`; host API facts, trap 6).
+            // Written to the partition table before the download (`updog`, `update_image`;
+            // docs/facts/host-api.md#trap-6).
             self.disk.clear_inactive();
         }
         self.worker = Some(Worker { ends_at: now + takes + SignedDuration::from_nanos(nanos), command, killed, work });
     }
 
     fn plan_work(&mut self, now: Timestamp, repository: &Repository, command: Command, chosen: Option<Image>) -> Work {
-        // Every command of updog loads the repository first (host API facts, trap 3).
+        // Every command of updog loads the repository first (docs/facts/host-api.md#trap-3).
         let away = !repository.reachable || self.spec.repo_unreachable(now);
         let fails = match command {
             Command::Refresh => spend(&mut self.spec.refresh_fails),
@@ -104,8 +105,8 @@ impl Host {
                 let chosen = repository.choose(&asking, now).map(|version| self.image(version));
                 Work::Refresh { available, chosen }
             }
-            // The version is chosen again here (host API facts, trap 2); what the status then calls staged is what
-            // the last refresh chose.
+            // The version is chosen again here (docs/facts/host-api.md#trap-2); what the status then calls staged is
+            // what the last refresh chose.
             (Command::Prepare, Some(believed)) => match repository.choose(&self.asking(), now) {
                 None => Work::WriteNothing { believed },
                 Some(version) => match repository.migrations(&self.running.version, &version) {
@@ -179,7 +180,7 @@ impl Host {
                 stage(status, believed);
                 Ok(started)
             }
-            // Success all the same (host API facts, trap 1).
+            // Success all the same (docs/facts/host-api.md#trap-1).
             Work::WriteNothing { believed } => {
                 stage(status, believed);
                 Ok("No update required\n".to_owned())
@@ -198,7 +199,8 @@ impl Host {
                 status.update_state = UpdateState::Staged;
                 Ok(String::new())
             }
-            // A failed refresh turns Available into Idle and leaves `chosen_update` (host API facts, "State machine").
+            // A failed refresh turns Available into Idle and leaves `chosen_update`
+            // (docs/facts/host-api.md#state-machine).
             Work::Fail { stderr } => {
                 if command == Command::Refresh && status.update_state == UpdateState::Available {
                     status.update_state = UpdateState::Idle;
@@ -208,8 +210,8 @@ impl Host {
         }
     }
 
-    /// What updog writes when it cannot load the repository: long, on several lines (host API facts, trap 3). The
-    /// wording is ours, in the manner of `tough`'s.
+    /// What updog writes when it cannot load the repository: long, on several lines (docs/facts/host-api.md#trap-3).
+    /// The wording is ours, in the manner of `tough`'s.
     fn no_network(&self) -> String {
         let Image { arch, variant, .. } = &self.running;
         let url = format!("https://updates.bottlerocket.aws/2020-07-07/{variant}/{arch}/");

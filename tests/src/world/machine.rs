@@ -93,7 +93,7 @@ pub(super) struct Seen {
     pub(super) bridge: bool,
 }
 
-/// The host container of a bridge. The host restarts one that ends (host API facts, "Host containers").
+/// The host container of a bridge. The host restarts one that ends (docs/facts/host-api.md#host-containers).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum HostContainer {
     /// Runs while the host does.

@@ -1,4 +1,4 @@
-//! SSM Run Command: delivery, execution, and what SSM knows of it (AWS facts, "SSM Run Command").
+//! SSM Run Command: delivery, execution, and what SSM knows of it (docs/facts/ssm.md).
 
 use std::collections::BTreeMap;
 

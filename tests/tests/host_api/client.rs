@@ -294,7 +294,7 @@ async fn an_update_its_undoing_and_the_way_back() {
     assert_eq!(running, old);
 }
 
-/// Trap 17: the client gives up, and knows that the host may be going down.
+/// The client gives up, and knows that the host may be going down (docs/facts/host-api.md#trap-17).
 #[tokio::test(start_paused = true)]
 async fn a_reboot_without_an_answer_may_come() {
     for (unsure, lost, runs) in [(1, 0, "1.27.0"), (0, 1, "1.26.1")] {

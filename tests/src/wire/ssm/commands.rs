@@ -1,4 +1,4 @@
-//! `SendCommand`, `ListCommandInvocations` and `GetCommandInvocation` (AWS facts, "SSM Run Command").
+//! `SendCommand`, `ListCommandInvocations` and `GetCommandInvocation` (docs/facts/ssm.md).
 
 use std::collections::BTreeMap;
 
