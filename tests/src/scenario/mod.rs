@@ -244,7 +244,7 @@ struct Written {
 }
 
 /// Every agent of a fleet that starts at once has reported by then, also where ECS throttled them: 1,000 reports at 40
-/// a second (AWS facts, "Rates"), with waits that double from 10 s.
+/// a second (docs/facts/ecs.md#rates), with waits that double from 10 s.
 const BRIDGES_KNOWN: SignedDuration = SignedDuration::from_mins(5);
 
 const DEFAULT_START: &str = "2026-11-23T03:00:00Z";

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-/// How AWS behaves in this scenario. What the facts call unknown is a switch here.
+/// How AWS behaves in this scenario. What `docs/facts/` calls unknown is a switch here.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegionSpec {

@@ -1,4 +1,5 @@
-//! The token buckets of AWS facts, "Rates": per account and Region; the actions of one row share one bucket.
+//! The token buckets of docs/facts/ecs.md#rates and docs/facts/ec2.md#rates: per account and Region; the actions of one
+//! row share one bucket.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ const SERVICE_READ: Row = ("ecs service read", 100, 20);
 const TASK_PROTECTION: Row = ("ecs task protection", 200, 80);
 const CLUSTER_READ: Row = ("ecs cluster read", 50, 20);
 const EC2_READ: Row = ("ec2 non-mutating", 100, 20);
-/// Not in the facts; the EC2 API throttling page has 100 / 10 for both.
+/// `CreateTags` and `DeleteTags`.
 const EC2_TAG: Row = ("ec2 tags", 100, 10);
 
 /// All buckets.

@@ -95,7 +95,7 @@ fn status(world: &World, mut form: Form) -> Result<String, Failure> {
         return Err(Failure::new("InvalidParameterValue", "You can specify at most 100 instance IDs."));
     }
     let mut chosen = chosen(world, &ids)?;
-    // Running instances only, unless told otherwise (AWS facts, "EC2").
+    // Running instances only, unless told otherwise (docs/facts/ec2.md#instances-and-status-checks).
     chosen.retain(|number| all || world.machines[number.0].state == Ec2State::Running);
     let paged = pick(world, chosen, &filters, &ids, size, token.as_deref(), 1000)?;
     let items: String = paged.items.iter().map(|number| wrap("item", status_item(world, *number))).collect();
@@ -161,7 +161,7 @@ fn delete_tags(world: &mut World, mut form: Form) -> Result<String, Failure> {
     Ok(text("return", "true"))
 }
 
-/// The instances to be tagged: up to 1,000 (AWS facts, "Rates").
+/// The instances to be tagged: up to 1,000 (docs/facts/ec2.md#tags).
 fn tagged(world: &World, ids: &[String]) -> Result<Vec<MachineNo>, Failure> {
     if ids.is_empty() {
         let message = "The request must contain the parameter resourceIdSet";

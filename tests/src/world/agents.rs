@@ -14,7 +14,7 @@ use super::registration::{InstanceStatus, Registration, Resources};
 
 impl World {
     /// The agent runs and reaches ECS. A reboot keeps the ARN; on a lower version than it registered with it can come
-    /// back under a new one, and the old one stays behind, not connected (AWS facts, "Container instances").
+    /// back under a new one, and the old one stays behind, not connected (docs/facts/ecs.md#container-instances).
     pub(super) fn agent_started(&mut self, number: MachineNo) {
         let machine = &self.machines[number.0];
         if machine.state != Ec2State::Running {

@@ -279,7 +279,7 @@ impl World {
     }
 }
 
-/// What the agent registers on Bottlerocket (AWS facts, "Container instances": `bottlerocket.variant`, and no version).
+/// What the agent registers on Bottlerocket: the variant, and no version (docs/facts/ecs.md#attributes).
 fn agent_attributes(machine: &Machine, variant: &str, arch: &str) -> BTreeMap<String, Option<String>> {
     let cpu = if arch == "aarch64" { "arm64" } else { "x86_64" };
     let with = [

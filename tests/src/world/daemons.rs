@@ -1,5 +1,5 @@
 //! DAEMON services: one task on every ACTIVE instance; on DRAINING ones none is placed and the task is stopped last,
-//! after all replica tasks (AWS facts, "What draining does").
+//! after all replica tasks (docs/facts/ecs.md#draining).
 
 use super::World;
 use super::ids::{RegistrationNo, ServiceNo, TaskNo};

@@ -15,7 +15,7 @@ use crate::scenario::{InstanceSpec, MachineSpec};
 /// Why a tag was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
-    /// An instance has at most 50 tags (AWS facts, "EC2").
+    /// An instance has at most 50 tags (docs/facts/ec2.md#tags).
     #[error("The maximum number of Tags for a resource has been reached.")]
     TooMany,
 }

@@ -21,7 +21,7 @@ pub struct Machine {
     pub instance_type: String,
     /// `spot`, or nothing.
     pub lifecycle: Option<String>,
-    /// EC2 tags. They belong to the instance and outlive everything but its end (AWS facts, "Container instances").
+    /// EC2 tags. They belong to the instance and outlive everything but its end (docs/facts/ec2.md#tags).
     pub tags: BTreeMap<String, String>,
     /// What the tags were before each change, where answers may show old ones.
     pub(super) tags_before: Vec<(Timestamp, BTreeMap<String, String>)>,
@@ -108,7 +108,7 @@ pub(super) enum HostContainer {
 /// State of an EC2 instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ec2State {
-    /// Runs; an OS reboot does not change it (AWS facts, "EC2").
+    /// Runs; an OS reboot does not change it (docs/facts/ec2.md#instances-and-status-checks).
     Running,
     /// On its way to `Stopped`.
     Stopping,
@@ -178,7 +178,7 @@ impl Machine {
     }
 
     /// The instance status check. `ok` is stale for a while after the host went down and comes back late after it is
-    /// up again (AWS facts, "EC2": `ok` can still be the state from before a reboot).
+    /// up again (docs/facts/ec2.md#instances-and-status-checks).
     pub fn status_check(&self, now: Timestamp, stale_for: SignedDuration) -> StatusCheck {
         if self.state != Ec2State::Running {
             return StatusCheck::NotApplicable;

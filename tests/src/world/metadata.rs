@@ -1,7 +1,7 @@
 //! The EC2 instance metadata service of a machine, version 2 only: a token first (EC2 user guide,
-//! `instance-metadata-v2-how-it-works`), then plain GETs with it. Instance tags are served where they are switched on
-//! (`instancedata-data-categories`, `tags/instance`), and a changed tag shows while the instance runs (AWS facts, "EC2":
-//! so on Nitro instances); how soon is nowhere said, so that `metadata_lag` is a switch.
+//! `instance-metadata-v2-how-it-works`), then plain GETs with it. Instance tags are served where they are switched on,
+//! and a changed tag shows while the instance runs, as on Nitro instances; how soon is nowhere said, so that
+//! `metadata_lag` is a switch (docs/facts/ec2.md#tags-in-the-metadata-service).
 
 use jiff::SignedDuration;
 use serde_json::json;
@@ -93,8 +93,8 @@ impl World {
         machine.seen.bridge && machine.metadata_tags && self.metadata_answers(number)
     }
 
-    /// Serves the tags, or no more. It is refused while a tag has a key that no path can hold (AWS facts, "EC2",
-    /// inferred).
+    /// Serves the tags, or no more. It is refused while a tag has a key that no path can hold (inferred:
+    /// docs/facts/ec2.md#tags-in-the-metadata-service).
     pub(super) fn serve_tags(&mut self, number: MachineNo, on: bool) {
         let machine = &mut self.machines[number.0];
         let holds = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || "+-=.,_:@".contains(c));

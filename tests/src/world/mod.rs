@@ -2,7 +2,7 @@
 //!
 //! A [`World`] is told the time and never waits; whoever drives it ([`crate::Region`]) calls [`World::advance`] at
 //! [`World::next_event`] and before every request. What it cannot do itself (run a document on a host) it leaves in
-//! [`World::take_effects`]. Each semantic names its line of the AWS facts in the doc comment of its function or field.
+//! [`World::take_effects`]. The doc comment of each semantic names its heading in `docs/facts/`.
 //!
 //! Not here: the AWS protocols ([`crate::wire`]), and the rules that an updater must keep ([`crate::invariants`]).
 

@@ -208,8 +208,8 @@ impl World {
     }
 
     /// `StartTask`: on the instance that the caller names, without the scheduler. It is refused where the agent is known
-    /// to be away or there is no room (ECS developer guide, "API failure reasons"); what becomes of it on a DRAINING one
-    /// is a switch (AWS facts, "What draining does").
+    /// to be away or there is no room; what becomes of it on a DRAINING one is a switch
+    /// (docs/facts/ecs.md#tasks-and-services).
     fn start_by_hand(&mut self, number: RegistrationNo, spec: &EventSpec) {
         let shape = TaskShape::default();
         let known = &self.registrations[number.0];

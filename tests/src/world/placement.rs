@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// `runningTasksCount`: tasks whose *desired* status is RUNNING (AWS facts, "Container instances").
+    /// `runningTasksCount`: tasks whose *desired* status is RUNNING (docs/facts/ecs.md#container-instances).
     pub(crate) fn running_tasks(&self, number: RegistrationNo) -> usize {
         let tasks = &self.registrations[number.0].tasks;
         tasks.iter().filter(|task| self.tasks[task.0].desired == super::Desired::Running).count()

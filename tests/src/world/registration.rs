@@ -18,7 +18,7 @@ pub struct Registration {
     pub cluster: ClusterNo,
     /// Status.
     pub status: InstanceStatus,
-    /// `agentConnected`, as ECS sees it: late, and never for a quick reboot (AWS facts, "Container instances").
+    /// `agentConnected`, as ECS sees it: late, and never for a quick reboot (docs/facts/ecs.md#container-instances).
     pub connected: bool,
     /// Counts the changes of the connection, so that a late notice of an earlier loss does nothing.
     pub(super) connection_epoch: u32,

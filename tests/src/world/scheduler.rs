@@ -1,6 +1,6 @@
 //! The service scheduler for REPLICA services: keeps the desired count, and moves tasks off DRAINING instances.
 //!
-//! AWS facts, "What draining does", line by line: PENDING tasks on a DRAINING instance are stopped at once; a
+//! docs/facts/ecs.md#draining, line by line: PENDING tasks on a DRAINING instance are stopped at once; a
 //! replacement starts only within `maximumPercent` (rounded down), where a task counts until it is STOPPED; a task is
 //! stopped only while enough others are healthy for `minimumHealthyPercent` (rounded up). From these it follows that
 //! 100/100 never drains, and that one task with max < 200 and min > 0 never does. Without room for the replacement the

@@ -86,7 +86,7 @@ impl Service {
     /// ECS shows the last 100.
     pub const MOST_EVENTS: usize = 100;
 
-    /// How many tasks must be healthy at least: `minimumHealthyPercent`, rounded up (AWS facts, "What draining does").
+    /// How many tasks must be healthy at least: `minimumHealthyPercent`, rounded up (docs/facts/ecs.md#draining).
     pub fn min_healthy(&self) -> u32 {
         (u64::from(self.desired) * u64::from(self.min_percent)).div_ceil(100).try_into().unwrap_or(u32::MAX)
     }

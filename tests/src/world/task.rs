@@ -64,8 +64,8 @@ pub struct TaskShape {
     pub host_port: Option<u16>,
     /// From PENDING to RUNNING.
     pub start_delay: SignedDuration,
-    /// From RUNNING to healthy: 40 s where there is neither health check nor load balancer (AWS facts, "What draining
-    /// does").
+    /// From RUNNING to healthy: 40 s where there is neither health check nor load balancer
+    /// (docs/facts/ecs.md#draining).
     pub health_delay: SignedDuration,
     /// How long a load balancer drains its connections first (DEACTIVATING).
     pub deregistration_delay: SignedDuration,

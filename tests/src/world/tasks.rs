@@ -207,7 +207,7 @@ impl World {
         }
     }
 
-    /// STOPPED tasks stay visible for at least an hour (AWS facts, "Container instances").
+    /// STOPPED tasks stay visible for at least an hour (docs/facts/ecs.md#tasks-and-services).
     fn forget_old_tasks(&mut self, registration: RegistrationNo) {
         let since = self.now - self.spec.stopped_tasks_visible;
         let instance = &mut self.registrations[registration.0];
@@ -284,8 +284,8 @@ impl World {
         }
     }
 
-    /// Protects a service's tasks from scale-in until a time; the first `count` of them. Protection ends by itself (AWS
-    /// facts, "What draining does": 1 to 2880 min), and then the scheduler goes on with what it had to leave alone.
+    /// Protects a service's tasks from scale-in until a time; the first `count` of them. Protection ends by itself
+    /// (docs/facts/ecs.md#draining), and then the scheduler goes on with what it had to leave alone.
     pub(super) fn protect_tasks(&mut self, service: ServiceNo, count: usize, until: jiff::Timestamp) {
         let tasks: Vec<TaskNo> = self.services[service.0].tasks.iter().copied().take(count).collect();
         for task in tasks {
@@ -297,7 +297,7 @@ impl World {
         self.queue.push(until, Due::Service(service));
     }
 
-    /// Whether draining must leave a task alone (a switch: it is unknown, AWS facts, "What draining does").
+    /// Whether draining must leave a task alone (a switch: it is unknown, docs/facts/ecs.md#draining).
     pub(super) fn is_shielded(&self, task: TaskNo) -> bool {
         self.spec.drain_honours_protection && self.tasks[task.0].is_protected(self.now)
     }

@@ -8,7 +8,7 @@ use super::super::params::Params;
 use super::{cluster, page_size, registration};
 use crate::world::{ClusterNo, InstanceStatus, RegistrationNo, World};
 
-/// Of custom attributes on an instance, and of attributes in a call (AWS facts, "Container instances").
+/// Of custom attributes on an instance, and of attributes in a call (docs/facts/ecs.md#attributes).
 const MOST: usize = 10;
 
 struct Attribute {

@@ -33,7 +33,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
         ),
         None => None,
     };
-    // PENDING may be asked for and returns nothing (AWS facts, "Container instances").
+    // PENDING may be asked for and returns nothing (docs/facts/ecs.md#tasks-and-services).
     let desired = match desired.as_deref() {
         None | Some("RUNNING") => Some(Desired::Running),
         Some("STOPPED") => Some(Desired::Stopped),
@@ -114,7 +114,7 @@ pub(super) fn protection(world: &World, mut params: Params) -> Result<Value, Fai
             continue;
         };
         let known = &world.tasks[number.0];
-        // Service tasks only (AWS facts, "What draining does").
+        // Service tasks only (docs/facts/ecs.md#draining).
         if known.service.is_none() {
             failures.push(failure(world, "task", &known.arn, "TASK_NOT_VALID"));
             continue;
