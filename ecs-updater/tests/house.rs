@@ -1,4 +1,4 @@
-//! Who may import whom: the rules of `docs/design.md` ("Who may import whom"), read from the sources.
+//! Who may import whom: the rules of docs/design.md#who-may-import-whom, read from the sources.
 //!
 //! Cargo keeps the crates apart only as far as their manifests do, and knows nothing of modules. So the files are read
 //! as text: comments and modules under `#[cfg(test)]` are left out, and every path that begins with `crate::`, `super::` or

@@ -140,7 +140,7 @@ impl<'m> Visit<'m> {
         }))
     }
 
-    /// Issues a command and waits for its new timestamp (`docs/documents.md`, "Steps, in order"). Gives the worker's
+    /// Issues a command and waits for its new timestamp (docs/documents.md#steps-in-order). Gives the worker's
     /// stderr.
     pub(super) async fn command(&self, command: UpdateCommand) -> Step<String> {
         let at = command.name;

@@ -8,7 +8,7 @@ use models::report::{InstanceReport, Outcome, RunReport};
 use crate::invariants::{Rule, Violation};
 use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, ServiceKind, World};
 
-/// Reasons for which an instance is left DRAINING on purpose (`docs/operations.md`, "Why an update failed").
+/// Reasons for which an instance is left DRAINING on purpose (docs/operations.md#why-an-update-failed).
 const LEFT_DRAINING: [&str; 5] =
     ["never_came_back", "rollback_failed", "unhealthy_after_rollback", "act_refused", "malformed_claim"];
 
