@@ -261,8 +261,8 @@ fn known_to_leave(instance: &Instance) -> Option<&[Task]> {
 }
 
 /// Whether ECS has just said, so long after our DRAINING that nothing from before it can be in the answer, that no task is
-/// desired RUNNING on the instance ("`runningTasksCount` counts tasks whose *desired* status is RUNNING", AWS facts). No
-/// service places one since, so that listing them would list none. Those that are stopping are not counted.
+/// desired RUNNING on the instance (`runningTasksCount`: docs/facts/ecs.md#container-instances). No service places one
+/// since, so that listing them would list none. Those that are stopping are not counted.
 fn none_is_desired_running(instance: &Instance, now: Timestamp) -> bool {
     let just_said = now < after(instance.seen_at, DRAIN_POLL);
     let settled = instance.run.drained_at.is_some_and(|at| instance.seen_at >= after(at, SETTLE));

@@ -257,9 +257,9 @@ fn latest(report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     }
 }
 
-/// What the host would update to. `chosen_update` is stale in Idle after a failed refresh (trap list of the host API),
-/// and Idle after a good one means that nothing was chosen; what was staged and is offered no more was withdrawn, or is
-/// kept back by its owner's lock.
+/// What the host would update to. `chosen_update` is stale in Idle after a failed refresh
+/// (docs/facts/host-api.md#state-machine), and Idle after a good one means that nothing was chosen; what was staged and
+/// is offered no more was withdrawn, or is kept back by its owner's lock.
 fn offered(report: &HostReport) -> Option<Version> {
     match report.state() {
         Some(UpdateState::Available) => report.chosen(),
