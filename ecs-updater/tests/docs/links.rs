@@ -30,6 +30,21 @@ fn every_page_that_a_source_names_is_there() {
     assert!(dead.is_empty(), "{}", dead.join("\n"));
 }
 
+/// A trap's number alone, or "the facts", cannot be opened by a reader.
+#[test]
+fn no_comment_cites_what_cannot_be_opened() {
+    let mut dead = Vec::new();
+    for source in files(&["py", "rs", "sh", "yaml", "yml"]) {
+        if source.ends_with(file!().rsplit('/').next().unwrap()) {
+            continue;
+        }
+        let text = fs::read_to_string(&source).unwrap();
+        let comments = text.lines().map(str::trim_start).filter(|line| line.starts_with("//") || line.starts_with('#'));
+        dead.extend(comments.filter(|line| cites_in_vain(line)).map(|line| place(&source, line)));
+    }
+    assert!(dead.is_empty(), "name a page of docs/facts and a heading instead:\n{}", dead.join("\n"));
+}
+
 #[test]
 fn a_dead_link_is_found() {
     let page = root().join("docs/design.md");
@@ -47,6 +62,8 @@ fn a_dead_link_is_found() {
     let comment = ["/// (docs", "/a.md#trap-1, #trap-2 and #trap-3; docs", "/b.md, #4). See https://c.org/docs/d.md."];
     let named = ["/a.md#trap-1", "/a.md#trap-2", "/a.md#trap-3", "/b.md"].map(|page| format!("docs{page}"));
     assert_eq!(pages_named(&comment.concat()), named);
+    assert!(["// Trap 1.", "/// x (traps 1 and 2)", "//! AWS facts, \"Rates\""].iter().all(|line| cites_in_vain(line)));
+    assert!(["// docs/facts/host-api.md#trap-1", "// One fact for each trap."].iter().all(|line| !cites_in_vain(line)));
 }
 
 /// Whether a link of a page leads to a file that exists, and to a heading of it where it names one.
@@ -133,6 +150,15 @@ fn pages_named(text: &str) -> Vec<String> {
         }
     }
     named
+}
+
+/// Whether a comment rests on a source that no reader can open.
+fn cites_in_vain(line: &str) -> bool {
+    let line = line.to_lowercase();
+    let numbered = ["trap ", "traps "]
+        .iter()
+        .any(|word| line.split(word).skip(1).any(|after| after.starts_with(|c: char| c.is_ascii_digit())));
+    numbered || line.contains("aws facts") || line.contains("api facts") || line.contains("`facts`")
 }
 
 fn place(file: &Path, what: &str) -> String {
