@@ -53,7 +53,7 @@ impl Aws {
 
     /// Returns the Region that the calls go to.
     pub(crate) fn region(&self) -> Option<RegionName> {
-        let client = &self.ecs;
-        client.config().region().map(|region| region.as_ref().into())
+        let Self { ecs, .. } = self;
+        ecs.config().region().map(|region| region.as_ref().into())
     }
 }
