@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::ids::RunId;
 use models::location::Location;
 use models::plan::Estimate;
+use models::reason::{FailReason, HoldReason};
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
 use proptest::prelude::*;
 use tracing_subscriber::fmt::MakeWriter;
@@ -195,4 +196,51 @@ fn a_log_line_looks_as_it_did() {
     );
     let coloured = logged("all's well", Some(true));
     assert!(coloured.contains("\x1b[3mshown\x1b[0m\x1b[2m=\x1b[0mall's well"), "{coloured:?}");
+}
+
+/// What people write into tags, and hosts into errors, at its longest.
+#[test]
+fn notes_and_errors_of_many_lines_are_prose() {
+    let note = "do not touch\r\n\task Ann\u{202e}\n".repeat(8);
+    let held = HoldReason::Excluded { note };
+    let error = "\tFailed to write\u{1b}[31m the image\n\t\tat block 0x1f\t東京".repeat(7);
+    let failed = FailReason::StageFailed { detail: error };
+    let mut report = report("web", false);
+    report.clusters.truncate(1);
+    let cluster = &mut report.clusters[0];
+    cluster.error = None;
+    cluster.auto_scaling_groups.clear();
+    for (instance, (code, detail)) in
+        cluster.instances.iter_mut().zip([(held.code(), held.to_string()), (failed.code(), failed.to_string())])
+    {
+        instance.ec2_instance_id = "i-00000000000000001".into();
+        instance.zone = Some("eu-west-1a".into());
+        (instance.reason, instance.detail) = (Some(code.to_owned()), Some(detail));
+    }
+    insta::assert_snapshot!(table::render(&report, Some(80)), @r#"
+    Cluster web (web, account web): 2 instances
+
+    instance             zone        version  outcome  out of
+                                                       service
+    ──────────────────────────────────────────────────────────
+    i-00000000000000001  eu-west-1a  –        failed   –
+    i-00000000000000001  eu-west-1a  –        held     –
+
+    failed, stage_failed: i-00000000000000001
+      the update could not be written to the inactive partition set: Failed to
+      write␛[31m the image at block 0x1f 東京 Failed to write␛[31m the image at
+      block 0x1f 東京 Failed to write␛[31m the image at block 0x1f 東京 Failed to
+      write␛[31m the image at block 0x1f 東京 Failed to write␛[31m the image at
+      block 0x1f 東京 Failed to write␛[31m the image at block 0x1f 東京 Failed to
+      write␛[31m the image at block 0x1f 東京; it stayed in service
+
+    held, excluded: i-00000000000000001
+      excluded by its EC2 tag ecs-updater:exclude = "do not touch ask Ann� do not
+      touch ask Ann� do not touch ask Ann� do not touch ask Ann� do not touch ask
+      Ann� do not touch ask Ann� do not touch ask Ann� do not touch ask Ann� ";
+      remove the tag to have it updated
+
+    Run web: 0 updated, 1 held, 0 rolled back, 1 failed in 0s; no instance was taken
+    out of service; 1 AWS call
+    "#);
 }

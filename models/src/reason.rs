@@ -41,7 +41,7 @@ reasons!(
         Excluded {
             /// The tag's value.
             note: String,
-        } = "excluded", "excluded by its EC2 tag ecs-updater:exclude = {note:?}; remove the tag to have it updated";
+        } = "excluded", "excluded by its EC2 tag ecs-updater:exclude = \"{note}\"; remove the tag to have it updated";
         /// No `bottlerocket.variant` attribute.
         NotBottlerocket = "not_bottlerocket", "not a Bottlerocket host (it has no attribute bottlerocket.variant); update it by other means";
         /// ECS Anywhere.
