@@ -95,7 +95,7 @@ impl Account {
     }
 
     /// A plan with access keys and a Region in the environment, and what its requests were signed with.
-    fn plan(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Output, BTreeSet<(String, String)>) {
+    fn plan(&self, arguments: &[&str], profile_variable: Option<&str>) -> (Output, BTreeSet<(String, String)>) {
         let before = self.region.calls().len();
         let output = Command::new(updater())
             .args(["plan", "--cluster", "web"])
@@ -109,7 +109,7 @@ impl Account {
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_SESSION_TOKEN", "token")
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .envs(environment.iter().copied())
+            .envs(profile_variable.map(|name| ("AWS_PROFILE", name)))
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -133,29 +133,29 @@ fn updater() -> &'static PathBuf {
 #[test]
 fn a_profile_that_is_named_is_meant() {
     let account = Account::new();
-    let cases: [(&[&str], &[(&str, &str)], &str, &str); 6] = [
-        (&["--profile", "prod"], &[], "AKIAPROD", "eu-north-1"),
-        (&["--profile", "prod", "--region", "eu-west-1"], &[], "AKIAPROD", "eu-west-1"),
+    let cases: [(&[&str], Option<&str>, &str, &str); 6] = [
+        (&["--profile", "prod"], None, "AKIAPROD", "eu-north-1"),
+        (&["--profile", "prod", "--region", "eu-west-1"], None, "AKIAPROD", "eu-west-1"),
         // A profile without a Region leaves it to the environment.
-        (&["--profile", "here"], &[], "AKIAHERE", "us-east-1"),
-        (&["--profile", "process"], &[], "AKIAPROCESS", "eu-north-1"),
+        (&["--profile", "here"], None, "AKIAHERE", "us-east-1"),
+        (&["--profile", "process"], None, "AKIAPROCESS", "eu-north-1"),
         // Without the flag the SDK's own order holds: the environment first, also where it names a profile.
-        (&[], &[("AWS_PROFILE", "prod")], "AKIAENVIRONMENT", "us-east-1"),
-        (&["--profile", "prod"], &[("AWS_PROFILE", "here")], "AKIAPROD", "eu-north-1"),
+        (&[], Some("prod"), "AKIAENVIRONMENT", "us-east-1"),
+        (&["--profile", "prod"], Some("here"), "AKIAPROD", "eu-north-1"),
     ];
-    for (arguments, environment, access_key, region) in cases {
-        let (output, signed) = account.plan(arguments, environment);
+    for (arguments, variable, access_key, region) in cases {
+        let (output, signed) = account.plan(arguments, variable);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
         let expected = BTreeSet::from([(access_key.to_owned(), region.to_owned())]);
-        assert_eq!(signed, expected, "{arguments:?} {environment:?}");
+        assert_eq!(signed, expected, "{arguments:?} {variable:?}");
     }
 }
 
 #[test]
 fn a_role_is_assumed_with_the_credentials_of_its_source_profile() {
     let account = Account::new();
-    let (output, signed) = account.plan(&["--profile", "role"], &[]);
+    let (output, signed) = account.plan(&["--profile", "role"], None);
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     // The simulated Region has no roles to give.
     assert_eq!(account.region.unknown(), ["sts:AssumeRole: sts:AssumeRole is not modelled"], "{said}");
@@ -180,7 +180,7 @@ fn a_profile_that_cannot_be_used_is_told_before_aws_is_asked() {
         ("login", 2, &["`aws login`", "aws configure export-credentials --profile login", "--region"]),
     ];
     for (name, code, words) in cases {
-        let (output, signed) = account.plan(&["--profile", name], &[]);
+        let (output, signed) = account.plan(&["--profile", name], None);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{name}: {said}");
         assert!(signed.is_empty() && output.stdout.is_empty(), "{name}: {signed:?}");
@@ -189,7 +189,7 @@ fn a_profile_that_cannot_be_used_is_told_before_aws_is_asked() {
         }
     }
     std::fs::write(account.home.path().join("config"), "[profile prod\n").unwrap();
-    let (output, _) = account.plan(&["--profile", "prod"], &[]);
+    let (output, _) = account.plan(&["--profile", "prod"], None);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("the AWS configuration files cannot be read"), "{said}");
@@ -205,7 +205,7 @@ fn a_profile_that_the_sdk_cannot_use_is_told_with_what_to_do() {
         ("broken", &["external process exited", "run the credential_process of the profile by hand"]),
     ];
     for (name, words) in cases {
-        let (output, signed) = account.plan(&["--profile", name], &[]);
+        let (output, signed) = account.plan(&["--profile", name], None);
         let said = String::from_utf8_lossy(&output.stdout);
         let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(output.status.code(), Some(3), "{name}: {said}");
