@@ -161,7 +161,9 @@ mod tests {
     #[test]
     fn refusals_are_waited_out_for_five_minutes_and_silence_for_fifteen() {
         use Trouble::{Refused as R, Silent as N};
-        let table: &[(&str, &[(Trouble, i64, i64)], Option<GiveUp>)] = &[
+        /// What went wrong, the seconds of its beginning and its end.
+        type Tried = (Trouble, i64, i64);
+        let table: &[(&str, &[Tried], Option<GiveUp>)] = &[
             ("the first refusal", &[(R, 0, 0)], None),
             ("refused for almost five minutes", &[(R, 0, 0), (R, 200, 200), (R, 299, 299)], None),
             ("refused for five minutes", &[(R, 0, 0), (R, 200, 200), (R, 300, 300)], Some(GiveUp::Refused)),

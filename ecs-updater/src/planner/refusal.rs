@@ -79,8 +79,10 @@ mod tests {
     fn refused_for_five_minutes_of_nothing_else() {
         let start: Timestamp = "2026-11-23T03:00:00Z".parse().unwrap();
         let at = |seconds: i64| after(start, SignedDuration::from_secs(seconds));
-        // Each refusal: the step and its second; then since when it counts, and the second of the next try.
-        let table: &[(&[(&str, i64)], i64, i64)] = &[
+        /// The step and its second.
+        type Refusal = (&'static str, i64);
+        // Since when they count, and the second of the next try.
+        let table: &[(&[Refusal], i64, i64)] = &[
             (&[("drain", 0)], 0, 4),
             (&[("drain", 0), ("drain", 5)], 0, 10),
             (&[("drain", 0), ("drain", 20)], 0, 40),

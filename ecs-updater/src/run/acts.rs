@@ -122,20 +122,21 @@ mod tests {
     #[test]
     fn silence_is_waited_out_and_refusals_are_the_instances_own() {
         use ErrorKind::{Denied, LeaseOver, NoAnswer, Throttled};
-        let table: &[(&str, &[AwsError], bool, Option<u64>, Option<i64>)] = &[
-            ("nothing", &[], false, None, None),
-            ("silent", &[error("ec2:CreateTags", NoAnswer)], false, Some(2), Some(15)),
-            ("throttled", &[error("ec2:CreateTags", Throttled)], true, Some(2), Some(15)),
-            ("refused", &[error("ec2:CreateTags", Denied)], false, Some(2), None),
-            ("without the lease", &[error("ec2:CreateTags", LeaseOver)], false, None, None),
-            ("SSM is silent", &[error("ssm:SendCommand", NoAnswer)], false, None, Some(15)),
-            ("SSM is silent while an instance drains", &[error("ssm:SendCommand", NoAnswer)], true, None, None),
+        let (tags, ssm) = ("ec2:CreateTags", "ssm:SendCommand");
+        let table = [
+            ("nothing", vec![], false, None, None),
+            ("silent", vec![error(tags, NoAnswer)], false, Some(2), Some(15)),
+            ("throttled", vec![error(tags, Throttled)], true, Some(2), Some(15)),
+            ("refused", vec![error(tags, Denied)], false, Some(2), None),
+            ("without the lease", vec![error(tags, LeaseOver)], false, None, None),
+            ("SSM is silent", vec![error(ssm, NoAnswer)], false, None, Some(15)),
+            ("SSM is silent while an instance drains", vec![error(ssm, NoAnswer)], true, None, None),
         ];
         for (name, errors, is_draining, pause, given_up) in table {
             let mut acts = Acts::default();
-            assert_eq!(round(&mut acts, errors, 0, 0, *is_draining).0, *pause, "{name}");
-            let ended = (1..60).find(|minute| round(&mut acts, errors, minute * 60, 0, *is_draining).1);
-            assert_eq!(ended, *given_up, "{name}");
+            assert_eq!(round(&mut acts, &errors, 0, 0, is_draining).0, pause, "{name}");
+            let ended = (1..60).find(|minute| round(&mut acts, &errors, minute * 60, 0, is_draining).1);
+            assert_eq!(ended, given_up, "{name}");
         }
     }
 
