@@ -6,7 +6,6 @@ use models::report::{ClusterErrorKind, InstanceReport, Outcome, RunReport};
 
 use crate::expect::{Exit, Expect, HostEnd, HostIndex};
 use crate::invariants::{Rule, Violation};
-use crate::processes::ProcessSpec;
 use crate::rollout::{Ran, Rollout};
 use crate::trial::{Kind, Trial};
 
@@ -34,34 +33,26 @@ pub struct Verdict {
 impl Verdict {
     /// Judges what came of a scenario. It may be asked once: the rules of the end are checked here.
     pub fn of(rollout: &Rollout, expect: &Expect, trial: &Trial, strictness: Strictness) -> Self {
-        let mut problems = Problems::default();
-        for (name, endless) in numbered(trial).filter_map(|(name, ran)| Some((name, ran.endless?))) {
-            problems.0.push(format!("{name} {endless}"));
-        }
-        for (name, ran) in numbered(trial) {
-            problems.0.extend(ran.stalls.iter().map(|stall| format!("{name}: {stall}")));
-        }
+        let mut judge = Judge { rollout, expect, strictness, problems: Vec::new() };
+        judge.ends(trial);
         let broken_rules = broken_rules(rollout, trial);
         let unexpected = broken_rules.iter().filter(|violation| !expect.broken_rules.contains(&violation.rule));
-        problems.0.extend(unexpected.map(|violation| format!("rule broken: {violation}")));
-        let of_the_last = match trial.kind {
-            Kind::Runs => strictness,
-            Kind::Processes => {
-                problems.of_processes(trial, &expect.process, strictness);
-                Strictness::Named
-            }
-        };
+        judge.problems.extend(unexpected.map(|violation| format!("rule broken: {violation}")));
+        if trial.kind == Kind::Processes {
+            judge.processes(trial);
+            judge.strictness = Strictness::Named;
+        }
         match trial.last() {
-            Some((ran, report)) => problems.of_report(expect, of_the_last, rollout, ran, report),
+            Some((ran, report)) => judge.report(ran, report),
             None if expect.names_a_report() && !trial.ran.iter().any(|ran| ran.endless.is_some()) => {
-                problems.0.push("the last run was killed, and gave no report to be as expected".to_owned());
+                judge.problems.push("the last run was killed, and gave no report to be as expected".to_owned());
             }
             None => {}
         }
-        problems.of_versions(expect, rollout);
+        judge.versions();
         let not_modelled = rollout.region.unknown();
-        problems.0.extend(not_modelled.iter().map(|what| format!("not modelled: {what}")));
-        Self { problems: problems.0, broken_rules, not_modelled }
+        judge.problems.extend(not_modelled.iter().map(|what| format!("not modelled: {what}")));
+        Self { problems: judge.problems, broken_rules, not_modelled }
     }
 
     /// Judges an updater that ended before its first run.
@@ -106,20 +97,42 @@ fn words(kind: Option<ClusterErrorKind>) -> String {
     serde_json::json!(kind).as_str().unwrap_or("none").to_owned()
 }
 
-#[derive(Default)]
-struct Problems(Vec<String>);
+/// Compares, and collects what differs.
+struct Judge<'a> {
+    rollout: &'a Rollout,
+    expect: &'a Expect,
+    strictness: Strictness,
+    problems: Vec<String>,
+}
 
-impl Problems {
+impl Judge<'_> {
+    fn is_whole(&self) -> bool {
+        self.strictness == Strictness::Whole
+    }
+
     fn check(&mut self, what: &str, wanted: &str, got: &str) {
         if wanted != got {
-            self.0.push(format!("{what}: expected {wanted}, got {got}"));
+            self.problems.push(format!("{what}: expected {wanted}, got {got}"));
         }
     }
 
-    fn of_report(&mut self, expect: &Expect, strictness: Strictness, rollout: &Rollout, ran: &Ran, report: &RunReport) {
-        let whole = strictness == Strictness::Whole;
-        let exit = expect.exit.or(whole.then_some(Exit(ExitStatus::Success)));
-        if let Some(wanted) = exit {
+    /// The exit status that must be.
+    fn exit(&self, named: Option<Exit>) -> Option<Exit> {
+        named.or(self.is_whole().then_some(Exit(ExitStatus::Success)))
+    }
+
+    fn ends(&mut self, trial: &Trial) {
+        for (name, endless) in numbered(trial).filter_map(|(name, ran)| Some((name, ran.endless?))) {
+            self.problems.push(format!("{name} {endless}"));
+        }
+        for (name, ran) in numbered(trial) {
+            self.problems.extend(ran.stalls.iter().map(|stall| format!("{name}: {stall}")));
+        }
+    }
+
+    fn report(&mut self, ran: &Ran, report: &RunReport) {
+        let (expect, whole) = (self.expect, self.is_whole());
+        if let Some(wanted) = self.exit(expect.exit) {
             self.check("exit", &wanted.to_string(), &Exit(ExitStatus::of(report)).to_string());
         }
         let instances: Vec<&InstanceReport> = report.clusters.iter().flat_map(|cluster| &cluster.instances).collect();
@@ -129,7 +142,7 @@ impl Problems {
             self.check(outcome.as_str(), &wanted.to_string(), &got.to_string());
         }
         for (HostIndex(index), wanted) in &expect.hosts {
-            let host = rollout.region.snapshot_of(*index);
+            let host = self.rollout.region.snapshot_of(*index);
             let found = host.and_then(|host| instances.iter().find(|instance| instance.ec2_instance_id == host.id));
             let mut got = found.map(|instance| HostEnd::of(instance));
             if let Some(got) = got.as_mut().filter(|_| wanted.reason.is_none() && !whole) {
@@ -140,35 +153,34 @@ impl Problems {
         }
         let calls: u64 = report.clusters.iter().flat_map(|cluster| cluster.aws_calls.values()).sum();
         if let Some(most) = expect.max_calls.filter(|most| calls > *most) {
-            self.0.push(format!("{calls} AWS calls, {most} at most"));
+            self.problems.push(format!("{calls} AWS calls, {most} at most"));
         }
         if let Some(most) = expect.max_minutes.filter(|most| ran.took.as_mins() >= *most) {
-            self.0.push(format!("took {}, {most} minutes at most", duration::short(ran.took)));
+            self.problems.push(format!("took {}, {most} minutes at most", duration::short(ran.took)));
         }
     }
 
-    fn of_versions(&mut self, expect: &Expect, rollout: &Rollout) {
-        for (HostIndex(index), wanted) in &expect.versions {
-            let host = rollout.region.snapshot_of(*index);
+    fn versions(&mut self) {
+        for (HostIndex(index), wanted) in &self.expect.versions {
+            let host = self.rollout.region.snapshot_of(*index);
             let got = host.map_or("no such host".to_owned(), |host| host.version.to_string());
             self.check(&format!("version of host {index}"), &wanted.to_string(), &got);
         }
     }
 
-    fn of_processes(&mut self, trial: &Trial, specs: &[ProcessSpec], strictness: Strictness) {
-        let whole = strictness == Strictness::Whole;
-        for ((name, ran), spec) in numbered(trial).zip(specs) {
+    fn processes(&mut self, trial: &Trial) {
+        for ((name, ran), spec) in numbered(trial).zip(&self.expect.process) {
             let Some(report) = &ran.report else {
                 let named = spec.exit.is_some() || spec.error.is_some() || spec.updated.is_some();
                 if named && ran.endless.is_none() {
-                    self.0.push(format!("{name} was killed, and gave no report to be as expected"));
+                    self.problems.push(format!("{name} was killed, and gave no report to be as expected"));
                 }
                 continue;
             };
-            if let Some(wanted) = spec.exit.or(whole.then_some(Exit(ExitStatus::Success))) {
+            if let Some(wanted) = self.exit(spec.exit) {
                 self.check(&format!("{name}: exit"), &wanted.to_string(), &Exit(ExitStatus::of(report)).to_string());
             }
-            if whole || spec.error.is_some() {
+            if self.is_whole() || spec.error.is_some() {
                 let error = report.clusters.iter().find_map(|cluster| Some(cluster.error.as_ref()?.kind));
                 self.check(&format!("{name}: error"), &words(spec.error), &words(error));
             }

@@ -1,17 +1,15 @@
 //! What came of a scenario, for programs. `docs/simulator.md` has the shape.
 
+use ecs_updater::exit::ExitStatus;
 use jiff::Timestamp;
 use models::report::RunReport;
 use serde::Serialize;
-
-use ecs_updater::exit::ExitStatus;
 
 use super::Ended;
 use super::hosts::HostState;
 use crate::expect::{Exit, Expect};
 use crate::invariants::Violation;
 use crate::rollout::Ran;
-use crate::scenario::Scenario;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -62,17 +60,17 @@ struct Broken<'a> {
 ///
 /// # Errors
 /// None that an end can cause; serde's signature has one.
-pub(super) fn render(scenario: &Scenario, expect: &Expect, ended: &Ended) -> Result<String, serde_json::Error> {
+pub(super) fn render(ended: &Ended<'_>) -> Result<String, serde_json::Error> {
     let ran: &[Ran] = ended.runs.as_ref().map_or(&[], |trial| &trial.ran);
     let document = Document {
-        about: scenario.about.trim(),
+        about: ended.about,
         ended_at: ended.at,
         right: ended.verdict.problems.is_empty(),
         problems: &ended.verdict.problems,
         runs: ran.iter().map(|ran| ran.report.as_ref()).collect(),
         ends: ran.iter().map(end).collect(),
         refused: ended.runs.as_ref().err().map(|refusal| refusal.why.as_str()),
-        broken_rules: ended.verdict.broken_rules.iter().map(|violation| broken(violation, expect)).collect(),
+        broken_rules: ended.verdict.broken_rules.iter().map(|violation| broken(violation, ended.expect)).collect(),
         not_modelled: &ended.verdict.not_modelled,
         hosts: &ended.hosts,
         log: ended.log.as_deref(),

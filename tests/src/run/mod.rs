@@ -88,7 +88,9 @@ pub enum RunError {
 
 /// What came of a scenario.
 #[derive(Debug)]
-struct Ended {
+struct Ended<'a> {
+    about: &'a str,
+    expect: &'a Expect,
     /// When, in the scenario's time.
     at: Timestamp,
     /// The runs, or why the updater ended before its first one.
@@ -120,8 +122,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let ended = runtime.map_err(RunError::Runtime)?.block_on(to_the_end(args, &scenario, &expect))?;
     let printed = match args.output {
-        Output::Text => text::render(&scenario, &expect, &ended, stdout_width()),
-        Output::Json => json::render(&scenario, &expect, &ended)?,
+        Output::Text => text::render(&ended, stdout_width()),
+        Output::Json => json::render(&ended)?,
     };
     let mut out = std::io::stdout().lock();
     match out.write_all(printed.as_bytes()).and_then(|()| out.flush()) {
@@ -131,7 +133,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, RunError> {
     Ok(if ended.verdict.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn to_the_end(args: &RunArgs, scenario: &Scenario, expect: &Expect) -> Result<Ended, RunError> {
+async fn to_the_end<'a>(args: &RunArgs, scenario: &'a Scenario, expect: &'a Expect) -> Result<Ended<'a>, RunError> {
     let region = Region::start(scenario).map_err(RunError::Scenario)?;
     let calls = CALLS + CALLS_OF_EACH * u64::try_from(scenario.machines.len()).unwrap_or(u64::MAX);
     let limit = Limit { time: Duration::from_secs(u64::from(args.hours) * 3600), calls };
@@ -149,6 +151,8 @@ async fn to_the_end(args: &RunArgs, scenario: &Scenario, expect: &Expect) -> Res
         }
     };
     Ok(Ended {
+        about: scenario.about.trim(),
+        expect,
         at: region.clock().now(),
         runs,
         verdict,

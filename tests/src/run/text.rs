@@ -6,31 +6,24 @@ use ecs_updater::exit::ExitStatus;
 use ecs_updater::render::{duration, table};
 
 use super::Ended;
-use crate::expect::{Exit, Expect};
+use crate::expect::Exit;
 use crate::rollout::Ran;
-use crate::scenario::Scenario;
 use crate::trial::Trial;
 
 /// The whole text. `width` is the terminal's, in columns; `None` for a pipe.
-pub(super) fn render(scenario: &Scenario, expect: &Expect, ended: &Ended, width: Option<u16>) -> String {
+pub(super) fn render(ended: &Ended<'_>, width: Option<u16>) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut out, scenario, expect, ended, width);
+    let _ = write(&mut out, ended, width);
     out
 }
 
-fn write(
-    out: &mut String,
-    scenario: &Scenario,
-    expect: &Expect,
-    ended: &Ended,
-    width: Option<u16>,
-) -> Result<(), Error> {
+fn write(out: &mut String, ended: &Ended<'_>, width: Option<u16>) -> Result<(), Error> {
     for line in ended.log.iter().flatten() {
         writeln!(out, "{line}")?;
     }
-    if !scenario.about.trim().is_empty() {
-        writeln!(out, "{}\n", scenario.about.trim())?;
+    if !ended.about.is_empty() {
+        writeln!(out, "{}\n", ended.about)?;
     }
     match &ended.runs {
         Ok(trial) => write_runs(out, trial, width)?,
@@ -41,13 +34,13 @@ fn write(
     }
     let verdict = &ended.verdict;
     list(out, "Rules broken", &verdict.broken_rules, |violation| {
-        let expected = if expect.broken_rules.contains(&violation.rule) { " (as expected)" } else { "" };
+        let expected = if ended.expect.broken_rules.contains(&violation.rule) { " (as expected)" } else { "" };
         format!("{violation}{expected}")
     })?;
     list(out, "Not modelled", &verdict.not_modelled, String::clone)?;
     list(out, &format!("Hosts at {:.0}", ended.at), &ended.hosts, ToString::to_string)?;
     if verdict.problems.is_empty() {
-        return writeln!(out, "{}", all_right(expect, ended));
+        return writeln!(out, "{}", all_right(ended));
     }
     list(out, "Wrong", &verdict.problems, String::clone)?;
     let count = verdict.problems.len();
@@ -91,7 +84,8 @@ fn list<T>(out: &mut String, heading: &str, entries: &[T], line: impl Fn(&T) -> 
     writeln!(out)
 }
 
-fn all_right(expect: &Expect, ended: &Ended) -> String {
+fn all_right(ended: &Ended<'_>) -> String {
+    let expect = ended.expect;
     let rules = if ended.verdict.broken_rules.is_empty() { "no rule was broken" } else { "no other rule was broken" };
     let named = expect.names_a_report() || !expect.process.is_empty() || !expect.versions.is_empty();
     match (&ended.runs, named) {

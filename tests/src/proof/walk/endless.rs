@@ -36,89 +36,113 @@ const RIGHTS: [&str; 17] = [
 /// The same with disturbances that never end. In half of them there is no run after these have begun but the one that
 /// meets them on its way.
 pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
-    let mut draw = Draw { dice: Dice::new(seed), purpose: "endless", throws: 0 };
+    let draw = Draw { dice: Dice::new(seed), purpose: "endless", throws: 0 };
     let by = way(scenario).to_owned();
-    for _ in 0..draw.pick(&[1, 1, 2]) {
-        disturb(&mut draw, scenario, size, &by);
+    let mut disturber = Disturber { draw, scenario, size, by };
+    for _ in 0..disturber.draw.pick(&[1, 1, 2]) {
+        disturber.disturb();
     }
-    let last = draw.falls(50);
+    let on_its_way = disturber.draw.falls(50);
     change(scenario, &["expect"], |expect| {
         set(expect, "disturbed", true);
-        if let Some(runs) = expect.get_mut("run").and_then(Value::as_array_mut).filter(|_| last) {
+        if let Some(runs) = expect.get_mut("run").and_then(Value::as_array_mut).filter(|_| on_its_way) {
             runs.pop();
         }
     });
 }
 
-fn disturb(draw: &mut Draw, scenario: &mut Table, size: i64, by: &str) {
-    match draw.between(0, 11) {
-        0..=2 => silence(draw, scenario, size, by, false),
-        3 => silence(draw, scenario, size, by, true),
-        4..=7 => {
-            let operation = draw.pick(&RIGHTS);
-            fault(draw, scenario, operation, refusal(operation));
-        }
-        8 => fault(draw, scenario, "*", "ExpiredTokenException"),
-        9 | 10 => {
-            let mut dead = at_some_time(draw, size);
-            set(&mut dead, "do", "set");
-            set(&mut dead, "set", table([("agent_dead_on", VERSIONS.to_vec().into())]));
-            extend(scenario, "event", vec![dead.into()]);
-        }
-        _ => {
-            let mut refused = at_some_time(draw, size);
-            set(&mut refused, "do", "disconnect");
-            set(&mut refused, "for", FOR_GOOD);
-            extend(scenario, "event", vec![refused.into()]);
-        }
-    }
+struct Disturber<'a> {
+    draw: Draw,
+    scenario: &'a mut Table,
+    size: i64,
+    /// How the hosts are reached.
+    by: String,
 }
 
-/// No word reaches the host any more, or none of them, by the way by which it is reached.
-fn silence(draw: &mut Draw, scenario: &mut Table, size: i64, by: &str, all: bool) {
-    let mut event = at_some_time(draw, size);
-    let by = if by == "auto" { draw.pick(&["ssm", "bridge"]) } else { by };
-    match (by, draw.between(0, 2)) {
-        ("bridge", 0) => {
-            set(&mut event, "do", "metadata_away");
-            set(&mut event, "for", FOR_GOOD);
-        }
-        ("bridge", _) => set(&mut event, "do", "bridge_stops"),
-        _ => {
-            set(&mut event, "do", "set");
-            set(&mut event, "set", table([("ssm_away", true.into())]));
+impl Disturber<'_> {
+    fn disturb(&mut self) {
+        match self.draw.between(0, 11) {
+            0..=2 => {
+                let event = self.silence();
+                self.happens(event);
+            }
+            3 => {
+                let event = self.silence();
+                self.happens_to_all(event);
+            }
+            4..=7 => {
+                let operation = self.draw.pick(&RIGHTS);
+                self.fault(operation, refusal(operation));
+            }
+            8 => self.fault("*", "ExpiredTokenException"),
+            9 | 10 => {
+                let mut dead = self.at_some_time();
+                set(&mut dead, "do", "set");
+                set(&mut dead, "set", table([("agent_dead_on", VERSIONS.to_vec().into())]));
+                self.happens(dead);
+            }
+            _ => {
+                let mut away = self.at_some_time();
+                set(&mut away, "do", "disconnect");
+                set(&mut away, "for", FOR_GOOD);
+                self.happens(away);
+            }
         }
     }
-    if all {
+
+    /// No word reaches the host any more by the way by which it is reached.
+    fn silence(&mut self) -> Table {
+        let mut event = self.at_some_time();
+        let by_bridge = if self.by == "auto" { self.draw.pick(&[false, true]) } else { self.by == "bridge" };
+        match (by_bridge, self.draw.between(0, 2)) {
+            (true, 0) => {
+                set(&mut event, "do", "metadata_away");
+                set(&mut event, "for", FOR_GOOD);
+            }
+            (true, _) => set(&mut event, "do", "bridge_stops"),
+            (false, _) => {
+                set(&mut event, "do", "set");
+                set(&mut event, "set", table([("ssm_away", true.into())]));
+            }
+        }
+        event
+    }
+
+    /// Once a host is at a point, or at a time at which some run is at work.
+    fn at_some_time(&mut self) -> Table {
+        let host = self.draw.between(0, self.size - 1);
+        let mut event = table([("host", host.into())]);
+        if self.draw.falls(40) {
+            set(&mut event, "at", self.draw.minutes(1, 15));
+        } else {
+            let points =
+                ["claimed", "staged", "draining", "draining", "drained", "activated", "rebooting", "booted", "active"];
+            set(&mut event, "when", table([("host", host.into()), ("is", self.draw.pick(&points).into())]));
+            set(&mut event, "after", format!("{}s", self.draw.pick(&[0, 2, 10, 60, 120])));
+        }
+        event
+    }
+
+    fn fault(&mut self, operation: &str, error: &str) {
+        let mut fault = table([("operation", operation.into()), ("error", error.into())]);
+        set(&mut fault, "from", self.draw.minutes(1, 15));
+        if operation.starts_with("ec2:") {
+            set(&mut fault, "status", 403);
+        }
+        extend(self.scenario, "fault", vec![fault.into()]);
+    }
+
+    fn happens(&mut self, event: Table) {
+        extend(self.scenario, "event", vec![event.into()]);
+    }
+
+    /// To every host, once any of them is at the point.
+    fn happens_to_all(&mut self, mut event: Table) {
         event.remove("host");
-        set(&mut event, "hosts", (0..size).collect::<Vec<i64>>());
+        set(&mut event, "hosts", (0..self.size).collect::<Vec<i64>>());
         change(&mut event, &["when"], |when| drop(when.remove("host")));
+        self.happens(event);
     }
-    extend(scenario, "event", vec![event.into()]);
-}
-
-/// Once a host is at a point, or at a time at which some run is at work.
-fn at_some_time(draw: &mut Draw, size: i64) -> Table {
-    let host = draw.between(0, size - 1);
-    let mut event = table([("host", host.into())]);
-    if draw.falls(40) {
-        set(&mut event, "at", draw.minutes(1, 15));
-    } else {
-        let points =
-            ["claimed", "staged", "draining", "draining", "drained", "activated", "rebooting", "booted", "active"];
-        set(&mut event, "when", table([("host", host.into()), ("is", draw.pick(&points).into())]));
-        set(&mut event, "after", format!("{}s", draw.pick(&[0, 2, 10, 60, 120])));
-    }
-    event
-}
-
-fn fault(draw: &mut Draw, scenario: &mut Table, operation: &str, error: &str) {
-    let mut fault = table([("operation", operation.into()), ("error", error.into())]);
-    set(&mut fault, "from", draw.minutes(1, 15));
-    if operation.starts_with("ec2:") {
-        set(&mut fault, "status", 403);
-    }
-    extend(scenario, "fault", vec![fault.into()]);
 }
 
 /// How a service refuses what no policy allows.
