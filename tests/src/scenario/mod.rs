@@ -191,7 +191,15 @@ pub enum ScenarioError {
         /// What is wrong.
         reason: &'static str,
     },
-    /// A fault without an effect, or of an unknown operation.
+    /// Something waits for, or strikes, calls that there are not.
+    #[error("{what} is for {pattern:?}, which is no operation that is modelled (docs/simulator.md lists them)")]
+    NoSuchOperation {
+        /// What it is.
+        what: String,
+        /// As it was written.
+        pattern: String,
+    },
+    /// A fault without an effect.
     #[error("fault {index}: {reason}")]
     Fault {
         /// Its place among the faults.
@@ -387,6 +395,7 @@ impl Scenario {
             self.check_event(index, event)?;
         }
         for (index, fault) in self.faults.iter().enumerate() {
+            is_modelled(&fault.operation, || format!("fault {index}"))?;
             let harmless = fault.error.is_none()
                 && fault.status.is_none()
                 && fault.delay.is_none()
@@ -416,6 +425,7 @@ impl Scenario {
         need(event.at.is_some() != event.when.is_some(), "needs either at or when")?;
         if let Some(When::Call(when)) = &event.when {
             need(when.nth > 0, "counts calls from 1")?;
+            is_modelled(&when.call, || format!("event {index}"))?;
         }
         let has_host = event.host.is_some() || !event.hosts.is_empty();
         match event.action {
@@ -460,6 +470,15 @@ impl Scenario {
             host_spec(&table).map_err(|source| ScenarioError::Host { index: *host, source })?;
         }
         Ok(())
+    }
+}
+
+/// Whether a pattern means some operation.
+fn is_modelled(pattern: &str, what: impl Fn() -> String) -> Result<(), ScenarioError> {
+    if crate::wire::OPERATIONS.iter().any(|operation| means(pattern, operation)) {
+        Ok(())
+    } else {
+        Err(ScenarioError::NoSuchOperation { what: what(), pattern: pattern.to_owned() })
     }
 }
 

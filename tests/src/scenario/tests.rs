@@ -87,6 +87,19 @@ fn mistakes_are_named() {
         ("[[instances]]\n[[event]]\nat = \"1m\"\ndo = \"set\"\nhost = 0\nset = { odd = 1 }", "odd"),
         ("[[event]]\nat = \"1m\"\ndo = \"scale\"\nservice = \"s\"\ncount = 1", "\"s\""),
         ("[[fault]]\noperation = \"ecs:ListTasks\"", "needs error, status, delay, reset, malformed or fails"),
+        (
+            "[[fault]]\noperation = \"ecs:DescribeTask\"\nstatus = 500",
+            "fault 0 is for \"ecs:DescribeTask\", which is no",
+        ),
+        ("[[instances]]\n[[event]]\nwhen = { is = \"asleep\" }\ndo = \"drain\"\nhost = 0", "expected one of `claimed`"),
+        (
+            "[[instances]]\n[[event]]\nwhen = { host = 0 }\ndo = \"drain\"\nhost = 0",
+            "waits for { host, is } or { call, nth }",
+        ),
+        (
+            "[[instances]]\n[[event]]\nwhen = { call = \"ecs:Dance\" }\ndo = \"drain\"\nhost = 0",
+            "event 0 is for \"ecs:Dance\"",
+        ),
         ("[documents]\nX = \"dance\"", "a document is inspect"),
     ] {
         let message = refused(text);

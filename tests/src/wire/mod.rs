@@ -105,6 +105,36 @@ impl Service {
     }
 }
 
+/// Every operation that is modelled.
+pub(crate) const OPERATIONS: [&str; 26] = [
+    "dynamodb:UpdateItem",
+    "ec2:CreateTags",
+    "ec2:DeleteTags",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceStatus",
+    "ec2:DescribeInstances",
+    "ecs:DeleteAttributes",
+    "ecs:DescribeClusters",
+    "ecs:DescribeContainerInstances",
+    "ecs:DescribeServices",
+    "ecs:DescribeTasks",
+    "ecs:GetTaskProtection",
+    "ecs:ListAttributes",
+    "ecs:ListClusters",
+    "ecs:ListContainerInstances",
+    "ecs:ListServices",
+    "ecs:ListTasks",
+    "ecs:PutAttributes",
+    "ecs:StopTask",
+    "ecs:UpdateContainerInstancesState",
+    "ssm:DescribeInstanceInformation",
+    "ssm:GetCommandInvocation",
+    "ssm:GetParameter",
+    "ssm:ListCommandInvocations",
+    "ssm:SendCommand",
+    "sts:GetCallerIdentity",
+];
+
 /// An error as AWS answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {

@@ -548,3 +548,31 @@ async fn real_rates_refuse_a_burst() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     ecs(&region, "ListTasks", json!({ "cluster": "web" })).await;
 }
+
+/// With nothing in the request an operation that is modelled may refuse it, and one that is not says that it is not.
+#[tokio::test(start_paused = true)]
+async fn what_is_listed_is_modelled() {
+    let region = region(SCENARIO);
+    for name in super::OPERATIONS {
+        let (service, operation) = name.split_once(':').unwrap();
+        let query = |version: &str| Request {
+            body: format!("Action={operation}&Version={version}").into(),
+            ..Request::default()
+        };
+        let json = |target: &str| Request {
+            target: Some(format!("{target}.{operation}")),
+            body: "{}".into(),
+            ..Request::default()
+        };
+        let request = match service {
+            "dynamodb" => json("DynamoDB_20120810"),
+            "ec2" => query("2016-11-15"),
+            "ecs" => json("AmazonEC2ContainerServiceV20141113"),
+            "ssm" => json("AmazonSSM"),
+            _ => query("2011-06-15"),
+        };
+        assert_eq!(request.name(), name);
+        region.call(request).await.unwrap();
+        assert!(!region.unknown().contains(&format!("{name}: {name} is not modelled")), "{name}");
+    }
+}
