@@ -466,16 +466,19 @@ fn undo<'a>(
         matches!(visit.command, HostCommand::Revert { version: None, .. }) && visit.sent_at >= claim.since
     });
     let Some(cancel) = cancel else { return Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }) };
-    let lost = matches!(cancel.end, VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. });
-    match &cancel.end {
-        VisitEnd::Done => finish,
-        _ if instance.run.cancels < MAX_UNDOS => match after(cancel.at, RETRY) {
-            again if cx.now < again => Next::Wait(Phase::Rebooting, again),
-            _ => Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }),
-        },
-        _ if lost => never_came_back(instance),
-        _ => finish,
+    if cancel.end == VisitEnd::Done {
+        return finish;
     }
+    if instance.run.cancels < MAX_UNDOS {
+        let again = after(cancel.at, RETRY);
+        return if cx.now < again {
+            Next::Wait(Phase::Rebooting, again)
+        } else {
+            Next::Do(Phase::Rebooting, Step::Cancel { boot, lock })
+        };
+    }
+    let is_lost = matches!(cancel.end, VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. });
+    if is_lost { never_came_back(instance) } else { finish }
 }
 
 /// In a new boot, after our reboot or somebody else's.
@@ -543,6 +546,7 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
         Health::Bad(missing) => Some(missing),
     };
     let Some(missing) = healthy else {
+        let is_undone = instance.run.undone == Some(claim.since);
         if let Some(lock) = lock_to_restore(instance, report)
             && let Some(boot) = report.boot_id.clone()
             && instance.run.cancels == 0
@@ -558,7 +562,7 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
                     detail: instance.run.trouble.clone().unwrap_or_else(|| "seen by an earlier run".to_owned()),
                 },
             ),
-            (true, _) if instance.run.undone == Some(claim.since) => called_off(instance),
+            (true, _) if is_undone => called_off(instance),
             (true, ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Reboot | ClaimStep::Cancel) => {
                 rolled_back(claim, FailReason::FellBackAtBoot { version: claim.to.clone() })
             }
