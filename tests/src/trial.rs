@@ -55,10 +55,15 @@ impl Trial {
     /// The last report, and what came of that run: of processes, the one that ended last. `None` where the last run gave
     /// none.
     pub fn last(&self) -> Option<(&Ran, &RunReport)> {
-        let told = self.ran.iter().map(|ran| Some((ran, ran.report.as_ref()?)));
         match self.kind {
-            Kind::Runs => told.last().flatten(),
-            Kind::Processes => told.flatten().max_by_key(|(_, report)| report.ended_at),
+            Kind::Runs => {
+                let last = self.ran.last()?;
+                Some((last, last.report.as_ref()?))
+            }
+            Kind::Processes => {
+                let told = self.ran.iter().filter_map(|ran| Some((ran, ran.report.as_ref()?)));
+                told.max_by_key(|(_, report)| report.ended_at)
+            }
         }
     }
 }
