@@ -6,7 +6,6 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};
 use aws_smithy_async::time::TimeSource;
@@ -131,9 +130,6 @@ pub struct Rollout {
     runs: u32,
 }
 
-/// Time between two looks at whether a host has come to the point that a run waits for.
-const WATCH_EVERY: Duration = Duration::from_millis(200);
-
 impl Rollout {
     /// Starts the scenario's Region. Call it inside a runtime.
     ///
@@ -237,13 +233,10 @@ impl Rollout {
                 tokio::time::sleep((*after).try_into().unwrap_or_default()).await;
                 None
             }
-            Moment::Host(when) => {
-                let mut told = self.region.comes_to(*when);
-                while told.try_recv().is_err() {
-                    tokio::time::sleep(WATCH_EVERY).await;
-                }
-                None
-            }
+            Moment::Host(when) => match self.region.comes_to(*when).await {
+                Ok(()) => None,
+                Err(_) => std::future::pending().await,
+            },
             Moment::Call(point) => {
                 let call = if dies { self.region.die_at(*point) } else { self.region.reaches(*point) };
                 match call.await {
