@@ -291,9 +291,10 @@ fn five_values(key: Key) -> [&'static str; 5] {
         Key::StopAfterFailures => ["2", "never", "4", "5", "6"],
         Key::MaxDuration => ["1h", "2h", "none", "3h", "4h"],
         Key::AllowDowngrade => ["true", "false", "true", "false", "true"],
-        Key::InspectTimeout | Key::StageTimeout | Key::DrainTimeout | Key::RebootTimeout | Key::VerifyTimeout => {
+        Key::InspectTimeout | Key::StageTimeout | Key::DrainTimeout | Key::VerifyTimeout => {
             ["2m", "4m", "6m", "8m", "10m"]
         }
+        Key::RebootTimeout => ["8m", "10m", "12m", "14m", "16m"],
         Key::InspectDocument | Key::StageDocument | Key::RebootDocument | Key::RevertDocument => {
             ["Acme-1", "Acme-2", "Acme-3", "Acme-4", "Acme-5"]
         }

@@ -193,7 +193,8 @@ fn clusters_in_trouble_and_empty_ones() {
       there is no cluster "wbe" in eu-west-1; check the name and the Region
       (--region or AWS_REGION)
 
-    Cluster empty (eu-west-1, account 123456789012): no container instances
+    Cluster empty (eu-west-1, account 123456789012): interrupted before it was
+    looked at
 
     Cluster one (eu-west-1, account 123456789012): 1 instance
 
