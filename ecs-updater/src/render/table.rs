@@ -77,7 +77,7 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
     let dry_run = report.dry_run;
     let heading = match (&cluster.error, cluster.instances.len()) {
         (Some(_), 0) => "not worked on".to_owned(),
-        (None, 0) if report.interrupted => "interrupted before it was looked at".to_owned(),
+        (None, 0) if report.interrupted => "interrupted, no container instances seen".to_owned(),
         (None, 0) => "no container instances".to_owned(),
         (Some(_), count) => format!("{}, not worked through", plural(count, "instance")),
         (None, count) => plural(count, "instance"),
