@@ -1,4 +1,4 @@
-//! How long a run puts up with an AWS that refuses or does not answer. Pure: whoever asks says what time it is.
+//! How long a run puts up with an AWS that refuses or does not answer. Pure: the caller says what time it is.
 //!
 //! A refusal is soon over or lasts until somebody does something about it; an outage may end by itself. So the first is
 //! waited out for [`FOR_REFUSALS`], the second for [`FOR_SILENCE`]. Both are times of nothing else: one good answer ends

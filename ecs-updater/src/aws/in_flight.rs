@@ -1,4 +1,4 @@
-//! The requests that write and have not been answered: whoever gives the lease back has to wait for them.
+//! The requests that write and have not been answered: the lease is not given back before they are over.
 //!
 //! A request without an answer may still be carried out for a while, whether its answer was lost, came too late, or is
 //! waited for by nobody any more.

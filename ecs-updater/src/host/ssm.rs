@@ -80,7 +80,7 @@ impl Poll {
         }
     }
 
-    /// Waits for the next answer; for ever while nothing is asked. An answer is kept although nobody waits any more.
+    /// Waits for the next answer, and without end while nothing is asked. An answer is kept although nobody waits any more.
     async fn next(&mut self) {
         let Some(answers) = &mut self.answers else { return std::future::pending().await };
         match answers.next().await {
@@ -261,7 +261,7 @@ impl Commands {
         (ended, failed)
     }
 
-    /// Waits for the next answer to an open question; for ever while none is open.
+    /// Waits for the next answer to an open question, and without end while none is open.
     pub(crate) async fn next_answer(&mut self) {
         self.poll.next().await;
     }

@@ -19,7 +19,7 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 
 /// The refusals of a step with one more.
 ///
-/// Another step goes on with the same time, so that two which are refused by turns are not tried for ever. What was refused
+/// Another step goes on with the same time, so that two which are refused by turns are not tried without end. What was refused
 /// long ago, and not tried since, counts no more.
 pub(crate) fn refused_again(before: Option<&RefusedStep>, step: &str, detail: String, now: Timestamp) -> RefusedStep {
     let since = before.filter(|before| now < after(before.at, PATIENCE)).map_or(now, |before| before.since);

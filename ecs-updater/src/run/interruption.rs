@@ -24,7 +24,7 @@ const WRITES_END_WITHIN: Duration = Duration::from_secs(20);
 /// How long the return of the lease may take then.
 pub(super) const LEASE_RETURNED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Waits for the signal; for ever where nobody can send one any more.
+/// Waits for the signal, and without end where nobody can send one any more.
 pub(super) async fn signal(mut stop: watch::Receiver<bool>) {
     if stop.wait_for(|stopped| *stopped).await.is_err() {
         std::future::pending().await
