@@ -9,6 +9,7 @@ use ecs_updater::render::json::{self, Layout};
 use ecs_updater::render::table;
 use jiff::{SignedDuration, Timestamp};
 use models::ids::{ImageId, RunId};
+use models::location::Location;
 use models::plan::{Estimate, Phase};
 use models::reason::{FailReason, HoldReason};
 use models::report::{
@@ -18,7 +19,7 @@ use models::report::{
 #[test]
 fn a_run_on_a_narrow_terminal() {
     insta::assert_snapshot!(table::render(&run(), Some(80)), @r#"
-    Cluster web: 9 instances
+    Cluster web (eu-west-1, account 123456789012): 9 instances
 
     instance             zone        version          outcome      out of
                                                                    service
@@ -58,7 +59,7 @@ fn a_run_on_a_narrow_terminal() {
 #[test]
 fn a_run_on_a_wide_terminal() {
     insta::assert_snapshot!(table::render(&run(), Some(160)), @r#"
-    Cluster web: 9 instances
+    Cluster web (eu-west-1, account 123456789012): 9 instances
 
     instance             zone        version          outcome      out of service  reason
     ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -87,7 +88,7 @@ fn a_run_on_a_wide_terminal() {
 #[test]
 fn a_run_in_a_pipe_is_one_line_an_instance() {
     insta::assert_snapshot!(table::render(&run(), None), @r#"
-    Cluster web: 9 instances
+    Cluster web (eu-west-1, account 123456789012): 9 instances
 
     instance             zone        version          outcome      out of service  reason
     i-00000000000000007  eu-west-1b  1.26.1 → 1.27.0  failed       4m 12s          the host was not heard of since its reboot (ECS agent gone, instance status impaired); it is left DRAINING, or as ECS has it since: see to it, the next run goes on once it answers
@@ -107,7 +108,7 @@ fn a_run_in_a_pipe_is_one_line_an_instance() {
 #[test]
 fn a_plan() {
     insta::assert_snapshot!(table::render(&plan(), Some(80)), @r"
-    Cluster web: 4 instances
+    Cluster web (eu-west-1, account 123456789012): 4 instances
 
     turn  instance             zone        version          outcome
     ─────────────────────────────────────────────────────────────────
@@ -124,7 +125,7 @@ fn a_plan() {
     12 minutes to drain and reboot each, as in the last run.
     ");
     insta::assert_snapshot!(table::render(&plan(), Some(160)), @r"
-    Cluster web: 4 instances
+    Cluster web (eu-west-1, account 123456789012): 4 instances
 
     turn  instance             zone        version          outcome    reason
     ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +154,7 @@ fn a_group_that_launches_old_instances() {
     report.clusters =
         vec![ClusterReport { auto_scaling_groups: groups, ..cluster("web", vec![instance(3, Outcome::Current)]) }];
     insta::assert_snapshot!(table::render(&report, Some(80)), @r"
-    Cluster web: 1 instance
+    Cluster web (eu-west-1, account 123456789012): 1 instance
 
     instance             zone        version  outcome  out of
                                                        service
@@ -188,13 +189,14 @@ fn clusters_in_trouble_and_empty_ones() {
         cluster("one", vec![instance(1, Outcome::Current)]),
     ];
     insta::assert_snapshot!(table::render(&report, Some(80)), @r#"
-    Cluster wbe: not worked on
+    Cluster wbe (eu-west-1, account 123456789012): not worked on
       there is no cluster "wbe" in eu-west-1; check the name and the Region
       (--region or AWS_REGION)
 
-    Cluster empty: interrupted, no container instances seen
+    Cluster empty (eu-west-1, account 123456789012): interrupted, no container
+    instances seen
 
-    Cluster one: 1 instance
+    Cluster one (eu-west-1, account 123456789012): 1 instance
 
     instance             zone        version  outcome  out of
                                                        service
@@ -392,6 +394,7 @@ fn plan() -> RunReport {
 fn cluster(name: &str, instances: Vec<InstanceReport>) -> ClusterReport {
     ClusterReport {
         cluster: name.into(),
+        location: Location::of_arn("arn:aws:ecs:eu-west-1:123456789012:cluster/web").unwrap(),
         error: None,
         instances,
         aws_calls: BTreeMap::new(),
