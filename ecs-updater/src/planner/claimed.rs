@@ -17,7 +17,7 @@ use super::next::{Next, busy, is_gone, trouble};
 use super::unclaimed::{self, is_staged, lock_to_restore};
 use super::{
     AGENT_FLAG_LAG, BOOT_POLL, CALL_OFF, Context, DRAIN_POLL, FIRST_BOOT_POLL, MAX_REBOOT_CLAIMS, MAX_STAGES,
-    MAX_UNDOS, REBOOT_MAY_COME, RETRY, SETTLE, after, workload,
+    MAX_UNDOS, REBOOT_MAY_COME, RETRY, RunFacts, SETTLE, after, workload,
 };
 
 /// The phase that a claim stands for.
@@ -250,20 +250,20 @@ fn did_nothing(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> Option<T
         VisitEnd::NotDelivered { .. } => true,
         VisitEnd::Done | VisitEnd::Unsure { .. } | VisitEnd::Malformed { .. } => false,
     };
-    (idle && sent.earlier.is_none() && is_this_runs_alone(instance, claim, cx)).then_some(*seen_at)
+    (idle && sent.earlier.is_none() && is_this_runs_alone(instance, claim, cx.run)).then_some(*seen_at)
 }
 
 /// Whether no other run can have sent a command for this claim.
-fn is_this_runs_alone(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> bool {
-    instance.run.began == Some(claim.since) && claim.run == cx.run.run
+fn is_this_runs_alone(instance: &Instance, claim: &Claim, run: &RunFacts) -> bool {
+    instance.run.began == Some(claim.since) && claim.run == run.run
 }
 
 /// Until when the host may begin a reboot that a command by SSM has asked for; `None` where no command can have arrived.
 ///
 /// An earlier run can have sent its last command until this one began.
-pub(crate) fn reboot_may_come_until(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> Option<Timestamp> {
+pub(crate) fn reboot_may_come_until(instance: &Instance, claim: &Claim, run: &RunFacts) -> Option<Timestamp> {
     let ours = reboot_sent(instance, claim).and_then(SentReboot::may_act_since);
-    let others = (!is_this_runs_alone(instance, claim, cx)).then_some(cx.run.started_at);
+    let others = (!is_this_runs_alone(instance, claim, run)).then_some(run.started_at);
     ours.max(others).map(|sent_at| after(sent_at, REBOOT_MAY_COME))
 }
 
@@ -320,7 +320,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             true => again(),
             false => Next::Wait(Phase::Rebooting, after(*at, RETRY)),
         },
-        Some((_, end @ VisitEnd::NotDelivered { .. })) if reboot_may_come_until(instance, claim, cx).is_none() => {
+        Some((_, end @ VisitEnd::NotDelivered { .. })) if reboot_may_come_until(instance, claim, cx.run).is_none() => {
             refused(trouble(end).unwrap_or_default())
         }
         Some((_, end @ VisitEnd::Error(error))) if end.did_nothing() && error.code != ErrorCode::OtherBoot => {
@@ -351,7 +351,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
 /// Whether the host was heard in its old boot after the time in which a command by SSM can have made it reboot.
 fn came_to_nothing(instance: &Instance, claim: &Claim, cx: &Context<'_>) -> bool {
     let by_ssm = instance.way(cx.policy.host, cx.now) == Way::Ssm;
-    let until = reboot_may_come_until(instance, claim, cx).filter(|_| by_ssm);
+    let until = reboot_may_come_until(instance, claim, cx.run).filter(|_| by_ssm);
     until.is_some_and(|until| cx.now >= until && report_since(instance, until).is_some())
 }
 
@@ -370,7 +370,7 @@ fn give_reboot_up<'a>(instance: &'a Instance, claim: &Claim, end: End, cx: &Cont
         // The end takes the claim back first: the bridge may still act for it.
         (Way::Bridge, Way::Ssm) => Next::Do(Phase::Rebooting, Step::Finish(end)),
         (_, Way::Bridge) => undo(instance, claim, report, boot, end, cx),
-        (Way::Ssm, Way::Ssm) => match reboot_may_come_until(instance, claim, cx) {
+        (Way::Ssm, Way::Ssm) => match reboot_may_come_until(instance, claim, cx.run) {
             None => undo(instance, claim, report, boot, end, cx),
             Some(until) => after_wait(instance, claim, until, end, cx, || never_came_back(instance)),
         },

@@ -34,6 +34,7 @@ use models::policy::Policy;
 use models::reason::HoldReason;
 use semver::Version;
 
+pub(crate) use claimed::reboot_may_come_until;
 pub use estimate::estimate;
 pub use groups::{groups, image_version, youngest_images};
 pub(crate) use refusal::refused_again;

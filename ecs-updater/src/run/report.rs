@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use models::claim::{Claim, ClaimStep, Way, whole_seconds};
 use models::fleet::Instance;
 use models::ids::{ClusterName, ImageId};
 use models::location::Location;
@@ -84,6 +86,19 @@ impl Cluster<'_> {
         }
     }
 
+    /// Says until when a reboot may come that SSM was asked for, where the run ends before that.
+    fn tell_of_a_reboot(&self, instance: &Instance, now: Timestamp, report: &mut InstanceReport) {
+        let asks = |claim: &&Claim| claim.step == ClaimStep::Reboot && claim.way == Way::Ssm;
+        let is_open = report.outcome == Outcome::InProgress && !self.facts.dry_run;
+        let Some(claim) = instance.claim().filter(asks).filter(|_| is_open) else { return };
+        let boot = instance.run.boot.as_ref().map(|boot| &boot.id);
+        let until = planner::reboot_may_come_until(instance, claim, &self.facts);
+        let until = until.filter(|until| *until > now && boot.is_none_or(|boot| claim.is_for(boot)));
+        if let (Some(until), Some(detail)) = (until, &mut report.detail) {
+            detail.push_str(&format!("; a reboot that was asked for may begin until {}", whole_seconds(until)));
+        }
+    }
+
     pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
         let now = self.clock.now();
         let instances: Vec<_> = self
@@ -94,6 +109,7 @@ impl Cluster<'_> {
                 let stand = self.plan.stand(&instance.host);
                 let mut report = self.track.report(instance, stand, now, self.facts.dry_run);
                 self.tell_early_end(instance, error.as_ref().map(|error| error.kind), &mut report);
+                self.tell_of_a_reboot(instance, now, &mut report);
                 report
             })
             .collect();
