@@ -27,7 +27,7 @@ VALUES = {
     "InspectTimeout": ["", "30s", "1h"],
     "StageTimeout": ["", "30s", "1h"],
     "DrainTimeout": ["", "30s", "20m", "14d"],
-    "RebootTimeout": ["", "2m", "120m", "2h"],
+    "RebootTimeout": ["", "8m", "120m", "2h"],
     "VerifyTimeout": ["", "1m", "2h"],
 }
 # Of those that a person types, what both refuse: a mistake is found when the stack is made, not in the night.
