@@ -13,7 +13,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     replaced(text, shown)
 }
 
-/// As [`line`], but line feeds stay: for text of several lines that is ours, with words from outside in it.
+/// As [`line()`], but line feeds stay: for text of several lines that is ours, with words from outside in it.
 pub fn lines(text: &str) -> Cow<'_, str> {
     replaced(text, |char| if char == '\n' { char } else { shown(char) })
 }

@@ -2,11 +2,11 @@
 //!
 //! Each cluster has a loop of its own; they share nothing but the signal.
 //!
-//! - [`rhythm`]: when it looks, and how fast it may turn.
-//! - [`acts`]: what went wrong with acts, and how long that is waited out.
-//! - [`work`]: its rounds from beginning to end, under the lease.
-//! - [`interruption`]: what a signal does.
-//! - [`report`]: what it says when it is over.
+//! - `rhythm`: when it looks, and how fast it may turn.
+//! - `acts`: what went wrong with acts, and how long that is waited out.
+//! - `work`: its rounds from beginning to end, under the lease.
+//! - `interruption`: what a signal does.
+//! - `report`: what it says when it is over.
 
 mod acts;
 mod interruption;
