@@ -33,6 +33,11 @@ impl Calls {
         self.lock().iter().map(|(operation, count)| (operation.clone(), count.sent)).collect()
     }
 
+    /// How many of an operation were sent, tries of one call included.
+    pub(crate) fn sent(&self, operation: &str) -> u64 {
+        self.lock().get(operation).map_or(0, |count| count.sent)
+    }
+
     /// How many of an operation did what they were for.
     pub(crate) fn done(&self, operation: &str) -> u64 {
         self.lock().get(operation).map_or(0, |count| count.done)

@@ -9,7 +9,6 @@ use models::ids::{BootId, HostId};
 use models::plan::{HostCommand, PlannedStep, Step};
 
 use super::{Actor, hosts_of, next_attempt};
-use crate::aws::{AwsError, ErrorKind};
 use crate::host::{Ended, bridge};
 use crate::observe::{take_ended, take_tags};
 
@@ -73,8 +72,9 @@ impl Actor<'_> {
         for (host, _) in &commands {
             self.change(host, |instance| {
                 instance.run.cancels += 1;
-                instance.run.undone =
-                    instance.claim().filter(|claim| is_in_boot_of(instance, claim)).map(|one| one.since);
+                let called_off = instance.run.called_off.as_ref().map(|off| off.claim.since);
+                let standing = instance.claim().filter(|claim| is_in_boot_of(instance, claim)).map(|one| one.since);
+                instance.run.undone = called_off.or(standing).or(instance.run.undone);
             });
         }
         self.send(commands).await;
@@ -278,6 +278,7 @@ impl Actor<'_> {
             }
             let clock = self.clock.clone();
             let dispatch = self.commands.send(self.aws, self.policy, self.run, &group, || clock.now()).await;
+            let reboots = group.first().is_some_and(|(_, command)| matches!(command, HostCommand::Reboot { .. }));
             let mut unsent: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
             for (host, sent_at) in dispatch.sent {
                 if let Some(command) = unsent.remove(&host) {
@@ -293,10 +294,10 @@ impl Actor<'_> {
                 unsent.remove(&host);
                 self.failed(&[host], error);
             }
+            for host in dispatch.maybe_sent.iter().filter(|_| reboots) {
+                self.note_maybe_sent(host);
+            }
             if let Some(error) = dispatch.error {
-                if error.kind == ErrorKind::NoAnswer {
-                    self.note_unanswered_reboots(&unsent, &error);
-                }
                 let hosts: Vec<HostId> = unsent.into_keys().collect();
                 self.failed(&hosts, error);
             }
@@ -316,18 +317,20 @@ impl Actor<'_> {
         });
     }
 
-    /// What SSM did not answer to can have been sent all the same.
-    fn note_unanswered_reboots(&mut self, commands: &BTreeMap<HostId, HostCommand>, error: &AwsError) {
+    /// What SSM did not answer to can have been sent all the same: then it may still make the host reboot.
+    fn note_maybe_sent(&mut self, host: &HostId) {
         let now = self.now();
-        for (host, command) in commands {
-            if matches!(command, HostCommand::Reboot { .. }) {
-                let end = VisitEnd::NotDelivered { detail: error.to_string() };
-                self.change(host, |instance| {
-                    let sent = SentReboot { earlier: Some(now), ..next_reboot(instance, now, Some((now, end))) };
-                    instance.run.reboot = Some(Box::new(sent));
-                });
-            }
-        }
+        self.change(host, |instance| {
+            let since = instance.claim().map(|claim| claim.since);
+            let of_this_claim = |sent: &&SentReboot| since.is_some_and(|since| sent.sent_at >= since);
+            let known = instance.run.reboot.as_deref().filter(of_this_claim).cloned();
+            let unanswered = || {
+                let end = VisitEnd::NotDelivered { detail: "SSM did not say whether the command was sent".to_owned() };
+                next_reboot(instance, now, Some((now, end)))
+            };
+            let sent = SentReboot { earlier: Some(now), ..known.unwrap_or_else(unanswered) };
+            instance.run.reboot = Some(Box::new(sent));
+        });
     }
 
     /// What the agent is to do stands in the claim already. What it need not be asked for ends at once: an inspection

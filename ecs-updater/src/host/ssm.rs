@@ -15,7 +15,7 @@ use models::policy::Policy;
 
 use super::Ended;
 use crate::aws::ssm::{Invocation, SEND_COMMAND};
-use crate::aws::{Aws, AwsError};
+use crate::aws::{Aws, AwsError, ErrorKind};
 use crate::planner::after;
 
 /// How long a host may take to fetch a command; SSM takes 30 s at least.
@@ -138,6 +138,8 @@ pub(crate) struct Dispatch {
     pub(crate) refused: Vec<(HostId, String)>,
     /// What SSM said to the command for these alone: it takes the host, and not what the command says to it.
     pub(crate) failed: Vec<(HostId, AwsError)>,
+    /// An earlier try of a call for these, whatever came of the last one, may have sent the command.
+    pub(crate) maybe_sent: BTreeSet<HostId>,
     /// The others were not sent, for a reason that has nothing to do with the host.
     pub(crate) error: Option<AwsError>,
 }
@@ -179,7 +181,14 @@ impl Commands {
             let hosts: Vec<HostId> = batch.iter().map(|(host, _)| host.clone()).collect();
             let kind = Kind::of(command);
             let delivery_s = if kind == Kind::Visit { BOOT_DELIVERY_S } else { DELIVERY_S };
-            match aws.send_command(document, &parameters, &hosts, delivery_s, &comment).await {
+            let tries = aws.calls().sent("ssm:SendCommand");
+            let sent = aws.send_command(document, &parameters, &hosts, delivery_s, &comment).await;
+            // Only the last try's error is known: one before it can have got no answer.
+            let tried_again = aws.calls().sent("ssm:SendCommand") > tries + 1;
+            if tried_again || sent.as_ref().is_err_and(|error| error.kind == ErrorKind::NoAnswer) {
+                dispatch.maybe_sent.extend(hosts.iter().cloned());
+            }
+            match sent {
                 Ok(id) => {
                     let sent_at = now();
                     let allowed = SignedDuration::from_secs(i64::from(delivery_s) + runs_s) + MARGIN;
@@ -204,8 +213,8 @@ impl Commands {
                 Err(error) if error.code() == Some(INVALID_INSTANCE) => {
                     dispatch.refused.extend(hosts.into_iter().map(|host| (host, error.message.clone())));
                 }
-                // Where two alone are refused, it is the document or what all of them are told.
-                Err(error) if is_for_one(&error) && dispatch.failed.is_empty() => {
+                // Where the first two are refused alone, it is the document or what all of them are told.
+                Err(error) if is_for_one(&error) && (dispatch.failed.is_empty() || !dispatch.sent.is_empty()) => {
                     dispatch.failed.extend(hosts.into_iter().map(|host| (host, error.clone())));
                 }
                 Err(error) => {

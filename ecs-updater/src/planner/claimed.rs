@@ -115,6 +115,12 @@ fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a
         }
     }
     if let Some(note) = instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
+        // An earlier run may have called a reboot off by this claim, and its bridge may not have read that yet.
+        let off = after(claim.since, CALL_OFF);
+        let is_settled = claim.way == Way::Ssm || claim.run == cx.run.run || has_answered(instance, claim);
+        if !is_settled && cx.now < off {
+            return Next::Wait(Phase::Draining, off.min(cx.next_poll(instance)));
+        }
         let why = HoldReason::Excluded { note: note.clone() };
         return Next::Do(Phase::Draining, Step::Finish(End::Held { why }));
     }
@@ -311,7 +317,12 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     if let Some(until) = tasks_left(instance, cx) {
         return Next::Wait(Phase::Draining, until);
     }
-    let again = || Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot: boot.clone() });
+    let again = || {
+        if instance.status == InstanceStatus::Active {
+            return give_up(End::Held { why: HoldReason::ReactivatedBySomebody });
+        }
+        Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot: boot.clone() })
+    };
     // What this run has not asked for, the one that wrote the claim may have died before asking. The command names
     // its boot, so that asking twice does no harm.
     let Some(sent) = reboot_sent(instance, claim) else { return again() };
@@ -369,7 +380,12 @@ fn give_reboot_up<'a>(instance: &'a Instance, claim: &Claim, end: End, cx: &Cont
     match (claim.way, instance.way(cx.policy.host, cx.now)) {
         // The end takes the claim back first: the bridge may still act for it.
         (Way::Bridge, Way::Ssm) => Next::Do(Phase::Rebooting, Step::Finish(end)),
-        (_, Way::Bridge) => undo(instance, claim, report, boot, end, cx),
+        // The bridge knows nothing of a command by SSM.
+        (Way::Ssm, Way::Bridge) => match reboot_may_come_until(instance, claim, cx.run) {
+            Some(until) if cx.now < until => Next::Wait(Phase::Rebooting, until.min(cx.next_poll(instance))),
+            Some(_) | None => undo(instance, claim, report, boot, end, cx),
+        },
+        (Way::Bridge, Way::Bridge) => undo(instance, claim, report, boot, end, cx),
         (Way::Ssm, Way::Ssm) => match reboot_may_come_until(instance, claim, cx.run) {
             None => undo(instance, claim, report, boot, end, cx),
             Some(until) => after_wait(instance, claim, until, end, cx, || never_came_back(instance)),
@@ -465,7 +481,10 @@ fn undo<'a>(
     let cancel = instance.visit.as_ref().filter(|visit| {
         matches!(visit.command, HostCommand::Revert { version: None, .. }) && visit.sent_at >= claim.since
     });
-    let Some(cancel) = cancel else { return Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }) };
+    let Some(cancel) = cancel else {
+        let is_tried = instance.run.cancels >= MAX_UNDOS;
+        return if is_tried { finish } else { Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }) };
+    };
     if cancel.end == VisitEnd::Done {
         return finish;
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use models::fleet::{CommandInFlight, Instance, VisitEnd};
-use models::plan::{Phase, Step};
+use models::plan::{End, Phase, Step};
 use models::reason::HoldReason;
 use semver::Version;
 
@@ -61,6 +61,9 @@ fn by_facts<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     }
     if let Some(Err(bad)) = instance.tags.claim.as_ref().filter(|_| !broken!(MalformedClaimOverwritten)) {
         return Next::Hold(HoldReason::MalformedClaim { value: bad.value.clone(), error: bad.error.clone() });
+    }
+    if is_gone(instance) && !cx.run.dry_run {
+        return Next::Do(Phase::Settled, Step::Leave(End::Gone));
     }
     if let Some(next) = refusal::given_up(instance, cx) {
         return next;

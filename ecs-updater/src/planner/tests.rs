@@ -728,6 +728,7 @@ fn a_reboot_of_a_run_that_died() {
         let (step, run, since) = (claim.step, claim.run.clone(), claim.since);
         let handled = progress.map(|progress| Handled { step, run, since, attempt: 1, progress });
         let mut one = reactivated.clone();
+        one.tags.claim.as_mut().unwrap().as_mut().unwrap().way = Way::Bridge;
         one.bridge = Some(Ok(bridge_report(one.report.as_ref().unwrap().report.clone(), handled, at(3))));
         one
     };
@@ -736,6 +737,8 @@ fn a_reboot_of_a_run_that_died() {
         let (at, code) = ("reboot".to_owned(), ErrorCode::TasksRunning);
         seen.report.report.error = Some(ReportedError { at, code, detail: "tasks still run".to_owned() });
     }
+    let mut asked_by_ssm = said(Some(Progress::Failed));
+    asked_by_ssm.tags.claim.as_mut().unwrap().as_mut().unwrap().way = Way::Ssm;
     let mut silent = said(Some(Progress::Doing));
     silent.visit = Some(visit(HostCommand::Inspect { refresh: false }, VisitEnd::Done, at(62)));
     let table = [
@@ -743,6 +746,8 @@ fn a_reboot_of_a_run_that_died() {
         ("it is at it", said(Some(Progress::Doing)), now, "inspect refresh=false"),
         ("nothing more is heard of it", silent, at(64), "leave failed never_came_back"),
         ("it could not", said(Some(Progress::Failed)), now, "cancel"),
+        ("the run that died asked by SSM", asked_by_ssm.clone(), now, "rebooting wait"),
+        ("the same when it cannot come any more", asked_by_ssm, at(68), "cancel"),
         ("tasks keep it from it", kept_by_tasks, now, "cancel"),
     ];
     for (why, one, now, expected) in table {
