@@ -52,7 +52,7 @@ impl Actor<'_> {
     }
 
     /// Takes in which instances ECS lists as DRAINING and which without an agent: most of them are known to be. Returns how
-    /// many are DRAINING that no look has shown: one that has just registered, under another ARN perhaps.
+    /// many of them no look has shown: one that has just registered, under another ARN perhaps, or that the last look missed.
     fn take_listed(&mut self, draining: Vec<ContainerInstanceArn>, lost: Vec<ContainerInstanceArn>) -> usize {
         let news = |listed: Vec<ContainerInstanceArn>, known: fn(&Instance) -> bool| {
             let known = self.fleet.instances.values().filter(|instance| known(instance));
@@ -60,12 +60,13 @@ impl Actor<'_> {
             listed.into_iter().filter(|arn| !known.contains(arn)).collect::<BTreeSet<_>>()
         };
         let draining = news(draining, |instance| instance.status == InstanceStatus::Draining);
-        let lost = news(lost, |instance| !instance.agent_connected);
+        let lost = news(lost, |instance| !instance.agent_connected && instance.is_registered());
         if draining.is_empty() && lost.is_empty() {
             return 0;
         }
+        let outdated = &self.fleet.outdated_registrations;
         let mut unknown: BTreeSet<&ContainerInstanceArn> =
-            draining.difference(&self.fleet.outdated_registrations).collect();
+            draining.union(&lost).filter(|arn| !outdated.contains(*arn)).collect();
         for instance in self.fleet.instances.values_mut() {
             // One that the last look has missed is there all the same.
             if draining.contains(&instance.container_instance) {
@@ -74,7 +75,9 @@ impl Actor<'_> {
             if lost.contains(&instance.container_instance) {
                 instance.agent_connected = false;
             }
-            unknown.remove(&instance.container_instance);
+            if instance.is_registered() {
+                unknown.remove(&instance.container_instance);
+            }
         }
         unknown.len()
     }
