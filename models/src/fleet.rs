@@ -146,6 +146,11 @@ impl Instance {
         Some(self.heard_bridge()?.handled(claim)?.progress)
     }
 
+    /// Whether its host bridge is done with this claim, well or badly.
+    pub fn bridge_has_answered(&self, claim: &Claim) -> bool {
+        self.bridge_progress(claim).is_some_and(|progress| progress != Progress::Doing)
+    }
+
     /// By which way this host is reached. It is the same for the whole run: what one way began, the other does not know
     /// the end of.
     pub fn way(&self, wanted: HostWay, now: Timestamp) -> Way {

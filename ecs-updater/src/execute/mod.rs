@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use models::attributes::Progress;
 use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Way, whole_seconds};
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::{BootId, Epoch, HostId, RunId};
@@ -244,8 +243,11 @@ impl<'a> Actor<'a> {
 
 /// The attempt by which the host is asked for what `standing` says: the next one where its bridge is done with that.
 fn next_attempt(instance: &Instance, standing: &Claim) -> u32 {
-    let is_done = instance.bridge_progress(standing).is_some_and(|progress| progress != Progress::Doing);
-    if standing.way == Way::Bridge && is_done { standing.attempt.saturating_add(1) } else { standing.attempt }
+    if standing.way == Way::Bridge && instance.bridge_has_answered(standing) {
+        standing.attempt.saturating_add(1)
+    } else {
+        standing.attempt
+    }
 }
 
 /// Remembers that this run was the first to claim a reboot in this boot, where it was.

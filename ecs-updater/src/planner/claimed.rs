@@ -56,7 +56,7 @@ pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &Context<'_>) 
     if newest_report(instance).is_some_and(|(_, boot)| !off.claim.is_for(&boot)) {
         return next(instance, &off.claim, cx);
     }
-    if instance.claim().is_some_and(|claim| has_answered(instance, claim)) {
+    if instance.claim().is_some_and(|claim| instance.bridge_has_answered(claim)) {
         return finish();
     }
     let until = after(off.at, CALL_OFF);
@@ -67,11 +67,6 @@ pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &Context<'_>) 
         Way::Bridge => unheard(instance),
         Way::Ssm => after_wait(instance, &off.claim, until, end.clone(), cx, || unheard(instance)),
     }
-}
-
-/// Whether the host's bridge is done with this claim.
-fn has_answered(instance: &Instance, claim: &Claim) -> bool {
-    instance.bridge_progress(claim).is_some_and(|progress| progress != Progress::Doing)
 }
 
 /// Whether the host's bridge has said, for this claim, what kept it from rebooting: so it was in the claim's boot then.
@@ -117,7 +112,7 @@ fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a
     if let Some(note) = instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
         // An earlier run may have called a reboot off by this claim, and its bridge may not have read that yet.
         let off = after(claim.since, CALL_OFF);
-        let is_settled = claim.way == Way::Ssm || claim.run == cx.run.run || has_answered(instance, claim);
+        let is_settled = claim.way == Way::Ssm || claim.run == cx.run.run || instance.bridge_has_answered(claim);
         if !is_settled && cx.now < off {
             return Next::Wait(Phase::Draining, off.min(cx.next_poll(instance)));
         }
