@@ -43,69 +43,101 @@ pub struct PlannedStep {
 pub enum Step {
     /// Ask SSM whether it reaches the host.
     Reach,
-    /// Visit the host and report; with `refresh` it reads its update repository first.
-    Inspect {
-        /// Whether to refresh.
-        refresh: bool,
-    },
+    /// Visit the host and report.
+    Inspect(Inspect),
     /// List the tasks on the instance, and describe their services.
     LookAtTasks,
     /// Ask EC2 for the status checks.
     LookAtChecks,
-    /// Claim, then write `to` to the inactive partition set. The instance stays in service.
-    Stage {
-        /// The running version.
-        from: Version,
-        /// The version to write.
-        to: Version,
-        /// `version-lock` as the host is to have it afterwards.
-        lock: Option<String>,
-    },
+    /// Claim, then write the version to the inactive partition set. The instance stays in service.
+    Stage(Stage),
     /// Claim, check the budget and the tasks again, then set DRAINING.
-    Drain {
-        /// The running version.
-        from: Version,
-        /// The staged version.
-        to: Version,
-    },
+    Drain(Drain),
     /// Ask ECS to stop tasks that no service replaces.
-    StopTasks {
-        /// Which.
-        tasks: Vec<TaskArn>,
-    },
+    StopTasks(StopTasks),
     /// Claim with the boot id, check that DRAINING still stands and every task has stopped, then activate and reboot.
-    /// For a rollback the claim stays `revert` and `to` is the old version.
-    Reboot {
-        /// The version to boot into.
-        to: Version,
-        /// The boot in which the command is to act.
-        boot: BootId,
-    },
+    /// For a rollback the claim stays `revert` and the version is the old one.
+    Reboot(Reboot),
     /// Remember on the instance that the version failed there.
-    MarkFailed {
-        /// The version.
-        version: Version,
-    },
+    MarkFailed(MarkFailed),
     /// Claim, then write and activate the old version; the reboot is a step of its own.
-    Revert {
-        /// The boot that is unhealthy.
-        boot: BootId,
-        /// `version-lock` as the host is to have it afterwards.
-        lock: Option<String>,
-        /// What is missing, for the report.
-        why: String,
-    },
+    Revert(Revert),
     /// Undo an activation and put the lock back, without a reboot.
-    Cancel {
-        /// The boot in which it was activated.
-        boot: BootId,
-        /// `version-lock` as the host is to have it afterwards.
-        lock: Option<String>,
-    },
+    Cancel(Cancel),
     /// Put the instance back in service, remove the claim, and be done with it.
     Finish(End),
     /// Be done with it and leave everything as it is, claim included.
     Leave(End),
+}
+
+/// A visit that reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspect {
+    /// Whether the host reads its update repository first.
+    pub refresh: bool,
+}
+
+/// What to write to the inactive partition set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// The running version.
+    pub from: Version,
+    /// The version to write.
+    pub to: Version,
+    /// `version-lock` as the host is to have it afterwards.
+    pub lock: Option<String>,
+}
+
+/// The update that an instance is taken out of service for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// The running version.
+    pub from: Version,
+    /// The staged version.
+    pub to: Version,
+}
+
+/// The tasks to stop on an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopTasks {
+    /// Tasks that no service replaces.
+    pub tasks: Vec<TaskArn>,
+}
+
+/// A reboot into a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reboot {
+    /// The version to boot into.
+    pub to: Version,
+    /// The boot in which the command is to act.
+    pub boot: BootId,
+}
+
+/// A version that failed on an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkFailed {
+    /// The version.
+    pub version: Version,
+}
+
+/// The way back to the old version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revert {
+    /// The boot that is unhealthy.
+    pub boot: BootId,
+    /// `version-lock` as the host is to have it afterwards.
+    pub lock: Option<String>,
+    /// What is missing, for the report.
+    pub why: String,
+}
+
+/// An activation that is undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// The boot in which it was activated.
+    pub boot: BootId,
+    /// `version-lock` as the host is to have it afterwards.
+    pub lock: Option<String>,
 }
 
 impl Step {
@@ -113,16 +145,16 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Reach => "reach",
-            Self::Inspect { .. } => "inspect",
+            Self::Inspect(_) => "inspect",
             Self::LookAtTasks => "look_at_tasks",
             Self::LookAtChecks => "look_at_checks",
-            Self::Stage { .. } => "stage",
-            Self::Drain { .. } => "drain",
-            Self::StopTasks { .. } => "stop_tasks",
-            Self::Reboot { .. } => "reboot",
-            Self::MarkFailed { .. } => "mark_failed",
-            Self::Revert { .. } => "revert",
-            Self::Cancel { .. } => "cancel",
+            Self::Stage(_) => "stage",
+            Self::Drain(_) => "drain",
+            Self::StopTasks(_) => "stop_tasks",
+            Self::Reboot(_) => "reboot",
+            Self::MarkFailed(_) => "mark_failed",
+            Self::Revert(_) => "revert",
+            Self::Cancel(_) => "cancel",
             Self::Finish(_) => "finish",
             Self::Leave(_) => "leave",
         }

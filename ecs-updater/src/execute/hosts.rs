@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep, Way};
 use models::fleet::{CalledOff, CommandInFlight, Instance, InstanceStatus, SeenTasks, SentReboot, Visit, VisitEnd};
 use models::ids::{BootId, HostId};
-use models::plan::{HostCommand, PlannedStep, Step};
+use models::plan::{Cancel, HostCommand, Inspect, PlannedStep, Reboot, Revert, Stage, Step};
 
 use super::{Actor, hosts_of, next_attempt};
 use crate::host::{Ended, bridge};
@@ -22,7 +22,7 @@ impl Actor<'_> {
         let commands = steps
             .into_iter()
             .filter_map(|PlannedStep { host, step }| match step {
-                Step::Inspect { refresh } => Some((host, HostCommand::Inspect { refresh })),
+                Step::Inspect(Inspect { refresh }) => Some((host, HostCommand::Inspect { refresh })),
                 _ => None,
             })
             .collect();
@@ -32,7 +32,7 @@ impl Actor<'_> {
     pub(super) async fn stage(&mut self, steps: Vec<PlannedStep>) {
         let (mut claims, mut commands) = (Vec::new(), Vec::new());
         for PlannedStep { host, step } in steps {
-            let Step::Stage { from, to, lock } = step else { continue };
+            let Step::Stage(Stage { from, to, lock }) = step else { continue };
             let claim = match self.instance(&host).and_then(|one| Some((one, one.out_of_service_claim()?))) {
                 Some((instance, claim)) => {
                     // What a drain has written is written again by itself when it is lost; what failed is not.
@@ -58,7 +58,7 @@ impl Actor<'_> {
     pub(super) async fn cancel(&mut self, steps: Vec<PlannedStep>) {
         let (mut claims, mut commands) = (Vec::new(), Vec::new());
         for PlannedStep { host, step } in steps {
-            let Step::Cancel { boot, lock } = step else { continue };
+            let Step::Cancel(Cancel { boot, lock }) = step else { continue };
             let running = self.instance(&host).and_then(|instance| instance.report.as_ref()?.report.running());
             let Some(running) = running else { continue };
             if self.out_of_service_claim(&host).is_none() {
@@ -91,7 +91,7 @@ impl Actor<'_> {
         }
         let (mut claims, mut commands) = (Vec::new(), Vec::new());
         for PlannedStep { host, step } in steps {
-            let Step::Revert { boot, lock, why } = step else { continue };
+            let Step::Revert(Revert { boot, lock, why }) = step else { continue };
             let Some(claim) = self.out_of_service_claim(&host).cloned() else { continue };
             tracing::warn!(%host, from = %claim.to, to = %claim.from, why, "rolling back");
             let revert = self.claim_for(&host, ClaimStep::Revert, &claim.from, &claim.to, Some(&boot));
@@ -150,7 +150,7 @@ impl Actor<'_> {
         let empty = self.clear_for_reboot(&hosts_of(&steps)).await;
         let (mut claims, mut commands) = (Vec::new(), Vec::new());
         for PlannedStep { host, step } in steps {
-            let Step::Reboot { to, boot } = step else { continue };
+            let Step::Reboot(Reboot { to, boot }) = step else { continue };
             let Some(claim) = self.out_of_service_claim(&host).filter(|_| empty.contains(&host)).cloned() else {
                 continue;
             };

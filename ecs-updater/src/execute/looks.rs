@@ -230,7 +230,7 @@ impl Actor<'_> {
     pub(super) async fn stop_tasks(&mut self, steps: Vec<models::plan::PlannedStep>) {
         let reason = format!("ecs-updater run {}: the instance is drained for an OS update", self.run);
         for step in steps {
-            let models::plan::Step::StopTasks { tasks } = step.step else { continue };
+            let models::plan::Step::StopTasks(models::plan::StopTasks { tasks }) = step.step else { continue };
             for task in tasks {
                 match self.aws.stop_task(&self.fleet.cluster, &task, &reason).await {
                     Ok(()) => self.asked_to_stop(&step.host, task),

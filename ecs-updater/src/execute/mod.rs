@@ -266,17 +266,12 @@ fn hosts_of(steps: &[PlannedStep]) -> Vec<HostId> {
 /// Whether a step asks something of the host, or whether it can be asked.
 pub(crate) fn goes_to_host(step: &Step) -> bool {
     match step {
-        Step::Reach
-        | Step::Inspect { .. }
-        | Step::Stage { .. }
-        | Step::Reboot { .. }
-        | Step::Revert { .. }
-        | Step::Cancel { .. } => true,
+        Step::Reach | Step::Inspect(_) | Step::Stage(_) | Step::Reboot(_) | Step::Revert(_) | Step::Cancel(_) => true,
         Step::LookAtTasks
         | Step::LookAtChecks
-        | Step::Drain { .. }
-        | Step::StopTasks { .. }
-        | Step::MarkFailed { .. }
+        | Step::Drain(_)
+        | Step::StopTasks(_)
+        | Step::MarkFailed(_)
         | Step::Finish(_)
         | Step::Leave(_) => false,
     }
@@ -305,17 +300,17 @@ impl Kind {
     fn of(step: &Step) -> Self {
         match step {
             Step::Leave(_) => Self::Leave,
-            Step::MarkFailed { .. } => Self::MarkFailed,
+            Step::MarkFailed(_) => Self::MarkFailed,
             Step::Finish(_) => Self::Finish,
-            Step::Revert { .. } => Self::Revert,
-            Step::Reboot { .. } => Self::Reboot,
-            Step::StopTasks { .. } => Self::StopTasks,
-            Step::Drain { .. } => Self::Drain,
-            Step::Inspect { .. } => Self::Inspect,
+            Step::Revert(_) => Self::Revert,
+            Step::Reboot(_) => Self::Reboot,
+            Step::StopTasks(_) => Self::StopTasks,
+            Step::Drain(_) => Self::Drain,
+            Step::Inspect(_) => Self::Inspect,
             Step::LookAtTasks => Self::LookAtTasks,
             Step::LookAtChecks => Self::LookAtChecks,
-            Step::Cancel { .. } => Self::Cancel,
-            Step::Stage { .. } => Self::Stage,
+            Step::Cancel(_) => Self::Cancel,
+            Step::Stage(_) => Self::Stage,
             Step::Reach => Self::Reach,
         }
     }

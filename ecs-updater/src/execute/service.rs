@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use models::claim::{CLAIM_TAG, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::{ContainerInstanceArn, HostId};
-use models::plan::{End, PlannedStep, Step};
+use models::plan::{Drain, End, MarkFailed, PlannedStep, Step};
 use models::report::{Outcome, Verdict};
 use semver::Version;
 
@@ -40,7 +40,7 @@ impl Actor<'_> {
             .iter()
             .filter(|step| clear.contains(&step.host) && self.instance(&step.host).is_some_and(Instance::in_service))
             .filter_map(|step| match &step.step {
-                Step::Drain { from, to } => {
+                Step::Drain(Drain { from, to }) => {
                     Some((step.host.clone(), self.new_claim(&step.host, ClaimStep::Drain, from, to, None), None))
                 }
                 _ => None,
@@ -86,7 +86,7 @@ impl Actor<'_> {
     async fn drain_wrongly(&mut self, steps: Vec<PlannedStep>) {
         let hosts = hosts_of(&steps);
         let claims = steps.into_iter().filter_map(|planned| match planned.step {
-            Step::Drain { from, to } => {
+            Step::Drain(Drain { from, to }) => {
                 let claim = self.new_claim(&planned.host, ClaimStep::Drain, &from, &to, None);
                 Some((planned.host, claim, None))
             }
@@ -224,7 +224,7 @@ impl Actor<'_> {
 
     pub(super) async fn mark_failed(&mut self, steps: Vec<PlannedStep>) {
         for PlannedStep { host, step } in steps {
-            let Step::MarkFailed { version } = step else { continue };
+            let Step::MarkFailed(MarkFailed { version }) = step else { continue };
             if broken!(ForgetFailedVersions) || broken!(MarkFailedLast) {
                 self.change(&host, |instance| instance.tags.failed = instance.tags.failed.with(&version));
                 continue;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::{Claim, ClaimStep, Way};
 use models::fleet::{Instance, InstanceStatus, Task};
 use models::ids::{HostId, ServiceName, ZoneName};
-use models::plan::{HostCommand, Phase, Step};
+use models::plan::{Drain, HostCommand, Phase, Stage, Step};
 use models::policy::Zones;
 use models::reason::HoldReason;
 use models::report::Outcome;
@@ -220,7 +220,7 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn new(cx: &Context<'a>, counted: &Counted<'a>, draft: &Draft) -> Self {
-        let waiting = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot { .. })).count();
+        let waiting = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot(_))).count();
         Self {
             pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(counted.drained.times) } else { 0 },
             pace_until: counted.drained.first.map(|at| after(at, DRAINS_IN)),
@@ -300,10 +300,10 @@ impl<'a> Places<'a> {
                 self.next += 1;
                 self.out += 1;
                 self.zone = self.zone.or(instance.zone.as_ref());
-                Offer::Act(Phase::Staged, Step::Drain { from, to })
+                Offer::Act(Phase::Staged, Step::Drain(Drain { from, to }))
             }
             (true, false) => Offer::Later(later),
-            (false, _) => Offer::Act(Phase::Outdated, Step::Stage { from, to, lock: candidate.lock.clone() }),
+            (false, _) => Offer::Act(Phase::Outdated, Step::Stage(Stage { from, to, lock: candidate.lock.clone() })),
         }
     }
 

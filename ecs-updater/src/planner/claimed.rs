@@ -9,7 +9,7 @@ use models::claim::{Claim, ClaimStep, Way};
 use models::fleet::{Instance, InstanceStatus, SentReboot, StatusChecks, VisitEnd, report_since};
 use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
 use models::ids::BootId;
-use models::plan::{End, HostCommand, Phase, Step};
+use models::plan::{Cancel, End, HostCommand, Inspect, MarkFailed, Phase, Reboot, Revert, Stage, Step, StopTasks};
 use models::policy::StandaloneTasks;
 use models::reason::{FailReason, HoldReason};
 
@@ -158,7 +158,7 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
             .map(|task| task.arn.clone())
             .collect();
         if !to_stop.is_empty() {
-            return Some(Next::Do(Phase::Draining, Step::StopTasks { tasks: to_stop }));
+            return Some(Next::Do(Phase::Draining, Step::StopTasks(StopTasks { tasks: to_stop })));
         }
     }
     Some(match cx.now >= deadline && !broken!(NoDrainTimeout) {
@@ -192,7 +192,7 @@ fn drained<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<
         return refused(format!("{times} times it rebooted by itself before the command to reboot reached it"));
     }
     if is_staged(instance, report, &claim.to) {
-        return Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot });
+        return Next::Do(Phase::Drained, Step::Reboot(Reboot { to: claim.to.clone(), boot }));
     }
     if instance.run.stages >= MAX_STAGES {
         let stage = instance.visit.as_ref().filter(|visit| matches!(visit.command, HostCommand::Stage { .. }));
@@ -204,7 +204,7 @@ fn drained<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<
         true => None,
         false => report.settings.as_ref().and_then(|settings| settings.version_lock.clone()),
     };
-    let step = Step::Stage { from: claim.from.clone(), to: claim.to.clone(), lock };
+    let step = Step::Stage(Stage { from: claim.from.clone(), to: claim.to.clone(), lock });
     Next::Do(Phase::Drained, step)
 }
 
@@ -231,7 +231,7 @@ fn visit_again<'a>(
     let looked = instance.visit.as_ref().is_some_and(|visit| visit.sent_at >= cx.run.started_at);
     match () {
         () if cx.now >= deadline && looked => give_up(),
-        () if cx.now >= not_before => Next::Do(phase, Step::Inspect { refresh }),
+        () if cx.now >= not_before => Next::Do(phase, Step::Inspect(Inspect { refresh })),
         () => Next::Wait(phase, not_before),
     }
 }
@@ -316,7 +316,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
         if instance.status == InstanceStatus::Active {
             return give_up(End::Held { why: HoldReason::ReactivatedBySomebody });
         }
-        Next::Do(Phase::Drained, Step::Reboot { to: claim.to.clone(), boot: boot.clone() })
+        Next::Do(Phase::Drained, Step::Reboot(Reboot { to: claim.to.clone(), boot: boot.clone() }))
     };
     // What this run has not asked for, the one that wrote the claim may have died before asking. The command names
     // its boot, so that asking twice does no harm.
@@ -478,7 +478,7 @@ fn undo<'a>(
     });
     let Some(cancel) = cancel else {
         let is_tried = instance.run.cancels >= MAX_UNDOS;
-        return if is_tried { finish } else { Next::Do(Phase::Rebooting, Step::Cancel { boot, lock }) };
+        return if is_tried { finish } else { Next::Do(Phase::Rebooting, Step::Cancel(Cancel { boot, lock })) };
     };
     if cancel.end == VisitEnd::Done {
         return finish;
@@ -488,7 +488,7 @@ fn undo<'a>(
         return if cx.now < again {
             Next::Wait(Phase::Rebooting, again)
         } else {
-            Next::Do(Phase::Rebooting, Step::Cancel { boot, lock })
+            Next::Do(Phase::Rebooting, Step::Cancel(Cancel { boot, lock }))
         };
     }
     let is_lost = matches!(cancel.end, VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. });
@@ -539,7 +539,7 @@ fn after_boot<'a>(
             Next::Do(Phase::Verifying, Step::Finish(end))
         }
         true => verify(instance, claim, report, cx),
-        false => Next::Do(Phase::Verifying, Step::MarkFailed { version: claim.to.clone() }),
+        false => Next::Do(Phase::Verifying, Step::MarkFailed(MarkFailed { version: claim.to.clone() })),
     }
 }
 
@@ -565,7 +565,7 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
             && let Some(boot) = report.boot_id.clone()
             && instance.run.cancels == 0
         {
-            return Next::Do(Phase::Verifying, Step::Cancel { boot, lock: Some(lock) });
+            return Next::Do(Phase::Verifying, Step::Cancel(Cancel { boot, lock: Some(lock) }));
         }
         let end = match (fell_back, claim.step) {
             (false, _) => End::Updated { from: claim.from.clone(), to: running.unwrap_or_else(|| claim.to.clone()) },
@@ -592,7 +592,7 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
     visit_again(instance, Phase::Verifying, false, deadline, cx, || match (fell_back, report.boot_id.clone()) {
         (true, _) | (false, None) => leave(FailReason::UnhealthyAfterRollback { detail: missing.clone() }),
         (false, Some(_)) if !instance.tags.failed.contains(&claim.to) => {
-            Next::Do(Phase::Verifying, Step::MarkFailed { version: claim.to.clone() })
+            Next::Do(Phase::Verifying, Step::MarkFailed(MarkFailed { version: claim.to.clone() }))
         }
         // Where the way back includes the reboot, the last look is over already, and found tasks.
         (false, Some(boot)) => {
@@ -602,7 +602,7 @@ fn verify<'a>(instance: &'a Instance, claim: &Claim, report: &HostReport, cx: &C
                 (None, Some(until)) => Next::Wait(Phase::Reverting, until),
                 (None, None) => {
                     let lock = report.settings.as_ref().and_then(|settings| settings.version_lock.clone());
-                    Next::Do(Phase::Verifying, Step::Revert { boot, lock, why: missing.clone() })
+                    Next::Do(Phase::Verifying, Step::Revert(Revert { boot, lock, why: missing.clone() }))
                 }
             }
         }
@@ -680,7 +680,7 @@ fn revert<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
         failed(detail.unwrap_or_else(|| "the host does not answer".to_owned()))
     };
     if !instance.tags.failed.contains(&claim.to) {
-        return Next::Do(Phase::Reverting, Step::MarkFailed { version: claim.to.clone() });
+        return Next::Do(Phase::Reverting, Step::MarkFailed(MarkFailed { version: claim.to.clone() }));
     }
     let Some((report, boot)) = newest_report(instance) else {
         return visit_again(instance, Phase::Reverting, false, deadline, cx, silent);
@@ -719,11 +719,11 @@ fn revert<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
         return Next::Wait(Phase::Reverting, until);
     }
     if is_staged(instance, report, &claim.from) && report.state() == Some(&UpdateState::Ready) {
-        return Next::Do(Phase::Reverting, Step::Reboot { to: claim.from.clone(), boot });
+        return Next::Do(Phase::Reverting, Step::Reboot(Reboot { to: claim.from.clone(), boot }));
     }
     let lock = instance.tags.saved_lock.clone();
     let why = instance.run.trouble.clone().unwrap_or_else(|| "seen by an earlier run".to_owned());
-    let again = Next::Do(Phase::Reverting, Step::Revert { boot, lock, why });
+    let again = Next::Do(Phase::Reverting, Step::Revert(Revert { boot, lock, why }));
     match instance.visit.as_ref().filter(|visit| {
         matches!(visit.command, HostCommand::Revert { version: Some(_), .. }) && visit.sent_at >= claim.since
     }) {

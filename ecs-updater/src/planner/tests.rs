@@ -10,7 +10,7 @@ use models::fleet::{
     SentReboot, Service, Task, VisitEnd,
 };
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
-use models::plan::{End, HostCommand, Plan, Step};
+use models::plan::{End, HostCommand, Inspect, MarkFailed, Plan, Reboot, Stage, Step, StopTasks};
 use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, Zones};
 use models::reason::{FailReason, HoldReason};
 use models::report::{Outcome, Verdict};
@@ -36,17 +36,17 @@ fn step_word(step: &Step) -> String {
     match step {
         Step::Finish(end) => format!("finish {}", end_word(end)),
         Step::Leave(end) => format!("leave {}", end_word(end)),
-        Step::Inspect { refresh } => format!("inspect refresh={refresh}"),
-        Step::Stage { to, lock, .. } => format!("stage {to} lock={}", lock.as_deref().unwrap_or("keep")),
-        Step::Drain { .. } => "drain".into(),
-        Step::Reboot { to, .. } => format!("reboot {to}"),
-        Step::Revert { .. } => "revert".into(),
-        Step::Cancel { .. } => "cancel".into(),
-        Step::MarkFailed { version } => format!("mark {version}"),
+        Step::Inspect(Inspect { refresh }) => format!("inspect refresh={refresh}"),
+        Step::Stage(Stage { to, lock, .. }) => format!("stage {to} lock={}", lock.as_deref().unwrap_or("keep")),
+        Step::Drain(_) => "drain".into(),
+        Step::Reboot(Reboot { to, .. }) => format!("reboot {to}"),
+        Step::Revert(_) => "revert".into(),
+        Step::Cancel(_) => "cancel".into(),
+        Step::MarkFailed(MarkFailed { version }) => format!("mark {version}"),
         Step::Reach => "reach".into(),
         Step::LookAtTasks => "tasks".into(),
         Step::LookAtChecks => "checks".into(),
-        Step::StopTasks { tasks } => format!("stop {}", tasks.len()),
+        Step::StopTasks(StopTasks { tasks }) => format!("stop {}", tasks.len()),
     }
 }
 
@@ -856,7 +856,7 @@ fn tasks_that_do_not_stop_are_not_waited_for_without_end() {
 fn drains(plan: &Plan) -> Vec<String> {
     plan.steps
         .iter()
-        .filter(|planned| matches!(planned.step, Step::Drain { .. }))
+        .filter(|planned| matches!(planned.step, Step::Drain(_)))
         .map(|planned| planned.host.to_string())
         .collect()
 }
@@ -929,7 +929,7 @@ fn the_oldest_version_goes_first_and_staging_runs_ahead() {
     let staging: Vec<&str> = plan
         .steps
         .iter()
-        .filter(|planned| matches!(planned.step, Step::Stage { .. }))
+        .filter(|planned| matches!(planned.step, Step::Stage(_)))
         .map(|planned| planned.host.as_str())
         .collect();
     assert!(staging.is_empty(), "i-0 is staged ahead already, one slot's worth is enough: {staging:?}");
@@ -1114,7 +1114,7 @@ fn bridges_are_asked_to_stage_no_faster_than_they_can_report() {
     let policy = Policy { host: HostWay::Bridge, max_unavailable: MaxUnavailable::Percent(100), ..Policy::default() };
     let mut instances: Vec<Instance> = (0..100).map(|n| instance(n, Some(available()), at(1))).collect();
     let staged = |plan: &Plan| -> BTreeSet<String> {
-        let stages = plan.steps.iter().filter(|planned| matches!(planned.step, Step::Stage { .. }));
+        let stages = plan.steps.iter().filter(|planned| matches!(planned.step, Step::Stage(_)));
         stages.map(|planned| planned.host.to_string()).collect()
     };
     let first = staged(&plan(&fleet(instances.clone(), vec![]), &policy, &facts(), at(1)));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use models::claim::Way;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Reach, Visit, VisitEnd};
 use models::host::{ErrorCode, HostReport, UpdateState, parse_version};
-use models::plan::{End, HostCommand, Phase, Step};
+use models::plan::{Cancel, End, HostCommand, Inspect, Phase, Step};
 use models::policy::Target;
 use models::reason::{FailReason, HoldReason};
 use models::report::Outcome;
@@ -82,7 +82,7 @@ fn standing<'a>(instance: &'a Instance) -> Option<Next<'a>> {
 fn first_visit<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     match &instance.reach {
         None => Next::Do(Phase::Unseen, Step::Reach),
-        Some(Reach { closed: None, .. }) => Next::Do(Phase::Unseen, Step::Inspect { refresh: true }),
+        Some(Reach { closed: None, .. }) => Next::Do(Phase::Unseen, Step::Inspect(Inspect { refresh: true })),
         Some(reach) if cx.now < cx.inspect_deadline() => match cx.now >= after(reach.at, RETRY) {
             true => Next::Do(Phase::Unseen, Step::Reach),
             false => Next::Wait(Phase::Unseen, after(reach.at, RETRY)),
@@ -93,7 +93,7 @@ fn first_visit<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
 
 fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> Next<'a> {
     let again = |hold: HoldReason| match cx.now < cx.inspect_deadline() {
-        true if cx.now >= after(visit.at, RETRY) => Next::Do(Phase::Unseen, Step::Inspect { refresh: true }),
+        true if cx.now >= after(visit.at, RETRY) => Next::Do(Phase::Unseen, Step::Inspect(Inspect { refresh: true })),
         true => Next::Wait(Phase::Unseen, after(visit.at, RETRY)),
         false => Next::Hold(hold),
     };
@@ -133,7 +133,7 @@ fn after_stage<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> N
         return Next::Do(Phase::Staging, Step::Finish(End::Failed { why: FailReason::StageFailed { detail } }));
     }
     match cx.now >= after(visit.at, RETRY) {
-        true => Next::Do(Phase::Staging, Step::Inspect { refresh: true }),
+        true => Next::Do(Phase::Staging, Step::Inspect(Inspect { refresh: true })),
         false => Next::Wait(Phase::Staging, after(visit.at, RETRY)),
     }
 }
@@ -147,7 +147,7 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
             let detail = format!("its version-lock could not be put back to {lock}; do it with apiclient on the host");
             return Next::Hold(HoldReason::InspectFailed { detail });
         }
-        return Next::Do(Phase::Unseen, Step::Cancel { boot, lock: Some(lock) });
+        return Next::Do(Phase::Unseen, Step::Cancel(Cancel { boot, lock: Some(lock) }));
     }
     // A bridge's report of a boot in which nobody has read the repository yet; an inspection by SSM reads it first.
     if report.update.is_none() && instance.way(cx.policy.host, cx.now) == Way::Bridge {

@@ -297,7 +297,7 @@ impl<'a> Cluster<'a> {
             if self.facts.dry_run && writes(&planned.step) {
                 continue;
             }
-            if matches!(planned.step, Step::Drain { .. }) && (is_silent || self.commands.is_unheard()) && by_ssm() {
+            if matches!(planned.step, Step::Drain(_)) && (is_silent || self.commands.is_unheard()) && by_ssm() {
                 if asked_again && is_silent {
                     steps.push(PlannedStep { host: planned.host.clone(), step: Step::Reach });
                 }
@@ -510,14 +510,14 @@ impl<'a> Cluster<'a> {
 /// Whether a step changes something outside this program.
 fn writes(step: &Step) -> bool {
     match step {
-        Step::Reach | Step::Inspect { .. } | Step::LookAtTasks | Step::LookAtChecks | Step::Leave(_) => false,
-        Step::Stage { .. }
-        | Step::Drain { .. }
-        | Step::StopTasks { .. }
-        | Step::Reboot { .. }
-        | Step::MarkFailed { .. }
-        | Step::Revert { .. }
-        | Step::Cancel { .. }
+        Step::Reach | Step::Inspect(_) | Step::LookAtTasks | Step::LookAtChecks | Step::Leave(_) => false,
+        Step::Stage(_)
+        | Step::Drain(_)
+        | Step::StopTasks(_)
+        | Step::Reboot(_)
+        | Step::MarkFailed(_)
+        | Step::Revert(_)
+        | Step::Cancel(_)
         | Step::Finish(_) => true,
     }
 }
