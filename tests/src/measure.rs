@@ -1,6 +1,6 @@
 //! What a scan and a rollout cost on a simulated fleet: calls, time, time out of service, use of AWS's token buckets.
 //!
-//! Calls and virtual times are the same on every machine and are held to their limits by `tests/budgets.rs`;
+//! Calls and virtual times are the same on every machine and are held to their limits by `tests/suite/budgets.rs`;
 //! [`crate::bench`] adds what depends on the machine, and writes `target/bench.json`. docs/benchmarks.md has the
 //! results and says how the lower bound is computed.
 

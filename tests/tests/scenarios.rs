@@ -3,6 +3,8 @@
 //!
 //! `INSTA_UPDATE=always cargo test -p fleet-sim --test scenarios` records anew; read what changed.
 
+mod walked;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -17,12 +19,15 @@ use fleet_sim::trial::Trial;
 use fleet_sim::verdict::{Strictness, Verdict};
 use fleet_sim::wire::Caller;
 use models::report::{InstanceReport, Outcome, RunReport};
+use walked::{walked, walked_by_bridge};
 
 type Failure = Box<dyn std::error::Error>;
 
 datatest_stable::harness! {
     { test = scenario, root = "scenarios", pattern = r"\.toml$" },
     { test = by_bridge, root = "scenarios", pattern = r"\.toml$" },
+    { test = walked, root = "scenarios/walk", pattern = r"\.toml$" },
+    { test = walked_by_bridge, root = "scenarios/walk", pattern = r"\.toml$" },
 }
 
 fn scenario(path: &Path) -> datatest_stable::Result<()> {

@@ -11,7 +11,7 @@ use crate::client::{Action, ActionAnswer, ClientError, StatusAnswer, excerpt};
 use crate::transport::Sent;
 
 /// A command whose lock nobody holds and whose result does not come is taken for killed after this time. In the
-/// recorded exchanges (`tests/tests/host_api/`) the lock is held before the POST is answered and the result is written
+/// recorded exchanges (`tests/tests/suite/host_api/`) the lock is held before the POST is answered and the result is written
 /// before it is freed, so one look would do; 15 s forgives a host that is short of CPU.
 pub const GONE_AFTER: Duration = Duration::from_secs(15);
 

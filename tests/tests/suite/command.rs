@@ -1,10 +1,6 @@
 //! The real `ecs-updater` command over TCP, on the real clock, against the simulated Region at many times real time:
 //! what no test in process sees — arguments, endpoint, signals, standard output, exit codes.
 
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
-
-mod common;
-
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -49,7 +45,7 @@ fn serve(scenario: &str, scale: u32) -> Served {
 
 fn updater() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| common::program("ecs-updater"))
+    PATH.get_or_init(|| crate::common::program("ecs-updater"))
 }
 
 fn command(endpoint: &str, arguments: &[&str]) -> Command {

@@ -1,10 +1,6 @@
 //! `--profile` of the real `ecs-updater` command means that profile, whatever the environment says: seen by what its
 //! requests to the simulated Region are signed with.
 
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
-
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -127,7 +123,7 @@ fn executable(path: &Path, text: &str) {
 
 fn updater() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| common::program("ecs-updater"))
+    PATH.get_or_init(|| crate::common::program("ecs-updater"))
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! The help that people read, and what the command line refuses.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
-
 use clap::{CommandFactory, Parser};
 use ecs_updater::args::{Cli, Command, LogFormat, Output};
 use ecs_updater::config::Environment;

@@ -1,8 +1,6 @@
 //! Without a lease table a run looks for other tasks of its family: the metadata endpoint on a real socket, ECS in
 //! process.
 
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
-
 use std::sync::Arc;
 
 use aws_config::BehaviorVersion;

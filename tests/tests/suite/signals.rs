@@ -1,8 +1,6 @@
 //! A signal is heard in every state: within 5 s nothing is sent any more but the return of the lease, the report comes
 //! within half a minute, and whatever goes wrong the loop does not spin.
 
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
-
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,5 @@
 //! Words from outside, whatever they are, control no terminal: not from the report, nor from a log.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
-
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,6 @@
 //! The shipped policies allow what is called, and nothing that is never called. `scenarios.rs` holds every call of every
 //! scenario to them; here is the other direction, and the host bridge's agent.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, also in the helpers")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -153,7 +151,7 @@ async fn the_agent_has_the_right_it_uses_and_no_other() {
 /// The page shows the policy that the demonstration's template has.
 #[test]
 fn the_agents_page_has_the_policy_of_the_template() {
-    let page = include_str!("../../docs/host-bridge.md");
+    let page = include_str!("../../../docs/host-bridge.md");
     let (_, rest) = page.split_once("The instance role's policy").unwrap();
     let (_, rest) = rest.split_once("```json\n").unwrap();
     let (statement, _) = rest.split_once("```").unwrap();
@@ -161,7 +159,7 @@ fn the_agents_page_has_the_policy_of_the_template() {
         statement.replace("REGION", "eu-central-1").replace("ACCOUNT", "123456789012").replace("CLUSTER", "web");
     let statement: serde_json::Value = serde_json::from_str(&statement).unwrap();
     let shipped: serde_json::Value =
-        serde_json::from_str(include_str!("../../cloudformation/tests/policies.json")).unwrap();
+        serde_json::from_str(include_str!("../../../cloudformation/tests/policies.json")).unwrap();
     assert_eq!(shipped["agent"]["reports"]["Statement"], serde_json::json!([statement]));
 }
 

@@ -4,8 +4,6 @@
 //! as text: comments and modules under `#[cfg(test)]` are left out, and every path that begins with `crate::`, `super::` or
 //! the name of a dependency counts, whether it stands in a `use` line or in the middle of a function.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,6 @@
 //! The pages for people say what the code does: a row for every reason, a row for every permission, and no dead link.
-//! `tests/config.rs` does the same for `docs/configuration.md`.
+//! `tests/suite/config.rs` does the same for `docs/configuration.md`.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
-
-#[path = "docs/links.rs"]
 mod links;
 
 use std::collections::BTreeSet;

@@ -1,8 +1,6 @@
 //! The real AWS SDK on the simulated Region: what it serializes is understood, what it is answered it can read, its
 //! retries and paginators work.
 
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
-
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};

@@ -1,7 +1,5 @@
 //! Two runs on one cluster, at every moment that matters: never do both write.
 
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
-
 use fleet_sim::Scenario;
 use fleet_sim::processes::{Pause, ProcessSpec};
 use fleet_sim::rollout::{Ran, Rollout};

@@ -1,10 +1,6 @@
 //! The real `host-bridge` command against a simulated host on a real Unix socket, at many times real time: what a
 //! person without an orchestrator types, and what becomes of the connection.
 
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
-
-mod common;
-
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -100,7 +96,7 @@ fn run(socket: &Path, agent: SocketAddr, arguments: &[&str]) -> (Option<i32>, St
 
 fn command() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| common::program("host-bridge"))
+    PATH.get_or_init(|| crate::common::program("host-bridge"))
 }
 
 #[test]

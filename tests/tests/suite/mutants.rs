@@ -1,9 +1,7 @@
 //! The tests of the tests: an updater with a deliberate mistake (`ecs_updater::broken`) must be found out, by the rules, at
 //! the end of a run, or by what a scenario expects of it, in a bounded number of simulations.
 //!
-//! `MISTAKE=BudgetOffByOne cargo test -p fleet-sim --test mutants` tries one of them.
-
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
+//! `MISTAKE=BudgetOffByOne cargo test -p fleet-sim --test suite mutants` tries one of them.
 
 use std::collections::BTreeMap;
 
@@ -17,28 +15,28 @@ use fleet_sim::{CrashPoint, Scenario};
 use models::claim::Way;
 use models::report::{Outcome, RunReport};
 
-const CLUSTER: &str = include_str!("../scenarios/crash_everywhere.toml");
+const CLUSTER: &str = include_str!("../../scenarios/crash_everywhere.toml");
 /// Each has something that a careful updater sees and a careless one does not.
 const STAGED: [&str; 16] = [
-    include_str!("../scenarios/agent_dies_while_tasks_stop.toml"),
-    include_str!("../scenarios/drain_timed_out.toml"),
-    include_str!("../scenarios/drained_by_a_person_after_staging.toml"),
-    include_str!("../scenarios/drained_by_others_after_the_look.toml"),
-    include_str!("../scenarios/excluded.toml"),
-    include_str!("../scenarios/excluded_after_the_look.toml"),
-    include_str!("../scenarios/fell_back_and_slow_to_register.toml"),
-    include_str!("../scenarios/lock_left_by_a_reboot.toml"),
-    include_str!("../scenarios/malformed_claim.toml"),
-    include_str!("../scenarios/no_answer_for_a_while.toml"),
-    include_str!("../scenarios/no_room.toml"),
-    include_str!("../scenarios/placed_after_the_look.toml"),
-    include_str!("../scenarios/protected_tasks.toml"),
-    include_str!("../scenarios/slow_drain_overtaken.toml"),
-    include_str!("../scenarios/standalone_wait.toml"),
-    include_str!("../scenarios/stale_image_of_a_dead_run.toml"),
+    include_str!("../../scenarios/agent_dies_while_tasks_stop.toml"),
+    include_str!("../../scenarios/drain_timed_out.toml"),
+    include_str!("../../scenarios/drained_by_a_person_after_staging.toml"),
+    include_str!("../../scenarios/drained_by_others_after_the_look.toml"),
+    include_str!("../../scenarios/excluded.toml"),
+    include_str!("../../scenarios/excluded_after_the_look.toml"),
+    include_str!("../../scenarios/fell_back_and_slow_to_register.toml"),
+    include_str!("../../scenarios/lock_left_by_a_reboot.toml"),
+    include_str!("../../scenarios/malformed_claim.toml"),
+    include_str!("../../scenarios/no_answer_for_a_while.toml"),
+    include_str!("../../scenarios/no_room.toml"),
+    include_str!("../../scenarios/placed_after_the_look.toml"),
+    include_str!("../../scenarios/protected_tasks.toml"),
+    include_str!("../../scenarios/slow_drain_overtaken.toml"),
+    include_str!("../../scenarios/standalone_wait.toml"),
+    include_str!("../../scenarios/stale_image_of_a_dead_run.toml"),
 ];
 /// A process that sleeps until its lease is another's, and wakes with a request that is due.
-const SIDE_BY_SIDE: [&str; 1] = [include_str!("../scenarios/lease_paused_in_a_retry.toml")];
+const SIDE_BY_SIDE: [&str; 1] = [include_str!("../../scenarios/lease_paused_in_a_retry.toml")];
 /// Between the drain and ACTIVE the host bridge does what documents do by SSM: mistakes there are tried by it too.
 const AT_THE_REBOOT: [Mistake; 7] = [
     Mistake::NoLookBeforeReboot,

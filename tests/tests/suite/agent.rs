@@ -3,8 +3,6 @@
 //! The machine is the one that is held to the recorded exchanges (`host_api/`), so that what the agent does there it
 //! may do on a real one. Tags, ECS agent and reports are as simple as can be; the updater is a script.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, also in the helpers")]
-
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::ready;

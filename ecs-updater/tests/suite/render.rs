@@ -1,7 +1,5 @@
 //! How reports look: on a narrow and a wide terminal, in a pipe, as JSON; and the exit code they lead to.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
-
 use std::collections::BTreeMap;
 
 use ecs_updater::exit::ExitStatus;
@@ -265,7 +263,7 @@ fn json_is_one_document_and_reads_back() {
 /// The page shows a report of this version of the shape.
 #[test]
 fn the_json_example_of_the_page_is_a_report() {
-    let page = include_str!("../../docs/configuration.md");
+    let page = include_str!("../../../docs/configuration.md");
     let (_, rest) = page.split_once("```json\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
     let report: RunReport = serde_json::from_str(example).unwrap();
@@ -312,7 +310,7 @@ fn the_exit_code_is_the_gravest_of_the_report() {
 
 #[test]
 fn exit_codes_are_different_clear_of_the_shells_and_in_the_page() {
-    let page = include_str!("../../docs/configuration.md");
+    let page = include_str!("../../../docs/configuration.md");
     let codes: Vec<u8> = ExitStatus::ALL.iter().map(|status| status.code()).collect();
     assert_eq!(codes, [0, 1, 2, 3, 4]);
     for code in codes {

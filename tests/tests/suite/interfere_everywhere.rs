@@ -2,10 +2,8 @@
 //! failed versions, right after each single AWS call of a rollout: between any look and the act that rests on it. Every
 //! rule holds, and the run brings everything to an end. Of all these cases a part is taken; `EVERY=1` takes all.
 //!
-//! `DEED=drain:2:17 cargo test -p fleet-sim --test interfere_everywhere` repeats one case, with its log; `BY=bridge`
+//! `DEED=drain:2:17 cargo test -p fleet-sim --test suite interfere_everywhere` repeats one case, with its log; `BY=bridge`
 //! does it by the host bridge.
-
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
 
 use std::time::Instant;
 
@@ -16,7 +14,7 @@ use fleet_sim::proof::{Proof, jobs, prove};
 /// Of all deeds, each so-manyth; prime, so that every deed on every host comes after calls of every kind.
 const EVERY: usize = 61;
 
-const CLUSTER: &str = include_str!("../scenarios/interfere_everywhere.toml");
+const CLUSTER: &str = include_str!("../../scenarios/interfere_everywhere.toml");
 
 #[test]
 fn nothing_is_lost_whatever_others_do_by_ssm() {
@@ -39,8 +37,7 @@ fn everywhere(cluster: &Scenario, way: &str) {
     let whole = prove(cluster, false).unwrap();
     assert!(whole.problems.is_empty(), "with nobody else: {}", whole.problems.join("\n"));
     let all = cases(cluster, whole.calls);
-    let every = std::env::var("EVERY").map_or(EVERY, |every| every.parse().unwrap());
-    let cases: Vec<Interference> = all.into_iter().step_by(every).collect();
+    let cases: Vec<Interference> = all.into_iter().step_by(jobs::every(EVERY)).collect();
     let proofs = jobs::all(jobs::threads(), &cases, |case| {
         let proof = prove(&case.on(cluster), false).unwrap();
         if !proof.problems.is_empty() {
@@ -63,7 +60,7 @@ fn cases(cluster: &Scenario, calls: u64) -> Vec<Interference> {
 
 fn told(case: &Interference, proof: &Proof, way: &str) -> String {
     format!(
-        "{case}:\n  {}\nagain, with its log: BY={way} DEED={case} cargo test -p fleet-sim --test interfere_everywhere",
+        "{case}:\n  {}\nagain, with its log: BY={way} DEED={case} cargo test -p fleet-sim --test suite interfere_everywhere",
         proof.problems.join("\n  ")
     )
 }

@@ -1,7 +1,5 @@
 //! `fleet-sim run` as people call it: what it prints, and its exit codes.
 
-#![expect(clippy::unwrap_used, reason = "a test's own set-up")]
-
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
