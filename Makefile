@@ -5,9 +5,10 @@ CARGO_DENY_VERSION := 0.20.2
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/tools
-DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+# CARGO_DENY names one that is there already.
+DENY := $(or $(CARGO_DENY),$(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny)
 
-.PHONY: help demo bench test test-rust soak test-cloudformation check fmt clippy doc deny
+.PHONY: help demo bench test test-rust test-full soak test-cloudformation check fmt clippy doc deny advisories
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,11 +22,19 @@ bench: ## Calls, times, memory and CPU of scans and rollouts, in release; writes
 
 test: test-rust test-cloudformation ## All tests
 
+# The commands that ship first, for the tests that start them. Twice as many tests at a time as a small machine has
+# cores: some wait for a real clock, and simulations share the cores among themselves (tests/src/proof/jobs.rs).
 test-rust: ## The crates, and every scenario
-	cargo test --workspace --locked
+	cargo build --workspace --bins --locked
+	cargo test --workspace --locked -- --test-threads=4
+
+# What `make test` takes a share of. An hour or more.
+test-full: ## All crashes, all that others do, and 5,000 random scenarios
+	EVERY=1 SEEDS=5000 FROM=$(or $(FROM),0) cargo test -p fleet-sim --locked --test suite -- --nocapture \
+		crash_everywhere interfere_everywhere random_walk
 
 soak: ## Random scenarios: make soak SEEDS=20000
-	SEEDS=$(or $(SEEDS),20000) FROM=$(or $(FROM),0) cargo test -p fleet-sim --locked --test random_walk -- --nocapture
+	SEEDS=$(or $(SEEDS),20000) FROM=$(or $(FROM),0) cargo test -p fleet-sim --locked --test suite -- --nocapture random_walk
 
 test-cloudformation: ## Templates, documents, Dockerfiles, workflows
 	cloudformation/tests/run
@@ -43,6 +52,13 @@ doc:
 
 deny: $(DENY)
 	$(DENY) --locked check bans licenses sources
+	@$(MAKE) --no-print-directory advisories
+
+# Advisories are news: they need a database from the network, and do not fail a build that has none.
+advisories: $(DENY) ## Known weaknesses of the dependencies
+	@if timeout 60 $(DENY) --locked fetch db 2>/dev/null; \
+	then $(DENY) --locked check advisories --disable-fetch; \
+	else echo 'advisories: not checked, the database cannot be had from here'; fi
 
 $(DENY):
 	cargo install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) \
