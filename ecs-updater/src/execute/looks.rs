@@ -13,7 +13,7 @@ use crate::aws::AwsError;
 use crate::aws::ecs::Desired;
 use crate::host::bridge;
 use crate::observe::describe_services;
-use crate::planner::{DRAIN_POLL, SETTLE, TASKS_FRESH, after};
+use crate::planner::{DRAIN_POLL, EVENTUAL_CONSISTENCY, TASKS_FRESH, after};
 
 /// No more instances' tasks are listed one by one in a round: what else there is to do does not wait for long.
 const LISTS_A_ROUND: usize = 30;
@@ -265,7 +265,7 @@ fn known_to_leave(instance: &Instance) -> Option<&[Task]> {
 /// since, so that listing them would list none. Those that are stopping are not counted.
 fn none_is_desired_running(instance: &Instance, now: Timestamp) -> bool {
     let just_said = now < after(instance.seen_at, DRAIN_POLL);
-    let settled = instance.run.drained_at.is_some_and(|at| instance.seen_at >= after(at, SETTLE));
+    let settled = instance.run.drained_at.is_some_and(|at| instance.seen_at >= after(at, EVENTUAL_CONSISTENCY));
     just_said
         && settled
         && instance.status == InstanceStatus::Draining

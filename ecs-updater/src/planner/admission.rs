@@ -15,8 +15,11 @@ use models::report::Outcome;
 use semver::Version;
 
 use super::capacity::{Room, moving};
-use super::next::Candidate;
-use super::{Context, Draft, Stop, TASKS_FRESH, after, claimed, workload};
+use super::context::{Context, Stop};
+use super::draft::{Draft, Queued};
+use super::need::Candidate;
+use super::times::{TASKS_FRESH, after};
+use super::{claimed, workload};
 
 /// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten a
 /// second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
@@ -32,14 +35,6 @@ const BRIDGES_IN: SignedDuration = SignedDuration::from_secs(5);
 /// Whose tasks are looked at again before there is a place: who is looked at already need not be waited for, and many at
 /// once are listed with the whole cluster for less.
 const LOOKS_AHEAD: usize = 100;
-
-/// A candidate in the queue.
-#[derive(Debug)]
-pub(crate) struct Queued<'a> {
-    pub(crate) candidate: Candidate<'a>,
-    /// Which of the plan's stands is its own.
-    pub(crate) stand: usize,
-}
 
 /// Gives each candidate its turn, its step or the reason for its wait.
 pub(crate) fn admit<'a>(cx: &Context<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {

@@ -13,12 +13,14 @@ use models::plan::{Cancel, End, HostCommand, Inspect, MarkFailed, Phase, Reboot,
 use models::policy::StandaloneTasks;
 use models::reason::{FailReason, HoldReason};
 
-use super::next::{Next, busy, is_gone, trouble};
-use super::unclaimed::{self, is_staged, lock_to_restore};
-use super::{
-    AGENT_FLAG_LAG, BOOT_POLL, CALL_OFF, Context, DRAIN_POLL, FIRST_BOOT_POLL, MAX_REBOOT_CLAIMS, MAX_STAGES,
-    MAX_UNDOS, REBOOT_MAY_COME, RETRY, RunFacts, SETTLE, after, workload,
+use super::context::{Context, RunFacts};
+use super::need::{Next, is_gone, trouble};
+use super::times::{
+    AGENT_FLAG_LAG, BOOT_POLL, CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, MAX_REBOOT_CLAIMS,
+    MAX_STAGES, MAX_UNDOS, REBOOT_MAY_COME, RETRY, TASKS_FRESH, after,
 };
+use super::wanted::{is_staged, lock_to_restore};
+use super::{unclaimed, workload};
 
 /// The phase that a claim stands for.
 pub(crate) fn phase(claim: &Claim) -> Phase {
@@ -88,7 +90,7 @@ fn leave<'a>(why: FailReason) -> Next<'a> {
 fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a> {
     match (instance.status, instance.run.drained_at) {
         (InstanceStatus::Draining, _) => {}
-        (InstanceStatus::Active, Some(at)) if instance.seen_at > after(at, SETTLE) => {
+        (InstanceStatus::Active, Some(at)) if instance.seen_at > after(at, EVENTUAL_CONSISTENCY) => {
             return Next::Do(Phase::Draining, Step::Finish(End::Held { why: HoldReason::ReactivatedBySomebody }));
         }
         (InstanceStatus::Active, Some(_)) => return Next::Wait(Phase::Draining, cx.next_poll(instance)),
@@ -119,7 +121,7 @@ fn drain<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'a
         let why = HoldReason::Excluded { note: note.clone() };
         return Next::Do(Phase::Draining, Step::Finish(End::Held { why }));
     }
-    if busy(instance).is_some() {
+    if instance.command.is_some() {
         return Next::Wait(Phase::Draining, cx.next_poll(instance));
     }
     match still_draining(instance, claim, cx) {
@@ -147,7 +149,7 @@ fn still_draining<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -
     // While tasks are counted, only a task that is to be stopped, to be named or waited for is worth a look.
     let stops = cx.policy.standalone_tasks == StandaloneTasks::Stop || broken!(StandaloneTasksStopped);
     let matters = !counted || is_slow(claim, cx) || stops;
-    let good_for = if counted { super::TASKS_FRESH } else { DRAIN_POLL };
+    let good_for = if counted { TASKS_FRESH } else { DRAIN_POLL };
     if matters && seen.is_none_or(|seen| cx.now >= after(seen.at, good_for)) {
         return Some(Next::Do(Phase::Draining, Step::LookAtTasks));
     }
@@ -184,7 +186,7 @@ fn drained<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<
         // Somebody rebooted it into another version already.
         return verify(instance, claim, report, cx);
     }
-    if busy(instance).is_some() {
+    if instance.command.is_some() {
         return Next::Wait(Phase::Drained, cx.next_poll(instance));
     }
     if claim.step == ClaimStep::Reboot && instance.run.reboot_claims >= MAX_REBOOT_CLAIMS {
@@ -222,7 +224,7 @@ fn visit_again<'a>(
     cx: &Context<'_>,
     give_up: impl FnOnce() -> Next<'a>,
 ) -> Next<'a> {
-    if busy(instance).is_some() {
+    if instance.command.is_some() {
         return Next::Wait(phase, after(cx.now, BOOT_POLL));
     }
     let visited = instance.visit.as_ref().map_or(Timestamp::MIN, |visit| after(visit.at, BOOT_POLL));
@@ -281,7 +283,7 @@ fn reboot<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
     if !claim.is_for(&boot) && !broken!(RebootWithoutBootId) {
         return after_boot(instance, claim, report, cx, deadline);
     }
-    if busy(instance).is_some() {
+    if instance.command.is_some() {
         return Next::Wait(Phase::Rebooting, after(cx.now, BOOT_POLL));
     }
     if let Some(status) = not_registered(instance) {
@@ -691,7 +693,7 @@ fn revert<'a>(instance: &'a Instance, claim: &Claim, cx: &Context<'_>) -> Next<'
             false => failed(format!("it booted {} again", claim.to)),
         };
     }
-    if busy(instance).is_some() {
+    if instance.command.is_some() {
         return Next::Wait(Phase::Reverting, after(cx.now, BOOT_POLL));
     }
     if let Some(status) = not_registered(instance) {

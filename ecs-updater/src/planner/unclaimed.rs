@@ -1,18 +1,15 @@
 //! An instance in service (or in somebody else's hands): is there something to update, and a reason not to?
 
-use std::collections::BTreeMap;
-
 use models::claim::Way;
-use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Reach, Visit, VisitEnd};
-use models::host::{ErrorCode, HostReport, UpdateState, parse_version};
+use models::fleet::{Instance, InstanceStatus, Reach, Visit, VisitEnd};
+use models::host::{ErrorCode, HostReport};
 use models::plan::{Cancel, End, HostCommand, Inspect, Phase, Step};
-use models::policy::Target;
 use models::reason::{FailReason, HoldReason};
-use models::report::Outcome;
-use semver::Version;
 
-use super::next::{Candidate, Next, busy, is_gone, trouble};
-use super::{Context, MAX_CANCELS, MAX_STAGES, RETRY, after};
+use super::context::Context;
+use super::need::{Candidate, Next, is_gone, trouble};
+use super::times::{MAX_CANCELS, MAX_STAGES, RETRY, after};
+use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted};
 
 /// What an instance without an out-of-service claim needs next.
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
@@ -27,7 +24,7 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
             false => Next::Hold(HoldReason::AgentDisconnected),
         };
     }
-    if let Some(in_flight) = busy(instance) {
+    if let Some(in_flight) = &instance.command {
         let phase = match in_flight.command {
             HostCommand::Stage { .. } => Phase::Staging,
             HostCommand::Inspect { .. } | HostCommand::Reboot { .. } | HostCommand::Revert { .. } => Phase::Unseen,
@@ -192,121 +189,4 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
             Next::Candidate(Candidate { instance, from, to, staged, lock })
         }
     }
-}
-
-/// The lock that a step of ours changed and has not put back.
-pub(crate) fn lock_to_restore(instance: &Instance, report: &HostReport) -> Option<String> {
-    let saved = instance.tags.saved_lock.as_deref().filter(|_| !broken!(ForgetSavedLock))?;
-    (version_lock(report) != Some(saved)).then(|| saved.to_owned())
-}
-
-/// Whether `version` is written to the inactive set.
-pub(crate) fn is_staged(instance: &Instance, report: &HostReport, version: &Version) -> bool {
-    !instance.run.unwritten
-        && (report.staged().as_ref() == Some(version) || (broken!(StagedVersionIgnored) && report.staged().is_some()))
-        && match report.state() {
-            Some(UpdateState::Staged | UpdateState::Ready) => true,
-            Some(UpdateState::Idle | UpdateState::Available | UpdateState::Unknown(_) | UpdateState::Missing)
-            | None => false,
-        }
-}
-
-fn version_lock(report: &HostReport) -> Option<&str> {
-    report.settings.as_ref().and_then(|settings| settings.version_lock.as_deref())
-}
-
-enum Wanted {
-    Nothing,
-    Version(Version),
-    Held(HoldReason),
-}
-
-fn wanted(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
-    match &cx.policy.target {
-        Target::Latest => latest(report, running, cx),
-        Target::Version(target) => pinned(instance, report, running, target, cx),
-    }
-}
-
-fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &Version, cx: &Context<'_>) -> Wanted {
-    if target == running {
-        return Wanted::Nothing;
-    }
-    if target < running && !cx.policy.allow_downgrade {
-        return Wanted::Held(HoldReason::AheadOfTarget { target: target.clone(), running: running.clone() });
-    }
-    let cut_by_bridge = matches!(&instance.bridge, Some(Ok(seen)) if seen.report.available_cut);
-    let cut = cut_by_bridge
-        || report.update.as_ref().is_some_and(|update| update.available.len() >= HostReport::MAX_AVAILABLE);
-    let offered = cut || available(report).any(|version| version == *target);
-    match offered || is_staged(instance, report, target) {
-        true => Wanted::Version(target.clone()),
-        false => Wanted::Held(HoldReason::TargetNotOffered { target: target.clone() }),
-    }
-}
-
-fn latest(report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
-    let chosen = offered(report);
-    match chosen {
-        Some(version) if version == *running => Wanted::Nothing,
-        Some(version) if version < *running && !cx.policy.allow_downgrade => {
-            Wanted::Held(HoldReason::DowngradeOffered { version, running: running.clone() })
-        }
-        Some(version) => Wanted::Version(version),
-        None => nothing_offered(report, running, cx),
-    }
-}
-
-/// What the host would update to. `chosen_update` is stale in Idle after a failed refresh
-/// (docs/facts/host-api.md#state-machine), and Idle after a good one means that nothing was chosen; what was staged and
-/// is offered no more was withdrawn, or is kept back by its owner's lock.
-fn offered(report: &HostReport) -> Option<Version> {
-    match report.state() {
-        Some(UpdateState::Available) => report.chosen(),
-        Some(UpdateState::Staged | UpdateState::Ready) => {
-            let free = matches!(version_lock(report), Some("latest") | None);
-            let still = |version: &Version| free && available(report).any(|other| other == *version);
-            report.chosen().or_else(|| report.staged().filter(still))
-        }
-        Some(UpdateState::Idle | UpdateState::Unknown(_) | UpdateState::Missing) | None => None,
-    }
-}
-
-fn nothing_offered(report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
-    match version_lock(report) {
-        Some("latest") | None => match newest_among_equals(report, cx).filter(|newest| newest > running) {
-            Some(version) => Wanted::Held(HoldReason::WaveNotOpen { version }),
-            None => Wanted::Nothing,
-        },
-        Some(lock) if available(report).any(|version| version > *running) => {
-            Wanted::Held(HoldReason::VersionLocked { lock: lock.to_owned() })
-        }
-        Some(_) => Wanted::Nothing,
-    }
-}
-
-fn available(report: &HostReport) -> impl Iterator<Item = Version> + '_ {
-    report.update.iter().flat_map(|update| &update.available).filter_map(|version| parse_version(version))
-}
-
-/// By variant and architecture, the newest version that a host is offered, or runs while its repository still has it.
-pub(crate) fn newest_by_kind(fleet: &FleetSnapshot) -> BTreeMap<(&str, &str), Version> {
-    let mut newest: BTreeMap<(&str, &str), Version> = BTreeMap::new();
-    for instance in fleet.instances.values() {
-        let Some(report) = instance.report.as_ref().map(|seen| &seen.report) else { continue };
-        let Some(os) = &report.os else { continue };
-        let updated = instance.run.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Updated);
-        let running = report.running().filter(|running| updated || available(report).any(|v| v == *running));
-        if let Some(version) = [running, offered(report)].into_iter().flatten().max() {
-            let known = newest.entry((&os.variant, &os.arch)).or_insert_with(|| version.clone());
-            *known = version.max(known.clone());
-        }
-    }
-    newest
-}
-
-/// The newest version among the hosts of the same variant and architecture.
-fn newest_among_equals(report: &HostReport, cx: &Context<'_>) -> Option<Version> {
-    let os = report.os.as_ref()?;
-    cx.newest().get(&(os.variant.as_str(), os.arch.as_str())).cloned()
 }

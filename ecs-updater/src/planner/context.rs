@@ -1,0 +1,79 @@
+//! The facts that a plan is made from.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use models::claim::Way;
+use models::fleet::{FleetSnapshot, Instance};
+use models::ids::RunId;
+use models::policy::Policy;
+use semver::Version;
+
+use super::times::{BRIDGE_POLL, DRAIN_POLL, after};
+
+/// What the planner must know besides the snapshot and the policy.
+#[derive(Debug, Clone)]
+pub struct RunFacts {
+    /// Its own id.
+    pub run: RunId,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// Whether nothing may be changed: then every candidate is looked at, not only those whose turn is near.
+    pub dry_run: bool,
+    /// Why no further instance may be begun, if so.
+    pub stop: Option<Stop>,
+    /// Since when nothing was under way although instances wait for a place in the budget.
+    pub idle_since: Option<Timestamp>,
+}
+
+/// Reasons from outside not to begin anything new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// A signal asked the program to end.
+    Interrupted,
+    /// AWS refuses something that every instance needs.
+    NotPermitted {
+        /// The error, in AWS's words.
+        detail: String,
+        /// The next thing to do.
+        advice: &'static str,
+    },
+}
+
+/// What each rule of the planner looks at.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) snapshot: &'a FleetSnapshot,
+    pub(crate) policy: &'a Policy,
+    pub(crate) run: &'a RunFacts,
+    pub(crate) now: Timestamp,
+    /// The newest version of each variant and architecture, once `wanted` was asked for it: every report is read for
+    /// that.
+    pub(super) newest: OnceCell<BTreeMap<(&'a str, &'a str), Version>>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(snapshot: &'a FleetSnapshot, policy: &'a Policy, run: &'a RunFacts, now: Timestamp) -> Self {
+        Self { snapshot, policy, run, now, newest: OnceCell::new() }
+    }
+
+    /// Returns how the instance's host is spoken to.
+    pub(crate) fn way(&self, instance: &Instance) -> Way {
+        instance.way(self.policy.host, self.now)
+    }
+
+    /// Returns when an instance that is out of service is looked at again.
+    pub(crate) fn next_poll(&self, instance: &Instance) -> Timestamp {
+        let poll = match self.way(instance) {
+            Way::Ssm => DRAIN_POLL,
+            Way::Bridge => BRIDGE_POLL,
+        };
+        after(self.now, poll)
+    }
+
+    /// Returns until when a host that does not answer is tried again.
+    pub(crate) fn inspect_deadline(&self) -> Timestamp {
+        after(self.run.started_at, self.policy.timeouts.inspect)
+    }
+}
