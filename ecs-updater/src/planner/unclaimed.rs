@@ -1,27 +1,29 @@
-//! An instance in service (or in somebody else's hands): is there something to update, and a reason not to?
+//! An instance in service, or drained by another actor: is there something to update, and a reason not to?
 
 use models::claim::Way;
 use models::fleet::{Instance, InstanceStatus, Reach, Visit, VisitEnd};
 use models::host::{ErrorCode, HostReport};
 use models::plan::{Cancel, End, HostCommand, Inspect, Phase, Step};
 use models::reason::{FailReason, HoldReason};
+use semver::Version;
 
 use super::context::Context;
 use super::need::{Candidate, Next, is_gone, trouble};
 use super::times::{MAX_CANCELS, MAX_STAGES, RETRY, after};
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted};
 
-/// What an instance without an out-of-service claim needs next.
+/// Returns what an instance needs next whose claim, if it has one, leaves it in service.
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
-    if let Some(hold) = standing(instance) {
-        return hold;
+    if let Some(next) = before_the_host_is_asked(instance) {
+        return next;
     }
     if !instance.agent_connected {
         // Agents reconnect several times an hour in normal life.
         let since = instance.disconnected_since.unwrap_or(cx.run.started_at);
-        return match cx.now < after(since, cx.policy.timeouts.inspect) && !cx.run.dry_run {
-            true => Next::Wait(Phase::Unseen, after(cx.now, RETRY)),
-            false => Next::Hold(HoldReason::AgentDisconnected),
+        return if cx.now < after(since, cx.policy.timeouts.inspect) && !cx.run.dry_run {
+            Next::Wait(Phase::Unseen, after(cx.now, RETRY))
+        } else {
+            Next::Hold(HoldReason::AgentDisconnected)
         };
     }
     if let Some(in_flight) = &instance.command {
@@ -42,8 +44,8 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     }
 }
 
-/// Reasons that stand before the host is asked.
-fn standing<'a>(instance: &'a Instance) -> Option<Next<'a>> {
+/// What is known of the instance without a word from its host, where that decides.
+fn before_the_host_is_asked<'a>(instance: &'a Instance) -> Option<Next<'a>> {
     if is_gone(instance) {
         return Some(Next::Do(Phase::Settled, Step::Leave(End::Gone)));
     }
@@ -80,19 +82,20 @@ fn first_visit<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     match &instance.reach {
         None => Next::Do(Phase::Unseen, Step::Reach),
         Some(Reach { closed: None, .. }) => Next::Do(Phase::Unseen, Step::Inspect(Inspect { refresh: true })),
-        Some(reach) if cx.now < cx.inspect_deadline() => match cx.now >= after(reach.at, RETRY) {
-            true => Next::Do(Phase::Unseen, Step::Reach),
-            false => Next::Wait(Phase::Unseen, after(reach.at, RETRY)),
-        },
+        Some(reach) if cx.now < cx.inspect_deadline() => {
+            let again = after(reach.at, RETRY);
+            if cx.now < again { Next::Wait(Phase::Unseen, again) } else { Next::Do(Phase::Unseen, Step::Reach) }
+        }
         Some(Reach { closed: Some(detail), .. }) => Next::Hold(HoldReason::HostUnreachable { detail: detail.clone() }),
     }
 }
 
 fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> Next<'a> {
-    let again = |hold: HoldReason| match cx.now < cx.inspect_deadline() {
-        true if cx.now >= after(visit.at, RETRY) => Next::Do(Phase::Unseen, Step::Inspect(Inspect { refresh: true })),
-        true => Next::Wait(Phase::Unseen, after(visit.at, RETRY)),
-        false => Next::Hold(hold),
+    let again = |hold: HoldReason| {
+        if cx.now >= cx.inspect_deadline() {
+            return Next::Hold(hold);
+        }
+        visit_again(Phase::Unseen, visit, cx)
     };
     let detail = trouble(&visit.end).unwrap_or_default();
     match &visit.end {
@@ -129,38 +132,39 @@ fn after_stage<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> N
     if instance.run.stages >= MAX_STAGES {
         return Next::Do(Phase::Staging, Step::Finish(End::Failed { why: FailReason::StageFailed { detail } }));
     }
-    match cx.now >= after(visit.at, RETRY) {
-        true => Next::Do(Phase::Staging, Step::Inspect(Inspect { refresh: true })),
-        false => Next::Wait(Phase::Staging, after(visit.at, RETRY)),
-    }
+    visit_again(Phase::Staging, visit, cx)
+}
+
+fn visit_again<'a>(phase: Phase, visit: &Visit, cx: &Context<'_>) -> Next<'a> {
+    let again = after(visit.at, RETRY);
+    if cx.now < again { Next::Wait(phase, again) } else { Next::Do(phase, Step::Inspect(Inspect { refresh: true })) }
 }
 
 fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>) -> Next<'a> {
+    let unreadable = |detail: String| Next::Hold(HoldReason::InspectFailed { detail });
     if let Some(lock) = lock_to_restore(instance, report)
         && !cx.run.dry_run
         && let Some(boot) = report.boot_id.clone()
     {
         if instance.run.cancels >= MAX_CANCELS {
-            let detail = format!("its version-lock could not be put back to {lock}; do it with apiclient on the host");
-            return Next::Hold(HoldReason::InspectFailed { detail });
+            return unreadable(format!(
+                "its version-lock could not be put back to {lock}; do it with apiclient on the host"
+            ));
         }
         return Next::Do(Phase::Unseen, Step::Cancel(Cancel { boot, lock: Some(lock) }));
     }
     // A bridge's report of a boot in which nobody has read the repository yet; an inspection by SSM reads it first.
-    if report.update.is_none() && instance.way(cx.policy.host, cx.now) == Way::Bridge {
+    if report.update.is_none() && cx.way(instance) == Way::Bridge {
         let booted = instance.run.boot.as_ref().map_or(cx.run.started_at, |boot| boot.at);
-        return match cx.now < after(booted, cx.policy.timeouts.inspect).max(cx.inspect_deadline()) {
-            true => Next::Wait(Phase::Unseen, after(cx.now, RETRY)),
-            false => {
-                let detail = "its update repository was not read since it booted".to_owned();
-                Next::Hold(HoldReason::InspectFailed { detail })
-            }
+        return if cx.now < after(booted, cx.policy.timeouts.inspect).max(cx.inspect_deadline()) {
+            Next::Wait(Phase::Unseen, after(cx.now, RETRY))
+        } else {
+            unreadable("its update repository was not read since it booted".to_owned())
         };
     }
     let Some(from) = report.running() else {
         let said = report.os.as_ref().map_or("nothing", |os| os.version.as_str());
-        let detail = format!("its running version cannot be read (it says {said:?})");
-        return Next::Hold(HoldReason::InspectFailed { detail });
+        return unreadable(format!("its running version cannot be read (it says {said:?})"));
     };
     match wanted(instance, report, &from, cx) {
         Wanted::Nothing => Next::Current,
@@ -168,25 +172,28 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         Wanted::Version(to) if instance.tags.failed.contains(&to) => {
             Next::Hold(HoldReason::VersionFailedBefore { version: to })
         }
-        Wanted::Version(to) => {
-            // A bridge's word can be an hour old: what an earlier run staged is asked for again, which has the host read
-            // its repository first.
-            let by_bridge = instance.way(cx.policy.host, cx.now) == Way::Bridge;
-            let asked_anew = !by_bridge || instance.run.stages > 0 || cx.run.dry_run;
-            let staged = asked_anew && is_staged(instance, report, &to);
-            let lock = match staged || report.chosen().as_ref() == Some(&to) {
-                true => None,
-                false => match version_lock(report) {
-                    Some(lock) => Some(lock.to_owned()),
-                    None => {
-                        let detail = format!(
-                            "its settings cannot be read, and {to} would need its version-lock to be changed for a while"
-                        );
-                        return Next::Hold(HoldReason::InspectFailed { detail });
-                    }
-                },
-            };
-            Next::Candidate(Candidate { instance, from, to, staged, lock })
-        }
+        Wanted::Version(to) => candidate(instance, report, Update { from, to }, cx),
     }
+}
+
+/// The versions of an update.
+struct Update {
+    from: Version,
+    to: Version,
+}
+
+fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx: &Context<'_>) -> Next<'a> {
+    let Update { from, to } = update;
+    // A bridge's word can be an hour old: what an earlier run staged is asked for again, which has the host read its
+    // repository first.
+    let asked_again = cx.way(instance) == Way::Ssm || instance.run.stages > 0 || cx.run.dry_run;
+    let staged = asked_again && is_staged(instance, report, &to);
+    let keeps_lock = staged || report.chosen().as_ref() == Some(&to);
+    let lock = version_lock(report).filter(|_| !keeps_lock).map(str::to_owned);
+    if lock.is_none() && !keeps_lock {
+        let detail =
+            format!("its settings cannot be read, and {to} would need its version-lock to be changed for a while");
+        return Next::Hold(HoldReason::InspectFailed { detail });
+    }
+    Next::Candidate(Candidate { instance, from, to, staged, lock })
 }

@@ -34,7 +34,7 @@ pub(crate) fn hold(
 }
 
 /// Draining stops and replaces tasks under `minimumHealthyPercent` (rounded up) and `maximumPercent` (rounded down):
-/// with no task to spare and none to add, it waits for ever (ECS developer guide, `container-instance-draining`).
+/// with no task to spare and none to add, it waits forever (ECS developer guide, `container-instance-draining`).
 fn drain_cannot_end(service: &Service) -> Option<HoldReason> {
     if service.strategy == Strategy::Daemon || service.desired == 0 {
         return None;
@@ -69,10 +69,7 @@ pub(crate) fn left(tasks: &[Task], services: &BTreeMap<ServiceName, Service>) ->
             format!("{count} of {group}{running}")
         })
         .collect();
-    match parts.is_empty() {
-        true => "tasks that ECS counts and does not list".to_owned(),
-        false => parts.join("; "),
-    }
+    if parts.is_empty() { "tasks that ECS counts and does not list".to_owned() } else { parts.join("; ") }
 }
 
 fn names(tasks: &[&Task]) -> String {
