@@ -15,11 +15,12 @@ use models::report::Outcome;
 use semver::Version;
 
 use super::capacity::{Room, moving};
+use super::claimed::Claimed;
 use super::context::{Context, Stop};
 use super::draft::{Draft, Queued};
 use super::need::Candidate;
 use super::times::{TASKS_FRESH, after};
-use super::{claimed, workload};
+use super::workload;
 
 /// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten a
 /// second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
@@ -37,7 +38,7 @@ const BRIDGES_IN: SignedDuration = SignedDuration::from_secs(5);
 const LOOKS_AHEAD: usize = 100;
 
 /// Gives each candidate its turn, its step or the reason for its wait.
-pub(crate) fn admit<'a>(cx: &Context<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {
+pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {
     let mut places = Places::new(cx, counted, draft);
     if !queue.is_empty() && places.stop.is_none() && !cx.run.dry_run {
         for instance in &counted.unknown_drains {
@@ -214,7 +215,7 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn new(cx: &Context<'a>, counted: &Counted<'a>, draft: &Draft) -> Self {
+    fn new(cx: &'a Context<'a>, counted: &Counted<'a>, draft: &Draft) -> Self {
         let waiting = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot(_))).count();
         Self {
             pace: if waiting < DRAINED_MOST { DRAINS_MOST.saturating_sub(counted.drained.times) } else { 0 },
@@ -233,7 +234,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    fn offer(&mut self, candidate: &Candidate<'a>, cx: &Context<'a>) -> Offer {
+    fn offer(&mut self, candidate: &Candidate<'a>, cx: &'a Context<'a>) -> Offer {
         if let Some(why) = &self.stop {
             return Offer::Hold(why.clone());
         }
@@ -308,7 +309,7 @@ impl<'a> Places<'a> {
         candidate: &Candidate<'a>,
         tasks: &'a [Task],
         free: usize,
-        cx: &Context<'a>,
+        cx: &'a Context<'a>,
     ) -> Option<HoldReason> {
         let hold = workload::hold(tasks, &cx.snapshot.services, cx.policy.standalone_tasks, cx.now);
         if hold.is_some() || (free == 0 && !cx.run.dry_run) || broken!(DrainWithoutRoom) {
@@ -322,7 +323,7 @@ impl<'a> Places<'a> {
     /// The slow drain that a task of these could keep waiting: nobody says in which order a service stops its tasks on
     /// DRAINING instances, so that with ever new ones the same can be the last for ever. Where its service finds no
     /// replacements, more drains would not end either.
-    fn waits_for_a_drain(&mut self, tasks: &[Task], cx: &Context<'a>) -> Option<HoldReason> {
+    fn waits_for_a_drain(&mut self, tasks: &[Task], cx: &'a Context<'a>) -> Option<HoldReason> {
         let slow = self.slow.get_or_insert_with(|| slow_drains(cx));
         let mut services = tasks.iter().filter(|task| !task.stopping).filter_map(Task::service);
         let (service, host) = services.find_map(|service| slow.get_key_value(service))?;
@@ -340,14 +341,14 @@ impl<'a> Places<'a> {
 
 /// The services that have a task on an instance of ours which drains slowly and is not stopping, each with one such
 /// instance.
-fn slow_drains<'a>(cx: &Context<'a>) -> BTreeMap<&'a ServiceName, &'a HostId> {
+fn slow_drains<'a>(cx: &'a Context<'a>) -> BTreeMap<&'a ServiceName, &'a HostId> {
     if broken!(SlowDrainsOvertaken) {
         return BTreeMap::new();
     }
     let drains = cx.snapshot.instances.values().filter(|instance| {
         instance.run.verdict.is_none()
             && instance.status == InstanceStatus::Draining
-            && instance.claim().is_some_and(|claim| claimed::is_slow(claim, cx))
+            && instance.claim().is_some_and(|claim| Claimed { instance, claim, cx }.is_slow_drain())
     });
     let left = drains.filter_map(|instance| Some((instance, instance.tasks.as_ref()?)));
     left.flat_map(|(instance, seen)| {

@@ -32,7 +32,7 @@ use models::plan::{End, Phase, Plan, PlannedStep, Stand, Step};
 use models::policy::Policy;
 use models::reason::HoldReason;
 
-pub(crate) use claimed::reboot_may_come_until;
+pub(crate) use claimed::sent::reboot_may_come_until;
 pub use context::{RunFacts, Stop};
 pub use estimate::estimate;
 pub use groups::{groups, image_version, youngest_images};

@@ -4,17 +4,17 @@ use models::fleet::Instance;
 use models::plan::{End, Phase, Step};
 use models::reason::HoldReason;
 
+use super::claimed::{self, Claimed, call_off};
 use super::context::Context;
 use super::need::{Next, is_gone};
-use super::{claimed, refusal, unclaimed};
+use super::{refusal, unclaimed};
 
-/// What the instance needs next: not before AWS has had its time, where it has just refused the same.
-pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
+/// Returns what the instance needs next: not before AWS has had its time, where it has just refused the same.
+pub(crate) fn next<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     refusal::at_its_pace(by_facts(instance, cx), instance, cx)
 }
 
-/// What the instance needs next, by what is known of it.
-fn by_facts<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
+fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     if instance.run.verdict.is_some() {
         return Next::Settled;
     }
@@ -37,10 +37,10 @@ fn by_facts<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
         };
     }
     if let Some(end) = &instance.run.ending {
-        return claimed::conclude(instance, end, cx);
+        return call_off::conclude(instance, end, cx);
     }
     match instance.out_of_service_claim() {
-        Some(claim) => claimed::next(instance, claim, cx),
+        Some(claim) => Claimed { instance, claim, cx }.next(),
         None => unclaimed::next(instance, cx),
     }
 }

@@ -1,0 +1,137 @@
+//! A reboot that is given up: what may still come of it is waited out, and what was activated is undone.
+
+use jiff::Timestamp;
+use models::attributes::Progress;
+use models::claim::Way;
+use models::fleet::{Instance, InstanceStatus, VisitEnd, report_since};
+use models::host::UpdateState;
+use models::plan::{Cancel, End, HostCommand, Phase, Step};
+use models::reason::{FailReason, HoldReason};
+
+use super::visit::{Heard, said_by_bridge};
+use super::{Claimed, leave, phase};
+use crate::planner::context::Context;
+use crate::planner::need::{Next, is_gone};
+use crate::planner::times::{CALL_OFF, DRAIN_POLL, MAX_UNDOS, REBOOT_MAY_COME, RETRY, after};
+use crate::planner::wanted::lock_to_restore;
+
+/// Carries out the end that was begun: where a reboot was called off, nothing can come of it any more by then.
+pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &'a Context<'a>) -> Next<'a> {
+    let phase = instance.claim().map_or(Phase::Held, phase);
+    let finish = || Next::Do(phase, Step::Finish(end.clone()));
+    let Some(off) = instance.run.called_off.as_deref().filter(|_| !is_gone(instance)) else { return finish() };
+    let claimed = Claimed { instance, claim: &off.claim, cx };
+    if claimed.heard().is_some_and(|heard| !off.claim.is_for(heard.boot)) {
+        return claimed.next();
+    }
+    if instance.claim().is_some_and(|claim| instance.bridge_has_answered(claim)) {
+        return finish();
+    }
+    let until = after(off.at, CALL_OFF);
+    if cx.now < until {
+        return Next::Wait(phase, until.min(after(cx.now, DRAIN_POLL)));
+    }
+    match cx.way(instance) {
+        Way::Bridge => claimed.unheard(),
+        Way::Ssm => claimed.wait_out(until, end.clone(), || claimed.unheard()),
+    }
+}
+
+impl<'a> Claimed<'a> {
+    /// Gives a reboot up that has not come: what may still come of it is waited out first, with the activation left as it
+    /// is. A host that goes down after its activation was undone would look like one that fell back; and one that is
+    /// ACTIVE would go down with tasks on it.
+    pub(super) fn give_reboot_up(self, end: End) -> Next<'a> {
+        let Self { instance, claim, cx } = self;
+        let Some(heard) = self.heard() else { return self.never_came_back() };
+        let until = self.reboot_may_come_until();
+        match (claim.way, cx.way(instance)) {
+            // The end takes the claim back first: the bridge may still act for it.
+            (Way::Bridge, Way::Ssm) => Next::Do(Phase::Rebooting, Step::Finish(end)),
+            // The bridge knows nothing of a command by SSM.
+            (Way::Ssm, Way::Bridge) => match until {
+                Some(until) if cx.now < until => Next::Wait(Phase::Rebooting, until.min(cx.next_poll(instance))),
+                Some(_) | None => self.undo(heard, end),
+            },
+            (Way::Bridge, Way::Bridge) => self.undo(heard, end),
+            (Way::Ssm, Way::Ssm) => match until {
+                None => self.undo(heard, end),
+                Some(until) => self.wait_out(until, end, || self.never_came_back()),
+            },
+        }
+    }
+
+    /// Visits the host until then, which would tell if it has rebooted after all; and once more after it. If it is still
+    /// in its old boot, what was activated is undone.
+    fn wait_out(self, until: Timestamp, end: End, silent: impl FnOnce() -> Next<'a>) -> Next<'a> {
+        match self.heard().filter(|_| report_since(self.instance, until).is_some()) {
+            Some(heard) => self.undo(heard, end),
+            None => {
+                // One that goes down at the last moment has the rest of its time to come back.
+                let timeouts = &self.cx.policy.timeouts;
+                let back = (timeouts.reboot - REBOOT_MAY_COME).max(timeouts.inspect);
+                self.visit_again(Phase::Rebooting, after(until, back), silent)
+            }
+        }
+    }
+
+    /// Puts the instance back into service in the old boot: nothing that was activated may be booted by accident, and the
+    /// lock is as it was found.
+    pub(super) fn undo(self, heard: Heard<'a>, end: End) -> Next<'a> {
+        let Self { instance, claim, cx } = self;
+        let activated = heard.report.state() == Some(&UpdateState::Ready) || heard.report.state().is_none();
+        let lock = lock_to_restore(instance, heard.report);
+        let finish = Next::Do(Phase::Rebooting, Step::Finish(end));
+        if !(activated || lock.is_some()) || broken!(LeaveActivated) {
+            return finish;
+        }
+        let cancel = Next::Do(Phase::Rebooting, Step::Cancel(Cancel { boot: heard.boot.clone(), lock }));
+        let may_cancel = instance.run.cancels < MAX_UNDOS;
+        let asked = instance.visit.as_ref().filter(|visit| {
+            matches!(visit.command, HostCommand::Revert { version: None, .. }) && visit.sent_at >= claim.since
+        });
+        let Some(asked) = asked else {
+            return if may_cancel { cancel } else { finish };
+        };
+        if asked.end == VisitEnd::Done {
+            return finish;
+        }
+        if may_cancel {
+            let again = after(asked.at, RETRY);
+            return if cx.now < again { Next::Wait(Phase::Rebooting, again) } else { cancel };
+        }
+        let is_lost = matches!(asked.end, VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. });
+        if is_lost { self.never_came_back() } else { finish }
+    }
+
+    /// Whether the activation of this claim was undone in this run.
+    pub(super) fn is_undone(self) -> bool {
+        self.instance.run.undone == Some(self.claim.since)
+    }
+
+    /// Whether the bridge reported an error for this claim. If so, it was still in the claim's boot when it reported.
+    pub(super) fn bridge_could_not_reboot(self) -> bool {
+        let said = self.instance.heard_bridge().and_then(|seen| Some((seen, seen.handled(self.claim)?)));
+        said.is_some_and(|(seen, handled)| handled.progress == Progress::Failed || seen.report.report.error.is_some())
+    }
+
+    /// Leaves the instance DRAINING: the host may have rebooted, or not.
+    fn unheard(self) -> Next<'a> {
+        let silent = || "its host bridge does not say whether the reboot that was called off is off".to_owned();
+        let detail = said_by_bridge(self.instance).unwrap_or_else(silent);
+        leave(FailReason::NeverCameBack { detail })
+    }
+
+    /// Returns the end of a reboot that was given up, whose host has rebooted since into the version that it ran.
+    pub(super) fn called_off(self) -> End {
+        if let Some(note) = self.instance.tags.exclude.clone() {
+            return End::Held { why: HoldReason::Excluded { note } };
+        }
+        if self.instance.status == InstanceStatus::Active && self.instance.run.reboot.is_none() {
+            return End::Held { why: HoldReason::ReactivatedBySomebody };
+        }
+        let detail =
+            "the reboot was called off, and the host rebooted by itself since, into its old version".to_owned();
+        End::Failed { why: FailReason::RebootRefused { detail } }
+    }
+}

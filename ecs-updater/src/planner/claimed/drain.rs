@@ -1,0 +1,176 @@
+//! From DRAINING to the reboot: wait until no task is left, with the new version on the inactive set.
+
+use jiff::Timestamp;
+use models::claim::{ClaimStep, Way};
+use models::fleet::InstanceStatus;
+use models::plan::{End, HostCommand, Phase, Reboot, Stage, Step, StopTasks};
+use models::policy::StandaloneTasks;
+use models::reason::{FailReason, HoldReason};
+
+use super::visit::Heard;
+use super::{Claimed, leave};
+use crate::planner::need::{Next, trouble};
+use crate::planner::times::{
+    CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, TASKS_FRESH, after,
+};
+use crate::planner::wanted::is_staged;
+use crate::planner::{unclaimed, workload};
+
+impl<'a> Claimed<'a> {
+    pub(super) fn drain(self) -> Next<'a> {
+        if self.instance.status == InstanceStatus::Active {
+            return self.active_again();
+        }
+        if let Some(status) = self.lost_registration() {
+            let detail = format!("its ECS status became {status}");
+            return if self.cx.now < self.drain_deadline() {
+                self.wait_for_tasks()
+            } else {
+                leave(FailReason::NeverCameBack { detail })
+            };
+        }
+        if let Some(note) = self.instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
+            return self.excluded(note.clone());
+        }
+        if self.instance.command.is_some() {
+            return self.wait_for_tasks();
+        }
+        self.still_draining().unwrap_or_else(|| self.drained())
+    }
+
+    /// Whether this drain has taken more than half of the time that it may take.
+    pub(crate) fn is_slow_drain(self) -> bool {
+        self.claim.step == ClaimStep::Drain && self.cx.now >= after(self.claim.since, self.cx.policy.timeouts.drain / 2)
+    }
+
+    fn drain_deadline(self) -> Timestamp {
+        after(self.claim.since, self.cx.policy.timeouts.drain)
+    }
+
+    fn wait_for_tasks(self) -> Next<'a> {
+        Next::Wait(Phase::Draining, self.cx.next_poll(self.instance))
+    }
+
+    fn active_again(self) -> Next<'a> {
+        match self.instance.run.drained_at {
+            // Claimed by a run that died before it drained, or drained by it and set ACTIVE by a person since.
+            None => unclaimed::next(self.instance, self.cx),
+            Some(at) if self.instance.seen_at > after(at, EVENTUAL_CONSISTENCY) => {
+                Next::Do(Phase::Draining, Step::Finish(End::Held { why: HoldReason::ReactivatedBySomebody }))
+            }
+            Some(_) => self.wait_for_tasks(),
+        }
+    }
+
+    fn excluded(self, note: String) -> Next<'a> {
+        let Self { instance, claim, cx } = self;
+        // An earlier run may have called a reboot off by this claim, and its bridge may not have read that yet.
+        let off = after(claim.since, CALL_OFF);
+        let is_settled = claim.way == Way::Ssm || claim.run == cx.run.run || instance.bridge_has_answered(claim);
+        if !is_settled && cx.now < off {
+            return Next::Wait(Phase::Draining, off.min(cx.next_poll(instance)));
+        }
+        Next::Do(Phase::Draining, Step::Finish(End::Held { why: HoldReason::Excluded { note } }))
+    }
+
+    /// Returns `None` once nothing that is known speaks against it being drained; the executor looks again before the
+    /// reboot.
+    fn still_draining(self) -> Option<Next<'a>> {
+        let Self { instance, claim, cx } = self;
+        let drained_at = instance.run.drained_at.unwrap_or(claim.since);
+        let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
+        // Once none is counted, those that were there before it drained are the ones that may still be stopping.
+        let seen = instance.tasks.as_ref().filter(|seen| !counted || seen.at >= drained_at);
+        let left = seen.is_some_and(|seen| !seen.tasks.is_empty()) && !broken!(DrainedByCount);
+        if !counted && !left {
+            return None;
+        }
+        // While tasks are counted, only a task that is to be stopped, to be named or waited for is worth a look.
+        let stops = cx.policy.standalone_tasks == StandaloneTasks::Stop || broken!(StandaloneTasksStopped);
+        let matters = !counted || self.is_slow_drain() || stops;
+        let good_for = if counted { TASKS_FRESH } else { DRAIN_POLL };
+        if matters && seen.is_none_or(|seen| cx.now >= after(seen.at, good_for)) {
+            return Some(Next::Do(Phase::Draining, Step::LookAtTasks));
+        }
+        let tasks = seen.map(|seen| seen.tasks.as_slice()).unwrap_or_default();
+        if stops {
+            let to_stop: Vec<_> = workload::standalone(tasks)
+                .filter(|task| !task.stopping && !instance.run.stopped_tasks.contains(&task.arn))
+                .map(|task| task.arn.clone())
+                .collect();
+            if !to_stop.is_empty() {
+                return Some(Next::Do(Phase::Draining, Step::StopTasks(StopTasks { tasks: to_stop })));
+            }
+        }
+        if broken!(NoDrainTimeout) {
+            return Some(self.wait_for_tasks());
+        }
+        let deadline = self.drain_deadline();
+        if cx.now < deadline {
+            return Some(Next::Wait(Phase::Draining, deadline.min(cx.next_poll(instance))));
+        }
+        let left = workload::left(tasks, &cx.snapshot.services);
+        Some(Next::Do(Phase::Draining, Step::Finish(End::Failed { why: FailReason::DrainTimedOut { left } })))
+    }
+
+    pub(super) fn drained(self) -> Next<'a> {
+        let Self { instance, claim, cx } = self;
+        let Some(heard) = self.heard() else {
+            return self.visit_again(Phase::Drained, cx.inspect_deadline(), || {
+                self.not_rebooted("nothing was heard of the host since this run began".to_owned())
+            });
+        };
+        if heard.report.running().is_some_and(|running| running != claim.from) {
+            // Somebody rebooted it into another version already.
+            return self.verify(heard);
+        }
+        if instance.command.is_some() {
+            return Next::Wait(Phase::Drained, cx.next_poll(instance));
+        }
+        if claim.step == ClaimStep::Reboot && instance.run.reboot_claims >= MAX_REBOOT_CLAIMS {
+            let times = instance.run.reboot_claims;
+            let detail = format!("{times} times it rebooted by itself before the command to reboot reached it");
+            return self.not_rebooted(detail);
+        }
+        if is_staged(instance, heard.report, &claim.to) {
+            return Next::Do(Phase::Drained, Step::Reboot(Reboot { to: claim.to.clone(), boot: heard.boot.clone() }));
+        }
+        self.stage_again(heard)
+    }
+
+    /// Stages the version once more: the status file is lost at a reboot, so that a reboot in between unstaged it.
+    fn stage_again(self, heard: Heard<'a>) -> Next<'a> {
+        let Self { instance, claim, .. } = self;
+        if instance.run.stages >= MAX_STAGES {
+            let stage = instance.visit.as_ref().filter(|visit| matches!(visit.command, HostCommand::Stage { .. }));
+            let why = stage.and_then(|visit| trouble(&visit.end));
+            let why = why.map(|detail| format!(" ({detail})")).unwrap_or_default();
+            return self.not_rebooted(format!("{} is not on its inactive partition set any more{why}", claim.to));
+        }
+        let keeps_lock = heard.report.chosen().as_ref() == Some(&claim.to);
+        let settings = heard.report.settings.as_ref().filter(|_| !keeps_lock);
+        let lock = settings.and_then(|settings| settings.version_lock.clone());
+        Next::Do(Phase::Drained, Step::Stage(Stage { from: claim.from.clone(), to: claim.to.clone(), lock }))
+    }
+
+    fn not_rebooted(self, detail: String) -> Next<'a> {
+        Next::Do(Phase::Drained, Step::Finish(End::Failed { why: FailReason::RebootRefused { detail } }))
+    }
+
+    /// Returns until when to wait since the executor, just before a reboot, found tasks that have not stopped.
+    pub(super) fn tasks_left(self) -> Option<Timestamp> {
+        let seen = self.instance.tasks.as_ref().filter(|seen| !seen.tasks.is_empty())?;
+        let until = after(seen.at, DRAIN_POLL);
+        (self.cx.now < until).then_some(until)
+    }
+
+    /// Describes tasks still running at the pre-reboot check after `since`, once `deadline` has passed. A task started
+    /// with StartTask ends on its own schedule; with a dead agent, never.
+    pub(super) fn tasks_stay(self, since: Timestamp, deadline: Timestamp) -> Option<String> {
+        if self.cx.now < deadline {
+            return None;
+        }
+        let seen = self.instance.tasks.as_ref().filter(|seen| seen.at >= since && !seen.tasks.is_empty())?;
+        Some(format!("tasks on it do not stop: {}", workload::left(&seen.tasks, &self.cx.snapshot.services)))
+    }
+}

@@ -1,0 +1,28 @@
+//! What the reboot commands of a claim can still do.
+
+use jiff::Timestamp;
+use models::claim::Claim;
+use models::fleet::{Instance, SentReboot};
+
+use crate::planner::context::RunFacts;
+use crate::planner::times::{REBOOT_MAY_COME, after};
+
+/// Returns this run's reboot command for this claim.
+pub(super) fn reboot_sent<'a>(instance: &'a Instance, claim: &Claim) -> Option<&'a SentReboot> {
+    instance.run.reboot.as_deref().filter(|reboot| reboot.sent_at >= claim.since)
+}
+
+/// Whether no other run can have sent a command for this claim.
+pub(super) fn is_this_runs_alone(instance: &Instance, claim: &Claim, run: &RunFacts) -> bool {
+    instance.run.began == Some(claim.since) && claim.run == run.run
+}
+
+/// Returns until when the host may begin a reboot that a command by SSM has asked for; `None` where no command can have
+/// arrived.
+///
+/// An earlier run can have sent its last command until this one began.
+pub(crate) fn reboot_may_come_until(instance: &Instance, claim: &Claim, run: &RunFacts) -> Option<Timestamp> {
+    let ours = reboot_sent(instance, claim).and_then(SentReboot::may_act_since);
+    let others = (!is_this_runs_alone(instance, claim, run)).then_some(run.started_at);
+    ours.max(others).map(|sent_at| after(sent_at, REBOOT_MAY_COME))
+}

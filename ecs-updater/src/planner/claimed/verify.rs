@@ -1,0 +1,143 @@
+//! In a new boot: wait until the instance is healthy, then put it back into service.
+
+use jiff::Timestamp;
+use models::claim::ClaimStep;
+use models::fleet::{InstanceStatus, StatusChecks};
+use models::host::{AgentState, HostReport};
+use models::plan::{Cancel, End, MarkFailed, Phase, Revert, Step};
+use models::reason::FailReason;
+use semver::Version;
+
+use super::visit::Heard;
+use super::{Claimed, leave};
+use crate::planner::need::Next;
+use crate::planner::times::{AGENT_FLAG_LAG, BOOT_POLL, after};
+use crate::planner::wanted::lock_to_restore;
+
+enum Health {
+    Good,
+    Ask(Step),
+    /// What is missing.
+    Bad(String),
+}
+
+impl<'a> Claimed<'a> {
+    /// Waits until the instance is healthy, then puts it back; if it does not become so, goes back a version.
+    pub(super) fn verify(self, heard: Heard<'a>) -> Next<'a> {
+        let Self { instance, cx, .. } = self;
+        let seen = instance.run.boot.as_ref().filter(|boot| &boot.id == heard.boot);
+        let began = seen.map_or(cx.now, |boot| boot.at);
+        let missing = match self.health(heard.report, began) {
+            Health::Good => return self.back_in_service(heard),
+            Health::Ask(step) => return Next::Do(Phase::Verifying, step),
+            Health::Bad(missing) => missing,
+        };
+        let deadline = after(began, cx.policy.timeouts.verify);
+        // Somebody deregistered it: the version is not to blame, and there is nothing to go back for.
+        if let Some(status) = self.deregistered() {
+            return self.visit_again(Phase::Verifying, deadline, || {
+                leave(FailReason::NeverCameBack { detail: format!("its ECS status became {status}") })
+            });
+        }
+        self.visit_again(Phase::Verifying, deadline, || self.go_back(heard, began, missing))
+    }
+
+    fn back_in_service(self, heard: Heard<'a>) -> Next<'a> {
+        if let Some(lock) = lock_to_restore(self.instance, heard.report)
+            && self.instance.run.cancels == 0
+        {
+            let step = Step::Cancel(Cancel { boot: heard.boot.clone(), lock: Some(lock) });
+            return Next::Do(Phase::Verifying, step);
+        }
+        Next::Do(Phase::Verifying, Step::Finish(self.healthy_end(heard.report.running())))
+    }
+
+    /// Returns how the update of a healthy instance has ended.
+    fn healthy_end(self, running: Option<Version>) -> End {
+        let claim = self.claim;
+        if running.as_ref() != Some(&claim.from) {
+            return End::Updated { from: claim.from.clone(), to: running.unwrap_or_else(|| claim.to.clone()) };
+        }
+        let version = claim.to.clone();
+        if claim.step == ClaimStep::Revert {
+            return self.rolled_back(FailReason::Unhealthy { version, detail: self.why_unhealthy() });
+        }
+        if self.is_undone() {
+            return self.called_off();
+        }
+        self.rolled_back(FailReason::FellBackAtBoot { version })
+    }
+
+    pub(super) fn rolled_back(self, why: FailReason) -> End {
+        End::RolledBack { from: self.claim.from.clone(), to: self.claim.to.clone(), why }
+    }
+
+    /// Goes back to the old version, unless that is the unhealthy one.
+    fn go_back(self, heard: Heard<'a>, began: Timestamp, missing: String) -> Next<'a> {
+        let Self { instance, claim, cx } = self;
+        if heard.report.running().as_ref() == Some(&claim.from) {
+            return leave(FailReason::UnhealthyAfterRollback { detail: missing });
+        }
+        if !instance.tags.failed.contains(&claim.to) {
+            return Next::Do(Phase::Verifying, Step::MarkFailed(MarkFailed { version: claim.to.clone() }));
+        }
+        // Where the rollback includes the reboot, the last look is over already, and found tasks.
+        let timeouts = &cx.policy.timeouts;
+        if let Some(detail) = self.tasks_stay(began, after(after(began, timeouts.verify), timeouts.drain)) {
+            return leave(FailReason::RollbackFailed { detail });
+        }
+        if let Some(until) = self.tasks_left() {
+            return Next::Wait(Phase::Reverting, until);
+        }
+        let lock = heard.report.settings.as_ref().and_then(|settings| settings.version_lock.clone());
+        Next::Do(Phase::Verifying, Step::Revert(Revert { boot: heard.boot.clone(), lock, why: missing }))
+    }
+
+    /// Returns the status of an instance that somebody took out of the cluster. A registration that fails can be the
+    /// version's doing.
+    fn deregistered(self) -> Option<&'static str> {
+        match self.instance.status {
+            InstanceStatus::Deregistering | InstanceStatus::Inactive => Some(self.instance.status.as_str()),
+            InstanceStatus::Active
+            | InstanceStatus::Draining
+            | InstanceStatus::Registering
+            | InstanceStatus::RegistrationFailed
+            | InstanceStatus::Unknown => None,
+        }
+    }
+
+    /// Whether the instance can take tasks: the agent of *this* boot is registered, ECS hears it, EC2 finds nothing
+    /// broken.
+    fn health(self, report: &HostReport, began: Timestamp) -> Health {
+        let Self { instance, cx, .. } = self;
+        if broken!(ActiveBeforeVerify) || (broken!(VerifyByAgentConnectedOnly) && instance.agent_connected) {
+            return Health::Good;
+        }
+        match report.agent.as_ref().map(|agent| &agent.state) {
+            Some(AgentState::Registered) => {}
+            Some(AgentState::Unregistered) => return Health::Bad("its ECS agent is not registered".to_owned()),
+            Some(AgentState::Down) => return Health::Bad("its ECS agent does not answer on the host".to_owned()),
+            // Where the host cannot be asked for its agent, only ECS's flag is left, and that lags.
+            Some(AgentState::Unknown(_) | AgentState::Missing) | None if cx.now < after(began, AGENT_FLAG_LAG) => {
+                return Health::Bad("its ECS agent cannot be asked on the host".to_owned());
+            }
+            Some(AgentState::Unknown(_) | AgentState::Missing) | None => {}
+        }
+        if instance.seen_at < began {
+            return Health::Bad("ECS was not asked since its boot".to_owned());
+        }
+        if !instance.agent_connected {
+            return Health::Bad("its ECS agent is not connected".to_owned());
+        }
+        if let Some(status) = self.lost_registration() {
+            return Health::Bad(format!("its ECS status is {status}"));
+        }
+        match instance.ec2.as_ref().and_then(|ec2| ec2.checks.as_ref()) {
+            Some(checks) if checks.at >= began && StatusChecks::not_impaired(checks) => Health::Good,
+            Some(checks) if cx.now < after(checks.at, BOOT_POLL) && checks.at >= began => {
+                Health::Bad(format!("EC2 status checks: instance {}, system {}", checks.instance, checks.system))
+            }
+            Some(_) | None => Health::Ask(Step::LookAtChecks),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What was heard of the host, and when to visit it again.
+
+use jiff::Timestamp;
+use models::fleet::{Instance, VisitEnd};
+use models::host::HostReport;
+use models::ids::BootId;
+use models::plan::{Inspect, Phase, Step};
+use models::reason::FailReason;
+
+use super::{Claimed, leave};
+use crate::planner::need::{Next, trouble};
+use crate::planner::times::{BOOT_POLL, FIRST_BOOT_POLL, after};
+
+/// A report that says which boot it is from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard<'a> {
+    pub(super) report: &'a HostReport,
+    pub(super) boot: &'a BootId,
+}
+
+impl<'a> Claimed<'a> {
+    /// Returns the newest report of the host.
+    pub(super) fn heard(self) -> Option<Heard<'a>> {
+        let report = &self.instance.report.as_ref()?.report;
+        Some(Heard { report, boot: report.boot_id.as_ref()? })
+    }
+
+    /// Visits the host at the pace of the phase; at the deadline, what `give_up` says.
+    pub(super) fn visit_again(self, phase: Phase, deadline: Timestamp, give_up: impl FnOnce() -> Next<'a>) -> Next<'a> {
+        let Self { instance, cx, .. } = self;
+        if instance.command.is_some() {
+            return self.wait(phase);
+        }
+        let visited = instance.visit.as_ref().map_or(Timestamp::MIN, |visit| after(visit.at, BOOT_POLL));
+        let rebooted = instance.run.reboot.as_ref().map_or(Timestamp::MIN, |sent| after(sent.sent_at, FIRST_BOOT_POLL));
+        let not_before = visited.max(rebooted);
+        let looked = instance.visit.as_ref().is_some_and(|visit| visit.sent_at >= cx.run.started_at);
+        if cx.now >= deadline && looked {
+            give_up()
+        } else if cx.now >= not_before {
+            // The update status matters only before the reboot.
+            Next::Do(phase, Step::Inspect(Inspect { refresh: phase == Phase::Drained }))
+        } else {
+            Next::Wait(phase, not_before)
+        }
+    }
+
+    /// Returns how the newest visit failed.
+    pub(super) fn visit_trouble(self) -> Option<String> {
+        self.instance.visit.as_ref().and_then(|visit| trouble(&visit.end))
+    }
+
+    /// Whether the newest visit brought a report.
+    pub(super) fn answered_last(self) -> bool {
+        self.instance.visit.as_ref().is_some_and(|visit| matches!(visit.end, VisitEnd::Done | VisitEnd::Error(_)))
+    }
+
+    pub(super) fn never_came_back(self) -> Next<'a> {
+        let detail = self.visit_trouble().or_else(|| said_by_bridge(self.instance));
+        let detail = detail.unwrap_or_else(|| "no answer at all".to_owned());
+        leave(FailReason::NeverCameBack { detail })
+    }
+}
+
+/// Returns what the host's bridge says is in its way.
+pub(super) fn said_by_bridge(instance: &Instance) -> Option<String> {
+    trouble(&VisitEnd::Error(instance.heard_bridge()?.report.report.error.clone()?))
+}
