@@ -6,9 +6,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod admission;
-mod capacity;
 mod claimed;
-mod constraint;
 mod context;
 mod draft;
 mod estimate;
@@ -53,7 +51,7 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     let cx = Context::new(snapshot, policy, run, now);
     let mut draft = Draft::of(snapshot.instances.len());
     let mut queue = Vec::new();
-    let mut counted = Counted::default();
+    let mut counted = Counted::nothing();
     for instance in snapshot.instances.values() {
         counted.count(instance, now);
         match next::next(instance, &cx) {

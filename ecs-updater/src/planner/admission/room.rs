@@ -23,7 +23,7 @@ pub(crate) struct Room<'a> {
     places: Vec<Place<'a>>,
     /// Tasks that drains stop without a replacement, by service.
     done_without: BTreeMap<&'a ServiceName, u64>,
-    /// For each service the places before this one have no room for a task of its usual size.
+    /// Per service: the first place that may still fit a task of its usual size; all earlier ones are full.
     full_until: BTreeMap<&'a ServiceName, (Resources, usize)>,
 }
 
@@ -44,19 +44,20 @@ struct Place<'a> {
 struct Attempt<'a> {
     /// The place of the instance, and the CPU that was free there.
     left: Option<(usize, i64)>,
-    tasks: Vec<(&'a Resources, &'a Service, Went)>,
+    tasks: Vec<(&'a Resources, &'a Service, Placement)>,
 }
 
-/// What becomes of a task.
-enum Went {
-    To(usize),
+/// What a drain does to a task.
+enum Placement {
+    /// It runs on this place instead.
+    Moved(usize),
     /// Its service does without it.
-    Without,
-    Nowhere,
+    Stopped,
+    Unplaced,
 }
 
 impl<'a> Room<'a> {
-    /// As ECS counts it, with nothing promised.
+    /// Returns the room as ECS counts it, with nothing promised.
     pub(crate) fn bare(fleet: &'a FleetSnapshot) -> Self {
         let place = |instance: &'a Instance| {
             let Resources { cpu, memory, .. } = instance.remaining;
@@ -70,9 +71,9 @@ impl<'a> Room<'a> {
         }
     }
 
-    /// This one, less what services are about to place: replacements of tasks on draining instances that have none yet,
-    /// whoever drains, and the new tasks of deployments.
-    pub(crate) fn spoken_for(&self, fleet: &'a FleetSnapshot) -> Self {
+    /// Returns this room, less what services are about to place: replacements of tasks on draining instances that have
+    /// none yet, regardless of who drains them, and the new tasks of deployments.
+    pub(crate) fn minus_outstanding(&self, fleet: &'a FleetSnapshot) -> Self {
         let mut room = self.clone();
         for (service, needs) in outstanding(fleet) {
             if room.place(needs, service).is_none() {
@@ -107,20 +108,20 @@ impl<'a> Room<'a> {
             attempt.left = Some((at, std::mem::replace(&mut self.places[at].cpu, i64::MIN)));
         }
         for (task, service) in moving(tasks, self.services) {
-            let went = match self.place(&task.needs, service) {
-                Some(at) => Went::To(at),
+            let placement = match self.place(&task.needs, service) {
+                Some(at) => Placement::Moved(at),
                 None if self.can_do_without_one(service) => {
                     *self.done_without.entry(&service.name).or_default() += 1;
-                    Went::Without
+                    Placement::Stopped
                 }
                 None => {
-                    attempt.tasks.push((&task.needs, service, Went::Nowhere));
+                    attempt.tasks.push((&task.needs, service, Placement::Unplaced));
                     let needs = self.words(&task.needs, service);
                     self.undo(attempt);
                     return Err(HoldReason::NoRoom { service: service.name.to_string(), needs });
                 }
             };
-            attempt.tasks.push((&task.needs, service, went));
+            attempt.tasks.push((&task.needs, service, placement));
         }
         Ok(attempt)
     }
@@ -146,9 +147,9 @@ impl<'a> Room<'a> {
     fn undo(&mut self, attempt: Attempt<'a>) {
         let Attempt { left, tasks } = attempt;
         let mut touched = Vec::new();
-        for (needs, service, went) in tasks.iter().rev() {
-            match went {
-                Went::To(at) => {
+        for (needs, service, placement) in tasks.iter().rev() {
+            match placement {
+                Placement::Moved(at) => {
                     let place = &mut self.places[*at];
                     place.cpu += needs.cpu;
                     place.memory += needs.memory;
@@ -156,12 +157,12 @@ impl<'a> Room<'a> {
                     place.promised.remove(&service.name);
                     touched.push(*at);
                 }
-                Went::Without => {
+                Placement::Stopped => {
                     if let Some(stopped) = self.done_without.get_mut(&service.name) {
                         *stopped -= 1;
                     }
                 }
-                Went::Nowhere => {}
+                Placement::Unplaced => {}
             }
         }
         if let Some((at, cpu)) = left {
@@ -283,8 +284,8 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
     use proptest::strategy::Strategy as Draw;
 
-    use super::super::fixtures::{at, fleet, instance, service, task};
     use super::*;
+    use crate::planner::fixtures::{at, fleet, instance, service, task};
 
     /// What an instance has free, and the tasks on it: each is of one of two services, and of this size.
     fn instances() -> impl Draw<Value = Vec<(Resources, Vec<(bool, Resources)>)>> {

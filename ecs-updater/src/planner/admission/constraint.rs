@@ -193,8 +193,8 @@ impl<'a> Parser<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{at, attributes, instance};
     use super::meets;
+    use crate::planner::fixtures::{at, attributes, instance};
 
     #[test]
     fn expressions_of_the_guide() {

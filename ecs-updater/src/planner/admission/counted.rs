@@ -1,0 +1,95 @@
+//! What admission has to know of all instances.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use models::claim::{ClaimStep, Way};
+use models::fleet::{Instance, InstanceStatus};
+use models::ids::ZoneName;
+use models::plan::HostCommand;
+
+use super::pacer::Pacer;
+
+/// The whole fleet, counted while the planner passes its instances.
+#[derive(Debug)]
+pub(crate) struct Counted<'a> {
+    pub(super) registered: usize,
+    /// Registered and out of service, regardless of who took them out.
+    pub(super) out_by_zone: BTreeMap<Option<&'a ZoneName>, usize>,
+    /// The first zone that has instances out of service by us.
+    pub(super) zone: Option<&'a ZoneName>,
+    /// In service, and being staged.
+    pub(super) staging: usize,
+    /// Those that were drained lately.
+    pub(super) drains: Pacer,
+    /// Those whose bridges were asked to stage lately.
+    pub(super) stage_claims: Pacer,
+    /// Those that failed for a reason that can be the version's, or were rolled back.
+    pub(super) failures: usize,
+    /// Those that failed for a reason of their own.
+    pub(super) own_failures: usize,
+    /// Tasks that leave an instance which this run has not drained take room too: they are to be listed once.
+    pub(super) unknown_drains: Vec<&'a Instance>,
+}
+
+impl<'a> Counted<'a> {
+    /// Returns the count of no instance.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            registered: 0,
+            out_by_zone: BTreeMap::new(),
+            zone: None,
+            staging: 0,
+            drains: Pacer::of_drains(),
+            stage_claims: Pacer::of_stage_claims(),
+            failures: 0,
+            own_failures: 0,
+            unknown_drains: Vec::new(),
+        }
+    }
+
+    /// Returns how many instances are out of service.
+    pub(super) fn out(&self) -> usize {
+        self.out_by_zone.values().sum()
+    }
+
+    pub(crate) fn count(&mut self, instance: &'a Instance, now: Timestamp) {
+        self.registered += usize::from(instance.is_registered());
+        if let Some(verdict) = instance.run.verdict.as_ref().filter(|verdict| verdict.outcome.is_failure()) {
+            let failures = if verdict.of_its_own { &mut self.own_failures } else { &mut self.failures };
+            *failures += 1;
+        }
+        if instance.in_service() {
+            self.count_in_service(instance, now);
+        } else {
+            self.count_out_of_service(instance);
+        }
+        if instance.status == InstanceStatus::Draining && instance.running_tasks > 0 && instance.tasks.is_none() {
+            self.unknown_drains.push(instance);
+        }
+        if let Some(at) = instance.run.drained_at {
+            self.drains.count(at, now);
+        }
+    }
+
+    fn count_in_service(&mut self, instance: &Instance, now: Timestamp) {
+        let command = instance.command.as_ref().map(|in_flight| &in_flight.command);
+        self.staging += usize::from(matches!(command, Some(HostCommand::Stage { .. })));
+        let Some(claim) = instance.claim() else { return };
+        // What a run whose clock was ahead has claimed is no reason to wait for that time.
+        if claim.step == ClaimStep::Stage && claim.way == Way::Bridge && claim.since <= now {
+            self.stage_claims.count(claim.since, now);
+        }
+    }
+
+    fn count_out_of_service(&mut self, instance: &'a Instance) {
+        let zone = instance.zone.as_ref();
+        if instance.is_registered() {
+            *self.out_by_zone.entry(zone).or_default() += 1;
+        }
+        let ours = instance.run.verdict.is_none() && instance.out_of_service_claim().is_some();
+        if let Some(zone) = zone.filter(|_| ours) {
+            self.zone = Some(self.zone.map_or(zone, |first| first.min(zone)));
+        }
+    }
+}

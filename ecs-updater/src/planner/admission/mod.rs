@@ -1,0 +1,234 @@
+//! Decides which candidates may be drained or staged now: oldest version first, zones in rotation or one at a time,
+//! within the budget, and only while their tasks fit elsewhere. The next in line are staged ahead, so that an instance is
+//! out of service only while it drains and reboots.
+
+mod budget;
+mod constraint;
+mod counted;
+mod horizon;
+mod order;
+mod pacer;
+mod room;
+mod slow_drains;
+mod stop;
+
+use jiff::Timestamp;
+use models::claim::Way;
+use models::fleet::{Instance, Task};
+use models::ids::ZoneName;
+use models::plan::{Drain, Phase, Stage, Step};
+use models::policy::Zones;
+use models::reason::HoldReason;
+
+use super::context::Context;
+use super::draft::{Draft, Queued};
+use super::need::Candidate;
+use super::times::{TASKS_FRESH, after};
+use super::workload;
+
+pub(super) use counted::Counted;
+
+use budget::Budget;
+use horizon::Horizon;
+use pacer::Pacer;
+use room::Room;
+use slow_drains::SlowDrains;
+
+/// None is drained while so many wait for their reboot: about a round of the executor's.
+const MAX_AWAITING_REBOOT: usize = 40;
+
+/// Gives each candidate its turn, its step or the reason for its wait.
+pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {
+    let mut admission = Admission::new(cx, counted, draft);
+    if !queue.is_empty() && admission.stop.is_none() && !cx.run.dry_run {
+        for instance in &counted.unknown_drains {
+            if !draft.has_step(instance) {
+                draft.act(instance, Step::LookAtTasks);
+            }
+        }
+    }
+    for (index, queued) in order::in_line(cx, queue, counted).into_iter().enumerate() {
+        let turn = index + 1;
+        match admission.offer(&queued.candidate) {
+            Offer::Act(phase, step) => {
+                draft.turn(queued, phase, None, turn);
+                draft.act(queued.candidate.instance, step);
+            }
+            Offer::Wait(until) => {
+                draft.turn(queued, queued.candidate.waits_as(), None, turn);
+                draft.wake(until);
+            }
+            Offer::Hold(why) => draft.turn(queued, Phase::Held, Some(why), turn),
+            Offer::Later(why, until) => {
+                draft.turn(queued, queued.candidate.waits_as(), Some(why), turn);
+                if let Some(until) = until {
+                    draft.wake(until);
+                }
+            }
+        }
+    }
+}
+
+enum Offer {
+    Act(Phase, Step),
+    /// Nothing against it, but not before then.
+    Wait(Timestamp),
+    /// Not in this run, as things stand.
+    Hold(HoldReason),
+    /// When there is a place, which may be then.
+    Later(HoldReason, Option<Timestamp>),
+}
+
+struct Admission<'a> {
+    cx: &'a Context<'a>,
+    stop: Option<HoldReason>,
+    budget: Budget,
+    drains: Pacer,
+    stage_claims: Pacer,
+    horizon: Horizon,
+    /// The zone that has instances out of service by us.
+    zone: Option<&'a ZoneName>,
+    /// What is left when everything under way has found its place; counted when it is first asked for, as is the next.
+    room: Option<Room<'a>>,
+    /// What there is apart from that: what has no room here has none at all.
+    bare: Option<Room<'a>>,
+    /// Found when it is first asked for.
+    slow_drains: Option<SlowDrains<'a>>,
+}
+
+impl<'a> Admission<'a> {
+    fn new(cx: &'a Context<'a>, counted: &Counted<'a>, draft: &Draft) -> Self {
+        let awaiting_reboot = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot(_))).count();
+        let mut drains = counted.drains;
+        if awaiting_reboot >= MAX_AWAITING_REBOOT {
+            drains.close();
+        }
+        Self {
+            cx,
+            stop: stop::stop(cx, counted),
+            budget: Budget::new(cx.policy.max_unavailable, counted),
+            drains,
+            stage_claims: counted.stage_claims,
+            horizon: Horizon::new(counted.staging),
+            zone: counted.zone,
+            room: None,
+            bare: None,
+            slow_drains: None,
+        }
+    }
+
+    fn offer(&mut self, candidate: &Candidate<'a>) -> Offer {
+        if let Some(why) = &self.stop {
+            return Offer::Hold(why.clone());
+        }
+        let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.free());
+        if !dry_run && !self.horizon.reaches_further(self.budget.limit(), free) {
+            return self.later();
+        }
+        if !dry_run && self.stage_claims.left() == 0 && self.is_staged_by_bridge(candidate) {
+            self.horizon.prepare();
+            return Offer::Wait(self.stage_claims.opens_after(now));
+        }
+        let look = Offer::Act(candidate.waits_as(), Step::LookAtTasks);
+        let Some(seen) = candidate.instance.tasks.as_ref() else {
+            self.horizon.prepare();
+            return look;
+        };
+        if free > 0 && !dry_run && now >= after(seen.at, TASKS_FRESH) {
+            if !self.horizon.may_look_again(free) {
+                return self.later();
+            }
+            self.horizon.look_again();
+            return look;
+        }
+        if let Some(why) = self.hold_reason(candidate.instance, &seen.tasks) {
+            return Offer::Hold(why);
+        }
+        if dry_run {
+            return self.later();
+        }
+        if !candidate.staged {
+            self.stage(candidate)
+        } else if free > 0 {
+            self.drain(candidate, &seen.tasks)
+        } else {
+            self.horizon.prepare();
+            self.later()
+        }
+    }
+
+    /// Returns how many more instances may be drained now.
+    fn free(&self) -> usize {
+        self.budget.free().min(self.drains.left())
+    }
+
+    /// Lets a candidate wait for a place.
+    fn later(&self) -> Offer {
+        if self.drains.left() == 0 && self.budget.free() > 0 {
+            Offer::Later(HoldReason::DrainsPaced, self.drains.opens_at())
+        } else {
+            Offer::Later(self.budget.used_up(), None)
+        }
+    }
+
+    fn is_staged_by_bridge(&self, candidate: &Candidate<'_>) -> bool {
+        !candidate.staged && self.cx.way(candidate.instance) == Way::Bridge
+    }
+
+    fn stage(&mut self, candidate: &Candidate<'_>) -> Offer {
+        self.horizon.prepare();
+        if self.is_staged_by_bridge(candidate) {
+            self.stage_claims.take();
+        }
+        let Candidate { from, to, lock, .. } = candidate;
+        Offer::Act(Phase::Outdated, Step::Stage(Stage { from: from.clone(), to: to.clone(), lock: lock.clone() }))
+    }
+
+    fn drain(&mut self, candidate: &Candidate<'a>, tasks: &'a [Task]) -> Offer {
+        if let Some(why) = self.wait_reason(candidate.instance, tasks) {
+            self.horizon.prepare();
+            return Offer::Later(why, None);
+        }
+        self.horizon.drain();
+        self.drains.take();
+        self.budget.take();
+        self.zone = self.zone.or(candidate.instance.zone.as_ref());
+        let (from, to) = (candidate.from.clone(), candidate.to.clone());
+        Offer::Act(Phase::Staged, Step::Drain(Drain { from, to }))
+    }
+
+    /// Returns what these tasks have against a drain at any time, as far as that is to be known now.
+    fn hold_reason(&mut self, instance: &Instance, tasks: &'a [Task]) -> Option<HoldReason> {
+        let cx = self.cx;
+        let hold = workload::hold(tasks, &cx.snapshot.services, cx.policy.standalone_tasks, cx.now);
+        if hold.is_some() || (self.free() == 0 && !cx.run.dry_run) || broken!(DrainWithoutRoom) {
+            return hold;
+        }
+        // Whoever is only staged, or planned, is judged by itself.
+        let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
+        bare.would_take(&instance.host, tasks).err()
+    }
+
+    /// Returns why the instance is not drained although there is a place for it. Its tasks have their room if it is.
+    fn wait_reason(&mut self, instance: &Instance, tasks: &'a [Task]) -> Option<HoldReason> {
+        let cx = self.cx;
+        if let Some(zone) = self.zone_before(instance) {
+            return Some(HoldReason::OtherZoneFirst { zone: zone.clone() });
+        }
+        let slow_drains = self.slow_drains.get_or_insert_with(|| SlowDrains::find(cx));
+        if let Some(why) = slow_drains.delayed_by(tasks) {
+            return Some(why);
+        }
+        let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
+        let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
+        room.move_off(&instance.host, tasks).err().filter(|_| !broken!(DrainWithoutRoom))
+    }
+
+    /// Returns the zone that is to be finished before this instance's.
+    fn zone_before(&self, instance: &Instance) -> Option<&'a ZoneName> {
+        match self.cx.policy.zone {
+            Zones::Spread => None,
+            Zones::OneAtATime => self.zone.filter(|zone| instance.zone.as_ref() != Some(*zone)),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Reasons to begin nothing new, for all candidates alike.
+
+use models::reason::HoldReason;
+use models::report::Outcome;
+
+use super::counted::Counted;
+use crate::planner::context::{Context, Stop};
+use crate::planner::times::after;
+
+/// Returns why nothing new is begun, if so.
+pub(super) fn stop(cx: &Context<'_>, counted: &Counted<'_>) -> Option<HoldReason> {
+    match &cx.run.stop {
+        Some(Stop::Interrupted) => return Some(HoldReason::Interrupted),
+        Some(Stop::NotPermitted { detail, .. }) => return Some(HoldReason::NotPermitted { detail: detail.clone() }),
+        None => {}
+    }
+    let in_a_row = if counted.own_failures > 1 { own_failures_in_a_row(cx) } else { 0 };
+    let failures = counted.failures + in_a_row;
+    if cx.policy.stop_after_failures.reached(failures) {
+        return Some(HoldReason::StoppedAfterFailures { failures });
+    }
+    let late = cx.policy.max_duration.is_some_and(|most| cx.now >= after(cx.run.started_at, most));
+    late.then_some(HoldReason::OutOfTime)
+}
+
+/// Returns how many failed for a reason of their own, two or more one after the other. One by itself is a bad host; the
+/// next update that ends in the same way says that something is wrong for all.
+fn own_failures_in_a_row(cx: &Context<'_>) -> usize {
+    let verdicts = cx.snapshot.instances.values().filter_map(|instance| {
+        let verdict = instance.run.verdict.as_deref()?;
+        let ended = verdict.outcome.is_failure() || verdict.outcome == Outcome::Updated;
+        ended.then_some((verdict.at, &instance.host, verdict.outcome.is_failure() && verdict.of_its_own))
+    });
+    let mut ends: Vec<_> = verdicts.collect();
+    ends.sort_unstable();
+    let rows = ends.chunk_by(|(.., one), (.., other)| one == other);
+    rows.filter(|row| matches!(row, [(.., true), _, ..])).map(<[_]>::len).sum()
+}
