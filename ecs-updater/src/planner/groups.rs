@@ -1,8 +1,8 @@
-//! Whether Auto Scaling groups launch what the fleet has left behind: an update in place changes nothing about the image
-//! in a launch template, so that a new instance starts old, and is drained and rebooted at the next run.
+//! Whether Auto Scaling groups launch what the fleet has left behind: an update in place changes nothing about the
+//! image in a launch template, so that a new instance starts old, and is drained and rebooted at the next run.
 //!
-//! What a group *would* launch is not asked for, since its launch template may be anybody's; what it launched last is seen
-//! on its youngest instance.
+//! What a group *would* launch is not asked for, since its launch template may be anybody's; what it launched last is
+//! seen on its youngest instance.
 
 use std::collections::{BTreeMap, BTreeSet};
 

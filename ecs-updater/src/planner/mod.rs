@@ -82,8 +82,8 @@ fn waits_for_others(cx: &Context<'_>, draft: &Draft) -> bool {
     waiting && !cx.run.dry_run && cx.now < after(since, cx.policy.timeouts.inspect)
 }
 
-/// Releases the claims of instances that will not be drained in this run (nothing is in progress and nothing may start),
-/// so that the next run starts clean.
+/// Releases the claims of instances that will not be drained in this run (nothing is in progress and nothing may
+/// start), so that the next run starts clean.
 fn release_what_waits_in_vain(cx: &Context<'_>, draft: &mut Draft) {
     if cx.run.dry_run {
         return;

@@ -1,4 +1,5 @@
-//! A step that AWS refuses on one instance: it is tried again at a pace, and given up after some minutes of nothing else.
+//! A step that AWS refuses on one instance: it is tried again at a pace, and given up after some minutes of nothing
+//! else.
 
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::{Instance, RefusedStep};
@@ -9,19 +10,19 @@ use super::context::Context;
 use super::need::Next;
 use super::times::after;
 
-/// How long one step may be refused on one instance before the instance is given up: what a person or a deployment changes
-/// for a moment, such as a policy or a role's credentials, is right again by then.
+/// How long one step may be refused on one instance before the instance is given up: what a person or a deployment
+/// changes for a moment, such as a policy or a role's credentials, is right again by then.
 pub(super) const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
-/// The wait before the second try; each is as long as the step has been refused so far. A whole beat of the run's grid of
-/// 5 s would just be missed.
+/// The wait before the second try; each is as long as the step has been refused so far. A whole beat of the run's grid
+/// of 5 s would just be missed.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(4);
 /// The longest wait.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 
 /// The refusals of a step with one more.
 ///
-/// Another step goes on with the same time, so that two which are refused by turns are not tried without end. What was refused
-/// long ago, and not tried since, counts no more.
+/// Another step goes on with the same time, so that two which are refused by turns are not tried without end. What was
+/// refused long ago, and not tried since, counts no more.
 pub(crate) fn refused_again(before: Option<&RefusedStep>, step: &str, detail: String, now: Timestamp) -> RefusedStep {
     let since = before.filter(|before| now < after(before.at, PATIENCE)).map_or(now, |before| before.since);
     RefusedStep { step: step.into(), since, at: now, detail }
@@ -35,8 +36,8 @@ fn retry_at(refused: &RefusedStep) -> Timestamp {
 
 /// What becomes of an instance on which a step was refused for too long; `None` where none was.
 ///
-/// It is left as it is; a claim that only prepared it is taken off, unless that is what is refused. A plan has nothing to
-/// leave: the instance is held, as one that cannot be asked.
+/// It is left as it is; a claim that only prepared it is taken off, unless that is what is refused. A plan has nothing
+/// to leave: the instance is held, as one that cannot be asked.
 pub(super) fn given_up<'a>(instance: &Instance, cx: &Context<'_>) -> Option<Next<'a>> {
     let refused = instance.run.refused.as_deref()?;
     if refused.at < after(refused.since, PATIENCE) {

@@ -20,18 +20,19 @@ pub(crate) const EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_sec
 pub(crate) const TASKS_FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// How long `agentConnected` may still be true for an agent that is gone ("a few minutes").
 pub(crate) const AGENT_FLAG_LAG: SignedDuration = SignedDuration::from_mins(5);
-/// How long a reboot that was called off may still come: the host bridge reads its claim every 5 s and says that it is off,
-/// or waits for a reboot that it has asked for (7 min, 5 of them for a shutdown).
+/// How long a reboot that was called off may still come: the host bridge reads its claim every 5 s and says that it is
+/// off, or waits for a reboot that it has asked for (7 min, 5 of them for a shutdown).
 pub(crate) const CALL_OFF: SignedDuration = SignedDuration::from_mins(8);
-/// How long after it was sent a command by SSM may make its host begin a reboot: a minute until it is delivered, two for
-/// what it does before it asks (`host::ssm`), and a shutdown may take 5 more to begin.
+/// How long after it was sent a command by SSM may make its host begin a reboot: a minute until it is delivered, two
+/// for what it does before it asks (`host::ssm`), and a shutdown may take 5 more to begin.
 pub(crate) const REBOOT_MAY_COME: SignedDuration = SignedDuration::from_mins(8);
 
 /// How often one image is written to one host in a run before the instance counts as failed.
 pub(crate) const MAX_STAGES: u32 = 2;
 /// How often an activation is undone on one host in a run, where the command is lost on its way.
 pub(crate) const MAX_UNDOS: u32 = 5;
-/// How many boots of one host are claimed for a reboot in a run: one that reboots by itself again and again is given up.
+/// How many boots of one host are claimed for a reboot in a run: one that reboots by itself again and again is given
+/// up.
 pub(crate) const MAX_REBOOT_CLAIMS: u32 = 3;
 /// How often a lock is put back on one host in a run before that counts as impossible.
 pub(crate) const MAX_CANCELS: u32 = 2;

@@ -57,8 +57,8 @@ fn latest(report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
 }
 
 /// What the host would update to. `chosen_update` is stale in Idle after a failed refresh
-/// (docs/facts/host-api.md#state-machine), and Idle after a good one means that nothing was chosen. A staged version that
-/// is no longer offered was withdrawn, or is held back by `version-lock`.
+/// (docs/facts/host-api.md#state-machine), and Idle after a good one means that nothing was chosen. A staged version
+/// that is no longer offered was withdrawn, or is held back by `version-lock`.
 fn offered(report: &HostReport) -> Option<Version> {
     match report.state() {
         Some(UpdateState::Available) => report.chosen(),

@@ -78,12 +78,13 @@ fn words(text: &str) -> Option<Vec<Word>> {
     Some(words)
 }
 
-/// Reads and decides at once. The outer `Option` of its answers: whether it could be read at all.
+/// Reads and decides at once. The outer `Option` of its answers is `None` where the expression cannot be read.
 struct Parser<'a> {
     words: &'a [Word],
     instance: &'a Instance,
 }
 
+/// Whether an expression holds; `None` where that cannot be told.
 type Known = Option<bool>;
 
 impl<'a> Parser<'a> {
@@ -105,11 +106,8 @@ impl<'a> Parser<'a> {
         let mut value = self.all()?;
         while self.takes(&["or", "||"]) {
             let other = self.all()?;
-            value = match (value, other) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                (None, None | Some(false)) | (Some(false), None) => None,
-            };
+            let decides = value == Some(true) || other == Some(true);
+            value = if decides { Some(true) } else { value.and(other) };
         }
         Some(value)
     }
@@ -118,11 +116,8 @@ impl<'a> Parser<'a> {
         let mut value = self.one()?;
         while self.takes(&["and", "&&"]) {
             let other = self.one()?;
-            value = match (value, other) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (Some(true), Some(true)) => Some(true),
-                (None, None | Some(true)) | (Some(true), None) => None,
-            };
+            let decides = value == Some(false) || other == Some(false);
+            value = if decides { Some(false) } else { value.and(other) };
         }
         Some(value)
     }

@@ -1,7 +1,7 @@
 //! How far ahead of their turn candidates are looked at and staged.
 
-/// Whose tasks are looked at again before there is a place: who is looked at already need not be waited for, and many at
-/// once are listed with the whole cluster for less.
+/// Whose tasks are looked at again before there is a place: who is looked at already need not be waited for, and many
+/// at once are listed with the whole cluster for less.
 const MAX_LOOKS_AHEAD: usize = 100;
 
 /// Has as many instances staged ahead as may be out of service at once: when a drain ends, the next image is there.

@@ -1,6 +1,6 @@
 //! Decides which candidates may be drained or staged now: oldest version first, zones in rotation or one at a time,
-//! within the budget, and only while their tasks fit elsewhere. The next in line are staged ahead, so that an instance is
-//! out of service only while it drains and reboots.
+//! within the budget, and only while their tasks fit elsewhere. The next in line are staged ahead, so that an instance
+//! is out of service only while it drains and reboots.
 
 mod budget;
 mod constraint;

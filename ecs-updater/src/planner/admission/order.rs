@@ -10,9 +10,9 @@ use super::counted::Counted;
 use crate::planner::context::Context;
 use crate::planner::draft::Queued;
 
-/// The candidates, which come by host, in the order of their turns. With [`Zones::Spread`] those that are equal otherwise
-/// take turns by zone, so that each zone loses as many as the next; with [`Zones::OneAtATime`] a zone is finished before
-/// the next.
+/// The candidates, which come by host, in the order of their turns. With [`Zones::Spread`] those that are equal
+/// otherwise take turns by zone, so that each zone loses as many as the next; with [`Zones::OneAtATime`] a zone is
+/// finished before the next.
 pub(super) fn in_line<'q, 'a>(cx: &Context<'_>, queue: &'q [Queued<'a>], counted: &Counted<'a>) -> Vec<&'q Queued<'a>> {
     fn version<'q>(queued: &'q Queued<'_>) -> (&'q Version, bool) {
         (&queued.candidate.from, !queued.candidate.staged)

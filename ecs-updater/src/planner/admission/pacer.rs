@@ -4,13 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::planner::times::after;
 
-/// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten a
-/// second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
+/// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten
+/// a second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
 const MAX_DRAINS_PER_WINDOW: usize = 75;
 const DRAIN_WINDOW: SignedDuration = SignedDuration::from_secs(15);
-/// A host bridge reports when it takes up a claim and when it is done with it, each with one call of the bucket from which
-/// instances are set DRAINING and ACTIVE: half of it refills with twenty a second. So many of a cluster are asked to stage
-/// at once; those that stage again since they lost their image are few and not counted.
+/// A host bridge reports when it takes up a claim and when it is done with it, each with one call of the bucket from
+/// which instances are set DRAINING and ACTIVE: half of it refills with twenty a second. So many of a cluster are
+/// asked to stage at once; those that stage again since they lost their image are few and not counted.
 const MAX_STAGE_CLAIMS_PER_WINDOW: usize = 40;
 const STAGE_CLAIM_WINDOW: SignedDuration = SignedDuration::from_secs(5);
 

@@ -32,9 +32,9 @@ impl<'a> SlowDrains<'a> {
         Self { by_service: by_service.collect() }
     }
 
-    /// Finds a slow drain that draining these tasks could delay further. ECS does not define the order in which a service
-    /// moves tasks off DRAINING instances, so a steady supply of new drains can starve an old one. Where its service finds
-    /// no replacements, more drains would not end either.
+    /// Finds a slow drain that draining these tasks could delay further. ECS does not define the order in which a
+    /// service moves tasks off DRAINING instances, so a steady supply of new drains can starve an old one. Where its
+    /// service finds no replacements, more drains would not end either.
     pub(super) fn delayed_by(&self, tasks: &[Task]) -> Option<HoldReason> {
         if broken!(SlowDrainsOvertaken) {
             return None;

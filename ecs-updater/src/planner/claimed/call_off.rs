@@ -38,9 +38,9 @@ pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &'a Context<'a
 }
 
 impl<'a> Claimed<'a> {
-    /// Gives a reboot up that has not come: what may still come of it is waited out first, with the activation left as it
-    /// is. A host that goes down after its activation was undone would look like one that fell back; and one that is
-    /// ACTIVE would go down with tasks on it.
+    /// Gives a reboot up that has not come: what may still come of it is waited out first, with the activation left as
+    /// it is. A host that goes down after its activation was undone would look like one that fell back; and one that
+    /// is ACTIVE would go down with tasks on it.
     pub(super) fn give_reboot_up(self, end: End) -> Next<'a> {
         let Self { instance, claim, cx } = self;
         let Some(heard) = self.heard() else { return self.never_came_back() };
@@ -61,8 +61,8 @@ impl<'a> Claimed<'a> {
         }
     }
 
-    /// Visits the host until then, which would tell if it has rebooted after all; and once more after it. If it is still
-    /// in its old boot, what was activated is undone.
+    /// Visits the host until then, which would tell if it has rebooted after all; and once more after it. If it is
+    /// still in its old boot, what was activated is undone.
     fn wait_out(self, until: Timestamp, end: End, silent: impl FnOnce() -> Next<'a>) -> Next<'a> {
         match self.heard().filter(|_| report_since(self.instance, until).is_some()) {
             Some(heard) => self.undo(heard, end),
@@ -75,8 +75,8 @@ impl<'a> Claimed<'a> {
         }
     }
 
-    /// Puts the instance back into service in the old boot: nothing that was activated may be booted by accident, and the
-    /// lock is as it was found.
+    /// Puts the instance back into service in the old boot: nothing that was activated may be booted by accident, and
+    /// the lock is as it was found.
     pub(super) fn undo(self, heard: Heard<'a>, end: End) -> Next<'a> {
         let Self { instance, claim, cx } = self;
         let activated = heard.report.state() == Some(&UpdateState::Ready) || heard.report.state().is_none();

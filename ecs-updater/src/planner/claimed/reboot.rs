@@ -144,8 +144,8 @@ impl<'a> Claimed<'a> {
         sent::reboot_may_come_until(self.instance, self.claim, self.cx.run)
     }
 
-    /// If no reboot command for this claim, of whatever run, can have had an effect (undelivered, or the host had already
-    /// rebooted), returns when that was seen.
+    /// If no reboot command for this claim, of whatever run, can have had an effect (undelivered, or the host had
+    /// already rebooted), returns when that was seen.
     fn did_nothing(self) -> Option<Timestamp> {
         let sent = self.reboot_sent()?;
         let (seen_at, end) = sent.end.as_ref()?;
