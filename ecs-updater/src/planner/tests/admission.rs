@@ -1,0 +1,277 @@
+//! Budget, order and room.
+
+use super::*;
+
+#[test]
+fn the_budget_counts_whoever_took_an_instance_out() {
+    let now = at(1);
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(3), ..Policy::default() };
+    let mut instances: Vec<Instance> = (0..6).map(|n| instance(n, Some(staged()), now)).collect();
+    assert_eq!(drains(&plan(&fleet(instances.clone(), vec![]), &policy, &facts(), now)).len(), 3);
+    instances[4].status = InstanceStatus::Draining;
+    instances[5].agent_connected = false;
+    assert_eq!(drains(&plan(&fleet(instances.clone(), vec![]), &policy, &facts(), now)), ["i-0"]);
+    instances[5].status = InstanceStatus::Inactive;
+    instances[5].run.verdict = Some(verdict(Outcome::Gone));
+    assert_eq!(
+        drains(&plan(&fleet(instances, vec![]), &policy, &facts(), now)),
+        ["i-0", "i-1"],
+        "one is gone for good"
+    );
+}
+
+#[test]
+fn one_bad_host_stops_nobody_and_two_in_a_row_do() {
+    let now = at(30);
+    let own = |minute| Verdict { at: at(minute), of_its_own: true, ..*verdict(Outcome::Failed) };
+    let release = |minute| Verdict { at: at(minute), ..*verdict(Outcome::Failed) };
+    let updated = |minute| Verdict { at: at(minute), ..*verdict(Outcome::Updated) };
+    let held = |minute| Verdict { at: at(minute), ..*verdict(Outcome::Held) };
+    let table: Vec<(&str, u32, Vec<Verdict>, bool)> = vec![
+        ("one of its own", 1, vec![own(1)], false),
+        ("one that can be the version's", 1, vec![release(1)], true),
+        ("two, with an update between", 1, vec![own(1), updated(2), own(3)], false),
+        ("two in a row", 1, vec![updated(1), own(2), own(3)], true),
+        ("two in a row, one held between", 1, vec![own(1), held(2), own(3)], true),
+        ("two in a row count as two", 3, vec![own(1), own(2)], false),
+        ("two in a row and one of the version's", 3, vec![own(1), own(2), release(3)], true),
+        ("two pairs", 4, vec![own(1), own(2), updated(3), own(4), own(5)], true),
+    ];
+    for (name, limit, verdicts, stops) in table {
+        let policy = Policy { stop_after_failures: StopAfter::Count(limit), ..Policy::default() };
+        let mut instances = vec![instance(0, Some(staged()), now)];
+        for (number, verdict) in (1..).zip(verdicts) {
+            let mut done = instance(number, None, now);
+            done.run.verdict = Some(Box::new(verdict));
+            instances.push(done);
+        }
+        let plan = plan(&fleet(instances, vec![]), &policy, &facts(), now);
+        assert_eq!(said(&plan), if stops { "hold stopped_after_failures" } else { "drain" }, "{name}");
+    }
+}
+
+#[test]
+fn the_oldest_version_goes_first_and_staging_runs_ahead() {
+    let now = at(1);
+    let mut old = report(UpdateState::Staged, Some("1.27.0"), Some("1.27.0"));
+    old.os.as_mut().unwrap().version = "1.26.0".into();
+    let instances = vec![
+        instance(0, Some(staged()), now),
+        instance(1, Some(available()), now),
+        instance(2, Some(old), now),
+        instance(3, Some(available()), now),
+    ];
+    let plan = plan(&fleet(instances, vec![]), &Policy::default(), &facts(), now);
+    assert_eq!(drains(&plan), ["i-2"]);
+    let staging: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter(|planned| matches!(planned.step, Step::Stage(_)))
+        .map(|planned| planned.host.as_str())
+        .collect();
+    assert!(staging.is_empty(), "i-0 is staged ahead already, one slot's worth is enough: {staging:?}");
+}
+
+#[test]
+fn nothing_new_is_begun_after_failures_signals_or_time() {
+    let now = at(30);
+    let mut failed = instance(1, Some(staged()), now);
+    failed.run.verdict = Some(verdict(Outcome::RolledBack));
+    let pair = |other: Instance| fleet(vec![instance(0, Some(staged()), now), other], vec![]);
+    let fine = || instance(1, Some(staged()), now);
+    let interrupted = RunFacts { stop: Some(Stop::Interrupted), ..facts() };
+    let short = Policy { max_duration: Some(SignedDuration::from_mins(30)), ..Policy::default() };
+    let table = [
+        (pair(failed), Policy::default(), facts(), "hold stopped_after_failures"),
+        (pair(fine()), Policy::default(), interrupted, "hold interrupted"),
+        (pair(fine()), short, facts(), "hold out_of_time"),
+        (pair(fine()), Policy::default(), facts(), "drain"),
+    ];
+    for (fleet, policy, facts, expected) in table {
+        assert_eq!(said(&plan(&fleet, &policy, &facts, now)), expected);
+    }
+}
+
+#[test]
+fn room_is_promised_once() {
+    let now = at(1);
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(2), ..Policy::default() };
+    let full = |number: u32| {
+        let mut one = instance(number, Some(staged()), now);
+        one.tasks.as_mut().unwrap().tasks.push(task(number, Some("web")));
+        one.remaining.cpu = 0;
+        one
+    };
+    let mut spare = instance(2, Some(report(UpdateState::Idle, None, None)), now);
+    spare.remaining.cpu = 512;
+    let services = |min| vec![service("web", 2, min, 200)];
+    let three = || vec![full(0), full(1), spare.clone()];
+    assert_eq!(drains(&plan(&fleet(three(), services(100)), &policy, &facts(), now)), ["i-0"], "room for one");
+    assert_eq!(drains(&plan(&fleet(three(), services(50)), &policy, &facts(), now)).len(), 2, "one may be missed");
+}
+
+/// Three instances with one task each, and one with room for `spare` tasks of 512 CPU units.
+fn three_and_a_spare(spare: i64, now: Timestamp) -> Vec<Instance> {
+    let full = |number: u32| {
+        let mut one = instance(number, Some(staged()), now);
+        one.tasks.as_mut().unwrap().tasks.push(task(number, Some("web")));
+        one.remaining.cpu = 0;
+        one
+    };
+    let mut other = instance(3, Some(report(UpdateState::Idle, None, None)), now);
+    other.remaining.cpu = spare * 512;
+    vec![full(0), full(1), full(2), other]
+}
+
+#[test]
+fn room_that_is_spoken_for_is_not_given_again() {
+    let now = at(1);
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(3), ..Policy::default() };
+    let web = || service("web", 3, 100, 200);
+    let going = |change: &dyn Fn(&mut Vec<Instance>, &mut models::fleet::Service)| {
+        let (mut instances, mut service) = (three_and_a_spare(2, now), web());
+        change(&mut instances, &mut service);
+        drains(&plan(&fleet(instances, vec![service]), &policy, &facts(), now))
+    };
+    let draining = |instance: &mut Instance| *instance = claimed(instance.clone(), ClaimStep::Drain, now);
+    assert_eq!(going(&|_, _| {}), ["i-0", "i-1"], "room for two");
+    assert_eq!(going(&|all, _| draining(&mut all[0])), ["i-1"], "the first one's task has no replacement yet");
+    let replaced = |all: &mut Vec<Instance>, service: &mut models::fleet::Service| {
+        draining(&mut all[0]);
+        (service.placed, service.running) = (4, 4);
+        all[3].remaining.cpu = 512;
+    };
+    assert_eq!(going(&replaced), ["i-1"], "its replacement has taken its place, and nothing is done without");
+    let foreign = |all: &mut Vec<Instance>, _: &mut models::fleet::Service| all[0].status = InstanceStatus::Draining;
+    assert_eq!(going(&foreign), ["i-1"], "whoever drains");
+    assert_eq!(going(&|_, service| service.deploying = 1), ["i-0"], "a deployment needs room");
+    assert_eq!(going(&|_, service| service.placed = 2), ["i-0"], "a task is short");
+}
+
+#[test]
+fn constraints_say_where_there_is_room() {
+    let now = at(1);
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(2), ..Policy::default() };
+    let told = |change: &dyn Fn(&mut models::fleet::Service)| {
+        let mut service = service("web", 3, 100, 200);
+        change(&mut service);
+        let mut instances = three_and_a_spare(2, now);
+        instances[3].attributes = attributes(&[("disk", "slow")]);
+        let plan = plan(&fleet(instances, vec![service]), &policy, &facts(), now);
+        let hold = plan.stands.iter().find(|stand| stand.host.as_str() == "i-0").and_then(|stand| stand.hold.clone());
+        (drains(&plan).len(), hold.map(|hold| hold.to_string()))
+    };
+    let needs = |what: &str| {
+        Some(format!("no other instance has room for a task of service web: it needs {what}; add capacity"))
+    };
+    assert_eq!(told(&|_| {}), (2, None));
+    assert_eq!(told(&|service| service.member_of.push("attribute:disk == slow".into())), (2, None));
+    assert_eq!(told(&|service| service.member_of.push("attribute:disk =~ f.*".into())), (2, None), "ECS's to decide");
+    let fast = told(&|service| service.member_of.push("attribute:disk == fast".into()));
+    assert_eq!(fast, (0, needs("512 CPU units and 1 GiB where attribute:disk == fast")));
+    let one_each = |service: &mut models::fleet::Service| service.distinct_instance = true;
+    assert_eq!(told(&one_each).0, 1, "one of them on the spare");
+    let taken = told(&|service| {
+        one_each(service);
+        service.on.extend((0..4).map(|n| format!("arn:aws:ecs:eu-west-1:1:container-instance/web/{n}").into()));
+    });
+    assert_eq!(taken, (0, needs("512 CPU units and 1 GiB on an instance without another of its tasks")));
+}
+
+#[test]
+fn zones_take_turns_or_wait() {
+    let now = at(1);
+    let in_zones = |zones: &[&str]| -> Vec<Instance> {
+        let numbered = (0..).zip(zones);
+        numbered.map(|(n, zone)| Instance { zone: Some((*zone).into()), ..instance(n, Some(staged()), now) }).collect()
+    };
+    let policy = |zone| Policy { max_unavailable: MaxUnavailable::Count(3), zone, ..Policy::default() };
+    let fleet_of = |instances| fleet(instances, vec![]);
+    let zones = ["a", "a", "a", "b", "b", "c"];
+    let going = |instances, zone| drains(&plan(&fleet_of(instances), &policy(zone), &facts(), now));
+    assert_eq!(going(in_zones(&zones), Zones::Spread), ["i-0", "i-3", "i-5"]);
+    assert_eq!(going(in_zones(&zones), Zones::OneAtATime), ["i-0", "i-1", "i-2"]);
+    let mut begun = in_zones(&zones);
+    begun[3] = claimed(begun[3].clone(), ClaimStep::Drain, now);
+    assert_eq!(going(begun.clone(), Zones::Spread), ["i-0", "i-5"]);
+    assert_eq!(going(begun.clone(), Zones::OneAtATime), ["i-4"]);
+    let waits = plan(&fleet_of(begun), &policy(Zones::OneAtATime), &facts(), now);
+    let hold = waits.stands.iter().find(|stand| stand.host.as_str() == "i-0").and_then(|stand| stand.hold.clone());
+    assert_eq!(hold.map(|hold| hold.code()), Some("other_zone_first"));
+}
+
+#[test]
+fn a_drain_that_can_never_end_is_told_beforehand() {
+    let now = at(1);
+    let table = [
+        (2, 100, 100, false),
+        (2, 50, 100, true),
+        (2, 100, 150, true),
+        (1, 100, 150, false),
+        (1, 0, 100, true),
+        (1, 100, 200, true),
+        (3, 67, 100, false),
+        (3, 66, 100, true),
+    ];
+    for (desired, min, max, ends) in table {
+        let mut one = instance(0, Some(staged()), now);
+        one.tasks.as_mut().unwrap().tasks.push(task(0, Some("web")));
+        let fleet = fleet(
+            vec![one, instance(9, Some(report(UpdateState::Idle, None, None)), now)],
+            vec![service("web", desired, min, max)],
+        );
+        let expected = if ends { "drain" } else { "hold drain_cannot_end" };
+        assert_eq!(said(&plan(&fleet, &Policy::default(), &facts(), now)), expected, "{desired} tasks, {min}/{max}");
+    }
+}
+
+#[test]
+fn what_waits_in_vain_is_let_go() {
+    let now = at(10);
+    let mut one = claimed(instance(0, Some(staged()), now), ClaimStep::Stage, at(1));
+    one.tags.exclude = Some("no".into());
+    assert_eq!(say(one, &Policy::default(), &facts(), now), "finish held excluded");
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let now = at(1);
+    let facts = RunFacts { dry_run: true, ..facts() };
+    let mut instances: Vec<Instance> = (0..4).map(|n| instance(n, Some(available()), now)).collect();
+    instances[3].tags.exclude = Some("no".into());
+    let plan = plan(&fleet(instances, vec![]), &Policy::default(), &facts, now);
+    assert_eq!(plan.steps, []);
+    assert_eq!(plan.wake_at, None);
+    let turns: Vec<Option<usize>> = plan.stands.iter().map(|stand| stand.turn).collect();
+    assert_eq!(turns.iter().flatten().count(), 3);
+}
+
+proptest! {
+    /// Whatever the facts, no plan takes out more than the budget leaves, and the same facts give the same plan.
+    #[test]
+    fn never_more_than_the_budget(
+        size in 1usize..30, budget in 1u32..10, out in 0usize..10, minutes in 0i64..200, seed in any::<u64>(),
+    ) {
+        let now = at(minutes);
+        let policy = Policy { max_unavailable: MaxUnavailable::Count(budget), ..Policy::default() };
+        let instances: Vec<Instance> = (0..size).map(|n| {
+            let pick = seed.rotate_left(u32::try_from(n).unwrap()) % 4;
+            let report = [available(), staged(), report(UpdateState::Idle, None, None), staged()][pick as usize].clone();
+            let mut one = instance(u32::try_from(n).unwrap(), Some(report), now);
+            if n < out {
+                one.status = InstanceStatus::Draining;
+            }
+            one
+        }).collect();
+        let fleet = fleet(instances, vec![]);
+        let plan_once = plan(&fleet, &policy, &facts(), now);
+        let already = fleet.registered_and_out().1;
+        prop_assert!(drains(&plan_once).len() + already <= (budget as usize).max(already));
+        prop_assert_eq!(&plan_once, &plan(&fleet, &policy, &facts(), now));
+        prop_assert!(plan_once.stands.iter().map(|stand| &stand.host).eq(fleet.instances.keys()));
+        for drained in drains(&plan_once) {
+            let instance = &fleet.instances[&drained.as_str().into()];
+            prop_assert!(instance.in_service() && after(instance.seen_at, SignedDuration::ZERO) <= now);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A drain, and tasks that do not stop.
+
+use super::*;
+
+#[test]
+fn a_drain() {
+    let since = at(2);
+    let now = at(5);
+    let busy = |mut i: Instance, tasks: Vec<models::fleet::Task>, looked: Timestamp| {
+        i.running_tasks = u32::try_from(tasks.len()).unwrap();
+        i.tasks = Some(models::fleet::SeenTasks { at: looked, tasks });
+        i
+    };
+    let draining = || claimed(instance(0, Some(staged()), at(1)), ClaimStep::Drain, since);
+    let standalone = Policy { standalone_tasks: StandaloneTasks::Stop, ..Policy::default() };
+    let table = [
+        ("tasks left", busy(draining(), vec![task(1, Some("web"))], now), Policy::default(), now, "draining wait"),
+        (
+            "too long",
+            busy(draining(), vec![task(1, Some("web"))], at(23)),
+            Policy::default(),
+            at(23),
+            "finish failed drain_timed_out",
+        ),
+        (
+            "too long, not looked",
+            busy(draining(), vec![task(1, Some("web"))], at(3)),
+            Policy::default(),
+            at(23),
+            "tasks",
+        ),
+        ("a task to stop", busy(draining(), vec![task(1, None)], now), standalone, now, "stop 1"),
+        ("empty", draining(), Policy::default(), now, "reboot 1.27.0"),
+        ("empty, long after", draining(), Policy::default(), at(300), "reboot 1.27.0"),
+    ];
+    for (name, one, policy, now, expected) in table {
+        assert_eq!(say(one, &policy, &facts(), now), expected, "{name}");
+    }
+    let mut stopping = busy(draining(), vec![task(1, Some("web"))], now);
+    stopping.running_tasks = 0;
+    assert_eq!(say(stopping.clone(), &Policy::default(), &facts(), now), "draining wait", "still stopping");
+    assert_eq!(say(stopping, &Policy::default(), &facts(), at(6)), "tasks", "stopped by now?");
+
+    let mut excluded = draining();
+    excluded.tags.exclude = Some("no".into());
+    assert_eq!(say(excluded, &Policy::default(), &facts(), now), "finish held excluded");
+
+    let mut active = draining();
+    active.status = InstanceStatus::Active;
+    active.seen_at = at(5);
+    assert_eq!(say(active.clone(), &Policy::default(), &facts(), now), "finish held reactivated_by_somebody");
+    active.seen_at = since;
+    assert_eq!(say(active.clone(), &Policy::default(), &facts(), now), "draining wait", "the listing lags");
+    active.run.drained_at = None;
+    active.tasks.as_mut().unwrap().at = now;
+    assert_eq!(
+        say(active, &Policy::default(), &facts(), now),
+        "drain",
+        "a claim from a run that died before it drained"
+    );
+
+    let mut unstaged = claimed(instance(0, Some(available()), at(1)), ClaimStep::Drain, since);
+    assert_eq!(say(unstaged.clone(), &Policy::default(), &facts(), now), "stage 1.27.0 lock=keep", "lost at a reboot");
+    unstaged.run.stages = 2;
+    assert_eq!(say(unstaged, &Policy::default(), &facts(), now), "finish failed reboot_refused");
+
+    let unheard = claimed(instance(0, None, at(1)), ClaimStep::Drain, since);
+    assert_eq!(say(unheard, &Policy::default(), &facts(), now), "inspect refresh=true", "taken over");
+}
+
+#[test]
+fn tasks_that_do_not_stop_are_not_waited_for_without_end() {
+    let other_run = || RunFacts { run: "NEXT".into(), started_at: at(60), ..facts() };
+    let with_task = |mut one: Instance, seen| {
+        one.run.reboot = None;
+        one.run.began = None;
+        one.tasks = Some(SeenTasks { at: seen, tasks: vec![task(1, None)] });
+        one
+    };
+    let claimed_reboot = |report| with_task(rebooting(Some(report), at(60), None), at(61));
+    let ready = || report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"));
+    let heard = |mut one: Instance, at: Timestamp| {
+        one.report.as_mut().unwrap().asked_at = at;
+        one
+    };
+    let mut bad = report(UpdateState::Ready, Some("1.26.1"), Some("1.26.1"));
+    bad.os.as_mut().unwrap().version = "1.27.0".into();
+    let reverting =
+        || failed_before(claimed(instance(0, Some(bad.clone()), at(61)), ClaimStep::Revert, at(45)), "1.27.0");
+    let unhealthy = || {
+        let one = claimed(instance(0, Some(rebooted("1.27.0", AgentState::Down)), at(60)), ClaimStep::Reboot, at(45));
+        failed_before(one, "1.27.0")
+    };
+    let table = [
+        ("a reboot, just seen", claimed_reboot(staged()), at(61), "draining wait"),
+        ("a reboot, before its deadline", claimed_reboot(staged()), at(62), "reboot 1.27.0"),
+        ("a reboot, too late, which may still come", claimed_reboot(staged()), at(63), "inspect refresh=false"),
+        ("a reboot, too late", heard(claimed_reboot(staged()), at(68)), at(68), "finish failed reboot_refused"),
+        ("a reboot that is to be undone", heard(claimed_reboot(ready()), at(68)), at(68), "cancel"),
+        ("the way back, before its deadline", with_task(reverting(), at(61)), at(62), "reboot 1.26.1"),
+        ("the way back, too late", with_task(reverting(), at(61)), at(75), "leave failed rollback_failed"),
+        ("seen before the way back", with_task(reverting(), at(44)), at(75), "reboot 1.26.1"),
+        ("before the way back", with_task(unhealthy(), at(71)), at(72), "revert"),
+        ("before the way back, too late", with_task(unhealthy(), at(71)), at(90), "leave failed rollback_failed"),
+    ];
+    for (name, one, now, expected) in table {
+        assert_eq!(say(one, &Policy::default(), &other_run(), now), expected, "{name}");
+    }
+    // It rebooted by itself before the command of this run.
+    let by_itself = |seen| {
+        let other_boot = error("boot", ErrorCode::OtherBoot);
+        let mut one = rebooting(Some(rebooted("1.26.1", AgentState::Registered)), at(4), Some(other_boot));
+        one.tasks = Some(SeenTasks { at: seen, tasks: vec![task(1, None)] });
+        one
+    };
+    assert_eq!(say(by_itself(at(4)), &Policy::default(), &facts(), at(4)), "draining wait");
+    assert_eq!(say(by_itself(at(17)), &Policy::default(), &facts(), at(18)), "cancel", "too late");
+}

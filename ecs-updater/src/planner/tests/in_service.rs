@@ -1,0 +1,223 @@
+//! An instance in service.
+
+use super::*;
+
+#[test]
+fn an_instance_in_service() {
+    let now = at(1);
+    let idle = || report(UpdateState::Idle, None, None);
+    let nothing: Change = |_| {};
+    let table: Vec<(&str, Option<HostReport>, Change, &str)> = vec![
+        ("not heard of", None, nothing, "inspect refresh=true"),
+        ("reach unknown", None, |i| i.reach = None, "reach"),
+        (
+            "SSM lost it a moment ago",
+            None,
+            |i| i.reach.as_mut().unwrap().closed = Some("its SSM agent is ConnectionLost".into()),
+            "unseen wait",
+        ),
+        ("nothing offered", Some(idle()), nothing, "current rest"),
+        ("an update", Some(available()), nothing, "stage 1.27.0 lock=keep"),
+        ("staged", Some(staged()), nothing, "drain"),
+        (
+            "staged, then a newer one",
+            Some(report(UpdateState::Staged, Some("1.27.1"), Some("1.27.0"))),
+            nothing,
+            "stage 1.27.1 lock=keep",
+        ),
+        ("the status lies after a bad write", Some(staged()), |i| i.run.unwritten = true, "stage 1.27.0 lock=keep"),
+        ("activated by somebody", Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))), nothing, "drain"),
+        ("stale chosen in Idle", Some(report(UpdateState::Idle, Some("1.27.0"), None)), nothing, "current rest"),
+        ("a downgrade", Some(report(UpdateState::Available, Some("1.26.0"), None)), nothing, "hold downgrade_offered"),
+        (
+            "failed before",
+            Some(available()),
+            |i| i.tags.failed = models::claim::FailedVersions::parse("1.27.0"),
+            "hold version_failed_before",
+        ),
+        ("excluded", Some(available()), |i| i.tags.exclude = Some("mine".into()), "hold excluded"),
+        (
+            "drained by a person",
+            Some(available()),
+            |i| i.status = InstanceStatus::Draining,
+            "hold drained_by_somebody_else",
+        ),
+        ("registering", Some(available()), |i| i.status = InstanceStatus::Registering, "hold not_active"),
+        ("agent away, early", Some(available()), |i| i.agent_connected = false, "unseen wait"),
+        (
+            "stopped machine",
+            Some(available()),
+            |i| i.ec2.as_mut().unwrap().state = "stopped".into(),
+            "hold host_unreachable",
+        ),
+        ("terminated", Some(available()), |i| i.ec2.as_mut().unwrap().state = "terminated".into(), "leave gone"),
+        ("no Bottlerocket", Some(available()), |i| i.variant = None, "hold not_bottlerocket"),
+        ("Kubernetes", Some(available()), |i| i.variant = Some("aws-k8s-1.31".into()), "hold unsupported_variant"),
+        (
+            "a claim of the future",
+            Some(available()),
+            |i| {
+                let error = "v9/x".parse::<models::claim::Claim>().unwrap_err();
+                i.tags.claim = Some(Err(BadClaim { value: "v9/x".into(), error }));
+            },
+            "hold malformed_claim",
+        ),
+        (
+            "locked by its owner",
+            Some(idle()),
+            |i| {
+                i.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some("1.26.1".into());
+            },
+            "hold version_locked",
+        ),
+        (
+            "a lock we left behind",
+            Some(idle()),
+            |i| {
+                i.tags.saved_lock = Some("latest".into());
+                i.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some("1.27.0".into());
+            },
+            "cancel",
+        ),
+        (
+            "unreadable version",
+            Some(available()),
+            |i| {
+                i.report.as_mut().unwrap().report.os.as_mut().unwrap().version = "what".into();
+            },
+            "hold inspect_failed",
+        ),
+        ("tasks not looked at", Some(available()), |i| i.tasks = None, "tasks"),
+        (
+            "a standalone task",
+            Some(available()),
+            |i| i.tasks.as_mut().unwrap().tasks.push(task(1, None)),
+            "hold standalone_tasks",
+        ),
+        (
+            "a protected task",
+            Some(available()),
+            |i| {
+                let mut task = task(1, Some("web"));
+                task.protected_until = Some(at(60));
+                i.tasks.as_mut().unwrap().tasks.push(task);
+            },
+            "hold protected_tasks",
+        ),
+        ("its end is being carried out", Some(staged()), |i| i.run.ending = Some(Box::new(End::Gone)), "finish gone"),
+        (
+            "AWS refuses for five minutes",
+            Some(staged()),
+            |i| i.run.refused = refused("drain", -300, 0),
+            "leave failed act_refused",
+        ),
+        (
+            "refused long ago, and not tried since",
+            Some(staged()),
+            |i| i.run.refused = refused("drain", -900, -700),
+            "drain",
+        ),
+        ("refused just now", Some(staged()), |i| i.run.refused = refused("drain", -2, -2), "staged wait"),
+        (
+            "refused, and it is time for another try",
+            Some(staged()),
+            |i| i.run.refused = refused("drain", -5, -5),
+            "drain",
+        ),
+        ("refused for a minute", Some(staged()), |i| i.run.refused = refused("drain", -80, -20), "staged wait"),
+        (
+            "refused for a minute, half a minute ago",
+            Some(staged()),
+            |i| i.run.refused = refused("drain", -90, -30),
+            "drain",
+        ),
+        ("another step was refused", Some(staged()), |i| i.run.refused = refused("stop_tasks", -2, -2), "drain"),
+        (
+            "its end is refused",
+            Some(staged()),
+            |i| {
+                i.run.ending = Some(Box::new(End::Gone));
+                i.run.refused = refused("finish", -2, -2);
+            },
+            "held wait",
+        ),
+    ];
+    for (name, report, change, expected) in table {
+        let mut one = instance(0, report, now);
+        change(&mut one);
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_plan_holds_what_it_is_not_allowed_to_ask() {
+    let facts = RunFacts { dry_run: true, ..facts() };
+    for (since, last, expected) in
+        [(-2, -2, "unseen wait"), (-5, -5, "inspect refresh=true"), (-300, 0, "hold host_unreachable")]
+    {
+        let mut one = instance(0, None, at(1));
+        one.visit = None;
+        one.run.refused = refused("inspect", since, last);
+        assert_eq!(say(one, &Policy::default(), &facts, at(1)), expected, "refused from {since} to {last}");
+    }
+}
+
+#[test]
+fn visits_that_end_badly() {
+    let table = [
+        (error("refresh", ErrorCode::Failed), "hold refresh_failed", "hold refresh_failed"),
+        (error("refresh", ErrorCode::NoInPlaceUpdates), "hold no_in_place_updates", "hold no_in_place_updates"),
+        (error("refresh", ErrorCode::Busy), "inspect refresh=true", "hold inspect_failed"),
+        (error("os", ErrorCode::ApiDown), "inspect refresh=true", "hold inspect_failed"),
+        (error("os", ErrorCode::Unknown("new".into())), "hold inspect_failed", "hold inspect_failed"),
+        (VisitEnd::NotDelivered { detail: "x".into() }, "inspect refresh=true", "hold host_unreachable"),
+        (VisitEnd::Unsure { detail: "x".into() }, "inspect refresh=true", "hold host_unreachable"),
+        (VisitEnd::Malformed { detail: "x".into() }, "hold inspect_failed", "hold inspect_failed"),
+    ];
+    for (end, early, late) in table {
+        for (now, expected) in [(at(1), early), (at(10), late)] {
+            let mut one = instance(0, None, start());
+            one.visit = Some(visit(HostCommand::Inspect { refresh: true }, end.clone(), start()));
+            assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{end:?} at {now}");
+        }
+    }
+}
+
+#[test]
+fn a_write_that_fails_is_tried_twice() {
+    let now = at(5);
+    let stage = HostCommand::Stage { version: version("1.27.0"), lock: None };
+    for (stages, expected) in [(1, "inspect refresh=true"), (2, "finish failed stage_failed")] {
+        let mut one = instance(0, Some(available()), start());
+        one.run.stages = stages;
+        one.visit = Some(visit(stage.clone(), error("prepare", ErrorCode::WroteOther), start()));
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected);
+    }
+}
+
+#[test]
+fn a_target_version() {
+    let now = at(1);
+    let policy = |target: &str, down| Policy {
+        target: Target::Version(version(target)),
+        allow_downgrade: down,
+        ..Policy::default()
+    };
+    let table = [
+        ("1.26.1", false, "current rest"),
+        ("1.27.0", false, "stage 1.27.0 lock=keep"),
+        ("1.26.0", false, "hold ahead_of_target"),
+        ("1.26.0", true, "stage 1.26.0 lock=latest"),
+        ("1.30.0", false, "hold target_not_offered"),
+    ];
+    for (target, down, expected) in table {
+        assert_eq!(
+            say(instance(0, Some(available()), now), &policy(target, down), &facts(), now),
+            expected,
+            "{target}"
+        );
+    }
+    let mut blind = available();
+    blind.settings = None;
+    assert_eq!(say(instance(0, Some(blind), now), &policy("1.26.0", true), &facts(), now), "hold inspect_failed");
+}
