@@ -241,13 +241,13 @@ fn take_ec2(instance: &mut Instance, machine: Option<&ec2::Described>, now: Time
 }
 
 /// How long EC2 may show tags from before a write: its API is eventually consistent.
-const TAGS_SETTLE: SignedDuration = SignedDuration::from_secs(20);
+const TAGS_EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 
 /// Takes in the tags; those of a machine that is gone stay as they were, and for a while what this run has written.
 pub(crate) fn take_tags(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
     let Some(machine) = machine else { return };
     let read = read_tags(&machine.tags);
-    let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_SETTLE);
+    let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_EVENTUAL_CONSISTENCY);
     instance.tags = match fresh {
         true => Tags { exclude: read.exclude, ..std::mem::take(&mut instance.tags) },
         false => read,
