@@ -14,7 +14,7 @@ use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted};
 
 /// Returns what an instance needs next whose claim, if it has one, leaves it in service.
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
-    if let Some(next) = before_the_host_is_asked(instance) {
+    if let Some(next) = precondition_hold(instance) {
         return next;
     }
     if !instance.agent_connected {
@@ -45,7 +45,7 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
 }
 
 /// What is known of the instance without a word from its host, where that decides.
-fn before_the_host_is_asked<'a>(instance: &'a Instance) -> Option<Next<'a>> {
+fn precondition_hold<'a>(instance: &'a Instance) -> Option<Next<'a>> {
     if is_gone(instance) {
         return Some(Next::Do(Phase::Settled, Step::Leave(End::Gone)));
     }
