@@ -305,6 +305,15 @@ impl fmt::Display for Advice {
     }
 }
 
+/// A text for a message: quoted, and not longer than a line.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{:?}", format!("{}…", &text[..at])),
+        None => format!("{text:?}"),
+    }
+}
+
 struct At(Option<Place>);
 
 impl fmt::Display for At {

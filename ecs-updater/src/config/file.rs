@@ -9,9 +9,10 @@ use std::ops::Range;
 use models::ids::ClusterName;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Advice, ConfigError, Origin, Place, Problem};
-use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, NotAllowed, PolicyFragment, lease_table};
-use super::inputs::cluster_name;
+use super::error::{Advice, ConfigError, Origin, Place, Problem, shown};
+use super::fragment::{
+    ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, NotAllowed, PolicyFragment, cluster_name, lease_table,
+};
 use super::key::Key;
 
 /// Reads a configuration from its text. `source` names it in messages; for a file that is its path.
@@ -147,15 +148,6 @@ impl Value {
             Self::Array(_) => "[…]".to_owned(),
             Self::Table(_) => "{…}".to_owned(),
         }
-    }
-}
-
-/// A text for a message: quoted, and not longer than a line.
-pub(super) fn shown(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{:?}", format!("{}…", &text[..at])),
-        None => format!("{text:?}"),
     }
 }
 

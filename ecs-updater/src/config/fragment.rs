@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use models::ids::ClusterName;
 use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, Zones};
 
-use super::error::Problem;
+use super::error::{Origin, Problem};
 use super::key::Key;
 
 /// One file, or another text of the same TOML.
@@ -143,6 +143,19 @@ fn duration(key: Key, text: &str) -> Result<SignedDuration, NotAllowed> {
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| NotAllowed)?;
     let (least, most) = key.range().ok_or(NotAllowed)?;
     if (least..=most).contains(&duration) { Ok(duration) } else { Err(NotAllowed) }
+}
+
+/// Checks a cluster's name as ECS would.
+pub(super) fn cluster_name(name: &str, origin: Origin) -> Result<ClusterName, Box<Problem>> {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
+    if let Some((_, last)) = name.strip_prefix("arn:").and_then(|arn| arn.rsplit_once('/')) {
+        return Err(Box::new(Problem::ClusterArn { arn: name.to_owned(), name: last.to_owned(), origin }));
+    }
+    if (1..=255).contains(&name.len()) && name.chars().all(allowed) {
+        Ok(ClusterName::new(name))
+    } else {
+        Err(Box::new(Problem::BadClusterName { name: name.to_owned(), origin }))
+    }
 }
 
 /// What a value of `lease_table` may be, to follow "must be".

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use models::ids::ClusterName;
 
-use super::error::{Advice, ConfigError, Origin, Problem};
-use super::file::{parse, shown};
-use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, lease_table};
+use super::error::{Advice, ConfigError, Origin, Problem, shown};
+use super::file::parse;
+use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, cluster_name, lease_table};
 use super::key::{
     CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
 };
@@ -102,19 +102,6 @@ impl Inputs {
     pub fn with_tags(mut self, tags: &BTreeMap<ClusterName, BTreeMap<String, String>>) -> Self {
         self.tags = tags.iter().map(|(cluster, tags)| (cluster.clone(), of_tags(cluster, tags))).collect();
         self
-    }
-}
-
-/// Checks a cluster's name as ECS would.
-pub(super) fn cluster_name(name: &str, origin: Origin) -> Result<ClusterName, Box<Problem>> {
-    let allowed = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
-    if let Some((_, last)) = name.strip_prefix("arn:").and_then(|arn| arn.rsplit_once('/')) {
-        return Err(Box::new(Problem::ClusterArn { arn: name.to_owned(), name: last.to_owned(), origin }));
-    }
-    if (1..=255).contains(&name.len()) && name.chars().all(allowed) {
-        Ok(ClusterName::new(name))
-    } else {
-        Err(Box::new(Problem::BadClusterName { name: name.to_owned(), origin }))
     }
 }
 

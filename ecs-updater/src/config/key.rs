@@ -1,9 +1,9 @@
 //! Every setting of a cluster: its name in TOML, in the environment and as a flag, and what it may be.
 
 use jiff::SignedDuration;
+use models::claim::TAG_PREFIX;
 use models::policy::{Policy, Timeouts};
 
-use super::tags::TAG_PREFIX;
 use crate::render::duration;
 
 /// What the names of our environment variables begin with.

@@ -34,4 +34,3 @@ pub use key::{
     CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
 };
 pub use settings::{ClusterSettings, Settings};
-pub use tags::TAG_PREFIX;

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use models::claim::TAG_PREFIX;
 use models::ids::ClusterName;
 
-use super::error::{Advice, Origin, Problem};
-use super::file::shown;
+use super::error::{Advice, Origin, Problem, shown};
 use super::fragment::{ClusterFragment, PolicyFragment};
 use super::key::Key;
-
-/// What the keys of our tags on clusters begin with.
-pub const TAG_PREFIX: &str = "ecs-updater:";
 
 /// Not a setting: `cloudformation/fleet.yaml` finds the clusters of a wave by it.
 const WAVE: &str = "ecs-updater:wave";
