@@ -4,16 +4,16 @@
 //! keys stood, and a person wants all mistakes of a file at once, each with its line and column.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use models::ids::ClusterName;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::error::{Advice, ConfigError, Origin, Place, Problem, shown};
+use super::error::{Advice, ConfigError, Origin, Place, Problem};
 use super::fragment::{
     ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, NotAllowed, PolicyFragment, cluster_name, lease_table,
 };
 use super::key::Key;
+use super::value::{Entry, Node, Value};
 
 /// Reads a configuration from its text. `source` names it in messages; for a file that is its path.
 ///
@@ -26,10 +26,7 @@ pub fn parse(text: &str, source: &str) -> Result<Fragment, ConfigError> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let start = |error: &toml::de::Error| error.span().map(|span| span.start);
     match errors.into_iter().min_by_key(start) {
-        None => {
-            let Entries(entries) = Entries::from_text(table.get_ref(), text);
-            read(entries, source)
-        }
+        None => read(Entry::of_text(table.get_ref(), text), source),
         Some(error) => Err(ConfigError::new(Problem::Syntax {
             source_label: source.to_owned(),
             place: start(&error).map(|start| Place::of(text, start)),
@@ -43,112 +40,7 @@ pub fn parse(text: &str, source: &str) -> Result<Fragment, ConfigError> {
 /// # Errors
 /// As [`parse`].
 pub fn from_table(table: &toml::Table, source: &str) -> Result<Fragment, ConfigError> {
-    let Entries(entries) = Entries::from_values(table);
-    read(entries, source)
-}
-
-struct Entries(Vec<Entry>);
-
-struct Entry {
-    key: String,
-    key_place: Option<Place>,
-    node: Node,
-}
-
-struct Node {
-    place: Option<Place>,
-    value: Value,
-}
-
-enum Value {
-    /// A text, an integer or a truth value, as text.
-    Scalar {
-        text: String,
-        shown: String,
-    },
-    Array(Vec<Node>),
-    Table(Vec<Entry>),
-    /// What no key takes: a float, a date.
-    Other {
-        shown: String,
-    },
-}
-
-impl Entries {
-    fn from_text(table: &DeTable<'_>, text: &str) -> Self {
-        let place = |span: Range<usize>| Some(Place::of(text, span.start));
-        let mut entries: Vec<(usize, Entry)> = table
-            .iter()
-            .map(|(key, value)| {
-                let node = Node { place: place(value.span()), value: Value::from_text(value.get_ref(), text) };
-                let entry = Entry { key: key.get_ref().to_string(), key_place: place(key.span()), node };
-                (key.span().start, entry)
-            })
-            .collect();
-        entries.sort_by_key(|(start, _)| *start);
-        Self(entries.into_iter().map(|(_, entry)| entry).collect())
-    }
-
-    fn from_values(table: &toml::Table) -> Self {
-        let node = |value| Node { place: None, value: Value::from_value(value) };
-        Self(table.iter().map(|(key, value)| Entry { key: key.clone(), key_place: None, node: node(value) }).collect())
-    }
-}
-
-impl Value {
-    fn from_text(value: &DeValue<'_>, text: &str) -> Self {
-        match value {
-            DeValue::String(string) => Self::text(string),
-            DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
-                Ok(integer) => Self::plain(integer.to_string()),
-                Err(_) => Self::Other { shown: integer.as_str().to_owned() },
-            },
-            DeValue::Boolean(boolean) => Self::plain(boolean.to_string()),
-            DeValue::Float(float) => Self::Other { shown: float.as_str().to_owned() },
-            DeValue::Datetime(datetime) => Self::Other { shown: datetime.to_string() },
-            DeValue::Array(array) => Self::Array(
-                array
-                    .iter()
-                    .map(|item| Node {
-                        place: Some(Place::of(text, item.span().start)),
-                        value: Self::from_text(item.get_ref(), text),
-                    })
-                    .collect(),
-            ),
-            DeValue::Table(table) => Self::Table(Entries::from_text(table, text).0),
-        }
-    }
-
-    fn from_value(value: &toml::Value) -> Self {
-        match value {
-            toml::Value::String(string) => Self::text(string),
-            toml::Value::Integer(integer) => Self::plain(integer.to_string()),
-            toml::Value::Boolean(boolean) => Self::plain(boolean.to_string()),
-            toml::Value::Float(float) => Self::Other { shown: float.to_string() },
-            toml::Value::Datetime(datetime) => Self::Other { shown: datetime.to_string() },
-            toml::Value::Array(array) => {
-                Self::Array(array.iter().map(|item| Node { place: None, value: Self::from_value(item) }).collect())
-            }
-            toml::Value::Table(table) => Self::Table(Entries::from_values(table).0),
-        }
-    }
-
-    fn text(string: &str) -> Self {
-        Self::Scalar { text: string.to_owned(), shown: shown(string) }
-    }
-
-    fn plain(text: String) -> Self {
-        Self::Scalar { shown: text.clone(), text }
-    }
-
-    /// For messages.
-    fn shown(&self) -> String {
-        match self {
-            Self::Scalar { shown, .. } | Self::Other { shown } => shown.clone(),
-            Self::Array(_) => "[…]".to_owned(),
-            Self::Table(_) => "{…}".to_owned(),
-        }
-    }
+    read(Entry::of_table(table), source)
 }
 
 fn read(entries: Vec<Entry>, source: &str) -> Result<Fragment, ConfigError> {

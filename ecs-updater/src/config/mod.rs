@@ -25,6 +25,7 @@ mod inputs;
 mod key;
 mod settings;
 mod tags;
+mod value;
 
 pub use error::{Advice, ConfigError, Origin, Place, Problem};
 pub use file::{from_table, parse};
