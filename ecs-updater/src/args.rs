@@ -3,7 +3,7 @@
 //! Values are taken as text and checked by [`crate::config`], so that a mistake in a flag is reported beside a mistake
 //! in the file, in the same words.
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Given, Key};
 
@@ -184,101 +184,66 @@ pub struct SettingArgs {
     /// DynamoDB table with the leases, by which one run at a time works on a cluster [default: none]
     #[arg(long, value_name = "NAME", help_heading = "Clusters")]
     pub lease_table: Option<String>,
-
-    /// Instances out of service at once, whoever took them out: a count or a percentage [default: 1]
-    #[arg(long, value_name = "COUNT|PERCENT", help_heading = "Settings")]
-    pub max_unavailable: Option<String>,
-    /// Take instances from all zones by turns, or finish a zone before the next [default: spread]
-    #[arg(long, value_name = "spread|one-at-a-time", help_heading = "Settings")]
-    pub zone: Option<String>,
-    /// What to update to: "latest", which is what each host chooses, or a version [default: latest]
-    #[arg(long, value_name = "VERSION", help_heading = "Settings")]
-    pub target: Option<String>,
-    /// Instances with tasks of no service: skip, wait for the tasks' end, or stop them [default: skip]
-    #[arg(long, value_name = "skip|wait|stop", help_heading = "Settings")]
-    pub standalone_tasks: Option<String>,
-    /// Begin no further instance after so many failed or were rolled back, or "never" [default: 1]
-    #[arg(long, value_name = "COUNT", help_heading = "Settings")]
-    pub stop_after_failures: Option<String>,
-    /// Begin no further instance after this long, such as "4h"; "none" for no limit [default: none]
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub max_duration: Option<String>,
-    /// Let a host go to a lower version: a lower --target, or a withdrawn release [default: false]
-    #[arg(
-        long,
-        value_name = "true|false",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        help_heading = "Settings"
-    )]
-    pub allow_downgrade: Option<String>,
-    /// How hosts are reached: by their host bridge, by SSM documents, or auto: by the bridge where one lives
-    /// [default: auto]
-    #[arg(long, value_name = "auto|ssm|bridge", help_heading = "Settings")]
-    pub host: Option<String>,
-
-    /// From the first look at a host to calling it unreachable [default: 3m]
-    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
-    pub inspect_timeout: Option<String>,
-    /// One download and write of an image [default: 15m]
-    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
-    pub stage_timeout: Option<String>,
-    /// From DRAINING to the last task's end; then the instance is set ACTIVE again [default: 20m]
-    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
-    pub drain_timeout: Option<String>,
-    /// From the reboot command to the first word from the new boot [default: 15m]
-    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
-    pub reboot_timeout: Option<String>,
-    /// From the new boot to a connected ECS agent and sound status checks; then a rollback [default: 10m]
-    #[arg(long, value_name = "DURATION", help_heading = "Time-outs")]
-    pub verify_timeout: Option<String>,
-
-    /// SSM document that inspects a host [default: EcsUpdater-Inspect]
-    #[arg(long, value_name = "NAME", help_heading = "SSM documents", hide_short_help = true)]
-    pub inspect_document: Option<String>,
-    /// SSM document that writes the update [default: EcsUpdater-Stage]
-    #[arg(long, value_name = "NAME", help_heading = "SSM documents", hide_short_help = true)]
-    pub stage_document: Option<String>,
-    /// SSM document that activates and reboots [default: EcsUpdater-Reboot]
-    #[arg(long, value_name = "NAME", help_heading = "SSM documents", hide_short_help = true)]
-    pub reboot_document: Option<String>,
-    /// SSM document that undoes [default: EcsUpdater-Revert]
-    #[arg(long, value_name = "NAME", help_heading = "SSM documents", hide_short_help = true)]
-    pub revert_document: Option<String>,
+    /// The flag of each [`Key`].
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 impl SettingArgs {
-    /// For [`crate::config::Inputs::gather`].
+    /// Returns what [`crate::config::Inputs::gather`] takes.
     pub fn given(&self) -> Given {
-        let value = |key: Key| self.value(key).clone().map(|value| (key, value));
         Given {
             config: self.config.clone(),
             clusters: self.clusters.clone(),
             lease_table: self.lease_table.clone(),
-            values: Key::ALL.into_iter().filter_map(value).collect(),
+            values: self.keys.values.clone(),
         }
     }
+}
 
-    fn value(&self, key: Key) -> &Option<String> {
-        match key {
-            Key::MaxUnavailable => &self.max_unavailable,
-            Key::Zone => &self.zone,
-            Key::Target => &self.target,
-            Key::StandaloneTasks => &self.standalone_tasks,
-            Key::StopAfterFailures => &self.stop_after_failures,
-            Key::MaxDuration => &self.max_duration,
-            Key::AllowDowngrade => &self.allow_downgrade,
-            Key::Host => &self.host,
-            Key::InspectTimeout => &self.inspect_timeout,
-            Key::StageTimeout => &self.stage_timeout,
-            Key::DrainTimeout => &self.drain_timeout,
-            Key::RebootTimeout => &self.reboot_timeout,
-            Key::VerifyTimeout => &self.verify_timeout,
-            Key::InspectDocument => &self.inspect_document,
-            Key::StageDocument => &self.stage_document,
-            Key::RebootDocument => &self.reboot_document,
-            Key::RevertDocument => &self.revert_document,
-        }
+/// The flags that the table of keys makes, as they were given.
+#[derive(Debug, Clone, Default)]
+pub struct KeyArgs {
+    values: Vec<(Key, String)>,
+}
+
+impl Args for KeyArgs {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(Key::all().map(flag))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for KeyArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let value = |key: Key| Some((key, matches.get_one::<String>(&key.flag())?.clone()));
+        Ok(Self { values: Key::all().filter_map(value).collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn flag(key: Key) -> Arg {
+    let heading = match key.table() {
+        None => "Settings",
+        Some("timeouts") => "Time-outs",
+        Some("documents") => "SSM documents",
+        Some(table) => table,
+    };
+    let flag = Arg::new(key.flag())
+        .long(key.flag())
+        .value_name(key.placeholder())
+        .help(key.help())
+        .help_heading(heading)
+        .hide_short_help(key.table() == Some("documents"));
+    match key.bare() {
+        Some(value) => flag.num_args(0..=1).require_equals(true).default_missing_value(value),
+        None => flag,
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::key::{CLUSTERS_VARIABLE, CONFIG_VARIABLE};
+use super::names::{CLUSTERS_VARIABLE, CONFIG_VARIABLE};
 
 /// Everything that is wrong with a configuration; at least one problem.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

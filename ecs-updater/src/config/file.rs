@@ -9,10 +9,9 @@ use models::ids::ClusterName;
 use toml::de::DeTable;
 
 use super::error::{Advice, ConfigError, Origin, Place, Problem};
-use super::fragment::{
-    ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, NotAllowed, PolicyFragment, cluster_name, lease_table,
-};
+use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, cluster_name, lease_table};
 use super::key::Key;
+use super::syntax::NotAllowed;
 use super::value::{Entry, Node, Value};
 
 /// Reads a configuration from its text. `source` names it in messages; for a file that is its path.
@@ -74,26 +73,19 @@ impl Reader<'_> {
                 ("defaults", value) => {
                     self.bad(&key, &value, node.place, TOP, "a table: write [defaults] on a line of its own");
                 }
-                ("lease_table", Value::Scalar { text, shown }) => match lease_table(&text) {
+                ("lease_table", value) => match value.as_text().ok_or(NotAllowed).and_then(lease_table) {
                     Ok(table) => fragment.lease_table = Some(table),
-                    Err(NotAllowed) => {
-                        let origin = self.origin(node.place, TOP);
-                        let allowed = LEASE_TABLE_ALLOWED.to_owned();
-                        self.note(Problem::BadValue { key, shown, origin, allowed });
-                    }
+                    Err(NotAllowed) => self.bad(&key, &value, node.place, TOP, LEASE_TABLE_ALLOWED),
                 },
-                ("lease_table", value) => self.bad(&key, &value, node.place, TOP, LEASE_TABLE_ALLOWED),
                 ("cluster", Value::Array(items)) => fragment.clusters = self.clusters(items),
                 ("cluster", value) => {
                     self.bad(&key, &value, node.place, TOP, "a list of tables: write [[cluster]], with two brackets");
                 }
                 (_, _) => {
-                    let advice = match find(&key) {
-                        Some(_) => Advice::BelongsIn("[defaults] or in a [[cluster]]"),
-                        None if ["timeouts", "documents"].contains(&key.as_str()) => {
-                            Advice::BelongsIn("[defaults] or in a [[cluster]]")
-                        }
-                        None => Advice::for_unknown(&key, ["defaults", "cluster", "lease_table"].map(str::to_owned)),
+                    let advice = if Key::find(&key).is_some() || is_table(&key) {
+                        Advice::BelongsIn("[defaults] or in a [[cluster]]")
+                    } else {
+                        Advice::for_unknown(&key, ["defaults", "cluster", "lease_table"].map(str::to_owned))
                     };
                     let origin = self.origin(key_place, TOP);
                     self.note(Problem::UnknownKey { key, origin, advice });
@@ -154,34 +146,25 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads the keys of a policy; `prefix` is empty, `timeouts.` or `documents.`.
+    /// Reads the keys of a policy; `prefix` is empty, or the name of a table with a dot.
     fn policy(&mut self, entries: Vec<Entry>, prefix: &str, table: &str, policy: &mut PolicyFragment) {
         for Entry { key, key_place, node } in entries {
             let path = format!("{prefix}{key}");
-            match (find(&path), node.value) {
-                (Some(key), Value::Scalar { text, shown }) => {
-                    if policy.set(key, &text).is_err() {
-                        let origin = self.origin(node.place, table);
-                        self.note(Problem::BadValue { key: path, shown, origin, allowed: key.allowed() });
+            match (Key::find(&path), node.value) {
+                (Some(key), value) => {
+                    if policy.set(key, &value).is_err() {
+                        self.bad(&path, &value, node.place, table, &key.allowed());
                     }
                 }
-                (Some(key), value) => self.bad(&path, &value, node.place, table, &key.allowed()),
-                (None, Value::Table(entries)) if ["timeouts", "documents"].contains(&path.as_str()) => {
+                (None, Value::Table(entries)) if is_table(&path) => {
                     self.policy(entries, &format!("{path}."), table, policy);
                 }
-                (None, value) if ["timeouts", "documents"].contains(&path.as_str()) => {
-                    let example = format!("a table, such as {path}.{}", inside(&path).join(&format!(", {path}.")));
-                    self.bad(&path, &value, node.place, table, &example);
+                (None, value) if is_table(&path) => {
+                    let keys: Vec<&str> = Key::all().filter(|key| key.table() == Some(&path)).map(Key::path).collect();
+                    self.bad(&path, &value, node.place, table, &format!("a table, such as {}", keys.join(", ")));
                 }
                 (None, _) => {
-                    let by_flag = |key: &&Key| key.flag().replace('-', "_") == path;
-                    let of_cluster = table.starts_with("[[") && prefix.is_empty();
-                    let name = of_cluster.then(|| "name".to_owned());
-                    let keys = Key::ALL.iter().map(|key| key.path()).filter(|path| path.starts_with(prefix));
-                    let advice = match Key::ALL.iter().find(by_flag) {
-                        Some(key) => Advice::DidYouMean(key.path().to_owned()),
-                        None => Advice::for_unknown(&path, name.into_iter().chain(keys.map(str::to_owned))),
-                    };
+                    let advice = advice(&path, prefix, table);
                     let origin = self.origin(key_place, table);
                     self.note(Problem::UnknownKey { key: path, origin, advice });
                 }
@@ -203,11 +186,17 @@ impl Reader<'_> {
     }
 }
 
-fn find(path: &str) -> Option<Key> {
-    Key::ALL.into_iter().find(|key| key.path() == path)
+/// What to write in place of an unknown key of a policy.
+fn advice(path: &str, prefix: &str, table: &str) -> Advice {
+    if let Some(key) = Key::all().find(|key| key.flag().replace('-', "_") == path) {
+        return Advice::DidYouMean(key.path().to_owned());
+    }
+    let of_cluster = table.starts_with("[[") && prefix.is_empty();
+    let keys = Key::all().map(Key::path).filter(|path| path.starts_with(prefix));
+    Advice::for_unknown(path, of_cluster.then_some("name").into_iter().chain(keys).map(str::to_owned))
 }
 
-/// The keys of `timeouts` or `documents`.
-fn inside(table: &str) -> Vec<&'static str> {
-    Key::ALL.iter().filter_map(|key| key.path().strip_prefix(table)?.strip_prefix('.')).collect()
+/// Whether this is a table of a policy, such as `timeouts`.
+fn is_table(path: &str) -> bool {
+    Key::all().any(|key| key.table() == Some(path))
 }

@@ -1,11 +1,14 @@
 //! What one place said: values that are right in themselves, any of them missing.
 
-use jiff::{SignedDuration, Span, SpanRelativeTo};
+use std::collections::BTreeSet;
+
 use models::ids::ClusterName;
-use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, Zones};
+use models::policy::Policy;
 
 use super::error::{Origin, Problem};
 use super::key::Key;
+use super::syntax::NotAllowed;
+use super::value::Value;
 
 /// One file, or another text of the same TOML.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,118 +34,40 @@ pub struct ClusterFragment {
     pub problems: Vec<Problem>,
 }
 
-macro_rules! policy_fragment {
-    ($($(#[$doc:meta])* $field:ident : $ty:ty => $($path:ident).+;)+) => {
-        /// The settings that one place gave for a cluster.
-        #[derive(Debug, Clone, Default, PartialEq, Eq)]
-        pub struct PolicyFragment {
-            $($(#[$doc])* pub $field: Option<$ty>,)+
-        }
-
-        impl PolicyFragment {
-            /// These, and where they say nothing, the `lower` ones.
-            #[must_use]
-            pub fn or(self, lower: Self) -> Self {
-                Self { $($field: self.$field.or(lower.$field),)+ }
-            }
-
-            /// These, and where they say nothing, what `policy` says.
-            #[must_use]
-            pub fn over(self, mut policy: Policy) -> Policy {
-                $(if let Some(value) = self.$field {
-                    policy.$($path).+ = value;
-                })+
-                policy
-            }
-        }
-    };
+/// The settings that one place gave for a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyFragment {
+    given: BTreeSet<Key>,
+    /// Holds the values of these keys; the rest of it means nothing.
+    values: Policy,
 }
-
-policy_fragment! {
-    /// `max_unavailable`.
-    max_unavailable: MaxUnavailable => max_unavailable;
-    /// `zone`.
-    zone: Zones => zone;
-    /// `target`.
-    target: Target => target;
-    /// `standalone_tasks`.
-    standalone_tasks: StandaloneTasks => standalone_tasks;
-    /// `stop_after_failures`.
-    stop_after_failures: StopAfter => stop_after_failures;
-    /// `max_duration`; `Some(None)` is `"none"`, which lifts a limit that a lower place set.
-    max_duration: Option<SignedDuration> => max_duration;
-    /// `allow_downgrade`.
-    allow_downgrade: bool => allow_downgrade;
-    /// `host`.
-    host: HostWay => host;
-    /// `timeouts.inspect`.
-    inspect_timeout: SignedDuration => timeouts.inspect;
-    /// `timeouts.stage`.
-    stage_timeout: SignedDuration => timeouts.stage;
-    /// `timeouts.drain`.
-    drain_timeout: SignedDuration => timeouts.drain;
-    /// `timeouts.reboot`.
-    reboot_timeout: SignedDuration => timeouts.reboot;
-    /// `timeouts.verify`.
-    verify_timeout: SignedDuration => timeouts.verify;
-    /// `documents.inspect`.
-    inspect_document: String => documents.inspect;
-    /// `documents.stage`.
-    stage_document: String => documents.stage;
-    /// `documents.reboot`.
-    reboot_document: String => documents.reboot;
-    /// `documents.revert`.
-    revert_document: String => documents.revert;
-}
-
-/// The value is not what its key allows; [`Key::allowed`] says what is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotAllowed;
 
 impl PolicyFragment {
-    /// Sets one key from its text. All places are read by the same rule, so `2` and `"2"` are the same in TOML too.
-    pub(super) fn set(&mut self, key: Key, text: &str) -> Result<(), NotAllowed> {
-        match key {
-            Key::MaxUnavailable => self.max_unavailable = Some(text.parse().map_err(|_| NotAllowed)?),
-            Key::Zone => self.zone = Some(text.parse().map_err(|_| NotAllowed)?),
-            Key::Target => self.target = Some(text.parse().map_err(|_| NotAllowed)?),
-            Key::StandaloneTasks => self.standalone_tasks = Some(text.parse().map_err(|_| NotAllowed)?),
-            Key::StopAfterFailures => self.stop_after_failures = Some(stop_after(text)?),
-            Key::MaxDuration => {
-                self.max_duration = Some(if text == "none" { None } else { Some(duration(key, text)?) });
-            }
-            Key::Host => self.host = Some(text.parse().map_err(|_| NotAllowed)?),
-            Key::AllowDowngrade => self.allow_downgrade = Some(text.parse().map_err(|_| NotAllowed)?),
-            Key::InspectTimeout => self.inspect_timeout = Some(duration(key, text)?),
-            Key::StageTimeout => self.stage_timeout = Some(duration(key, text)?),
-            Key::DrainTimeout => self.drain_timeout = Some(duration(key, text)?),
-            Key::RebootTimeout => self.reboot_timeout = Some(duration(key, text)?),
-            Key::VerifyTimeout => self.verify_timeout = Some(duration(key, text)?),
-            Key::InspectDocument => self.inspect_document = Some(document(text)?),
-            Key::StageDocument => self.stage_document = Some(document(text)?),
-            Key::RebootDocument => self.reboot_document = Some(document(text)?),
-            Key::RevertDocument => self.revert_document = Some(document(text)?),
+    /// Returns these, and where they say nothing, the `lower` ones.
+    #[must_use]
+    pub fn or(mut self, lower: Self) -> Self {
+        for key in lower.given.difference(&self.given) {
+            key.copy(&lower.values, &mut self.values);
         }
+        self.given.extend(lower.given);
+        self
+    }
+
+    /// Returns these, and where they say nothing, what `policy` says.
+    #[must_use]
+    pub fn over(&self, mut policy: Policy) -> Policy {
+        for key in &self.given {
+            key.copy(&self.values, &mut policy);
+        }
+        policy
+    }
+
+    /// Sets one key from what was written.
+    pub(super) fn set(&mut self, key: Key, value: &Value) -> Result<(), NotAllowed> {
+        key.set(&mut self.values, value)?;
+        self.given.insert(key);
         Ok(())
     }
-}
-
-fn stop_after(text: &str) -> Result<StopAfter, NotAllowed> {
-    match text.parse() {
-        Ok(0) => Err(NotAllowed),
-        Ok(count) => Ok(StopAfter::Count(count)),
-        Err(_) if text == "never" => Ok(StopAfter::Never),
-        Err(_) => Err(NotAllowed),
-    }
-}
-
-/// Jiff's friendly format ("1h 30m", "20 minutes", "2 days") or ISO 8601 ("PT20M"), within the key's range. A day is
-/// 24 hours.
-fn duration(key: Key, text: &str) -> Result<SignedDuration, NotAllowed> {
-    let span: Span = text.parse().map_err(|_| NotAllowed)?;
-    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| NotAllowed)?;
-    let (least, most) = key.range().ok_or(NotAllowed)?;
-    if (least..=most).contains(&duration) { Ok(duration) } else { Err(NotAllowed) }
 }
 
 /// Checks a cluster's name as ECS would.
@@ -170,10 +95,4 @@ pub(super) fn lease_table(text: &str) -> Result<Option<String>, NotAllowed> {
         3..=255 if text.chars().all(allowed) => Ok(Some(text.to_owned())),
         _ => Err(NotAllowed),
     }
-}
-
-/// The pattern of `DocumentName` in the SSM API's `SendCommand`.
-fn document(text: &str) -> Result<String, NotAllowed> {
-    let allowed = |char: char| char.is_ascii_alphanumeric() || "_-.:/".contains(char);
-    if (3..=128).contains(&text.len()) && text.chars().all(allowed) { Ok(text.to_owned()) } else { Err(NotAllowed) }
 }

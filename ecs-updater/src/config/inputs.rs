@@ -8,10 +8,12 @@ use models::ids::ClusterName;
 use super::error::{Advice, ConfigError, Origin, Problem, shown};
 use super::file::parse;
 use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, cluster_name, lease_table};
-use super::key::{
-    CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
+use super::key::Key;
+use super::names::{
+    CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
 };
 use super::tags::of_tags;
+use super::value::Value;
 
 /// What was given on the command line, as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,7 +128,7 @@ fn read(place: &str, parameter: Option<&str>) -> Result<Fragment, ConfigError> {
 fn of_environment(environment: &Environment, problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::default();
     for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
-        let key = Key::ALL.into_iter().find(|key| key.variable() == *name);
+        let key = Key::all().find(|key| key.variable() == *name);
         match (name.as_str(), key) {
             (CONFIG_VARIABLE | LOG_VARIABLE, _) => {}
             (CLUSTERS_VARIABLE, _) if value.trim().is_empty() => {}
@@ -142,7 +144,7 @@ fn of_environment(environment: &Environment, problems: &mut Vec<Problem>) -> Lay
             (_, None) => {
                 let special =
                     [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE].map(str::to_owned);
-                let known = special.into_iter().chain(Key::ALL.into_iter().map(Key::variable));
+                let known = special.into_iter().chain(Key::all().map(Key::variable));
                 let advice = Advice::for_unknown_behind(VARIABLE_PREFIX, name, known);
                 problems.push(Problem::UnknownVariable { name: name.clone(), advice });
             }
@@ -177,10 +179,11 @@ fn table(value: &str, origin: impl Fn() -> Origin, problems: &mut Vec<Problem>) 
 }
 
 fn set(policy: &mut PolicyFragment, key: Key, value: &str, origin: impl Fn() -> Origin, problems: &mut Vec<Problem>) {
-    if policy.set(key, value).is_err() {
+    let value = Value::text(value);
+    if policy.set(key, &value).is_err() {
         problems.push(Problem::BadValue {
             key: key.path().to_owned(),
-            shown: shown(value),
+            shown: value.shown(),
             origin: origin(),
             allowed: key.allowed(),
         });

@@ -23,7 +23,10 @@ mod file;
 mod fragment;
 mod inputs;
 mod key;
+mod names;
+mod rows;
 mod settings;
+mod syntax;
 mod tags;
 mod value;
 
@@ -31,7 +34,8 @@ pub use error::{Advice, ConfigError, Origin, Place, Problem};
 pub use file::{from_table, parse};
 pub use fragment::{ClusterFragment, Fragment, PolicyFragment};
 pub use inputs::{Environment, Given, Inputs, Layer, environment, parameter};
-pub use key::{
-    CLUSTERS_VARIABLE, CONFIG_VARIABLE, Key, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
+pub use key::Key;
+pub use names::{
+    CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
 };
 pub use settings::{ClusterSettings, Settings};

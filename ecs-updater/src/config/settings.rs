@@ -46,13 +46,10 @@ impl Inputs {
         let tables = [self.flags.lease_table.clone(), self.environment.lease_table.clone(), in_file];
         let lease_table = tables.into_iter().flatten().next().flatten();
         let settings = Settings { lease_table, clusters: names.into_iter().map(settle).collect() };
-        match settings.clusters.iter().any(|cluster| cluster.policy.is_ok()) {
-            true => Ok(settings),
-            false => {
-                let errors = settings.clusters.into_iter().filter_map(|cluster| cluster.policy.err());
-                Err(ConfigError::all(errors))
-            }
+        if settings.clusters.iter().any(|cluster| cluster.policy.is_ok()) {
+            return Ok(settings);
         }
+        Err(ConfigError::all(settings.clusters.into_iter().filter_map(|cluster| cluster.policy.err())))
     }
 
     fn policy_of(&self, name: &ClusterName) -> Result<Policy, ConfigError> {

@@ -96,6 +96,7 @@ impl Value {
         }
     }
 
+    /// A plain text, which all places but TOML give.
     pub(super) fn text(string: &str) -> Self {
         Self::Scalar { text: string.to_owned(), shown: shown(string) }
     }
@@ -104,7 +105,15 @@ impl Value {
         Self::Scalar { shown: text.clone(), text }
     }
 
-    /// For messages.
+    /// Returns the text of a scalar.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Scalar { text, .. } => Some(text),
+            Self::Array(_) | Self::Table(_) | Self::Other { .. } => None,
+        }
+    }
+
+    /// Returns the value as messages show it.
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Scalar { shown, .. } | Self::Other { shown } => shown.clone(),

@@ -1,0 +1,14 @@
+//! The names of what is no setting of a cluster, and how the others begin.
+
+/// What the names of our environment variables begin with.
+pub const VARIABLE_PREFIX: &str = "ECS_UPDATER_";
+/// The clusters' names, separated by commas.
+pub const CLUSTERS_VARIABLE: &str = "ECS_UPDATER_CLUSTERS";
+/// The path of the configuration file, or [`PARAMETER_PREFIX`] and the name of an SSM parameter.
+pub const CONFIG_VARIABLE: &str = "ECS_UPDATER_CONFIG";
+/// The DynamoDB table with the leases.
+pub const LEASE_TABLE_VARIABLE: &str = "ECS_UPDATER_LEASE_TABLE";
+/// What stands before the name of an SSM parameter that holds the configuration.
+pub const PARAMETER_PREFIX: &str = "ssm:";
+/// What to log; read by [`crate::telemetry`].
+pub const LOG_VARIABLE: &str = "ECS_UPDATER_LOG";

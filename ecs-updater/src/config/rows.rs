@@ -1,0 +1,196 @@
+//! The table of all settings of a cluster.
+//!
+//! A row is all that a key needs beside its field in [`Policy`], which has the same path and holds the default. The names
+//! of flag, variable and tag, the help and the row of `docs/configuration.md` follow from it; a test prints the latter.
+
+use jiff::SignedDuration;
+use models::policy::{HostWay, Policy, StandaloneTasks, Zones};
+
+use super::syntax::{Between, CountOrNever, DocumentName, NotAllowed, OrNone, Parsed, Switch, Syntax, Words};
+use super::value::Value;
+
+/// What is known of a key.
+pub(super) struct Row {
+    /// As it stands in `[defaults]` and `[[cluster]]`, and in [`Policy`].
+    pub(super) path: &'static str,
+    pub(super) tag: Tag,
+    pub(super) setting: &'static dyn Setting,
+    /// The sentence in the help, without the default.
+    pub(super) help: &'static str,
+}
+
+/// Whether a tag of an ECS cluster may set a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tag {
+    /// Documents run as root on the hosts, and who may tag a cluster should not choose them.
+    Never,
+    Any,
+}
+
+/// A field of [`Policy`] with the syntax of its values.
+pub(super) trait Setting: Sync {
+    /// Sets the field from what was written.
+    fn set(&self, policy: &mut Policy, value: &Value) -> Result<(), NotAllowed>;
+    /// Sets the field of one policy to that of another.
+    fn copy(&self, from: &Policy, to: &mut Policy);
+    /// Writes the field as it would stand in TOML.
+    fn write(&self, policy: &Policy) -> String;
+    fn allowed(&self) -> String;
+    fn placeholder(&self) -> String;
+    fn bare(&self) -> Option<&'static str>;
+}
+
+struct Field<T, S> {
+    get: fn(&Policy) -> &T,
+    get_mut: fn(&mut Policy) -> &mut T,
+    syntax: S,
+}
+
+impl<T: Clone, S: Syntax<T>> Setting for Field<T, S> {
+    fn set(&self, policy: &mut Policy, value: &Value) -> Result<(), NotAllowed> {
+        *(self.get_mut)(policy) = self.syntax.read(value)?;
+        Ok(())
+    }
+
+    fn copy(&self, from: &Policy, to: &mut Policy) {
+        (self.get_mut)(to).clone_from((self.get)(from));
+    }
+
+    fn write(&self, policy: &Policy) -> String {
+        self.syntax.write((self.get)(policy))
+    }
+
+    fn allowed(&self) -> String {
+        self.syntax.allowed((self.get)(&Policy::default()))
+    }
+
+    fn placeholder(&self) -> String {
+        self.syntax.placeholder()
+    }
+
+    fn bare(&self) -> Option<&'static str> {
+        self.syntax.bare()
+    }
+}
+
+macro_rules! row {
+    ($first:ident $(.$rest:ident)*, $tag:expr, $syntax:expr, $help:expr) => {
+        Row {
+            path: concat!(stringify!($first) $(, ".", stringify!($rest))*),
+            tag: $tag,
+            setting: &Field {
+                get: |policy| &policy.$first $(.$rest)*,
+                get_mut: |policy| &mut policy.$first $(.$rest)*,
+                syntax: $syntax,
+            },
+            help: $help,
+        }
+    };
+}
+
+/// All keys, in the order of the documents.
+///
+/// The ranges of the timeouts:
+///
+/// - `inspect` and `stage` are also the deadline of one visit, which the documents take from 30 s to an hour.
+/// - `drain` goes to two weeks, so that `standalone_tasks = "wait"` can outwait a batch job.
+/// - `reboot`: a command may take 3 minutes to be delivered and carried out, and a shutdown 5 more to begin. In less, a
+///   host would be given up that is about to reboot.
+/// - `verify`: an ECS agent needs tens of seconds to register, and the EC2 status checks run once a minute.
+pub(super) const ROWS: &[Row] = &[
+    row!(
+        max_unavailable,
+        Tag::Any,
+        Parsed {
+            allowed: "a count from 1, such as 2, or a percentage from \"1%\" to \"100%\"",
+            placeholder: "COUNT|PERCENT",
+        },
+        "Instances out of service at once, whoever took them out: a count or a percentage"
+    ),
+    row!(
+        zone,
+        Tag::Any,
+        Words { all: &[Zones::Spread, Zones::OneAtATime], word: Zones::as_str },
+        "Take instances from all zones by turns, or finish a zone before the next"
+    ),
+    row!(
+        target,
+        Tag::Any,
+        Parsed { allowed: "\"latest\" or a version such as \"1.27.0\"", placeholder: "VERSION" },
+        "What to update to: \"latest\", which is what each host chooses, or a version"
+    ),
+    row!(
+        standalone_tasks,
+        Tag::Any,
+        Words {
+            all: &[StandaloneTasks::Skip, StandaloneTasks::Wait, StandaloneTasks::Stop],
+            word: StandaloneTasks::as_str,
+        },
+        "Instances with tasks of no service: skip, wait for the tasks' end, or stop them"
+    ),
+    row!(
+        stop_after_failures,
+        Tag::Any,
+        CountOrNever,
+        "Begin no further instance after so many failed or were rolled back, or \"never\""
+    ),
+    row!(
+        max_duration,
+        Tag::Any,
+        OrNone { some: Between(mins(1), hours(14 * 24)), example: hours(4) },
+        "Begin no further instance after this long, such as \"4h\"; \"none\" for no limit"
+    ),
+    row!(
+        allow_downgrade,
+        Tag::Any,
+        Switch,
+        "Let a host go to a lower version: a lower --target, or a withdrawn release"
+    ),
+    row!(
+        host,
+        Tag::Any,
+        Words { all: &[HostWay::Auto, HostWay::Ssm, HostWay::Bridge], word: HostWay::as_str },
+        "How hosts are reached: by their host bridge, by SSM documents, or auto: by the bridge where one lives"
+    ),
+    row!(
+        timeouts.inspect,
+        Tag::Any,
+        Between(secs(30), hours(1)),
+        "From the first look at a host to calling it unreachable"
+    ),
+    row!(timeouts.stage, Tag::Any, Between(secs(30), hours(1)), "One download and write of an image"),
+    row!(
+        timeouts.drain,
+        Tag::Any,
+        Between(secs(30), hours(14 * 24)),
+        "From DRAINING to the last task's end; then the instance is set ACTIVE again"
+    ),
+    row!(
+        timeouts.reboot,
+        Tag::Any,
+        Between(mins(8), hours(2)),
+        "From the reboot command to the first word from the new boot"
+    ),
+    row!(
+        timeouts.verify,
+        Tag::Any,
+        Between(mins(1), hours(2)),
+        "From the new boot to a connected ECS agent and sound status checks; then a rollback"
+    ),
+    row!(documents.inspect, Tag::Never, DocumentName, "SSM document that inspects a host"),
+    row!(documents.stage, Tag::Never, DocumentName, "SSM document that writes the update"),
+    row!(documents.reboot, Tag::Never, DocumentName, "SSM document that activates and reboots"),
+    row!(documents.revert, Tag::Never, DocumentName, "SSM document that undoes"),
+];
+
+const fn secs(count: i64) -> SignedDuration {
+    SignedDuration::from_secs(count)
+}
+
+const fn mins(count: i64) -> SignedDuration {
+    SignedDuration::from_mins(count)
+}
+
+const fn hours(count: i64) -> SignedDuration {
+    SignedDuration::from_hours(count)
+}
