@@ -232,7 +232,7 @@ impl FromArgMatches for KeyArgs {
 fn flag(key: Key) -> Arg {
     let heading = match key.table() {
         None => "Settings",
-        Some("timeouts") => "Time-outs",
+        Some("timeouts") => "Timeouts",
         Some("documents") => "SSM documents",
         Some(table) => table,
     };

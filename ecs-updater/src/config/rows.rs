@@ -111,7 +111,7 @@ pub(super) const ROWS: &[Row] = &[
         zone,
         Tag::Any,
         Words { all: &[Zones::Spread, Zones::OneAtATime], word: Zones::as_str },
-        "Take instances from all zones by turns, or finish a zone before the next"
+        "Rotate through the zones, or finish one zone before the next"
     ),
     row!(
         target,
@@ -169,13 +169,13 @@ pub(super) const ROWS: &[Row] = &[
         timeouts.reboot,
         Tag::Any,
         Between(mins(8), hours(2)),
-        "From the reboot command to the first word from the new boot"
+        "From the reboot command to the first report from the new boot"
     ),
     row!(
         timeouts.verify,
         Tag::Any,
         Between(mins(1), hours(2)),
-        "From the new boot to a connected ECS agent and sound status checks; then a rollback"
+        "From the new boot to a connected ECS agent and passing status checks; then a rollback"
     ),
     row!(documents.inspect, Tag::Never, DocumentName, "SSM document that inspects a host"),
     row!(documents.stage, Tag::Never, DocumentName, "SSM document that writes the update"),
