@@ -449,18 +449,39 @@ fn every_key_has_a_flag_with_its_default_in_the_help() {
 }
 
 #[test]
-fn every_key_stands_in_the_page() {
+fn the_table_of_the_page_is_the_table_of_keys() {
     let page = include_str!("../../../docs/configuration.md");
+    let (_, keys) = page.split_once("## Keys\n").unwrap();
+    let rows: String = keys
+        .lines()
+        .skip_while(|line| !line.starts_with('|'))
+        .take_while(|line| line.starts_with('|'))
+        .skip(2)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let expected: String = Key::all().map(row_of_the_page).collect();
+    assert!(rows == expected, "the table below \"Keys\" in docs/configuration.md is to be:\n{expected}");
     for key in Key::all() {
-        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", key.path())));
-        let row = row.unwrap_or_else(|| panic!("no row for {}", key.path()));
-        for part in [key.default_value(), key.variable(), format!("--{}", key.flag())] {
-            assert!(row.contains(&format!("`{part}`")), "{part} is missing in {row}");
-        }
+        let family = key.table().map_or_else(String::new, |table| format!("**`{table}.*`**"));
+        let own = format!("**`{}`**", key.path());
+        assert!(page.contains(&own) || page.contains(&family) && !family.is_empty(), "no paragraph on {}", key.path());
     }
     for variable in [config::CONFIG_VARIABLE, config::CLUSTERS_VARIABLE, config::LOG_VARIABLE] {
         assert!(page.contains(variable), "{variable}");
     }
+}
+
+fn row_of_the_page(key: Key) -> String {
+    let code = |(at, part): (usize, &str)| if at % 2 == 1 { format!("`\"{part}\"`") } else { part.to_owned() };
+    let allowed: String = key.allowed().split('"').enumerate().map(code).collect();
+    let without_value = if key.bare().is_some() { format!(", or `--{}=false`", key.flag()) } else { String::new() };
+    format!(
+        "| `{}` | {allowed} | `{}` | `{}` | `--{}`{without_value} |\n",
+        key.path(),
+        key.default_value(),
+        key.variable(),
+        key.flag()
+    )
 }
 
 #[test]
