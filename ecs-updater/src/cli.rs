@@ -55,21 +55,26 @@ impl CliError {
     fn status(&self) -> ExitStatus {
         match self {
             Self::Config(_) | Self::Profile(_) | Self::Telemetry(TelemetryError::BadLevel { .. }) => ExitStatus::Usage,
-            Self::Parameter { source, .. } => match source.kind {
-                ErrorKind::Denied
-                | ErrorKind::NotFound
-                | ErrorKind::Throttled
-                | ErrorKind::NoAnswer
-                | ErrorKind::LeaseOver
-                | ErrorKind::Stopped => ExitStatus::NotReached,
-                ErrorKind::Refused(_) => ExitStatus::Usage,
-            },
+            Self::Parameter { source, .. } => unread_parameter(source),
             Self::Telemetry(TelemetryError::SetAlready(_))
             | Self::Runtime(_)
             | Self::Signals(_)
             | Self::Output(_)
             | Self::Render(_) => ExitStatus::Failures,
         }
+    }
+}
+
+/// Returns the status of a run whose configuration could not be read from its SSM parameter.
+pub fn unread_parameter(error: &AwsError) -> ExitStatus {
+    match error.kind {
+        ErrorKind::Denied
+        | ErrorKind::NotFound
+        | ErrorKind::Throttled
+        | ErrorKind::NoAnswer
+        | ErrorKind::LeaseOver
+        | ErrorKind::Stopped => ExitStatus::NotReached,
+        ErrorKind::Refused(_) => ExitStatus::Usage,
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};
 use aws_smithy_async::time::TimeSource;
-use ecs_updater::aws::{self, Aws, ErrorKind};
+use ecs_updater::aws::{self, Aws};
+use ecs_updater::cli;
 use ecs_updater::clock::Clock;
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs};
 use ecs_updater::exit::ExitStatus;
@@ -99,15 +100,7 @@ impl RolloutError {
     pub fn exit(&self) -> Option<ExitStatus> {
         match self {
             Self::Config(_) => Some(ExitStatus::Usage),
-            Self::Parameter { source, .. } => Some(match source.kind {
-                ErrorKind::Denied
-                | ErrorKind::NotFound
-                | ErrorKind::Throttled
-                | ErrorKind::NoAnswer
-                | ErrorKind::LeaseOver
-                | ErrorKind::Stopped => ExitStatus::NotReached,
-                ErrorKind::Refused(_) => ExitStatus::Usage,
-            }),
+            Self::Parameter { source, .. } => Some(cli::unread_parameter(source)),
             Self::Scenario(_) | Self::Expect(_) => None,
         }
     }
