@@ -87,7 +87,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether only to plan.
+    /// Returns whether nothing is to be changed.
     pub fn dry_run(&self) -> bool {
         match self {
             Self::Run(run) => run.dry_run,
@@ -95,7 +95,7 @@ impl Command {
         }
     }
 
-    /// The settings.
+    /// Returns the flags that both commands take.
     pub fn settings(&self) -> &SettingArgs {
         match self {
             Self::Run(run) => &run.settings,
@@ -104,13 +104,13 @@ impl Command {
     }
 }
 
-/// `run`.
+/// What `run` takes.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Only show what would be done, as `plan` does
     #[arg(long)]
     pub dry_run: bool,
-    /// The settings.
+    /// The flags that `plan` takes too.
     #[command(flatten)]
     pub settings: SettingArgs,
 }

@@ -35,64 +35,29 @@ const LIST_PATIENCE: Duration = Duration::from_secs(30);
 pub struct OwnTask {
     /// Name or ARN of its cluster, which need not be one that is worked on.
     pub cluster: ClusterName,
-    /// Its ARN.
+    /// ARN of the task, which names its Region.
     #[serde(rename = "TaskARN")]
     pub task_arn: TaskArn,
     /// The family of its task definition.
     pub family: String,
 }
 
-/// Why a task does not know itself, or not its like.
+/// Why a task does not know itself, or the others of its family.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentence of each names its fields")]
 pub enum OwnTaskError {
-    /// The environment variable is no URL of the form that ECS gives it.
     #[error("{METADATA_VARIABLE} is {given:?}, and not http:// with a host")]
-    Url {
-        /// As given.
-        given: String,
-    },
-    /// No answer.
+    Url { given: String },
     #[error("the task metadata endpoint {uri} does not answer")]
-    Silent {
-        /// Where.
-        uri: Uri,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Another answer than the metadata.
+    Silent { uri: Uri, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the task metadata endpoint {uri} answers with status {status}")]
-    Status {
-        /// Where.
-        uri: Uri,
-        /// The HTTP status.
-        status: StatusCode,
-    },
-    /// Metadata of another form.
+    Status { uri: Uri, status: StatusCode },
     #[error("what the task metadata endpoint {uri} answers cannot be read")]
-    Malformed {
-        /// Where.
-        uri: Uri,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// The tasks could not be listed.
+    Malformed { uri: Uri, source: serde_json::Error },
     #[error("the tasks of family {family} in cluster {cluster} could not be listed")]
-    List {
-        /// The family.
-        family: String,
-        /// The cluster.
-        cluster: ClusterName,
-        /// Why.
-        source: AwsError,
-    },
-    /// It took too long to list the tasks.
+    List { family: String, cluster: ClusterName, source: AwsError },
     #[error("the tasks of family {family} in cluster {cluster} were not listed within {} s", LIST_PATIENCE.as_secs())]
-    Slow {
-        /// The family.
-        family: String,
-        /// The cluster.
-        cluster: ClusterName,
-    },
+    Slow { family: String, cluster: ClusterName },
 }
 
 impl OwnTask {

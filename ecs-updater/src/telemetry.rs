@@ -33,12 +33,8 @@ pub enum TelemetryError {
     #[error(
         "log level {given:?} in {origin} must be error, warn, info, debug, trace or off, or a list such as \"warn,ecs_updater=debug\""
     )]
-    BadLevel {
-        /// As given.
-        given: String,
-        /// Where.
-        origin: Origin,
-    },
+    #[expect(missing_docs, reason = "its sentence names them")]
+    BadLevel { given: String, origin: Origin },
     /// Somebody else was first.
     #[error("logs are set up already")]
     SetAlready(#[source] SetGlobalDefaultError),
@@ -81,10 +77,12 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std
     let value = format!("{value:?}");
     let value = clean::line(&value);
     let name = field.name().trim_start_matches("r#");
-    match (name, writer.has_ansi_escapes()) {
-        ("message", _) => write!(writer, "{value}"),
-        (name, true) => write!(writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}"),
-        (name, false) => write!(writer, "{name}={value}"),
+    if name == "message" {
+        write!(writer, "{value}")
+    } else if writer.has_ansi_escapes() {
+        write!(writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}")
+    } else {
+        write!(writer, "{name}={value}")
     }
 }
 

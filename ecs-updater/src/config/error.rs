@@ -61,9 +61,7 @@ impl fmt::Display for ConfigError {
 /// A line and a column in a file, both from 1; the column counts characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Line.
     pub line: usize,
-    /// Column.
     pub column: usize,
 }
 
@@ -93,12 +91,7 @@ pub enum Origin {
     /// A flag, with its dashes.
     Flag(String),
     /// A tag on an ECS cluster.
-    Tag {
-        /// Its key.
-        key: String,
-        /// The cluster's name.
-        cluster: String,
-    },
+    Tag { key: String, cluster: String },
 }
 
 /// As in "in …".
@@ -122,7 +115,6 @@ pub enum Problem {
     /// The file named by `--config` or the environment.
     #[error("configuration file {} cannot be read ({error}); check the path given by --config or {CONFIG_VARIABLE}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
         /// What the system said; part of the sentence, so not in the chain of sources.
         error: String,
@@ -134,33 +126,20 @@ pub enum Problem {
     BadParameterName {
         /// As written, without `ssm:`.
         name: String,
-        /// Where.
         origin: Origin,
     },
     /// The SSM parameter named by `--config` or the environment.
     #[error(
         "SSM parameter {name} does not exist in this account and Region; make it, or check the name given by --config or {CONFIG_VARIABLE}"
     )]
-    NoParameter {
-        /// Its name.
-        name: String,
-    },
+    NoParameter { name: String },
     /// Not TOML at all.
     #[error("{source_label}{at} is not valid TOML: {message}", at = At(*place))]
-    Syntax {
-        /// The label of the text.
-        source_label: String,
-        /// Where.
-        place: Option<Place>,
-        /// The parser's words.
-        message: String,
-    },
+    Syntax { source_label: String, place: Option<Place>, message: String },
     /// A key nobody knows.
     #[error("unknown key `{key}` in {origin}; {advice}")]
     UnknownKey {
-        /// As written.
         key: String,
-        /// Where.
         origin: Origin,
         /// What was probably meant, or what there is.
         advice: Advice,
@@ -168,7 +147,6 @@ pub enum Problem {
     /// A variable with our prefix that nobody knows.
     #[error("unknown environment variable {name}; {advice}")]
     UnknownVariable {
-        /// Its name.
         name: String,
         /// What was probably meant, or what there is.
         advice: Advice,
@@ -176,9 +154,7 @@ pub enum Problem {
     /// A tag of a cluster with our prefix that nobody knows.
     #[error("unknown tag {key} of cluster {cluster:?}; {advice}")]
     UnknownTag {
-        /// Its key.
         key: String,
-        /// The cluster's name.
         cluster: String,
         /// What was probably meant, or what there is.
         advice: Advice,
@@ -188,43 +164,24 @@ pub enum Problem {
     BadValue {
         /// The full key, such as `timeouts.drain`.
         key: String,
-        /// The value as written.
         shown: String,
-        /// Where.
         origin: Origin,
-        /// What is allowed.
         allowed: String,
     },
     /// `[[cluster]]` without a name.
     #[error("{origin} has no `name`; add name = \"…\", the name of the ECS cluster")]
-    NamelessCluster {
-        /// Where.
-        origin: Origin,
-    },
+    NamelessCluster { origin: Origin },
     /// A name that ECS would not take.
     #[error("cluster name {name:?} in {origin} must be 1 to 255 letters, digits, hyphens and underscores")]
-    BadClusterName {
-        /// As written.
-        name: String,
-        /// Where.
-        origin: Origin,
-    },
+    BadClusterName { name: String, origin: Origin },
     /// An ARN says a Region and an account, and silently ignoring them could reach another cluster of the same name.
     #[error(
         "cluster {arn:?} in {origin} is an ARN; give its name {name:?} alone, and choose its Region with --region or AWS_REGION"
     )]
-    ClusterArn {
-        /// As written.
-        arn: String,
-        /// The name in it.
-        name: String,
-        /// Where.
-        origin: Origin,
-    },
+    ClusterArn { arn: String, name: String, origin: Origin },
     /// The same cluster twice in one place.
     #[error("cluster {name:?} is named twice in {origin}; name it once")]
     DuplicateCluster {
-        /// The name.
         name: String,
         /// Where it stands the second time.
         origin: Origin,
@@ -239,16 +196,7 @@ pub enum Problem {
     #[error(
         "`documents.{first}` and `documents.{second}` of cluster {cluster:?} are both {document:?}; each step has a document of its own"
     )]
-    SameDocument {
-        /// The cluster.
-        cluster: String,
-        /// One step.
-        first: &'static str,
-        /// The other.
-        second: &'static str,
-        /// The document's name.
-        document: String,
-    },
+    SameDocument { cluster: String, first: &'static str, second: &'static str, document: String },
 }
 
 /// What to write in place of an unknown name.

@@ -26,7 +26,6 @@ pub struct Fragment {
 /// What one place said for one cluster: its `[[cluster]]`, or its tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterFragment {
-    /// The cluster.
     pub name: ClusterName,
     /// What differs from lower places.
     pub policy: PolicyFragment,

@@ -46,7 +46,6 @@ pub struct Layer {
     pub clusters: Vec<ClusterName>,
     /// The table with the leases: not said here, none, or its name.
     pub lease_table: Option<Option<String>>,
-    /// The settings.
     pub policy: PolicyFragment,
 }
 
@@ -55,11 +54,11 @@ pub struct Layer {
 pub struct Inputs {
     /// The configuration file, or the SSM parameter in its place, where there is one.
     pub file: Option<Fragment>,
-    /// The environment.
+    /// What the environment says.
     pub environment: Layer,
     /// The clusters' tags.
     pub tags: BTreeMap<ClusterName, ClusterFragment>,
-    /// The flags.
+    /// What the flags say.
     pub flags: Layer,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Three types, in the order in which a value passes through them:
 //!
-//! - [`Fragment`] and [`PolicyFragment`]: what one place said; everything may be missing, each value is checked alone.
+//! - `Fragment` and [`PolicyFragment`]: what one place said; everything may be missing, each value is checked alone.
 //! - [`Inputs`]: the fragments of all places side by side: the file, the environment, the tags, the flags.
 //! - [`Settings`]: joined and checked as a whole: the clusters to work on, each with its complete
 //!   [`Policy`](models::policy::Policy).
@@ -10,10 +10,12 @@
 //! For each key by itself, the first of these that says something wins: flag, tag of the cluster, environment variable,
 //! the cluster's own `[[cluster]]`, `[defaults]`, built-in default.
 //!
-//! What is wrong is collected, so that a person mends a file once and not once per mistake; see [`ConfigError`]. What is
+//! What is wrong is collected, so that a person fixes a file once and not once per mistake; see [`ConfigError`]. What is
 //! wrong in the table or the tags of one cluster keeps that one from being worked on; all else keeps the run from
 //! beginning.
-//! `docs/configuration.md` is the page for people; a test holds the two together.
+//!
+//! A new key is a row in `rows.rs`, a field of [`Policy`](models::policy::Policy), and in `docs/configuration.md`, the
+//! page for people, a paragraph and the row that a test prints.
 //!
 //! Not here: the flags' definitions ([`crate::args`]), asking AWS ([`crate::settle`]), and Region, profile and endpoint,
 //! which are the SDK's business.
@@ -30,12 +32,13 @@ mod syntax;
 mod tags;
 mod value;
 
-pub use error::{Advice, ConfigError, Origin, Place, Problem};
+pub use error::ConfigError;
+pub(crate) use error::Origin;
 pub use file::{from_table, parse};
-pub use fragment::{ClusterFragment, Fragment, PolicyFragment};
-pub use inputs::{Environment, Given, Inputs, Layer, environment, parameter};
+pub use fragment::PolicyFragment;
+pub use inputs::{Environment, Given, Inputs, environment, parameter};
 pub use key::Key;
 pub use names::{
     CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
 };
-pub use settings::{ClusterSettings, Settings};
+pub use settings::Settings;

@@ -19,7 +19,6 @@ pub struct Settings {
 /// What one cluster is worked on by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// The cluster.
     pub name: ClusterName,
     /// Its settings, or what is wrong with them: then it is not worked on.
     pub policy: Result<Policy, ConfigError>,

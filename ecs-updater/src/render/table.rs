@@ -279,11 +279,13 @@ fn estimates(report: &RunReport) -> String {
         };
         let sentences = estimate.rests_on.iter().map(|sentence| sentence.trim_end_matches('.'));
         let rests_on: Vec<&str> = sentences.filter(|sentence| !sentence.is_empty()).collect();
-        Some(match (several, rests_on.is_empty()) {
-            (true, true) => format!(" {}: {time}.", cluster.cluster),
-            (true, false) => format!(" {}: {time} ({}).", cluster.cluster, rests_on.join("; ")),
-            (false, true) => format!(" {}.", capital(&time)),
-            (false, false) => format!(" {}: {}.", capital(&time), rests_on.join("; ")),
+        let rests_on = rests_on.join("; ");
+        Some(if several {
+            let rests_on = if rests_on.is_empty() { rests_on } else { format!(" ({rests_on})") };
+            format!(" {}: {time}{rests_on}.", cluster.cluster)
+        } else {
+            let rests_on = if rests_on.is_empty() { rests_on } else { format!(": {rests_on}") };
+            format!(" {}{rests_on}.", capital(&time))
         })
     };
     report.clusters.iter().filter_map(of).collect()
