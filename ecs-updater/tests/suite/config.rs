@@ -79,9 +79,7 @@ fn a_table_inside_another_document_is_read_alike() {
     );
 }
 
-#[test]
-fn every_mistake_of_a_file_is_named_with_its_place() {
-    let text = r#"max_unavailable = 2
+const MISTAKES: &str = r#"max_unavailable = 2
 colour = "blue"
 [defaults]
 max_unavailble = 1
@@ -116,7 +114,10 @@ timeouts = "20m"
 [[cluster]]
   name = "web"
 "#;
-    insta::assert_snapshot!(refused(text), @r#"
+
+#[test]
+fn every_mistake_of_a_file_is_named_with_its_place() {
+    insta::assert_snapshot!(refused(MISTAKES), @r#"
     25 problems in the configuration:
       - unknown key `max_unavailable` in the top level of fleet.toml:1:1; it belongs in [defaults] or in a [[cluster]]
       - unknown key `colour` in the top level of fleet.toml:2:1; known are: defaults, cluster, lease_table
