@@ -24,9 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The lease as the loop, the keeper and the fence before every write see it; `None` while there is none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hold(Arc<Mutex<Option<Tenure>>>);
+pub(crate) struct HeldLease(Arc<Mutex<Option<Tenure>>>);
 
-impl Hold {
+impl HeldLease {
     /// A fence that is open while the lease is surely ours.
     pub(crate) fn fence(&self, clock: &Clock) -> Fence {
         let (hold, clock) = (self.clone(), clock.clone());
@@ -51,7 +51,7 @@ pub(crate) struct Keeper {
     aws: Aws,
     clock: Clock,
     key: LeaseKey,
-    hold: Hold,
+    hold: HeldLease,
 }
 
 /// How a renewal ended that did not work.
@@ -63,7 +63,14 @@ enum NotRenewed {
 }
 
 impl Keeper {
-    pub(crate) fn new(table: &str, cluster: &ClusterName, us: &RunId, aws: &Aws, clock: &Clock, hold: &Hold) -> Self {
+    pub(crate) fn new(
+        table: &str,
+        cluster: &ClusterName,
+        us: &RunId,
+        aws: &Aws,
+        clock: &Clock,
+        hold: &HeldLease,
+    ) -> Self {
         let key = LeaseKey { table: table.to_owned(), cluster: cluster.clone(), us: us.clone() };
         Self { aws: aws.clone(), clock: clock.clone(), key, hold: hold.clone() }
     }

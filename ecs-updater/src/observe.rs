@@ -38,7 +38,7 @@ pub(crate) async fn full_look(
     let on_ec2: Vec<HostId> = hosts.iter().filter(|host| !host.is_external()).cloned().collect();
     let machines = aws.describe_instances(&on_ec2).await?;
     for (host, described) in &newest {
-        take_ecs(fleet, host, described, wanted, now);
+        merge_ecs(fleet, host, described, wanted, now);
     }
     for (host, instance) in &mut fleet.instances {
         if !newest.contains_key(host) {
@@ -46,7 +46,7 @@ pub(crate) async fn full_look(
             instance.agent_connected = false;
             instance.seen_at = now;
         }
-        take_ec2(instance, machines.get(host), now);
+        merge_ec2(instance, machines.get(host), now);
     }
     // What is not registered any more and was nothing to us is no part of the cluster.
     fleet.instances.retain(|_, instance| {
@@ -110,7 +110,7 @@ pub(crate) async fn short_look(
     let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
     let found = described.iter().filter(|one| one.status != InstanceStatus::Inactive).count();
     for one in described.iter().filter(|one| one.status != InstanceStatus::Inactive) {
-        take_ecs(fleet, &one.host, one, wanted, now);
+        merge_ecs(fleet, &one.host, one, wanted, now);
     }
     Ok(found == arns.len())
 }
@@ -130,7 +130,7 @@ fn newest_by_host(described: Vec<ecs::Described>) -> BTreeMap<HostId, ecs::Descr
     newest
 }
 
-fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, wanted: HostWay, now: Timestamp) {
+fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, wanted: HostWay, now: Timestamp) {
     let instance = fleet.instances.entry(host.clone()).or_insert_with(|| Instance {
         host: host.clone(),
         container_instance: one.arn.clone(),
@@ -177,8 +177,8 @@ fn take_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, want
     instance.registered = one.registered.clone();
     instance.remaining = one.remaining.clone();
     instance.seen_at = now;
-    if take_bridge(instance, &one.attributes, now) && instance.way(wanted, now) == Way::Bridge {
-        take_its_report(instance, now);
+    if merge_bridge(instance, &one.attributes, now) && instance.way(wanted, now) == Way::Bridge {
+        adopt_bridge_report(instance, now);
     }
 }
 
@@ -191,7 +191,7 @@ pub(crate) fn found_draining(instance: &mut Instance) {
 }
 
 /// Takes in what the host bridge reports. Returns whether that is news.
-fn take_bridge(instance: &mut Instance, attributes: &BTreeMap<String, String>, now: Timestamp) -> bool {
+fn merge_bridge(instance: &mut Instance, attributes: &BTreeMap<String, String>, now: Timestamp) -> bool {
     let read = match BridgeReport::decode(attributes) {
         // A re-registration can lose attributes; what is known stands until the agent reports again.
         Err(AttributesError::Absent) => return false,
@@ -206,10 +206,10 @@ fn take_bridge(instance: &mut Instance, attributes: &BTreeMap<String, String>, n
 }
 
 /// The bridge's report is the newest word of the host, and the end of the inspection that stands.
-fn take_its_report(instance: &mut Instance, now: Timestamp) {
+fn adopt_bridge_report(instance: &mut Instance, now: Timestamp) {
     if let Some(seen) = instance.heard_bridge() {
         let (asked_at, report) = (seen.since, seen.report.report.clone());
-        take_report(instance, report, asked_at, now);
+        merge_report(instance, report, asked_at, now);
     }
     let Some(&HostCommand::Inspect { refresh }) = instance.visit.as_ref().map(|visit| &visit.command) else { return };
     let end = bridge::inspected(instance, refresh, now);
@@ -217,7 +217,7 @@ fn take_its_report(instance: &mut Instance, now: Timestamp) {
 }
 
 /// Takes in a host's word on itself, if it is newer than the one that is known.
-fn take_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp, now: Timestamp) {
+fn merge_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp, now: Timestamp) {
     if report.boot_id.is_none() || report.os.is_none() {
         return;
     }
@@ -230,21 +230,21 @@ fn take_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp,
     }
 }
 
-fn take_ec2(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
+fn merge_ec2(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
     let checks = instance.ec2.take().and_then(|ec2| ec2.checks);
     instance.ec2 = machine.map(|machine| {
         let mut ec2 = machine.ec2.clone();
         ec2.checks = checks;
         ec2
     });
-    take_tags(instance, machine, now);
+    merge_tags(instance, machine, now);
 }
 
 /// How long EC2 may show tags from before a write: its API is eventually consistent.
 const TAGS_EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 
 /// Takes in the tags; those of a machine that is gone stay as they were, and for a while what this run has written.
-pub(crate) fn take_tags(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
+pub(crate) fn merge_tags(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
     let Some(machine) = machine else { return };
     let read = read_tags(&machine.tags);
     let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_EVENTUAL_CONSISTENCY);
@@ -266,10 +266,10 @@ fn read_tags(tags: &BTreeMap<String, String>) -> Tags {
 }
 
 /// Takes in how a command ended on a host.
-pub(crate) fn take_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timestamp) {
+pub(crate) fn record_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timestamp) {
     let Some(instance) = fleet.instances.get_mut(&ended.host) else { return };
     if let Some(report) = ended.report {
-        take_report(instance, report, ended.sent_at, now);
+        merge_report(instance, report, ended.sent_at, now);
     }
     match &ended.end {
         VisitEnd::Done => tracing::debug!(host = %ended.host, command = ended.command.name(), "visited"),
@@ -332,7 +332,7 @@ mod tests {
                 registered_at: 0,
                 attributes: BTreeMap::new(),
             };
-            take_ecs(&mut fleet, &host, &described, HostWay::Auto, now);
+            merge_ecs(&mut fleet, &host, &described, HostWay::Auto, now);
             let instance = fleet.instances.get_mut(&host).unwrap();
             assert_eq!((instance.status, instance.tasks.is_some()), (status, kept));
             instance.tasks = Some(SeenTasks { at: now, tasks: vec![] });

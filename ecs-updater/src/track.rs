@@ -179,8 +179,8 @@ impl Life {
             self.enter(stand.phase, now);
         }
         match is_out_by_us(instance) {
-            true => self.is_out(instance, now),
-            false => self.came_back(instance, now),
+            true => self.mark_out_of_service(instance, now),
+            false => self.mark_back(instance, now),
         }
     }
 
@@ -201,14 +201,14 @@ impl Life {
     }
 
     /// One that an earlier run took out counts from its claim.
-    fn is_out(&mut self, instance: &Instance, now: Timestamp) {
+    fn mark_out_of_service(&mut self, instance: &Instance, now: Timestamp) {
         self.out_since.get_or_insert_with(|| {
             let since = instance.run.drained_at.or(instance.claim().map(|claim| claim.since)).unwrap_or(now);
             since.min(now)
         });
     }
 
-    fn came_back(&mut self, instance: &Instance, now: Timestamp) {
+    fn mark_back(&mut self, instance: &Instance, now: Timestamp) {
         let Some(since) = self.out_since.take() else { return };
         let until = if instance.status == InstanceStatus::Active { instance.seen_at.max(since) } else { now };
         self.out_for = Some(self.out_for.unwrap_or_default() + until.duration_since(since));

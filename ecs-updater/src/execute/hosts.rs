@@ -10,12 +10,12 @@ use models::plan::{Cancel, HostCommand, Inspect, PlannedStep, Reboot, Revert, St
 
 use super::{Actor, hosts_of, next_attempt};
 use crate::host::{Ended, bridge};
-use crate::observe::{take_ended, take_tags};
+use crate::observe::{merge_tags, record_ended};
 
 /// Reboots that are looked at, claimed and sent together: as many as one claim for a bridge has room for.
-const REBOOTS: usize = 19;
+const REBOOT_BATCH: usize = 19;
 /// No more in one round: what else there is to do, such as putting an instance back in service, does not wait for long.
-const REBOOTS_A_ROUND: usize = 2 * REBOOTS;
+const MAX_REBOOTS_PER_ROUND: usize = 2 * REBOOT_BATCH;
 
 impl Actor<'_> {
     pub(super) async fn inspect(&mut self, steps: Vec<PlannedStep>) {
@@ -48,7 +48,7 @@ impl Actor<'_> {
         let claimed = self.claim(claims).await;
         commands.retain(|(host, _)| claimed.contains(host));
         for (host, _) in &commands {
-            self.change(host, |instance| instance.run.stages += 1);
+            self.with_instance_mut(host, |instance| instance.run.stages += 1);
         }
         self.send(commands).await;
     }
@@ -70,7 +70,7 @@ impl Actor<'_> {
         let claimed = self.claim(claims).await;
         commands.retain(|(host, _)| !asked.contains(host) || claimed.contains(host));
         for (host, _) in &commands {
-            self.change(host, |instance| {
+            self.with_instance_mut(host, |instance| {
                 instance.run.cancels += 1;
                 let called_off = instance.run.called_off.as_ref().map(|off| off.claim.since);
                 let standing = instance.claim().filter(|claim| is_in_boot_of(instance, claim)).map(|one| one.since);
@@ -96,7 +96,7 @@ impl Actor<'_> {
             tracing::warn!(%host, from = %claim.to, to = %claim.from, why, "rolling back");
             let revert = self.claim_for(&host, ClaimStep::Revert, &claim.from, &claim.to, Some(&boot));
             claims.push((host.clone(), revert, lock.clone()));
-            self.change(&host, |instance| instance.run.trouble = Some(why));
+            self.with_instance_mut(&host, |instance| instance.run.trouble = Some(why));
             commands.push((host, HostCommand::Revert { version: Some(claim.from), lock, boot }));
         }
         let claimed = self.claim(claims).await;
@@ -129,7 +129,7 @@ impl Actor<'_> {
             if tasks.is_empty() {
                 empty.push(host.clone());
             }
-            self.are_left(&host, SeenTasks { at, tasks });
+            self.record_remaining_tasks(&host, SeenTasks { at, tasks });
         }
         empty
     }
@@ -137,9 +137,9 @@ impl Actor<'_> {
     /// A few at a time: the first need not wait until the last one's tasks are listed. Who was drained first is first.
     pub(super) async fn reboot(&mut self, mut steps: Vec<PlannedStep>) {
         steps.sort_by_key(|step| self.out_of_service_claim(&step.host).map(|claim| claim.since));
-        steps.truncate(REBOOTS_A_ROUND);
+        steps.truncate(MAX_REBOOTS_PER_ROUND);
         while !steps.is_empty() {
-            let later = steps.split_off(steps.len().min(REBOOTS));
+            let later = steps.split_off(steps.len().min(REBOOT_BATCH));
             self.reboot_some(steps).await;
             steps = later;
         }
@@ -215,7 +215,7 @@ impl Actor<'_> {
         let written = self.claim(claims).await;
         let at = self.now();
         for (host, claim) in before.into_iter().filter(|(host, _)| written.contains(host)) {
-            self.change(&host, |instance| instance.run.called_off = Some(Box::new(CalledOff { claim, at })));
+            self.with_instance_mut(&host, |instance| instance.run.called_off = Some(Box::new(CalledOff { claim, at })));
         }
         due
     }
@@ -239,7 +239,7 @@ impl Actor<'_> {
             }
         };
         for host in hosts {
-            self.change(host, |instance| take_tags(instance, machines.get(host), now));
+            self.with_instance_mut(host, |instance| merge_tags(instance, machines.get(host), now));
         }
         if self.is_superseded() {
             return None;
@@ -282,7 +282,7 @@ impl Actor<'_> {
             let mut unsent: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
             for (host, sent_at) in dispatch.sent {
                 if let Some(command) = unsent.remove(&host) {
-                    self.is_under_way(&host, &command, sent_at);
+                    self.record_sent(&host, &command, sent_at);
                 }
             }
             for (host, detail) in dispatch.refused {
@@ -307,7 +307,7 @@ impl Actor<'_> {
     /// SSM refuses the host: the command has ended before it began.
     fn note_undelivered(&mut self, host: &HostId, command: HostCommand, detail: String) {
         let (now, end) = (self.now(), VisitEnd::NotDelivered { detail });
-        self.change(host, |instance| match command {
+        self.with_instance_mut(host, |instance| match command {
             HostCommand::Reboot { .. } => {
                 instance.run.reboot = Some(Box::new(next_reboot(instance, now, Some((now, end)))));
             }
@@ -320,7 +320,7 @@ impl Actor<'_> {
     /// What SSM did not answer to can have been sent all the same: then it may still make the host reboot.
     fn note_maybe_sent(&mut self, host: &HostId) {
         let now = self.now();
-        self.change(host, |instance| {
+        self.with_instance_mut(host, |instance| {
             let since = instance.claim().map(|claim| claim.since);
             let of_this_claim = |sent: &&SentReboot| since.is_some_and(|since| sent.sent_at >= since);
             let known = instance.run.reboot.as_deref().filter(of_this_claim).cloned();
@@ -349,19 +349,19 @@ impl Actor<'_> {
         match (end, claim) {
             (Some(end), _) => {
                 let ended = Ended { host: host.clone(), command, sent_at: now, end, report: None };
-                take_ended(self.fleet, ended, now);
+                record_ended(self.fleet, ended, now);
             }
             (None, Some(claim)) => {
-                self.is_under_way(host, &command, now);
+                self.record_sent(host, &command, now);
                 self.awaited.follow(host.clone(), command, claim, self.policy, now);
             }
             (None, None) => tracing::warn!(%host, command = command.name(), "not begun: its claim is gone"),
         }
     }
 
-    fn is_under_way(&mut self, host: &HostId, command: &HostCommand, sent_at: Timestamp) {
+    fn record_sent(&mut self, host: &HostId, command: &HostCommand, sent_at: Timestamp) {
         self.succeeded(host);
-        self.change(host, |instance| match command {
+        self.with_instance_mut(host, |instance| match command {
             HostCommand::Reboot { .. } => {
                 instance.run.reboot = Some(Box::new(next_reboot(instance, sent_at, None)));
             }

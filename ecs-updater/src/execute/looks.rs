@@ -16,7 +16,7 @@ use crate::observe::describe_services;
 use crate::planner::{DRAIN_POLL, EVENTUAL_CONSISTENCY, TASKS_FRESH, after};
 
 /// No more instances' tasks are listed one by one in a round: what else there is to do does not wait for long.
-const LISTS_A_ROUND: usize = 30;
+const MAX_TASK_LISTS_PER_ROUND: usize = 30;
 
 impl Actor<'_> {
     /// Whether a command would be taken: SSM is asked, a bridge has spoken already or has not.
@@ -25,7 +25,9 @@ impl Actor<'_> {
         let (by_bridge, by_ssm): (Vec<HostId>, Vec<HostId>) =
             hosts.into_iter().partition(|host| self.keep_way(host) == Way::Bridge);
         for host in by_bridge {
-            self.change(&host, |instance| instance.reach = Some(Reach { at, closed: bridge::closed(instance, at) }));
+            self.with_instance_mut(&host, |instance| {
+                instance.reach = Some(Reach { at, closed: bridge::unreachable_reason(instance, at) })
+            });
         }
         if by_ssm.is_empty() {
             return;
@@ -40,7 +42,7 @@ impl Actor<'_> {
                         None => Some("SSM does not know the instance".to_owned()),
                     };
                     self.succeeded(&host);
-                    self.change(&host, |instance| instance.reach = Some(Reach { at, closed }));
+                    self.with_instance_mut(&host, |instance| instance.reach = Some(Reach { at, closed }));
                 }
             }
             Err(error) => self.failed(&by_ssm, error),
@@ -60,7 +62,7 @@ impl Actor<'_> {
                     };
                     let seen = checks.remove(&host).unwrap_or_else(unknown);
                     self.succeeded(&host);
-                    self.change(&host, |instance| {
+                    self.with_instance_mut(&host, |instance| {
                         if let Some(ec2) = &mut instance.ec2 {
                             ec2.checks = Some(seen);
                         }
@@ -80,7 +82,7 @@ impl Actor<'_> {
         if !whole {
             // Whoever was not looked at for longest is first, so that all have their turn.
             staying.sort_by_key(|instance| instance.tasks.as_ref().map(|seen| seen.at));
-            staying.truncate(LISTS_A_ROUND);
+            staying.truncate(MAX_TASK_LISTS_PER_ROUND);
         }
         let hosts_of = |instances: Vec<&Instance>| instances.into_iter().map(|one| one.host.clone()).collect();
         let (leaving, staying): (Vec<HostId>, Vec<HostId>) = (hosts_of(leaving), hosts_of(staying));
@@ -118,7 +120,7 @@ impl Actor<'_> {
                 task.protected_until = protected.get(&task.arn).copied();
             }
             self.succeeded(&host);
-            self.change(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
+            self.with_instance_mut(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
         }
         Ok(())
     }
@@ -135,7 +137,7 @@ impl Actor<'_> {
                     let arn = self.instance(&host).map(|instance| instance.container_instance.clone());
                     let tasks = arn.and_then(|arn| live.remove(&arn)).unwrap_or_default();
                     self.succeeded(&host);
-                    self.are_left(&host, SeenTasks { at, tasks });
+                    self.record_remaining_tasks(&host, SeenTasks { at, tasks });
                 }
             }
             Err(error) => self.failed(&hosts, error),
@@ -144,7 +146,7 @@ impl Actor<'_> {
 
     /// These are left on a draining instance. Those that are not any more were among the placed ones of their service at
     /// the last full look, which the instances' remaining resources still tell of.
-    pub(super) fn are_left(&mut self, host: &HostId, left: SeenTasks) {
+    pub(super) fn record_remaining_tasks(&mut self, host: &HostId, left: SeenTasks) {
         let known = self.instance(host).and_then(|instance| instance.tasks.as_ref());
         let is_left = |task: &&Task| left.tasks.iter().any(|other| other.arn == task.arn);
         let gone: Vec<ServiceName> = known
@@ -158,7 +160,7 @@ impl Actor<'_> {
                 service.placed = service.placed.saturating_sub(1);
             }
         }
-        self.change(host, |instance| instance.tasks = Some(left));
+        self.with_instance_mut(host, |instance| instance.tasks = Some(left));
     }
 
     /// The tasks on each of these instances that have not stopped.
@@ -233,17 +235,17 @@ impl Actor<'_> {
             let models::plan::Step::StopTasks(models::plan::StopTasks { tasks }) = step.step else { continue };
             for task in tasks {
                 match self.aws.stop_task(&self.fleet.cluster, &task, &reason).await {
-                    Ok(()) => self.asked_to_stop(&step.host, task),
+                    Ok(()) => self.record_stop_requested(&step.host, task),
                     Err(error) => self.failed(std::slice::from_ref(&step.host), error),
                 }
             }
         }
     }
 
-    fn asked_to_stop(&mut self, host: &HostId, task: TaskArn) {
+    fn record_stop_requested(&mut self, host: &HostId, task: TaskArn) {
         tracing::info!(%host, task = task.short(), "standalone task asked to stop");
         self.succeeded(host);
-        self.change(host, |instance| instance.run.stopped_tasks.push(task));
+        self.with_instance_mut(host, |instance| instance.run.stopped_tasks.push(task));
     }
 }
 

@@ -140,7 +140,7 @@ impl<'a> Actor<'a> {
 
     fn refused(&mut self, host: &HostId, words: String) {
         let (step, now) = (self.step, self.now());
-        self.change(host, |instance| {
+        self.with_instance_mut(host, |instance| {
             let refused = refused_again(instance.run.refused.as_deref(), step, words, now);
             instance.run.refused = Some(Box::new(refused));
         });
@@ -149,7 +149,7 @@ impl<'a> Actor<'a> {
     /// The step that is being carried out was not refused on this instance.
     fn succeeded(&mut self, host: &HostId) {
         let step = self.step;
-        self.change(host, |instance| drop(instance.run.refused.take_if(|refused| refused.step == step)));
+        self.with_instance_mut(host, |instance| drop(instance.run.refused.take_if(|refused| refused.step == step)));
     }
 
     /// By which way this host is reached.
@@ -160,7 +160,7 @@ impl<'a> Actor<'a> {
     /// From now on the host is reached by this way.
     fn keep_way(&mut self, host: &HostId) -> Way {
         let way = self.way(host);
-        self.change(host, |instance| instance.run.way = Some(way));
+        self.with_instance_mut(host, |instance| instance.run.way = Some(way));
         way
     }
 
@@ -168,7 +168,7 @@ impl<'a> Actor<'a> {
         self.fleet.instances.get(host)
     }
 
-    fn change(&mut self, host: &HostId, change: impl FnOnce(&mut Instance)) {
+    fn with_instance_mut(&mut self, host: &HostId, change: impl FnOnce(&mut Instance)) {
         if let Some(instance) = self.fleet.instances.get_mut(host) {
             change(instance);
         }
@@ -201,7 +201,7 @@ impl<'a> Actor<'a> {
                 Ok(()) => {
                     let now = self.now();
                     for host in hosts {
-                        self.change(&host, |instance| {
+                        self.with_instance_mut(&host, |instance| {
                             note_begun(instance, &claim);
                             instance.run.tags_written_at = Some(now);
                             instance.tags.claim = Some(Ok(claim.clone()));

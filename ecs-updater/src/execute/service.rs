@@ -118,7 +118,7 @@ impl Actor<'_> {
             let Some(status) = done.get(arn) else { continue };
             tracing::info!(%host, status = status.as_str(), "status set");
             self.succeeded(host);
-            self.change(host, |instance| {
+            self.with_instance_mut(host, |instance| {
                 instance.status = *status;
                 instance.seen_at = now;
                 if *status == InstanceStatus::Draining {
@@ -145,7 +145,7 @@ impl Actor<'_> {
         let mut ends = Vec::new();
         for PlannedStep { host, step } in steps {
             let Step::Finish(end) = step else { continue };
-            self.change(&host, |instance| instance.run.ending = Some(Box::new(end.clone())));
+            self.with_instance_mut(&host, |instance| instance.run.ending = Some(Box::new(end.clone())));
             ends.push((host, end));
         }
         let ending: Vec<HostId> = ends.iter().map(|(host, _)| host.clone()).collect();
@@ -189,7 +189,7 @@ impl Actor<'_> {
                     let now = self.now();
                     for host in &hosts {
                         self.succeeded(host);
-                        self.change(host, |instance| {
+                        self.with_instance_mut(host, |instance| {
                             instance.run.tags_written_at = Some(now);
                             instance.tags.claim = None;
                             if keys.contains(&SAVED_LOCK_TAG) {
@@ -226,7 +226,7 @@ impl Actor<'_> {
         for PlannedStep { host, step } in steps {
             let Step::MarkFailed(MarkFailed { version }) = step else { continue };
             if broken!(ForgetFailedVersions) || broken!(MarkFailedLast) {
-                self.change(&host, |instance| instance.tags.failed = instance.tags.failed.with(&version));
+                self.with_instance_mut(&host, |instance| instance.tags.failed = instance.tags.failed.with(&version));
                 continue;
             }
             self.mark_failed_now(&host, &version).await;
@@ -241,7 +241,7 @@ impl Actor<'_> {
                 tracing::warn!(%host, %version, "version marked failed on the instance");
                 let now = self.now();
                 self.succeeded(host);
-                self.change(host, |instance| {
+                self.with_instance_mut(host, |instance| {
                     instance.tags.failed = failed;
                     instance.run.tags_written_at = Some(now);
                 });

@@ -93,17 +93,19 @@ impl Awaited {
 
 impl Await {
     fn end(&self, instance: &Instance, now: Timestamp) -> Option<VisitEnd> {
-        match how_it_stands(&self.command, &self.claim, instance.heard_bridge()) {
-            Stands::Ended(end) => Some(end),
-            Stands::TakenUp if now < self.deadline => None,
-            Stands::Unheard if now < self.deadline && (now < after(self.since, TAKE_UP) || self.may_come_late()) => {
+        match progress_of(&self.command, &self.claim, instance.heard_bridge()) {
+            ClaimProgress::Ended(end) => Some(end),
+            ClaimProgress::TakenUp if now < self.deadline => None,
+            ClaimProgress::Unheard
+                if now < self.deadline && (now < after(self.since, TAKE_UP) || self.may_come_late()) =>
+            {
                 None
             }
-            Stands::TakenUp => {
+            ClaimProgress::TakenUp => {
                 let detail = "its host bridge did not say in time how it ended".to_owned();
                 Some(VisitEnd::Unsure { detail })
             }
-            Stands::Unheard => {
+            ClaimProgress::Unheard => {
                 let detail = format!("its host bridge did not take up the claim{}", last_heard(instance));
                 Some(match self.may_come_late() {
                     true => VisitEnd::Unsure { detail },
@@ -125,27 +127,27 @@ impl Await {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Stands {
+enum ClaimProgress {
     Unheard,
     TakenUp,
     Ended(VisitEnd),
 }
 
-fn how_it_stands(command: &HostCommand, claim: &Claim, seen: Option<&SeenBridge>) -> Stands {
+fn progress_of(command: &HostCommand, claim: &Claim, seen: Option<&SeenBridge>) -> ClaimProgress {
     let Some((seen, handled)) = seen.and_then(|seen| Some((seen, seen.handled(claim)?))) else {
-        return Stands::Unheard;
+        return ClaimProgress::Unheard;
     };
     let report = &seen.report.report;
     match (handled.progress, command) {
-        (Progress::Doing, _) => Stands::TakenUp,
+        (Progress::Doing, _) => ClaimProgress::TakenUp,
         // A `drain` was done before; the agent writes the version again as soon as it sees that it is gone.
         (Progress::Done, HostCommand::Stage { version, .. }) if report.staged().as_ref() != Some(version) => {
-            Stands::TakenUp
+            ClaimProgress::TakenUp
         }
-        (Progress::Done, _) | (Progress::FellBack, HostCommand::Reboot { .. }) => Stands::Ended(VisitEnd::Done),
+        (Progress::Done, _) | (Progress::FellBack, HostCommand::Reboot { .. }) => ClaimProgress::Ended(VisitEnd::Done),
         (Progress::Failed | Progress::FellBack, _) => {
             let unsaid = || ReportedError { code: ErrorCode::Missing, ..ReportedError::default() };
-            Stands::Ended(VisitEnd::Error(report.error.clone().unwrap_or_else(unsaid)))
+            ClaimProgress::Ended(VisitEnd::Error(report.error.clone().unwrap_or_else(unsaid)))
         }
     }
 }
@@ -156,7 +158,7 @@ pub(crate) fn has_given_up(instance: &Instance, claim: &Claim) -> bool {
 }
 
 /// Why no command would be taken up on this instance, `None` where one would.
-pub(crate) fn closed(instance: &Instance, now: Timestamp) -> Option<String> {
+pub(crate) fn unreachable_reason(instance: &Instance, now: Timestamp) -> Option<String> {
     match &instance.bridge {
         None => Some("no host bridge has ever reported from it".to_owned()),
         Some(Err(error)) => Some(format!("its host bridge cannot be understood: {error}")),
@@ -173,7 +175,7 @@ fn last_heard(instance: &Instance) -> String {
 
 /// The end of an inspection: what the report that stands says.
 pub(crate) fn inspected(instance: &Instance, refresh: bool, now: Timestamp) -> VisitEnd {
-    if let Some(detail) = closed(instance, now) {
+    if let Some(detail) = unreachable_reason(instance, now) {
         return VisitEnd::NotDelivered { detail };
     }
     let Some(seen) = instance.heard_bridge() else {

@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::execute::{Actor, Author, goes_to_host};
 use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
-use crate::keeper::{Hold, lease_lost};
+use crate::keeper::{HeldLease, lease_lost};
 use crate::lease::superseded;
 use crate::observe;
 use crate::patience::{FOR_REFUSALS, FOR_SILENCE, GiveUp, Looks, Trouble, Try, WINDOW};
@@ -107,7 +107,7 @@ pub async fn run(
                 dry_run = facts.dry_run,
                 "begins"
             );
-            let hold = Hold::default();
+            let hold = HeldLease::default();
             let fence = table.map_or_else(Fence::open, |_| hold.fence(clock));
             let aws = Aws::new(config, &fence, limits);
             let report = Cluster::new(cluster, policy, aws, clock, facts, (table, hold), stop).run(watch).await;
@@ -134,7 +134,7 @@ struct Cluster<'a> {
     facts: RunFacts,
     /// The table with the leases, where one is needed.
     lease_table: Option<&'a str>,
-    hold: Hold,
+    hold: HeldLease,
     epoch: Option<Epoch>,
     stop: watch::Receiver<bool>,
     fleet: FleetSnapshot,
@@ -159,7 +159,7 @@ impl<'a> Cluster<'a> {
         aws: Aws,
         clock: &'a Clock,
         facts: RunFacts,
-        (lease_table, hold): (Option<&'a str>, Hold),
+        (lease_table, hold): (Option<&'a str>, HeldLease),
         stop: watch::Receiver<bool>,
     ) -> Self {
         let fleet = FleetSnapshot {
@@ -362,7 +362,7 @@ impl<'a> Cluster<'a> {
         let now = self.clock.now();
         let (ended, failed) = self.commands.poll(&self.aws, now).await;
         for ended in ended {
-            observe::take_ended(&mut self.fleet, ended, self.clock.now());
+            observe::record_ended(&mut self.fleet, ended, self.clock.now());
         }
         // What SSM does not say is missed by those that it was asked about, each in its time, and by nobody else.
         if let Some(error) = failed {
@@ -385,7 +385,7 @@ impl<'a> Cluster<'a> {
         }
         let now = self.clock.now();
         for ended in self.awaited.ended(&self.fleet, now) {
-            observe::take_ended(&mut self.fleet, ended, self.clock.now());
+            observe::record_ended(&mut self.fleet, ended, self.clock.now());
         }
         Ok(())
     }
