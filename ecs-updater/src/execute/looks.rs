@@ -101,14 +101,13 @@ impl Actor<'_> {
     /// turn is near.
     async fn look_at_staying(&mut self, hosts: &[HostId], whole: bool) -> Result<(), AwsError> {
         let at = self.now();
-        let tasks = match whole {
-            true => {
-                let arns = self.aws.list_running_tasks(&self.fleet.cluster).await?;
-                let unseen = self.fleet.instances.values().filter(|instance| is_unseen(instance));
-                let hosts: BTreeSet<HostId> = unseen.map(|instance| &instance.host).chain(hosts).cloned().collect();
-                self.tasks_among(arns, &hosts).await?
-            }
-            false => self.tasks_of(hosts).await?,
+        let tasks = if whole {
+            let arns = self.aws.list_running_tasks(&self.fleet.cluster).await?;
+            let unseen = self.fleet.instances.values().filter(|instance| is_unseen(instance));
+            let hosts: BTreeSet<HostId> = unseen.map(|instance| &instance.host).chain(hosts).cloned().collect();
+            self.tasks_among(arns, &hosts).await?
+        } else {
+            self.tasks_of(hosts).await?
         };
         let of_services = tasks.values().flatten().filter_map(|task| Some((&task.arn, task.service()?)));
         let services: BTreeSet<ServiceName> = of_services.clone().map(|(_, service)| service.clone()).collect();
@@ -174,10 +173,12 @@ impl Actor<'_> {
         let (cluster, now) = (&self.fleet.cluster, self.now());
         let listed = futures_util::stream::iter(hosts.iter().filter_map(|host| self.instance(host)))
             .map(|instance| {
-                let desired = match instance.in_service() {
-                    true => Desired::Running,
-                    false if none_is_desired_running(instance, now) => Desired::Stopped,
-                    false => Desired::Any,
+                let desired = if instance.in_service() {
+                    Desired::Running
+                } else if none_is_desired_running(instance, now) {
+                    Desired::Stopped
+                } else {
+                    Desired::Any
                 };
                 self.aws.list_tasks_on(cluster, &instance.container_instance, desired)
             })
@@ -227,25 +228,6 @@ impl Actor<'_> {
             self.fleet.services.insert(service.name.clone(), service);
         }
         Ok(())
-    }
-
-    pub(super) async fn stop_tasks(&mut self, steps: Vec<models::plan::PlannedStep>) {
-        let reason = format!("ecs-updater run {}: the instance is drained for an OS update", self.run);
-        for step in steps {
-            let models::plan::Step::StopTasks(models::plan::StopTasks { tasks }) = step.step else { continue };
-            for task in tasks {
-                match self.aws.stop_task(&self.fleet.cluster, &task, &reason).await {
-                    Ok(()) => self.record_stop_requested(&step.host, task),
-                    Err(error) => self.failed(std::slice::from_ref(&step.host), error),
-                }
-            }
-        }
-    }
-
-    fn record_stop_requested(&mut self, host: &HostId, task: TaskArn) {
-        tracing::info!(%host, task = task.short(), "standalone task asked to stop");
-        self.succeeded(host);
-        self.with_instance_mut(host, |instance| instance.run.stopped_tasks.push(task));
     }
 }
 

@@ -1,103 +1,33 @@
 //! Steps that take an instance out of service, put it back, or are done with it.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use models::claim::{CLAIM_TAG, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
 use models::fleet::{Instance, InstanceStatus};
-use models::ids::{ContainerInstanceArn, HostId};
-use models::plan::{Drain, End, MarkFailed, PlannedStep, Step};
+use models::ids::{ContainerInstanceArn, HostId, TaskArn};
+use models::plan::{Drain, End, MarkFailed, StopTasks};
 use models::report::{Outcome, Verdict};
 use semver::Version;
 
-use super::{Actor, hosts_of};
-use crate::aws::ecs::Listed;
-use crate::observe::found_draining;
+use super::Actor;
+use super::batches::hosts_of;
+use super::claims::{NewClaim, Versions};
 
 impl Actor<'_> {
-    /// Out of service: first the last look (in service still, nobody else's claim, the budget as it is *now*), then
-    /// the claim, then DRAINING.
-    pub(super) async fn drain(&mut self, steps: Vec<PlannedStep>) {
+    /// Out of service: first the last look, then the claim, then DRAINING.
+    pub(super) async fn drain(&mut self, steps: Vec<(HostId, Drain)>) {
         let hosts = hosts_of(&steps);
-        if broken!(NoLookBeforeDrain) || broken!(ClaimAfterDrain) {
-            return self.drain_wrongly(steps).await;
-        }
-        let Some(clear) = self.still_ours(&hosts).await else { return };
-        let cluster = &self.fleet.cluster;
-        let (draining, lost) = match (
-            self.aws.list_container_instances(cluster, Listed::Draining).await,
-            self.aws.list_container_instances(cluster, Listed::Disconnected).await,
-        ) {
-            (Ok(draining), Ok(lost)) => (draining, lost),
-            (Err(error), _) | (_, Err(error)) => return self.failed(&hosts, error),
-        };
-        let unknown = self.take_listed(draining, lost);
-        let (registered, out) = self.fleet.registered_and_out();
-        let out = out + unknown;
-        let budget = self.policy.max_unavailable.of(registered) + usize::from(broken!(BudgetOffByOne));
-        let places = budget.saturating_sub(out);
-        let claims: Vec<_> = steps
-            .iter()
-            .filter(|step| clear.contains(&step.host) && self.instance(&step.host).is_some_and(Instance::in_service))
-            .filter_map(|step| match &step.step {
-                Step::Drain(Drain { from, to }) => {
-                    Some((step.host.clone(), self.new_claim(&step.host, ClaimStep::Drain, from, to, None), None))
-                }
-                _ => None,
-            })
-            .take(places)
-            .collect();
-        let claimed: Vec<HostId> = self.claim(claims).await.into_iter().collect();
-        self.set_status(&claimed, InstanceStatus::Draining).await;
-    }
-
-    /// Takes in which instances ECS lists as DRAINING and which without an agent: most of them are known to be. Returns how
-    /// many of them no look has shown: one that has just registered, under another ARN perhaps, or that the last look missed.
-    fn take_listed(&mut self, draining: Vec<ContainerInstanceArn>, lost: Vec<ContainerInstanceArn>) -> usize {
-        let news = |listed: Vec<ContainerInstanceArn>, known: fn(&Instance) -> bool| {
-            let known = self.fleet.instances.values().filter(|instance| known(instance));
-            let known: BTreeSet<&ContainerInstanceArn> = known.map(|instance| &instance.container_instance).collect();
-            listed.into_iter().filter(|arn| !known.contains(arn)).collect::<BTreeSet<_>>()
-        };
-        let draining = news(draining, |instance| instance.status == InstanceStatus::Draining);
-        let lost = news(lost, |instance| !instance.agent_connected && instance.is_registered());
-        if draining.is_empty() && lost.is_empty() {
-            return 0;
-        }
-        let outdated = &self.fleet.outdated_registrations;
-        let mut unknown: BTreeSet<&ContainerInstanceArn> =
-            draining.union(&lost).filter(|arn| !outdated.contains(*arn)).collect();
-        for instance in self.fleet.instances.values_mut() {
-            // One that the last look has missed is there all the same.
-            if draining.contains(&instance.container_instance) {
-                found_draining(instance);
-            }
-            if lost.contains(&instance.container_instance) {
-                instance.agent_connected = false;
-            }
-            if instance.is_registered() {
-                unknown.remove(&instance.container_instance);
-            }
-        }
-        unknown.len()
-    }
-
-    /// Two of the mistakes that a test can make.
-    async fn drain_wrongly(&mut self, steps: Vec<PlannedStep>) {
-        let hosts = hosts_of(&steps);
-        let claims = steps.into_iter().filter_map(|planned| match planned.step {
-            Step::Drain(Drain { from, to }) => {
-                let claim = self.new_claim(&planned.host, ClaimStep::Drain, &from, &to, None);
-                Some((planned.host, claim, None))
-            }
-            _ => None,
-        });
-        let claims: Vec<_> = claims.collect();
+        let clear = if broken!(NoLookBeforeDrain) { hosts } else { self.clear_for_drain(&hosts).await };
         if broken!(ClaimAfterDrain) {
-            self.set_status(&hosts, InstanceStatus::Draining).await;
-            self.claim(claims).await;
-        } else {
-            let claimed: Vec<HostId> = self.claim(claims).await.into_iter().collect();
+            self.set_status(&clear, InstanceStatus::Draining).await;
+        }
+        let cleared = steps.into_iter().filter(|(host, _)| clear.contains(host));
+        let claims = cleared.map(|(host, Drain { from, to })| {
+            let claim = self.new_claim(&host, ClaimStep::Drain, Versions { from: &from, to: &to }, None);
+            NewClaim { host, claim, saved_lock: None }
+        });
+        let claims = claims.collect();
+        let claimed: Vec<HostId> = self.claim(claims).await.into_iter().collect();
+        if !broken!(ClaimAfterDrain) {
             self.set_status(&claimed, InstanceStatus::Draining).await;
         }
     }
@@ -141,70 +71,17 @@ impl Actor<'_> {
 
     /// Back in service where it was us who took it out, then the claim away, then the verdict. A part that AWS refuses
     /// is done again in the next round.
-    pub(super) async fn finish(&mut self, steps: Vec<PlannedStep>) {
-        let mut ends = Vec::new();
-        for PlannedStep { host, step } in steps {
-            let Step::Finish(end) = step else { continue };
-            self.with_instance_mut(&host, |instance| instance.run.ending = Some(Box::new(end.clone())));
-            ends.push((host, end));
+    pub(super) async fn finish(&mut self, mut ends: Vec<(HostId, End)>) {
+        for (host, end) in &ends {
+            self.with_instance_mut(host, |instance| instance.run.ending = Some(Box::new(end.clone())));
         }
-        let ending: Vec<HostId> = ends.iter().map(|(host, _)| host.clone()).collect();
-        let called_off = self.call_off_reboots(&ending).await;
+        let called_off = self.call_off_reboots(&hosts_of(&ends)).await;
         ends.retain(|(host, _)| !called_off.contains(host));
-        let to_activate: Vec<HostId> = ends
-            .iter()
-            .map(|(host, _)| host)
-            .filter(|host| {
-                (self.out_of_service_claim(host).is_some() || broken!(ActivateForeignDrains))
-                    && self.instance(host).is_some_and(|i| i.status == InstanceStatus::Draining)
-            })
-            .cloned()
-            .collect();
-        if broken!(ReleaseBeforeActive)
-            && !to_activate.is_empty()
-            && self.aws.delete_tags(&to_activate, &[CLAIM_TAG]).await.is_err()
-        {
-            return;
-        }
-        self.set_status(&to_activate, InstanceStatus::Active).await;
-        ends.retain(|(host, _)| {
-            !to_activate.contains(host) || self.instance(host).is_some_and(|i| i.status == InstanceStatus::Active)
-        });
-        let (mut claim_only, mut with_lock) = (Vec::new(), Vec::new());
-        for (host, _) in &ends {
-            let Some(instance) = self.instance(host) else { continue };
-            match (&instance.tags.claim, lock_is_back(instance)) {
-                (_, Some(true)) => with_lock.push(host.clone()),
-                (Some(_), _) => claim_only.push(host.clone()),
-                (None, _) => {}
-            }
-        }
-        let mut kept = Vec::new();
-        for (hosts, keys) in [(claim_only, &[CLAIM_TAG][..]), (with_lock, &[CLAIM_TAG, SAVED_LOCK_TAG][..])] {
-            if hosts.is_empty() {
-                continue;
-            }
-            match self.aws.delete_tags(&hosts, keys).await {
-                Ok(()) => {
-                    let now = self.now();
-                    for host in &hosts {
-                        self.succeeded(host);
-                        self.with_instance_mut(host, |instance| {
-                            instance.run.tags_written_at = Some(now);
-                            instance.tags.claim = None;
-                            if keys.contains(&SAVED_LOCK_TAG) {
-                                instance.tags.saved_lock = None;
-                            }
-                        });
-                    }
-                }
-                Err(error) => {
-                    self.failed(&hosts, error);
-                    kept.extend(hosts);
-                }
-            }
-        }
-        for (host, end) in ends.into_iter().filter(|(host, _)| !kept.contains(host)) {
+        let kept = self.put_back(&hosts_of(&ends)).await;
+        ends.retain(|(host, _)| !kept.contains(host));
+        let kept = self.release(&hosts_of(&ends)).await;
+        ends.retain(|(host, _)| !kept.contains(host));
+        for (host, end) in ends {
             if broken!(MarkFailedLast)
                 && let End::RolledBack { to, .. } = &end
             {
@@ -214,17 +91,66 @@ impl Actor<'_> {
         }
     }
 
-    pub(super) fn leave(&mut self, steps: Vec<PlannedStep>) {
-        for PlannedStep { host, step } in steps {
-            if let Step::Leave(end) = step {
-                self.settle(&host, end);
+    /// Sets those ACTIVE that are DRAINING by our claim. Returns those of them that are still not.
+    async fn put_back(&mut self, hosts: &[HostId]) -> Vec<HostId> {
+        let mut ours = hosts.to_vec();
+        ours.retain(|host| {
+            (self.out_of_service_claim(host).is_some() || broken!(ActivateForeignDrains))
+                && self.instance(host).is_some_and(|i| i.status == InstanceStatus::Draining)
+        });
+        if broken!(ReleaseBeforeActive) && !ours.is_empty() && self.aws.delete_tags(&ours, &[CLAIM_TAG]).await.is_err()
+        {
+            return hosts.to_vec();
+        }
+        self.set_status(&ours, InstanceStatus::Active).await;
+        ours.retain(|host| self.instance(host).is_none_or(|i| i.status != InstanceStatus::Active));
+        ours
+    }
+
+    /// Removes the claims, and the saved locks that are put back. Returns those from which they could not be removed.
+    async fn release(&mut self, hosts: &[HostId]) -> Vec<HostId> {
+        let (mut claim_only, mut with_lock) = (Vec::new(), Vec::new());
+        for host in hosts {
+            let Some(instance) = self.instance(host) else { continue };
+            if lock_is_back(instance) == Some(true) {
+                with_lock.push(host.clone());
+            } else if instance.tags.claim.is_some() {
+                claim_only.push(host.clone());
             }
+        }
+        let mut kept = Vec::new();
+        for (hosts, keys) in [(claim_only, &[CLAIM_TAG][..]), (with_lock, &[CLAIM_TAG, SAVED_LOCK_TAG][..])] {
+            if hosts.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.aws.delete_tags(&hosts, keys).await {
+                self.failed(&hosts, error);
+                kept.extend(hosts);
+                continue;
+            }
+            let now = self.now();
+            for host in &hosts {
+                self.succeeded(host);
+                self.with_instance_mut(host, |instance| {
+                    instance.run.tags_written_at = Some(now);
+                    instance.tags.claim = None;
+                    if keys.contains(&SAVED_LOCK_TAG) {
+                        instance.tags.saved_lock = None;
+                    }
+                });
+            }
+        }
+        kept
+    }
+
+    pub(super) fn leave(&mut self, steps: Vec<(HostId, End)>) {
+        for (host, end) in steps {
+            self.settle(&host, end);
         }
     }
 
-    pub(super) async fn mark_failed(&mut self, steps: Vec<PlannedStep>) {
-        for PlannedStep { host, step } in steps {
-            let Step::MarkFailed(MarkFailed { version }) = step else { continue };
+    pub(super) async fn mark_failed(&mut self, steps: Vec<(HostId, MarkFailed)>) {
+        for (host, MarkFailed { version }) in steps {
             if broken!(ForgetFailedVersions) || broken!(MarkFailedLast) {
                 self.with_instance_mut(&host, |instance| instance.tags.failed = instance.tags.failed.with(&version));
                 continue;
@@ -250,14 +176,33 @@ impl Actor<'_> {
         }
     }
 
+    pub(super) async fn stop_tasks(&mut self, steps: Vec<(HostId, StopTasks)>) {
+        let reason = format!("ecs-updater run {}: the instance is drained for an OS update", self.author.run);
+        for (host, StopTasks { tasks }) in steps {
+            for task in tasks {
+                match self.aws.stop_task(&self.fleet.cluster, &task, &reason).await {
+                    Ok(()) => self.record_stop_requested(&host, task),
+                    Err(error) => self.failed(std::slice::from_ref(&host), error),
+                }
+            }
+        }
+    }
+
+    fn record_stop_requested(&mut self, host: &HostId, task: TaskArn) {
+        tracing::info!(%host, task = task.short(), "standalone task asked to stop");
+        self.succeeded(host);
+        self.with_instance_mut(host, |instance| instance.run.stopped_tasks.push(task));
+    }
+
     fn settle(&mut self, host: &HostId, end: End) {
         let now = self.now();
         let Some(instance) = self.fleet.instances.get_mut(host) else { return };
         let verdict = verdict(instance, end, now);
         let outcome = verdict.outcome.as_str();
-        match verdict.outcome.is_failure() {
-            true => tracing::error!(%host, outcome, detail = verdict.detail, "done with it"),
-            false => tracing::info!(%host, outcome, detail = verdict.detail, "done with it"),
+        if verdict.outcome.is_failure() {
+            tracing::error!(%host, outcome, detail = verdict.detail, "done with it");
+        } else {
+            tracing::info!(%host, outcome, detail = verdict.detail, "done with it");
         }
         instance.run.ending = None;
         instance.run.verdict = Some(Box::new(verdict));

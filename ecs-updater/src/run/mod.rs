@@ -30,7 +30,7 @@ use tokio::sync::watch;
 
 use crate::aws::{Aws, AwsError, ErrorKind, Fence, Limits};
 use crate::clock::Clock;
-use crate::execute::{Actor, Author, goes_to_host};
+use crate::execute::{Actor, Author, Progress, goes_to_host};
 use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
 use crate::keeper::{HeldLease, lease_lost};
@@ -337,16 +337,16 @@ impl<'a> Cluster<'a> {
 
     /// Returns the calls that did not do what they were for.
     async fn carry_out(&mut self, steps: Vec<PlannedStep>) -> Vec<AwsError> {
-        let author = Author { run: &self.facts.run, epoch: self.epoch };
-        let actor = Actor::new(
-            &self.aws,
-            self.policy,
-            author,
-            self.clock,
-            &mut self.fleet,
-            &mut self.commands,
-            &mut self.awaited,
-        );
+        let actor = Actor {
+            aws: &self.aws,
+            policy: self.policy,
+            author: Author { run: &self.facts.run, epoch: self.epoch },
+            clock: self.clock,
+            fleet: &mut self.fleet,
+            commands: &mut self.commands,
+            awaited: &mut self.awaited,
+            progress: Progress::default(),
+        };
         actor.carry_out(steps).await
     }
 

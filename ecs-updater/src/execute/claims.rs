@@ -1,0 +1,185 @@
+//! The claim, which is written before anything else is done with an instance.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt as _;
+use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Way, whole_seconds};
+use models::fleet::{CalledOff, Instance};
+use models::ids::{BootId, HostId};
+use semver::Version;
+
+use super::{Actor, CONCURRENT};
+use crate::host::bridge;
+
+/// A claim to be written.
+pub(super) struct NewClaim {
+    pub(super) host: HostId,
+    pub(super) claim: Claim,
+    /// The `version-lock` to be saved beside it, where the step changes that.
+    pub(super) saved_lock: Option<String>,
+}
+
+/// The versions of a claim.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Versions<'v> {
+    pub(super) from: &'v Version,
+    pub(super) to: &'v Version,
+}
+
+impl<'v> From<&'v Claim> for Versions<'v> {
+    fn from(claim: &'v Claim) -> Self {
+        Self { from: &claim.from, to: &claim.to }
+    }
+}
+
+impl Actor<'_> {
+    /// Returns a claim that begins now. `boot` is for a step that is bound to one.
+    pub(super) fn new_claim(
+        &self,
+        host: &HostId,
+        step: ClaimStep,
+        Versions { from, to }: Versions<'_>,
+        boot: Option<&BootId>,
+    ) -> Claim {
+        let since = whole_seconds(self.now());
+        let way = self.way(host);
+        let boots = boot.map(Boots::from).unwrap_or_default();
+        let (run, from, to) = (self.author.run.clone(), from.clone(), to.clone());
+        Claim { step, way, run, epoch: self.author.epoch, attempt: 1, from, to, since, boots }
+    }
+
+    /// As [`Actor::new_claim`]; but where the claim that stands asks for the same, it keeps `since`, so that its deadline
+    /// does. A bridge that has answered it is asked once more by another attempt.
+    ///
+    /// What an earlier run claimed of an instance in service is begun from the start: nothing counts from it.
+    pub(super) fn claim_for(
+        &self,
+        host: &HostId,
+        step: ClaimStep,
+        versions: Versions<'_>,
+        boot: Option<&BootId>,
+    ) -> Claim {
+        let new = self.new_claim(host, step, versions, boot);
+        let Some(instance) = self.instance(host) else { return new };
+        let Some(standing) = instance.claim().filter(|standing| standing.asks_for_the_same(&new)) else { return new };
+        let is_ours = standing.run == new.run;
+        if !is_ours && !step.takes_out_of_service() {
+            return new;
+        }
+        let attempt = if is_ours && standing.way == new.way { next_attempt(instance, standing) } else { 1 };
+        Claim { since: standing.since, boots: standing.boots.clone(), attempt, ..new }
+    }
+
+    /// Writes claims: instances with the same one, but for their boots, in one call. Returns those that have it.
+    pub(super) async fn claim(&mut self, claims: Vec<NewClaim>) -> BTreeSet<HostId> {
+        let aws = self.aws;
+        let writes = grouped(claims).into_iter().map(|group| async move {
+            let mut tags = vec![(CLAIM_TAG, group.claim.to_string())];
+            tags.extend(group.saved_lock.clone().map(|lock| (SAVED_LOCK_TAG, lock)));
+            let done = aws.create_tags(&group.hosts, &tags).await;
+            (group, done)
+        });
+        let mut writes = futures_util::stream::iter(writes).buffer_unordered(CONCURRENT);
+        let mut written = BTreeSet::new();
+        while let Some((Group { claim, saved_lock, hosts }, done)) = writes.next().await {
+            if let Err(error) = done {
+                self.failed(&hosts, error);
+                continue;
+            }
+            let now = self.now();
+            for host in hosts {
+                self.with_instance_mut(&host, |instance| {
+                    note_begun(instance, &claim);
+                    instance.run.tags_written_at = Some(now);
+                    instance.tags.claim = Some(Ok(claim.clone()));
+                    instance.tags.saved_lock = saved_lock.clone().or(instance.tags.saved_lock.take());
+                });
+                written.insert(host);
+            }
+        }
+        written
+    }
+
+    pub(super) fn out_of_service_claim(&self, host: &HostId) -> Option<&Claim> {
+        self.instance(host)?.out_of_service_claim()
+    }
+
+    /// Replaces the claims for which a bridge may still reboot by `drain` claims, before the instances go back into
+    /// service. Returns the affected hosts: their bridges have to confirm that the reboot is off. One that has given the
+    /// reboot up does not come back to it.
+    pub(super) async fn call_off_reboots(&mut self, hosts: &[HostId]) -> Vec<HostId> {
+        let due = |host: &&HostId| {
+            self.instance(host).is_some_and(|instance| {
+                let by_bridge = |claim: &Claim| claim.way == Way::Bridge || self.way(host) == Way::Bridge;
+                let meant = |claim: &&Claim| {
+                    by_bridge(claim) && is_in_boot_of(instance, claim) && !bridge::has_given_up(instance, claim)
+                };
+                instance.claim().filter(meant).is_some()
+            })
+        };
+        let due: Vec<HostId> = hosts.iter().filter(due).cloned().collect();
+        let before: Vec<(HostId, Claim)> =
+            due.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim()?.clone()))).collect();
+        let claims = before.iter().map(|(host, claim)| NewClaim {
+            host: host.clone(),
+            claim: self.new_claim(host, ClaimStep::Drain, Versions::from(claim), None),
+            saved_lock: None,
+        });
+        let claims = claims.collect();
+        let written = self.claim(claims).await;
+        let at = self.now();
+        for (host, claim) in before.into_iter().filter(|(host, _)| written.contains(host)) {
+            self.with_instance_mut(&host, |instance| {
+                instance.run.called_off = Some(Box::new(CalledOff { claim, at }));
+            });
+        }
+        due
+    }
+}
+
+/// Instances that get the same claim in one call.
+struct Group {
+    claim: Claim,
+    saved_lock: Option<String>,
+    hosts: Vec<HostId>,
+}
+
+fn grouped(claims: Vec<NewClaim>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for NewClaim { host, claim, saved_lock } in claims {
+        let mut alike = groups.iter_mut().rev().filter(|group| group.saved_lock == saved_lock);
+        match alike.find_map(|group| Some((group.claim.joined(&claim)?, group))) {
+            Some((joined, group)) => {
+                group.claim = joined;
+                group.hosts.push(host);
+            }
+            None => groups.push(Group { claim, saved_lock, hosts: vec![host] }),
+        }
+    }
+    groups
+}
+
+/// Returns the attempt by which the host is asked for what `standing` says: the next one where its bridge is done with
+/// that.
+pub(super) fn next_attempt(instance: &Instance, standing: &Claim) -> u32 {
+    if standing.way == Way::Bridge && instance.bridge_has_answered(standing) {
+        standing.attempt.saturating_add(1)
+    } else {
+        standing.attempt
+    }
+}
+
+/// Remembers that this run was the first to claim a reboot in this boot, where it was.
+fn note_begun(instance: &mut Instance, claim: &Claim) {
+    if claim.boots.is_empty() || instance.claim().is_some_and(|before| before.asks_for_the_same(claim)) {
+        return;
+    }
+    instance.run.began = Some(claim.since);
+    instance.run.reboot_claims += u32::from(claim.step == ClaimStep::Reboot);
+}
+
+/// Whether the host was last heard in the boot that its claim names.
+pub(super) fn is_in_boot_of(instance: &Instance, claim: &Claim) -> bool {
+    let heard = instance.report.as_ref().and_then(|seen| seen.report.boot_id.as_ref());
+    heard.is_some_and(|boot| claim.is_for(boot))
+}

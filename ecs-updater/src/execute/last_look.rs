@@ -1,0 +1,162 @@
+//! The last look, just before an instance is drained or rebooted. Whatever is found instead of what the planner saw goes
+//! into the snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use models::claim::{Claim, ClaimStep};
+use models::fleet::{Instance, InstanceStatus, SeenTasks};
+use models::ids::{ContainerInstanceArn, HostId};
+
+use super::Actor;
+use super::claims::is_in_boot_of;
+use crate::aws::ecs::Listed;
+use crate::observe::{found_draining, merge_tags, short_look};
+
+impl Actor<'_> {
+    /// The last look before a drain: in service still, nobody else's claim, the budget as it is *now*. Returns those that
+    /// may be drained, as many as there are places.
+    pub(super) async fn clear_for_drain(&mut self, hosts: &[HostId]) -> Vec<HostId> {
+        let Some(mut clear) = self.still_ours(hosts).await else { return Vec::new() };
+        let cluster = &self.fleet.cluster;
+        let (draining, lost) = match (
+            self.aws.list_container_instances(cluster, Listed::Draining).await,
+            self.aws.list_container_instances(cluster, Listed::Disconnected).await,
+        ) {
+            (Ok(draining), Ok(lost)) => (draining, lost),
+            (Err(error), _) | (_, Err(error)) => {
+                self.failed(hosts, error);
+                return Vec::new();
+            }
+        };
+        let unknown = self.merge_listed(draining, lost);
+        let (registered, out) = self.fleet.registered_and_out();
+        let budget = self.policy.max_unavailable.of(registered) + usize::from(broken!(BudgetOffByOne));
+        clear.retain(|host| self.instance(host).is_some_and(Instance::in_service));
+        clear.truncate(budget.saturating_sub(out + unknown));
+        clear
+    }
+
+    /// Records which instances ECS lists as DRAINING and which without an agent: most of them are known to be. Returns how
+    /// many of them no look has shown: one that has just registered, under another ARN perhaps, or that the last look missed.
+    fn merge_listed(&mut self, draining: Vec<ContainerInstanceArn>, lost: Vec<ContainerInstanceArn>) -> usize {
+        let news = |listed: Vec<ContainerInstanceArn>, known: fn(&Instance) -> bool| {
+            let known = self.fleet.instances.values().filter(|instance| known(instance));
+            let known: BTreeSet<&ContainerInstanceArn> = known.map(|instance| &instance.container_instance).collect();
+            listed.into_iter().filter(|arn| !known.contains(arn)).collect::<BTreeSet<_>>()
+        };
+        let draining = news(draining, |instance| instance.status == InstanceStatus::Draining);
+        let lost = news(lost, |instance| !instance.agent_connected && instance.is_registered());
+        if draining.is_empty() && lost.is_empty() {
+            return 0;
+        }
+        let outdated = &self.fleet.outdated_registrations;
+        let mut unknown: BTreeSet<&ContainerInstanceArn> =
+            draining.union(&lost).filter(|arn| !outdated.contains(*arn)).collect();
+        for instance in self.fleet.instances.values_mut() {
+            // One that the last look has missed is there all the same.
+            if draining.contains(&instance.container_instance) {
+                found_draining(instance);
+            }
+            if lost.contains(&instance.container_instance) {
+                instance.agent_connected = false;
+            }
+            if instance.is_registered() {
+                unknown.remove(&instance.container_instance);
+            }
+        }
+        unknown.len()
+    }
+
+    /// The last look before a reboot: DRAINING still stands, the claim is still ours, no task is left, not even one
+    /// that is stopping. Whatever is found instead goes into the snapshot. Returns those that may be rebooted.
+    pub(super) async fn clear_for_reboot(&mut self, hosts: &[HostId]) -> Vec<HostId> {
+        let Some(mut clear) = self.still_ours(hosts).await else { return Vec::new() };
+        self.drain_again(&mut clear).await;
+        if clear.is_empty() {
+            return clear;
+        }
+        let looks = match self.tasks_of(&clear).await {
+            Ok(looks) => looks,
+            Err(error) => {
+                self.failed(&clear, error);
+                return Vec::new();
+            }
+        };
+        let at = self.now();
+        let mut empty = Vec::new();
+        for (host, mut tasks) in looks {
+            let counted = self.instance(&host).map_or(0, |instance| instance.running_tasks);
+            if broken!(NoLookBeforeReboot) || (broken!(DrainedByCount) && counted == 0) {
+                tasks.clear();
+            }
+            if tasks.is_empty() {
+                empty.push(host.clone());
+            }
+            self.record_remaining_tasks(&host, SeenTasks { at, tasks });
+        }
+        empty
+    }
+
+    /// Whether DRAINING survives a re-registration is not documented. An instance on its way back to the old version
+    /// that came up ACTIVE is drained again, and rebooted once it is empty.
+    async fn drain_again(&mut self, clear: &mut Vec<HostId>) {
+        let active: Vec<HostId> = clear
+            .iter()
+            .filter(|host| {
+                self.instance(host).is_some_and(|instance| {
+                    instance.status == InstanceStatus::Active
+                        && instance.claim().is_some_and(|claim| self.is_on_its_way_back(instance, claim))
+                })
+            })
+            .cloned()
+            .collect();
+        if !active.is_empty() {
+            self.set_status(&active, InstanceStatus::Draining).await;
+        }
+        clear.retain(|host| self.instance(host).is_some_and(|i| i.status == InstanceStatus::Draining));
+    }
+
+    /// Whether it has rebooted for its claim already, or goes back to the old version.
+    fn is_on_its_way_back(&self, instance: &Instance, claim: &Claim) -> bool {
+        claim.step == ClaimStep::Revert || (claim.step == ClaimStep::Reboot && !is_in_boot_of(instance, claim))
+    }
+
+    /// Reads status and tags again; returns the hosts whose claim is as it was. `None` when AWS did not answer, or when
+    /// one of them shows that a later run has taken over.
+    async fn still_ours(&mut self, hosts: &[HostId]) -> Option<Vec<HostId>> {
+        let before: BTreeMap<HostId, Option<Claim>> =
+            hosts.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim().cloned()))).collect();
+        let now = self.now();
+        let asked = hosts.iter().cloned().collect();
+        if let Err(error) = short_look(self.aws, self.fleet, &asked, self.policy.host, now).await {
+            self.failed(hosts, error);
+            return None;
+        }
+        let machines = match self.aws.describe_instances(hosts).await {
+            Ok(machines) => machines,
+            Err(error) => {
+                self.failed(hosts, error);
+                return None;
+            }
+        };
+        for host in hosts {
+            self.with_instance_mut(host, |instance| merge_tags(instance, machines.get(host), now));
+        }
+        if self.is_superseded() {
+            return None;
+        }
+        let same = |host: &&HostId| {
+            if broken!(NoLookAtTags) {
+                return true;
+            }
+            self.instance(host).is_some_and(|instance| {
+                // Once the reboot is claimed, stopping halfway would be worse than going on.
+                let begun = instance.claim().is_some_and(|claim| !claim.boots.is_empty());
+                (begun || instance.tags.exclude.is_none() || broken!(ExclusionIgnored))
+                    && (!matches!(instance.tags.claim, Some(Err(_))) || broken!(MalformedClaimOverwritten))
+                    && before.get(*host).is_some_and(|claim| claim.as_ref() == instance.claim())
+            })
+        };
+        Some(hosts.iter().filter(same).cloned().collect())
+    }
+}

@@ -1,0 +1,138 @@
+//! How a host is told: by SSM in a command, by its bridge in the claim that stands already.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use models::claim::Way;
+use models::fleet::{CommandInFlight, Instance, SentReboot, Visit, VisitEnd};
+use models::ids::{BootId, HostId};
+use models::plan::HostCommand;
+
+use super::Actor;
+use crate::host::{Ended, bridge};
+use crate::observe::record_ended;
+
+impl Actor<'_> {
+    /// Has commands carried out: by SSM those that are alike are sent in one, by the host bridge the claim says it all.
+    pub(super) async fn send(&mut self, commands: Vec<(HostId, HostCommand)>) {
+        let mut groups: BTreeMap<HostCommand, Vec<(HostId, HostCommand)>> = BTreeMap::new();
+        for (host, command) in commands {
+            match self.keep_way(&host) {
+                Way::Bridge => self.hand_to_bridge(&host, command),
+                Way::Ssm => groups.entry(apart_from_the_boot(&command)).or_default().push((host, command)),
+            }
+        }
+        for group in groups.into_values() {
+            if self.is_ssm_silent() {
+                return;
+            }
+            let clock = self.clock.clone();
+            let dispatch = self.commands.send(self.aws, self.policy, self.author.run, &group, || clock.now()).await;
+            let reboots = group.first().is_some_and(|(_, command)| matches!(command, HostCommand::Reboot { .. }));
+            let mut unsent: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
+            for (host, sent_at) in dispatch.sent {
+                if let Some(command) = unsent.remove(&host) {
+                    self.record_sent(&host, &command, sent_at);
+                }
+            }
+            for (host, detail) in dispatch.refused {
+                if let Some(command) = unsent.remove(&host) {
+                    self.note_undelivered(&host, command, detail);
+                }
+            }
+            for (host, error) in dispatch.failed {
+                unsent.remove(&host);
+                self.failed(&[host], error);
+            }
+            for host in dispatch.maybe_sent.iter().filter(|_| reboots) {
+                self.note_maybe_sent(host);
+            }
+            if let Some(error) = dispatch.error {
+                let hosts: Vec<HostId> = unsent.into_keys().collect();
+                self.failed(&hosts, error);
+            }
+        }
+    }
+
+    /// SSM refuses the host: the command has ended before it began.
+    fn note_undelivered(&mut self, host: &HostId, command: HostCommand, detail: String) {
+        let (now, end) = (self.now(), VisitEnd::NotDelivered { detail });
+        self.with_instance_mut(host, |instance| match command {
+            HostCommand::Reboot { .. } => {
+                instance.run.reboot = Some(Box::new(next_reboot(instance, now, Some((now, end)))));
+            }
+            HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
+                instance.visit = Some(Box::new(Visit { command, sent_at: now, at: now, end }));
+            }
+        });
+    }
+
+    /// What SSM did not answer to can have been sent all the same: then it may still make the host reboot.
+    fn note_maybe_sent(&mut self, host: &HostId) {
+        let now = self.now();
+        self.with_instance_mut(host, |instance| {
+            let since = instance.claim().map(|claim| claim.since);
+            let of_this_claim = |sent: &&SentReboot| since.is_some_and(|since| sent.sent_at >= since);
+            let known = instance.run.reboot.as_deref().filter(of_this_claim).cloned();
+            let unanswered = || {
+                let end = VisitEnd::NotDelivered { detail: "SSM did not say whether the command was sent".to_owned() };
+                next_reboot(instance, now, Some((now, end)))
+            };
+            let sent = SentReboot { earlier: Some(now), ..known.unwrap_or_else(unanswered) };
+            instance.run.reboot = Some(Box::new(sent));
+        });
+    }
+
+    /// What the agent is to do stands in the claim already. What it need not be asked for ends at once: an inspection
+    /// with the report that stands, and the undoing of what an out-of-service claim began with the end of that claim.
+    fn hand_to_bridge(&mut self, host: &HostId, command: HostCommand) {
+        let now = self.now();
+        let Some(instance) = self.instance(host) else { return };
+        let claim = instance.claim().cloned();
+        let end = match &command {
+            HostCommand::Inspect { refresh } => Some(bridge::inspected(instance, *refresh, now)),
+            HostCommand::Revert { version: None, .. } if self.out_of_service_claim(host).is_some() => {
+                Some(VisitEnd::Done)
+            }
+            HostCommand::Stage { .. } | HostCommand::Reboot { .. } | HostCommand::Revert { .. } => None,
+        };
+        match (end, claim) {
+            (Some(end), _) => {
+                let ended = Ended { host: host.clone(), command, sent_at: now, end, report: None };
+                record_ended(self.fleet, ended, now);
+            }
+            (None, Some(claim)) => {
+                self.record_sent(host, &command, now);
+                self.awaited.follow(host.clone(), command, claim, self.policy, now);
+            }
+            (None, None) => tracing::warn!(%host, command = command.name(), "not begun: its claim is gone"),
+        }
+    }
+
+    fn record_sent(&mut self, host: &HostId, command: &HostCommand, sent_at: Timestamp) {
+        self.succeeded(host);
+        self.with_instance_mut(host, |instance| match command {
+            HostCommand::Reboot { .. } => {
+                instance.run.reboot = Some(Box::new(next_reboot(instance, sent_at, None)));
+            }
+            HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
+                instance.command = Some(Box::new(CommandInFlight { command: command.clone(), sent_at }));
+            }
+        });
+    }
+}
+
+/// One more reboot command of this run. What was sent for an earlier claim is of another boot.
+fn next_reboot(instance: &Instance, sent_at: Timestamp, end: Option<(Timestamp, VisitEnd)>) -> SentReboot {
+    let of_this_claim = |before: &&SentReboot| instance.claim().is_some_and(|claim| before.sent_at >= claim.since);
+    let before = instance.run.reboot.as_deref().filter(of_this_claim);
+    SentReboot { sent_at, earlier: before.and_then(SentReboot::may_act_since), end }
+}
+
+/// Reboots into one version are one command, which names the boot of each of its hosts.
+fn apart_from_the_boot(command: &HostCommand) -> HostCommand {
+    match command {
+        HostCommand::Reboot { version, .. } => HostCommand::Reboot { version: version.clone(), boot: BootId::new("") },
+        HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => command.clone(),
+    }
+}
