@@ -1,10 +1,13 @@
-//! Stands before every request that writes: none is sent while the lease on the cluster is not surely ours.
+//! Stands before every request: none that may write is sent while the lease on the cluster is not surely ours. What is not
+//! known to read counts as a write; only what acquires, renews and returns the lease itself is let through.
 //!
 //! It is asked before each try of a call, immediately before it is sent. So a process that slept in the middle of the
 //! SDK's retries is stopped too, and no function that writes can forget to ask.
 
 use std::fmt;
 use std::sync::Arc;
+
+use super::shutdown::LEASE_WRITE;
 
 /// Says whether writes may be sent.
 #[derive(Clone)]
@@ -15,21 +18,14 @@ pub struct Fence(Arc<dyn Fn() -> bool + Send + Sync>);
 #[error("not sent: the lease on the cluster is not surely this run's any more")]
 pub(super) struct Closed;
 
-/// The operations that change something on instances or hosts. Of the documents that `SendCommand` starts one only
-/// reads; it waits with the others, since it takes the host's one update lock.
-const WRITES: &[&str] = &[
-    "CreateTags",
-    "DeleteTags",
-    "DeleteAttributes",
-    "PutAttributes",
-    "SendCommand",
-    "StopTask",
-    "UpdateContainerInstancesState",
-];
+/// How the names of operations begin that only read, in every AWS service. Of the documents that `SendCommand` starts one
+/// only reads; it waits with the writes, since it takes the host's one update lock.
+const READS: [&str; 3] = ["Describe", "Get", "List"];
 
-/// Whether this operation changes something on instances or hosts.
-pub(super) fn is_write(operation: &str) -> bool {
-    WRITES.contains(&operation)
+/// Whether this operation is known to change nothing.
+pub(super) fn is_read(operation: &str) -> bool {
+    let mut rests = READS.iter().filter_map(|begins| operation.strip_prefix(begins));
+    rests.any(|rest| rest.starts_with(char::is_uppercase))
 }
 
 impl Fence {
@@ -45,7 +41,7 @@ impl Fence {
 
     /// Before a request of this operation is sent.
     pub(super) fn pass(&self, operation: &str) -> Result<(), Closed> {
-        let open = !is_write(operation) || (self.0)() || broken!(FenceIgnored);
+        let open = is_read(operation) || operation == LEASE_WRITE || (self.0)() || broken!(FenceIgnored);
         if open { Ok(()) } else { Err(Closed) }
     }
 }
@@ -66,10 +62,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_writes_are_stopped() {
+    fn only_reads_and_the_lease_itself_pass_a_closed_fence() {
+        let table = [
+            ("DescribeContainerInstances", true),
+            ("DescribeInstanceStatus", true),
+            ("GetTaskProtection", true),
+            ("ListCommandInvocations", true),
+            (LEASE_WRITE, true),
+            ("CreateTags", false),
+            ("DeleteTags", false),
+            ("SendCommand", false),
+            ("StopTask", false),
+            ("UpdateContainerInstancesState", false),
+            // Nobody sends these yet.
+            ("PutItem", false),
+            ("PutEvents", false),
+            ("GetawayPlan", false),
+            ("describeInstances", false),
+            ("List", false),
+            ("Unknown", false),
+            ("", false),
+        ];
         let closed = Fence::new(|| false);
-        assert_eq!(closed.pass("CreateTags"), Err(Closed));
-        assert_eq!(closed.pass("DescribeInstances"), Ok(()));
-        assert_eq!(Fence::open().pass("CreateTags"), Ok(()));
+        for (operation, passes) in table {
+            assert_eq!(closed.pass(operation).is_ok(), passes, "{operation}");
+            assert_eq!(Fence::open().pass(operation), Ok(()), "{operation}");
+        }
     }
 }

@@ -11,8 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::ATTEMPT_TIMEOUT;
-use super::fence::is_write;
-use super::shutdown::LEASE_WRITE;
+use super::fence::is_read;
 
 /// The writes of one cluster's clients. Copies share one list.
 #[derive(Debug, Clone, Default)]
@@ -43,9 +42,9 @@ struct Write {
 const CARRIED_OUT_WITHIN: Duration = Duration::from_secs(crate::lease::LAST_WRITES.as_secs().unsigned_abs());
 
 impl InFlight {
-    /// A request of this operation is sent; `None` where it changes nothing.
+    /// Records that a request of this operation is sent; `None` where it changes nothing.
     pub(super) fn sent(&self, operation: &str) -> Option<u64> {
-        if !is_write(operation) && operation != LEASE_WRITE {
+        if is_read(operation) {
             return None;
         }
         let now = Instant::now();
@@ -97,6 +96,7 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shutdown::LEASE_WRITE;
     use super::*;
 
     #[tokio::test(start_paused = true)]
