@@ -14,7 +14,9 @@ use models::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskAr
 use models::plan::HostCommand;
 use models::policy::HostWay;
 
-use crate::aws::{Aws, AwsError, ec2, ecs};
+use crate::aws::ec2;
+use crate::aws::ecs::instances::{self, Listed};
+use crate::aws::{Aws, AwsError};
 use crate::host::{Ended, bridge};
 
 /// Lists and describes the whole cluster, with the EC2 side.
@@ -25,7 +27,7 @@ pub(crate) async fn full_look(
     now: Timestamp,
 ) -> Result<(), AwsError> {
     look_at_moves(aws, fleet, now).await?;
-    let arns = aws.list_container_instances(&fleet.cluster, ecs::Listed::All).await?;
+    let arns = aws.list_container_instances(&fleet.cluster, Listed::All).await?;
     let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
     let mut others: BTreeSet<ContainerInstanceArn> = described.iter().map(|one| one.arn.clone()).collect();
     let newest = newest_by_host(described);
@@ -116,10 +118,10 @@ pub(crate) async fn short_look(
 }
 
 /// One entry a machine: after an OS rollback the old container instance can still be listed beside the new one.
-fn newest_by_host(described: Vec<ecs::Described>) -> BTreeMap<HostId, ecs::Described> {
-    let mut newest: BTreeMap<HostId, ecs::Described> = BTreeMap::new();
+fn newest_by_host(described: Vec<instances::Described>) -> BTreeMap<HostId, instances::Described> {
+    let mut newest: BTreeMap<HostId, instances::Described> = BTreeMap::new();
     for one in described {
-        let key = |d: &ecs::Described| (d.status != InstanceStatus::Inactive, d.agent_connected, d.registered_at);
+        let key = |d: &instances::Described| (d.status != InstanceStatus::Inactive, d.agent_connected, d.registered_at);
         match newest.get(&one.host) {
             Some(other) if key(other) >= key(&one) => {}
             Some(_) | None => {
@@ -130,7 +132,7 @@ fn newest_by_host(described: Vec<ecs::Described>) -> BTreeMap<HostId, ecs::Descr
     newest
 }
 
-fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &ecs::Described, wanted: HostWay, now: Timestamp) {
+fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Described, wanted: HostWay, now: Timestamp) {
     let instance = fleet.instances.entry(host.clone()).or_insert_with(|| Instance {
         host: host.clone(),
         container_instance: one.arn.clone(),
@@ -317,7 +319,7 @@ mod tests {
             (InstanceStatus::Draining, false),
             (InstanceStatus::Draining, true),
         ] {
-            let described = ecs::Described {
+            let described = instances::Described {
                 arn: "arn:aws:ecs:eu-west-1:1:container-instance/web/0".into(),
                 host: host.clone(),
                 status,

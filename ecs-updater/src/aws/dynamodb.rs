@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use jiff::Timestamp;
 use models::ids::{ClusterName, Epoch, RunId};
 
-use super::error::invalid;
-use super::{Aws, AwsError};
+use super::client::Aws;
+use super::error::{AwsError, invalid};
 use crate::lease::{Entry, Wanted};
 
 const OPERATION: &str = "dynamodb:UpdateItem";

@@ -8,8 +8,9 @@ use models::claim::TAG_PREFIX;
 use models::fleet::{Ec2, StatusChecks};
 use models::ids::{HostId, ImageId};
 
+use super::client::Aws;
+use super::error::{AwsError, ErrorKind};
 use super::limits::Bucket;
-use super::{Aws, AwsError, ErrorKind};
 
 /// An EC2 instance: its facts, and those of its tags that are this program's.
 #[derive(Debug, Clone)]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::ATTEMPT_TIMEOUT;
 use super::fence::is_read;
+use super::timing::ATTEMPT_TIMEOUT;
 
 /// The writes of one cluster's clients. Copies share one list.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,7 @@
 //! SSM: the configuration as a parameter.
 
-use super::{Aws, AwsError};
+use super::client::Aws;
+use super::error::AwsError;
 
 impl Aws {
     /// The value of a parameter, decrypted; `None` where there is none of that name.

@@ -13,7 +13,7 @@ use aws_config::profile::{
 use aws_config::provider_config::ProviderConfig;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use super::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, retries, timeouts};
+use super::timing::{ATTEMPT_TIMEOUT, OPERATION_TIMEOUT, retries, timeouts};
 
 /// Why a profile cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use aws_sdk_ssm::types::InstanceInformationStringFilter;
 use models::ids::HostId;
 
+use super::client::Aws;
+use super::error::{AwsError, invalid};
 use super::limits::Bucket;
-use super::{Aws, AwsError};
 
 /// One host's part of a command.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ impl Aws {
                 .key("InstanceIds")
                 .set_values(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
                 .build()
-                .map_err(|error| super::error::invalid("ssm:DescribeInstanceInformation", &error))?;
+                .map_err(|error| invalid("ssm:DescribeInstanceInformation", &error))?;
             let mut pages =
                 self.ssm.describe_instance_information().filters(filter).max_results(50).into_paginator().send();
             while let Some(page) = self.paced(Bucket::SsmInformation, pages.next()).await {
@@ -85,7 +86,7 @@ impl Aws {
             .command()
             .and_then(|command| command.command_id())
             .map(str::to_owned)
-            .ok_or_else(|| super::error::invalid("ssm:SendCommand", &"the answer has no command id"))
+            .ok_or_else(|| invalid("ssm:SendCommand", &"the answer has no command id"))
     }
 
     /// Every host's part of a command.

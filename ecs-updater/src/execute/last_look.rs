@@ -9,7 +9,7 @@ use models::ids::{ContainerInstanceArn, HostId};
 
 use super::Actor;
 use super::claims::is_in_boot_of;
-use crate::aws::ecs::Listed;
+use crate::aws::ecs::instances::Listed;
 use crate::observe::{found_draining, merge_tags, short_look};
 
 impl Actor<'_> {

@@ -10,7 +10,7 @@ use models::ids::{HostId, ServiceName, TaskArn};
 
 use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
-use crate::aws::ecs::Desired;
+use crate::aws::ecs::tasks::Desired;
 use crate::host::bridge;
 use crate::observe::describe_services;
 use crate::planner::{DRAIN_POLL, EVENTUAL_CONSISTENCY, TASKS_FRESH, after};

@@ -11,6 +11,7 @@ use semver::Version;
 use super::Actor;
 use super::batches::hosts_of;
 use super::claims::{NewClaim, Versions};
+use crate::aws::ecs::instances::StatusesSet;
 
 impl Actor<'_> {
     /// Out of service: first the last look, then the claim, then DRAINING.
@@ -42,7 +43,7 @@ impl Actor<'_> {
             return;
         }
         let ids: Vec<ContainerInstanceArn> = arns.iter().map(|(_, arn)| arn.clone()).collect();
-        let (done, failures, error) = self.aws.update_state(&self.fleet.cluster, &ids, status).await;
+        let StatusesSet { done, failures, error } = self.aws.update_state(&self.fleet.cluster, &ids, status).await;
         let now = self.now();
         for (host, arn) in &arns {
             let Some(status) = done.get(arn) else { continue };

@@ -6,7 +6,8 @@ use aws_sdk_ecs::types::ClusterField;
 use models::ids::{ClusterName, RegionName};
 use models::location::Location;
 
-use super::{Aws, AwsError};
+use crate::aws::client::Aws;
+use crate::aws::error::AwsError;
 
 /// Clusters in one request (ECS API reference, `DescribeClusters`).
 const DESCRIBE_CLUSTERS: usize = 100;

@@ -1,0 +1,96 @@
+//! The clients of a cluster's loop. Each operation is a function of its own, in the file of its service.
+
+use aws_config::SdkConfig;
+
+use super::calls::{Calls, Gatekeeper};
+use super::fence::Fence;
+use super::in_flight::InFlight;
+use super::limits::{Bucket, Limits};
+use super::shutdown::Shutdown;
+use super::timing::{SSM_ATTEMPT_TIMEOUT, SSM_OPERATION_TIMEOUT, timeouts};
+
+/// The clients of one cluster's loop, with the count of what they sent.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) ecs: aws_sdk_ecs::Client,
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    pub(crate) ssm: aws_sdk_ssm::Client,
+    calls: Calls,
+    limits: Limits,
+    shutdown: Shutdown,
+    in_flight: InFlight,
+}
+
+impl Aws {
+    /// New clients over a configuration, which keep to `limits` together with all others that do; `fence` stands before
+    /// what they write.
+    pub fn new(config: &SdkConfig, fence: &Fence, limits: Limits) -> Self {
+        let (calls, shutdown, in_flight) = (Calls::default(), Shutdown::default(), InFlight::default());
+        let before = |service| Gatekeeper {
+            service,
+            calls: calls.clone(),
+            fence: fence.clone(),
+            shutdown: shutdown.clone(),
+            in_flight: in_flight.clone(),
+        };
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(config).interceptor(before("dynamodb")).build();
+        let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(before("ecs")).build();
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(before("ec2")).build();
+        let ssm = aws_sdk_ssm::config::Builder::from(config)
+            .timeout_config(timeouts(SSM_ATTEMPT_TIMEOUT, SSM_OPERATION_TIMEOUT))
+            .interceptor(before("ssm"))
+            .build();
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
+            ecs: aws_sdk_ecs::Client::from_conf(ecs),
+            ec2: aws_sdk_ec2::Client::from_conf(ec2),
+            ssm: aws_sdk_ssm::Client::from_conf(ssm),
+            calls,
+            limits,
+            shutdown,
+            in_flight,
+        }
+    }
+
+    /// New clients for the few calls before a run, which only read.
+    pub fn reading(config: &SdkConfig) -> Self {
+        Self::new(config, &Fence::open(), Limits::default())
+    }
+
+    /// As [`Aws::reading`], in another Region where one is named.
+    pub fn reading_in(config: &SdkConfig, region: Option<&str>) -> Self {
+        match region {
+            Some(region) => {
+                Self::reading(&config.to_builder().region(aws_config::Region::new(region.to_owned())).build())
+            }
+            None => Self::reading(config),
+        }
+    }
+
+    /// Waits until a call that takes from the bucket may be sent.
+    pub(super) async fn pace(&self, bucket: Bucket) {
+        self.limits.take(bucket).await;
+    }
+
+    /// The same before a page is asked for.
+    pub(super) async fn paced<T>(&self, bucket: Bucket, page: impl Future<Output = T>) -> T {
+        self.limits.take(bucket).await;
+        page.await
+    }
+
+    /// Requests sent so far, by operation.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// How far the stop of the run has come, for all these clients.
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// The writes of these clients that were not answered.
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+}

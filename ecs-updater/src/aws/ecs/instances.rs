@@ -1,0 +1,221 @@
+//! Container instances.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ecs::types::{ContainerInstance, ContainerInstanceStatus, Resource};
+use models::attributes::PREFIX;
+use models::fleet::{Attributes, InstanceStatus, Resources};
+use models::ids::{ClusterName, ContainerInstanceArn, HostId, ZoneName};
+
+use super::read::{count, shared};
+use crate::aws::client::Aws;
+use crate::aws::error::AwsError;
+use crate::aws::limits::Bucket;
+
+/// Limits of the API (ECS API reference).
+const DESCRIBE_INSTANCES: usize = 100;
+const UPDATE_STATE: usize = 10;
+/// Attributes that no constraint of a service names: the agent's capabilities, which are many, and our own.
+const UNNAMED_ATTRIBUTES: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.capability.", "ecs-updater."];
+
+/// A container instance as ECS describes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    pub(crate) arn: ContainerInstanceArn,
+    pub(crate) host: HostId,
+    pub(crate) status: InstanceStatus,
+    pub(crate) agent_connected: bool,
+    pub(crate) running_tasks: u32,
+    pub(crate) pending_tasks: u32,
+    pub(crate) variant: Option<String>,
+    pub(crate) zone: Option<ZoneName>,
+    /// Those that placement constraints can name.
+    pub(crate) nameable: Attributes,
+    pub(crate) registered: Resources,
+    pub(crate) remaining: Resources,
+    pub(crate) registered_at: i64,
+    /// Those of the host bridge.
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+/// Which container instances are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// All but INACTIVE.
+    All,
+    /// Those that are DRAINING.
+    Draining,
+    /// Those whose agent is not connected, by the cluster query language (ECS developer guide,
+    /// `cluster-query-language`).
+    Disconnected,
+}
+
+/// A part of a call that failed for one resource: its ARN and ECS's reason, such as `MISSING`.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) arn: String,
+    pub(crate) reason: String,
+}
+
+/// What became of setting the status of container instances.
+#[derive(Debug, Default)]
+pub(crate) struct StatusesSet {
+    /// The statuses that ECS has set.
+    pub(crate) done: BTreeMap<ContainerInstanceArn, InstanceStatus>,
+    /// What it refused by itself.
+    pub(crate) failures: Vec<Failure>,
+    /// Why the others were not set.
+    pub(crate) error: Option<AwsError>,
+}
+
+impl Aws {
+    /// ARNs of the cluster's container instances.
+    pub(crate) async fn list_container_instances(
+        &self,
+        cluster: &ClusterName,
+        which: Listed,
+    ) -> Result<Vec<ContainerInstanceArn>, AwsError> {
+        let (status, filter) = match which {
+            Listed::All => (None, None),
+            Listed::Draining => (Some(ContainerInstanceStatus::Draining), None),
+            Listed::Disconnected => (None, Some("agentConnected == false".to_owned())),
+        };
+        let mut pages = self
+            .ecs
+            .list_container_instances()
+            .cluster(cluster.as_str())
+            .set_status(status)
+            .set_filter(filter)
+            .max_results(100)
+            .into_paginator()
+            .send();
+        let mut arns = Vec::new();
+        while let Some(page) = self.paced(Bucket::ClusterRead, pages.next()).await {
+            let page = page.map_err(|error| AwsError::from_sdk("ecs:ListContainerInstances", error))?;
+            let last = page.next_token.is_none();
+            arns.extend(page.container_instance_arns.unwrap_or_default().into_iter().map(ContainerInstanceArn::from));
+            if last {
+                break;
+            }
+        }
+        Ok(arns)
+    }
+
+    /// Descriptions of up to any number of container instances; those that are gone are left out.
+    pub(crate) async fn describe_container_instances(
+        &self,
+        cluster: &ClusterName,
+        arns: &[ContainerInstanceArn],
+    ) -> Result<Vec<Described>, AwsError> {
+        let mut described = Vec::with_capacity(arns.len());
+        let mut alike = BTreeSet::new();
+        for chunk in arns.chunks(DESCRIBE_INSTANCES) {
+            self.pace(Bucket::ClusterRead).await;
+            let answer = self
+                .ecs
+                .describe_container_instances()
+                .cluster(cluster.as_str())
+                .set_container_instances(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ecs:DescribeContainerInstances", error))?;
+            for failure in answer.failures() {
+                tracing::debug!(arn = failure.arn(), reason = failure.reason(), "container instance not described");
+            }
+            described.extend(
+                answer.container_instances.unwrap_or_default().iter().filter_map(|one| read_instance(one, &mut alike)),
+            );
+        }
+        Ok(described)
+    }
+
+    /// Sets the status of any number of container instances.
+    pub(crate) async fn update_state(
+        &self,
+        cluster: &ClusterName,
+        arns: &[ContainerInstanceArn],
+        status: InstanceStatus,
+    ) -> StatusesSet {
+        let mut set = StatusesSet::default();
+        for chunk in arns.chunks(UPDATE_STATE) {
+            self.pace(Bucket::ClusterModify).await;
+            let answer = self
+                .ecs
+                .update_container_instances_state()
+                .cluster(cluster.as_str())
+                .status(ContainerInstanceStatus::from(status.as_str()))
+                .set_container_instances(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
+                .send()
+                .await;
+            match answer {
+                Ok(answer) => {
+                    for instance in answer.container_instances() {
+                        if let Some(arn) = instance.container_instance_arn() {
+                            set.done.insert(arn.into(), read_status(instance.status()));
+                        }
+                    }
+                    set.failures.extend(answer.failures().iter().map(|failure| Failure {
+                        arn: failure.arn().unwrap_or_default().to_owned(),
+                        reason: failure.reason().unwrap_or("no reason").to_owned(),
+                    }));
+                }
+                Err(error) => {
+                    set.error = Some(AwsError::from_sdk("ecs:UpdateContainerInstancesState", error));
+                    return set;
+                }
+            }
+        }
+        set
+    }
+}
+
+/// `alike`: the attributes that were read before, to be shared.
+fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>) -> Option<Described> {
+    let attribute =
+        |name: &str| instance.attributes().iter().find(|a| a.name() == name).and_then(|a| a.value()).map(str::to_owned);
+    let nameable = instance
+        .attributes()
+        .iter()
+        .filter(|attribute| !UNNAMED_ATTRIBUTES.iter().any(|prefix| attribute.name().starts_with(prefix)))
+        .map(|attribute| (attribute.name().to_owned(), attribute.value().unwrap_or_default().to_owned()));
+    Some(Described {
+        nameable: shared(nameable.collect::<BTreeMap<_, _>>().into(), alike),
+        arn: instance.container_instance_arn()?.into(),
+        host: instance.ec2_instance_id()?.into(),
+        status: read_status(instance.status()),
+        agent_connected: instance.agent_connected(),
+        running_tasks: count(instance.running_tasks_count()),
+        pending_tasks: count(instance.pending_tasks_count()),
+        variant: attribute("bottlerocket.variant"),
+        zone: attribute("ecs.availability-zone").map(ZoneName::from),
+        registered: read_resources(instance.registered_resources()),
+        remaining: read_resources(instance.remaining_resources()),
+        registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),
+        attributes: bridge_attributes(instance),
+    })
+}
+
+fn bridge_attributes(instance: &ContainerInstance) -> BTreeMap<String, String> {
+    let ours = instance.attributes().iter().filter(|attribute| attribute.name().starts_with(PREFIX));
+    ours.filter_map(|one| Some((one.name().to_owned(), one.value()?.to_owned()))).collect()
+}
+
+fn read_status(status: Option<&str>) -> InstanceStatus {
+    use InstanceStatus as S;
+    [S::Active, S::Draining, S::Registering, S::RegistrationFailed, S::Deregistering, S::Inactive]
+        .into_iter()
+        .find(|known| Some(known.as_str()) == status)
+        .unwrap_or(S::Unknown)
+}
+
+fn read_resources(resources: &[Resource]) -> Resources {
+    let integer =
+        |name: &str| resources.iter().find(|r| r.name() == Some(name)).map_or(0, |r| i64::from(r.integer_value()));
+    let ports = |name: &str| {
+        let values = resources.iter().filter(move |r| r.name() == Some(name)).flat_map(|r| r.string_set_value());
+        values.filter_map(|port| port.parse::<u16>().ok()).collect::<Vec<_>>()
+    };
+    let mut used = ports("PORTS");
+    used.extend(ports("PORTS_UDP"));
+    Resources { cpu: integer("CPU"), memory: integer("MEMORY"), ports: used }
+}

@@ -1,0 +1,7 @@
+//! ECS: a file for each kind of thing that it keeps.
+
+pub(crate) mod clusters;
+pub(crate) mod instances;
+mod read;
+mod services;
+pub(crate) mod tasks;

@@ -1,0 +1,78 @@
+//! Services.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ecs::types::{PlacementConstraint, PlacementConstraintType, SchedulingStrategy};
+use jiff::Timestamp;
+use models::fleet::{Service, Strategy};
+use models::ids::{ClusterName, ServiceName};
+
+use super::read::count;
+use crate::aws::client::Aws;
+use crate::aws::error::AwsError;
+use crate::aws::limits::Bucket;
+
+/// Limits of the API (ECS API reference).
+const DESCRIBE_SERVICES: usize = 10;
+
+impl Aws {
+    /// The services of these names; those that are gone are left out.
+    pub(crate) async fn describe_services(
+        &self,
+        cluster: &ClusterName,
+        names: &[ServiceName],
+        now: Timestamp,
+    ) -> Result<Vec<Service>, AwsError> {
+        let mut services = Vec::new();
+        for chunk in names.chunks(DESCRIBE_SERVICES) {
+            self.pace(Bucket::ServiceRead).await;
+            let answer = self
+                .ecs
+                .describe_services()
+                .cluster(cluster.as_str())
+                .set_services(Some(chunk.iter().map(|name| name.as_str().to_owned()).collect()))
+                .send()
+                .await
+                .map_err(|error| AwsError::from_sdk("ecs:DescribeServices", error))?;
+            services.extend(answer.services().iter().filter_map(|service| {
+                let deployment = service.deployment_configuration();
+                let (running, pending) = (count(service.running_count()), count(service.pending_count()));
+                let constraints = service.placement_constraints();
+                let is = |one: &PlacementConstraint, kind| one.r#type() == Some(&kind);
+                Some(Service {
+                    name: service.service_name()?.into(),
+                    at: now,
+                    strategy: match service.scheduling_strategy() {
+                        Some(SchedulingStrategy::Daemon) => Strategy::Daemon,
+                        Some(_) | None => Strategy::Replica,
+                    },
+                    desired: count(service.desired_count()),
+                    running,
+                    placed: running + pending,
+                    deploying: deploying(service),
+                    // Defaults of the API for REPLICA services.
+                    minimum_healthy_percent: deployment.and_then(|d| d.minimum_healthy_percent()).map_or(100, count),
+                    maximum_percent: deployment.and_then(|d| d.maximum_percent()).map_or(200, count),
+                    distinct_instance: constraints.iter().any(|one| is(one, PlacementConstraintType::DistinctInstance)),
+                    on: BTreeSet::new(),
+                    member_of: constraints
+                        .iter()
+                        .filter(|one| is(one, PlacementConstraintType::MemberOf))
+                        .filter_map(|one| one.expression().map(str::to_owned))
+                        .collect(),
+                })
+            }));
+        }
+        Ok(services)
+    }
+}
+
+/// What the newest deployment has still to place, while an older one has tasks.
+fn deploying(service: &aws_sdk_ecs::types::Service) -> u32 {
+    let deployments = service.deployments();
+    let newest = deployments.iter().find(|deployment| deployment.status() == Some("PRIMARY"));
+    match newest.filter(|_| deployments.len() > 1) {
+        Some(newest) => count(newest.desired_count() - newest.running_count() - newest.pending_count()),
+        None => 0,
+    }
+}
