@@ -28,6 +28,16 @@ impl Invocation {
     }
 }
 
+/// A document, and what SSM is told of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Command<'a> {
+    pub(crate) document: &'a str,
+    pub(crate) parameters: &'a BTreeMap<&'static str, String>,
+    /// How long a host may take to fetch it.
+    pub(crate) delivery_s: i32,
+    pub(crate) comment: &'a str,
+}
+
 /// Limits of the API (Systems Manager API reference).
 pub(crate) const SEND_COMMAND: usize = 50;
 const INFORMATION: usize = 50;
@@ -61,14 +71,8 @@ impl Aws {
     }
 
     /// Sends a document to at most [`SEND_COMMAND`] hosts; returns the command's id.
-    pub(crate) async fn send_command(
-        &self,
-        document: &str,
-        parameters: &BTreeMap<&'static str, String>,
-        hosts: &[HostId],
-        delivery_s: i32,
-        comment: &str,
-    ) -> Result<String, AwsError> {
+    pub(crate) async fn send_command(&self, command: Command<'_>, hosts: &[HostId]) -> Result<String, AwsError> {
+        let Command { document, parameters, delivery_s, comment } = command;
         let parameters = parameters.iter().map(|(key, value)| ((*key).to_owned(), vec![value.clone()])).collect();
         self.pace(Bucket::SsmSend).await;
         let answer = self

@@ -9,6 +9,7 @@ use models::ids::{BootId, HostId};
 use models::plan::HostCommand;
 
 use super::Actor;
+use crate::host::ssm::Sender;
 use crate::host::{Ended, bridge};
 use crate::observe::record_ended;
 
@@ -27,7 +28,8 @@ impl Actor<'_> {
                 return;
             }
             let clock = self.clock.clone();
-            let dispatch = self.commands.send(self.aws, self.policy, self.author.run, &group, || clock.now()).await;
+            let sender = Sender { aws: self.aws, policy: self.policy, run: self.author.run };
+            let dispatch = self.commands.send(sender, &group, || clock.now()).await;
             let reboots = group.first().is_some_and(|(_, command)| matches!(command, HostCommand::Reboot { .. }));
             let mut unsent: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
             for (host, sent_at) in dispatch.sent {

@@ -107,10 +107,8 @@ impl Await {
             }
             ClaimProgress::Unheard => {
                 let detail = format!("its host bridge did not take up the claim{}", last_heard(instance));
-                Some(match self.may_come_late() {
-                    true => VisitEnd::Unsure { detail },
-                    false => VisitEnd::NotDelivered { detail },
-                })
+                let is_open = self.may_come_late();
+                Some(if is_open { VisitEnd::Unsure { detail } } else { VisitEnd::NotDelivered { detail } })
             }
         }
     }
