@@ -5,12 +5,8 @@ use std::pin::pin;
 
 use clap::Parser as _;
 use futures_util::future::{Either, select};
-use jiff::Timestamp;
 use models::clean;
-use models::fleet::FleetSnapshot;
-use models::ids::{HostId, RunId};
-use models::plan::Plan;
-use models::policy::Policy;
+use models::ids::RunId;
 use models::report::RunReport;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -23,7 +19,7 @@ use crate::exit::ExitStatus;
 use crate::own_task;
 use crate::render::progress::{ClusterView, Line, Live};
 use crate::render::{json, stdout_width, table};
-use crate::run::{Job, Watch, run};
+use crate::run::{Job, View, Watch, run};
 use crate::settle::{self, Settled};
 use crate::telemetry::{self, TelemetryError};
 
@@ -231,28 +227,15 @@ fn print(args: &GlobalArgs, report: &RunReport) -> Result<(), CliError> {
 }
 
 impl Watch for Live {
-    fn see(
-        &self,
-        fleet: &FleetSnapshot,
-        plan: &Plan,
-        policy: &Policy,
-        since: &dyn Fn(&HostId) -> Option<Timestamp>,
-        now: Timestamp,
-    ) {
+    fn see(&self, seen: View<'_>) {
         if self.is_shown() {
-            self.update(&view(fleet, plan, policy, since, now));
+            self.update(&view(seen));
         }
     }
 }
 
 /// A cluster as the live view shows it.
-pub fn view(
-    fleet: &FleetSnapshot,
-    plan: &Plan,
-    policy: &Policy,
-    since: &dyn Fn(&HostId) -> Option<Timestamp>,
-    now: Timestamp,
-) -> ClusterView {
+pub fn view(View { fleet, plan, policy, since, now }: View<'_>) -> ClusterView {
     let (registered, out) = fleet.registered_and_out();
     let mut view = ClusterView {
         cluster: fleet.cluster.clone(),

@@ -9,12 +9,8 @@ use ecs_updater::cli::view;
 use ecs_updater::render::duration;
 use ecs_updater::render::progress::Live;
 use ecs_updater::render::{json, stdout_width, table};
-use ecs_updater::run::Watch;
+use ecs_updater::run::{View, Watch};
 use jiff::{SignedDuration, Timestamp};
-use models::fleet::FleetSnapshot;
-use models::ids::HostId;
-use models::plan::Plan;
-use models::policy::Policy;
 use models::report::{Outcome, RunReport};
 
 use crate::expect::RunSpec;
@@ -116,22 +112,16 @@ struct Show {
 }
 
 impl Watch for Show {
-    fn see(
-        &self,
-        fleet: &FleetSnapshot,
-        plan: &Plan,
-        policy: &Policy,
-        since: &dyn Fn(&HostId) -> Option<Timestamp>,
-        now: Timestamp,
-    ) {
+    fn see(&self, seen: View<'_>) {
         if !self.live.is_shown() {
             return;
         }
-        let passed = self.shown.replace(Some(now)).map_or(SignedDuration::ZERO, |last| now.duration_since(last));
+        let passed =
+            self.shown.replace(Some(seen.now)).map_or(SignedDuration::ZERO, |last| seen.now.duration_since(last));
         // Tokio's clock stands still meanwhile.
         std::thread::sleep(Duration::from_millis(
             u64::try_from(passed.as_millis()).unwrap_or(0) / SPEED.unsigned_abs(),
         ));
-        self.live.update(&view(fleet, plan, policy, since, now));
+        self.live.update(&view(seen));
     }
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use ecs_updater::render::duration;
-use ecs_updater::run::Watch;
+use ecs_updater::run::{View, Watch};
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::FleetSnapshot;
 use models::ids::{ClusterName, HostId};
@@ -141,16 +141,9 @@ fn span(from: Timestamp, to: Timestamp, most: SignedDuration) -> String {
 }
 
 impl Watch for Liveness<'_> {
-    fn see(
-        &self,
-        fleet: &FleetSnapshot,
-        plan: &Plan,
-        policy: &Policy,
-        since: &dyn Fn(&HostId) -> Option<Timestamp>,
-        now: Timestamp,
-    ) {
-        meter::simulator(|| self.follow(fleet, plan, policy, now));
-        self.next.see(fleet, plan, policy, since, now);
+    fn see(&self, view: View<'_>) {
+        meter::simulator(|| self.follow(view.fleet, view.plan, view.policy, view.now));
+        self.next.see(view);
     }
 }
 

@@ -10,12 +10,9 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use ecs_updater::planner::{self, RunFacts};
-use ecs_updater::run::Watch;
+use ecs_updater::run::{View, Watch};
 use jiff::{SignedDuration, Timestamp};
 use models::claim::CLAIM_TAG;
-use models::fleet::FleetSnapshot;
-use models::ids::HostId;
-use models::plan::Plan;
 use models::policy::Policy;
 use models::report::{Outcome, RunReport};
 
@@ -307,14 +304,7 @@ impl Timer {
 }
 
 impl Watch for Timer {
-    fn see(
-        &self,
-        fleet: &FleetSnapshot,
-        _: &Plan,
-        _: &Policy,
-        _: &dyn Fn(&HostId) -> Option<Timestamp>,
-        now: Timestamp,
-    ) {
+    fn see(&self, View { fleet, now, .. }: View<'_>) {
         const EVERY: usize = 10;
         let mut seen = self.seen.borrow_mut();
         seen.0 += 1;

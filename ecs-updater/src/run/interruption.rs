@@ -13,7 +13,8 @@ use models::ids::ClusterName;
 use models::plan::{End, Step};
 use tokio::sync::watch;
 
-use super::{Cluster, Watch};
+use super::cluster::Cluster;
+use super::watch::Watch;
 use crate::aws::Aws;
 use crate::planner::Stop;
 
@@ -54,16 +55,11 @@ pub(super) async fn over(stop: watch::Receiver<bool>, aws: Aws, cluster: Cluster
 }
 
 impl Cluster<'_> {
-    pub(super) fn is_stopped(&self) -> bool {
-        *self.stop.borrow()
-    }
-
     /// After a signal, what only waits is let go, unless AWS has just not answered; what is under way keeps its claim for
     /// the next run.
     pub(super) async fn let_go(&mut self, watch: &dyn Watch) {
         self.plan_what_is_left(watch);
-        let may_write = self.epoch.is_none() || self.hold.may_write(self.clock);
-        if self.looks.is_in_trouble() || self.facts.dry_run || !may_write {
+        if self.looks.is_in_trouble() || self.facts.dry_run || !self.may_write() {
             return;
         }
         let mut steps = std::mem::take(&mut self.plan.steps);

@@ -12,7 +12,7 @@ use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome};
 use semver::Version;
 
-use super::Cluster;
+use super::cluster::Cluster;
 use super::interruption::signal;
 use crate::planner::{self, Stop};
 use crate::track::in_the_middle;

@@ -1,13 +1,15 @@
 //! The rounds of a loop from their beginning to their end: under the lease, where there is to be one, and cut short by a
 //! signal.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
-use models::report::ClusterError;
+use models::report::{ClusterError, ClusterReport};
 
+use super::cluster::{Cluster, Lease};
 use super::interruption::{BEGUN_ENDS_WITHIN, LEASE_RETURNED_WITHIN, over};
-use super::{Cluster, Watch};
+use super::watch::Watch;
 use crate::keeper::{Keeper, RELEASE_WITHIN};
 
 /// What ended the work under a lease.
@@ -21,14 +23,22 @@ enum Ended {
 }
 
 impl Cluster<'_> {
+    /// Works on the cluster to the end, and reports.
+    pub(super) async fn run(mut self, watch: &dyn Watch) -> ClusterReport {
+        let error = self.work(watch).await.err();
+        let ended = error.is_none() && self.facts.stop.is_none();
+        let images = if ended { self.image_versions().await } else { BTreeMap::new() };
+        self.report(error, &images)
+    }
+
     /// Works on the cluster until nothing is left to do, or a signal comes.
-    pub(super) async fn work(&mut self, watch: &dyn Watch) -> Result<(), ClusterError> {
+    async fn work(&mut self, watch: &dyn Watch) -> Result<(), ClusterError> {
         if self.is_stopped() {
             self.interrupted();
             return Ok(());
         }
-        if let Some(table) = self.lease_table {
-            let keeper = Keeper::new(table, self.name, &self.facts.run, &self.aws, self.clock, &self.hold);
+        if let Some(Lease { table, hold }) = &self.lease {
+            let keeper = Keeper::new(table, self.name, &self.facts.run, &self.aws, self.clock, hold);
             return self.under_lease(&keeper, watch).await;
         }
         let cut = self.cut(BEGUN_ENDS_WITHIN);

@@ -18,10 +18,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use models::fleet::FleetSnapshot;
-use models::ids::HostId;
-use models::plan::{End, Plan, Step};
+use models::plan::{End, Step};
 use models::policy::{Policy, StandaloneTasks};
 use models::report::RunReport;
 
@@ -141,8 +138,8 @@ fn stopped_tasks(rollout: &Rollout) -> Option<String> {
 struct StepsSeen(RefCell<BTreeSet<&'static str>>);
 
 impl ecs_updater::run::Watch for StepsSeen {
-    fn see(&self, _: &FleetSnapshot, plan: &Plan, _: &Policy, _: &dyn Fn(&HostId) -> Option<Timestamp>, _: Timestamp) {
-        self.0.borrow_mut().extend(plan.steps.iter().map(|planned| step_name(&planned.step)));
+    fn see(&self, view: ecs_updater::run::View<'_>) {
+        self.0.borrow_mut().extend(view.plan.steps.iter().map(|planned| step_name(&planned.step)));
     }
 }
 

@@ -1,0 +1,105 @@
+//! What the loop of one cluster knows from one round to the next.
+
+use jiff::Timestamp;
+use models::fleet::FleetSnapshot;
+use models::ids::{ClusterName, Epoch};
+use models::pace::Pace;
+use models::plan::{Plan, PlannedStep};
+use models::policy::Policy;
+use tokio::sync::watch;
+
+use super::acts::{self, Acts};
+use super::rhythm::Rounds;
+use crate::aws::Aws;
+use crate::clock::Clock;
+use crate::host::bridge::Awaited;
+use crate::host::ssm::Commands;
+use crate::keeper::HeldLease;
+use crate::patience::Looks;
+use crate::planner::RunFacts;
+use crate::track::Track;
+
+/// The lease on a cluster, and where it is kept.
+pub(super) struct Lease<'a> {
+    /// The DynamoDB table.
+    pub(super) table: &'a str,
+    pub(super) hold: HeldLease,
+}
+
+/// What a loop works with.
+pub(super) struct Deps<'a> {
+    pub(super) aws: Aws,
+    pub(super) clock: &'a Clock,
+    pub(super) lease: Option<Lease<'a>>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+pub(super) struct Cluster<'a> {
+    pub(super) name: &'a ClusterName,
+    pub(super) policy: &'a Policy,
+    pub(super) aws: Aws,
+    pub(super) clock: &'a Clock,
+    pub(super) facts: RunFacts,
+    /// `None` where none is needed.
+    pub(super) lease: Option<Lease<'a>>,
+    pub(super) epoch: Option<Epoch>,
+    pub(super) stop: watch::Receiver<bool>,
+    pub(super) fleet: FleetSnapshot,
+    pub(super) commands: Commands,
+    pub(super) awaited: Awaited,
+    /// The last plan.
+    pub(super) plan: Plan,
+    pub(super) track: Track,
+    pub(super) looked_full: Option<Timestamp>,
+    pub(super) looked_short: Timestamp,
+    pub(super) looks: Looks,
+    pub(super) look_pace: Pace,
+    pub(super) acts: Acts,
+    pub(super) last_steps: Vec<PlannedStep>,
+    pub(super) rounds: Rounds,
+}
+
+impl<'a> Cluster<'a> {
+    pub(super) fn new(name: &'a ClusterName, policy: &'a Policy, facts: RunFacts, deps: Deps<'a>) -> Self {
+        let Deps { aws, clock, lease, stop } = deps;
+        let fleet = FleetSnapshot {
+            cluster: name.clone(),
+            taken_at: clock.now(),
+            instances: Default::default(),
+            outdated_registrations: Default::default(),
+            services: Default::default(),
+        };
+        Self {
+            name,
+            policy,
+            aws,
+            clock,
+            facts,
+            lease,
+            epoch: None,
+            stop,
+            fleet,
+            commands: Commands::default(),
+            awaited: Awaited::default(),
+            plan: Plan::default(),
+            track: Track::default(),
+            looked_full: None,
+            looked_short: Timestamp::MIN,
+            looks: Looks::default(),
+            look_pace: acts::pace(),
+            acts: Acts::default(),
+            last_steps: Vec::new(),
+            rounds: Rounds::default(),
+        }
+    }
+
+    /// Whether a signal has come.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Whether a write would pass the fence.
+    pub(super) fn may_write(&self) -> bool {
+        self.epoch.is_none() || self.lease.as_ref().is_none_or(|lease| lease.hold.may_write(self.clock))
+    }
+}

@@ -1,0 +1,179 @@
+//! One round of the loop after the other: look, plan, act, sleep.
+
+use jiff::Timestamp;
+use models::claim::Way;
+use models::ids::HostId;
+use models::plan::{Phase, PlannedStep, Step};
+use models::report::ClusterError;
+
+use super::acts::{Aftermath, BREATH};
+use super::cluster::Cluster;
+use super::watch::{View, Watch};
+use crate::aws::{AwsError, ErrorKind};
+use crate::execute::{Actor, Author, Progress, goes_to_host};
+use crate::keeper::lease_lost;
+use crate::lease::superseded;
+use crate::patience::Try;
+use crate::planner::{self, Stop};
+
+impl Cluster<'_> {
+    pub(super) async fn rounds(&mut self, watch: &dyn Watch) -> Result<(), ClusterError> {
+        loop {
+            if self.is_stopped() {
+                self.let_go(watch).await;
+                return Ok(());
+            }
+            let wait = self.rounds.begin(self.clock.now());
+            if !wait.is_zero() {
+                self.breathe(wait).await;
+                continue;
+            }
+            if !self.look_and_endure().await? {
+                continue;
+            }
+            if let Some((host, run, epoch)) = self.epoch.and_then(|ours| superseded(&self.fleet, ours)) {
+                let who = format!("run {run} with the later epoch {epoch} has claimed {host}");
+                return Err(lease_lost(self.name, &who));
+            }
+            let now = self.clock.now();
+            self.plan(watch, now);
+            let steps = self.permitted(now);
+            if steps.is_empty() {
+                if self.is_done() {
+                    return Ok(());
+                }
+                self.note_idleness(now);
+                self.sleep(now).await;
+                continue;
+            }
+            if !self.may_write() && !broken!(FenceIgnored) {
+                // The lease ran out: nothing is done before it is renewed, or lost.
+                self.breathe(BREATH).await;
+                continue;
+            }
+            // Another look is no progress: one that waits for a place looks at its tasks every minute.
+            if steps.iter().any(|planned| writes(&planned.step)) {
+                self.facts.idle_since = None;
+            }
+            if self.last_steps == steps {
+                // The same again means that the last round could not do it: the world has to move first.
+                self.breathe(BREATH).await;
+            }
+            if self.is_stopped() {
+                continue;
+            }
+            self.last_steps.clone_from(&steps);
+            self.act(steps).await?;
+        }
+    }
+
+    pub(super) fn plan(&mut self, watch: &dyn Watch, now: Timestamp) {
+        self.plan = planner::plan(&self.fleet, self.policy, &self.facts, now);
+        self.track.follow(&self.fleet, &self.plan, now);
+        let since = |host: &HostId| self.track.since(host);
+        watch.see(View { fleet: &self.fleet, plan: &self.plan, policy: self.policy, since: &since, now });
+    }
+
+    /// Whether nothing is left that this run could do.
+    fn is_done(&self) -> bool {
+        self.plan.steps.iter().all(|planned| self.facts.dry_run && writes(&planned.step))
+            && self.plan.wake_at.is_none()
+            && self.commands.is_empty()
+            && self.awaited.is_empty()
+    }
+
+    /// What may be done now: on a dry run only what reads, and nothing that needs SSM before that may be asked again.
+    ///
+    /// While SSM does not answer, no instance is taken out of service that it is needed for: SSM is asked first whether it
+    /// reaches the host.
+    fn permitted(&self, now: Timestamp) -> Vec<PlannedStep> {
+        let asked_again = self.acts.ssm_again_at(now).is_none();
+        let is_silent = self.is_ssm_silent();
+        let mut steps = Vec::new();
+        for planned in &self.plan.steps {
+            let by_ssm =
+                || self.fleet.instances.get(&planned.host).map(|one| one.way(self.policy.host, now)) == Some(Way::Ssm);
+            if self.facts.dry_run && writes(&planned.step) {
+                continue;
+            }
+            if matches!(planned.step, Step::Drain(_)) && (is_silent || self.commands.is_unheard()) && by_ssm() {
+                if asked_again && is_silent {
+                    steps.push(PlannedStep { host: planned.host.clone(), step: Step::Reach });
+                }
+            } else if asked_again || !goes_to_host(&planned.step) || !by_ssm() {
+                steps.push(planned.clone());
+            }
+        }
+        steps
+    }
+
+    fn is_ssm_silent(&self) -> bool {
+        self.acts.is_ssm_silent(|operation| self.aws.calls().done(operation))
+    }
+
+    async fn act(&mut self, steps: Vec<PlannedStep>) -> Result<(), ClusterError> {
+        let began = self.clock.now();
+        let errors = self.carry_out(steps).await;
+        if self.is_stopped() {
+            return Ok(());
+        }
+        if let Some(error) = errors.iter().find(|error| error.kind == ErrorKind::Denied) {
+            self.begin_nothing_new(error);
+        }
+        let tried = Try { began, ended: self.clock.now() };
+        let is_draining = self.plan.stands.iter().any(|stand| stand.phase == Phase::Draining);
+        let aws = &self.aws;
+        let Aftermath { pause, give_up } =
+            self.acts.learn(&errors, tried, |operation| aws.calls().done(operation), is_draining);
+        if let Some((why, error)) = give_up {
+            return Err(self.given_up(why, error));
+        }
+        if let Some(pause) = pause {
+            self.breathe(pause).await;
+        }
+        Ok(())
+    }
+
+    /// Returns the calls that did not do what they were for.
+    pub(super) async fn carry_out(&mut self, steps: Vec<PlannedStep>) -> Vec<AwsError> {
+        let actor = Actor {
+            aws: &self.aws,
+            policy: self.policy,
+            author: Author { run: &self.facts.run, epoch: self.epoch },
+            clock: self.clock,
+            fleet: &mut self.fleet,
+            commands: &mut self.commands,
+            awaited: &mut self.awaited,
+            progress: Progress::default(),
+        };
+        actor.carry_out(steps).await
+    }
+
+    /// AWS refuses something that every instance needs.
+    pub(super) fn begin_nothing_new(&mut self, error: &AwsError) {
+        let detail = error.to_string();
+        self.facts.stop.get_or_insert(Stop::NotPermitted { detail, advice: error.advice() });
+    }
+
+    fn note_idleness(&mut self, now: Timestamp) {
+        let idle = self.commands.is_empty()
+            && self.awaited.is_empty()
+            && !self.plan.stands.iter().any(|stand| stand.phase.is_under_way());
+        self.facts.idle_since = idle.then(|| self.facts.idle_since.unwrap_or(now));
+    }
+}
+
+/// Whether a step changes something outside this program.
+fn writes(step: &Step) -> bool {
+    match step {
+        Step::Reach | Step::Inspect(_) | Step::LookAtTasks | Step::LookAtChecks | Step::Leave(_) => false,
+        Step::Stage(_)
+        | Step::Drain(_)
+        | Step::StopTasks(_)
+        | Step::Reboot(_)
+        | Step::MarkFailed(_)
+        | Step::Revert(_)
+        | Step::Cancel(_)
+        | Step::Finish(_) => true,
+    }
+}
