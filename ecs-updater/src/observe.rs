@@ -250,10 +250,7 @@ pub(crate) fn merge_tags(instance: &mut Instance, machine: Option<&ec2::Describe
     let Some(machine) = machine else { return };
     let read = read_tags(&machine.tags);
     let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_EVENTUAL_CONSISTENCY);
-    instance.tags = match fresh {
-        true => Tags { exclude: read.exclude, ..std::mem::take(&mut instance.tags) },
-        false => read,
-    };
+    instance.tags = if fresh { Tags { exclude: read.exclude, ..std::mem::take(&mut instance.tags) } } else { read };
 }
 
 fn read_tags(tags: &BTreeMap<String, String>) -> Tags {

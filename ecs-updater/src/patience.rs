@@ -71,11 +71,7 @@ impl Streak {
         let refused = began.refused_at.filter(|at| how == Trouble::Refused && now >= after(*at, FOR_REFUSALS));
         let silent = now >= after(began.at, FOR_SILENCE);
         self.0 = Some(began);
-        match (refused, silent) {
-            (Some(_), _) => Some(GiveUp::Refused),
-            (None, true) => Some(GiveUp::Silent),
-            (None, false) => None,
-        }
+        if refused.is_some() { Some(GiveUp::Refused) } else { silent.then_some(GiveUp::Silent) }
     }
 
     /// A good answer came.

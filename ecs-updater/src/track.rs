@@ -133,16 +133,14 @@ pub(crate) fn in_the_middle(instance: &Instance, claim: &Claim, dry_run: bool) -
     let is_draining = instance.status == InstanceStatus::Draining;
     let stands = if is_draining { "it is DRAINING" } else { "it is in service" };
     let step = claim.step.as_str();
-    match dry_run {
-        true => format!(
-            "{stands}, with the claim {step} of run {} since {}; a run ends that before it begins anything else",
-            claim.run, claim.since
-        ),
-        false if is_draining => format!(
-            "{stands}, with the claim {step}; the next run goes on with it, docs/operations.md says how to put it back now"
-        ),
-        false => format!("{stands}, with the claim {step}; the next run goes on with it"),
+    if dry_run {
+        let Claim { run, since, .. } = claim;
+        return format!(
+            "{stands}, with the claim {step} of run {run} since {since}; a run ends that before it begins anything else"
+        );
     }
+    let how = if is_draining { ", docs/operations.md says how to put it back now" } else { "" };
+    format!("{stands}, with the claim {step}; the next run goes on with it{how}")
 }
 
 /// What a stand comes to if nothing more happens: `None` while something is to come.
@@ -178,9 +176,10 @@ impl Life {
             self.phase = Some(stand.phase);
             self.enter(stand.phase, now);
         }
-        match is_out_by_us(instance) {
-            true => self.mark_out_of_service(instance, now),
-            false => self.mark_back(instance, now),
+        if is_out_by_us(instance) {
+            self.mark_out_of_service(instance, now);
+        } else {
+            self.mark_back(instance, now);
         }
     }
 

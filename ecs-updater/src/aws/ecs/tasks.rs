@@ -162,7 +162,7 @@ impl Aws {
                 .await
                 .map_err(|error| AwsError::from_sdk("ecs:GetTaskProtection", error))?;
             for task in answer.protected_tasks() {
-                if let (true, Some(arn)) = (task.protection_enabled(), task.task_arn()) {
+                if let Some(arn) = task.task_arn().filter(|_| task.protection_enabled()) {
                     let until = task.expiration_date().and_then(|date| Timestamp::from_second(date.secs()).ok());
                     protected.insert(arn.into(), until.unwrap_or(Timestamp::MAX));
                 }
