@@ -29,21 +29,21 @@ impl Pace {
     /// Waits from `first` to `longest`, each `factor` times the one before. `jitter` between 0 and 1 spreads each
     /// wait by that share to both sides; 0 gives the same waits every time.
     pub fn new(first: Duration, factor: f64, longest: Duration, jitter: f64) -> Self {
-        let mut waits = ExponentialBackoff::<Frozen> {
+        let never_used = Instant::now();
+        let waits = ExponentialBackoff::<Frozen> {
             current_interval: first,
             initial_interval: first,
             randomization_factor: jitter.clamp(0.0, 1.0),
             multiplier: factor,
             max_interval: longest,
-            start_time: Instant::now(),
+            start_time: never_used,
             max_elapsed_time: None,
-            clock: Frozen(Instant::now()),
+            clock: Frozen(never_used),
         };
-        waits.start_time = waits.clock.now();
         Self { waits }
     }
 
-    /// The next wait.
+    /// Returns the next wait.
     pub fn next_wait(&mut self) -> Duration {
         self.waits.next_backoff().unwrap_or(self.waits.max_interval)
     }
@@ -51,6 +51,16 @@ impl Pace {
     /// Begins again with the first wait, after something worked.
     pub fn reset(&mut self) {
         self.waits.reset();
+    }
+
+    /// Returns the wait after so many failures in a row: for a caller that remembers their number instead of a pace.
+    pub fn wait_after(mut self, failures: u32) -> Duration {
+        self.reset();
+        // Doubled so often, a nanosecond is longer than any wait.
+        for _ in 1..failures.min(64) {
+            self.next_wait();
+        }
+        self.next_wait()
     }
 }
 
@@ -65,6 +75,14 @@ mod tests {
         assert_eq!(waits, [2, 4, 8, 10, 10]);
         pace.reset();
         assert_eq!(pace.next_wait(), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_number_of_failures_is_enough_to_go_on() {
+        for (failures, seconds) in [(0, 10), (1, 10), (2, 20), (3, 40), (4, 80), (5, 120), (6, 120), (u32::MAX, 120)] {
+            let pace = Pace::new(Duration::from_secs(10), 2.0, Duration::from_secs(120), 0.0);
+            assert_eq!(pace.wait_after(failures), Duration::from_secs(seconds), "{failures} failures");
+        }
     }
 
     #[test]
