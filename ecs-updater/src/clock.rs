@@ -1,6 +1,7 @@
 //! The one place where the controller learns what time it is.
 
 use jiff::{SignedDuration, Timestamp};
+use models::time::after;
 use tokio::time::Instant;
 
 use crate::lease::Moment;
@@ -36,7 +37,7 @@ impl Clock {
             Self::System => Timestamp::now(),
             Self::Tokio { base, origin } => {
                 let elapsed = SignedDuration::try_from(origin.elapsed()).unwrap_or(SignedDuration::MAX);
-                base.checked_add(elapsed).unwrap_or(Timestamp::MAX)
+                after(*base, elapsed)
             }
         }
     }

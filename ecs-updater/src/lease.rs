@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::FleetSnapshot;
 use models::ids::{Epoch, HostId, RunId};
+use models::time::after;
 
 /// From an acquisition or a renewal to the expiry.
 ///
@@ -158,10 +159,6 @@ impl Tenure {
 pub(crate) fn superseded(fleet: &FleetSnapshot, ours: Epoch) -> Option<(&HostId, &RunId, Epoch)> {
     let mut claims = fleet.instances.values().filter_map(|one| Some((&one.host, one.claim()?)));
     claims.find_map(|(host, claim)| Some((host, &claim.run, claim.epoch.filter(|theirs| *theirs > ours)?)))
-}
-
-fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
-    time.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

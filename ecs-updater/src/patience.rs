@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
+use models::time::after;
 
 /// How long nothing but refusals is waited out: what was changed by mistake is often put right within minutes, and
 /// permissions take some seconds to show everywhere.
@@ -133,10 +134,6 @@ impl Looks {
             self.lately.pop_front();
         }
     }
-}
-
-fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
-    time.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

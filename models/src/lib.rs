@@ -15,3 +15,4 @@ pub mod plan;
 pub mod policy;
 pub mod reason;
 pub mod report;
+pub mod time;

@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use models::claim::Way;
 use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Task};
 use models::ids::{HostId, ServiceName, TaskArn};
+use models::time::after;
 
 use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
 use crate::aws::ecs::tasks::Desired;
 use crate::host::bridge;
 use crate::observe::describe_services;
-use crate::planner::{DRAIN_POLL, EVENTUAL_CONSISTENCY, TASKS_FRESH, after};
+use crate::planner::{DRAIN_POLL, EVENTUAL_CONSISTENCY, TASKS_FRESH};
 
 /// No more instances' tasks are listed one by one in a round: what else there is to do does not wait for long.
 const MAX_TASK_LISTS_PER_ROUND: usize = 30;

@@ -18,9 +18,9 @@ use models::host::{ErrorCode, ReportedError};
 use models::ids::HostId;
 use models::plan::HostCommand;
 use models::policy::Policy;
+use models::time::after;
 
 use super::Ended;
-use crate::planner::after;
 
 /// An agent reads its claim every 5 s, each second while the instance is out of service, and waits up to a minute after an
 /// outage of its metadata service.

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use models::pace::Pace;
+use models::time::after;
 
 use crate::aws::AwsError;
 use crate::patience::{GiveUp, Streak, Trouble, Try};
-use crate::planner::after;
 
 /// No two rounds follow faster than this when a call went wrong in the first.
 pub(super) const BREATH: Duration = Duration::from_secs(2);

@@ -8,6 +8,7 @@ use models::claim::Way;
 use models::fleet::Instance;
 use models::ids::HostId;
 use models::report::{ClusterError, ClusterErrorKind};
+use models::time::after;
 
 use super::cluster::Cluster;
 use super::interruption::signal;
@@ -15,7 +16,6 @@ use super::rhythm::{Beat, full_look_every, is_left_alone};
 use crate::aws::{AwsError, ErrorKind};
 use crate::observe;
 use crate::patience::{FOR_REFUSALS, FOR_SILENCE, GiveUp, Trouble, Try, WINDOW};
-use crate::planner::after;
 
 impl Cluster<'_> {
     /// Looks at what is due. Returns whether that was answered, or a while later that it was not.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Way;
 use models::fleet::Instance;
+use models::time::after;
 
-use crate::planner::{self, after};
+use crate::planner;
 
 /// The time between two full looks at a small cluster.
 const FULL_LOOK: SignedDuration = SignedDuration::from_secs(30);

@@ -26,9 +26,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["args", "config", "render"]),
     // SDK types stop in `aws`, so that it knows nobody but the plain values of a lease.
     ("aws", &["lease"]),
-    // Of the planner, `host` and `execute` take its arithmetic on time and its constants; they never decide.
-    ("host", &["aws", "planner"]),
+    ("host", &["aws"]),
     ("observe", &["aws", "host"]),
+    // Of the planner, `execute` takes its constants; it never decides.
     ("execute", &["aws", "clock", "host", "lease", "observe", "planner"]),
     ("keeper", &["aws", "clock", "lease", "patience"]),
     ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "patience", "planner", "track"]),

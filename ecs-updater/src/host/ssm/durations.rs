@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use models::plan::HostCommand;
-
-use crate::planner::after;
+use models::time::after;
 
 /// Commands that take about the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,11 +17,11 @@ use models::host::HostReport;
 use models::ids::{HostId, RunId};
 use models::plan::HostCommand;
 use models::policy::Policy;
+use models::time::after;
 
 use super::Ended;
 use crate::aws::ssm::{Command, Invocation, SEND_COMMAND};
 use crate::aws::{Aws, AwsError, ErrorKind};
-use crate::planner::after;
 
 use answer::read;
 use document::Document;
