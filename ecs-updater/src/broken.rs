@@ -28,7 +28,7 @@ mod mistakes {
         RebootWithoutBootId,
         /// Whatever is DRAINING without a claim is made ACTIVE.
         ActivateForeignDrains,
-        /// A drain may take for ever.
+        /// A drain may take forever.
         NoDrainTimeout,
         /// ACTIVE is set as soon as the new boot is there.
         ActiveBeforeVerify,

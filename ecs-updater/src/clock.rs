@@ -9,7 +9,7 @@ use crate::lease::Moment;
 /// Tells the time: the system's, or one that moves with tokio's clock and so stands still, or leaps, with it.
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// The system's.
+    /// The system's clock.
     System,
     /// `base` at the instant `origin`, and on from there with tokio.
     Tokio {
@@ -26,12 +26,12 @@ impl Clock {
         Self::Tokio { base, origin: Instant::now() }
     }
 
-    /// The time, by the date and by the monotonic clock.
+    /// Returns the time, by the date and by the monotonic clock.
     pub fn moment(&self) -> Moment {
         Moment { wall: self.now(), ticks: Instant::now().into_std() }
     }
 
-    /// The time.
+    /// Returns the time.
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => Timestamp::now(),

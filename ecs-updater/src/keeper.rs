@@ -56,7 +56,7 @@ pub(crate) struct Keeper {
 
 /// How a renewal ended that did not work.
 enum NotRenewed {
-    /// Somebody else has it, or nobody.
+    /// Another run has it, or the item is gone.
     Lost(Option<Entry>),
     /// DynamoDB gave no answer to go by.
     Unknown(AwsError),

@@ -1,8 +1,8 @@
-//! One run at a time on a cluster: what a run may believe of its lease, and until when. Pure: whoever asks says what
+//! One run at a time on a cluster: what a run may believe of its lease, and until when. Pure: the caller says what
 //! time it is, and the table is [`crate::aws`]'s business.
 //!
 //! The lease is one item of a DynamoDB table: `lease` (the cluster's name), `holder` (a run's id), `epoch`, `expires`
-//! (milliseconds since the epoch of Unix time), `ttl` (seconds). Whoever takes it over raises the epoch by one, so that
+//! (milliseconds since the epoch of Unix time), `ttl` (seconds). The run that takes it over raises the epoch by one, so that
 //! of two runs that both believe to hold it the one with the higher epoch is right. Renewing and releasing keep it.
 //!
 //! A lease alone cannot stop a process that sleeps: it wakes with a write in hand and its lease long taken. So the time
@@ -35,7 +35,7 @@ pub(crate) const RETRY_EVERY: SignedDuration = SignedDuration::from_secs(5);
 pub(crate) const SKEW: SignedDuration = SignedDuration::from_secs(60);
 /// No write is sent so shortly before the expiry.
 ///
-/// A request that was sent may still be carried out: one try lasts 20 s at most (`aws::ATTEMPT_TIMEOUT`), and what AWS
+/// A request that was sent may still be carried out: one try lasts 20 s at most (`aws/timing.rs`), and what AWS
 /// has accepted by then may take effect a little later. Three times that is room for both. The time is looked at before
 /// each try, so that retries need no room here.
 pub(crate) const LAST_WRITES: SignedDuration = SignedDuration::from_secs(60);
@@ -87,7 +87,6 @@ impl Wanted {
 pub(crate) struct Entry {
     /// The run that holds it, or held it last.
     pub(crate) holder: RunId,
-    /// Its epoch.
     pub(crate) epoch: Epoch,
     /// Until when, by the holder's clock; the beginning of Unix time once it is released.
     pub(crate) expires: Timestamp,
@@ -117,7 +116,6 @@ impl Refusal {
 /// A lease that we held when we last heard of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tenure {
-    /// Its epoch.
     pub(crate) epoch: Epoch,
     /// When the write that made it so was *sent*: it cannot have been carried out earlier.
     since: Moment,

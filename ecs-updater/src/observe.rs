@@ -61,7 +61,7 @@ pub(crate) async fn full_look(
     Ok(())
 }
 
-/// What is leaving draining instances, and what services have placed already. This comes before the instances'
+/// Reads which tasks are leaving draining instances, and what services have placed already. This comes before the instances'
 /// resources, so that what is placed in between is counted twice rather than not at all.
 async fn look_at_moves(aws: &Aws, fleet: &mut FleetSnapshot, now: Timestamp) -> Result<(), AwsError> {
     let draining = |instance: &&Instance| instance.status == InstanceStatus::Draining;
@@ -84,7 +84,7 @@ async fn look_at_moves(aws: &Aws, fleet: &mut FleetSnapshot, now: Timestamp) -> 
     Ok(())
 }
 
-/// The services, and where the tasks are of those that allow one an instance.
+/// Describes services, with the places of the tasks where a service allows one an instance.
 pub(crate) async fn describe_services(
     aws: &Aws,
     cluster: &ClusterName,
@@ -117,7 +117,7 @@ pub(crate) async fn short_look(
     Ok(found == arns.len())
 }
 
-/// One entry a machine: after an OS rollback the old container instance can still be listed beside the new one.
+/// Returns one entry a machine: after an OS rollback the old container instance can still be listed beside the new one.
 fn newest_by_host(described: Vec<instances::Described>) -> BTreeMap<HostId, instances::Described> {
     let mut newest: BTreeMap<HostId, instances::Described> = BTreeMap::new();
     for one in described {
@@ -158,7 +158,7 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
         run: RunMemory::default(),
     });
     if instance.container_instance != one.arn {
-        tracing::info!(host = %host, from = instance.container_instance.short(), to = one.arn.short(), "registered anew");
+        tracing::info!(host = %host, from = instance.container_instance.short(), to = one.arn.short(), "registered again");
         instance.container_instance = one.arn.clone();
         instance.tasks = None;
     }
@@ -184,7 +184,7 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
     }
 }
 
-/// ECS says that it is DRAINING. Where that is news, what leaves it is to be listed: what is known may be from long before.
+/// Records that ECS says DRAINING. Where that is news, the known tasks are dropped, so that they are listed again.
 pub(crate) fn found_draining(instance: &mut Instance) {
     if instance.status != InstanceStatus::Draining {
         instance.status = InstanceStatus::Draining;
@@ -192,7 +192,7 @@ pub(crate) fn found_draining(instance: &mut Instance) {
     }
 }
 
-/// Takes in what the host bridge reports. Returns whether that is news.
+/// Merges the host bridge's report. Returns whether that is news.
 fn merge_bridge(instance: &mut Instance, attributes: &BTreeMap<String, String>, now: Timestamp) -> bool {
     let read = match BridgeReport::decode(attributes) {
         // A re-registration can lose attributes; what is known stands until the agent reports again.
@@ -207,7 +207,7 @@ fn merge_bridge(instance: &mut Instance, attributes: &BTreeMap<String, String>, 
     true
 }
 
-/// The bridge's report is the newest word of the host, and the end of the inspection that stands.
+/// Takes the bridge's report for the host's newest word, and for the end of an inspection.
 fn adopt_bridge_report(instance: &mut Instance, now: Timestamp) {
     if let Some(seen) = instance.heard_bridge() {
         let (asked_at, report) = (seen.since, seen.report.report.clone());
@@ -218,7 +218,7 @@ fn adopt_bridge_report(instance: &mut Instance, now: Timestamp) {
     instance.visit = Some(Box::new(Visit { command: HostCommand::Inspect { refresh }, sent_at: now, at: now, end }));
 }
 
-/// Takes in a host's word on itself, if it is newer than the one that is known.
+/// Merges a host's report, if it is newer than the known one.
 fn merge_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp, now: Timestamp) {
     if report.boot_id.is_none() || report.os.is_none() {
         return;
@@ -245,7 +245,7 @@ fn merge_ec2(instance: &mut Instance, machine: Option<&ec2::Described>, now: Tim
 /// How long EC2 may show tags from before a write: its API is eventually consistent.
 const TAGS_EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 
-/// Takes in the tags; those of a machine that is gone stay as they were, and for a while what this run has written.
+/// Merges the tags. Those of a machine that is gone stay as they were, and so does, for a while, what this run has written.
 pub(crate) fn merge_tags(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
     let Some(machine) = machine else { return };
     let read = read_tags(&machine.tags);
@@ -264,7 +264,7 @@ fn read_tags(tags: &BTreeMap<String, String>) -> Tags {
     }
 }
 
-/// Takes in how a command ended on a host.
+/// Records how a command ended on a host.
 pub(crate) fn record_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timestamp) {
     let Some(instance) = fleet.instances.get_mut(&ended.host) else { return };
     if let Some(report) = ended.report {

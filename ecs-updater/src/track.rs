@@ -19,7 +19,7 @@ pub(crate) struct Track {
 
 #[derive(Debug, Default)]
 struct Life {
-    /// That of the last of `phases`, at hand: it is compared after each plan.
+    /// The last of `phases`, kept apart since it is compared after each plan.
     phase: Option<Phase>,
     phases: Vec<PhaseTime>,
     out_since: Option<Timestamp>,
@@ -199,7 +199,7 @@ impl Life {
         }
     }
 
-    /// One that an earlier run took out counts from its claim.
+    /// An instance that an earlier run took out counts from its claim.
     fn mark_out_of_service(&mut self, instance: &Instance, now: Timestamp) {
         self.out_since.get_or_insert_with(|| {
             let since = instance.run.drained_at.or(instance.claim().map(|claim| claim.since)).unwrap_or(now);

@@ -1,4 +1,4 @@
-//! At most half of each of the account's token buckets: whoever else works in the account must not be throttled
+//! At most half of each of the account's token buckets: others who work in the account must not be throttled
 //! because of a rollout. The buckets are those of the ECS and EC2 API references ("request throttling"); Systems
 //! Manager publishes none, and gets a modest guess for each operation.
 

@@ -19,7 +19,7 @@ pub(super) const SSM_OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_ATTEMPTS: u32 = 8;
 
 /// The longest wait between two tries. With [`MAX_ATTEMPTS`] a person without a network waits half a minute for the
-/// answer; whoever is throttled for longer is asked again by the run's own loop.
+/// answer; throttling that lasts longer is waited out by the run's own loop.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// How every client retries.

@@ -70,7 +70,8 @@ impl Actor<'_> {
         Claim { since: standing.since, boots: standing.boots.clone(), attempt, ..new }
     }
 
-    /// Writes claims: instances with the same one, but for their boots, in one call. Returns those that have it.
+    /// Writes claims, in one call for the instances whose claims differ by their boots alone. Returns the hosts whose
+    /// claims are written.
     pub(super) async fn claim(&mut self, claims: Vec<NewClaim>) -> BTreeSet<HostId> {
         let aws = self.aws;
         let writes = grouped(claims).into_iter().map(|group| async move {
@@ -169,7 +170,7 @@ pub(super) fn next_attempt(instance: &Instance, standing: &Claim) -> u32 {
     }
 }
 
-/// Remembers that this run was the first to claim a reboot in this boot, where it was.
+/// Records that this run was the first to claim a reboot in this boot, where it was.
 fn note_begun(instance: &mut Instance, claim: &Claim) {
     if claim.boots.is_empty() || instance.claim().is_some_and(|before| before.asks_for_the_same(claim)) {
         return;

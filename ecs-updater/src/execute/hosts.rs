@@ -57,7 +57,8 @@ impl Actor<'_> {
         self.claim_and_send(orders, |instance| instance.run.stages += 1).await;
     }
 
-    /// What a drain has written is written again by itself when it is lost; what failed is not.
+    /// Returns the claim for staging. For a drained instance that is the claim that stands: its bridge writes a lost image
+    /// again by itself, and needs another attempt only after a failure.
     fn stage_claim(&self, host: &HostId, Stage { from, to, .. }: &Stage) -> Claim {
         match self.instance(host).and_then(|one| Some((one, one.out_of_service_claim()?))) {
             Some((instance, claim)) => {
@@ -92,8 +93,8 @@ impl Actor<'_> {
         self.claim_and_send(orders, note).await;
     }
 
-    /// By SSM the old version is made the next to boot, and rebooted into in a step of its own. The host bridge does
-    /// both for the claim, so that the last look before the reboot comes before the claim.
+    /// Goes back to the old version. Over SSM this only makes it the next to boot; the reboot is a step of its own. A host
+    /// bridge does both for one claim, so that the last look before the reboot comes before that claim.
     pub(super) async fn revert(&mut self, mut steps: Vec<(HostId, Revert)>) {
         let by_bridge: Vec<HostId> =
             hosts_of(&steps).into_iter().filter(|host| self.way(host) == Way::Bridge).collect();
@@ -113,7 +114,7 @@ impl Actor<'_> {
         self.claim_and_send(orders, |_| {}).await;
     }
 
-    /// A few at a time: the first need not wait until the last one's tasks are listed. Who was drained first is first.
+    /// Reboots a few at a time, so that the first need not wait until the last one's tasks are listed; oldest drain first.
     pub(super) async fn reboot(&mut self, mut steps: Vec<(HostId, Reboot)>) {
         steps.sort_by_key(|(host, _)| self.out_of_service_claim(host).map(|claim| claim.since));
         steps.truncate(MAX_REBOOTS_PER_ROUND);
@@ -124,7 +125,7 @@ impl Actor<'_> {
         }
     }
 
-    /// After the last look: the claim, then the command. What the last look finds something against is left as it is.
+    /// Takes the last look, then claims and reboots the instances that pass it; the others are left as they are.
     async fn reboot_some(&mut self, steps: Vec<(HostId, Reboot)>) {
         let clear = self.clear_for_reboot(&hosts_of(&steps)).await;
         let cleared = steps.into_iter().filter(|(host, _)| clear.contains(host));

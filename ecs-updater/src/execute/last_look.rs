@@ -13,8 +13,8 @@ use crate::aws::ecs::instances::Listed;
 use crate::observe::{found_draining, merge_tags, short_look};
 
 impl Actor<'_> {
-    /// The last look before a drain: in service still, nobody else's claim, the budget as it is *now*. Returns those that
-    /// may be drained, as many as there are places.
+    /// Checks status, tags and budget as they are *now*. Returns the hosts that may be drained, at most as many as the
+    /// budget has places for.
     pub(super) async fn clear_for_drain(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let Some(mut clear) = self.still_ours(hosts).await else { return Vec::new() };
         let cluster = &self.fleet.cluster;
@@ -36,8 +36,8 @@ impl Actor<'_> {
         clear
     }
 
-    /// Records which instances ECS lists as DRAINING and which without an agent: most of them are known to be. Returns how
-    /// many of them no look has shown: one that has just registered, under another ARN perhaps, or that the last look missed.
+    /// Records which instances ECS lists as DRAINING, and which as disconnected. Returns how many of them are unknown: one
+    /// that has just registered, perhaps under another ARN, or that the last look missed.
     fn merge_listed(&mut self, draining: Vec<ContainerInstanceArn>, lost: Vec<ContainerInstanceArn>) -> usize {
         let news = |listed: Vec<ContainerInstanceArn>, known: fn(&Instance) -> bool| {
             let known = self.fleet.instances.values().filter(|instance| known(instance));
@@ -67,8 +67,8 @@ impl Actor<'_> {
         unknown.len()
     }
 
-    /// The last look before a reboot: DRAINING still stands, the claim is still ours, no task is left, not even one
-    /// that is stopping. Whatever is found instead goes into the snapshot. Returns those that may be rebooted.
+    /// Checks that DRAINING still stands, the claim is still ours, and no task is left, not even one that is stopping.
+    /// Returns the hosts that may be rebooted.
     pub(super) async fn clear_for_reboot(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let Some(mut clear) = self.still_ours(hosts).await else { return Vec::new() };
         self.drain_again(&mut clear).await;
@@ -97,8 +97,8 @@ impl Actor<'_> {
         empty
     }
 
-    /// Whether DRAINING survives a re-registration is not documented. An instance on its way back to the old version
-    /// that came up ACTIVE is drained again, and rebooted once it is empty.
+    /// Drains instances again that came up ACTIVE on their way back to the old version, and leaves only DRAINING ones in
+    /// `clear`: whether DRAINING survives a re-registration is not documented.
     async fn drain_again(&mut self, clear: &mut Vec<HostId>) {
         let active: Vec<HostId> = clear
             .iter()
@@ -116,7 +116,7 @@ impl Actor<'_> {
         clear.retain(|host| self.instance(host).is_some_and(|i| i.status == InstanceStatus::Draining));
     }
 
-    /// Whether it has rebooted for its claim already, or goes back to the old version.
+    /// Whether the instance has rebooted for its claim already, or goes back to the old version.
     fn is_on_its_way_back(&self, instance: &Instance, claim: &Claim) -> bool {
         claim.step == ClaimStep::Revert || (claim.step == ClaimStep::Reboot && !is_in_boot_of(instance, claim))
     }

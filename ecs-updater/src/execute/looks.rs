@@ -20,7 +20,7 @@ use crate::planner::{DRAIN_POLL, EVENTUAL_CONSISTENCY, TASKS_FRESH};
 const MAX_TASK_LISTS_PER_ROUND: usize = 30;
 
 impl Actor<'_> {
-    /// Whether a command would be taken: SSM is asked, a bridge has spoken already or has not.
+    /// Records whether a command would be taken: SSM is asked; a bridge has reported already or has not.
     pub(super) async fn reach(&mut self, hosts: Vec<HostId>) {
         let at = self.now();
         let (by_bridge, by_ssm): (Vec<HostId>, Vec<HostId>) =
@@ -81,7 +81,7 @@ impl Actor<'_> {
             instances.partition(|instance| known_to_leave(instance).is_some());
         let whole = self.whole_is_cheaper(&staying);
         if !whole {
-            // Whoever was not looked at for longest is first, so that all have their turn.
+            // The ones whose last look is oldest come first, so that all have their turn.
             staying.sort_by_key(|instance| instance.tasks.as_ref().map(|seen| seen.at));
             staying.truncate(MAX_TASK_LISTS_PER_ROUND);
         }
@@ -98,8 +98,8 @@ impl Actor<'_> {
         }
     }
 
-    /// A look at the whole cluster is the first one at every instance that takes tasks: none needs one of its own before its
-    /// turn is near.
+    /// Looks at the tasks of instances in service. A look at the whole cluster counts for every instance that takes tasks,
+    /// so that none needs one of its own before its turn is near.
     async fn look_at_staying(&mut self, hosts: &[HostId], whole: bool) -> Result<(), AwsError> {
         let at = self.now();
         let tasks = if whole {
@@ -125,8 +125,8 @@ impl Actor<'_> {
         Ok(())
     }
 
-    /// Asks for those tasks only, all in one: whether they have stopped. What else may be there, the last look before
-    /// the reboot lists.
+    /// Asks whether the known tasks have stopped, in one call for all instances. Any others are listed by the last look
+    /// before the reboot.
     async fn look_at_known(&mut self, hosts: Vec<HostId>) {
         let at = self.now();
         let arns = hosts.iter().filter_map(|host| known_to_leave(self.instance(host)?)).flatten();
@@ -144,8 +144,8 @@ impl Actor<'_> {
         }
     }
 
-    /// These are left on a draining instance. Those that are not any more were among the placed ones of their service at
-    /// the last full look, which the instances' remaining resources still tell of.
+    /// Records the tasks left on a draining instance. Tasks that have gone since are subtracted from `Service::placed`,
+    /// because the snapshot's remaining resources still count them.
     pub(super) fn record_remaining_tasks(&mut self, host: &HostId, left: SeenTasks) {
         let known = self.instance(host).and_then(|instance| instance.tasks.as_ref());
         let is_left = |task: &&Task| left.tasks.iter().any(|other| other.arn == task.arn);
@@ -163,13 +163,13 @@ impl Actor<'_> {
         self.with_instance_mut(host, |instance| instance.tasks = Some(left));
     }
 
-    /// The tasks on each of these instances that have not stopped.
+    /// Returns the tasks on each of these instances that have not stopped.
     pub(super) async fn tasks_of(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, Vec<Task>>, AwsError> {
         let arns = self.list_on_each(hosts).await?;
         self.tasks_among(arns, hosts).await
     }
 
-    /// Tasks, listed instance by instance.
+    /// Lists tasks instance by instance.
     async fn list_on_each(&self, hosts: &[HostId]) -> Result<Vec<TaskArn>, AwsError> {
         let (cluster, now) = (&self.fleet.cluster, self.now());
         let listed = futures_util::stream::iter(hosts.iter().filter_map(|host| self.instance(host)))
@@ -187,7 +187,7 @@ impl Actor<'_> {
         Ok(listed.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
     }
 
-    /// Those of these tasks that have not stopped and are on one of the instances, by instance.
+    /// Returns, by instance, the tasks that have not stopped.
     async fn tasks_among<'h>(
         &self,
         arns: Vec<TaskArn>,
@@ -245,9 +245,9 @@ fn known_to_leave(instance: &Instance) -> Option<&[Task]> {
     (!seen.tasks.is_empty()).then_some(seen.tasks.as_slice())
 }
 
-/// Whether ECS has just said, so long after our DRAINING that nothing from before it can be in the answer, that no task is
-/// desired RUNNING on the instance (`runningTasksCount`: docs/facts/ecs.md#container-instances). No service places one
-/// since, so that listing them would list none. Those that are stopping are not counted.
+/// Whether ECS reported, recently and long enough after DRAINING to be consistent, that no task with `desiredStatus` RUNNING
+/// is left (`runningTasksCount`: docs/facts/ecs.md#container-instances). No service places one since, so that a list of
+/// them would be empty. Tasks that are stopping are not counted.
 fn none_is_desired_running(instance: &Instance, now: Timestamp) -> bool {
     let just_said = now < after(instance.seen_at, DRAIN_POLL);
     let settled = instance.run.drained_at.is_some_and(|at| instance.seen_at >= after(at, EVENTUAL_CONSISTENCY));

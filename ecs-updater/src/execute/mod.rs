@@ -121,8 +121,8 @@ impl Actor<'_> {
         self.begin_ending(batch)
     }
 
-    /// As [`Actor::begin`], for what also a run that is to stop still does. Once SSM has not answered in this round, what
-    /// needs it is left out: the others are not to wait for it again.
+    /// As [`Actor::begin`], for batches that a stopped run still carries out. Once SSM has not answered in this round, the
+    /// steps that need it are left out, so that the others do not wait for it again.
     fn begin_ending<T>(&mut self, batch: Batch<T>) -> Option<Vec<(HostId, T)>> {
         if self.is_superseded() {
             return None;
@@ -142,7 +142,7 @@ impl Actor<'_> {
         self.progress.errors.iter().any(|error| error.is_of_ssm() && error.kind.is_silence())
     }
 
-    /// Whether a look has shown a claim of a run with a later lease: then nothing more is written.
+    /// Whether a look has shown a claim of a run with a later lease; then nothing more is written.
     fn is_superseded(&self) -> bool {
         self.author.epoch.is_some_and(|ours| superseded(self.fleet, ours).is_some())
     }

@@ -14,7 +14,7 @@ use crate::host::{Ended, bridge};
 use crate::observe::record_ended;
 
 impl Actor<'_> {
-    /// Has commands carried out: by SSM those that are alike are sent in one, by the host bridge the claim says it all.
+    /// Sends commands. Over SSM, equal commands go out in one call; for a host bridge the claim is the command.
     pub(super) async fn send(&mut self, commands: Vec<(HostId, HostCommand)>) {
         let mut groups: BTreeMap<HostCommand, Vec<(HostId, HostCommand)>> = BTreeMap::new();
         for (host, command) in commands {
@@ -56,7 +56,7 @@ impl Actor<'_> {
         }
     }
 
-    /// SSM refuses the host: the command has ended before it began.
+    /// Records that SSM refuses the host: the command has ended before it began.
     fn note_undelivered(&mut self, host: &HostId, command: HostCommand, detail: String) {
         let (now, end) = (self.now(), VisitEnd::NotDelivered { detail });
         self.with_instance_mut(host, |instance| match command {
@@ -69,7 +69,7 @@ impl Actor<'_> {
         });
     }
 
-    /// What SSM did not answer to can have been sent all the same: then it may still make the host reboot.
+    /// Records that a reboot may have been sent although SSM did not say so.
     fn note_maybe_sent(&mut self, host: &HostId) {
         let now = self.now();
         self.with_instance_mut(host, |instance| {
@@ -85,8 +85,8 @@ impl Actor<'_> {
         });
     }
 
-    /// What the agent is to do stands in the claim already. What it need not be asked for ends at once: an inspection
-    /// with the report that stands, and the undoing of what an out-of-service claim began with the end of that claim.
+    /// Awaits the bridge's report on a claim. Two commands end at once: an inspection, with the report that is known, and
+    /// the undoing of an activation while an out-of-service claim stands, since the agent does that when the claim ends.
     fn hand_to_bridge(&mut self, host: &HostId, command: HostCommand) {
         let now = self.now();
         let Some(instance) = self.instance(host) else { return };
@@ -124,14 +124,14 @@ impl Actor<'_> {
     }
 }
 
-/// One more reboot command of this run. What was sent for an earlier claim is of another boot.
+/// Returns this run's next reboot command. Commands for an earlier claim were meant for another boot.
 fn next_reboot(instance: &Instance, sent_at: Timestamp, end: Option<(Timestamp, VisitEnd)>) -> SentReboot {
     let of_this_claim = |before: &&SentReboot| instance.claim().is_some_and(|claim| before.sent_at >= claim.since);
     let before = instance.run.reboot.as_deref().filter(of_this_claim);
     SentReboot { sent_at, earlier: before.and_then(SentReboot::may_act_since), end }
 }
 
-/// Reboots into one version are one command, which names the boot of each of its hosts.
+/// Returns the command without its boot: reboots into one version are sent as one command that names the boot of each host.
 fn apart_from_the_boot(command: &HostCommand) -> HostCommand {
     match command {
         HostCommand::Reboot { version, .. } => HostCommand::Reboot { version: version.clone(), boot: BootId::new("") },

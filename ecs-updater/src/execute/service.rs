@@ -14,7 +14,7 @@ use super::claims::{NewClaim, Versions};
 use crate::aws::ecs::instances::StatusesSet;
 
 impl Actor<'_> {
-    /// Out of service: first the last look, then the claim, then DRAINING.
+    /// Takes instances out of service: the last look, then the claim, then DRAINING.
     pub(super) async fn drain(&mut self, steps: Vec<(HostId, Drain)>) {
         let hosts = hosts_of(&steps);
         let clear = if broken!(NoLookBeforeDrain) { hosts } else { self.clear_for_drain(&hosts).await };
@@ -70,8 +70,8 @@ impl Actor<'_> {
         }
     }
 
-    /// Back in service where it was us who took it out, then the claim away, then the verdict. A part that AWS refuses
-    /// is done again in the next round.
+    /// Puts instances back into service where this program took them out, then removes the claim, then records the
+    /// verdict. A part that AWS refuses is done again in the next round.
     pub(super) async fn finish(&mut self, mut ends: Vec<(HostId, End)>) {
         for (host, end) in &ends {
             self.with_instance_mut(host, |instance| instance.run.ending = Some(Box::new(end.clone())));
@@ -92,7 +92,7 @@ impl Actor<'_> {
         }
     }
 
-    /// Sets those ACTIVE that are DRAINING by our claim. Returns those of them that are still not.
+    /// Sets the instances ACTIVE that are DRAINING by our claim. Returns the ones that could not be.
     async fn put_back(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let mut ours = hosts.to_vec();
         ours.retain(|host| {
@@ -108,7 +108,7 @@ impl Actor<'_> {
         ours
     }
 
-    /// Removes the claims, and the saved locks that are put back. Returns those from which they could not be removed.
+    /// Removes the claims, and the saved locks that the hosts show again. Returns the hosts whose tags could not be removed.
     async fn release(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let (mut claim_only, mut with_lock) = (Vec::new(), Vec::new());
         for host in hosts {

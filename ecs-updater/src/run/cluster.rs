@@ -21,7 +21,6 @@ use crate::track::Track;
 
 /// The lease on a cluster, and where it is kept.
 pub(super) struct Lease<'a> {
-    /// The DynamoDB table.
     pub(super) table: &'a str,
     pub(super) hold: HeldLease,
 }

@@ -36,7 +36,7 @@ impl Cluster<'_> {
         Ok(true)
     }
 
-    /// What is due of: a full look, a short one, the commands under way.
+    /// Looks at what is due: the commands under way, and the whole cluster or the instances under way.
     async fn look(&mut self) -> Result<(), AwsError> {
         // What hosts say comes first: then ECS is asked since.
         let now = self.clock.now();
@@ -82,19 +82,19 @@ impl Cluster<'_> {
         full_look_every(self.fleet.instances.len())
     }
 
-    /// The instances that a short look reads: out of service by us, or with a report awaited.
+    /// Returns the instances that a short look reads: out of service by us, or with a report awaited.
     fn under_way(&self, now: Timestamp) -> BTreeSet<HostId> {
         let ours = self.worth_a_look(now).map(|(instance, _)| &instance.host);
         ours.chain(self.awaited.hosts()).cloned().collect()
     }
 
-    /// The finer one while a host bridge has an instance out of service: it acts within a second of what it reads.
+    /// Returns the finer beat while a host bridge has an instance out of service, since it acts within a second.
     fn beat(&self, now: Timestamp) -> Beat {
         let by_bridge = self.worth_a_look(now).any(|(_, way)| way == Way::Bridge);
         if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM }
     }
 
-    /// The instances out of service of which ECS may have news, and the way by which each is reached.
+    /// Returns the instances out of service that ECS may have news about, and the way by which each is reached.
     fn worth_a_look(&self, now: Timestamp) -> impl Iterator<Item = (&Instance, Way)> {
         let ours = self.out_of_service().map(move |instance| (instance, instance.way(self.policy.host, now)));
         ours.filter(move |(instance, way)| !is_left_alone(instance, *way, now))
@@ -130,7 +130,7 @@ impl Cluster<'_> {
         Ok(())
     }
 
-    /// The end of the work on the cluster, with what was the last straw.
+    /// Returns the error with which the work on the cluster ends; `error` is the last one.
     pub(super) fn given_up(&self, why: GiveUp, error: &AwsError) -> ClusterError {
         const NEXT: &str = "what is under way keeps its claim, and the next run goes on with it";
         let name = self.name;
@@ -153,7 +153,7 @@ impl Cluster<'_> {
         }
     }
 
-    /// Waits, or until the run is stopped. Once it is stopped, this does not wait.
+    /// Waits for that long, or until the run is stopped.
     pub(super) async fn breathe(&self, wait: Duration) {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

@@ -25,13 +25,13 @@ pub(super) fn full_look_every(instances: usize) -> SignedDuration {
     FULL_LOOK.max(FULL_LOOK_PER_100.saturating_mul(hundreds))
 }
 
-/// Whether its reboot was claimed and ECS need not be asked of it now: no host is back at once, and one that SSM visits is
-/// heard itself before what ECS says of it matters. Until then it is looked at as seldom as it is visited.
+/// Whether a rebooting instance can be skipped in this look: no host is back immediately, and over SSM the host reports its
+/// new boot before ECS's view matters.
 pub(super) fn is_left_alone(instance: &Instance, way: Way, now: Timestamp) -> bool {
     let Some(claim) = instance.claim().filter(|claim| !claim.boots.is_empty()) else { return false };
     let heard = instance.run.boot.as_ref().is_some_and(|boot| !claim.is_for(&boot.id));
-    let seldom = way == Way::Ssm && !heard && now < after(instance.seen_at, REBOOTING_LOOK);
-    seldom || now < after(claim.since, planner::FIRST_BOOT_POLL)
+    let looked_at = way == Way::Ssm && !heard && now < after(instance.seen_at, REBOOTING_LOOK);
+    looked_at || now < after(claim.since, planner::FIRST_BOOT_POLL)
 }
 
 /// Wake-ups fall on a grid, so that what is due for many instances is done for them in one call.
@@ -57,7 +57,7 @@ impl Beat {
     }
 }
 
-/// The rounds of a loop, of which no more than [`Rounds::MOST`] are begun within [`Rounds::WITHIN`]: whatever comes back at
+/// The rounds of a loop. No more than [`Rounds::MOST`] of them are begun within [`Rounds::WITHIN`]: whatever comes back at
 /// once, the loop does not spin. A round that does something takes longer than that.
 #[derive(Debug, Default)]
 pub(super) struct Rounds(VecDeque<Timestamp>);

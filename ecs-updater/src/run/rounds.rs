@@ -82,9 +82,10 @@ impl Cluster<'_> {
             && self.awaited.is_empty()
     }
 
-    /// What may be done now: on a dry run only what reads, and nothing that needs SSM before that may be asked again.
+    /// Returns the steps that may be carried out now: in a dry run the ones that only read, and none that needs SSM before
+    /// SSM may be asked again.
     ///
-    /// While SSM does not answer, no instance is taken out of service that it is needed for: SSM is asked first whether it
+    /// While SSM does not answer, no instance that it is needed for is taken out of service: SSM is asked first whether it
     /// reaches the host.
     fn permitted(&self, now: Timestamp) -> Vec<PlannedStep> {
         let asked_again = self.acts.ssm_again_at(now).is_none();
@@ -149,7 +150,7 @@ impl Cluster<'_> {
         actor.carry_out(steps).await
     }
 
-    /// AWS refuses something that every instance needs.
+    /// Records that AWS refuses something that every instance needs.
     pub(super) fn begin_nothing_new(&mut self, error: &AwsError) {
         let detail = error.to_string();
         self.facts.stop.get_or_insert(Stop::NotPermitted { detail, advice: error.advice() });

@@ -14,11 +14,11 @@ use crate::keeper::{Keeper, RELEASE_WITHIN};
 
 /// What ended the work under a lease.
 enum Ended {
-    /// The lease is not ours, or nobody knows.
+    /// The lease is not ours any more, or that is not known.
     Lost(ClusterError),
-    /// The loop.
+    /// The loop came to its end.
     Rounds(Result<(), ClusterError>),
-    /// The signal, while the loop was in the middle of something.
+    /// A signal came while the loop was in the middle of something.
     Cut,
 }
 

@@ -1,4 +1,4 @@
-//! Container instances.
+//! The container instances of a cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +62,7 @@ pub(crate) struct Failure {
 pub(crate) struct StatusesSet {
     /// The statuses that ECS has set.
     pub(crate) done: BTreeMap<ContainerInstanceArn, InstanceStatus>,
-    /// What it refused by itself.
+    /// The instances that it refused.
     pub(crate) failures: Vec<Failure>,
     /// Why the others were not set.
     pub(crate) error: Option<AwsError>,
@@ -101,7 +101,7 @@ impl Aws {
         Ok(arns)
     }
 
-    /// Descriptions of up to any number of container instances; those that are gone are left out.
+    /// Describes any number of container instances; the ones that are gone are left out.
     pub(crate) async fn describe_container_instances(
         &self,
         cluster: &ClusterName,

@@ -11,7 +11,6 @@ pub(super) fn shared<T: Clone + Ord>(one: T, known: &mut BTreeSet<T>) -> T {
     one
 }
 
-/// Returns a count as the number that it is.
 pub(super) fn count(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }

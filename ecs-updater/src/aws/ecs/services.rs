@@ -1,4 +1,4 @@
-//! Services.
+//! The services of a cluster.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Tasks.
+//! The tasks of a cluster: lists, descriptions, protection, and the request to stop one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,14 +19,14 @@ const TASK_PROTECTION: usize = 100;
 /// them by number.
 const FIRST_EPHEMERAL_PORT: i32 = 32_768;
 
-/// Tasks by what is desired of them.
+/// Tasks by their desired status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Desired {
     /// RUNNING: all but those that are stopping or have stopped.
     Running,
     /// STOPPED: those that are stopping, which run still, and those that have stopped.
     Stopped,
-    /// Both.
+    /// RUNNING or STOPPED.
     Any,
 }
 
@@ -40,7 +40,7 @@ enum Of<'a> {
 }
 
 impl Aws {
-    /// The ARNs of the tasks on an instance of which this is desired.
+    /// Returns the ARNs of the tasks on an instance with this desired status.
     pub(crate) async fn list_tasks_on(
         &self,
         cluster: &ClusterName,
@@ -108,7 +108,7 @@ impl Aws {
         Ok(arns)
     }
 
-    /// Those of the tasks that have not stopped, by the container instance they are on.
+    /// Returns the tasks that have not stopped, by the container instance they are on.
     pub(crate) async fn live_tasks(
         &self,
         cluster: &ClusterName,

@@ -59,7 +59,7 @@ impl Durations {
 
     /// When to ask next: not before the quickest one can have ended, often until the slowest has, and then ever less.
     pub(super) fn next_poll(&self, kind: Kind, sent_at: Timestamp, now: Timestamp) -> Timestamp {
-        let (first, often, seldom) = kind.pace_s();
+        let (first, often, at_most) = kind.pace_s();
         let seconds = SignedDuration::from_secs;
         let known = self.0.get(&kind).filter(|_| kind != Kind::Reboot);
         let (quickest, slowest) = match known {
@@ -75,6 +75,6 @@ impl Durations {
             );
         }
         let late = since - slowest.unwrap_or(seconds(5 * often));
-        after(now, (seconds(often) + late.max(SignedDuration::ZERO) / 2).min(seconds(seldom)))
+        after(now, (seconds(often) + late.max(SignedDuration::ZERO) / 2).min(seconds(at_most)))
     }
 }
