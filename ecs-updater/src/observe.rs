@@ -285,7 +285,7 @@ pub(crate) fn record_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timesta
         HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
             instance.command = None;
             if matches!(ended.command, HostCommand::Stage { .. }) {
-                instance.run.unwritten = ended.end != VisitEnd::Done;
+                instance.run.staging_suspect = ended.end != VisitEnd::Done;
             }
             instance.visit =
                 Some(Box::new(Visit { command: ended.command, sent_at: ended.sent_at, at: now, end: ended.end }));

@@ -178,17 +178,17 @@ pub enum End {
         from: Version,
         /// The version that failed.
         to: Version,
-        /// Why.
+        /// What failed.
         why: FailReason,
     },
     /// The update failed.
     Failed {
-        /// Why.
+        /// What failed.
         why: FailReason,
     },
     /// A reason not to go on with it.
     Held {
-        /// Which.
+        /// The reason.
         why: HoldReason,
     },
     /// It runs what it should; only a claim of an earlier run was left on it.

@@ -99,7 +99,7 @@ pub enum ClusterErrorKind {
     ClusterNotFound,
     /// IAM refuses a call.
     NotPermitted,
-    /// AWS does not answer, or has no credentials of us.
+    /// AWS does not answer, or no usable credentials were found.
     NotReachable,
     /// AWS answers what this program does not understand.
     Unexpected,

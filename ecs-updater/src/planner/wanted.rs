@@ -120,7 +120,7 @@ pub(super) fn lock_to_restore(instance: &Instance, report: &HostReport) -> Optio
 
 /// Whether `version` is written to the inactive set.
 pub(super) fn is_staged(instance: &Instance, report: &HostReport, version: &Version) -> bool {
-    !instance.run.unwritten
+    !instance.run.staging_suspect
         && (report.staged().as_ref() == Some(version) || (broken!(StagedVersionIgnored) && report.staged().is_some()))
         && matches!(report.state(), Some(UpdateState::Staged | UpdateState::Ready))
 }

@@ -10,7 +10,8 @@ use models::host::AgentState;
 use models::pace::Pace;
 use tokio::time::{Instant, sleep};
 
-use super::decide::{Act, decide};
+use super::act::Act;
+use super::decide::decide;
 use super::facts::{Facts, Tags};
 use super::imds::ImdsError;
 use super::memory::{Memory, Target, later};

@@ -1,9 +1,9 @@
 //! What one look at the world shows.
 
 use jiff::Timestamp;
-use models::claim::{Claim, FailedVersions, Way};
-use models::fleet::BadClaim;
-use models::host::{AgentState, HostReport};
+use models::claim::{BadClaim, Claim, FailedVersions, Way};
+use models::host::{AgentState, HostReport, UpdateState};
+use semver::Version;
 
 use crate::inspect::{Boot, Seen};
 
@@ -76,6 +76,15 @@ impl Facts {
         match &self.tags {
             Tags::Known { lock, .. } => lock.as_deref(),
             Tags::Unknown => None,
+        }
+    }
+    /// Whether the host shows this version on its inactive set.
+    pub(super) fn shows_staged(&self, version: &Version) -> bool {
+        let Some(report) = self.report() else { return false };
+        match report.state() {
+            Some(UpdateState::Staged | UpdateState::Ready) => report.staged().as_ref() == Some(version),
+            Some(UpdateState::Idle | UpdateState::Available | UpdateState::Unknown(_) | UpdateState::Missing)
+            | None => false,
         }
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
-use models::claim::{CLAIM_TAG, Claim, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG};
-use models::fleet::BadClaim;
+use models::claim::{BadClaim, CLAIM_TAG, Claim, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG};
 use serde::Deserialize;
 use tokio::time::Instant;
 

@@ -12,7 +12,7 @@ use models::ids::{BootId, ClusterName, ContainerInstanceArn};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::decide::{Act, shows_staged};
+use super::act::Act;
 use super::facts::{Facts, Tags};
 
 /// All that outlives the agent and the host.
@@ -408,7 +408,7 @@ impl Memory {
     pub fn wrote(&self, version: &Version, facts: &Facts) -> bool {
         let written = self.written.as_ref();
         written.is_some_and(|placed| placed.version == *version && Some(&placed.boot) == facts.boot.id.as_ref())
-            && shows_staged(facts, version)
+            && facts.shows_staged(version)
     }
 }
 

@@ -13,6 +13,7 @@
 //! Everything around it is a trait or a connector ([`Around`]), and every wait is on tokio's clock, so that the same
 //! code runs in a simulated fleet on paused time.
 
+mod act;
 mod decide;
 mod driver;
 mod ecs;
@@ -33,7 +34,8 @@ use jiff::SignedDuration;
 use crate::client::Client;
 use crate::introspection::Introspection;
 
-pub use decide::{Act, Limits, Waits, decide};
+pub use act::{Act, Limits, Waits};
+pub use decide::decide;
 pub use driver::Agent;
 pub use ecs::{Ecs, Endpoint, EndpointError, PutError, Sink};
 pub use facts::{Facts, Tags};

@@ -8,7 +8,7 @@ use models::host::{ErrorCode, ReportedError};
 use semver::Version;
 use tokio::time::sleep;
 
-use super::decide::Act;
+use super::act::Act;
 use super::driver::Agent;
 use super::facts::Tags;
 use super::memory::{Outcome, error};

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BRIDGE, BridgeReport, Handled, Life};
-use models::claim::whole_seconds;
-use models::fleet::BadClaim;
+use models::claim::{BadClaim, whole_seconds};
 use models::host::{ErrorCode, HostReport, ReportedError};
 
 use super::facts::{Facts, Tags};

@@ -47,8 +47,7 @@ fn die_everywhere(way: Way) {
     let calls = whole.runs[0].calls;
     let points = (1..=calls).flat_map(|call| [CrashPoint::Before(call), CrashPoint::After(call)]);
     let every = jobs::every(EVERY);
-    let singles: Vec<Case> =
-        points.step_by(every).map(|point| Case { way, crashes: Crashes(vec![point]) }).collect();
+    let singles: Vec<Case> = points.step_by(every).map(|point| Case { way, crashes: Crashes(vec![point]) }).collect();
     let prove = |case: &Case| prove(&case.on(&cluster), false).unwrap();
     let proofs = jobs::all(jobs::threads(), &singles, prove);
     let mut failed = failures(&singles, &proofs);

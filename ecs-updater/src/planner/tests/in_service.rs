@@ -25,7 +25,12 @@ fn an_instance_in_service() {
             nothing,
             "stage 1.27.1 lock=keep",
         ),
-        ("the status lies after a bad write", Some(staged()), |i| i.run.unwritten = true, "stage 1.27.0 lock=keep"),
+        (
+            "the status lies after a bad write",
+            Some(staged()),
+            |i| i.run.staging_suspect = true,
+            "stage 1.27.0 lock=keep",
+        ),
         ("activated by somebody", Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))), nothing, "drain"),
         ("stale chosen in Idle", Some(report(UpdateState::Idle, Some("1.27.0"), None)), nothing, "current rest"),
         ("a downgrade", Some(report(UpdateState::Available, Some("1.26.0"), None)), nothing, "hold downgrade_offered"),

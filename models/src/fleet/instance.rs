@@ -1,0 +1,268 @@
+//! One container instance and the machine below it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::memory::RunMemory;
+use super::tasks::{Resources, SeenTasks};
+use super::visit::{CommandInFlight, Visit};
+use crate::attributes::{AttributesError, BridgeReport, Handled, Progress};
+use crate::claim::{BadClaim, Claim, FailedVersions, Way};
+use crate::host::{HostReport, SeenReport};
+use crate::ids::{ContainerInstanceArn, HostId, ImageId, ZoneName};
+use crate::policy::HostWay;
+
+/// One container instance and the machine below it. What most instances do not have most of the time is kept apart: there
+/// are thousands of these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The machine.
+    pub host: HostId,
+    /// Its present container instance; can change over a rollback.
+    pub container_instance: ContainerInstanceArn,
+    /// ECS status.
+    pub status: InstanceStatus,
+    /// ECS's word on the agent: late by minutes both ways.
+    pub agent_connected: bool,
+    /// Since when this run has known it to be false.
+    pub disconnected_since: Option<Timestamp>,
+    /// Tasks *desired* RUNNING; a stopping task is not counted any more and still runs.
+    pub running_tasks: u32,
+    /// Tasks in PENDING.
+    pub pending_tasks: u32,
+    /// Attribute `bottlerocket.variant`; `None` on anything that is not Bottlerocket.
+    pub variant: Option<SmolStr>,
+    /// Attribute `ecs.availability-zone`.
+    pub zone: Option<ZoneName>,
+    /// The attributes that placement constraints can name: all but the agent's capabilities and this program's own.
+    #[serde(default)]
+    pub attributes: Attributes,
+    /// What the agent registered.
+    pub registered: Resources,
+    /// What is free of it.
+    pub remaining: Resources,
+    /// When ECS was asked for the fields above.
+    pub seen_at: Timestamp,
+    /// The EC2 side; `None` for a machine that EC2 does not know (any more).
+    pub ec2: Option<Ec2>,
+    /// Our tags, and the one that people set.
+    pub tags: Tags,
+    /// The tasks on it that have not stopped, `None` where nobody looked yet.
+    pub tasks: Option<SeenTasks>,
+    /// What its host bridge says, `None` where none has ever reported.
+    pub bridge: Option<Result<Box<SeenBridge>, AttributesError>>,
+    /// Whether a command would reach it, `None` where nobody asked yet.
+    pub reach: Option<Reach>,
+    /// The newest report of the host in this run.
+    pub report: Option<Box<SeenReport>>,
+    /// How the newest visit ended in this run.
+    pub visit: Option<Box<Visit>>,
+    /// The command that is under way on the host; a reboot is in [`RunMemory::reboot`] instead.
+    pub command: Option<Box<CommandInFlight>>,
+    /// What this run did to it.
+    pub run: RunMemory,
+}
+
+/// Attributes of a container instance, value by name. A copy shares them: instances that were launched alike have the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub struct Attributes(Arc<BTreeMap<String, String>>);
+
+impl Attributes {
+    /// The value of the attribute of this name; empty where it has none.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl From<BTreeMap<String, String>> for Attributes {
+    fn from(attributes: BTreeMap<String, String>) -> Self {
+        Self(Arc::new(attributes))
+    }
+}
+
+impl From<Attributes> for BTreeMap<String, String> {
+    fn from(attributes: Attributes) -> Self {
+        Arc::unwrap_or_clone(attributes.0)
+    }
+}
+
+impl Instance {
+    /// Whether ECS has it as a container instance, as far as is known.
+    pub fn is_registered(&self) -> bool {
+        self.status != InstanceStatus::Inactive
+    }
+
+    /// ACTIVE with an agent: takes new tasks. Everything else counts against the budget.
+    pub fn in_service(&self) -> bool {
+        self.status == InstanceStatus::Active && self.agent_connected
+    }
+
+    /// The newest report of its host bridge that can be read, however old.
+    pub fn heard_bridge(&self) -> Option<&SeenBridge> {
+        self.bridge.as_ref()?.as_deref().ok()
+    }
+
+    /// The newest report of its host bridge, if the agent can be taken for alive.
+    pub fn live_bridge(&self, now: Timestamp) -> Option<&SeenBridge> {
+        self.heard_bridge().filter(|seen| seen.report.life.is_live(now))
+    }
+
+    /// How far its host bridge is with this claim; `None` while it has not taken it up.
+    pub fn bridge_progress(&self, claim: &Claim) -> Option<Progress> {
+        Some(self.heard_bridge()?.handled(claim)?.progress)
+    }
+
+    /// Whether its host bridge is done with this claim, well or badly.
+    pub fn bridge_has_answered(&self, claim: &Claim) -> bool {
+        self.bridge_progress(claim).is_some_and(|progress| progress != Progress::Doing)
+    }
+
+    /// By which way this host is reached. It is the same for the whole run: what one way began, the other does not know
+    /// the end of.
+    pub fn way(&self, wanted: HostWay, now: Timestamp) -> Way {
+        match wanted {
+            HostWay::Ssm => Way::Ssm,
+            HostWay::Bridge => Way::Bridge,
+            HostWay::Auto => self.run.way.unwrap_or_else(|| match self.live_bridge(now) {
+                Some(_) => Way::Bridge,
+                None => Way::Ssm,
+            }),
+        }
+    }
+
+    /// The claim, where it takes the instance out of service.
+    pub fn out_of_service_claim(&self) -> Option<&Claim> {
+        self.claim().filter(|claim| claim.step.takes_out_of_service())
+    }
+
+    /// The claim, where there is a well-formed one.
+    pub fn claim(&self) -> Option<&Claim> {
+        self.tags.claim.as_ref().and_then(|claim| claim.as_ref().ok())
+    }
+}
+
+/// Container instance status, as ECS spells it in capitals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum InstanceStatus {
+    /// Takes tasks.
+    Active,
+    /// Takes no tasks; its service tasks move away.
+    Draining,
+    /// Being registered.
+    Registering,
+    /// Registration failed.
+    RegistrationFailed,
+    /// Being deregistered.
+    Deregistering,
+    /// Deregistered or terminated.
+    Inactive,
+    /// A status newer than this program.
+    Unknown,
+}
+
+impl InstanceStatus {
+    /// The spelling of ECS.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Draining => "DRAINING",
+            Self::Registering => "REGISTERING",
+            Self::RegistrationFailed => "REGISTRATION_FAILED",
+            Self::Deregistering => "DEREGISTERING",
+            Self::Inactive => "INACTIVE",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// What EC2 says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ec2 {
+    /// `running`, `stopped`, `shutting-down`, `terminated`, …
+    pub state: SmolStr,
+    /// Whether it is a Spot instance.
+    pub spot: bool,
+    /// Tag `aws:autoscaling:groupName`.
+    pub auto_scaling_group: Option<String>,
+    /// The image that it was launched from; an update in place changes nothing about it.
+    pub image: Option<ImageId>,
+    /// When it was launched or, after a stop, started.
+    pub launched_at: Option<Timestamp>,
+    /// The two status checks, where they were asked for; `ok` can still be the state from before a reboot.
+    pub checks: Option<StatusChecks>,
+}
+
+impl Ec2 {
+    /// Whether the machine is there at all.
+    pub fn is_running(&self) -> bool {
+        self.state == "running"
+    }
+}
+
+/// `InstanceStatus` and `SystemStatus` of `DescribeInstanceStatus`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusChecks {
+    /// When EC2 was asked.
+    pub at: Timestamp,
+    /// `ok`, `impaired`, `initializing`, `insufficient-data`, `not-applicable`.
+    pub instance: String,
+    /// The same for the system below it.
+    pub system: String,
+}
+
+impl StatusChecks {
+    /// Whether neither check says that something is broken. `initializing` and `insufficient-data` are no evidence
+    /// either way: the host and the agent are asked themselves.
+    pub fn not_impaired(&self) -> bool {
+        self.instance != "impaired" && self.system != "impaired"
+    }
+}
+
+/// The EC2 tags that matter here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tags {
+    /// `ecs-updater:claim`, parsed.
+    pub claim: Option<Result<Claim, BadClaim>>,
+    /// `ecs-updater:failed`.
+    pub failed: FailedVersions,
+    /// `ecs-updater:exclude`, where it is there and not `false`.
+    pub exclude: Option<String>,
+    /// `ecs-updater:version-lock`: the lock to put back.
+    pub saved_lock: Option<String>,
+}
+
+/// Whether the way to the host is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// Why no command would be accepted; `None` where one would.
+    pub closed: Option<String>,
+}
+
+/// A report of the host bridge, as it stands in the attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenBridge {
+    /// When this run first saw this report. The report stays until replaced; it is only valid for the moment it was made.
+    pub since: Timestamp,
+    /// The report.
+    pub report: BridgeReport,
+}
+
+impl SeenBridge {
+    /// What it says of this claim.
+    pub fn handled(&self, claim: &Claim) -> Option<&Handled> {
+        self.report.handled.as_ref().filter(|handled| handled.is_of(claim))
+    }
+}
+
+/// The newest report of an instance, if it was asked for after `since`.
+pub fn report_since(instance: &Instance, since: Timestamp) -> Option<&HostReport> {
+    instance.report.as_ref().filter(|seen| seen.asked_at >= since).map(|seen| &seen.report)
+}

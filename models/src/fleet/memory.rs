@@ -1,0 +1,105 @@
+//! What a run remembers of its own acts on one instance.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::visit::VisitEnd;
+use crate::claim::{Claim, Way};
+use crate::ids::{BootId, TaskArn};
+use crate::plan::End;
+use crate::report::Verdict;
+
+/// What this run knows of its own acts. It paces and words things; safety never rests on it, since it dies with the
+/// run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunMemory {
+    /// The way by which the host was first reached.
+    pub way: Option<Way>,
+    /// When this run set it DRAINING.
+    pub drained_at: Option<Timestamp>,
+    /// How often this run staged on it.
+    pub stages: u32,
+    /// The boot of the newest report, and when this run first heard of it.
+    pub boot: Option<SeenBoot>,
+    /// The last write to its inactive set did not end well: the host's own status may call a version staged that is
+    /// not what was written (docs/facts/host-api.md#trap-1 and #trap-2), so it is not believed until a write ends well.
+    pub staging_suspect: bool,
+    /// The reboot command that this run sent to it last.
+    pub reboot: Option<Box<SentReboot>>,
+    /// `since` of the claim `reboot` or `revert` that this run wrote first, and not another before it.
+    pub began: Option<Timestamp>,
+    /// How many boots of the host this run has claimed a reboot for.
+    pub reboot_claims: u32,
+    /// `since` of the claim `reboot` whose activation this run has undone, or tried to.
+    pub undone: Option<Timestamp>,
+    /// The reboot that this run has called off with the host's bridge, while it is not known to be off.
+    pub called_off: Option<Box<CalledOff>>,
+    /// How often this run undid an activation or put a lock back.
+    pub cancels: u32,
+    /// When this run wrote or removed one of its tags on it last. EC2's answers may be older than that for a while.
+    pub tags_written_at: Option<Timestamp>,
+    /// Standalone tasks that this run asked ECS to stop.
+    pub stopped_tasks: Vec<TaskArn>,
+    /// What went wrong on the way to the state it is in, kept for the report.
+    pub trouble: Option<String>,
+    /// The step that AWS refuses on it.
+    pub refused: Option<Box<RefusedStep>>,
+    /// The end that is being carried out; a part of it may have been refused so far.
+    pub ending: Option<Box<End>>,
+    /// Set once this run is done with it.
+    pub verdict: Option<Box<Verdict>>,
+}
+
+/// A boot and when this run first heard of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenBoot {
+    /// The boot id.
+    pub id: BootId,
+    /// When this run first heard of it.
+    pub at: Timestamp,
+}
+
+/// A step that AWS refuses on an instance, and nothing but that since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedStep {
+    /// The name of the step that was refused last.
+    pub step: SmolStr,
+    /// When it was refused first.
+    pub since: Timestamp,
+    /// When it was refused last.
+    pub at: Timestamp,
+    /// AWS's own words.
+    pub detail: String,
+}
+
+/// The newest reboot command of this run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentReboot {
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When an earlier one was sent that may still reboot the host, or has; `None` where each is known to have done
+    /// nothing.
+    pub earlier: Option<Timestamp>,
+    /// How it ended and when that was seen; `None` while it is under way. Its answer is often lost with the boot: then
+    /// the end is [`VisitEnd::Unsure`].
+    pub end: Option<(Timestamp, VisitEnd)>,
+}
+
+impl SentReboot {
+    /// When a command was last sent that may have rebooted the host, or still may.
+    pub fn may_act_since(&self) -> Option<Timestamp> {
+        let did_nothing = self.end.as_ref().is_some_and(|(_, end)| end.did_nothing());
+        if did_nothing { self.earlier } else { Some(self.sent_at) }
+    }
+}
+
+/// A claim that asked a host bridge for a reboot and was taken back. The bridge may not have seen that yet, and a reboot
+/// that it has asked its host for cannot be stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalledOff {
+    /// The claim.
+    pub claim: Claim,
+    /// When it was taken back.
+    pub at: Timestamp,
+}

@@ -1,0 +1,48 @@
+//! One look at a cluster: everything the planner may know, and nothing else.
+
+mod instance;
+mod memory;
+mod tasks;
+mod visit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
+
+pub use crate::claim::BadClaim;
+pub use instance::{Attributes, Ec2, Instance, InstanceStatus, Reach, SeenBridge, StatusChecks, Tags, report_since};
+pub use memory::{CalledOff, RefusedStep, RunMemory, SeenBoot, SentReboot};
+pub use tasks::{Resources, SeenTasks, Service, Strategy, Task, TaskGroup};
+pub use visit::{CommandInFlight, Visit, VisitEnd};
+
+/// A cluster as it was at `taken_at`. Parts can be older: each carries its own time where that matters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FleetSnapshot {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// When the look was complete.
+    pub taken_at: Timestamp,
+    /// Every container instance that is not INACTIVE, by the machine below it.
+    pub instances: BTreeMap<HostId, Instance>,
+    /// Container instances of the last full look that are not the present one of their machine.
+    pub outdated_registrations: BTreeSet<ContainerInstanceArn>,
+    /// The services that have a task on an instance whose tasks were looked at.
+    pub services: BTreeMap<ServiceName, Service>,
+}
+
+impl FleetSnapshot {
+    /// The instances that are registered: of these a percentage is taken, and among these the ones out of service
+    /// count. One that went away during the run is still in the snapshot, for the report.
+    pub fn registered(&self) -> impl Iterator<Item = &Instance> + Clone {
+        self.instances.values().filter(|instance| instance.is_registered())
+    }
+
+    /// How many instances are registered, and how many of these are out of service, whoever took them out.
+    pub fn registered_and_out(&self) -> (usize, usize) {
+        self.registered()
+            .fold((0, 0), |(registered, out), instance| (registered + 1, out + usize::from(!instance.in_service())))
+    }
+}
