@@ -10,7 +10,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use host_bridge::agent::{Agent, Around, Ecs, Imds, Machine, MemoryJournal, Settings};
+use host_bridge::agent::{Agent, Ecs, Environment, Imds, Machine, MemoryJournal, Settings};
 use host_bridge::client::Client;
 use host_bridge::inspect::Boot;
 use host_bridge::introspection::Introspection;
@@ -90,7 +90,7 @@ impl Host {
     fn agent(&self, journal: &MemoryJournal) -> impl Future<Output = Infallible> + Send + use<> {
         let seed = self.region.upgrade().map_or(0, |region| region.look(|world| world.bridge_seed(self.machine)));
         let imds = Arc::new(Imds::over(self.connect("the metadata service", Self::metadata)));
-        let around = Around {
+        let around = Environment {
             client: Client::with_transactions(
                 Transport::new(self.connect("the host API", Self::api), Limits::default()),
                 seed,

@@ -40,188 +40,190 @@ use super::act::{Act, Limits, Waits};
 use super::facts::{Facts, Tags};
 use super::memory::{Memory, TakenUp, Trial, error, later};
 
-/// What is due.
+/// Returns what is due.
 pub fn decide(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Act {
-    let Some(boot) = &facts.boot.id else { return Act::Wait(Waits::BootUnknown) };
-    if let Some(trial) = memory.trial.as_ref().filter(|trial| trial.left != *boot)
-        && memory.ecs_agent_in.as_ref() != Some(boot)
-        && let Some(act) = on_trial(trial, facts, memory, limits, now)
-    {
-        return act;
-    }
-    let Tags::Known { claim, failed, lock } = &facts.tags else { return Act::Wait(Waits::TagsUnknown) };
-    match (claim, &memory.claim) {
-        (Some(Err(_)), _) => Act::Wait(Waits::ClaimUnreadable),
-        (Some(Ok(claim)), _) if claim.way == Way::Ssm => refresh_when_due(facts, limits, now, Waits::ClaimOfOthers),
-        (Some(Ok(_)), Some(taken)) => claimed(taken, failed, lock.as_deref(), facts, memory, limits, now),
-        (Some(Ok(_)) | None, _) => unclaimed(facts, memory, limits, now),
-    }
+    Decision { facts, memory, limits, now }.act()
 }
 
-/// `None` where the trial asks for nothing and the claim may have its way.
-fn on_trial(trial: &Trial, facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Option<Act> {
-    let from = &trial.claim.from;
-    let back = trial.falling_back.as_ref();
-    if back.is_none() {
-        let running = facts.report()?.running()?;
-        if running == *from || !trial.armed {
-            return None;
-        }
-        let booted = facts.booted_at()?;
-        let deadline = later(booted, limits.confirm);
-        if now < deadline {
-            return None;
-        }
-    }
-    let lacking = match facts.agent_state() {
-        Some(AgentState::Down) => "does not answer",
-        Some(AgentState::Unregistered) => "is not registered",
-        // No evidence.
-        Some(AgentState::Registered | AgentState::Unknown(_) | AgentState::Missing) | None => return None,
-    };
-    if !facts.host_answers {
-        return Some(Act::Wait(Waits::HostUnknown));
-    }
-    if let Some(until) = back.and_then(|back| back.not_before).filter(|until| now < *until) {
-        return Some(Act::Wait(Waits::Again(until)));
-    }
-    if let Some(until) = asked_until(back.and_then(|back| back.reboot_asked), limits).filter(|until| now < *until) {
-        return Some(Act::Wait(Waits::GoingDown(until)));
-    }
-    let minutes = limits.confirm.as_mins();
-    let why = back.map_or_else(
-        || format!("{minutes} min after the boot of {} its ECS agent {lacking}", trial.claim.to),
-        |back| back.why.clone(),
-    );
-    Some(Act::FallBack {
-        from: from.clone(),
-        lock: memory.lock_owed.clone().or_else(|| facts.saved_lock().map(str::to_owned)),
-        inactive: memory.inactive_is(from, facts),
-        switched: back.is_some_and(|back| back.switched),
-        why,
-    })
-}
-
-/// Until when the host may still go down for a reboot that it was asked for. What is done meanwhile may be cut off, and an
-/// activation that is undone would make the reboot look like a boot that failed.
-fn going_down(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Option<Timestamp> {
-    let down = memory.going_down.as_ref().filter(|down| Some(&down.boot) == facts.boot.id.as_ref())?;
-    Some(later(down.asked, limits.reboot_again)).filter(|until| now < *until)
-}
-
-fn asked_until(asked: Option<Timestamp>, limits: &Limits) -> Option<Timestamp> {
-    asked.map(|asked| later(asked, limits.reboot_again))
-}
-
-fn claimed(
-    taken: &TakenUp,
-    failed: &FailedVersions,
-    lock: Option<&str>,
-    facts: &Facts,
-    memory: &Memory,
-    limits: &Limits,
+/// All that one decision rests on.
+#[derive(Clone, Copy)]
+struct Decision<'a> {
+    facts: &'a Facts,
+    memory: &'a Memory,
+    limits: &'a Limits,
     now: Timestamp,
-) -> Act {
-    let claim = &taken.claim;
-    if !facts.host_answers {
-        return Act::Wait(Waits::HostUnknown);
-    }
-    if let Some(until) = taken.not_before.filter(|until| now < *until) {
-        return Act::Wait(Waits::Again(until));
-    }
-    match taken.progress {
-        Progress::Doing => {}
-        // A reboot in between lost it: the status lives on a tmpfs.
-        Progress::Done if claim.step == ClaimStep::Drain && !facts.shows_staged(&claim.to) && !busy(facts) => {}
-        Progress::Done | Progress::Failed | Progress::FellBack => {
-            return tidy(facts.is_meant_by(claim), facts, memory, now).unwrap_or(Act::Wait(Waits::ClaimEnded));
+}
+
+impl Decision<'_> {
+    fn act(self) -> Act {
+        let Self { facts, memory, .. } = self;
+        let Some(boot) = &facts.boot.id else { return Act::Wait(Waits::BootUnknown) };
+        if let Some(trial) = memory.trial.as_ref().filter(|trial| trial.left != *boot)
+            && memory.ecs_agent_in.as_ref() != Some(boot)
+            && let Some(act) = self.on_trial(trial)
+        {
+            return act;
+        }
+        let Tags::Known { claim, failed, lock } = &facts.tags else { return Act::Wait(Waits::TagsUnknown) };
+        match (claim, &memory.claim) {
+            (Some(Err(_)), _) => Act::Wait(Waits::ClaimUnreadable),
+            (Some(Ok(claim)), _) if claim.way == Way::Ssm => self.refresh_when_due(Waits::ClaimOfOthers),
+            (Some(Ok(_)), Some(taken)) => self.claimed(taken, failed, lock.as_deref()),
+            (Some(Ok(_)) | None, _) => self.unclaimed(),
         }
     }
-    let lock = lock.map(str::to_owned).or_else(|| memory.lock_owed.clone());
-    let bad = || failed.contains(&claim.to).then(|| refused(&claim.to));
-    let asks_for_reboot = matches!(claim.step, ClaimStep::Reboot | ClaimStep::Revert);
-    if let Some(until) = going_down(facts, memory, limits, now).filter(|_| !asks_for_reboot) {
-        return Act::Wait(Waits::GoingDown(until));
-    }
-    match claim.step {
-        ClaimStep::Stage | ClaimStep::Drain => {
-            let there = claim.step == ClaimStep::Drain && facts.shows_staged(&claim.to);
-            match bad() {
-                Some(end) => end,
-                None if there => tidy(false, facts, memory, now).unwrap_or(Act::End { error: None }),
-                None => {
-                    let written_before = memory.wrote(&claim.to, facts);
-                    Act::Stage { to: claim.to.clone(), lock, written_before }
-                }
+
+    /// `None` where the trial asks for nothing and the claim may have its way.
+    fn on_trial(self, trial: &Trial) -> Option<Act> {
+        let Self { facts, memory, limits, now } = self;
+        let from = &trial.claim.from;
+        let back = trial.falling_back.as_ref();
+        if back.is_none() {
+            let running = facts.report()?.running()?;
+            if running == *from || !trial.armed {
+                return None;
+            }
+            let booted = facts.booted_at()?;
+            let deadline = later(booted, limits.confirm);
+            if now < deadline {
+                return None;
             }
         }
-        ClaimStep::Cancel => Act::Cancel { lock, tidying: false },
-        ClaimStep::Reboot | ClaimStep::Revert if !facts.is_meant_by(claim) => Act::Wait(Waits::HostUnknown),
-        ClaimStep::Reboot | ClaimStep::Revert => {
-            if let Some(until) = asked_until(taken.reboot_asked, limits).filter(|until| now < *until) {
+        let lacking = match facts.agent_state() {
+            Some(AgentState::Down) => "does not answer",
+            Some(AgentState::Unregistered) => "is not registered",
+            // No evidence.
+            Some(AgentState::Registered | AgentState::Unknown(_) | AgentState::Missing) | None => return None,
+        };
+        if !facts.host_answers {
+            return Some(Act::Wait(Waits::HostUnknown));
+        }
+        if let Some(until) = back.and_then(|back| back.not_before).filter(|until| now < *until) {
+            return Some(Act::Wait(Waits::Again(until)));
+        }
+        if let Some(until) = self.asked_until(back.and_then(|back| back.reboot_asked)) {
+            return Some(Act::Wait(Waits::GoingDown(until)));
+        }
+        let minutes = limits.confirm.as_mins();
+        let why = back.map_or_else(
+            || format!("{minutes} min after the boot of {} its ECS agent {lacking}", trial.claim.to),
+            |back| back.why.clone(),
+        );
+        Some(Act::FallBack {
+            from: from.clone(),
+            lock: memory.lock_owed.clone().or_else(|| facts.saved_lock().map(str::to_owned)),
+            inactive: memory.inactive_is(from, facts),
+            switched: back.is_some_and(|back| back.switched),
+            why,
+        })
+    }
+
+    /// Until when the host may still go down for a reboot that it was asked for. What is done meanwhile may be cut off, and
+    /// an activation that is undone would make the reboot look like a boot that failed.
+    fn going_down(self) -> Option<Timestamp> {
+        let down = self.memory.going_down.as_ref().filter(|down| Some(&down.boot) == self.facts.boot.id.as_ref())?;
+        self.asked_until(Some(down.asked))
+    }
+
+    /// Until when a reboot that was asked for then is waited for; `None` once that is over.
+    fn asked_until(self, asked: Option<Timestamp>) -> Option<Timestamp> {
+        asked.map(|asked| later(asked, self.limits.reboot_again)).filter(|until| self.now < *until)
+    }
+
+    fn claimed(self, taken: &TakenUp, failed: &FailedVersions, lock: Option<&str>) -> Act {
+        let Self { facts, memory, now, .. } = self;
+        let claim = &taken.claim;
+        if !facts.host_answers {
+            return Act::Wait(Waits::HostUnknown);
+        }
+        if let Some(until) = taken.not_before.filter(|until| now < *until) {
+            return Act::Wait(Waits::Again(until));
+        }
+        let staged = facts.shows_staged(&claim.to);
+        match taken.progress {
+            Progress::Doing => {}
+            // A reboot in between lost it: the status lives on a tmpfs.
+            Progress::Done if claim.step == ClaimStep::Drain && !staged && !self.host_is_busy() => {}
+            Progress::Done | Progress::Failed | Progress::FellBack => {
+                return self.tidy(facts.is_meant_by(claim)).unwrap_or(Act::Wait(Waits::ClaimEnded));
+            }
+        }
+        let asks_for_reboot = matches!(claim.step, ClaimStep::Reboot | ClaimStep::Revert);
+        if !asks_for_reboot && let Some(until) = self.going_down() {
+            return Act::Wait(Waits::GoingDown(until));
+        }
+        if asks_for_reboot {
+            if !facts.is_meant_by(claim) {
+                return Act::Wait(Waits::HostUnknown);
+            }
+            if let Some(until) = self.asked_until(taken.reboot_asked) {
                 return Act::Wait(Waits::GoingDown(until));
             }
-            match claim.step {
-                ClaimStep::Revert => Act::Revert {
-                    from: claim.from.clone(),
-                    lock,
-                    inactive: memory.inactive_is(&claim.from, facts),
-                    switched: taken.switched,
-                },
-                ClaimStep::Reboot | ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Cancel => {
-                    bad().unwrap_or(Act::Reboot { to: claim.to.clone() })
-                }
-            }
         }
+        let lock = lock.map(str::to_owned).or_else(|| memory.lock_owed.clone());
+        let is_bad = failed.contains(&claim.to);
+        match claim.step {
+            ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Reboot if is_bad => refused(&claim.to),
+            ClaimStep::Drain if staged => self.tidy(false).unwrap_or(Act::End { error: None }),
+            ClaimStep::Stage | ClaimStep::Drain => {
+                Act::Stage { to: claim.to.clone(), lock, written_before: memory.wrote(&claim.to, facts) }
+            }
+            ClaimStep::Cancel => Act::Cancel { lock, tidying: false },
+            ClaimStep::Reboot => Act::Reboot { to: claim.to.clone() },
+            ClaimStep::Revert => Act::Revert {
+                from: claim.from.clone(),
+                lock,
+                inactive: memory.inactive_is(&claim.from, facts),
+                switched: taken.switched,
+            },
+        }
+    }
+
+    fn host_is_busy(self) -> bool {
+        self.facts.host.as_ref().is_some_and(|seen| seen.busy)
+    }
+
+    /// Undoes what the agent has begun and nobody wants any more. While a claim asks for a reboot in this boot, its
+    /// activation stands, also after a failure: the updater cancels it or tries again.
+    fn tidy(self, activation_stands: bool) -> Option<Act> {
+        let Self { facts, memory, now, .. } = self;
+        let activated = !activation_stands
+            && memory.activated_in.is_some()
+            && memory.activated_in == facts.boot.id
+            && facts.report().and_then(|report| report.state()) == Some(&UpdateState::Ready);
+        let due = memory.tidy_not_before.is_none_or(|until| now >= until);
+        (due && (activated || memory.lock_owed.is_some()))
+            .then(|| Act::Cancel { lock: memory.lock_owed.clone(), tidying: true })
+    }
+
+    fn unclaimed(self) -> Act {
+        if !self.facts.host_answers {
+            return Act::Wait(Waits::HostUnknown);
+        }
+        if let Some(until) = self.going_down() {
+            return Act::Wait(Waits::GoingDown(until));
+        }
+        self.tidy(false).unwrap_or_else(|| self.refresh_when_due(Waits::Idle))
+    }
+
+    fn refresh_when_due(self, otherwise: Waits) -> Act {
+        let Self { facts, limits, now, .. } = self;
+        if !facts.host_answers {
+            return Act::Wait(Waits::HostUnknown);
+        }
+        if self.host_is_busy() {
+            return Act::Wait(otherwise);
+        }
+        let due = match (facts.refreshed_at, facts.booted_at()) {
+            (Some(at), _) => later(at, limits.refresh),
+            (None, Some(booted)) => later(booted, limits.first_refresh),
+            (None, None) => now,
+        };
+        if now >= due { Act::Refresh } else { Act::Wait(otherwise) }
     }
 }
 
 fn refused(version: &Version) -> Act {
     let detail = format!("{version} is marked as failed on this instance (tag ecs-updater:failed)");
     Act::End { error: Some(error("choose", ErrorCode::Refused, &detail)) }
-}
-
-fn busy(facts: &Facts) -> bool {
-    facts.host.as_ref().is_some_and(|seen| seen.busy)
-}
-
-/// What the agent has begun and nobody wants any more. While a claim asks for a reboot in this boot, its activation
-/// stands, also after a failure: the updater cancels it or tries again.
-fn tidy(activation_stands: bool, facts: &Facts, memory: &Memory, now: Timestamp) -> Option<Act> {
-    let activated = !activation_stands
-        && memory.activated_in.is_some()
-        && memory.activated_in == facts.boot.id
-        && facts.report().and_then(|report| report.state()) == Some(&UpdateState::Ready);
-    let due = memory.tidy_not_before.is_none_or(|until| now >= until);
-    (due && (activated || memory.lock_owed.is_some()))
-        .then(|| Act::Cancel { lock: memory.lock_owed.clone(), tidying: true })
-}
-
-fn unclaimed(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Act {
-    if !facts.host_answers {
-        return Act::Wait(Waits::HostUnknown);
-    }
-    if let Some(until) = going_down(facts, memory, limits, now) {
-        return Act::Wait(Waits::GoingDown(until));
-    }
-    if let Some(act) = tidy(false, facts, memory, now) {
-        return act;
-    }
-    refresh_when_due(facts, limits, now, Waits::Idle)
-}
-
-fn refresh_when_due(facts: &Facts, limits: &Limits, now: Timestamp, otherwise: Waits) -> Act {
-    if !facts.host_answers {
-        return Act::Wait(Waits::HostUnknown);
-    }
-    if busy(facts) {
-        return Act::Wait(otherwise);
-    }
-    let booted = facts.booted_at();
-    let due = match (facts.refreshed_at, booted) {
-        (Some(at), _) => later(at, limits.refresh),
-        (None, Some(booted)) => later(booted, limits.first_refresh),
-        (None, None) => now,
-    };
-    if now >= due { Act::Refresh } else { Act::Wait(otherwise) }
 }

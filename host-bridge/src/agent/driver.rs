@@ -12,11 +12,12 @@ use tokio::time::{Instant, sleep};
 
 use super::act::Act;
 use super::decide::decide;
+use super::environment::Environment;
 use super::facts::{Facts, Tags};
 use super::imds::ImdsError;
 use super::memory::{Memory, Target, later};
 use super::report::{Troubles, essence, report};
-use super::{Around, Settings};
+use super::settings::Settings;
 use crate::inspect::inspect;
 use crate::update::chain;
 
@@ -27,7 +28,7 @@ const SILENT_LOOKS: u32 = 3;
 
 /// One host's agent.
 pub struct Agent {
-    pub(super) around: Around,
+    pub(super) environment: Environment,
     pub(super) settings: Settings,
     pub(super) memory: Memory,
     pub(super) facts: Facts,
@@ -43,11 +44,11 @@ pub struct Agent {
 
 impl Agent {
     /// An agent that has not looked at anything yet.
-    pub fn new(around: Around, settings: Settings) -> Self {
+    pub fn new(environment: Environment, settings: Settings) -> Self {
         let seconds = Duration::from_secs;
         let jitter = settings.jitter;
         Self {
-            around,
+            environment,
             memory: Memory::default(),
             facts: Facts::default(),
             troubles: Troubles::default(),
@@ -73,7 +74,7 @@ impl Agent {
     }
 
     async fn remember(&mut self) {
-        match self.around.journal.load().await {
+        match self.environment.journal.load().await {
             Ok(Some(memory)) => {
                 self.saved = Some(memory.clone());
                 self.memory = memory;
@@ -91,7 +92,7 @@ impl Agent {
 
     /// One look, and at most one act. Returns how long there is nothing to do.
     async fn turn(&mut self) -> Duration {
-        let boot = self.around.machine.boot();
+        let boot = self.environment.machine.boot();
         if boot != self.facts.boot {
             self.facts = Facts { boot, tags: std::mem::take(&mut self.facts.tags), ..Facts::default() };
             self.look_at = None;
@@ -101,21 +102,21 @@ impl Agent {
         self.memory.observe(&self.facts);
         let kept = self.save().await;
         let now = self.now();
-        let act = match kept {
-            true => decide(&self.facts, &self.memory, &self.settings.limits, now),
+        if !kept {
             // What is not remembered is not begun.
-            false => return pause,
-        };
+            return pause;
+        }
+        let act = decide(&self.facts, &self.memory, &self.settings.limits, now);
         tracing::debug!(?act, "decided");
         self.report().await;
         if matches!(act, Act::Wait(_)) {
             return pause;
         }
-        self.do_it(&act).await;
+        self.carry_out(&act).await;
         BREATH
     }
 
-    async fn do_it(&mut self, act: &Act) {
+    async fn carry_out(&mut self, act: &Act) {
         if *act != Act::Refresh {
             tracing::info!(?act, claim = self.memory.claim.as_ref().map(|taken| taken.claim.to_string()), "begins");
         }
@@ -143,7 +144,7 @@ impl Agent {
         if self.saved.as_ref() == Some(&self.memory) || (self.saved.is_none() && self.memory == Memory::default()) {
             return true;
         }
-        match self.around.journal.save(&self.memory).await {
+        match self.environment.journal.save(&self.memory).await {
             Ok(()) => {
                 self.saved = Some(self.memory.clone());
                 self.troubles.journal = None;
@@ -160,7 +161,7 @@ impl Agent {
 
     /// Returns when to look again.
     async fn look_at_tags(&mut self) -> Duration {
-        match self.around.metadata.tags().await {
+        match self.environment.metadata.tags().await {
             Ok(tags) => {
                 if tags.claim() != self.facts.tags.claim() {
                     tracing::info!(claim = tags.claim().map(Claim::to_string), "the claim changed");
@@ -188,7 +189,7 @@ impl Agent {
         if self.look_at.is_some_and(|due| Instant::now() < due) {
             return;
         }
-        let Around { client, introspection, .. } = &self.around;
+        let Environment { client, introspection, .. } = &self.environment;
         match inspect(client, Some(introspection), &self.facts.boot, "inspect").await {
             Ok(mut seen) => {
                 if seen.busy
@@ -216,9 +217,10 @@ impl Agent {
 
     /// Between two readings of the tags.
     pub(super) fn poll(&self) -> Duration {
-        match self.facts.tags.claim().is_some_and(|claim| claim.step.takes_out_of_service()) {
-            true => self.settings.poll_out_of_service,
-            false => self.settings.poll,
+        if self.facts.tags.claim().is_some_and(|claim| claim.step.takes_out_of_service()) {
+            self.settings.poll_out_of_service
+        } else {
+            self.settings.poll
         }
     }
 
@@ -229,10 +231,12 @@ impl Agent {
         let is_young = self.facts.booted_at().is_some_and(|at| self.now() < later(at, self.settings.limits.confirm));
         let is_registered = self.facts.agent_state() == Some(&AgentState::Registered);
         let watched = self.memory.claim.is_some() || self.memory.trial.is_some() || claim.is_some();
-        match () {
-            () if is_its_boot && is_young && !is_registered && self.facts.host_answers => self.settings.look_booted,
-            () if watched || !self.facts.host_answers => self.settings.look_busy,
-            () => self.settings.look_idle,
+        if is_its_boot && is_young && !is_registered && self.facts.host_answers {
+            self.settings.look_booted
+        } else if watched || !self.facts.host_answers {
+            self.settings.look_busy
+        } else {
+            self.settings.look_idle
         }
     }
 
@@ -243,7 +247,7 @@ impl Agent {
         if self.memory.target.as_ref().is_some_and(|target| target.container_instance == *arn) {
             return;
         }
-        if let Ok(Some(found)) = self.around.introspection.registration().await {
+        if let Ok(Some(found)) = self.environment.introspection.registration().await {
             tracing::info!(cluster = %found.cluster, container_instance = %found.container_instance, "reporting");
             let target = Target { cluster: found.cluster, container_instance: found.container_instance };
             self.memory.target = Some(target);
@@ -270,7 +274,7 @@ impl Agent {
         if !due {
             return;
         }
-        match self.around.sink.put(target, &whole.encode(), now).await {
+        match self.environment.sink.put(target, &whole.encode(), now).await {
             Ok(()) => {
                 tracing::debug!("reported");
                 self.sent = Some((essence, Instant::now()));

@@ -52,7 +52,7 @@ pub enum PutError {
     /// The request could not be signed.
     #[error("the request cannot be signed: {detail}")]
     Signing {
-        /// Why.
+        /// What keeps it from being signed.
         detail: String,
     },
 }
@@ -104,10 +104,8 @@ impl std::str::FromStr for Endpoint {
 impl Endpoint {
     /// As it stands in the `host` header.
     fn authority(&self) -> String {
-        match (self.tls, self.port) {
-            (true, 443) | (false, 80) => self.host.clone(),
-            (_, port) => format!("{}:{port}", self.host),
-        }
+        let usual = if self.tls { 443 } else { 80 };
+        if self.port == usual { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 
     fn url(&self) -> String {

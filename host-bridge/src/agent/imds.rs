@@ -53,7 +53,7 @@ pub enum ImdsError {
     Silent {
         /// The path.
         target: String,
-        /// Why.
+        /// What became of the request.
         source: TransportError,
     },
     /// An answer that is none.

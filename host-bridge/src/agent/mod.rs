@@ -10,13 +10,14 @@
 //! out. It speaks to the host it runs on, to the metadata service, and to ECS with one action, `PutAttributes`; never
 //! to another host.
 //!
-//! Everything around it is a trait or a connector ([`Around`]), and every wait is on tokio's clock, so that the same
+//! Everything around it is a trait or a connector ([`Environment`]), and every wait is on tokio's clock, so that the same
 //! code runs in a simulated fleet on paused time.
 
 mod act;
 mod decide;
 mod driver;
 mod ecs;
+mod environment;
 mod facts;
 mod imds;
 mod journal;
@@ -24,107 +25,17 @@ mod machine;
 mod memory;
 mod perform;
 mod report;
+mod settings;
 mod tls;
-
-use std::sync::Arc;
-use std::time::Duration;
-
-use jiff::SignedDuration;
-
-use crate::client::Client;
-use crate::introspection::Introspection;
 
 pub use act::{Act, Limits, Waits};
 pub use decide::decide;
 pub use driver::Agent;
 pub use ecs::{Ecs, Endpoint, EndpointError, PutError, Sink};
+pub use environment::Environment;
 pub use facts::{Facts, Tags};
 pub use imds::{Credentials, IMDS, Imds, ImdsError};
 pub use journal::{FileJournal, Journal, JournalError, Lock, LockError, MemoryJournal};
 pub use machine::{Machine, ThisMachine};
 pub use memory::{FallingBack, GoingDown, Memory, Outcome, Placed, TakenUp, Target, Trial};
-
-/// What an agent lives in.
-pub struct Around {
-    /// The host API.
-    pub client: Client,
-    /// The ECS agent on the host.
-    pub introspection: Introspection,
-    /// The metadata service.
-    pub metadata: Arc<Imds>,
-    /// Where the reports go.
-    pub sink: Box<dyn Sink>,
-    /// Clock, boot id, and the host's root.
-    pub machine: Box<dyn Machine>,
-    /// Where the memory is kept.
-    pub journal: Box<dyn Journal>,
-}
-
-/// The times of an agent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// What decisions rest on.
-    pub limits: Limits,
-    /// Between two readings of the tags. The metadata service is link-local and answers from memory, so that this costs
-    /// nobody anything; 5 s is as long as a claim that takes nothing out of service may lie about.
-    pub poll: Duration,
-    /// The same while a claim stands that takes the instance out of service: each second until the next one is read is
-    /// a second without its tasks.
-    pub poll_out_of_service: Duration,
-    /// Between two looks at the host while it is being updated.
-    pub look_busy: Duration,
-    /// The same in the boot that a claim asked for, until the ECS agent is registered: all that the updater waits for.
-    pub look_booted: Duration,
-    /// Between two looks at the host otherwise: what changes by itself is the ECS agent's state, which the updater asks
-    /// ECS for anyhow.
-    pub look_idle: Duration,
-    /// A report is sent this often although nothing changed, so that a live agent can be told from a dead one.
-    ///
-    /// `PutAttributes` shares its bucket with `RunTask`, `StopTask` and `UpdateContainerInstancesState`: 40 calls a
-    /// second for the whole account and Region. 10,000 instances at 3 h are 10,000 / 10,800 s = 0.93 calls a second,
-    /// 2.3 % of it; at 15 min they would be 28 %. What the updater loses by it is little: an agent that died within
-    /// the last heartbeat shows when its first claim, which takes nothing out of service, is not taken up within
-    /// seconds. The changes themselves come in a burst when many hosts are asked to stage, of which the updater asks no
-    /// more than 40 of a cluster within 5 s, and when a release opens a wave to many hosts at once: the hourly readings
-    /// of the repository spread that over an hour, 2.8 calls a second.
-    pub heartbeat: Duration,
-    /// For one command on the host that writes an image.
-    pub stage: Duration,
-    /// For one command on the host that does not.
-    pub short: Duration,
-    /// By how much the waits after failures are spread, between 0 and 1; 0 makes a simulation repeatable.
-    pub jitter: f64,
-}
-
-impl Settings {
-    /// Spreads what is done at intervals, by up to a tenth and by a minute after a boot, so that the hosts of a fleet
-    /// that boots at once do not ask at once ever after. The same seed gives the same times.
-    #[must_use]
-    pub fn spread(self, seed: u64) -> Self {
-        let tenths = |all: Duration, part: u64| all.mul_f64(0.9 + 0.2 * f64::from((seed >> part) as u16) / 65_536.0);
-        let refresh = Duration::try_from(self.limits.refresh).map(|all| tenths(all, 16)).unwrap_or_default();
-        let limits = Limits {
-            refresh: SignedDuration::try_from(refresh).unwrap_or(self.limits.refresh),
-            first_refresh: SignedDuration::from_secs((seed % 60).cast_signed()),
-            ..self.limits
-        };
-        Self { limits, heartbeat: tenths(self.heartbeat, 32), ..self }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            poll: Duration::from_secs(5),
-            poll_out_of_service: Duration::from_secs(1),
-            look_busy: Duration::from_secs(10),
-            look_booted: Duration::from_secs(1),
-            look_idle: Duration::from_mins(1),
-            heartbeat: Duration::from_hours(3),
-            stage: Duration::from_mins(20),
-            short: Duration::from_mins(5),
-            jitter: 0.5,
-        }
-    }
-}
+pub use settings::Settings;

@@ -36,7 +36,7 @@ impl Agent {
     /// Does what is to be done, unless the claim changes meanwhile; `None` then. What the host has begun by then goes on
     /// there, and the next act finds it.
     pub(super) async fn perform(&mut self, act: &Act) -> Option<Outcome> {
-        let metadata = std::sync::Arc::clone(&self.around.metadata);
+        let metadata = std::sync::Arc::clone(&self.environment.metadata);
         let standing = self.standing_claim().cloned();
         let poll = self.poll();
         let watch = async {
@@ -52,7 +52,7 @@ impl Agent {
         let mut wrote = None;
         let ended = tokio::select! {
             biased;
-            ended = self.carry_out(act, &mut wrote) => ended,
+            ended = self.dispatch(act, &mut wrote) => ended,
             () = watch => Err(Stopped::Overtaken),
         };
         match ended {
@@ -74,7 +74,7 @@ impl Agent {
     }
 
     /// Whether a reboot was asked for.
-    async fn carry_out(&mut self, act: &Act, wrote: &mut Option<Version>) -> Result<bool, Stopped> {
+    async fn dispatch(&mut self, act: &Act, wrote: &mut Option<Version>) -> Result<bool, Stopped> {
         match act {
             Act::Wait(_) => {}
             Act::End { error: None } => {}
@@ -83,33 +83,7 @@ impl Agent {
                 let mut visit = self.visit(self.settings.short);
                 visit.refresh().await?;
             }
-            Act::Stage { to, lock, written_before } => {
-                let request = StageRequest {
-                    version: Some(to.clone()),
-                    allow_downgrade: true,
-                    // Which version a host takes is its owner's choice, unless the updater saved the lock before.
-                    lock: lock.clone().map_or(LockAfter::Untouched, LockAfter::Set),
-                    written_before: *written_before,
-                };
-                let mut visit = self.visit(self.settings.stage);
-                let staged = visit.stage(&request).await;
-                *wrote = visit.wrote().cloned();
-                match staged {
-                    Ok(staged) => *wrote = Some(staged.version),
-                    // It is written; the lock is put back by and by.
-                    Err(UpdateError::LockNotRestored { .. }) if wrote.as_ref() == Some(to) => {}
-                    Err(error) => {
-                        // The host chose again since its status was read (docs/facts/host-api.md#trap-1 and #trap-2):
-                        // the report should say what.
-                        if matches!(error, UpdateError::WroteNothing { .. } | UpdateError::WroteOther { .. })
-                            && let Err(failure) = visit.refresh().await
-                        {
-                            tracing::warn!("{}", chain(&failure));
-                        }
-                        return Err(error.into());
-                    }
-                }
-            }
+            Act::Stage { to, lock, written_before } => self.stage(to, lock.as_ref(), *written_before, wrote).await?,
             Act::Cancel { lock, .. } => {
                 let mut visit = self.visit(self.settings.short);
                 let cancelled = visit.cancel().await;
@@ -137,8 +111,43 @@ impl Agent {
         Ok(false)
     }
 
+    async fn stage(
+        &self,
+        to: &Version,
+        lock: Option<&String>,
+        written_before: bool,
+        wrote: &mut Option<Version>,
+    ) -> Result<(), Stopped> {
+        let request = StageRequest {
+            version: Some(to.clone()),
+            allow_downgrade: true,
+            // Which version a host takes is its owner's choice, unless the updater saved the lock before.
+            lock: lock.cloned().map_or(LockAfter::Untouched, LockAfter::Set),
+            written_before,
+        };
+        let mut visit = self.visit(self.settings.stage);
+        let staged = visit.stage(&request).await;
+        *wrote = visit.wrote().cloned();
+        match staged {
+            Ok(staged) => *wrote = Some(staged.version),
+            // It is written; the lock is put back by and by.
+            Err(UpdateError::LockNotRestored { .. }) if wrote.as_ref() == Some(to) => {}
+            Err(error) => {
+                // The host chose again since its status was read (docs/facts/host-api.md#trap-1 and #trap-2): the
+                // report should say what.
+                if matches!(error, UpdateError::WroteNothing { .. } | UpdateError::WroteOther { .. })
+                    && let Err(failure) = visit.refresh().await
+                {
+                    tracing::warn!("{}", chain(&failure));
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
     fn visit(&self, limit: Duration) -> Visit {
-        Visit::within(&self.around.client, limit)
+        Visit::within(&self.environment.client, limit)
     }
 
     /// Makes the old version the next to boot: offline where the other set has it still and the host's root is ours,
@@ -151,8 +160,8 @@ impl Agent {
         wrote: &mut Option<Version>,
     ) -> Result<(), Stopped> {
         let mut visit = self.visit(self.settings.stage);
-        if inactive && self.around.machine.may_roll_back() {
-            match self.around.machine.roll_back_to_inactive().await {
+        if inactive && self.environment.machine.may_roll_back() {
+            match self.environment.machine.roll_back_to_inactive().await {
                 Ok(()) => {
                     // What is owed is put back after the boot, if not now.
                     if let Err(error) = visit.finish_lock(&after(lock)).await {
@@ -175,7 +184,7 @@ impl Agent {
     async fn reboot(&mut self, act: &Act) -> Result<(), Stopped> {
         self.still_claimed(act).await?;
         if matches!(act, Act::FallBack { .. })
-            && matches!(self.around.introspection.container_instance().await, Ok(Some(_)))
+            && matches!(self.environment.introspection.container_instance().await, Ok(Some(_)))
         {
             // Late, but well.
             return Err(Stopped::Overtaken);
@@ -194,7 +203,7 @@ impl Agent {
     async fn ask_for_reboot(&mut self) -> Result<(), Stopped> {
         self.keep().await?;
         tracing::info!("rebooting");
-        match self.around.client.reboot().await {
+        match self.environment.client.reboot().await {
             Ok(RebootAnswer::Accepted) => Ok(()),
             Ok(RebootAnswer::Refused(detail)) => Err(Stopped::Error(error("reboot", ErrorCode::Failed, &detail))),
             // The host may be going down; another boot will tell.
@@ -205,7 +214,7 @@ impl Agent {
 
     async fn still_claimed(&self, act: &Act) -> Result<(), Stopped> {
         let own = matches!(act, Act::FallBack { .. });
-        match self.around.metadata.tags().await {
+        match self.environment.metadata.tags().await {
             Ok(tags) if says(&tags, self.standing_claim()) => Ok(()),
             Ok(_) => Err(Stopped::Overtaken),
             // The agent goes back also where nobody can be heard.
@@ -215,7 +224,7 @@ impl Agent {
     }
 
     async fn no_tasks(&self) -> Result<(), ReportedError> {
-        let running = match self.around.introspection.tasks().await {
+        let running = match self.environment.introspection.tasks().await {
             Ok(tasks) => tasks.into_iter().filter(Task::runs).count(),
             Err(IntrospectionError::Down { .. }) => 0,
             Err(failure) => {
@@ -232,18 +241,16 @@ impl Agent {
 
     /// Saves the memory; an error keeps the act from going on.
     async fn keep(&mut self) -> Result<(), Stopped> {
-        match self.save().await {
-            true => Ok(()),
-            false => {
-                let detail = self.troubles.journal.clone().unwrap_or_default();
-                Err(Stopped::Error(error("journal", ErrorCode::Busy, &detail)))
-            }
+        if self.save().await {
+            return Ok(());
         }
+        let detail = self.troubles.journal.clone().unwrap_or_default();
+        Err(Stopped::Error(error("journal", ErrorCode::Busy, &detail)))
     }
 
     /// The machine's clock.
     pub(super) fn now(&self) -> Timestamp {
-        self.around.machine.now()
+        self.environment.machine.now()
     }
 }
 

@@ -9,8 +9,8 @@ use jiff::SignedDuration;
 
 use super::args::{Agent as Arguments, Global};
 use super::ending::Exit;
-use super::stopped;
-use crate::agent::{Agent, Around, Ecs, FileJournal, Imds, Limits, Lock, LockError, Settings, ThisMachine};
+use super::signals::stopped;
+use crate::agent::{Agent, Ecs, Environment, FileJournal, Imds, Limits, Lock, LockError, Settings, ThisMachine};
 use crate::client::Client;
 use crate::inspect::Boot;
 use crate::introspection::Introspection;
@@ -63,7 +63,7 @@ fn agent(global: &Global, arguments: &Arguments) -> Agent {
     let proc = Path::new("/proc");
     let metadata = Arc::new(Imds::at(arguments.metadata));
     let confirm = SignedDuration::try_from(arguments.confirm_within).unwrap_or(Limits::default().confirm);
-    let around = Around {
+    let environment = Environment {
         client: Client::new(Transport::new(UnixSocket::new(&global.socket), Waits::default())),
         introspection: Introspection::at(global.ecs_agent),
         sink: Box::new(Ecs::new(Arc::clone(&metadata), arguments.ecs_endpoint.clone())),
@@ -74,5 +74,5 @@ fn agent(global: &Global, arguments: &Arguments) -> Agent {
     let mut hasher = DefaultHasher::new();
     Boot::read(proc).id.hash(&mut hasher);
     let limits = Limits { confirm, ..Limits::default() };
-    Agent::new(around, Settings { limits, ..Settings::default() }.spread(hasher.finish()))
+    Agent::new(environment, Settings { limits, ..Settings::default() }.spread(hasher.finish()))
 }

@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod ending;
 mod render;
+mod signals;
 
 use std::fmt::Debug;
 use std::io::{IsTerminal, Write, stderr, stdout};
@@ -15,7 +16,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 use models::clean;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
@@ -25,6 +25,7 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use self::args::{Cli, Command, Global, Output, Verb};
 use self::commands::Tools;
 use self::ending::{CommandError, Done, Exit};
+use self::signals::stopped;
 use crate::client::Client;
 use crate::inspect::{Boot, Seen};
 use crate::introspection::Introspection;
@@ -125,20 +126,6 @@ fn tools(global: &Global, command: &Command) -> Tools {
 
 fn timeout(global: &Global, command: &Command) -> std::time::Duration {
     global.timeout.unwrap_or_else(|| command.default_timeout())
-}
-
-/// Ends with the first SIGINT or SIGTERM.
-async fn stopped() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        // Then the signals end the process as they always do.
-        _ => std::future::pending().await,
-    }
 }
 
 fn usage(error: &clap::Error) -> ExitCode {

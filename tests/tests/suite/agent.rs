@@ -13,7 +13,7 @@ use std::time::Duration;
 use fleet_sim::clock::SimClock;
 use fleet_sim::host::{Host, HostSpec, Repository, Request, Response};
 use fleet_sim::pipe::pipe;
-use host_bridge::agent::{Agent, Around, Imds, Machine, MemoryJournal, PutError, Settings, Sink, Target};
+use host_bridge::agent::{Agent, Environment, Imds, Machine, MemoryJournal, PutError, Settings, Sink, Target};
 use host_bridge::client::Client;
 use host_bridge::inspect::Boot;
 use host_bridge::introspection::Introspection;
@@ -134,7 +134,7 @@ impl Shared {
 
     fn agent(&self, journal: &MemoryJournal) -> impl Future<Output = Infallible> + Send + 'static {
         let api = self.connect(|world| world.host.is_up(world.now()), World::api);
-        let around = Around {
+        let around = Environment {
             client: Client::with_transactions(Transport::new(api, Limits::default()), 7),
             introspection: Introspection::over(
                 self.connect(|world| world.host.ecs_agent_up(world.now()), World::introspection),

@@ -1,7 +1,7 @@
 //! The agent: its decisions as tables, and its life in an in-memory world on paused time.
 
-mod around;
 mod decisions;
+mod environment;
 mod kills;
 mod life;
 mod process;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use host_bridge::agent::{
-    Agent, Around, Imds, Journal, JournalError, Machine, Memory, PutError, Settings, Sink, Target,
+    Agent, Environment, Imds, Journal, JournalError, Machine, Memory, PutError, Settings, Sink, Target,
 };
 use host_bridge::client::Client;
 use host_bridge::inspect::Boot;
@@ -370,7 +370,7 @@ impl Shared {
     pub(crate) fn agent(&self, settings: Settings) -> Agent {
         let api = self.connect(|world| world.api_up, World::host);
         Agent::new(
-            Around {
+            Environment {
                 client: Client::with_transactions(Transport::new(api, Limits::default()), 7),
                 introspection: Introspection::over(self.connect(
                     |world| world.ecs_agent() != EcsAgent::Down,

@@ -1,0 +1,173 @@
+//! What is recorded of the agent's own acts: before one begins, on the way, and when it has ended.
+
+use jiff::{SignedDuration, Timestamp};
+use models::attributes::Progress;
+use models::claim::ClaimStep;
+use models::host::{ErrorCode, ReportedError};
+
+use super::super::act::Act;
+use super::super::facts::Facts;
+use super::{FallingBack, GoingDown, Memory, Outcome, Placed, Trial, error, later};
+
+/// A definite failure in a drain is tried once more: nobody else would, before the reboot is due.
+const DRAIN_FAILURES: u32 = 2;
+/// A failure that is none of the host's (its API is away, another client holds the lock, a worker was killed) is
+/// tried again so often.
+const PASSING_FAILURES: u32 = 6;
+
+/// Between two tries to undo what nobody asks for any more.
+const TIDY_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+/// Between two looks at tasks that keep a reboot back.
+const TASKS_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
+impl Memory {
+    /// Records what is about to be done.
+    pub fn begin(&mut self, act: &Act, facts: &Facts) {
+        let Some(boot) = facts.boot.id.clone() else { return };
+        if act.may_write() {
+            self.came_from = self.came_from.take().filter(|_| !act.prepares());
+            self.written = None;
+            if self.lock_owed.is_none() {
+                let found = facts.report().and_then(|report| report.settings.as_ref()?.version_lock.clone());
+                self.lock_owed = facts.saved_lock().map(str::to_owned).or(found);
+            }
+        }
+        match act {
+            Act::Reboot { .. } => {
+                self.activated_in = Some(boot.clone());
+                let Some(taken) = &self.claim else { return };
+                let armed = self.ecs_agent_in.as_ref() == Some(&boot);
+                self.trial = Some(Trial { claim: taken.claim.clone(), left: boot, armed, falling_back: None });
+            }
+            Act::Revert { .. } => self.activated_in = Some(boot),
+            Act::FallBack { why, .. } => {
+                self.activated_in = Some(boot.clone());
+                if let Some(trial) = self.trial.as_mut().filter(|trial| trial.falling_back.is_none()) {
+                    trial.falling_back = Some(FallingBack {
+                        boot,
+                        why: why.clone(),
+                        error: None,
+                        failures: 0,
+                        not_before: None,
+                        switched: false,
+                        reboot_asked: None,
+                    });
+                }
+                if let Some(taken) = &mut self.claim {
+                    taken.finish(Progress::FellBack, Some(error("confirm", ErrorCode::Failed, why)));
+                }
+            }
+            Act::Wait(_) | Act::Refresh | Act::Stage { .. } | Act::Cancel { .. } | Act::End { .. } => {}
+        }
+    }
+
+    /// Records on the way that the old version is the next to boot.
+    pub fn switched(&mut self, act: &Act) {
+        let back = self.trial.as_mut().and_then(|trial| trial.falling_back.as_mut());
+        match (act, &mut self.claim, back) {
+            (Act::Revert { .. }, Some(taken), _) => taken.switched = true,
+            (Act::FallBack { .. }, _, Some(back)) => back.switched = true,
+            _ => {}
+        }
+    }
+
+    /// Records that a reboot is asked for next: in another boot it is done, whether or not the answer came.
+    pub fn asking(&mut self, act: &Act, facts: &Facts, now: Timestamp) {
+        self.going_down = facts.boot.id.clone().map(|boot| GoingDown { boot, asked: now });
+        if let (Act::Reboot { .. } | Act::Revert { .. }, Some(taken)) = (act, &mut self.claim) {
+            taken.asking = true;
+        }
+    }
+
+    /// Records how it went.
+    pub fn end(&mut self, act: &Act, outcome: &Outcome, facts: &Facts, now: Timestamp) {
+        let Some(boot) = facts.boot.id.clone() else { return };
+        if let Some(version) = &outcome.wrote {
+            self.written = Some(Placed { version: version.clone(), boot });
+        }
+        match act {
+            Act::Wait(_) | Act::Refresh => return,
+            Act::FallBack { .. } => return self.end_fall_back(outcome, now),
+            Act::Cancel { .. } if outcome.error.is_none() => {
+                self.activated_in = None;
+                self.lock_owed = None;
+                self.tidy_not_before = None;
+            }
+            Act::Cancel { tidying: true, .. } => self.tidy_not_before = Some(later(now, TIDY_AGAIN)),
+            Act::Cancel { .. } | Act::End { .. } | Act::Stage { .. } | Act::Reboot { .. } | Act::Revert { .. } => {}
+        }
+        let Some(taken) = &mut self.claim else { return };
+        if act.is_tidying() {
+            return;
+        }
+        if outcome.wrote.is_some() {
+            taken.wrote.clone_from(&outcome.wrote);
+        }
+        if outcome.reboot_asked {
+            taken.reboot_asked = Some(now);
+        }
+        let Some(failure) = &outcome.error else {
+            match act {
+                // The proof is another boot.
+                Act::Reboot { .. } | Act::Revert { .. } => taken.error = None,
+                _ => taken.finish(Progress::Done, None),
+            }
+            return;
+        };
+        taken.failures += u32::from(failure.code != ErrorCode::TasksRunning);
+        if tries_again(&failure.code, taken.claim.step, taken.failures) {
+            taken.error = Some(failure.clone());
+            taken.not_before = Some(later(now, wait(&failure.code, taken.failures)));
+        } else {
+            taken.finish(Progress::Failed, Some(failure.clone()));
+        }
+    }
+
+    fn end_fall_back(&mut self, outcome: &Outcome, now: Timestamp) {
+        let Some(back) = self.trial.as_mut().and_then(|trial| trial.falling_back.as_mut()) else { return };
+        if outcome.reboot_asked {
+            back.reboot_asked = Some(now);
+        }
+        back.error.clone_from(&outcome.error);
+        if let Some(failure) = &outcome.error {
+            back.failures += 1;
+            let pause = match failure.code {
+                ErrorCode::TasksRunning => TASKS_AGAIN,
+                _ => doubled(SignedDuration::from_mins(1), back.failures, SignedDuration::from_hours(1)),
+            };
+            back.not_before = Some(later(now, pause));
+            if let Some(taken) = &mut self.claim {
+                let detail = format!("{}; going back: {}", back.why, failure.detail);
+                taken.error = Some(ReportedError { detail, ..failure.clone() });
+            }
+        }
+    }
+}
+
+fn tries_again(code: &ErrorCode, step: ClaimStep, failures: u32) -> bool {
+    match code {
+        // While the claim stands: the tasks will leave, or the updater gives up.
+        ErrorCode::TasksRunning => true,
+        ErrorCode::Busy | ErrorCode::Unsure | ErrorCode::ApiDown => failures < PASSING_FAILURES,
+        ErrorCode::NoInPlaceUpdates | ErrorCode::OtherBoot | ErrorCode::BadParameter => false,
+        ErrorCode::Failed
+        | ErrorCode::Refused
+        | ErrorCode::WroteNothing
+        | ErrorCode::WroteOther
+        | ErrorCode::NotOffered
+        | ErrorCode::Unknown(_)
+        | ErrorCode::Missing => step == ClaimStep::Drain && failures < DRAIN_FAILURES,
+    }
+}
+
+fn wait(code: &ErrorCode, failures: u32) -> SignedDuration {
+    match code {
+        ErrorCode::TasksRunning => TASKS_AGAIN,
+        _ => doubled(SignedDuration::from_secs(10), failures, SignedDuration::from_mins(2)),
+    }
+}
+
+fn doubled(first: SignedDuration, failures: u32, longest: SignedDuration) -> SignedDuration {
+    let factor = 1i32.checked_shl(failures.saturating_sub(1).min(20)).unwrap_or(i32::MAX);
+    first.checked_mul(factor).unwrap_or(longest).min(longest)
+}
