@@ -66,7 +66,7 @@ pub enum IntrospectionError {
         peer: String,
         /// The path.
         target: &'static str,
-        /// Why.
+        /// What became of the request.
         source: TransportError,
     },
     /// It answered with an error.

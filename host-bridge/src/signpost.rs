@@ -53,7 +53,7 @@ pub enum SignpostError {
     /// It could not be started.
     #[error("signpost could not be started on the host: {detail}")]
     NotStarted {
-        /// Why.
+        /// What kept it from starting.
         detail: String,
     },
     /// This program could not start itself.

@@ -7,7 +7,7 @@ use super::args::{Command, Reboot, Rollback, Stage};
 use super::ending::{CommandError, Done};
 use crate::client::{Client, RebootAnswer, excerpt};
 use crate::inspect::{Boot, Seen, inspect};
-use crate::introspection::Introspection;
+use crate::introspection::{Introspection, Task};
 use crate::signpost::rollback_to_inactive;
 use crate::update::{LATEST, LockAfter, StageRequest, Switched, Visit};
 
@@ -85,9 +85,13 @@ async fn run_stage(
         written_before: false,
     };
     let staged = visit.stage(&request).await?;
-    finish(tools, seen, |_| match staged.written {
-        true => format!("staged: {} is on the inactive partition set; what was there before is gone", staged.version),
-        false => format!("nothing to do: {} is on the inactive partition set already", staged.version),
+    let version = &staged.version;
+    finish(tools, seen, |_| {
+        if staged.written {
+            format!("staged: {version} is on the inactive partition set; what was there before is gone")
+        } else {
+            format!("nothing to do: {version} is on the inactive partition set already")
+        }
     })
     .await
 }
@@ -102,7 +106,7 @@ async fn run_reboot(reboot: &Reboot, tools: &Tools, seen: &mut Option<Seen>) -> 
             return Err(CommandError::UpdateRunning);
         }
         let tasks = tools.agent.tasks().await.map_err(CommandError::TasksUnknown)?;
-        let running: Vec<_> = tasks.into_iter().filter(crate::introspection::Task::runs).collect();
+        let running: Vec<_> = tasks.into_iter().filter(Task::runs).collect();
         if !running.is_empty() {
             return Err(CommandError::TasksRunning { running: running.len(), names: names(&running) });
         }
@@ -239,9 +243,9 @@ fn staged(host: &HostReport) -> String {
     host.staged().as_ref().map_or_else(|| "the staged version".to_owned(), Version::to_string)
 }
 
-fn names(tasks: &[crate::introspection::Task]) -> String {
+fn names(tasks: &[Task]) -> String {
     const MOST: usize = 5;
-    let name = |task: &crate::introspection::Task| match (&task.family, &task.arn) {
+    let name = |task: &Task| match (&task.family, &task.arn) {
         (Some(family), _) => family.clone(),
         (None, Some(arn)) => arn.clone(),
         (None, None) => "a task without a name".to_owned(),

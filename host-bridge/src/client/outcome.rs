@@ -7,7 +7,7 @@ use crate::transport::{Sent, TransportError};
 /// The answer to `GET /updates/status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusAnswer {
-    /// 200.
+    /// 200 with the status.
     Known(Box<UpdateStatus>),
     /// 404: no refresh since the boot; the status lives on a tmpfs.
     Uninitialized,
@@ -96,7 +96,7 @@ pub struct UpdateSettings {
 /// The answer to `GET /settings`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingsAnswer {
-    /// 200.
+    /// 200 with the settings.
     Known(UpdateSettings),
     /// 500 with the server's words, as under API lockdown (docs/facts/host-api.md#trap-11).
     ServerError(String),
@@ -128,7 +128,7 @@ pub enum ClientError {
     Transport {
         /// Method and target.
         request: String,
-        /// Why.
+        /// What became of it.
         source: TransportError,
     },
     /// 404 without a body: a wrong method or an unknown path, so the host is older or newer than this program.

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::SocketProblem;
+use super::problem::SocketProblem;
 
 /// Whether the server may have acted on a request that has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

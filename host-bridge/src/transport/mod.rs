@@ -9,6 +9,7 @@
 
 mod connect;
 mod error;
+mod problem;
 mod unix;
 
 use std::future::Future;
@@ -27,7 +28,8 @@ use tracing::debug;
 
 pub use connect::{BoxFuture, ByteStream, Connect, FromFn, Tcp, from_fn};
 pub use error::{Sent, TransportError};
-pub use unix::{API_SOCKET, SocketProblem, UnixSocket};
+pub use problem::SocketProblem;
+pub use unix::{API_SOCKET, UnixSocket};
 
 /// How long each part of a request may take, and how often a refused connection is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,9 +231,10 @@ impl Transport {
             Err(mut error) => {
                 let never_left = error.take_message().is_some();
                 let source = error.into_error();
-                return Err(match never_left {
-                    true => TransportError::NotSent { source },
-                    false => TransportError::BrokenOff { source },
+                return Err(if never_left {
+                    TransportError::NotSent { source }
+                } else {
+                    TransportError::BrokenOff { source }
                 });
             }
         };

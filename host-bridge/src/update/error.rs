@@ -111,7 +111,7 @@ pub enum UpdateError {
     Lock {
         /// The wanted value.
         lock: String,
-        /// Why.
+        /// What the change ended with.
         source: ChangeError,
     },
     /// The operation itself worked, but `version-lock` could not be put back.
@@ -119,7 +119,7 @@ pub enum UpdateError {
     LockNotRestored {
         /// What it should be.
         lock: String,
-        /// Why.
+        /// What the change ended with.
         source: ChangeError,
     },
     /// The host API gave no usable answer before the command was begun.
@@ -127,7 +127,7 @@ pub enum UpdateError {
     Api {
         /// The command.
         at: Action,
-        /// Why.
+        /// What became of the request.
         source: ClientError,
     },
 }

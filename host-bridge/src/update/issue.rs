@@ -6,7 +6,8 @@ use models::host::{CommandResult, CommandStatus, UpdateStatus};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info};
 
-use super::{Unsure, UpdateError, Visit};
+use super::error::{Unsure, UpdateError};
+use super::visit::Visit;
 use crate::client::{Action, ActionAnswer, ClientError, StatusAnswer, excerpt};
 use crate::transport::Sent;
 
@@ -26,9 +27,10 @@ pub(super) struct Ended {
     pub(super) command: CommandResult,
 }
 
-pub(super) struct Pace(Duration);
+/// The pauses between looks at the status of a command that runs.
+pub(super) struct PollInterval(Duration);
 
-impl Pace {
+impl PollInterval {
     pub(super) fn new() -> Self {
         Self(FIRST_PAUSE)
     }
@@ -65,7 +67,7 @@ impl Visit {
 
     /// Waits until no command runs; `None` where there is no status in this boot yet.
     pub(super) async fn settled(&self, at: Action) -> Result<Option<UpdateStatus>, UpdateError> {
-        let mut pace = Pace::new();
+        let mut interval = PollInterval::new();
         loop {
             match self.look().await {
                 None => return Err(UpdateError::Busy { at }),
@@ -78,7 +80,7 @@ impl Visit {
                 Some(Err(source)) => return Err(UpdateError::Api { at, source }),
             }
             debug!("another update command runs on the host, waiting for it");
-            if !pace.pause(self.deadline).await {
+            if !interval.pause(self.deadline).await {
                 return Err(UpdateError::Busy { at });
             }
         }
@@ -86,7 +88,7 @@ impl Visit {
 
     /// POSTs the command, after others that hold the lock. Returns the timestamp from before it.
     async fn start(&self, action: Action) -> Result<Option<String>, UpdateError> {
-        let mut pace = Pace::new();
+        let mut interval = PollInterval::new();
         loop {
             let before = match self.settled(action).await {
                 Ok(status) => status.and_then(|status| timestamp(&status)),
@@ -114,7 +116,7 @@ impl Visit {
                 }
                 Ok(Err(source)) => return Err(UpdateError::Api { at: action, source }),
             }
-            if !pace.pause(self.deadline).await {
+            if !interval.pause(self.deadline).await {
                 return Err(UpdateError::Busy { at: action });
             }
         }
@@ -134,7 +136,7 @@ impl Visit {
 
     async fn wait_for(&self, action: Action, before: Option<String>) -> Result<Ended, UpdateError> {
         let unsure = |why| Err(UpdateError::Unsure { at: action, why });
-        let mut pace = Pace::new();
+        let mut interval = PollInterval::new();
         let mut unlocked_since: Option<Instant> = None;
         loop {
             let status = match self.look().await {
@@ -144,10 +146,10 @@ impl Visit {
                 // At work; or a server that restarts, whose worker does not.
                 Some(Ok(StatusAnswer::Locked | StatusAnswer::ServerError(_)) | Err(_)) => {
                     unlocked_since = None;
-                    match pace.pause(self.deadline).await {
-                        true => continue,
-                        false => return unsure(Unsure::Deadline),
+                    if interval.pause(self.deadline).await {
+                        continue;
                     }
+                    return unsure(Unsure::Deadline);
                 }
             };
             let now = status.as_ref().and_then(timestamp);
@@ -164,7 +166,7 @@ impl Visit {
             if unlocked_since.get_or_insert_with(Instant::now).elapsed() >= GONE_AFTER {
                 return unsure(if overtaken { Unsure::Overtaken } else { Unsure::WorkerGone });
             }
-            if !pace.pause(self.deadline).await {
+            if !interval.pause(self.deadline).await {
                 return unsure(Unsure::Deadline);
             }
         }

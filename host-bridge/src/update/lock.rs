@@ -12,9 +12,11 @@ use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info};
 
-use super::issue::Pace;
-use super::{UpdateError, Visit, chosen_version};
-use crate::client::{Action, ChangeError, SettingsAnswer};
+use super::error::UpdateError;
+use super::issue::PollInterval;
+use super::status::{chosen_version, offers};
+use super::visit::Visit;
+use crate::client::{Action, ChangeError, SettingsAnswer, excerpt};
 use crate::transport::Sent;
 
 /// The value of `version-lock` that pins nothing.
@@ -52,14 +54,14 @@ impl Visit {
     pub async fn pin(&mut self, version: &Version) -> Result<UpdateStatus, UpdateError> {
         self.set_lock(&version.to_string()).await?;
         let settled = self.deadline.min(Instant::now() + SETTLE);
-        let mut pace = Pace::new();
+        let mut interval = PollInterval::new();
         let mut last = None;
         loop {
             // A refresh can fail just while its settings are rewritten; the last failure counts.
             let problem = match timeout_at(settled, self.refresh()).await {
                 Ok(Ok(status)) if chosen_version(&status).as_ref() == Some(version) => return Ok(status),
                 // What is offered does not depend on the lock.
-                Ok(Ok(status)) if !super::stage::offers(&status, version) => {
+                Ok(Ok(status)) if !offers(&status, version) => {
                     self.restore_lock().await?;
                     return Err(UpdateError::NotOffered {
                         wanted: version.clone(),
@@ -74,7 +76,7 @@ impl Visit {
                 }
             };
             debug!("pinned, but not chosen yet: {problem}");
-            if !pace.pause(settled).await {
+            if !interval.pause(settled).await {
                 return Err(problem);
             }
             last = Some(problem);
@@ -142,7 +144,7 @@ impl Visit {
         let found = match self.client.update_settings().await {
             Ok(SettingsAnswer::Known(settings)) => settings.version_lock.unwrap_or_else(|| LATEST.to_owned()),
             Ok(SettingsAnswer::ServerError(detail)) => {
-                return Err(UpdateError::SettingsUnavailable { detail: crate::client::excerpt(&detail) });
+                return Err(UpdateError::SettingsUnavailable { detail: excerpt(&detail) });
             }
             Err(source) => return Err(UpdateError::Api { at: Action::Refresh, source }),
         };

@@ -1,10 +1,14 @@
 //! Writing a version to the inactive partition set, and going back to an older one.
 
-use models::host::{CommandStatus, CommandType, UpdateState, UpdateStatus, parse_version};
+use models::host::{UpdateState, UpdateStatus, parse_version};
 use semver::Version;
 use tracing::info;
 
-use super::{LockAfter, Switched, UpdateError, Visit, chosen_version, staged_version};
+use super::commands::Switched;
+use super::error::UpdateError;
+use super::lock::LockAfter;
+use super::status::{chosen_version, offers, proven, staged_version, wrote_version};
+use super::visit::Visit;
 use crate::client::Action;
 
 /// What to write to the inactive partition set.
@@ -95,7 +99,7 @@ impl Visit {
     }
 
     async fn write(&mut self, request: &StageRequest) -> Result<Staged, UpdateError> {
-        let (_, running) = self.os(Action::Refresh).await?;
+        let running = self.running(Action::Refresh).await?;
         let before = self.settled(Action::Refresh).await?;
         let mut status = self.refresh().await?;
         let wanted = match &request.version {
@@ -141,28 +145,10 @@ impl Visit {
             Some(_) => Ok(Staged { version: wanted.clone(), written: true }),
         }
     }
-}
 
-/// The version in the worker's line `Starting update to V`: the only word on what prepare really wrote. `None` where
-/// there is no such line, as in `No update required`.
-pub fn wrote_version(stderr: &str) -> Option<Version> {
-    stderr
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Starting update to "))
-        .filter_map(parse_version)
-        .next_back()
-}
-
-pub(super) fn offers(status: &UpdateStatus, wanted: &Version) -> bool {
-    status.available_updates.iter().any(|offered| parse_version(offered).as_ref() == Some(wanted))
-        || chosen_version(status).as_ref() == Some(wanted)
-}
-
-/// The version that is on the inactive set for certain: the host's last command is the prepare that wrote it.
-fn proven(status: &UpdateStatus) -> Option<Version> {
-    let last = status.most_recent_command.as_ref()?;
-    let prepared = status.update_state == UpdateState::Staged
-        && last.cmd_type == CommandType::Prepare
-        && last.cmd_status == CommandStatus::Success;
-    prepared.then(|| wrote_version(last.stderr.as_deref().unwrap_or_default())).flatten()
+    async fn running(&self, at: Action) -> Result<Version, UpdateError> {
+        let os = self.client.os().await.map_err(|source| UpdateError::Api { at, source })?;
+        parse_version(&os.version_id)
+            .ok_or_else(|| UpdateError::refused(at, format!("the host runs {:?}, which is no version", os.version_id)))
+    }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
 
+// Where the controller takes it from.
 pub use crate::claim::BadClaim;
 pub use instance::{Attributes, Ec2, Instance, InstanceStatus, Reach, SeenBridge, StatusChecks, Tags, report_since};
 pub use memory::{CalledOff, RefusedStep, RunMemory, SeenBoot, SentReboot};

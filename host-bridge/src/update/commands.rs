@@ -1,0 +1,94 @@
+//! Refresh, activate and cancel: one command each, and what its end means.
+
+use models::host::{UpdateState, UpdateStatus};
+use semver::Version;
+
+use super::error::{Unsure, UpdateError};
+use super::status::staged_version;
+use super::visit::Visit;
+use crate::client::{Action, StatusAnswer};
+
+/// How an activation or its undoing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switched {
+    /// This visit did it.
+    Now,
+    /// It was so before.
+    Already,
+}
+
+impl Visit {
+    /// Has the host read its update repository, and returns what it then says.
+    ///
+    /// # Errors
+    /// [`UpdateError`]. After [`UpdateError::Failed`] the state is Idle, which does not mean up to date.
+    pub async fn refresh(&mut self) -> Result<UpdateStatus, UpdateError> {
+        const TRIES: u32 = 3;
+        let mut tries = 1;
+        loop {
+            match self.issue(Action::Refresh).await {
+                // Harmless to do again; the deadline still holds.
+                Err(UpdateError::Unsure { why, .. }) if why != Unsure::Deadline && tries < TRIES => tries += 1,
+                other => return other.map(|ended| ended.status),
+            }
+        }
+    }
+
+    /// Makes the staged version the next to boot.
+    ///
+    /// With `expected`, only if that version is the staged one. The host loads its update repository first, so
+    /// without network this fails (docs/facts/host-api.md#trap-3).
+    ///
+    /// # Errors
+    /// [`UpdateError`]; [`UpdateError::Refused`] where nothing is staged.
+    pub async fn activate(&mut self, expected: Option<&Version>) -> Result<Switched, UpdateError> {
+        let at = Action::Activate;
+        let status = self.settled(at).await?;
+        let staged = status.as_ref().and_then(staged_version);
+        match status.as_ref().map(|status| &status.update_state) {
+            Some(UpdateState::Ready | UpdateState::Staged) => {}
+            Some(other) => return Err(UpdateError::refused(at, format!("nothing is staged (state {other})"))),
+            None => return Err(UpdateError::refused(at, "nothing is staged since this boot".to_owned())),
+        }
+        if let Some(expected) = expected
+            && staged.as_ref() != Some(expected)
+        {
+            let staged = staged.map_or_else(|| "nothing".to_owned(), |version| version.to_string());
+            return Err(UpdateError::refused(at, format!("{staged} is staged, not {expected}")));
+        }
+        if status.is_some_and(|status| status.update_state == UpdateState::Ready) {
+            return Ok(Switched::Already);
+        }
+        self.switch(at, UpdateState::Ready).await
+    }
+
+    /// Undoes an activation that was not booted yet. The image stays on the inactive set.
+    ///
+    /// # Errors
+    /// [`UpdateError`].
+    pub async fn cancel(&mut self) -> Result<Switched, UpdateError> {
+        let status = self.settled(Action::Deactivate).await?;
+        match status.map(|status| status.update_state) {
+            Some(UpdateState::Ready) => self.switch(Action::Deactivate, UpdateState::Staged).await,
+            Some(UpdateState::Unknown(state)) => {
+                Err(UpdateError::refused(Action::Deactivate, format!("the host is in an unknown state, {state}")))
+            }
+            Some(UpdateState::Idle | UpdateState::Available | UpdateState::Staged | UpdateState::Missing) | None => {
+                Ok(Switched::Already)
+            }
+        }
+    }
+
+    /// Issues activate or deactivate; where its result is in doubt, the state tells.
+    async fn switch(&mut self, action: Action, goal: UpdateState) -> Result<Switched, UpdateError> {
+        match self.issue(action).await {
+            Ok(ended) if ended.status.update_state == goal => Ok(Switched::Now),
+            Ok(ended) => Err(UpdateError::Unsure { at: action, why: Unsure::State(ended.status.update_state) }),
+            Err(UpdateError::Unsure { at, why }) => match self.client.update_status().await {
+                Ok(StatusAnswer::Known(status)) if status.update_state == goal => Ok(Switched::Now),
+                _ => Err(UpdateError::Unsure { at, why }),
+            },
+            Err(error) => Err(error),
+        }
+    }
+}
