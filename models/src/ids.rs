@@ -56,7 +56,7 @@ id!(
     ClusterName
 );
 id!(
-    /// The ARN of a container instance. It can change when an instance registers anew, so it never identifies
+    /// The ARN of a container instance. It can change when an instance registers again, so it never identifies
     /// a host over time: [`HostId`] does.
     ContainerInstanceArn
 );

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The settings of one cluster. The configuration page of the documents lists them for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// How many instances may be out of service at once, whoever took them out.
+    /// How many instances may be out of service at once, for any reason.
     pub max_unavailable: MaxUnavailable,
     /// In which order the zones are worked on.
     pub zone: Zones,

@@ -152,14 +152,14 @@ reasons!(
             budget: usize,
         } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}";
         /// As many are drained at once as AWS's limits let be rebooted.
-        DrainsPaced = "drains_paced", "waits a moment: as many instances are being drained as AWS's request limits let be rebooted";
+        DrainsPaced = "drains_paced", "waiting: AWS request limits allow no more reboots at the moment";
         /// More drains would keep an old one waiting.
         SlowDrainFirst {
             /// The instance that drains.
             host: HostId,
             /// The service whose task has not left it.
             service: String,
-        } = "slow_drain_first", "waits for {host}: a task of service {service}, which runs here too, has not begun to leave it in half of the drain time-out";
+        } = "slow_drain_first", "waiting for {host}: a task of service {service} (also running here) has not started to stop after half of timeouts.drain";
         /// `zone = "one-at-a-time"`.
         OtherZoneFirst {
             /// The zone that has instances out of service.

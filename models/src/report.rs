@@ -56,7 +56,7 @@ pub struct ClusterReport {
 }
 
 /// An Auto Scaling group with instances in a cluster: what it launches next starts from the image in its launch template,
-/// of which the youngest instance is the best witness that the cluster has.
+/// and the youngest instance is the best witness that the cluster has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupReport {
     /// Its name.

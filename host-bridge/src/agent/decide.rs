@@ -3,7 +3,7 @@
 //! # Confirm or fall back
 //! After a reboot that it made, the new version is *on trial*. It passes when the ECS agent registers in the new boot, or
 //! when the updater removes or changes the claim. It fails when neither has happened [`Limits::confirm`] after the
-//! boot, and the ECS agent is seen to be down or unregistered *then*. Why so:
+//! boot, and the ECS agent is found down or unregistered *then*. Why so:
 //!
 //! - **ECS agent dead**: nobody can use the host, and its tasks are gone: nothing is lost by another reboot.
 //! - **Network dead**: the ECS agent cannot register, the updater cannot be heard, and nobody else could bring the host

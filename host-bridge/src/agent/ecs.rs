@@ -133,7 +133,7 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_secs(1),
 };
 
-/// Credentials are fetched anew this long before they expire; the metadata service has new ones by then.
+/// Credentials are fetched again this long before they expire; the metadata service has new ones by then.
 const CREDENTIALS_MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
 impl Ecs {

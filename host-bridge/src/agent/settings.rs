@@ -30,8 +30,8 @@ pub struct Settings {
     /// second for the whole account and Region. 10,000 instances at 3 h are 10,000 / 10,800 s = 0.93 calls a second,
     /// 2.3 % of it; at 15 min they would be 28 %. What the updater loses by it is little: an agent that died within
     /// the last heartbeat shows when its first claim, which takes nothing out of service, is not taken up within
-    /// seconds. The changes themselves come in a burst when many hosts are asked to stage, of which the updater asks no
-    /// more than 40 of a cluster within 5 s, and when a release opens a wave to many hosts at once: the hourly readings
+    /// seconds. The changes themselves come in a burst when many hosts are asked to stage (the updater asks no
+    /// more than 40 of a cluster within 5 s), and when a release opens a wave to many hosts at once: the hourly readings
     /// of the repository spread that over an hour, 2.8 calls a second.
     pub heartbeat: Duration,
     /// For one command on the host that writes an image.

@@ -10,7 +10,7 @@ pub const MAX_VALUE: usize = 128;
 
 /// Stands for nothing.
 pub(super) const NONE: &str = "-";
-/// Ends a list of which more is left out.
+/// Ends a list that was cut.
 const CUT: &str = "..";
 
 /// The fields of a value, one after the other; `None` beyond the last.

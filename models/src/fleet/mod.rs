@@ -41,7 +41,7 @@ impl FleetSnapshot {
         self.instances.values().filter(|instance| instance.is_registered())
     }
 
-    /// How many instances are registered, and how many of these are out of service, whoever took them out.
+    /// Returns how many instances are registered, and how many of these are out of service for any reason.
     pub fn registered_and_out(&self) -> (usize, usize) {
         self.registered()
             .fold((0, 0), |(registered, out), instance| (registered + 1, out + usize::from(!instance.in_service())))

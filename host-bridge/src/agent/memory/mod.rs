@@ -36,7 +36,7 @@ pub struct Memory {
     pub tidy_not_before: Option<Timestamp>,
     /// The boot in which the agent activated something; in that boot it is for the agent to undo.
     pub activated_in: Option<BootId>,
-    /// The reboot that the host was asked for last, whoever wants it still: nothing can stop it.
+    /// The reboot that the host was asked for last, wanted still or not: nothing can stop it.
     pub going_down: Option<GoingDown>,
     /// The last boot in which the ECS agent was seen registered.
     pub ecs_agent_in: Option<BootId>,

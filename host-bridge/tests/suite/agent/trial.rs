@@ -134,8 +134,8 @@ async fn the_same_claim_written_anew_by_the_next_run_stays_on_trial() {
     let world = into_the_new_version(|world| world.ecs_agent_on_new = EcsAgent::Down).await;
     world.pass(Duration::from_mins(5)).await;
     let old = world.get().tags[models::claim::CLAIM_TAG].clone();
-    let anew = old.replace("01JDBX3Z7G8Y0M2QK4T5V6W7X8", "01JDBX3Z7G8Y0M2QK4T5V6W7X9");
-    world.get().tags.insert(models::claim::CLAIM_TAG.into(), anew);
+    let again = old.replace("01JDBX3Z7G8Y0M2QK4T5V6W7X8", "01JDBX3Z7G8Y0M2QK4T5V6W7X9");
+    world.get().tags.insert(models::claim::CLAIM_TAG.into(), again);
     world.pass(HOUR).await;
     assert_eq!((world.running(), world.boots()), (OLD, 2));
 }
