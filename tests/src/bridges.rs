@@ -174,7 +174,7 @@ impl Machine for Host {
     fn boot(&self) -> Boot {
         let Some(region) = self.region.upgrade() else { return Boot::default() };
         region.look(|world| {
-            let host = &world.machines()[self.machine.0].host;
+            let host = &world.machines()[self.machine].host;
             Boot { id: Some(host.boot_id().into()), at: Some(host.btime()) }
         })
     }

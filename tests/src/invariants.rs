@@ -226,7 +226,7 @@ impl Invariants {
     /// current.
     pub(crate) fn finish(&mut self, world: &World, named: &BTreeSet<HostId>) {
         for machine in self.drained.clone() {
-            let id = HostId::from(world.machines()[machine.0].id.as_str());
+            let id = HostId::from(world.machines()[machine].id.as_str());
             let registration = world.registration_of(machine);
             let status = registration.map_or(InstanceStatus::Inactive, |registration| registration.status);
             let foreign = registration.is_some_and(|registration| registration.foreign_drain);
@@ -240,8 +240,8 @@ impl Invariants {
                 self.broken(world, Rule::LeftBehind, machine, detail);
             }
         }
-        for number in (0..world.machines().len()).map(MachineNo) {
-            let claim = world.machines()[number.0].tags.get(CLAIM_TAG);
+        for (number, machine) in world.machines().iter_with_ids() {
+            let claim = machine.tags.get(CLAIM_TAG);
             if let Some(claim) = claim.filter(|_| world.is_in_service(number)) {
                 self.broken(world, Rule::ClaimLeft, number, format!("is in service with the claim {claim}"));
             }
@@ -278,7 +278,7 @@ impl Invariants {
             | Event::AgentActs { .. }
             | Event::Scripted { .. } => return,
         };
-        let cluster = &world.clusters()[world.machines()[machine.0].cluster.0].name;
+        let cluster = &world.clusters()[world.machines()[machine].cluster].name;
         let Some(lease) = self.leases.get(cluster).cloned() else { return };
         if lease.caller != world.caller {
             let detail = format!("process {} {what}, and {} holds the lease", world.caller, lease.holder);
@@ -318,7 +318,7 @@ impl Invariants {
     }
 
     fn check_budget(&mut self, world: &World, machine: MachineNo) {
-        let cluster = &world.clusters()[world.machines()[machine.0].cluster.0];
+        let cluster = &world.clusters()[world.machines()[machine].cluster];
         let most = self.budgets.get(&ClusterName::from(cluster.name.as_str())).copied();
         let budget = most.unwrap_or(MaxUnavailable::Count(1)).of(self.known_size(world, machine));
         let knowable = cluster
@@ -335,14 +335,14 @@ impl Invariants {
 
     /// The machines in the same cluster as this one that are registered, as far as a caller can know.
     fn known_size(&self, world: &World, machine: MachineNo) -> usize {
-        let cluster = world.machines()[machine.0].cluster;
+        let cluster = world.machines()[machine].cluster;
         let machines = world.machines().iter().filter(|other| other.cluster == cluster).count();
         let late = left_unknowable(machines);
-        let is_known = |number: usize| {
-            let left = self.left.get(&MachineNo(number));
-            world.is_registered(MachineNo(number)) || left.is_some_and(|at| world.now().duration_since(*at) < late)
+        let is_known = |number: MachineNo| {
+            let left = self.left.get(&number);
+            world.is_registered(number) || left.is_some_and(|at| world.now().duration_since(*at) < late)
         };
-        let here = world.machines().iter().enumerate().filter(|(_, other)| other.cluster == cluster);
+        let here = world.machines().iter_with_ids().filter(|(_, other)| other.cluster == cluster);
         here.filter(|(number, _)| is_known(*number)).count()
     }
 
@@ -388,7 +388,7 @@ impl Invariants {
     /// it, or, back to the old version, for one that has had its reboot. It cannot know of a change that its metadata
     /// service does not show yet.
     fn check_agent(&mut self, world: &World, machine: MachineNo, action: &str) {
-        let host = &world.machines()[machine.0].host;
+        let host = &world.machines()[machine].host;
         let fits = |claim: &Claim| {
             let in_its_boot = claim.is_for(&host.boot_id().into());
             claim.way == Way::Bridge
@@ -411,7 +411,7 @@ impl Invariants {
     /// Somebody's wish keeps an instance in service; one that is on its way back to the old version is drained all the
     /// same.
     fn check_excluded(&mut self, world: &World, machine: MachineNo) {
-        let tag = world.machines()[machine.0].tags.get(EXCLUDE_TAG).filter(|value| excludes(value));
+        let tag = world.machines()[machine].tags.get(EXCLUDE_TAG).filter(|value| excludes(value));
         let known = |since: &Timestamp| world.now().duration_since(*since) >= UNKNOWABLE;
         let halfway = world.claim(machine).is_some_and(|claim| !claim.boots.is_empty());
         if let Some(note) = tag.filter(|_| !halfway && self.excluded.get(&machine).is_none_or(known)) {
@@ -433,11 +433,11 @@ impl Invariants {
         let excused = taken_back.filter(|since| world.now().duration_since(*since) < unknowable);
         let accepted = self.accepted.get(&machine).copied().unwrap_or(world.now());
         let by_hand = |task: &Task| task.service.is_none() && accepted.duration_since(task.created_at) < UNKNOWABLE;
-        let left: Vec<String> = world.machines()[machine.0]
+        let left: Vec<String> = world.machines()[machine]
             .registrations
             .iter()
-            .flat_map(|number| &world.registrations[number.0].tasks)
-            .map(|task| &world.tasks()[task.0])
+            .flat_map(|number| &world.registrations[*number].tasks)
+            .map(|task| &world.tasks()[*task])
             .filter(|task| task.last != LastStatus::Stopped && task.heard_of && !by_hand(task))
             .filter(|task| excused.is_none_or(|since| task.created_at < since))
             .map(|task| format!("{} of {} is {}", task.arn, task.group, task.last.name()))
@@ -449,7 +449,7 @@ impl Invariants {
     }
 
     fn check_version(&mut self, world: &World, machine: MachineNo, version: &Version) {
-        let tag = world.machines()[machine.0].tags.get(FAILED_TAG);
+        let tag = world.machines()[machine].tags.get(FAILED_TAG);
         let marked = tag.is_some_and(|tag| FailedVersions::parse(tag).contains(version));
         let failed = self.failed_boots.get(&machine).is_some_and(|failed| failed.contains(version));
         if marked || failed {
@@ -459,7 +459,7 @@ impl Invariants {
     }
 
     fn broken(&mut self, world: &World, rule: Rule, machine: MachineNo, detail: String) {
-        let instance = HostId::from(world.machines()[machine.0].id.as_str());
+        let instance = HostId::from(world.machines()[machine].id.as_str());
         tracing::warn!(%instance, ?rule, detail, "an invariant was broken");
         self.violations.push(Violation { at: world.now(), rule, instance, detail });
     }
@@ -471,7 +471,7 @@ fn excludes(value: &str) -> bool {
 }
 
 fn parsed_claim(world: &World, machine: MachineNo) -> Result<Claim, String> {
-    let tag = world.machines()[machine.0].tags.get(CLAIM_TAG).ok_or("there is no claim on it")?;
+    let tag = world.machines()[machine].tags.get(CLAIM_TAG).ok_or("there is no claim on it")?;
     tag.parse().map_err(|error| format!("the claim {tag:?} is malformed: {error}"))
 }
 

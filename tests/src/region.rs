@@ -255,13 +255,13 @@ impl Region {
 
     /// The machines whose container instance became INACTIVE before that time.
     pub fn gone_before(&self, time: Timestamp) -> Vec<HostId> {
-        let gone = |world: &World, index: usize| {
-            let known = world.registration_of(MachineNo(index));
+        let gone = |world: &World, number| {
+            let known = world.registration_of(number);
             known.is_none_or(|known| known.inactive_since.is_some_and(|since| since < time))
         };
         self.look(|world| {
-            let machines = world.machines().iter().enumerate();
-            machines.filter(|(index, _)| gone(world, *index)).map(|(_, one)| HostId::from(one.id.as_str())).collect()
+            let machines = world.machines().iter_with_ids();
+            machines.filter(|(number, _)| gone(world, *number)).map(|(_, one)| HostId::from(one.id.as_str())).collect()
         })
     }
 
@@ -269,10 +269,11 @@ impl Region {
     pub fn snapshot_of(&self, index: usize) -> Option<HostSnapshot> {
         self.with(|inner, now| {
             let world = &inner.world;
-            let machine = world.machines().get(index)?;
-            let registration = world.registration_of(MachineNo(index));
+            let number = MachineNo(index);
+            let machine = world.machines().get(number)?;
+            let registration = world.registration_of(number);
             let tasks = registration.iter().flat_map(|registration| &registration.tasks).map(|task| {
-                let task = &world.tasks()[task.0];
+                let task = &world.tasks()[*task];
                 (task.group.clone(), task.last)
             });
             let disk = machine.host.disk();
@@ -427,12 +428,12 @@ impl documents::Machine for HostHandle {
 
     fn boot_id(&self) -> Option<String> {
         let region = self.region.upgrade()?;
-        Some(region.look(|world| world.machines()[self.machine.0].host.boot_id().to_owned()))
+        Some(region.look(|world| world.machines()[self.machine].host.boot_id().to_owned()))
     }
 
     fn btime(&self) -> Option<i64> {
         let region = self.region.upgrade()?;
-        Some(region.look(|world| world.machines()[self.machine.0].host.btime()))
+        Some(region.look(|world| world.machines()[self.machine].host.btime()))
     }
 
     fn introspection(&self, path: &str) -> Option<(u16, String)> {

@@ -106,7 +106,7 @@ fn one(key: &str, value: String) -> Context {
 /// A machine's tags as the condition keys of both services. The updater's own, whose values differ from call to call,
 /// are left out: a policy that looked at them would find nothing, and refuse.
 fn tags(world: &World, host: &str) -> Context {
-    let machine = world.machine_ids.get(host).map(|number| &world.machines[number.0]);
+    let machine = world.machine_ids.get(host).map(|number| &world.machines[*number]);
     let own = [CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG];
     let tags = machine.into_iter().flat_map(|machine| &machine.tags).filter(|(key, _)| !own.contains(&key.as_str()));
     tags.flat_map(|(key, value)| {

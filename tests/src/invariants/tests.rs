@@ -28,7 +28,7 @@ fn claim(world: &mut World, host: usize) {
 }
 
 fn set(world: &mut World, host: usize, to: InstanceStatus, by: Actor) {
-    let number = world.machines()[host].registration.unwrap();
+    let number = world.machines()[MachineNo(host)].registration.unwrap();
     world.set_status(number, to, by);
 }
 
@@ -54,7 +54,7 @@ fn rules(world: &World) -> Vec<Rule> {
 }
 
 fn finish(world: &mut World, named: &[usize]) -> Vec<Rule> {
-    let named = named.iter().map(|host| HostId::from(world.machines()[*host].id.as_str())).collect();
+    let named = named.iter().map(|host| HostId::from(world.machines()[MachineNo(*host)].id.as_str())).collect();
     let mut invariants = world.invariants().clone();
     invariants.finish(world, &named);
     invariants.violations().iter().map(|violation| violation.rule).collect()
@@ -223,7 +223,7 @@ fn a_failed_version_is_not_tried_again() {
     update(&mut world);
     reboot(&mut world, 0);
     pass(&mut world, 600);
-    assert_eq!(world.machines()[0].host.running_version().to_string(), "1.26.1", "fell back");
+    assert_eq!(world.machines()[MachineNo(0)].host.running_version().to_string(), "1.26.1", "fell back");
     assert_eq!(rules(&world), []);
     update(&mut world);
     assert_eq!(rules(&world), [Rule::FailedVersion], "it has failed to boot here");
@@ -263,7 +263,7 @@ fn a_host_bridge_acts_for_claims_that_are_told_by_it() {
         world.agent_host_api(MachineNo(0), &crate::host::Request::post(path)).unwrap();
     };
     let by_bridge = |world: &World, step: &str, boot: bool| {
-        let boot = if boot { format!("/{}", world.machines()[0].host.boot_id()) } else { String::new() };
+        let boot = if boot { format!("/{}", world.machines()[MachineNo(0)].host.boot_id()) } else { String::new() };
         format!("v1/{step}@bridge/RUN1/1.26.1/1.27.0/2026-11-23T03:00:00Z{boot}")
     };
     let mut world = world("");

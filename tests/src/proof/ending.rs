@@ -78,9 +78,9 @@ pub(super) fn at_rest(world: &World, report: &RunReport) -> Vec<String> {
             problems.push(format!("cluster {} was given up: {}", cluster.cluster, error.message));
         }
     }
-    for (index, machine) in world.machines().iter().enumerate() {
+    for (number, machine) in world.machines().iter_with_ids() {
         let line = lines.get(machine.id.as_str()).copied();
-        problems.extend(machine_at_rest(world, MachineNo(index), machine, line, report.ended_at));
+        problems.extend(machine_at_rest(world, number, machine, line, report.ended_at));
     }
     problems.extend(services_at_rest(world));
     problems
@@ -109,8 +109,7 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
 /// Some minutes after the last run of a world that stays broken: the report names everything.
 pub(super) fn disturbed(world: &World, report: &RunReport) -> Vec<String> {
     let mut problems = Vec::new();
-    for (index, machine) in world.machines().iter().enumerate() {
-        let number = MachineNo(index);
+    for (number, machine) in world.machines().iter_with_ids() {
         let Some(registration) = world.registration_of(number).filter(|known| known.registered_at <= report.ended_at)
         else {
             continue;
@@ -155,7 +154,7 @@ fn is_done(outcome: Outcome) -> bool {
 
 /// Whether the report says that the work on the machine's cluster ended early.
 fn is_given_up(world: &World, report: &RunReport, number: MachineNo) -> bool {
-    let name = &world.clusters()[world.machines()[number.0].cluster.0].name;
+    let name = &world.clusters()[world.machines()[number].cluster].name;
     report.clusters.iter().any(|cluster| cluster.cluster.as_str() == name && cluster.error.is_some())
 }
 
@@ -234,14 +233,14 @@ fn is_named_as_activated(detail: &str, machine: &Machine) -> bool {
 fn services_at_rest(world: &World) -> Vec<String> {
     // ECS does not give up the tasks of a machine that was switched off, or whose agent is gone.
     let lost = |machine: &Machine| machine.state != Ec2State::Running || machine.agent_refused;
-    let dead = |number: usize| world.registration_of(MachineNo(number)).is_some_and(|known| !known.connected);
-    if world.machines().iter().enumerate().any(|(number, machine)| lost(machine) || dead(number)) {
+    let dead = |number| world.registration_of(number).is_some_and(|known| !known.connected);
+    if world.machines().iter_with_ids().any(|(number, machine)| lost(machine) || dead(number)) {
         return Vec::new();
     }
     let replicas = world.services().iter().filter(|service| service.kind == ServiceKind::Replica);
     let mut problems = Vec::new();
     for service in replicas.filter(|service| !service.starved) {
-        let tasks = service.tasks.iter().map(|task| &world.tasks()[task.0]);
+        let tasks = service.tasks.iter().map(|task| &world.tasks()[*task]);
         let (healthy, all) = (tasks.clone().filter(|task| task.is_healthy(world.now())).count(), tasks.count());
         if u32::try_from(healthy) != Ok(service.desired) {
             let (name, desired) = (&service.name, service.desired);

@@ -33,7 +33,7 @@ fn describe(world: &World, mut form: Form) -> Result<String, Failure> {
         .items
         .iter()
         .map(|number| {
-            let machine = &world.machines[number.0];
+            let machine = &world.machines[*number];
             let inner = text("reservationId", machine.id.replace("i-", "r-"))
                 + &text("ownerId", &world.spec.account)
                 + "<groupSet/>"
@@ -96,7 +96,7 @@ fn status(world: &World, mut form: Form) -> Result<String, Failure> {
     }
     let mut chosen = chosen(world, &ids)?;
     // Running instances only, unless told otherwise (docs/facts/ec2.md#instances-and-status-checks).
-    chosen.retain(|number| all || world.machines[number.0].state == Ec2State::Running);
+    chosen.retain(|number| all || world.machines[*number].state == Ec2State::Running);
     let paged = pick(world, chosen, &filters, &ids, size, token.as_deref(), 1000)?;
     let items: String = paged.items.iter().map(|number| wrap("item", status_item(world, *number))).collect();
     Ok(wrap("instanceStatusSet", items) + &next_token(paged.next.as_deref()))
@@ -176,7 +176,7 @@ fn tagged(world: &World, ids: &[String]) -> Result<Vec<MachineNo>, Failure> {
 /// The named instances, or all that EC2 shows.
 fn chosen(world: &World, ids: &[String]) -> Result<Vec<MachineNo>, Failure> {
     if ids.is_empty() {
-        return Ok((0..world.machines.len()).map(MachineNo).filter(|number| world.ec2_shows(*number)).collect());
+        return Ok(world.machines.ids().filter(|number| world.ec2_shows(*number)).collect());
     }
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for id in ids {
@@ -212,7 +212,7 @@ fn pick(
 ) -> Result<Page<MachineNo>, Failure> {
     for filter in filters {
         let mut failure = None;
-        numbers.retain(|number| match passes(&world.machines[number.0], filter) {
+        numbers.retain(|number| match passes(&world.machines[*number], filter) {
             Ok(passes) => passes,
             Err(error) => {
                 failure = Some(error);
@@ -236,7 +236,7 @@ fn pick(
             )
         })?,
     };
-    let key = |number: &MachineNo| world.machines[number.0].id.as_str();
+    let key = |number: &MachineNo| world.machines[*number].id.as_str();
     // A closure cannot hand out what it borrows from the world through `page::cut`'s item, so the id goes along.
     let items: Vec<(String, MachineNo)> = numbers.into_iter().map(|number| (key(&number).to_owned(), number)).collect();
     let paged = page::cut(items, |item| &item.0, size, token)
@@ -315,7 +315,7 @@ fn instance(world: &World, machine: &Machine) -> String {
 }
 
 fn status_item(world: &World, number: MachineNo) -> String {
-    let machine = &world.machines[number.0];
+    let machine = &world.machines[number];
     let (summary, detail) = match machine.status_check(world.now, world.spec.status_check_lag) {
         StatusCheck::Ok => ("ok", "passed"),
         StatusCheck::Impaired => ("impaired", "failed"),

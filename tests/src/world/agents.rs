@@ -16,14 +16,14 @@ impl World {
     /// The agent runs and reaches ECS. A reboot keeps the ARN; on a lower version than it registered with it can come
     /// back under a new one, and the old one stays behind, not connected (docs/facts/ecs.md#container-instances).
     pub(super) fn agent_started(&mut self, number: MachineNo) {
-        let machine = &self.machines[number.0];
+        let machine = &self.machines[number];
         if machine.state != Ec2State::Running {
             return;
         }
         let running = machine.host.running_version().clone();
         let anew = machine.new_arn_after_rollback && running < machine.registered_version;
         let registration = match machine.registration {
-            Some(old) if anew && self.registrations[old.0].status != InstanceStatus::Inactive => {
+            Some(old) if anew && self.registrations[old].status != InstanceStatus::Inactive => {
                 self.set_connected(old, false);
                 self.register_anew(number, old)
             }
@@ -33,31 +33,31 @@ impl World {
             }
             None => return,
         };
-        self.machines[number.0].registered_version = running;
+        self.machines[number].registered_version = running;
         self.resume_tasks(registration);
         self.touch(registration);
     }
 
     fn re_register(&mut self, number: RegistrationNo) {
         if !self.spec.attributes_survive {
-            let registration = &mut self.registrations[number.0];
+            let registration = &mut self.registrations[number];
             for name in std::mem::take(&mut registration.custom_attributes) {
                 registration.attributes.remove(&name);
             }
         }
-        if !self.spec.draining_survives && self.registrations[number.0].status == InstanceStatus::Draining {
+        if !self.spec.draining_survives && self.registrations[number].status == InstanceStatus::Draining {
             self.set_status(number, InstanceStatus::Active, Actor::World);
         }
         self.set_connected(number, true);
     }
 
     fn register_anew(&mut self, machine: MachineNo, old: RegistrationNo) -> RegistrationNo {
-        let known = &self.registrations[old.0];
+        let known = &self.registrations[old];
         let own = |name: &String| !known.custom_attributes.contains(name);
         let attributes = known.attributes.iter().filter(|(name, _)| own(name)).map(|(k, v)| (k.clone(), v.clone()));
         let (attributes, capacity) = (attributes.collect(), known.capacity.clone());
         let number = self.register(machine, attributes, capacity);
-        let arn = self.registrations[number.0].arn.clone();
+        let arn = self.registrations[number].arn.clone();
         self.refresh_service(machine, Actor::World);
         self.record(Event::Registered { machine, arn });
         number
@@ -70,12 +70,12 @@ impl World {
         attributes: BTreeMap<String, Option<String>>,
         capacity: Resources,
     ) -> RegistrationNo {
-        let number = RegistrationNo(self.registrations.len());
-        let cluster = self.machines[machine.0].cluster;
+        let number = self.registrations.next_id();
+        let cluster = self.machines[machine].cluster;
         let id = self.dice.hex32("container-instance", u64::try_from(number.0).unwrap_or(u64::MAX));
         let arn = format!(
             "arn:aws:ecs:{}:{}:container-instance/{}/{id}",
-            self.spec.name, self.spec.account, self.clusters[cluster.0].name
+            self.spec.name, self.spec.account, self.clusters[cluster].name
         );
         self.registrations.push(Registration {
             arn: arn.clone(),
@@ -99,9 +99,9 @@ impl World {
             foreign_drain: false,
         });
         self.registration_arns.insert(arn, number);
-        self.clusters[cluster.0].registrations.insert(number);
-        self.machines[machine.0].registration = Some(number);
-        self.machines[machine.0].registrations.push(number);
+        self.clusters[cluster].registrations.insert(number);
+        self.machines[machine].registration = Some(number);
+        self.machines[machine].registrations.push(number);
         if let Some(every) = self.spec.agent_flap_every {
             let n = u64::try_from(number.0).unwrap_or(0);
             let most = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
@@ -113,14 +113,14 @@ impl World {
 
     /// The agent stopped: `agentConnected` follows "within a few minutes".
     pub(super) fn agent_stopped(&mut self, number: MachineNo) {
-        let Some(registration) = self.machines[number.0].registration else { return };
-        let epoch = self.registrations[registration.0].connection_epoch;
+        let Some(registration) = self.machines[number].registration else { return };
+        let epoch = self.registrations[registration].connection_epoch;
         self.schedule(self.spec.agent_lost_after, Due::AgentLost(registration, epoch));
     }
 
     /// ECS notices, unless the agent was back first: a quick reboot never shows.
     pub(super) fn agent_lost(&mut self, number: RegistrationNo, epoch: u32) {
-        if self.registrations[number.0].connection_epoch == epoch {
+        if self.registrations[number].connection_epoch == epoch {
             self.set_connected(number, false);
         }
     }
@@ -135,18 +135,18 @@ impl World {
 
     /// Breaks the connection of an agent that runs.
     pub(super) fn disconnect_for(&mut self, number: RegistrationNo, time: SignedDuration) {
-        let registration = &self.registrations[number.0];
+        let registration = &self.registrations[number];
         let machine = registration.machine;
-        if registration.connected && self.machines[machine.0].seen.ecs {
+        if registration.connected && self.machines[machine].seen.ecs {
             self.set_connected(number, false);
-            let epoch = self.registrations[number.0].connection_epoch;
+            let epoch = self.registrations[number].connection_epoch;
             self.schedule(time, Due::FlapEnds(number, epoch));
         }
     }
 
     pub(super) fn flap_ends(&mut self, number: RegistrationNo, epoch: u32) {
-        let registration = &self.registrations[number.0];
-        if registration.connection_epoch == epoch && self.machines[registration.machine.0].seen.ecs {
+        let registration = &self.registrations[number];
+        if registration.connection_epoch == epoch && self.machines[registration.machine].seen.ecs {
             self.set_connected(number, true);
         }
     }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::Effect;
-use super::ids::{ClusterNo, MachineNo, RegistrationNo, ServiceNo};
+use super::id_vec::IdVec;
+use super::ids::{ClusterNo, MachineNo};
 use super::log::Actor;
 use super::machine::{Ec2State, HostContainer, Machine, Seen};
 use super::queue::{Due, Queue};
@@ -31,12 +32,12 @@ impl World {
             start: scenario.start,
             dice: Dice::new(scenario.seed),
             spec: scenario.region.clone(),
-            clusters: Vec::new(),
-            machines: Vec::new(),
-            registrations: Vec::new(),
-            services: Vec::new(),
-            tasks: Vec::new(),
-            commands: Vec::new(),
+            clusters: IdVec::default(),
+            machines: IdVec::default(),
+            registrations: IdVec::default(),
+            services: IdVec::default(),
+            tasks: IdVec::default(),
+            commands: IdVec::default(),
             machine_ids: BTreeMap::new(),
             registration_arns: BTreeMap::new(),
             task_arns: BTreeMap::new(),
@@ -95,7 +96,7 @@ impl World {
     }
 
     pub(super) fn add_machine(&mut self, cluster: ClusterNo, spec: &MachineSpec) {
-        let number = MachineNo(self.machines.len());
+        let number = self.machines.next_id();
         let InstanceSpec { instance_type, cpu, memory, bottlerocket, external, .. } = &spec.instance;
         let index = number.0;
         let id = if *external { format!("mi-{index:017}") } else { format!("i-{index:017}") };
@@ -145,13 +146,13 @@ impl World {
             host_table: spec.host_table.clone(),
             host,
         });
-        let mut attributes = agent_attributes(&self.machines[index], &spec.host.variant, &spec.host.arch);
+        let mut attributes = agent_attributes(&self.machines[number], &spec.host.variant, &spec.host.arch);
         let custom = spec.instance.attributes.clone();
         let names: BTreeSet<String> = custom.keys().cloned().collect();
         attributes.extend(custom.into_iter().map(|(name, value)| (name, Some(value))));
         let capacity = Resources { cpu: *cpu, memory: memory.0, ports: BTreeSet::new() };
         let registration = self.register(number, attributes, capacity);
-        let registration = &mut self.registrations[registration.0];
+        let registration = &mut self.registrations[registration];
         registration.custom_attributes = names;
         registration.registered_at = day_ago;
         self.set_seen(number);
@@ -159,7 +160,7 @@ impl World {
 
     fn set_seen(&mut self, number: MachineNo) {
         let now = self.now;
-        let machine = &mut self.machines[number.0];
+        let machine = &mut self.machines[number];
         let host = &machine.host;
         let ssm = machine.ssm_registered && host.ssm_agent_up(now);
         let bridge = machine.bridge && host.is_up(now);
@@ -174,7 +175,6 @@ impl World {
     }
 
     fn add_service(&mut self, cluster: ClusterNo, spec: &ServiceSpec) -> Result<(), ScenarioError> {
-        let number = ServiceNo(self.services.len());
         let (min, max) = match spec.kind {
             ServiceKind::Replica => (100, 200),
             ServiceKind::Daemon => (0, 100),
@@ -188,11 +188,11 @@ impl World {
             Some(text) => Some((text.clone(), Filter::parse(text).map_err(fail)?)),
             None => None,
         };
-        self.services.push(Service {
+        let number = self.services.push(Service {
             name: name.clone(),
             arn: format!(
                 "arn:aws:ecs:{}:{}:service/{}/{name}",
-                self.spec.name, self.spec.account, self.clusters[cluster.0].name
+                self.spec.name, self.spec.account, self.clusters[cluster].name
             ),
             cluster,
             kind: spec.kind,
@@ -212,12 +212,12 @@ impl World {
             protect_at_start: (spec.protected, spec.protected_for),
             deployment: 0,
         });
-        self.clusters[cluster.0].services.insert(number);
+        self.clusters[cluster].services.insert(number);
         Ok(())
     }
 
     fn add_standalone(&mut self, spec: &TaskSpec) {
-        let Some(registration) = self.machines[spec.host].registration else { return };
+        let Some(registration) = self.machines[MachineNo(spec.host)].registration else { return };
         for _ in 0..spec.count {
             let new = NewTask {
                 registration,
@@ -235,11 +235,11 @@ impl World {
     }
 
     fn place_everything(&mut self) {
-        for number in (0..self.registrations.len()).map(RegistrationNo) {
+        for number in self.registrations.ids() {
             self.look_at_daemons(number);
         }
-        for number in (0..self.services.len()).map(ServiceNo) {
-            let service = &self.services[number.0];
+        for number in self.services.ids() {
+            let service = &self.services[number];
             if service.kind == ServiceKind::Daemon {
                 continue;
             }
@@ -247,11 +247,11 @@ impl World {
             let mut candidates = self.candidates(number);
             let placed = (0..desired).take_while(|_| self.place(number, &mut candidates, true).is_some()).count();
             if placed < usize::try_from(desired).unwrap_or(usize::MAX) {
-                self.services[number.0].starved = true;
-                self.services[number.0].steady = false;
+                self.services[number].starved = true;
+                self.services[number].steady = false;
                 self.no_room(number);
             }
-            if let (count @ 1.., Some(time)) = self.services[number.0].protect_at_start {
+            if let (count @ 1.., Some(time)) = self.services[number].protect_at_start {
                 let until = self.now + time;
                 self.protect_tasks(number, usize::try_from(count).unwrap_or(usize::MAX), until);
             }
@@ -260,18 +260,18 @@ impl World {
 
     /// What had happened before the start: people who drained, agents that are away.
     fn apply_beginnings(&mut self, specs: &[MachineSpec]) {
-        for (index, spec) in specs.iter().enumerate() {
-            let Some(number) = self.machines[index].registration else { continue };
+        for (machine, spec) in self.machines.ids().zip(specs) {
+            let Some(number) = self.machines[machine].registration else { continue };
             if spec.instance.draining {
                 self.set_status(number, InstanceStatus::Draining, Actor::Person);
             }
-            if !self.machines[index].seen.ecs {
-                self.registrations[number.0].connected = false;
-                self.refresh_service(MachineNo(index), Actor::World);
+            if !self.machines[machine].seen.ecs {
+                self.registrations[number].connected = false;
+                self.refresh_service(machine, Actor::World);
             }
         }
         let long_ago = self.now - SignedDuration::from_hours(1);
-        for cluster in &mut self.clusters {
+        for cluster in self.clusters.iter_mut() {
             for out in cluster.out_of_service.values_mut() {
                 out.since = long_ago;
             }

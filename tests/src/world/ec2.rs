@@ -31,7 +31,7 @@ impl World {
     /// # Errors
     /// [`TagError::TooMany`] for the 51st.
     pub(crate) fn set_tag(&mut self, machine: MachineNo, key: &str, value: &str, by: Actor) -> Result<(), TagError> {
-        let tags = &self.machines[machine.0].tags;
+        let tags = &self.machines[machine].tags;
         let own = tags.keys().filter(|key| !key.starts_with("aws:")).count();
         if !tags.contains_key(key) && own >= MOST_TAGS {
             return Err(TagError::TooMany);
@@ -40,7 +40,7 @@ impl World {
         if changes {
             self.keep_tags(machine);
         }
-        self.machines[machine.0].tags.insert(key.to_owned(), value.to_owned());
+        self.machines[machine].tags.insert(key.to_owned(), value.to_owned());
         if changes {
             self.record(Event::Tag { machine, key: key.to_owned(), value: Some(value.to_owned()), by });
         }
@@ -49,11 +49,11 @@ impl World {
 
     /// Deletes a tag; with a value only if it has that.
     pub(crate) fn delete_tag(&mut self, machine: MachineNo, key: &str, value: Option<&str>, by: Actor) {
-        let tags = &self.machines[machine.0].tags;
+        let tags = &self.machines[machine].tags;
         let matches = tags.get(key).is_some_and(|known| value.is_none_or(|value| value == known));
         if matches {
             self.keep_tags(machine);
-            self.machines[machine.0].tags.remove(key);
+            self.machines[machine].tags.remove(key);
             self.record(Event::Tag { machine, key: key.to_owned(), value: None, by });
         }
     }
@@ -61,7 +61,7 @@ impl World {
     /// Keeps the tags as they are before a change, where answers may show old ones.
     fn keep_tags(&mut self, machine: MachineNo) {
         if self.spec.tags_lag > SignedDuration::ZERO || self.spec.metadata_lag > SignedDuration::ZERO {
-            let (now, known) = (self.now, &mut self.machines[machine.0]);
+            let (now, known) = (self.now, &mut self.machines[machine]);
             known.tags_before.push((now, known.tags.clone()));
         }
     }
@@ -87,17 +87,17 @@ impl World {
 
     /// The instance that takes the place of `gone` has booted, and its agent registers.
     pub(super) fn launch(&mut self, gone: MachineNo) {
-        let old = &self.machines[gone.0];
+        let old = &self.machines[gone];
         let cluster = old.cluster;
         let instance = InstanceSpec { tags: BTreeMap::new(), draining: false, ..old.instance.clone() };
-        let (number, now) = (MachineNo(self.machines.len()), self.now);
+        let (number, now) = (self.machines.next_id(), self.now);
         let spec = MachineSpec { instance, host: old.launched_as.clone(), host_table: old.host_table.clone() };
         self.add_machine(cluster, &spec);
-        let machine = &mut self.machines[number.0];
+        let machine = &mut self.machines[number];
         (machine.launched_at, machine.up_since, machine.state_since) = (now, now, now);
         if let Some(registration) = machine.registration {
-            self.registrations[registration.0].registered_at = now;
-            let arn = self.registrations[registration.0].arn.clone();
+            self.registrations[registration].registered_at = now;
+            let arn = self.registrations[registration].arn.clone();
             self.record(Event::Registered { machine: number, arn });
             self.touch(registration);
         }
@@ -106,7 +106,7 @@ impl World {
     /// Ends an instance. ECS deregisters it only if its agent was connected (ECS developer guide,
     /// `DeregisterContainerInstance`); otherwise the container instance stays behind, not connected.
     pub(super) fn terminate(&mut self, machine: MachineNo) {
-        if matches!(self.machines[machine.0].state, Ec2State::ShuttingDown | Ec2State::Terminated) {
+        if matches!(self.machines[machine].state, Ec2State::ShuttingDown | Ec2State::Terminated) {
             return;
         }
         self.cut_power(machine, Ec2State::ShuttingDown);
@@ -118,17 +118,17 @@ impl World {
 
     /// Switches an instance off.
     pub(super) fn stop_instance(&mut self, machine: MachineNo) {
-        if self.machines[machine.0].state == Ec2State::Running {
+        if self.machines[machine].state == Ec2State::Running {
             self.cut_power(machine, Ec2State::Stopping);
         }
     }
 
     /// Switches an instance on again.
     pub(super) fn start_instance(&mut self, machine: MachineNo) {
-        if self.machines[machine.0].state == Ec2State::Stopped {
-            self.machines[machine.0].reboot_is_foreign = true;
+        if self.machines[machine].state == Ec2State::Stopped {
+            self.machines[machine].reboot_is_foreign = true;
             self.set_ec2_state(machine, Ec2State::Running);
-            self.machines[machine.0].host.power_on(self.now);
+            self.machines[machine].host.power_on(self.now);
             self.settle_host(machine);
         }
     }
@@ -136,26 +136,26 @@ impl World {
     /// Resets the machine at once, as a panic does, or a person who reboots it.
     pub(super) fn reset(&mut self, machine: MachineNo) {
         self.settle_host(machine);
-        self.machines[machine.0].reboot_is_foreign = true;
-        self.machines[machine.0].host.spontaneous_reboot(self.now, &self.repository);
+        self.machines[machine].reboot_is_foreign = true;
+        self.machines[machine].host.spontaneous_reboot(self.now, &self.repository);
         self.settle_host(machine);
     }
 
     fn cut_power(&mut self, machine: MachineNo, to: Ec2State) {
         self.settle_host(machine);
-        self.machines[machine.0].host.power_off(self.now, &self.repository);
-        self.machines[machine.0].down_since = Some(self.now);
-        if let Some(registration) = self.machines[machine.0].registration {
+        self.machines[machine].host.power_off(self.now, &self.repository);
+        self.machines[machine].down_since = Some(self.now);
+        if let Some(registration) = self.machines[machine].registration {
             self.kill_tasks(registration);
         }
         self.set_ec2_state(machine, to);
-        let epoch = self.machines[machine.0].state_epoch;
+        let epoch = self.machines[machine].state_epoch;
         self.schedule(SignedDuration::from_secs(30), Due::Ec2State(machine, epoch));
         self.settle_host(machine);
     }
 
     fn set_ec2_state(&mut self, number: MachineNo, to: Ec2State) {
-        let machine = &mut self.machines[number.0];
+        let machine = &mut self.machines[number];
         machine.state = to;
         machine.state_since = self.now;
         machine.state_epoch += 1;
@@ -163,10 +163,10 @@ impl World {
     }
 
     pub(super) fn step_ec2_state(&mut self, machine: MachineNo, epoch: u32) {
-        if self.machines[machine.0].state_epoch != epoch {
+        if self.machines[machine].state_epoch != epoch {
             return;
         }
-        match self.machines[machine.0].state {
+        match self.machines[machine].state {
             Ec2State::ShuttingDown => self.set_ec2_state(machine, Ec2State::Terminated),
             Ec2State::Stopping => self.set_ec2_state(machine, Ec2State::Stopped),
             Ec2State::Running | Ec2State::Stopped | Ec2State::Terminated => {}
@@ -174,8 +174,8 @@ impl World {
     }
 
     pub(super) fn deregister_terminated(&mut self, machine: MachineNo) {
-        if let Some(registration) = self.machines[machine.0].registration {
-            let id = self.machines[machine.0].id.clone();
+        if let Some(registration) = self.machines[machine].registration {
+            let id = self.machines[machine].id.clone();
             self.set_status(registration, InstanceStatus::Inactive, Actor::World);
             self.lose_tasks(registration, &id);
         }
@@ -183,8 +183,8 @@ impl World {
 
     /// A person deregisters a container instance by force: its tasks are orphaned, the host runs on.
     pub(super) fn deregister(&mut self, machine: MachineNo) {
-        if let Some(registration) = self.machines[machine.0].registration.take() {
-            let id = self.machines[machine.0].id.clone();
+        if let Some(registration) = self.machines[machine].registration.take() {
+            let id = self.machines[machine].id.clone();
             self.set_status(registration, InstanceStatus::Inactive, Actor::Person);
             self.lose_tasks(registration, &id);
         }
@@ -192,7 +192,7 @@ impl World {
 
     /// Whether `DescribeInstances` still shows it: for an hour after its end.
     pub(crate) fn ec2_shows(&self, machine: MachineNo) -> bool {
-        let machine = &self.machines[machine.0];
+        let machine = &self.machines[machine];
         let gone = machine.state == Ec2State::Terminated
             && self.now.duration_since(machine.state_since) > SignedDuration::from_hours(1);
         !machine.is_external() && !gone

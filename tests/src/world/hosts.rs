@@ -14,7 +14,7 @@ use crate::host::{Command, HostEvent, NoAnswer, Request, Response, SignpostError
 impl World {
     /// The host has something to do by itself.
     pub(super) fn wake_host(&mut self, number: MachineNo) {
-        let machine = &mut self.machines[number.0];
+        let machine = &mut self.machines[number];
         if machine.wake_at.is_some_and(|at| at <= self.now) {
             machine.wake_at = None;
         }
@@ -23,12 +23,12 @@ impl World {
 
     /// Lets a host do what is due, and the world see it.
     pub(super) fn settle_host(&mut self, number: MachineNo) {
-        let events = self.machines[number.0].host.advance(self.now, &self.repository);
+        let events = self.machines[number].host.advance(self.now, &self.repository);
         for event in events {
             self.host_event(number, event);
         }
         self.look_at_agents(number);
-        let machine = &mut self.machines[number.0];
+        let machine = &mut self.machines[number];
         if let Some(at) = machine.host.next_event()
             && machine.wake_at.is_none_or(|known| at < known)
         {
@@ -41,22 +41,22 @@ impl World {
         let now = self.now;
         match &event {
             HostEvent::WentDown { .. } => {
-                let foreign = self.machines[machine.0].reboot_is_foreign;
+                let foreign = self.machines[machine].reboot_is_foreign;
                 let by = if foreign { Actor::Person } else { Actor::Updater };
-                self.machines[machine.0].down_since = Some(now);
+                self.machines[machine].down_since = Some(now);
                 self.record(Event::RebootBegins { machine, by });
-                if let Some(registration) = self.machines[machine.0].registration {
+                if let Some(registration) = self.machines[machine].registration {
                     self.kill_tasks(registration);
                 }
             }
             HostEvent::CommandEnded { command: Command::Activate, success: true, .. } => {
-                let image = self.machines[machine.0].host.disk().inactive().image.clone();
+                let image = self.machines[machine].host.disk().inactive().image.clone();
                 if let Some(image) = image {
                     self.record(Event::Activated { machine, version: image.version });
                 }
             }
             HostEvent::Booted { .. } => {
-                let known = &mut self.machines[machine.0];
+                let known = &mut self.machines[machine];
                 known.reboot_is_foreign = false;
                 known.down_since = None;
                 known.up_since = now;
@@ -75,7 +75,7 @@ impl World {
 
     /// Compares the agents with what was seen of them last.
     fn look_at_agents(&mut self, number: MachineNo) {
-        let (now, machine) = (self.now, &self.machines[number.0]);
+        let (now, machine) = (self.now, &self.machines[number]);
         let host = &machine.host;
         let seen = Seen {
             up: host.is_up(now),
@@ -83,7 +83,7 @@ impl World {
             ecs: !machine.agent_refused && host.ecs_agent_up(now),
             bridge: machine.bridge && machine.container == HostContainer::Enabled && host.is_up(now),
         };
-        let before = std::mem::replace(&mut self.machines[number.0].seen, seen);
+        let before = std::mem::replace(&mut self.machines[number].seen, seen);
         if before.ecs != seen.ecs {
             if seen.ecs {
                 self.agent_started(number);
@@ -108,7 +108,7 @@ impl World {
     /// # Errors
     /// [`NoAnswer`].
     pub(crate) fn host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, NoAnswer> {
-        let answer = self.machines[machine.0].host.handle(self.now, &self.repository, request);
+        let answer = self.machines[machine].host.handle(self.now, &self.repository, request);
         if is_taken(&answer) && request.method == "POST" && request.path() == "/actions/reboot" {
             self.record(Event::RebootAccepted { machine, by: Actor::Updater });
         }
@@ -135,14 +135,14 @@ impl World {
     /// # Errors
     /// As `signpost` refuses it.
     pub(crate) fn agent_rolls_back(&mut self, machine: MachineNo) -> Result<(), SignpostError> {
-        self.machines[machine.0].host.signpost_rollback_to_inactive()?;
+        self.machines[machine].host.signpost_rollback_to_inactive()?;
         self.record(Event::AgentActs { machine, action: "signpost rollback-to-inactive".to_owned() });
         Ok(())
     }
 
     /// Whether the host API takes connections.
     pub(crate) fn host_api_listens(&self, machine: MachineNo) -> bool {
-        let host = &self.machines[machine.0].host;
+        let host = &self.machines[machine].host;
         host.is_up(self.now) && !host.spec().api_down
     }
 
@@ -155,13 +155,13 @@ impl World {
     ///
     /// The rendering cannot fail; if it did the port would answer 500.
     pub(crate) fn introspection(&self, number: MachineNo, path: &str) -> Option<(u16, String)> {
-        let machine = &self.machines[number.0];
+        let machine = &self.machines[number];
         if !machine.seen.ecs {
             return None;
         }
         let rendered = match path {
             "/v1/metadata" => Metadata {
-                cluster: self.clusters[machine.cluster.0].name.clone(),
+                cluster: self.clusters[machine.cluster].name.clone(),
                 container_instance_arn: self.registration_of(number).map(|registration| registration.arn.clone()),
                 version: format!("Amazon ECS Agent - v{AGENT_VERSION} (*1a2b3c4d)"),
             }
@@ -175,7 +175,7 @@ impl World {
     fn agent_tasks(&self, number: MachineNo) -> Tasks {
         let tasks = self.registration_of(number).map(|registration| {
             let known = registration.tasks.iter().chain(&registration.stopped);
-            known.map(|task| agent_task(&self.tasks[task.0])).collect()
+            known.map(|task| agent_task(&self.tasks[*task])).collect()
         });
         Tasks { tasks: tasks.unwrap_or_default() }
     }

@@ -1,10 +1,22 @@
 //! Numbers of things in the world: places in its tables, never reused.
 
+use super::id_vec::Id;
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub usize);
+
+        impl Id for $name {
+            fn at(place: usize) -> Self {
+                Self(place)
+            }
+
+            fn place(self) -> usize {
+                self.0
+            }
+        }
     };
 }
 

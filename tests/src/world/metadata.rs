@@ -43,7 +43,7 @@ impl World {
     }
 
     fn metadata_item(&self, number: MachineNo, item: &str) -> Option<String> {
-        let machine = &self.machines[number.0];
+        let machine = &self.machines[number];
         if item.starts_with("tags/") {
             return self.metadata_tags(number, item);
         }
@@ -67,7 +67,7 @@ impl World {
     }
 
     fn metadata_tags(&self, number: MachineNo, item: &str) -> Option<String> {
-        let machine = &self.machines[number.0];
+        let machine = &self.machines[number];
         let tags = machine.metadata_tags.then(|| machine.tags_at(self.now - self.metadata_lag(number)))?;
         match item.trim_end_matches('/') {
             "tags/instance" => Some(tags.keys().map(String::as_str).collect::<Vec<_>>().join("\n")),
@@ -84,19 +84,19 @@ impl World {
 
     /// Whether its metadata service answers at all.
     pub(crate) fn metadata_answers(&self, number: MachineNo) -> bool {
-        self.machines[number.0].metadata_away_until.is_none_or(|until| self.now >= until)
+        self.machines[number].metadata_away_until.is_none_or(|until| self.now >= until)
     }
 
     /// Whether the agent on the host runs and can read the tags of its instance.
     pub(crate) fn bridge_reads_its_tags(&self, number: MachineNo) -> bool {
-        let machine = &self.machines[number.0];
+        let machine = &self.machines[number];
         machine.seen.bridge && machine.metadata_tags && self.metadata_answers(number)
     }
 
     /// Serves the tags, or no more. It is refused while a tag has a key that no path can hold (inferred:
     /// docs/facts/ec2.md#tags-in-the-metadata-service).
     pub(super) fn serve_tags(&mut self, number: MachineNo, on: bool) {
-        let machine = &mut self.machines[number.0];
+        let machine = &mut self.machines[number];
         let holds = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || "+-=.,_:@".contains(c));
         if on && !machine.tags.keys().all(holds) {
             tracing::warn!(host = number.0, "tags in the metadata service were refused: a key has other characters");

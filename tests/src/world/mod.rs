@@ -11,6 +11,7 @@ mod build;
 mod daemons;
 mod ec2;
 mod hosts;
+mod id_vec;
 mod ids;
 mod log;
 mod machine;
@@ -35,6 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 pub use ec2::TagError;
+pub use id_vec::{Id, IdVec};
 pub use ids::{ClusterNo, CommandNo, MachineNo, RegistrationNo, ServiceNo, TaskNo};
 pub use log::{Actor, Entry, Event};
 pub use machine::{Ec2State, Machine, StatusCheck};
@@ -118,12 +120,12 @@ pub struct World {
     pub(crate) start: Timestamp,
     pub(crate) dice: Dice,
     pub(crate) spec: RegionSpec,
-    pub(crate) clusters: Vec<Cluster>,
-    pub(crate) machines: Vec<Machine>,
-    pub(crate) registrations: Vec<Registration>,
-    pub(crate) services: Vec<Service>,
-    pub(crate) tasks: Vec<Task>,
-    pub(crate) commands: Vec<Command>,
+    pub(crate) clusters: IdVec<ClusterNo, Cluster>,
+    pub(crate) machines: IdVec<MachineNo, Machine>,
+    pub(crate) registrations: IdVec<RegistrationNo, Registration>,
+    pub(crate) services: IdVec<ServiceNo, Service>,
+    pub(crate) tasks: IdVec<TaskNo, Task>,
+    pub(crate) commands: IdVec<CommandNo, Command>,
     pub(crate) machine_ids: BTreeMap<String, MachineNo>,
     pub(crate) registration_arns: BTreeMap<String, RegistrationNo>,
     pub(crate) task_arns: BTreeMap<String, TaskNo>,
@@ -214,46 +216,46 @@ impl World {
     }
 
     /// All machines, in the order of the scenario.
-    pub fn machines(&self) -> &[Machine] {
+    pub fn machines(&self) -> &IdVec<MachineNo, Machine> {
         &self.machines
     }
 
     /// A machine by its EC2 id.
     pub fn machine(&self, id: &str) -> Option<(MachineNo, &Machine)> {
-        self.machine_ids.get(id).map(|number| (*number, &self.machines[number.0]))
+        self.machine_ids.get(id).map(|number| (*number, &self.machines[*number]))
     }
 
     /// The container instance that a machine's agent speaks for.
     pub fn registration_of(&self, machine: MachineNo) -> Option<&Registration> {
-        self.machines[machine.0].registration.map(|number| &self.registrations[number.0])
+        self.machines[machine].registration.map(|number| &self.registrations[number])
     }
 
     /// All clusters.
-    pub fn clusters(&self) -> &[Cluster] {
+    pub fn clusters(&self) -> &IdVec<ClusterNo, Cluster> {
         &self.clusters
     }
 
     /// A cluster by its name or ARN.
     pub fn cluster(&self, name_or_arn: &str) -> Option<ClusterNo> {
         self.clusters
-            .iter()
-            .position(|cluster| cluster.name == name_or_arn || cluster.arn == name_or_arn)
-            .map(ClusterNo)
+            .iter_with_ids()
+            .find(|(_, cluster)| cluster.name == name_or_arn || cluster.arn == name_or_arn)
+            .map(|(number, _)| number)
     }
 
     /// All services.
-    pub fn services(&self) -> &[Service] {
+    pub fn services(&self) -> &IdVec<ServiceNo, Service> {
         &self.services
     }
 
     /// All tasks there ever were.
-    pub fn tasks(&self) -> &[Task] {
+    pub fn tasks(&self) -> &IdVec<TaskNo, Task> {
         &self.tasks
     }
 
     /// Whether a machine serves: a container instance of it is ACTIVE and connected.
     pub fn is_in_service(&self, machine: MachineNo) -> bool {
-        self.machines[machine.0].registrations.iter().any(|number| self.registrations[number.0].takes_tasks())
+        self.machines[machine].registrations.iter().any(|number| self.registrations[*number].takes_tasks())
     }
 
     /// Writes to the log and shows the entry to the invariants.

@@ -76,13 +76,13 @@ impl World {
             }
             Action::Scale => {
                 for service in self.named_services(&spec) {
-                    self.services[service.0].desired = spec.count.unwrap_or_default();
+                    self.services[service].desired = spec.count.unwrap_or_default();
                     self.look_soon(service);
                 }
             }
             Action::Deploy => {
                 for service in self.named_services(&spec) {
-                    self.services[service.0].deployment += 1;
+                    self.services[service].deployment += 1;
                     self.look_soon(service);
                 }
             }
@@ -123,13 +123,13 @@ impl World {
     }
 
     fn perform_on(&mut self, machine: MachineNo, spec: &EventSpec) {
-        let registration = self.machines[machine.0].registration;
+        let registration = self.machines[machine].registration;
         let key = spec.key.as_deref().unwrap_or_default();
         match (spec.action, registration) {
-            (Action::Drain, Some(number)) if self.registrations[number.0].status == InstanceStatus::Active => {
+            (Action::Drain, Some(number)) if self.registrations[number].status == InstanceStatus::Active => {
                 self.set_status(number, InstanceStatus::Draining, Actor::Person);
             }
-            (Action::Activate, Some(number)) if self.registrations[number.0].status == InstanceStatus::Draining => {
+            (Action::Activate, Some(number)) if self.registrations[number].status == InstanceStatus::Draining => {
                 self.set_status(number, InstanceStatus::Active, Actor::Person);
             }
             (Action::Deregister, Some(_)) => self.deregister(machine),
@@ -147,9 +147,9 @@ impl World {
             (Action::Untag, _) => self.delete_tag(machine, key, None, Actor::Person),
             (Action::StartTask, Some(number)) => self.start_by_hand(number, spec),
             (Action::StopTasks, Some(number)) => {
-                let tasks: BTreeSet<TaskNo> = self.registrations[number.0].tasks.clone();
+                let tasks: BTreeSet<TaskNo> = self.registrations[number].tasks.clone();
                 for task in tasks {
-                    if self.tasks[task.0].service.is_none() {
+                    if self.tasks[task].service.is_none() {
                         self.stop_by_request(task, None);
                     }
                 }
@@ -160,7 +160,7 @@ impl World {
             (Action::BridgeStarts, _) => self.switch_container(machine, HostContainer::Enabled),
             (Action::MetadataAway, _) => {
                 let until = self.now + spec.lasts.unwrap_or_default();
-                self.machines[machine.0].metadata_away_until = Some(until);
+                self.machines[machine].metadata_away_until = Some(until);
             }
             (Action::MetadataTagsOn, _) => self.serve_tags(machine, true),
             (Action::MetadataTagsOff, _) => self.serve_tags(machine, false),
@@ -189,7 +189,7 @@ impl World {
     fn container_ends(&mut self, number: MachineNo, wait: SignedDuration) {
         let restart = self.next_use();
         let restart = u32::try_from(restart).unwrap_or(u32::MAX);
-        if self.machines[number.0].container == HostContainer::Enabled {
+        if self.machines[number].container == HostContainer::Enabled {
             self.switch_container(number, HostContainer::Restarting(restart));
             self.schedule(wait, Due::Container(number, restart));
         }
@@ -197,13 +197,13 @@ impl World {
 
     /// It starts it again, unless a boot or a person came first.
     pub(super) fn container_again(&mut self, number: MachineNo, restart: u32) {
-        if self.machines[number.0].container == HostContainer::Restarting(restart) {
+        if self.machines[number].container == HostContainer::Restarting(restart) {
             self.switch_container(number, HostContainer::Enabled);
         }
     }
 
     fn switch_container(&mut self, number: MachineNo, to: HostContainer) {
-        self.machines[number.0].container = to;
+        self.machines[number].container = to;
         self.settle_host(number);
     }
 
@@ -212,7 +212,7 @@ impl World {
     /// (docs/facts/ecs.md#tasks-and-services).
     fn start_by_hand(&mut self, number: RegistrationNo, spec: &EventSpec) {
         let shape = TaskShape::default();
-        let known = &self.registrations[number.0];
+        let known = &self.registrations[number];
         let takes = match known.status {
             InstanceStatus::Active => true,
             InstanceStatus::Draining => self.spec.start_task_on_draining,
@@ -232,7 +232,7 @@ impl World {
 
     /// Changes fields of a host. Counts of failures start again from the scenario's.
     fn change_host(&mut self, number: MachineNo, spec: &EventSpec) {
-        let machine = &mut self.machines[number.0];
+        let machine = &mut self.machines[number];
         merge(&mut machine.host_table, spec.set.clone());
         match host_spec(&machine.host_table) {
             Ok(changed) => *machine.host.spec_mut() = changed,
@@ -260,9 +260,9 @@ impl World {
     fn named_services(&self, spec: &EventSpec) -> Vec<ServiceNo> {
         let named = |service: &super::Service| {
             spec.service.as_ref() == Some(&service.name)
-                && spec.cluster.as_ref().is_none_or(|name| self.clusters[service.cluster.0].name == *name)
+                && spec.cluster.as_ref().is_none_or(|name| self.clusters[service.cluster].name == *name)
         };
-        (0..self.services.len()).map(ServiceNo).filter(|number| named(&self.services[number.0])).collect()
+        self.services.iter_with_ids().filter(|(_, service)| named(service)).map(|(number, _)| number).collect()
     }
 }
 

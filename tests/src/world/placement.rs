@@ -22,24 +22,24 @@ struct Zone {
 impl World {
     /// Every instance that a task of the service fits on now.
     pub(super) fn candidates(&self, service: ServiceNo) -> Candidates {
-        let of = &self.services[service.0];
+        let of = &self.services[service];
         let mut on_instance: BTreeMap<RegistrationNo, usize> = BTreeMap::new();
         let mut by_zone: BTreeMap<String, Zone> = BTreeMap::new();
         for task in &of.tasks {
-            let registration = self.tasks[task.0].registration;
+            let registration = self.tasks[*task].registration;
             *on_instance.entry(registration).or_default() += 1;
-            let machine = self.registrations[registration.0].machine;
-            if self.registrations[registration.0].takes_tasks() {
-                by_zone.entry(self.machines[machine.0].zone.clone()).or_default().tasks += 1;
+            let machine = self.registrations[registration].machine;
+            if self.registrations[registration].takes_tasks() {
+                by_zone.entry(self.machines[machine].zone.clone()).or_default().tasks += 1;
             }
         }
-        for number in &self.clusters[of.cluster.0].registrations {
+        for number in &self.clusters[of.cluster].registrations {
             let own = on_instance.get(number).copied().unwrap_or(0);
             if (of.distinct_instance && own > 0) || !self.can_take(service, *number) {
                 continue;
             }
-            let registration = &self.registrations[number.0];
-            let zone = self.machines[registration.machine.0].zone.clone();
+            let registration = &self.registrations[*number];
+            let zone = self.machines[registration.machine].zone.clone();
             let place = (own, registration.tasks.len(), *number);
             by_zone.entry(zone).or_default().instances.insert(place);
         }
@@ -48,7 +48,7 @@ impl World {
 
     /// Whether one task of the service could be placed on the instance now, others of it aside.
     pub(super) fn can_take(&self, service: ServiceNo, number: RegistrationNo) -> bool {
-        let (of, registration) = (&self.services[service.0], &self.registrations[number.0]);
+        let (of, registration) = (&self.services[service], &self.registrations[number]);
         registration.takes_tasks()
             && registration.fits(of.shape.cpu, of.shape.memory, of.shape.host_port)
             && of.member_of.as_ref().is_none_or(|(_, filter)| filter.matches(&self.subject(number)))
@@ -56,12 +56,12 @@ impl World {
 
     /// An instance as the cluster query language sees it.
     pub(crate) fn subject(&self, number: RegistrationNo) -> Subject<'_> {
-        let registration = &self.registrations[number.0];
+        let registration = &self.registrations[number];
         Subject {
             attributes: &registration.attributes,
             agent_connected: registration.connected,
             agent_version: AGENT_VERSION,
-            ec2_instance_id: &self.machines[registration.machine.0].id,
+            ec2_instance_id: &self.machines[registration.machine].id,
             registered_at: registration.registered_at,
             running_tasks: self.running_tasks(number),
         }
@@ -69,8 +69,8 @@ impl World {
 
     /// `runningTasksCount`: tasks whose *desired* status is RUNNING (docs/facts/ecs.md#container-instances).
     pub(crate) fn running_tasks(&self, number: RegistrationNo) -> usize {
-        let tasks = &self.registrations[number.0].tasks;
-        tasks.iter().filter(|task| self.tasks[task.0].desired == super::Desired::Running).count()
+        let tasks = &self.registrations[number].tasks;
+        tasks.iter().filter(|task| self.tasks[**task].desired == super::Desired::Running).count()
     }
 
     /// Puts one task of a service on the best candidate; `None` when there is no room.
@@ -85,7 +85,7 @@ impl World {
         let (own, all, number) = zone.instances.pop_first()?;
         zone.tasks += 1;
         self.start_service_task(service, number, settled);
-        if !self.services[service.0].distinct_instance && self.can_take(service, number) {
+        if !self.services[service].distinct_instance && self.can_take(service, number) {
             zone.instances.insert((own + 1, all + 1, number));
         }
         Some(number)
@@ -93,7 +93,7 @@ impl World {
 
     /// Starts a task of a service on an instance.
     pub(super) fn start_service_task(&mut self, service: ServiceNo, number: RegistrationNo, settled: bool) {
-        let of = &self.services[service.0];
+        let of = &self.services[service];
         let n = u64::try_from(service.0).unwrap_or(0);
         let new = NewTask {
             registration: number,

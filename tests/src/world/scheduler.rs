@@ -20,7 +20,7 @@ impl World {
     /// Schedules a look at a service; several reasons within two seconds make one look.
     pub(super) fn look_soon(&mut self, number: ServiceNo) {
         let at = self.now.checked_add(SignedDuration::from_secs(2)).unwrap_or(self.now);
-        let service = &mut self.services[number.0];
+        let service = &mut self.services[number];
         if service.look_at.is_none() {
             service.look_at = Some(at);
             self.queue.push(at, Due::Service(number));
@@ -29,12 +29,8 @@ impl World {
 
     /// Something became free: services that found no room look again.
     pub(super) fn look_at_starved(&mut self, cluster: ClusterNo) {
-        let starved: Vec<ServiceNo> = self.clusters[cluster.0]
-            .services
-            .iter()
-            .copied()
-            .filter(|service| self.services[service.0].starved)
-            .collect();
+        let starved: Vec<ServiceNo> =
+            self.clusters[cluster].services.iter().copied().filter(|service| self.services[*service].starved).collect();
         for service in starved {
             self.look_soon(service);
         }
@@ -43,7 +39,7 @@ impl World {
     /// One look at a service.
     pub(super) fn look_at_service(&mut self, number: ServiceNo) {
         let now = self.now;
-        let service = &mut self.services[number.0];
+        let service = &mut self.services[number];
         if service.look_at.is_some_and(|at| at <= now) {
             service.look_at = None;
         }
@@ -58,7 +54,7 @@ impl World {
         for task in &sorted.pending_to_move {
             self.stop_for_service(*task, "draining");
         }
-        let service = &self.services[number.0];
+        let service = &self.services[number];
         let (desired, min_healthy) = (service.desired, service.min_healthy());
         let room = usize::try_from(service.max_total()).unwrap_or(usize::MAX);
         let desired_count = usize::try_from(desired).unwrap_or(usize::MAX);
@@ -68,7 +64,7 @@ impl World {
 
         let mut healthy = sorted.healthy;
         let may_stop = |world: &Self, task: TaskNo, healthy: &mut usize| {
-            let counts = usize::from(world.tasks[task.0].is_healthy(world.now));
+            let counts = usize::from(world.tasks[task].is_healthy(world.now));
             let left = healthy.saturating_sub(counts);
             let allowed = left >= usize::try_from(min_healthy).unwrap_or(usize::MAX);
             if allowed {
@@ -85,12 +81,12 @@ impl World {
         // protection holds here for certain.
         let mut surplus = keepers.saturating_sub(desired_count);
         let mut youngest = sorted.keepers;
-        youngest.sort_by_key(|task| (self.tasks[task.0].is_healthy(self.now), std::cmp::Reverse(*task)));
+        youngest.sort_by_key(|task| (self.tasks[*task].is_healthy(self.now), std::cmp::Reverse(*task)));
         for task in youngest {
             if surplus == 0 {
                 break;
             }
-            if !self.tasks[task.0].is_protected(self.now) && may_stop(self, task, &mut healthy) {
+            if !self.tasks[task].is_protected(self.now) && may_stop(self, task, &mut healthy) {
                 surplus -= 1;
                 self.stop_for_service(task, "scale-in");
             }
@@ -100,7 +96,7 @@ impl World {
 
     fn start_replicas(&mut self, number: ServiceNo, wanted: usize) {
         if wanted == 0 {
-            self.services[number.0].starved = false;
+            self.services[number].starved = false;
             return;
         }
         let mut candidates = self.candidates(number);
@@ -109,9 +105,9 @@ impl World {
             started += 1;
         }
         let starved = started < wanted;
-        let was_starved = std::mem::replace(&mut self.services[number.0].starved, starved);
+        let was_starved = std::mem::replace(&mut self.services[number].starved, starved);
         if started > 0 {
-            let name = self.services[number.0].name.clone();
+            let name = self.services[number].name.clone();
             self.service_event(number, format!("(service {name}) has started {started} tasks."));
         }
         if starved && !was_starved {
@@ -121,7 +117,7 @@ impl World {
 
     /// The event of a service that found no room for a task.
     pub(super) fn no_room(&mut self, number: ServiceNo) {
-        let name = self.services[number.0].name.clone();
+        let name = self.services[number].name.clone();
         self.service_event(
             number,
             format!(
@@ -133,7 +129,7 @@ impl World {
     }
 
     fn stop_for_service(&mut self, task: TaskNo, why: &str) {
-        let of = self.tasks[task.0].service;
+        let of = self.tasks[task].service;
         let reason = match (why, of) {
             ("draining", Some(_)) => "Service scheduler stopped the task: its container instance is draining.",
             _ => "Scaling activity initiated by service scheduler",
@@ -142,12 +138,12 @@ impl World {
     }
 
     fn note_steady(&mut self, number: ServiceNo) {
-        let service = &self.services[number.0];
+        let service = &self.services[number];
         let steady = service.tasks.len() == usize::try_from(service.desired).unwrap_or(usize::MAX)
-            && service.tasks.iter().all(|task| self.tasks[task.0].is_healthy(self.now));
+            && service.tasks.iter().all(|task| self.tasks[*task].is_healthy(self.now));
         let was = service.steady;
         let name = service.name.clone();
-        self.services[number.0].steady = steady;
+        self.services[number].steady = steady;
         if steady && !was {
             self.service_event(number, format!("(service {name}) has reached a steady state."));
         }
@@ -157,7 +153,7 @@ impl World {
     pub(super) fn service_event(&mut self, number: ServiceNo, message: String) {
         let n = self.next_use();
         let event = ServiceEvent { id: self.dice.uuid("service-event", n), at: self.now, message: message.clone() };
-        let service = &mut self.services[number.0];
+        let service = &mut self.services[number];
         service.events.push_front(event);
         service.events.truncate(Service::MOST_EVENTS);
         let service = service.name.clone();
@@ -166,15 +162,15 @@ impl World {
 
     fn sort_tasks(&self, number: ServiceNo) -> SortedTasks {
         let mut sorted = SortedTasks::default();
-        for task in &self.services[number.0].tasks {
-            let known = &self.tasks[task.0];
+        for task in &self.services[number].tasks {
+            let known = &self.tasks[*task];
             sorted.not_stopped += 1;
             sorted.healthy += usize::from(known.is_healthy(self.now));
             if known.desired == Desired::Stopped {
                 continue;
             }
-            let status = self.registrations[known.registration.0].status;
-            let newest = known.deployment == self.services[number.0].deployment;
+            let status = self.registrations[known.registration].status;
+            let newest = known.deployment == self.services[number].deployment;
             match (status, known.last) {
                 (InstanceStatus::Active, _) if newest => sorted.keepers.push(*task),
                 (_, LastStatus::Pending) => sorted.pending_to_move.push(*task),

@@ -153,7 +153,7 @@ impl Ping {
 impl World {
     /// Takes a command for its hosts.
     pub(crate) fn send_command(&mut self, sending: Sending, by: Actor) -> CommandNo {
-        let number = CommandNo(self.commands.len());
+        let number = self.commands.next_id();
         let id = self.dice.uuid("command", u64::try_from(number.0).unwrap_or(u64::MAX));
         let (delivery, execution) = (sending.delivery_timeout, sending.execution_timeout);
         let mut invocations = BTreeMap::new();
@@ -211,7 +211,7 @@ impl World {
     }
 
     fn invocation(&mut self, command: CommandNo, machine: MachineNo) -> Option<&mut Invocation> {
-        self.commands[command.0].invocations.get_mut(&machine)
+        self.commands[command].invocations.get_mut(&machine)
     }
 
     fn is_open(&mut self, command: CommandNo, machine: MachineNo) -> bool {
@@ -220,8 +220,8 @@ impl World {
 
     /// Tries to hand a command to a host's agent.
     pub(super) fn deliver(&mut self, command: CommandNo, number: MachineNo) {
-        let (now, state, answers) = (self.now, self.machines[number.0].state, self.machines[number.0].seen.ssm);
-        let execution_timeout = self.commands[command.0].execution_timeout;
+        let (now, state, answers) = (self.now, self.machines[number].state, self.machines[number].seen.ssm);
+        let execution_timeout = self.commands[command].execution_timeout;
         let Some(invocation) = self.invocation(command, number) else { return };
         if invocation.status.is_final() || invocation.started_at.is_some() {
             return;
@@ -231,14 +231,14 @@ impl World {
         }
         if !answers {
             invocation.status = InvocationStatus::Delayed;
-            self.machines[number.0].ssm_waiting.push(command);
+            self.machines[number].ssm_waiting.push(command);
             return;
         }
         invocation.status = InvocationStatus::InProgress;
         invocation.started_at = Some(now);
-        self.machines[number.0].ssm_running.push(command);
+        self.machines[number].ssm_running.push(command);
         self.schedule(execution_timeout, Due::ExecutionTimeout(command, number));
-        let sent = &self.commands[command.0];
+        let sent = &self.commands[command];
         let parameters = sent.parameters.iter().map(|(name, values)| (name.clone(), values.join("\n"))).collect();
         self.effects.push(Effect::Run { command, machine: number, script: sent.script.clone(), parameters });
     }
@@ -255,9 +255,9 @@ impl World {
     /// The document's time is over: the agent ends it. Where the host is down nobody does, and SSM waits for the
     /// delivery time-out on top (total = delivery + the document's).
     pub(super) fn execution_timeout(&mut self, command: CommandNo, machine: MachineNo) {
-        let total = self.commands[command.0].delivery_timeout + self.commands[command.0].execution_timeout;
-        let deadline = self.commands[command.0].sent_at + total;
-        let (now, answers) = (self.now, self.machines[machine.0].seen.ssm);
+        let total = self.commands[command].delivery_timeout + self.commands[command].execution_timeout;
+        let deadline = self.commands[command].sent_at + total;
+        let (now, answers) = (self.now, self.machines[machine].seen.ssm);
         if !self.is_open(command, machine) {
             return;
         }
@@ -288,7 +288,7 @@ impl World {
 
     /// The agent's report reaches SSM, if the agent is still there to send it.
     pub(super) fn command_reported(&mut self, command: CommandNo, machine: MachineNo) {
-        if !self.machines[machine.0].seen.ssm || !self.is_open(command, machine) {
+        if !self.machines[machine].seen.ssm || !self.is_open(command, machine) {
             return;
         }
         let Some(invocation) = self.invocation(command, machine) else { return };
@@ -302,18 +302,18 @@ impl World {
         let Some(invocation) = self.invocation(command, machine) else { return };
         invocation.status = status;
         invocation.ended_at = Some(now);
-        let known = &mut self.machines[machine.0];
+        let known = &mut self.machines[machine];
         known.ssm_running.retain(|other| *other != command);
         known.ssm_waiting.retain(|other| *other != command);
-        let id = self.commands[command.0].id.clone();
+        let id = self.commands[command].id.clone();
         self.record(Event::CommandEnded { machine, command: id, status: status.details() });
     }
 
     /// The agent is gone: what ran is cut off, and SSM is not told.
     pub(super) fn ssm_agent_stopped(&mut self, machine: MachineNo) {
         let now = self.now;
-        self.machines[machine.0].ssm_lost_at = Some(now);
-        for command in self.machines[machine.0].ssm_running.clone() {
+        self.machines[machine].ssm_lost_at = Some(now);
+        for command in self.machines[machine].ssm_running.clone() {
             if let Some(invocation) = self.invocation(command, machine) {
                 invocation.interrupted = true;
             }
@@ -324,12 +324,12 @@ impl World {
     /// The agent is there again. What it was in the middle of is reported after a while, and perhaps wrongly: as
     /// failed, or as a success without the output, whatever really happened.
     pub(super) fn ssm_agent_started(&mut self, machine: MachineNo) {
-        self.machines[machine.0].ssm_lost_at = None;
-        for command in std::mem::take(&mut self.machines[machine.0].ssm_waiting) {
+        self.machines[machine].ssm_lost_at = None;
+        for command in std::mem::take(&mut self.machines[machine].ssm_waiting) {
             let travel = self.throw_ms("delivery", 1_000, 3_000);
             self.schedule(travel, Due::Deliver(command, machine));
         }
-        for command in self.machines[machine.0].ssm_running.clone() {
+        for command in self.machines[machine].ssm_running.clone() {
             let n = self.next_use();
             let claimed_success = self.dice.bits("interrupted", n).is_multiple_of(2);
             if let Some(invocation) = self.invocation(command, machine) {
@@ -343,7 +343,7 @@ impl World {
 
     /// `PingStatus`: the loss of an agent shows late; `None` where SSM never heard of the host.
     pub(crate) fn ping(&self, number: MachineNo) -> Option<(Ping, Timestamp)> {
-        let machine = &self.machines[number.0];
+        let machine = &self.machines[number];
         if !machine.ssm_registered {
             return None;
         }

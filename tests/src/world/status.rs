@@ -12,14 +12,14 @@ use models::claim::{CLAIM_TAG, Claim};
 impl World {
     /// Makes a container instance ACTIVE or DRAINING. What is so already stays as it is.
     pub(crate) fn set_status(&mut self, number: RegistrationNo, to: InstanceStatus, by: Actor) {
-        let registration = &self.registrations[number.0];
+        let registration = &self.registrations[number];
         let (from, machine) = (registration.status, registration.machine);
         if from == to {
             return;
         }
         let foreign = by == Actor::Person && !self.has_draining_claim(machine);
         self.keep_status(number);
-        let registration = &mut self.registrations[number.0];
+        let registration = &mut self.registrations[number];
         registration.status = to;
         registration.version += 1;
         match to {
@@ -34,12 +34,12 @@ impl World {
             registration.connected = false;
             registration.connection_epoch += 1;
             let cluster = registration.cluster;
-            self.clusters[cluster.0].registrations.remove(&number);
+            self.clusters[cluster].registrations.remove(&number);
         }
         self.refresh_service(machine, by);
         self.record(Event::Status { machine, from, to, by });
         if to == InstanceStatus::Active {
-            self.registrations[number.0].foreign_drain = false;
+            self.registrations[number].foreign_drain = false;
         }
         self.touch(number);
         if to == InstanceStatus::Draining {
@@ -49,13 +49,13 @@ impl World {
 
     /// Sets `agentConnected`.
     pub(super) fn set_connected(&mut self, number: RegistrationNo, connected: bool) {
-        let registration = &mut self.registrations[number.0];
+        let registration = &mut self.registrations[number];
         registration.connection_epoch += 1;
         if registration.connected == connected || registration.status == InstanceStatus::Inactive {
             return;
         }
         self.keep_status(number);
-        let registration = &mut self.registrations[number.0];
+        let registration = &mut self.registrations[number];
         registration.connected = connected;
         registration.version += 1;
         let machine = registration.machine;
@@ -67,7 +67,7 @@ impl World {
     /// Keeps status and connection as they are before a change, where listings may show old ones.
     fn keep_status(&mut self, number: RegistrationNo) {
         if self.spec.lists_lag > SignedDuration::ZERO {
-            let (now, known) = (self.now, &mut self.registrations[number.0]);
+            let (now, known) = (self.now, &mut self.registrations[number]);
             known.before.push((now, known.status, known.connected));
         }
     }
@@ -75,7 +75,7 @@ impl World {
     /// Status and connection as a listing knows them that is as old as `since`; `None` where it does not know the
     /// instance yet.
     pub(crate) fn listed_as(&self, number: RegistrationNo, since: Timestamp) -> Option<(InstanceStatus, bool)> {
-        let known = &self.registrations[number.0];
+        let known = &self.registrations[number];
         let old = known.before.iter().find(|(changed, ..)| *changed > since).map(|(_, status, up)| (*status, *up));
         (known.registered_at <= since).then(|| old.unwrap_or((known.status, known.connected)))
     }
@@ -83,11 +83,11 @@ impl World {
     /// Schedules a look at every service that the change of an instance concerns.
     pub(super) fn touch(&mut self, number: RegistrationNo) {
         self.schedule(SignedDuration::from_secs(2), Due::Daemons(number));
-        let registration = &self.registrations[number.0];
+        let registration = &self.registrations[number];
         let (cluster, takes_tasks) = (registration.cluster, registration.takes_tasks());
         let tasks: Vec<_> = registration.tasks.iter().copied().collect();
         for task in tasks {
-            if let Some(service) = self.tasks[task.0].service {
+            if let Some(service) = self.tasks[task].service {
                 self.look_soon(service);
             }
         }
@@ -98,8 +98,8 @@ impl World {
 
     /// Writes [`Event::Drained`] when nothing is left on a DRAINING instance.
     pub(super) fn note_if_drained(&mut self, number: RegistrationNo) {
-        let registration = &self.registrations[number.0];
-        let empty = registration.tasks.iter().all(|task| self.tasks[task.0].last == LastStatus::Stopped);
+        let registration = &self.registrations[number];
+        let empty = registration.tasks.iter().all(|task| self.tasks[*task].last == LastStatus::Stopped);
         if registration.status == InstanceStatus::Draining && empty {
             let machine = registration.machine;
             self.record(Event::Drained { machine });
@@ -109,10 +109,10 @@ impl World {
     /// Keeps the table of machines that are out of service. A machine without any container instance that is not
     /// INACTIVE has left the cluster and does not count.
     pub(super) fn refresh_service(&mut self, machine: MachineNo, by: Actor) {
-        let cluster = self.machines[machine.0].cluster;
+        let cluster = self.machines[machine].cluster;
         let out = self.is_registered(machine) && !self.is_in_service(machine);
         let since = self.now;
-        let table = &mut self.clusters[cluster.0].out_of_service;
+        let table = &mut self.clusters[cluster].out_of_service;
         if out {
             let entry = table.entry(machine).or_insert(OutOfService { since, by });
             if by == Actor::Updater {
@@ -125,8 +125,8 @@ impl World {
 
     /// Whether the machine has a container instance that is not INACTIVE.
     pub(crate) fn is_registered(&self, machine: MachineNo) -> bool {
-        let registrations = &self.machines[machine.0].registrations;
-        registrations.iter().any(|number| self.registrations[number.0].status != InstanceStatus::Inactive)
+        let registrations = &self.machines[machine].registrations;
+        registrations.iter().any(|number| self.registrations[*number].status != InstanceStatus::Inactive)
     }
 
     /// Whether the machine has a well-formed claim that takes it out of service.
@@ -136,6 +136,6 @@ impl World {
 
     /// The well-formed claim on a machine.
     pub(crate) fn claim(&self, machine: MachineNo) -> Option<Claim> {
-        self.machines[machine.0].tags.get(CLAIM_TAG)?.parse().ok()
+        self.machines[machine].tags.get(CLAIM_TAG)?.parse().ok()
     }
 }

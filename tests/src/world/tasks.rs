@@ -23,8 +23,8 @@ pub(crate) struct NewTask {
 impl World {
     /// Puts a task on an instance. A `settled` one has been running and healthy for long.
     pub(crate) fn start_task(&mut self, new: NewTask, settled: bool) -> TaskNo {
-        let number = TaskNo(self.tasks.len());
-        let registration = &mut self.registrations[new.registration.0];
+        let number = self.tasks.next_id();
+        let registration = &mut self.registrations[new.registration];
         let (cluster, machine) = (registration.cluster, registration.machine);
         registration.tasks.insert(number);
         registration.used.cpu += new.shape.cpu;
@@ -33,10 +33,10 @@ impl World {
         registration.version += 1;
         let id = self.dice.hex32("task", u64::try_from(number.0).unwrap_or(u64::MAX));
         let arn =
-            format!("arn:aws:ecs:{}:{}:task/{}/{id}", self.spec.name, self.spec.account, self.clusters[cluster.0].name);
+            format!("arn:aws:ecs:{}:{}:task/{}/{id}", self.spec.name, self.spec.account, self.clusters[cluster].name);
         let past = self.now - SignedDuration::from_hours(24);
         let settled_at = settled.then_some(past);
-        let deployment = new.service.map_or(0, |service| self.services[service.0].deployment);
+        let deployment = new.service.map_or(0, |service| self.services[service].deployment);
         let task = Task {
             arn: arn.clone(),
             cluster,
@@ -49,7 +49,7 @@ impl World {
             desired: Desired::Running,
             last: if settled { LastStatus::Running } else { LastStatus::Pending },
             epoch: 0,
-            heard_of: settled || self.machines[machine.0].seen.ecs,
+            heard_of: settled || self.machines[machine].seen.ecs,
             killed: false,
             created_at: settled_at.unwrap_or(self.now),
             started_at: settled_at,
@@ -62,9 +62,9 @@ impl World {
             shape: new.shape,
         };
         let (start_delay, group, last) = (task.shape.start_delay, task.group.clone(), task.last);
-        self.clusters[cluster.0].tasks.insert(number);
+        self.clusters[cluster].tasks.insert(number);
         if let Some(service) = task.service {
-            self.services[service.0].tasks.insert(number);
+            self.services[service].tasks.insert(number);
         }
         self.task_arns.insert(arn.clone(), number);
         self.tasks.push(task);
@@ -78,7 +78,7 @@ impl World {
     /// Tells a task to stop. What has been told already stays so.
     pub(crate) fn stop_task(&mut self, number: TaskNo, code: &'static str, reason: &str) {
         let now = self.now;
-        let task = &mut self.tasks[number.0];
+        let task = &mut self.tasks[number];
         if task.desired == Desired::Stopped {
             return;
         }
@@ -88,15 +88,15 @@ impl World {
         task.stopped_reason = Some(reason.to_owned());
         task.epoch += 1;
         let registration = task.registration;
-        self.registrations[registration.0].version += 1;
+        self.registrations[registration].version += 1;
         self.continue_stop(number);
     }
 
     /// Goes on with a stop, if the agent is there to do it: containers are stopped by the agent alone.
     pub(super) fn continue_stop(&mut self, number: TaskNo) {
-        let task = &self.tasks[number.0];
-        let machine = self.registrations[task.registration.0].machine;
-        if task.desired != Desired::Stopped || !self.machines[machine.0].seen.ecs {
+        let task = &self.tasks[number];
+        let machine = self.registrations[task.registration].machine;
+        if task.desired != Desired::Stopped || !self.machines[machine].seen.ecs {
             return;
         }
         match task.last {
@@ -119,21 +119,21 @@ impl World {
     }
 
     fn move_task(&mut self, number: TaskNo, to: LastStatus, next_after: SignedDuration) {
-        let task = &mut self.tasks[number.0];
+        let task = &mut self.tasks[number];
         task.last = to;
         task.epoch += 1;
         let epoch = task.epoch;
         let (arn, group, registration) = (task.arn.clone(), task.group.clone(), task.registration);
-        let machine = self.registrations[registration.0].machine;
+        let machine = self.registrations[registration].machine;
         self.schedule(next_after, Due::Task(number, epoch));
         self.record(Event::Task { arn, machine, group, to });
     }
 
     /// The next step of a task's life, when it is due.
     pub(super) fn step_task(&mut self, number: TaskNo, epoch: u32) {
-        let task = &self.tasks[number.0];
-        let machine = self.registrations[task.registration.0].machine;
-        if task.epoch != epoch || task.killed || !self.machines[machine.0].seen.ecs {
+        let task = &self.tasks[number];
+        let machine = self.registrations[task.registration].machine;
+        if task.epoch != epoch || task.killed || !self.machines[machine].seen.ecs {
             return;
         }
         match (task.desired, task.last) {
@@ -155,14 +155,14 @@ impl World {
 
     fn task_runs(&mut self, number: TaskNo) {
         let now = self.now;
-        let task = &mut self.tasks[number.0];
+        let task = &mut self.tasks[number];
         task.last = LastStatus::Running;
         task.epoch += 1;
         task.started_at = Some(now);
         let delay = task.shape.health_delay;
         task.healthy_at = now.checked_add(delay).ok();
         let (arn, group, service) = (task.arn.clone(), task.group.clone(), task.service);
-        let machine = self.registrations[task.registration.0].machine;
+        let machine = self.registrations[task.registration].machine;
         if let Some(service) = service {
             self.schedule(delay, Due::Service(service));
         }
@@ -172,7 +172,7 @@ impl World {
     /// Nothing of the task is left.
     pub(super) fn finish_task(&mut self, number: TaskNo) {
         let now = self.now;
-        let task = &mut self.tasks[number.0];
+        let task = &mut self.tasks[number];
         if task.last == LastStatus::Stopped {
             return;
         }
@@ -184,7 +184,7 @@ impl World {
         let (arn, group, registration, service) =
             (task.arn.clone(), task.group.clone(), task.registration, task.service);
         let shape = &task.shape;
-        let instance = &mut self.registrations[registration.0];
+        let instance = &mut self.registrations[registration];
         instance.used.cpu = instance.used.cpu.saturating_sub(shape.cpu);
         instance.used.memory = instance.used.memory.saturating_sub(shape.memory);
         if let Some(port) = shape.host_port {
@@ -195,7 +195,7 @@ impl World {
         instance.version += 1;
         let (machine, cluster, status) = (instance.machine, instance.cluster, instance.status);
         if let Some(service) = service {
-            self.services[service.0].tasks.remove(&number);
+            self.services[service].tasks.remove(&number);
             self.look_soon(service);
         }
         self.look_at_starved(cluster);
@@ -210,26 +210,26 @@ impl World {
     /// STOPPED tasks stay visible for at least an hour (docs/facts/ecs.md#tasks-and-services).
     fn forget_old_tasks(&mut self, registration: RegistrationNo) {
         let since = self.now - self.spec.stopped_tasks_visible;
-        let instance = &mut self.registrations[registration.0];
+        let instance = &mut self.registrations[registration];
         let cluster = instance.cluster;
         let tasks = &self.tasks;
-        let old = instance.stopped.partition_point(|task| tasks[task.0].stopped_at.is_some_and(|at| at < since));
+        let old = instance.stopped.partition_point(|task| tasks[*task].stopped_at.is_some_and(|at| at < since));
         let old: Vec<TaskNo> = instance.stopped.drain(..old).collect();
         for task in old {
-            self.clusters[cluster.0].tasks.remove(&task);
+            self.clusters[cluster].tasks.remove(&task);
         }
     }
 
     /// Whether ECS still shows a task.
     pub(crate) fn is_visible(&self, number: TaskNo) -> bool {
         let since = self.now - self.spec.stopped_tasks_visible;
-        self.tasks[number.0].stopped_at.is_none_or(|at| at >= since)
+        self.tasks[number].stopped_at.is_none_or(|at| at >= since)
     }
 
     /// A standalone task that was to end by itself does.
     pub(super) fn end_task_by_itself(&mut self, number: TaskNo) {
-        let machine = self.registrations[self.tasks[number.0].registration.0].machine;
-        if !self.machines[machine.0].seen.ecs {
+        let machine = self.registrations[self.tasks[number].registration].machine;
+        if !self.machines[machine].seen.ecs {
             return self.schedule(SignedDuration::from_secs(5), Due::TaskEnds(number));
         }
         self.stop_task(number, "EssentialContainerExited", "Essential container in task exited");
@@ -237,16 +237,16 @@ impl World {
 
     /// The host goes down: every container on it dies. ECS does not know before the agent is back.
     pub(super) fn kill_tasks(&mut self, registration: RegistrationNo) {
-        let tasks: Vec<TaskNo> = self.registrations[registration.0].tasks.iter().copied().collect();
+        let tasks: Vec<TaskNo> = self.registrations[registration].tasks.iter().copied().collect();
         for number in tasks {
-            let task = &mut self.tasks[number.0];
+            let task = &mut self.tasks[number];
             if task.killed || !task.heard_of {
                 continue;
             }
             task.killed = true;
             task.epoch += 1;
             let (arn, group, last) = (task.arn.clone(), task.group.clone(), task.last);
-            let machine = self.registrations[registration.0].machine;
+            let machine = self.registrations[registration].machine;
             if matches!(last, LastStatus::Running | LastStatus::Deactivating | LastStatus::Stopping) {
                 self.record(Event::TaskKilledByReboot { arn, machine, group });
             }
@@ -255,9 +255,9 @@ impl World {
 
     /// The agent is there (again): what died is reported, what was to stop or start goes on.
     pub(super) fn resume_tasks(&mut self, registration: RegistrationNo) {
-        let tasks: Vec<TaskNo> = self.registrations[registration.0].tasks.iter().copied().collect();
+        let tasks: Vec<TaskNo> = self.registrations[registration].tasks.iter().copied().collect();
         for number in tasks {
-            let task = &mut self.tasks[number.0];
+            let task = &mut self.tasks[number];
             task.heard_of = true;
             if task.killed {
                 task.stop_code.get_or_insert("EssentialContainerExited");
@@ -274,9 +274,9 @@ impl World {
 
     /// The instance is gone: its tasks are.
     pub(super) fn lose_tasks(&mut self, registration: RegistrationNo, id: &str) {
-        let tasks: Vec<TaskNo> = self.registrations[registration.0].tasks.iter().copied().collect();
+        let tasks: Vec<TaskNo> = self.registrations[registration].tasks.iter().copied().collect();
         for number in tasks {
-            let task = &mut self.tasks[number.0];
+            let task = &mut self.tasks[number];
             task.killed = true;
             task.stop_code = Some("TerminationNotice");
             task.stopped_reason = Some(format!("Host EC2 (instance {id}) terminated."));
@@ -287,9 +287,9 @@ impl World {
     /// Protects a service's tasks from scale-in until a time; the first `count` of them. Protection ends by itself
     /// (docs/facts/ecs.md#draining), and then the scheduler goes on with what it had to leave alone.
     pub(super) fn protect_tasks(&mut self, service: ServiceNo, count: usize, until: jiff::Timestamp) {
-        let tasks: Vec<TaskNo> = self.services[service.0].tasks.iter().copied().take(count).collect();
+        let tasks: Vec<TaskNo> = self.services[service].tasks.iter().copied().take(count).collect();
         for task in tasks {
-            let task = &mut self.tasks[task.0];
+            let task = &mut self.tasks[task];
             task.protected_until = Some(until);
             self.queue.push(until, Due::Daemons(task.registration));
         }
@@ -299,7 +299,7 @@ impl World {
 
     /// Whether draining must leave a task alone (a switch: it is unknown, docs/facts/ecs.md#draining).
     pub(super) fn is_shielded(&self, task: TaskNo) -> bool {
-        self.spec.drain_honours_protection && self.tasks[task.0].is_protected(self.now)
+        self.spec.drain_honours_protection && self.tasks[task].is_protected(self.now)
     }
 
     /// Stops a task at a person's or the caller's wish.

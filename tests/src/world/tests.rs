@@ -15,7 +15,7 @@ fn pass(world: &mut World, seconds: i64) {
 }
 
 fn set(world: &mut World, host: usize, to: InstanceStatus) {
-    let number = world.machines[host].registration.unwrap();
+    let number = world.machines[MachineNo(host)].registration.unwrap();
     world.set_status(number, to, Actor::Person);
 }
 
@@ -28,11 +28,11 @@ fn registration(world: &World, host: usize) -> &Registration {
 }
 
 fn tasks_on(world: &World, host: usize) -> Vec<&Task> {
-    registration(world, host).tasks.iter().map(|task| &world.tasks[task.0]).collect()
+    registration(world, host).tasks.iter().map(|task| &world.tasks[*task]).collect()
 }
 
 fn healthy(world: &World, service: usize) -> usize {
-    world.services[service].tasks.iter().filter(|task| world.tasks[task.0].is_healthy(world.now)).count()
+    world.services[ServiceNo(service)].tasks.iter().filter(|task| world.tasks[**task].is_healthy(world.now)).count()
 }
 
 /// Seconds until nothing is left on the host, watching each second; `None` after two hours.
@@ -56,7 +56,7 @@ fn min_100_stops_a_task_only_after_its_replacement_is_healthy() {
     let took = drained_after(&mut world, 0, |world| assert!(healthy(world, 0) >= 3)).unwrap();
     // Start 5 s, healthy 40 s, stop 10 s, and the scheduler's own looks.
     assert!((55..75).contains(&took), "{took} s");
-    assert_eq!(world.services[0].tasks.len(), 3);
+    assert_eq!(world.services[ServiceNo(0)].tasks.len(), 3);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn max_100_starts_no_replacement_until_one_has_stopped() {
     let service = "[[service]]\nname = \"s\"\ndesired = 4\nmin_percent = 50\nmax_percent = 100\nstop_time = \"20s\"";
     let mut world = world(&fleet(4, service));
     drain(&mut world, 0);
-    let took = drained_after(&mut world, 0, |world| assert!(world.services[0].tasks.len() <= 4)).unwrap();
+    let took = drained_after(&mut world, 0, |world| assert!(world.services[ServiceNo(0)].tasks.len() <= 4)).unwrap();
     assert!(took < 40, "{took} s: nothing to wait for before the stop");
     pass(&mut world, 60);
     assert_eq!(healthy(&world, 0), 4);
@@ -74,8 +74,8 @@ fn max_100_starts_no_replacement_until_one_has_stopped() {
 fn percentages_are_rounded_against_the_drain() {
     let service = "[[service]]\nname = \"s\"\ndesired = 3\nmin_percent = 50\nmax_percent = 150";
     let world = world(&fleet(3, service));
-    assert_eq!(world.services[0].min_healthy(), 2, "1.5 rounded up");
-    assert_eq!(world.services[0].max_total(), 4, "4.5 rounded down");
+    assert_eq!(world.services[ServiceNo(0)].min_healthy(), 2, "1.5 rounded up");
+    assert_eq!(world.services[ServiceNo(0)].max_total(), 4, "4.5 rounded down");
 }
 
 #[test]
@@ -108,10 +108,14 @@ fn without_room_the_drain_waits_and_the_service_says_so() {
     drain(&mut world, 0);
     assert_eq!(drained_after(&mut world, 0, |_| {}), None);
     let unable = |world: &World| {
-        world.services[0].events.iter().filter(|event| event.message.contains("unable to place a task")).count()
+        world.services[ServiceNo(0)]
+            .events
+            .iter()
+            .filter(|event| event.message.contains("unable to place a task"))
+            .count()
     };
     assert_eq!(unable(&world), 1, "said once, not at every look");
-    world.services[0].shape.cpu = 0;
+    world.services[ServiceNo(0)].shape.cpu = 0;
     set(&mut world, 0, InstanceStatus::Active);
     pass(&mut world, 60);
     drain(&mut world, 0);
@@ -230,7 +234,7 @@ fn a_drain_that_honours_protection_goes_on_when_it_ends() {
         let took = drained_after(&mut world, 0, |_| {}).unwrap();
         assert!((3590..3700).contains(&took), "{kind}: {took} s");
         pass(&mut world, 120);
-        assert_eq!(world.services[0].tasks.len(), left, "{kind}: nothing too much, nothing missing");
+        assert_eq!(world.services[ServiceNo(0)].tasks.len(), left, "{kind}: nothing too much, nothing missing");
     }
 }
 
@@ -239,10 +243,10 @@ fn a_drain_that_is_taken_back_leaves_no_surplus() {
     let mut world = world(&fleet(3, "[[service]]\nname = \"s\"\ndesired = 3"));
     drain(&mut world, 0);
     pass(&mut world, 20);
-    assert_eq!(world.services[0].tasks.len(), 4);
+    assert_eq!(world.services[ServiceNo(0)].tasks.len(), 4);
     set(&mut world, 0, InstanceStatus::Active);
     pass(&mut world, 120);
-    assert_eq!(world.services[0].tasks.len(), 3);
+    assert_eq!(world.services[ServiceNo(0)].tasks.len(), 3);
     assert_eq!(healthy(&world, 0), 3);
 }
 
@@ -255,16 +259,16 @@ fn a_stop_passes_through_its_steps_and_stays_visible() {
     let task = TaskNo(0);
     for _ in 0..80 {
         pass(&mut world, 1);
-        let last = world.tasks[task.0].last;
+        let last = world.tasks[task].last;
         if seen.last() != Some(&last) {
             seen.push(last);
         }
-        assert!(world.running_tasks(world.tasks[task.0].registration) == 0 || last == LastStatus::Running);
+        assert!(world.running_tasks(world.tasks[task].registration) == 0 || last == LastStatus::Running);
     }
     use LastStatus::{Deactivating, Deprovisioning, Running, Stopped, Stopping};
     assert_eq!(seen, [Running, Deactivating, Stopping, Deprovisioning, Stopped]);
-    let stopped = world.tasks[task.0].stopped_at.unwrap();
-    let began = world.tasks[task.0].stopping_at.unwrap();
+    let stopped = world.tasks[task].stopped_at.unwrap();
+    let began = world.tasks[task].stopping_at.unwrap();
     assert_eq!(stopped.duration_since(began).as_secs(), 20 + 30 + 1, "killed after the stop time-out of 30 s");
     pass(&mut world, 3500);
     assert!(world.is_visible(task));
@@ -285,7 +289,7 @@ fn a_quick_reboot_never_shows_and_its_tasks_die() {
     assert_eq!(world.log().iter().filter(killed).count(), 1);
     pass(&mut world, 120);
     assert!(registration(&world, 0).connected);
-    assert_eq!(world.services[0].tasks.len(), 2);
+    assert_eq!(world.services[ServiceNo(0)].tasks.len(), 2);
     assert_eq!(healthy(&world, 0), 2);
 }
 
@@ -293,13 +297,13 @@ fn a_quick_reboot_never_shows_and_its_tasks_die() {
 fn an_agent_that_stays_away_is_noticed_late_and_its_tasks_stay() {
     let hosts = "agent_dead_on = [\"1.26.1\"]";
     let mut world = world("[[instances]]\ncount = 2\n[[service]]\nname = \"s\"\ndesired = 2");
-    world.machines[0].host.spec_mut().agent_dead_on = vec![semver::Version::new(1, 26, 1)];
+    world.machines[MachineNo(0)].host.spec_mut().agent_dead_on = vec![semver::Version::new(1, 26, 1)];
     world.reset(MachineNo(0));
     pass(&mut world, 170);
     assert!(registration(&world, 0).connected, "{hosts}");
     pass(&mut world, 60);
     assert!(!registration(&world, 0).connected);
-    assert!(world.clusters[0].out_of_service.contains_key(&MachineNo(0)));
+    assert!(world.clusters[ClusterNo(0)].out_of_service.contains_key(&MachineNo(0)));
     pass(&mut world, 3600);
     assert_eq!(tasks_on(&world, 0)[0].desired, Desired::Running, "not rescheduled at once");
 }
@@ -308,12 +312,12 @@ fn an_agent_that_stays_away_is_noticed_late_and_its_tasks_stay() {
 fn the_status_check_is_stale_for_a_while() {
     let mut world = world("[[instances]]\nnever_boots_on = [\"1.26.1\"]");
     world.reset(MachineNo(0));
-    let check = |world: &World| world.machines[0].status_check(world.now, world.spec.status_check_lag);
+    let check = |world: &World| world.machines[MachineNo(0)].status_check(world.now, world.spec.status_check_lag);
     pass(&mut world, 100);
     assert_eq!(check(&world), StatusCheck::Ok);
     pass(&mut world, 30);
     assert_eq!(check(&world), StatusCheck::Impaired);
-    assert_eq!(world.machines[0].state, Ec2State::Running);
+    assert_eq!(world.machines[MachineNo(0)].state, Ec2State::Running);
 }
 
 #[test]
@@ -327,7 +331,7 @@ fn a_terminated_instance_is_deregistered_only_if_its_agent_was_connected() {
     assert!(tasks_on(&world, 0).is_empty());
     assert_eq!(registration(&world, 1).status, InstanceStatus::Active);
     assert!(!registration(&world, 1).connected);
-    assert_eq!(world.machines[0].state, Ec2State::Terminated);
+    assert_eq!(world.machines[MachineNo(0)].state, Ec2State::Terminated);
 }
 
 #[test]
@@ -337,13 +341,13 @@ fn after_a_rollback_the_agent_can_come_back_under_a_new_arn() {
          new_arn_after_rollback = true",
     );
     let before = registration(&world, 0).arn.clone();
-    world.machines[0].host.signpost_rollback_to_inactive().unwrap();
+    world.machines[MachineNo(0)].host.signpost_rollback_to_inactive().unwrap();
     world.reset(MachineNo(0));
     pass(&mut world, 300);
     let after = registration(&world, 0);
     assert_ne!(after.arn, before);
     assert!(after.connected && after.status == InstanceStatus::Active);
-    assert_eq!(world.clusters[0].registrations.len(), 2, "the old one stays behind");
+    assert_eq!(world.clusters[ClusterNo(0)].registrations.len(), 2, "the old one stays behind");
     assert!(world.is_in_service(MachineNo(0)));
 }
 
@@ -383,7 +387,7 @@ fn events_wait_for_a_time_or_a_point() {
     assert!(registration(&world, 0).foreign_drain);
     pass(&mut world, 60);
     assert_eq!(registration(&world, 0).status, InstanceStatus::Active);
-    assert_eq!(world.machines[1].state, Ec2State::ShuttingDown);
+    assert_eq!(world.machines[MachineNo(1)].state, Ec2State::ShuttingDown);
 }
 
 #[test]
@@ -431,15 +435,15 @@ proptest::proptest! {
             "[[service]]\nname = \"s\"\ndesired = {desired}\nmin_percent = {min}\nmax_percent = {max}\n{port}"
         );
         let mut world = world(&fleet(4, &service));
-        let placed = world.services[0].tasks.len();
-        let least = usize::try_from(world.services[0].min_healthy()).unwrap().min(placed);
-        let most = usize::try_from(world.services[0].max_total()).unwrap();
+        let placed = world.services[ServiceNo(0)].tasks.len();
+        let least = usize::try_from(world.services[ServiceNo(0)].min_healthy()).unwrap().min(placed);
+        let most = usize::try_from(world.services[ServiceNo(0)].max_total()).unwrap();
         for (host, drains, seconds) in steps {
             set(&mut world, host, if drains { InstanceStatus::Draining } else { InstanceStatus::Active });
             for _ in 0..seconds {
                 pass(&mut world, 1);
                 proptest::prop_assert!(healthy(&world, 0) >= least);
-                proptest::prop_assert!(world.services[0].tasks.len() <= most.max(placed));
+                proptest::prop_assert!(world.services[ServiceNo(0)].tasks.len() <= most.max(placed));
             }
         }
         for host in 0..4 {
@@ -448,7 +452,7 @@ proptest::proptest! {
         pass(&mut world, 600);
         proptest::prop_assert_eq!(healthy(&world, 0), placed);
         for registration in &world.registrations {
-            let cpu: u32 = registration.tasks.iter().map(|task| world.tasks[task.0].shape.cpu).sum();
+            let cpu: u32 = registration.tasks.iter().map(|task| world.tasks[*task].shape.cpu).sum();
             proptest::prop_assert_eq!(registration.used.cpu, cpu);
         }
     }

@@ -20,7 +20,7 @@ struct Attribute {
 pub(super) fn put(world: &mut World, params: Params) -> Result<Value, Failure> {
     let attributes = read(world, params, "PutAttributes")?;
     for attribute in &attributes {
-        let known = &world.registrations[attribute.on.0].custom_attributes;
+        let known = &world.registrations[attribute.on].custom_attributes;
         let new = attributes.iter().filter(|other| other.on == attribute.on && !known.contains(&other.name)).count();
         if known.len() + new > MOST {
             let message = "You've exceeded the limit of 10 custom attributes for the container instance.";
@@ -29,7 +29,7 @@ pub(super) fn put(world: &mut World, params: Params) -> Result<Value, Failure> {
     }
     let answer = shapes(world, &attributes);
     for attribute in attributes {
-        let known = &mut world.registrations[attribute.on.0];
+        let known = &mut world.registrations[attribute.on];
         known.custom_attributes.insert(attribute.name.clone());
         known.attributes.insert(attribute.name, attribute.value);
         known.version += 1;
@@ -41,7 +41,7 @@ pub(super) fn delete(world: &mut World, params: Params) -> Result<Value, Failure
     let attributes = read(world, params, "DeleteAttributes")?;
     let answer = shapes(world, &attributes);
     for attribute in attributes {
-        let known = &mut world.registrations[attribute.on.0];
+        let known = &mut world.registrations[attribute.on];
         if known.custom_attributes.remove(&attribute.name) {
             known.attributes.remove(&attribute.name);
             known.version += 1;
@@ -62,8 +62,8 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
         return Err(Failure::invalid("targetType must be container-instance."));
     }
     let mut found = Vec::new();
-    for number in &world.clusters[cluster.0].registrations {
-        let known = &world.registrations[number.0];
+    for number in &world.clusters[cluster].registrations {
+        let known = &world.registrations[*number];
         for (own_name, own_value) in &known.attributes {
             let wanted = name.as_ref().is_none_or(|name| name == own_name)
                 && value.as_ref().is_none_or(|value| own_value.as_ref() == Some(value));
@@ -112,7 +112,7 @@ fn read_one(world: &World, cluster: ClusterNo, mut one: Params, operation: &str)
         return Err(Failure::invalid(format!("attribute value {value:?} is not valid.")));
     }
     let on = registration(world, cluster, &target)
-        .filter(|number| world.registrations[number.0].status != InstanceStatus::Inactive)
+        .filter(|number| world.registrations[*number].status != InstanceStatus::Inactive)
         .ok_or_else(|| {
             Failure::new("TargetNotFoundException", format!("The specified target {target} wasn't found."))
         })?;
@@ -120,10 +120,8 @@ fn read_one(world: &World, cluster: ClusterNo, mut one: Params, operation: &str)
 }
 
 fn shapes(world: &World, attributes: &[Attribute]) -> Value {
-    let shapes: Vec<Value> = attributes
-        .iter()
-        .map(|one| shape(&one.name, one.value.as_deref(), &world.registrations[one.on.0].arn))
-        .collect();
+    let shapes: Vec<Value> =
+        attributes.iter().map(|one| shape(&one.name, one.value.as_deref(), &world.registrations[one.on].arn)).collect();
     json!({ "attributes": shapes })
 }
 

@@ -36,8 +36,8 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
 }
 
 fn shape(world: &World, number: ClusterNo, with_tags: bool) -> Value {
-    let cluster = &world.clusters[number.0];
-    let live = cluster.tasks.iter().map(|task| &world.tasks[task.0]).filter(|task| task.desired == Desired::Running);
+    let cluster = &world.clusters[number];
+    let live = cluster.tasks.iter().map(|task| &world.tasks[*task]).filter(|task| task.desired == Desired::Running);
     let (pending, running): (Vec<_>, Vec<_>) = live.partition(|task| task.last == LastStatus::Pending);
     let tags = cluster.tags.iter().filter(|_| with_tags).map(|(key, value)| json!({ "key": key, "value": value }));
     json!({

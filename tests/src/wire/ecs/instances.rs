@@ -28,7 +28,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
         Some(_) => return Err(Failure::invalid("status is not a valid container instance status.")),
     };
     let since = world.now - world.lag("lists-lag", world.spec.lists_lag);
-    let found = world.clusters[cluster.0]
+    let found = world.clusters[cluster]
         .registrations
         .iter()
         .filter_map(|number| Some((number, world.listed_as(*number, since)?)))
@@ -38,7 +38,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
             filter.as_ref().is_none_or(|filter| filter.matches(&subject))
         })
         .map(|(number, _)| number)
-        .map(|number| world.registrations[number.0].arn.as_str())
+        .map(|number| world.registrations[*number].arn.as_str())
         .collect();
     arns("containerInstanceArns", found, size, token.as_deref())
 }
@@ -64,7 +64,7 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
 /// An INACTIVE instance "may remain discoverable for a period of time" (API model, `DeregisterContainerInstance`);
 /// here for an hour.
 fn is_visible(world: &World, number: RegistrationNo) -> bool {
-    world.registrations[number.0]
+    world.registrations[number]
         .inactive_since
         .is_none_or(|since| world.now.duration_since(since) < SignedDuration::from_hours(1))
 }
@@ -87,7 +87,7 @@ pub(super) fn update_state(world: &mut World, mut params: Params) -> Result<Valu
             failures.push(failure(world, "container-instance", &id, "MISSING"));
             continue;
         };
-        if world.registrations[number.0].status == InstanceStatus::Inactive {
+        if world.registrations[number].status == InstanceStatus::Inactive {
             failures.push(failure(world, "container-instance", &id, "INACTIVE"));
             continue;
         }
@@ -98,10 +98,10 @@ pub(super) fn update_state(world: &mut World, mut params: Params) -> Result<Valu
 }
 
 fn shape(world: &World, number: RegistrationNo, include: &[String]) -> Value {
-    let known = &world.registrations[number.0];
-    let machine = &world.machines[known.machine.0];
+    let known = &world.registrations[number];
+    let machine = &world.machines[known.machine];
     let pending = known.tasks.iter().filter(|task| {
-        let task = &world.tasks[task.0];
+        let task = &world.tasks[**task];
         task.last == LastStatus::Pending && task.desired == Desired::Running
     });
     let attributes: Vec<Value> = known

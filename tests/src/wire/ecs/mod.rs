@@ -79,7 +79,7 @@ fn registration(world: &World, cluster: ClusterNo, id: &str) -> Option<Registrat
         true => world.registration_arns.get(id),
         false => world.registration_arns.get(&arn(world, cluster, "container-instance", id)),
     };
-    number.copied().filter(|number| world.registrations[number.0].cluster == cluster)
+    number.copied().filter(|number| world.registrations[*number].cluster == cluster)
 }
 
 /// A visible task by ARN or by the ARN's last part.
@@ -88,11 +88,11 @@ fn task(world: &World, cluster: ClusterNo, id: &str) -> Option<TaskNo> {
         true => world.task_arns.get(id),
         false => world.task_arns.get(&arn(world, cluster, "task", id)),
     };
-    number.copied().filter(|number| world.tasks[number.0].cluster == cluster && world.is_visible(*number))
+    number.copied().filter(|number| world.tasks[*number].cluster == cluster && world.is_visible(*number))
 }
 
 fn arn(world: &World, cluster: ClusterNo, kind: &str, id: &str) -> String {
-    let (spec, name) = (&world.spec, &world.clusters[cluster.0].name);
+    let (spec, name) = (&world.spec, &world.clusters[cluster].name);
     format!("arn:aws:ecs:{}:{}:{kind}/{name}/{id}", spec.name, spec.account)
 }
 

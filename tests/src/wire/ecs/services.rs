@@ -16,10 +16,10 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     let token = params.text("nextToken")?;
     params.done("ListServices")?;
     let on_ec2 = launch_type.is_none_or(|launch_type| launch_type == "EC2");
-    let found = world.clusters[cluster.0]
+    let found = world.clusters[cluster]
         .services
         .iter()
-        .map(|number| &world.services[number.0])
+        .map(|number| &world.services[*number])
         .filter(|service| on_ec2 && strategy.as_ref().is_none_or(|name| service.kind.name() == name))
         .map(|service| service.arn.as_str())
         .collect();
@@ -49,12 +49,12 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
 
 /// A service by its name or ARN.
 pub(super) fn find(world: &World, cluster: ClusterNo, id: &str) -> Option<ServiceNo> {
-    let known = |number: &&ServiceNo| world.services[number.0].name == id || world.services[number.0].arn == id;
-    world.clusters[cluster.0].services.iter().find(known).copied()
+    let known = |number: &&ServiceNo| world.services[**number].name == id || world.services[**number].arn == id;
+    world.clusters[cluster].services.iter().find(known).copied()
 }
 
 fn shape(world: &World, number: ServiceNo) -> Value {
-    let service = &world.services[number.0];
+    let service = &world.services[number];
     let (running, pending) = counts(world, number);
     let desired = match service.kind {
         ServiceKind::Replica => usize::try_from(service.desired).unwrap_or(usize::MAX),
@@ -85,7 +85,7 @@ fn shape(world: &World, number: ServiceNo) -> Value {
     json!({
         "serviceArn": service.arn,
         "serviceName": service.name,
-        "clusterArn": world.clusters[service.cluster.0].arn,
+        "clusterArn": world.clusters[service.cluster].arn,
         "status": "ACTIVE",
         "desiredCount": desired,
         "runningCount": running,

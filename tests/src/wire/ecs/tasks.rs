@@ -42,10 +42,10 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     };
     let candidates: Vec<TaskNo> = match on {
         Some(number) => {
-            let instance = &world.registrations[number.0];
+            let instance = &world.registrations[number];
             instance.tasks.iter().chain(&instance.stopped).copied().collect()
         }
-        None => world.clusters[cluster.0].tasks.iter().copied().collect(),
+        None => world.clusters[cluster].tasks.iter().copied().collect(),
     };
     let since = world.now - world.lag("lists-lag", world.spec.lists_lag);
     let listed_as = |task: &Task| match task.stopping_at {
@@ -64,7 +64,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     let found = candidates
         .into_iter()
         .filter(|number| world.is_visible(*number))
-        .map(|number| &world.tasks[number.0])
+        .map(|number| &world.tasks[number])
         .filter(|task| matches(task))
         .map(|task| task.arn.as_str())
         .collect();
@@ -113,7 +113,7 @@ pub(super) fn protection(world: &World, mut params: Params) -> Result<Value, Fai
             failures.push(failure(world, "task", &id, "MISSING"));
             continue;
         };
-        let known = &world.tasks[number.0];
+        let known = &world.tasks[number];
         // Service tasks only (docs/facts/ecs.md#draining).
         if known.service.is_none() {
             failures.push(failure(world, "task", &known.arn, "TASK_NOT_VALID"));
@@ -129,13 +129,13 @@ pub(super) fn protection(world: &World, mut params: Params) -> Result<Value, Fai
 }
 
 fn shape(world: &World, number: TaskNo) -> Value {
-    let known = &world.tasks[number.0];
-    let instance = &world.registrations[known.registration.0];
-    let machine = &world.machines[instance.machine.0];
+    let known = &world.tasks[number];
+    let instance = &world.registrations[known.registration];
+    let machine = &world.machines[instance.machine];
     let id = known.arn.rsplit('/').next().unwrap_or_default();
     let mut answer = json!({
         "taskArn": known.arn,
-        "clusterArn": world.clusters[known.cluster.0].arn,
+        "clusterArn": world.clusters[known.cluster].arn,
         "taskDefinitionArn": known.definition_arn(&world.spec.name, &world.spec.account),
         "containerInstanceArn": instance.arn,
         "availabilityZone": machine.zone,
@@ -191,8 +191,8 @@ fn network_bindings(task: &Task) -> Value {
 
 /// The tasks of a service by what they do: running, pending.
 pub(super) fn counts(world: &World, service: ServiceNo) -> (usize, usize) {
-    let tasks = &world.services[service.0].tasks;
-    let live = tasks.iter().map(|task| &world.tasks[task.0]);
+    let tasks = &world.services[service].tasks;
+    let live = tasks.iter().map(|task| &world.tasks[*task]);
     let (mut running, mut pending) = (0, 0);
     for task in live {
         match (task.desired, task.last) {

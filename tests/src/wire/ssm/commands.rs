@@ -56,7 +56,7 @@ pub(super) fn send(world: &mut World, mut params: Params) -> Result<Value, Failu
         machines,
     };
     let number = world.send_command(sending, Actor::Updater);
-    let command = &world.commands[number.0];
+    let command = &world.commands[number];
     let expires = command.sent_at + command.delivery_timeout;
     Ok(json!({
         "Command": {
@@ -130,7 +130,7 @@ fn script(
 fn targets(world: &World, ids: &[String]) -> Result<Vec<MachineNo>, Failure> {
     let usable = |id: &String| {
         let number = world.machine_ids.get(id).copied()?;
-        let running = world.machines[number.0].state == Ec2State::Running;
+        let running = world.machines[number].state == Ec2State::Running;
         let lost_ok = world.spec.send_to_connection_lost;
         let reachable = world.ping(number).is_some_and(|(ping, _)| ping == Ping::Online || lost_ok);
         (running && reachable).then_some(number)
@@ -153,7 +153,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     params.done("ListCommandInvocations")?;
     let commands: Vec<&Command> = match &id {
         Some(id) => match world.command_ids.get(id) {
-            Some(number) => vec![&world.commands[number.0]],
+            Some(number) => vec![&world.commands[*number]],
             None => return Err(Failure::new("InvalidCommandId", "The specified command ID isn't valid.")),
         },
         None => world.commands.iter().collect(),
@@ -170,7 +170,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
             invocation.visible_at <= world.now && wanted.is_none_or(|wanted| wanted == **number)
         });
         own.map(|(number, invocation)| {
-            let key = format!("{}/{}", command.id, world.machines[number.0].id);
+            let key = format!("{}/{}", command.id, world.machines[*number].id);
             (key, listed(world, command, *number, invocation, details))
         })
         .collect()
@@ -189,7 +189,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
 fn listed(world: &World, command: &Command, number: MachineNo, invocation: &Invocation, details: bool) -> Value {
     let mut answer = json!({
         "CommandId": command.id,
-        "InstanceId": world.machines[number.0].id,
+        "InstanceId": world.machines[number].id,
         "InstanceName": "",
         "Comment": command.comment,
         "DocumentName": command.document,
@@ -232,7 +232,7 @@ pub(super) fn get(world: &World, mut params: Params) -> Result<Value, Failure> {
         return Err(Failure::new("InvalidPluginName", "The plugin name isn't valid."));
     }
     let missing = || Failure::new("InvocationDoesNotExist", "");
-    let command = world.command_ids.get(&id).map(|number| &world.commands[number.0]).ok_or_else(missing)?;
+    let command = world.command_ids.get(&id).map(|number| &world.commands[*number]).ok_or_else(missing)?;
     let number = world.machine_ids.get(&instance).copied().ok_or_else(missing)?;
     let invocation = command.invocations.get(&number).filter(|one| one.visible_at <= world.now).ok_or_else(missing)?;
     let output = World::shown_output(invocation);

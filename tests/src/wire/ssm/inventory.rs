@@ -7,7 +7,7 @@ use super::super::ecs::time;
 use super::super::page::{self, Page};
 use super::super::params::Params;
 use super::page_size;
-use crate::world::{Ec2State, MachineNo, Ping, World};
+use crate::world::{Ec2State, Machine, Ping, World};
 
 pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
     let mut filters = filters(&mut params, "Filters", "Key", "Values")?;
@@ -20,8 +20,7 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
             return Err(Failure::unknown("Parameter", format!("SSM filter {key} is not modelled")));
         }
     }
-    let passes = |number: MachineNo, ping: Ping| {
-        let machine = &world.machines[number.0];
+    let passes = |machine: &Machine, ping: Ping| {
         filters.iter().all(|(key, values)| {
             let own = match key.as_str() {
                 "InstanceIds" => machine.id.as_str(),
@@ -32,13 +31,13 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
             values.iter().any(|value| value == own)
         })
     };
-    let found: Vec<(String, Value)> = (0..world.machines.len())
-        .map(MachineNo)
-        .filter(|number| world.machines[number.0].state != Ec2State::Terminated)
-        .filter_map(|number| {
+    let found: Vec<(String, Value)> = world
+        .machines
+        .iter_with_ids()
+        .filter(|(_, machine)| machine.state != Ec2State::Terminated)
+        .filter_map(|(number, machine)| {
             let (ping, heard_at) = world.ping(number)?;
-            passes(number, ping).then(|| {
-                let machine = &world.machines[number.0];
+            passes(machine, ping).then(|| {
                 let value = json!({
                     "InstanceId": machine.id,
                     "PingStatus": ping.name(),
