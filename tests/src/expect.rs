@@ -15,7 +15,7 @@ use crate::errors::malformed;
 use crate::invariants::Rule;
 use crate::moment::Moment;
 use crate::processes::ProcessSpec;
-use crate::scenario::{Action, HostWhen, Scenario};
+use crate::scenario::{Action, HostAction, HostWhen, Scenario};
 
 /// `[expect]`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -151,8 +151,14 @@ impl Expect {
     fn check_hosts(&self, scenario: &Scenario) -> Result<(), ExpectError> {
         let count = scenario.machines.len();
         // What is launched in the place of another one comes behind those of the beginning.
-        let replaced = scenario.events.iter().filter(|event| event.action == Action::Replace);
-        let launched: usize = replaced.map(|event| event.host.iter().chain(&event.hosts).count()).sum();
+        let launched: usize = scenario
+            .events
+            .iter()
+            .map(|event| match &event.action {
+                Action::Hosts(hosts, HostAction::Replace) => hosts.len(),
+                Action::Hosts(..) | Action::Service(..) | Action::Repository(_) => 0,
+            })
+            .sum();
         let bridge = self.bridge.iter();
         let hosts =
             bridge.clone().filter_map(|other| other.hosts.as_ref()).chain([&self.hosts]).flat_map(BTreeMap::keys);

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::scenario::{Action, CallWhen, EventSpec, Scenario, When};
+use crate::scenario::{Action, CallWhen, EventSpec, EventTime, HostAction, Scenario, When};
 use jiff::SignedDuration;
+use models::claim::{EXCLUDE_TAG, FAILED_TAG};
 
 /// What people, their other programs and the course of things do to an instance at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,21 +77,17 @@ impl Interference {
 
     fn event(&self) -> EventSpec {
         let when = When::Call(CallWhen { call: "*".to_owned(), nth: self.call });
-        let event = |action| EventSpec::new(when.clone(), action, self.host);
-        match self.deed {
-            Deed::Drain => event(Action::Drain),
-            Deed::Activate => event(Action::Activate),
-            Deed::Reboot => event(Action::Reboot),
-            Deed::Terminate => event(Action::Terminate),
-            Deed::Exclude => EventSpec {
-                key: Some(models::claim::EXCLUDE_TAG.to_owned()),
-                value: Some("a person's wish".to_owned()),
-                ..event(Action::Tag)
-            },
-            Deed::Forget => EventSpec { key: Some(models::claim::FAILED_TAG.to_owned()), ..event(Action::Untag) },
-            Deed::StartTask => EventSpec { lasts: Some(SignedDuration::from_mins(5)), ..event(Action::StartTask) },
-            Deed::Disconnect => EventSpec { lasts: Some(SignedDuration::from_secs(90)), ..event(Action::Disconnect) },
-        }
+        let action = match self.deed {
+            Deed::Drain => HostAction::Drain,
+            Deed::Activate => HostAction::Activate,
+            Deed::Reboot => HostAction::Reboot,
+            Deed::Terminate => HostAction::Terminate,
+            Deed::Exclude => HostAction::Tag { key: EXCLUDE_TAG.to_owned(), value: "a person's wish".to_owned() },
+            Deed::Forget => HostAction::Untag { key: FAILED_TAG.to_owned() },
+            Deed::StartTask => HostAction::StartTask { family: None, lasts: Some(SignedDuration::from_mins(5)) },
+            Deed::Disconnect => HostAction::Disconnect { lasts: SignedDuration::from_secs(90) },
+        };
+        EventSpec { due: EventTime::After(when, SignedDuration::ZERO), action: Action::Hosts(vec![self.host], action) }
     }
 }
 

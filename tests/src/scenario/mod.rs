@@ -1,9 +1,12 @@
 //! Scenarios: a Region, what runs in it and what happens to it, as a TOML file. `docs/simulator.md` has the format.
 
+mod event;
+mod fault;
 mod machines;
-mod people;
 mod region;
 mod size;
+mod variants;
+mod when;
 mod workload;
 
 #[cfg(test)]
@@ -18,11 +21,13 @@ use toml::{Table, Value};
 
 pub(crate) use machines::{host_spec, merge};
 
+pub use event::{Action, EventSpec, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName};
+pub use fault::{FaultSpec, OneOrMany, Reset};
 pub use machines::{InstanceSpec, MachineSpec};
-pub(crate) use people::means;
-pub use people::{Action, CallWhen, EventSpec, FaultSpec, HostWhen, OneOrMany, Point, Reset, When};
 pub use region::RegionSpec;
 pub use size::Mib;
+pub(crate) use when::means;
+pub use when::{CallWhen, HostWhen, Point, When};
 pub use workload::{ServiceSpec, TaskSpec};
 
 use crate::dice::Dice;
@@ -189,7 +194,7 @@ pub enum ScenarioError {
         /// Its place among the events.
         index: usize,
         /// What is wrong.
-        reason: &'static str,
+        reason: String,
     },
     /// Something waits for, or strikes, calls that there are not.
     #[error("{what} is for {pattern:?}, which is no operation that is modelled (docs/simulator.md lists them)")]
@@ -266,7 +271,9 @@ impl Scenario {
         self.start -= by;
         let later = |time: &mut Option<SignedDuration>| *time = time.map(|time| time + by);
         for event in &mut self.events {
-            later(&mut event.at);
+            if let EventTime::At(at) = &mut event.due {
+                *at += by;
+            }
         }
         for fault in &mut self.faults {
             later(&mut fault.from);
@@ -325,7 +332,10 @@ impl Scenario {
         let events = written
             .event
             .into_iter()
-            .map(|event| Ok(EventSpec::deserialize(absolute_times(event, start)?)?))
+            .enumerate()
+            .map(|(index, event)| {
+                EventSpec::read(absolute_times(event, start)?).map_err(|reason| ScenarioError::Event { index, reason })
+            })
             .collect::<Result<Vec<_>, ScenarioError>>()?;
         let mut documents = default_documents();
         documents.extend(written.documents);
@@ -411,62 +421,42 @@ impl Scenario {
     }
 
     fn check_event(&self, index: usize, event: &EventSpec) -> Result<(), ScenarioError> {
+        match &event.due {
+            EventTime::At(_) => {}
+            EventTime::After(When::Host(when), _) => self.check_hosts(when.host.as_slice())?,
+            EventTime::After(When::Call(when), _) if when.nth == 0 => {
+                return Err(ScenarioError::Event { index, reason: "counts calls from 1".to_owned() });
+            }
+            EventTime::After(When::Call(when), _) => is_modelled(&when.call, || format!("event {index}"))?,
+        }
+        match &event.action {
+            Action::Hosts(hosts, action) => {
+                self.check_hosts(hosts)?;
+                self.check_host_action(index, hosts, action)
+            }
+            Action::Service(named, _) if !self.services.iter().any(|service| service.name == named.service) => {
+                Err(ScenarioError::NoSuchService { index, name: named.service.clone() })
+            }
+            Action::Service(..) | Action::Repository(_) => Ok(()),
+        }
+    }
+
+    fn check_hosts(&self, hosts: &[usize]) -> Result<(), ScenarioError> {
         let count = self.machines.len();
-        let waits_for = match &event.when {
-            Some(When::Host(when)) => when.host,
-            Some(When::Call(_)) | None => None,
-        };
-        for host in event.host.iter().chain(&event.hosts).chain(&waits_for) {
-            if *host >= count {
-                return Err(ScenarioError::NoSuchHost { index: *host, count });
-            }
+        match hosts.iter().find(|host| **host >= count) {
+            Some(index) => Err(ScenarioError::NoSuchHost { index: *index, count }),
+            None => Ok(()),
         }
-        let need = |ok: bool, reason| if ok { Ok(()) } else { Err(ScenarioError::Event { index, reason }) };
-        need(event.at.is_some() != event.when.is_some(), "needs either at or when")?;
-        if let Some(When::Call(when)) = &event.when {
-            need(when.nth > 0, "counts calls from 1")?;
-            is_modelled(&when.call, || format!("event {index}"))?;
+    }
+
+    fn check_host_action(&self, index: usize, hosts: &[usize], action: &HostAction) -> Result<(), ScenarioError> {
+        let HostAction::Set { set } = action else { return Ok(()) };
+        if set.is_empty() {
+            return Err(ScenarioError::Event { index, reason: "set needs a key of the host".to_owned() });
         }
-        let has_host = event.host.is_some() || !event.hosts.is_empty();
-        match event.action {
-            Action::Drain
-            | Action::Activate
-            | Action::Deregister
-            | Action::Terminate
-            | Action::Replace
-            | Action::Stop
-            | Action::Start
-            | Action::Reboot
-            | Action::BridgeRestarts
-            | Action::BridgeStops
-            | Action::BridgeStarts
-            | Action::MetadataTagsOn
-            | Action::MetadataTagsOff
-            | Action::StartTask
-            | Action::StopTasks => need(has_host, "needs host or hosts")?,
-            Action::Tag => need(has_host && event.key.is_some() && event.value.is_some(), "needs host, key and value")?,
-            Action::Untag => need(has_host && event.key.is_some(), "needs host and key")?,
-            Action::Disconnect | Action::MetadataAway => {
-                need(has_host && event.lasts.is_some(), "needs host and for")?;
-            }
-            Action::Set => need(has_host && !event.set.is_empty(), "needs host and set")?,
-            Action::Protect => {
-                need(event.service.is_some() && event.lasts.is_some(), "needs service and for")?;
-            }
-            Action::Deploy => need(event.service.is_some(), "needs service")?,
-            Action::Scale => need(event.service.is_some() && event.count.is_some(), "needs service and count")?,
-            Action::Release => need(event.release.is_some() != event.version.is_some(), "needs release or version")?,
-            Action::Withdraw | Action::MaxVersion => need(event.version.is_some(), "needs version")?,
-            Action::RepositoryDown | Action::RepositoryUp => {}
-        }
-        if let Some(name) = &event.service
-            && !self.services.iter().any(|service| service.name == *name)
-        {
-            return Err(ScenarioError::NoSuchService { index, name: name.clone() });
-        }
-        for host in event.host.iter().chain(&event.hosts) {
+        for host in hosts {
             let mut table = self.machines[*host].host_table.clone();
-            merge(&mut table, event.set.clone());
+            merge(&mut table, set.clone());
             host_spec(&table).map_err(|source| ScenarioError::Host { index: *host, source })?;
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::{Cluster, Scripted, World};
 use crate::dice::Dice;
 use crate::host::{Host, HostSpec};
 use crate::invariants::Invariants;
-use crate::scenario::{InstanceSpec, MachineSpec, Scenario, ScenarioError, ServiceSpec, TaskSpec};
+use crate::scenario::{EventTime, InstanceSpec, MachineSpec, Scenario, ScenarioError, ServiceSpec, TaskSpec};
 use crate::wire::filter::Filter;
 
 impl World {
@@ -75,8 +75,9 @@ impl World {
         world.place_everything();
         world.apply_beginnings(&scenario.machines);
         for (index, spec) in scenario.events.iter().enumerate() {
-            world.script.push(Scripted { spec: spec.clone(), armed: spec.when.is_some(), calls: 0 });
-            if let Some(at) = spec.at {
+            let armed = matches!(spec.due, EventTime::After(..));
+            world.script.push(Scripted { spec: spec.clone(), armed, calls: 0 });
+            if let EventTime::At(at) = spec.due {
                 world.schedule(at, Due::Scripted(index));
             }
         }

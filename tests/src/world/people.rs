@@ -1,20 +1,21 @@
 //! The scenario's events: people, the course of things, and the update repository.
 
-use std::collections::BTreeSet;
-
 use jiff::SignedDuration;
+use toml::Table;
 
 use super::World;
-use super::ids::{MachineNo, RegistrationNo, ServiceNo, TaskNo};
+use super::ids::{MachineNo, ServiceNo};
 use super::log::{Actor, Event};
 use super::machine::HostContainer;
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use super::task::TaskShape;
 use super::tasks::NewTask;
-use crate::host::Request;
-use crate::host::{Command, HostEvent, Release};
-use crate::scenario::{Action, EventSpec, HostWhen, Point, When, host_spec, means, merge};
+use crate::host::{Command, HostEvent, Request};
+use crate::scenario::{
+    Action, EventTime, HostAction, HostWhen, Point, Published, RepositoryAction, ServiceAction, ServiceName, When,
+    host_spec, means, merge,
+};
 
 /// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's
 /// `host-containers@.service`).
@@ -28,13 +29,12 @@ impl World {
         }
         let mut due = Vec::new();
         for (index, scripted) in self.script.iter_mut().enumerate() {
-            let matches = match &scripted.spec.when {
-                Some(When::Host(when)) => comes_to(*when, event),
-                Some(When::Call(_)) | None => false,
-            };
-            if scripted.armed && matches {
+            if let EventTime::After(When::Host(when), after) = &scripted.spec.due
+                && scripted.armed
+                && comes_to(*when, event)
+            {
                 scripted.armed = false;
-                due.push((scripted.spec.after, index));
+                due.push((*after, index));
             }
         }
         for (after, index) in due {
@@ -46,11 +46,11 @@ impl World {
     pub(crate) fn called(&mut self, name: &str) {
         let mut due = Vec::new();
         for (index, scripted) in self.script.iter_mut().enumerate().filter(|(_, scripted)| scripted.armed) {
-            let Some(When::Call(when)) = &scripted.spec.when else { continue };
+            let EventTime::After(When::Call(when), after) = &scripted.spec.due else { continue };
             scripted.calls += u64::from(means(&when.call, name));
             if scripted.calls == when.nth {
                 scripted.armed = false;
-                due.push((scripted.spec.after, index));
+                due.push((*after, index));
             }
         }
         for (after, index) in due {
@@ -60,128 +60,99 @@ impl World {
 
     /// Does what an event of the scenario says.
     pub(super) fn perform(&mut self, index: usize) {
-        let spec = self.script[index].spec.clone();
-        let what = format!("{:?}", spec.action);
-        self.record(Event::Scripted { index, what });
-        for machine in spec.host.iter().chain(&spec.hosts) {
-            self.perform_on(MachineNo(*machine), &spec);
-        }
-        match spec.action {
-            Action::Protect => {
-                let until = self.now + spec.lasts.unwrap_or_default();
-                let count = spec.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-                for service in self.named_services(&spec) {
-                    self.protect_tasks(service, count, until);
+        let action = self.script[index].spec.action.clone();
+        self.record(Event::Scripted { index, what: action.to_string() });
+        match action {
+            Action::Hosts(hosts, action) => {
+                for host in hosts {
+                    self.act_on_host(MachineNo(host), &action);
                 }
             }
-            Action::Scale => {
-                for service in self.named_services(&spec) {
-                    self.services[service].desired = spec.count.unwrap_or_default();
-                    self.look_soon(service);
+            Action::Service(name, action) => {
+                for service in self.named_services(&name) {
+                    self.act_on_service(service, &action);
                 }
             }
-            Action::Deploy => {
-                for service in self.named_services(&spec) {
-                    self.services[service].deployment += 1;
-                    self.look_soon(service);
-                }
-            }
-            Action::Release => {
-                if let Some(release) = spec.release.or_else(|| spec.version.map(Release::new)) {
-                    self.repository.publish(release);
-                }
-            }
-            Action::Withdraw => {
-                if let Some(version) = &spec.version {
-                    self.repository.withdraw(version);
-                }
-            }
-            Action::MaxVersion => self.repository.max_version = spec.version,
-            Action::RepositoryDown => self.repository.reachable = false,
-            Action::RepositoryUp => self.repository.reachable = true,
-            Action::Drain
-            | Action::Activate
-            | Action::Deregister
-            | Action::Terminate
-            | Action::Replace
-            | Action::Stop
-            | Action::Start
-            | Action::Reboot
-            | Action::Tag
-            | Action::Untag
-            | Action::StartTask
-            | Action::StopTasks
-            | Action::Disconnect
-            | Action::BridgeRestarts
-            | Action::BridgeStops
-            | Action::BridgeStarts
-            | Action::MetadataAway
-            | Action::MetadataTagsOn
-            | Action::MetadataTagsOff
-            | Action::Set => {}
+            Action::Repository(action) => self.change_repository(action),
         }
     }
 
-    fn perform_on(&mut self, machine: MachineNo, spec: &EventSpec) {
-        let registration = self.machines[machine].registration;
-        let key = spec.key.as_deref().unwrap_or_default();
-        match (spec.action, registration) {
-            (Action::Drain, Some(number)) if self.registrations[number].status == InstanceStatus::Active => {
-                self.set_status(number, InstanceStatus::Draining, Actor::Person);
-            }
-            (Action::Activate, Some(number)) if self.registrations[number].status == InstanceStatus::Draining => {
-                self.set_status(number, InstanceStatus::Active, Actor::Person);
-            }
-            (Action::Deregister, Some(_)) => self.deregister(machine),
-            (Action::Terminate, _) => self.terminate(machine),
-            (Action::Replace, _) => self.replace(machine),
-            (Action::Stop, _) => self.stop_instance(machine),
-            (Action::Start, _) => self.start_instance(machine),
-            (Action::Reboot, _) => self.reset(machine),
-            (Action::Tag, _) => {
-                let value = spec.value.as_deref().unwrap_or_default();
+    fn act_on_host(&mut self, machine: MachineNo, action: &HostAction) {
+        match action {
+            HostAction::Drain => self.change_status(machine, InstanceStatus::Active, InstanceStatus::Draining),
+            HostAction::Activate => self.change_status(machine, InstanceStatus::Draining, InstanceStatus::Active),
+            HostAction::Deregister => self.deregister(machine),
+            HostAction::Terminate => self.terminate(machine),
+            HostAction::Replace => self.replace(machine),
+            HostAction::Stop => self.stop_instance(machine),
+            HostAction::Start => self.start_instance(machine),
+            HostAction::Reboot => self.reset(machine),
+            HostAction::Tag { key, value } => {
                 if let Err(error) = self.set_tag(machine, key, value, Actor::Person) {
                     tracing::warn!(host = machine.0, key, %error, "the scenario's tag was refused");
                 }
             }
-            (Action::Untag, _) => self.delete_tag(machine, key, None, Actor::Person),
-            (Action::StartTask, Some(number)) => self.start_by_hand(number, spec),
-            (Action::StopTasks, Some(number)) => {
-                let tasks: BTreeSet<TaskNo> = self.registrations[number].tasks.clone();
-                for task in tasks {
-                    if self.tasks[task].service.is_none() {
-                        self.stop_by_request(task, None);
-                    }
+            HostAction::Untag { key } => self.delete_tag(machine, key, None, Actor::Person),
+            HostAction::StartTask { family, lasts } => self.start_by_hand(machine, family.as_deref(), *lasts),
+            HostAction::StopTasks => self.stop_standalone(machine),
+            HostAction::Disconnect { lasts } => {
+                if let Some(number) = self.machines[machine].registration {
+                    self.disconnect_for(number, *lasts);
                 }
             }
-            (Action::Disconnect, Some(number)) => self.disconnect_for(number, spec.lasts.unwrap_or_default()),
-            (Action::BridgeRestarts, _) => self.container_ends(machine, spec.lasts.unwrap_or(RESTART)),
-            (Action::BridgeStops, _) => self.switch_container(machine, HostContainer::Disabled),
-            (Action::BridgeStarts, _) => self.switch_container(machine, HostContainer::Enabled),
-            (Action::MetadataAway, _) => {
-                let until = self.now + spec.lasts.unwrap_or_default();
-                self.machines[machine].metadata_away_until = Some(until);
+            HostAction::BridgeRestarts { lasts } => self.container_ends(machine, lasts.unwrap_or(RESTART)),
+            HostAction::BridgeStops => self.switch_container(machine, HostContainer::Disabled),
+            HostAction::BridgeStarts => self.switch_container(machine, HostContainer::Enabled),
+            HostAction::MetadataAway { lasts } => {
+                self.machines[machine].metadata_away_until = Some(self.now + *lasts);
             }
-            (Action::MetadataTagsOn, _) => self.serve_tags(machine, true),
-            (Action::MetadataTagsOff, _) => self.serve_tags(machine, false),
-            (Action::Set, _) => self.change_host(machine, spec),
-            (
-                Action::Drain
-                | Action::Activate
-                | Action::Deregister
-                | Action::StartTask
-                | Action::StopTasks
-                | Action::Disconnect
-                | Action::Protect
-                | Action::Scale
-                | Action::Deploy
-                | Action::Release
-                | Action::Withdraw
-                | Action::MaxVersion
-                | Action::RepositoryDown
-                | Action::RepositoryUp,
-                _,
-            ) => {}
+            HostAction::MetadataTagsOn => self.serve_tags(machine, true),
+            HostAction::MetadataTagsOff => self.serve_tags(machine, false),
+            HostAction::Set { set } => self.change_host(machine, set),
+        }
+    }
+
+    fn act_on_service(&mut self, service: ServiceNo, action: &ServiceAction) {
+        match action {
+            ServiceAction::Protect { count, lasts } => {
+                let count = count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+                self.protect_tasks(service, count, self.now + *lasts);
+            }
+            ServiceAction::Scale { count } => {
+                self.services[service].desired = *count;
+                self.look_soon(service);
+            }
+            ServiceAction::Deploy => {
+                self.services[service].deployment += 1;
+                self.look_soon(service);
+            }
+        }
+    }
+
+    fn change_repository(&mut self, action: RepositoryAction) {
+        match action {
+            RepositoryAction::Release(Published(release)) => self.repository.publish(release),
+            RepositoryAction::Withdraw { version } => self.repository.withdraw(&version),
+            RepositoryAction::MaxVersion { version } => self.repository.max_version = Some(version),
+            RepositoryAction::RepositoryDown => self.repository.reachable = false,
+            RepositoryAction::RepositoryUp => self.repository.reachable = true,
+        }
+    }
+
+    fn change_status(&mut self, machine: MachineNo, from: InstanceStatus, to: InstanceStatus) {
+        if let Some(number) = self.machines[machine].registration
+            && self.registrations[number].status == from
+        {
+            self.set_status(number, to, Actor::Person);
+        }
+    }
+
+    fn stop_standalone(&mut self, machine: MachineNo) {
+        let Some(number) = self.machines[machine].registration else { return };
+        for task in self.registrations[number].tasks.clone() {
+            if self.tasks[task].service.is_none() {
+                self.stop_by_request(task, None);
+            }
         }
     }
 
@@ -210,7 +181,8 @@ impl World {
     /// `StartTask`: on the instance that the caller names, without the scheduler. It is refused where the agent is known
     /// to be away or there is no room; what becomes of it on a DRAINING one is a switch
     /// (docs/facts/ecs.md#tasks-and-services).
-    fn start_by_hand(&mut self, number: RegistrationNo, spec: &EventSpec) {
+    fn start_by_hand(&mut self, machine: MachineNo, family: Option<&str>, lasts: Option<SignedDuration>) {
+        let Some(number) = self.machines[machine].registration else { return };
         let shape = TaskShape::default();
         let known = &self.registrations[number];
         let takes = match known.status {
@@ -221,25 +193,25 @@ impl World {
         if !takes || !known.connected || !known.fits(shape.cpu, shape.memory, None) {
             return;
         }
-        let family = spec.family.clone().unwrap_or_else(|| "by-hand".to_owned());
+        let family = family.unwrap_or("by-hand").to_owned();
         let group = format!("family:{family}");
         let new = NewTask { registration: number, service: None, group, family, started_by: None, shape };
         let task = self.start_task(new, false);
-        if let Some(lasts) = spec.lasts {
+        if let Some(lasts) = lasts {
             self.schedule(lasts, Due::TaskEnds(task));
         }
     }
 
     /// Changes fields of a host. Counts of failures start again from the scenario's.
-    fn change_host(&mut self, number: MachineNo, spec: &EventSpec) {
+    fn change_host(&mut self, number: MachineNo, set: &Table) {
         let machine = &mut self.machines[number];
-        merge(&mut machine.host_table, spec.set.clone());
+        merge(&mut machine.host_table, set.clone());
         match host_spec(&machine.host_table) {
             Ok(changed) => *machine.host.spec_mut() = changed,
             Err(error) => tracing::warn!(host = number.0, %error, "the scenario's change of a host was refused"),
         }
         self.settle_host(number);
-        if let Some(lock) = spec.set.get("version_lock").and_then(toml::Value::as_str) {
+        if let Some(lock) = set.get("version_lock").and_then(toml::Value::as_str) {
             self.lock_version(number, lock);
         }
     }
@@ -257,10 +229,10 @@ impl World {
         }
     }
 
-    fn named_services(&self, spec: &EventSpec) -> Vec<ServiceNo> {
+    fn named_services(&self, name: &ServiceName) -> Vec<ServiceNo> {
         let named = |service: &super::Service| {
-            spec.service.as_ref() == Some(&service.name)
-                && spec.cluster.as_ref().is_none_or(|name| self.clusters[service.cluster].name == *name)
+            service.name == name.service
+                && name.cluster.as_ref().is_none_or(|cluster| self.clusters[service.cluster].name == *cluster)
         };
         self.services.iter_with_ids().filter(|(_, service)| named(service)).map(|(number, _)| number).collect()
     }
