@@ -151,12 +151,10 @@ fn rounded(number: f64) -> f64 {
 /// The program beside the simulator's; `make bench` builds both.
 fn updater() -> Result<PathBuf, Failure> {
     let path = std::env::current_exe()?.with_file_name("ecs-updater");
-    match path.exists() {
-        true => Ok(path),
-        false => Err(BenchError::Missing(format!(
-            "{} is not there: cargo build --release --workspace --bins",
-            path.display()
-        ))),
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(BenchError::Missing(format!("{} is not there: cargo build --release --workspace --bins", path.display())))
     }
 }
 
@@ -226,9 +224,10 @@ fn peak_rss_mib(updater: &Path, scenario: &str, arguments: &[&str], scale: u32) 
     }
     // Until here the server has somebody who reads what it says.
     drop(out);
-    match child.0.wait()?.success() {
-        true => Ok(peak),
-        false => Err(BenchError::Missing(format!("the program measured by {arguments:?} did not succeed"))),
+    if child.0.wait()?.success() {
+        Ok(peak)
+    } else {
+        Err(BenchError::Missing(format!("the program measured by {arguments:?} did not succeed")))
     }
 }
 

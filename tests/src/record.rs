@@ -33,9 +33,10 @@ fn record_run(out: &mut String, ran: &Ran, times: bool) -> Result<(), Error> {
         return writeln!(out, "killed after {}\n", duration::short(ran.took));
     };
     write!(out, "{:?}", ExitStatus::of(report))?;
-    match times {
-        true => writeln!(out, " after {}", duration::short(ran.took))?,
-        false => writeln!(out)?,
+    if times {
+        writeln!(out, " after {}", duration::short(ran.took))?
+    } else {
+        writeln!(out)?
     }
     for cluster in &report.clusters {
         writeln!(out, "\ncluster {}", cluster.cluster)?;
@@ -86,10 +87,7 @@ fn record_instance(out: &mut String, instance: &InstanceReport, times: bool) -> 
             Some(format!("{} {}s", phase.phase.as_str(), ended.duration_since(phase.began_at).as_secs()))
         })
         .collect();
-    match phases.is_empty() || !times {
-        true => Ok(()),
-        false => writeln!(out, "    {}", phases.join(", ")),
-    }
+    if phases.is_empty() || !times { Ok(()) } else { writeln!(out, "    {}", phases.join(", ")) }
 }
 
 fn record_group(out: &mut String, group: &GroupReport) -> Result<(), Error> {

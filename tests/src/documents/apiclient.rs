@@ -215,19 +215,7 @@ impl<'m> Apiclient<'m> {
 
     /// `wait_request`: gives the status after the command's success.
     async fn wait_for(&mut self, url: &str, command: &str, wait: Wait) -> Tried<Value> {
-        let status = Request::get("/updates/status");
-        let before = self.send(&status).await.map_err(|error| format!("Failed getting update status: {error}"))?;
-        let before = match before.status {
-            404 => None,
-            200 => timestamp(&before),
-            code => {
-                return Err(format!(
-                    "Unable to check initial update status, got code '{code} {}': {}",
-                    before.reason(),
-                    before.body
-                ));
-            }
-        };
+        let before = self.status_before().await?;
         self.checked(&Request::post(url))
             .await
             .map_err(|error| format!("Failed to make {command} request: {error}"))?;
@@ -252,7 +240,7 @@ impl<'m> Apiclient<'m> {
             self.machine.sleep(SignedDuration::try_from(wait.between).unwrap_or_default()).await;
             waited += wait.between;
 
-            let after = match self.send(&status).await {
+            let after = match self.send(&Request::get("/updates/status")).await {
                 Ok(after) if after.is_success() => after,
                 Ok(after) if after.status == 423 => continue,
                 Ok(after) => {
@@ -281,6 +269,21 @@ impl<'m> Apiclient<'m> {
                 // The exit status is read as a string, which it is not: always -1.
                 return Err(format!("{command} attempt failed with status '{outcome}' (-1): {stderr}"));
             }
+        }
+    }
+
+    /// When the update status last changed; `None` where there is none yet.
+    async fn status_before(&mut self) -> Tried<Option<String>> {
+        let before = self.send(&Request::get("/updates/status")).await;
+        let before = before.map_err(|error| format!("Failed getting update status: {error}"))?;
+        match before.status {
+            404 => Ok(None),
+            200 => Ok(timestamp(&before)),
+            code => Err(format!(
+                "Unable to check initial update status, got code '{code} {}': {}",
+                before.reason(),
+                before.body
+            )),
         }
     }
 

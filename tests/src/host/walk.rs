@@ -36,48 +36,7 @@ fn live(seed: u64) -> bool {
     let mut repository = Repository::of(&versions[..2]);
     let mut changed = false;
     for step in 0..STEPS {
-        let request = match dice.below(20) {
-            0..=3 => Some(Request::post("/actions/refresh-updates")),
-            4..=6 => Some(Request::post("/actions/prepare-update")),
-            7..=9 => Some(Request::post("/actions/activate-update")),
-            10 => Some(Request::post("/actions/deactivate-update")),
-            11 => Some(Request::post("/actions/reboot")),
-            12 => {
-                let lock = ["latest", "1.26.1", "v1.27.0", "9.9.9"][usize::try_from(dice.below(4)).unwrap()];
-                Some(Request::patch("/settings", &format!(r#"{{"updates":{{"version-lock":"{lock}"}}}}"#)))
-            }
-            13 => Some(Request::post("/tx/commit_and_apply")),
-            14 => {
-                host.spontaneous_reboot(now, &repository);
-                None
-            }
-            15 => {
-                match dice.below(4) {
-                    0 => repository.publish(Release::new(versions[2].clone())),
-                    1 => repository.withdraw(&versions[2]),
-                    2 => repository.reachable = !repository.reachable,
-                    _ => repository.reachable = true,
-                }
-                None
-            }
-            16 => {
-                let spec = host.spec_mut();
-                match dice.below(5) {
-                    0 => spec.workers_killed = 1,
-                    1 => spec.refresh_fails = 1,
-                    2 => spec.prepare_fails = 1,
-                    3 => spec.activate_fails = 1,
-                    _ => spec.reboot_inhibited = 1,
-                }
-                None
-            }
-            17 => {
-                // A refusal changes nothing, which the invariants see.
-                let _ = host.signpost_rollback_to_inactive();
-                None
-            }
-            _ => Some(Request::get("/updates/status")),
-        };
+        let request = drawn(&mut dice, &mut host, &mut repository, now);
         if let Some(request) = request {
             let answer = host.handle(now, &repository, &request);
             assert_eq!(answer.is_ok(), host.is_up(now), "HOST_SEED={seed}, step {step}");
@@ -90,6 +49,53 @@ fn live(seed: u64) -> bool {
         changed |= *host.running_version() != versions[0];
     }
     changed
+}
+
+/// What happens next: a request, or something that needs none.
+fn drawn(dice: &mut Rng, host: &mut Host, repository: &mut Repository, now: Timestamp) -> Option<Request> {
+    let newest = || Version::new(1, 28, 0);
+    match dice.below(20) {
+        0..=3 => Some(Request::post("/actions/refresh-updates")),
+        4..=6 => Some(Request::post("/actions/prepare-update")),
+        7..=9 => Some(Request::post("/actions/activate-update")),
+        10 => Some(Request::post("/actions/deactivate-update")),
+        11 => Some(Request::post("/actions/reboot")),
+        12 => {
+            let lock = ["latest", "1.26.1", "v1.27.0", "9.9.9"][usize::try_from(dice.below(4)).unwrap()];
+            Some(Request::patch("/settings", &format!(r#"{{"updates":{{"version-lock":"{lock}"}}}}"#)))
+        }
+        13 => Some(Request::post("/tx/commit_and_apply")),
+        14 => {
+            host.spontaneous_reboot(now, &repository);
+            None
+        }
+        15 => {
+            match dice.below(4) {
+                0 => repository.publish(Release::new(newest())),
+                1 => repository.withdraw(&newest()),
+                2 => repository.reachable = !repository.reachable,
+                _ => repository.reachable = true,
+            }
+            None
+        }
+        16 => {
+            let spec = host.spec_mut();
+            match dice.below(5) {
+                0 => spec.workers_killed = 1,
+                1 => spec.refresh_fails = 1,
+                2 => spec.prepare_fails = 1,
+                3 => spec.activate_fails = 1,
+                _ => spec.reboot_inhibited = 1,
+            }
+            None
+        }
+        17 => {
+            // A refusal changes nothing, which the invariants see.
+            let _ = host.signpost_rollback_to_inactive();
+            None
+        }
+        _ => Some(Request::get("/updates/status")),
+    }
 }
 
 fn invariants(host: &mut Host, repository: &Repository, now: Timestamp, at: &str) {

@@ -6,52 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use models::claim::{CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG};
 
 use super::Need;
-use crate::wire::{Asked, Body};
+use crate::wire::{Asked, Body, Form, Params};
 use crate::world::World;
 
 type Context = BTreeMap<String, BTreeSet<String>>;
+/// Makes the ARN of a part of a service.
+type Arn<'a> = dyn Fn(&str, String) -> String + 'a;
 
 /// All that has to be allowed for a call; never empty. An operation that is not known here needs what no policy gives.
 pub(crate) fn needs(world: &World, asked: &Asked) -> Vec<Need> {
     let (region, account) = (&world.spec.name, &world.spec.account);
     let arn = |service: &str, rest: String| format!("arn:aws:{service}:{region}:{account}:{rest}");
-    let resources: Vec<(String, Context)> = match (&asked.body, asked.name().as_str()) {
-        (Body::Json(params), name) if name.starts_with("ecs:") => {
-            let cluster = params.peek_text("cluster").unwrap_or_else(|| "default".to_owned());
-            let cluster = cluster.rsplit('/').next().unwrap_or_default().to_owned();
-            let in_cluster: Context = one("ecs:cluster", arn("ecs", format!("cluster/{cluster}")));
-            let part = |kind: &str| vec![(arn("ecs", format!("{kind}/{cluster}/id")), in_cluster.clone())];
-            match name {
-                "ecs:ListClusters" => vec![("*".to_owned(), Context::new())],
-                "ecs:DescribeClusters" => params
-                    .peek_texts("clusters")
-                    .into_iter()
-                    .map(|name| (arn("ecs", format!("cluster/{name}")), Context::new()))
-                    .collect(),
-                "ecs:ListContainerInstances" => vec![(arn("ecs", format!("cluster/{cluster}")), Context::new())],
-                // Without an instance it is asked for `*` (cdklabs/construct-hub #1207, fabfuel/ecs-deploy #119).
-                "ecs:ListTasks" if params.peek_text("containerInstance").is_none() => {
-                    vec![("*".to_owned(), in_cluster.clone())]
-                }
-                "ecs:ListTasks"
-                | "ecs:DescribeContainerInstances"
-                | "ecs:UpdateContainerInstancesState"
-                | "ecs:PutAttributes" => part("container-instance"),
-                "ecs:DescribeTasks" | "ecs:GetTaskProtection" | "ecs:StopTask" => part("task"),
-                "ecs:DescribeServices" => part("service"),
-                _ => Vec::new(),
-            }
-        }
-        (Body::Json(params), "ssm:SendCommand") => {
-            let name = params.peek_text("DocumentName").unwrap_or_default();
-            let document = match name.starts_with("AWS-") {
-                true => format!("arn:aws:ssm:{region}::document/{name}"),
-                false => arn("ssm", format!("document/{name}")),
-            };
-            let hosts = params.peek_texts("InstanceIds");
-            let tagged = hosts.iter().map(|host| (arn("ec2", "instance/id".to_owned()), tags(world, host)));
-            [(document, Context::new())].into_iter().chain(tagged).collect()
-        }
+    let resources = match (&asked.body, asked.name().as_str()) {
+        (Body::Json(params), name) if name.starts_with("ecs:") => of_ecs(&arn, name, params),
+        (Body::Json(params), "ssm:SendCommand") => of_send_command(world, &arn, params),
         (Body::Json(params), "dynamodb:UpdateItem") => {
             let table = params.peek_text("TableName").unwrap_or_default();
             vec![(arn("dynamodb", format!("table/{table}")), Context::new())]
@@ -70,23 +38,7 @@ pub(crate) fn needs(world: &World, asked: &Asked) -> Vec<Need> {
         ) => {
             vec![("*".to_owned(), Context::new())]
         }
-        (Body::Form(form), "ec2:CreateTags" | "ec2:DeleteTags") => {
-            let mut form = form.clone();
-            let hosts = form.list("ResourceId");
-            let mut given = Context::new();
-            for mut tag in form.members("Tag").into_values() {
-                let key = tag.take("Key").unwrap_or_default();
-                given.entry("aws:TagKeys".to_owned()).or_default().insert(key);
-            }
-            hosts
-                .iter()
-                .map(|host| {
-                    let mut context = tags(world, host);
-                    context.extend(given.clone());
-                    (arn("ec2", "instance/id".to_owned()), context)
-                })
-                .collect()
-        }
+        (Body::Form(form), "ec2:CreateTags" | "ec2:DeleteTags") => of_tags(world, &arn, form),
         (Body::Json(_) | Body::Form(_), _) => Vec::new(),
     };
     let need = |(resource, context)| Need { action: asked.name(), resource, context };
@@ -97,6 +49,61 @@ pub(crate) fn needs(world: &World, asked: &Asked) -> Vec<Need> {
         needs.push(need(("not known to fleet_sim::iam".to_owned(), Context::new())));
     }
     needs
+}
+
+fn of_ecs(arn: &Arn<'_>, name: &str, params: &Params) -> Vec<(String, Context)> {
+    let cluster = params.peek_text("cluster").unwrap_or_else(|| "default".to_owned());
+    let cluster = cluster.rsplit('/').next().unwrap_or_default().to_owned();
+    let in_cluster: Context = one("ecs:cluster", arn("ecs", format!("cluster/{cluster}")));
+    let part = |kind: &str| vec![(arn("ecs", format!("{kind}/{cluster}/id")), in_cluster.clone())];
+    match name {
+        "ecs:ListClusters" => vec![("*".to_owned(), Context::new())],
+        "ecs:DescribeClusters" => params
+            .peek_texts("clusters")
+            .into_iter()
+            .map(|name| (arn("ecs", format!("cluster/{name}")), Context::new()))
+            .collect(),
+        "ecs:ListContainerInstances" => vec![(arn("ecs", format!("cluster/{cluster}")), Context::new())],
+        // Without an instance it is asked for `*` (cdklabs/construct-hub #1207, fabfuel/ecs-deploy #119).
+        "ecs:ListTasks" if params.peek_text("containerInstance").is_none() => {
+            vec![("*".to_owned(), in_cluster.clone())]
+        }
+        "ecs:ListTasks"
+        | "ecs:DescribeContainerInstances"
+        | "ecs:UpdateContainerInstancesState"
+        | "ecs:PutAttributes" => part("container-instance"),
+        "ecs:DescribeTasks" | "ecs:GetTaskProtection" | "ecs:StopTask" => part("task"),
+        "ecs:DescribeServices" => part("service"),
+        _ => Vec::new(),
+    }
+}
+
+fn of_send_command(world: &World, arn: &Arn<'_>, params: &Params) -> Vec<(String, Context)> {
+    let name = params.peek_text("DocumentName").unwrap_or_default();
+    let document = if name.starts_with("AWS-") {
+        format!("arn:aws:ssm:{}::document/{name}", world.spec.name)
+    } else {
+        arn("ssm", format!("document/{name}"))
+    };
+    let hosts = params.peek_texts("InstanceIds");
+    let tagged = hosts.iter().map(|host| (arn("ec2", "instance/id".to_owned()), tags(world, host)));
+    [(document, Context::new())].into_iter().chain(tagged).collect()
+}
+
+fn of_tags(world: &World, arn: &Arn<'_>, form: &Form) -> Vec<(String, Context)> {
+    let mut form = form.clone();
+    let hosts = form.list("ResourceId");
+    let mut given = Context::new();
+    for mut tag in form.members("Tag").into_values() {
+        let key = tag.take("Key").unwrap_or_default();
+        given.entry("aws:TagKeys".to_owned()).or_default().insert(key);
+    }
+    let of_host = |host: &String| {
+        let mut context = tags(world, host);
+        context.extend(given.clone());
+        (arn("ec2", "instance/id".to_owned()), context)
+    };
+    hosts.iter().map(of_host).collect()
 }
 
 fn one(key: &str, value: String) -> Context {

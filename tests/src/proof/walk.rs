@@ -72,7 +72,7 @@ impl Draw {
         low + i64::try_from(self.dice.between(self.purpose, self.throws, 0, span)).unwrap_or(0)
     }
 
-    fn falls(&mut self, percent: i64) -> bool {
+    fn chance(&mut self, percent: i64) -> bool {
         self.between(0, 99) < percent
     }
 
@@ -115,7 +115,7 @@ fn region(draw: &mut Draw) -> Table {
         (10, "agent_lost_after", "20s".into()),
     ];
     for (percent, key, value) in switches {
-        if draw.falls(percent) {
+        if draw.chance(percent) {
             set(&mut region, key, value);
         }
     }
@@ -125,16 +125,16 @@ fn region(draw: &mut Draw) -> Table {
 fn repository(draw: &mut Draw) -> Table {
     let release = |version: &str| table([("version", version.into())]);
     let mut newest = release("1.27.0");
-    if draw.falls(15) {
+    if draw.chance(15) {
         let wave = table([("bound", 1024.into()), ("opens_at", "+40m".into())]);
         set(&mut newest, "waves", vec![wave]);
     }
     let mut releases = vec![newest, release("1.26.1"), release("1.26.0")];
-    if draw.falls(20) {
+    if draw.chance(20) {
         releases.insert(0, release("1.28.0"));
     }
     let mut repository = table([("releases", releases.into())]);
-    if draw.falls(5) {
+    if draw.chance(5) {
         set(&mut repository, "missing_migrations", vec![Value::from(vec!["1.26.0", "1.27.0"])]);
     }
     repository
@@ -144,7 +144,7 @@ fn repository(draw: &mut Draw) -> Table {
 fn some_hosts(draw: &mut Draw, size: i64) -> Vec<Table> {
     let mut hosts = Vec::new();
     for index in 0..size {
-        if !draw.falls(45) {
+        if !draw.chance(45) {
             continue;
         }
         let mut host = table([("index", index.into())]);
@@ -188,17 +188,17 @@ fn services(draw: &mut Draw, size: i64) -> (Vec<Table>, Vec<String>) {
     for index in 0..draw.between(1, 3) {
         let name = format!("service-{index}");
         let mut service = table([("name", name.as_str().into())]);
-        if draw.falls(20) {
+        if draw.chance(20) {
             set(&mut service, "kind", "DAEMON");
         } else {
             names.push(name);
             set(&mut service, "desired", draw.between(1, 2 * size));
             set(&mut service, "min_percent", draw.pick(&[0_i64, 50, 50, 100, 100]));
             set(&mut service, "max_percent", draw.pick(&[100_i64, 150, 200, 200]));
-            if draw.falls(15) {
+            if draw.chance(15) {
                 set(&mut service, "host_port", 8000 + index);
             }
-            if draw.falls(15) {
+            if draw.chance(15) {
                 set(&mut service, "protected", 1);
                 set(&mut service, "protected_for", draw.pick(&["5m", "30m"]));
             }
@@ -216,7 +216,7 @@ fn tasks(draw: &mut Draw, size: i64) -> Vec<Table> {
     let mut tasks = Vec::new();
     for index in 0..draw.pick(&[0, 0, 0, 1, 2]) {
         let mut task = table([("family", format!("task-{index}").into()), ("host", draw.between(0, size - 1).into())]);
-        if draw.falls(50) {
+        if draw.chance(50) {
             set(&mut task, "ends_at", draw.minutes(1, 60));
         }
         tasks.push(task);
@@ -229,11 +229,11 @@ fn events(draw: &mut Draw, size: i64, services: &[String]) -> Vec<Table> {
     for _ in 0..draw.pick(&[0, 0, 1, 1, 2, 4]) {
         let mut event = Table::new();
         let host = draw.between(0, size - 1);
-        if draw.falls(40) {
+        if draw.chance(40) {
             set(&mut event, "at", draw.minutes(0, 45));
         } else {
             let points = ["claimed", "staged", "draining", "drained", "activated", "rebooting", "booted", "active"];
-            let of = if draw.falls(60) { host } else { draw.between(0, size - 1) };
+            let of = if draw.chance(60) { host } else { draw.between(0, size - 1) };
             set(&mut event, "when", table([("host", of.into()), ("is", draw.pick(&points).into())]));
             set(&mut event, "after", format!("{}s", draw.pick(&[0, 1, 5, 20, 60])));
         }
@@ -300,7 +300,7 @@ fn faults(draw: &mut Draw) -> Vec<Table> {
     let mut faults = Vec::new();
     for _ in 0..draw.pick(&[0, 0, 1, 2, 3]) {
         let mut fault = table([("operation", draw.pick(&operations).into())]);
-        if draw.falls(75) {
+        if draw.chance(75) {
             set(&mut fault, "percent", draw.pick(&[2_i64, 10, 30]));
         } else {
             let nth: Vec<i64> = (0..draw.between(1, 4)).map(|_| draw.between(2, 30)).collect();
@@ -339,13 +339,13 @@ fn policy(draw: &mut Draw) -> Table {
         ("standalone_tasks", draw.pick(&["skip", "wait", "stop"]).into()),
         ("stop_after_failures", "never".into()),
     ]);
-    if draw.falls(20) {
+    if draw.chance(20) {
         set(&mut policy, "stop_after_failures", draw.between(1, 2));
     }
-    if draw.falls(25) {
+    if draw.chance(25) {
         set(&mut policy, "target", draw.pick(&["1.27.0", "1.27.0", "1.26.1"]));
     }
-    if draw.falls(10) {
+    if draw.chance(10) {
         set(&mut policy, "max_duration", draw.pick(&["10m", "30m"]));
     }
     set(&mut policy, "timeouts", table([("drain", draw.pick(&["4m", "10m", "20m"]).into())]));

@@ -40,13 +40,13 @@ impl Faults {
         let (n, since) = (*count, now.duration_since(start));
         let mut fault = Fault::default();
         for (index, (spec, struck)) in self.specs.iter_mut().enumerate() {
-            let falls = |percent: u64| dice.between(&format!("fault {index} {name}"), n, 0, 99) < percent;
+            let chance = |percent: u64| dice.between(&format!("fault {index} {name}"), n, 0, 99) < percent;
             let applies = means(&spec.operation, &name)
                 && spec.nth.contains(n)
                 && spec.from.is_none_or(|from| from <= since)
                 && spec.until.is_none_or(|until| since < until)
                 && spec.times.is_none_or(|times| *struck < times)
-                && spec.percent.is_none_or(falls);
+                && spec.percent.is_none_or(chance);
             if !applies {
                 continue;
             }

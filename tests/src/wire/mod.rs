@@ -28,8 +28,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::world::World;
-use form::Form;
-use params::Params;
+pub(crate) use form::Form;
+pub(crate) use params::Params;
 
 /// An HTTP request, as much of it as the protocols read.
 #[derive(Debug, Clone, Default)]

@@ -280,7 +280,7 @@ impl World {
         self.uses
     }
 
-    fn throw_ms(&mut self, purpose: &str, low: u64, high: u64) -> SignedDuration {
+    fn draw_ms(&mut self, purpose: &str, low: u64, high: u64) -> SignedDuration {
         let n = self.next_use();
         let ms = self.dice.between(purpose, n, low, high);
         SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))

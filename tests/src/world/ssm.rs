@@ -158,7 +158,7 @@ impl World {
         let (delivery, execution) = (sending.delivery_timeout, sending.execution_timeout);
         let mut invocations = BTreeMap::new();
         for machine in &sending.machines {
-            let visible_after = self.throw_ms("invocation", 200, 500);
+            let visible_after = self.draw_ms("invocation", 200, 500);
             let invocation = Invocation {
                 status: InvocationStatus::Pending,
                 visible_at: self.now + visible_after,
@@ -168,8 +168,8 @@ impl World {
                 interrupted: false,
             };
             invocations.insert(*machine, invocation);
-            let travel = self.throw_ms("delivery", 300, 1_500) + self.late();
-            if !self.falls("lost", self.spec.ssm_loses) {
+            let travel = self.draw_ms("delivery", 300, 1_500) + self.late();
+            if !self.chance("lost", self.spec.ssm_loses) {
                 self.schedule(travel, Due::Deliver(number, *machine));
             }
             self.schedule(delivery, Due::DeliveryTimeout(number, *machine));
@@ -196,13 +196,13 @@ impl World {
     /// How much later than usual a command reaches its host.
     fn late(&mut self) -> SignedDuration {
         match u64::try_from(self.spec.ssm_late.as_millis()) {
-            Ok(most @ 1..) => self.throw_ms("late", 0, most),
+            Ok(most @ 1..) => self.draw_ms("late", 0, most),
             Ok(0) | Err(_) => SignedDuration::ZERO,
         }
     }
 
-    /// Whether something with a probability of `percent` happens. What never happens takes no throw.
-    fn falls(&mut self, purpose: &str, percent: u64) -> bool {
+    /// Whether something with a probability of `percent` happens. What never happens takes no draw.
+    fn chance(&mut self, purpose: &str, percent: u64) -> bool {
         if percent == 0 {
             return false;
         }
@@ -279,8 +279,8 @@ impl World {
                 output.stderr.push_str(&format!("failed to run commands: exit status {}", output.exit_code));
             }
             invocation.output = Some(output);
-            let travel = self.throw_ms("report", 200, 800);
-            if !self.falls("forgotten", self.spec.ssm_forgets) {
+            let travel = self.draw_ms("report", 200, 800);
+            if !self.chance("forgotten", self.spec.ssm_forgets) {
                 self.schedule(travel, Due::Reported(command, machine));
             }
         }
@@ -326,7 +326,7 @@ impl World {
     pub(super) fn ssm_agent_started(&mut self, machine: MachineNo) {
         self.machines[machine].ssm_lost_at = None;
         for command in std::mem::take(&mut self.machines[machine].ssm_waiting) {
-            let travel = self.throw_ms("delivery", 1_000, 3_000);
+            let travel = self.draw_ms("delivery", 1_000, 3_000);
             self.schedule(travel, Due::Deliver(command, machine));
         }
         for command in self.machines[machine].ssm_running.clone() {
@@ -336,7 +336,7 @@ impl World {
                 let exit_code = if claimed_success { 0 } else { -1 };
                 invocation.output = Some(Output { exit_code, ..Output::default() });
             }
-            let travel = self.throw_ms("report", 5_000, 20_000);
+            let travel = self.draw_ms("report", 5_000, 20_000);
             self.schedule(travel, Due::Reported(command, machine));
         }
     }

@@ -11,15 +11,15 @@ pub(super) fn add(draw: &mut Draw, scenario: &mut Table, size: i64, without: i64
     set(scenario, "warm_up", draw.pick(&["5m", "5m", "5m", "10s"]));
     let way = if without == 0 { "bridge" } else { "auto" };
     change(scenario, &["updater", "defaults"], |defaults| set(defaults, "host", way));
-    if draw.falls(35) {
+    if draw.chance(35) {
         let lag = draw.pick(&["2s", "8s", "20s"]);
         change(scenario, &["region"], |region| set(region, "metadata_lag", lag));
     }
     let mut hosts = Vec::new();
     for index in 0..size {
         let mut host = table([("index", index.into())]);
-        set(&mut host, "bridge", !draw.falls(without));
-        if draw.falls(5) {
+        set(&mut host, "bridge", !draw.chance(without));
+        if draw.chance(5) {
             set(&mut host, "metadata_tags", false);
         }
         hosts.push(Value::from(host));
@@ -27,7 +27,7 @@ pub(super) fn add(draw: &mut Draw, scenario: &mut Table, size: i64, without: i64
     extend(scenario, "host", hosts);
     let events = (0..draw.pick(&[0, 1, 1, 2, 3])).flat_map(|_| bridge_event(draw, size)).collect();
     extend(scenario, "event", events);
-    if draw.falls(35) {
+    if draw.chance(35) {
         let mut fault = table([("operation", "ecs:PutAttributes".into())]);
         set(&mut fault, "percent", draw.pick(&[10_i64, 40, 100]));
         match draw.between(0, 3) {
@@ -46,7 +46,7 @@ pub(super) fn add(draw: &mut Draw, scenario: &mut Table, size: i64, without: i64
 fn bridge_event(draw: &mut Draw, size: i64) -> Vec<Value> {
     let host = draw.between(0, size - 1);
     let mut event = table([("host", host.into())]);
-    if draw.falls(30) {
+    if draw.chance(30) {
         set(&mut event, "at", draw.minutes(0, 45));
     } else {
         let points =

@@ -42,7 +42,7 @@ pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
     for _ in 0..disturber.draw.pick(&[1, 1, 2]) {
         disturber.disturb();
     }
-    let on_its_way = disturber.draw.falls(50);
+    let on_its_way = disturber.draw.chance(50);
     change(scenario, &["expect"], |expect| {
         set(expect, "disturbed", true);
         if let Some(runs) = expect.get_mut("run").and_then(Value::as_array_mut).filter(|_| on_its_way) {
@@ -112,7 +112,7 @@ impl Disturber<'_> {
     fn at_some_time(&mut self) -> Table {
         let host = self.draw.between(0, self.size - 1);
         let mut event = table([("host", host.into())]);
-        if self.draw.falls(40) {
+        if self.draw.chance(40) {
             set(&mut event, "at", self.draw.minutes(1, 15));
         } else {
             let points =

@@ -26,11 +26,14 @@ impl Placeholders {
                 "ExpressionAttributeNames contains invalid key: Syntax error; key: {placeholder:?}"
             ))),
         };
-        let value = |(placeholder, value): (String, Value)| match placeholder.starts_with(':') {
-            true => Ok((placeholder, attribute(&value)?)),
-            false => Err(invalid(format!(
-                "ExpressionAttributeValues contains invalid key: Syntax error; key: {placeholder:?}"
-            ))),
+        let value = |(placeholder, value): (String, Value)| {
+            if placeholder.starts_with(':') {
+                Ok((placeholder, attribute(&value)?))
+            } else {
+                Err(invalid(format!(
+                    "ExpressionAttributeValues contains invalid key: Syntax error; key: {placeholder:?}"
+                )))
+            }
         };
         Ok(Self {
             names: names.into_iter().map(name).collect::<Result<_, _>>()?,
@@ -358,9 +361,10 @@ fn tokens(text: &str) -> Result<Vec<&str>, &str> {
         let prefix = usize::from(rest.starts_with(['#', ':']));
         let length = prefix + rest[prefix..].find(|c| !word(c)).unwrap_or(rest.len() - prefix);
         let symbols = ["<>", "<=", ">=", "<", ">", "=", "(", ")", ",", "+", "-"];
-        let length = match length > prefix {
-            true => length,
-            false => symbols.iter().find(|symbol| rest.starts_with(*symbol)).map(|symbol| symbol.len()).ok_or(rest)?,
+        let length = if length > prefix {
+            length
+        } else {
+            symbols.iter().find(|symbol| rest.starts_with(*symbol)).map(|symbol| symbol.len()).ok_or(rest)?
         };
         tokens.push(&rest[..length]);
         rest = rest[length..].trim_start();

@@ -75,18 +75,20 @@ fn ids(params: &mut Params, name: &str, most: usize) -> Result<Vec<String>, Fail
 
 /// A container instance by ARN or by the ARN's last part.
 fn registration(world: &World, cluster: ClusterNo, id: &str) -> Option<RegistrationNo> {
-    let number = match id.starts_with("arn:") {
-        true => world.registration_arns.get(id),
-        false => world.registration_arns.get(&arn(world, cluster, "container-instance", id)),
+    let number = if id.starts_with("arn:") {
+        world.registration_arns.get(id)
+    } else {
+        world.registration_arns.get(&arn(world, cluster, "container-instance", id))
     };
     number.copied().filter(|number| world.registrations[*number].cluster == cluster)
 }
 
 /// A visible task by ARN or by the ARN's last part.
 fn task(world: &World, cluster: ClusterNo, id: &str) -> Option<TaskNo> {
-    let number = match id.starts_with("arn:") {
-        true => world.task_arns.get(id),
-        false => world.task_arns.get(&arn(world, cluster, "task", id)),
+    let number = if id.starts_with("arn:") {
+        world.task_arns.get(id)
+    } else {
+        world.task_arns.get(&arn(world, cluster, "task", id))
     };
     number.copied().filter(|number| world.tasks[*number].cluster == cluster && world.is_visible(*number))
 }
@@ -98,9 +100,10 @@ fn arn(world: &World, cluster: ClusterNo, kind: &str, id: &str) -> String {
 
 /// An entry of `failures`.
 fn failure(world: &World, kind: &str, id: &str, reason: &str) -> Value {
-    let arn = match id.starts_with("arn:") {
-        true => id.to_owned(),
-        false => format!("arn:aws:ecs:{}:{}:{kind}/{id}", world.spec.name, world.spec.account),
+    let arn = if id.starts_with("arn:") {
+        id.to_owned()
+    } else {
+        format!("arn:aws:ecs:{}:{}:{kind}/{id}", world.spec.name, world.spec.account)
     };
     json!({ "arn": arn, "reason": reason })
 }

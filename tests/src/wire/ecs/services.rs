@@ -6,7 +6,7 @@ use super::super::Failure;
 use super::super::params::Params;
 use super::tasks::counts;
 use super::{arns, cluster, failure, ids, page_size, time};
-use crate::world::{ClusterNo, ServiceKind, ServiceNo, World};
+use crate::world::{ClusterNo, Service, ServiceKind, ServiceNo, World};
 
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;
@@ -65,20 +65,6 @@ fn shape(world: &World, number: ServiceNo) -> Value {
         .iter()
         .map(|event| json!({ "id": event.id, "createdAt": time(event.at), "message": event.message }))
         .collect();
-    let mut constraints = Vec::new();
-    if service.distinct_instance {
-        constraints.push(json!({ "type": "distinctInstance" }));
-    }
-    if let Some((text, _)) = &service.member_of {
-        constraints.push(json!({ "type": "memberOf", "expression": text }));
-    }
-    let strategy = match service.kind {
-        ServiceKind::Replica => json!([
-            { "type": "spread", "field": "attribute:ecs.availability-zone" },
-            { "type": "spread", "field": "instanceId" },
-        ]),
-        ServiceKind::Daemon => json!([]),
-    };
     let definition =
         format!("arn:aws:ecs:{}:{}:task-definition/{}:1", world.spec.name, world.spec.account, service.family);
     let created = time(service.created_at);
@@ -99,7 +85,7 @@ fn shape(world: &World, number: ServiceNo) -> Value {
         },
         "deploymentController": { "type": "ECS" },
         "deployments": [{
-            "id": format!("ecs-svc/{:019}", world.dice.bits("deployment", u64::try_from(number.0).unwrap_or(0)) % 10_u64.pow(19)),
+            "id": deployment_id(world, number),
             "status": "PRIMARY",
             "taskDefinition": definition,
             "desiredCount": desired,
@@ -114,11 +100,33 @@ fn shape(world: &World, number: ServiceNo) -> Value {
         "events": events,
         "loadBalancers": [],
         "serviceRegistries": [],
-        "placementConstraints": constraints,
-        "placementStrategy": strategy,
+        "placementConstraints": constraints(service),
+        "placementStrategy": strategy(service.kind),
         "createdAt": created,
         "enableECSManagedTags": false,
         "propagateTags": "NONE",
         "enableExecuteCommand": false,
     })
+}
+
+fn deployment_id(world: &World, number: ServiceNo) -> String {
+    let n = u64::try_from(number.0).unwrap_or(0);
+    format!("ecs-svc/{:019}", world.dice.bits("deployment", n) % 10_u64.pow(19))
+}
+
+fn constraints(service: &Service) -> Vec<Value> {
+    let distinct = service.distinct_instance.then(|| json!({ "type": "distinctInstance" }));
+    let member_of = service.member_of.as_ref();
+    let member_of = member_of.map(|(text, _)| json!({ "type": "memberOf", "expression": text }));
+    distinct.into_iter().chain(member_of).collect()
+}
+
+fn strategy(kind: ServiceKind) -> Value {
+    match kind {
+        ServiceKind::Replica => json!([
+            { "type": "spread", "field": "attribute:ecs.availability-zone" },
+            { "type": "spread", "field": "instanceId" },
+        ]),
+        ServiceKind::Daemon => json!([]),
+    }
 }

@@ -25,19 +25,7 @@ pub(super) fn send(world: &mut World, mut params: Params) -> Result<Value, Failu
     let concurrency = params.text("MaxConcurrency")?;
     let errors = params.text("MaxErrors")?;
     params.done("SendCommand")?;
-    if !(30..=2_592_000).contains(&delivery) {
-        let rule = match delivery < 30 {
-            true => "have value greater than or equal to 30",
-            false => "have value less than or equal to 2592000",
-        };
-        return Err(constraint("timeoutSeconds", delivery, rule));
-    }
-    if ids.is_empty() || ids.len() > 50 {
-        return Err(constraint("instanceIds", format!("[{}]", ids.join(", ")), "have length less than or equal to 50"));
-    }
-    if comment.chars().count() > 100 {
-        return Err(constraint("comment", comment, "have length less than or equal to 100"));
-    }
+    check_limits(delivery, &ids, &comment)?;
     if version.is_some_and(|version| !matches!(version.as_str(), "1" | "$DEFAULT" | "$LATEST")) {
         return Err(Failure::new("InvalidDocumentVersion", "The document version isn't valid or doesn't exist."));
     }
@@ -80,6 +68,24 @@ pub(super) fn send(world: &mut World, mut params: Params) -> Result<Value, Failu
             "DeliveryTimedOutCount": 0,
         }
     }))
+}
+
+fn check_limits(delivery: i64, ids: &[String], comment: &str) -> Result<(), Failure> {
+    if !(30..=2_592_000).contains(&delivery) {
+        let rule = if delivery < 30 {
+            "have value greater than or equal to 30"
+        } else {
+            "have value less than or equal to 2592000"
+        };
+        return Err(constraint("timeoutSeconds", delivery, rule));
+    }
+    if ids.is_empty() || ids.len() > 50 {
+        return Err(constraint("instanceIds", format!("[{}]", ids.join(", ")), "have length less than or equal to 50"));
+    }
+    if comment.chars().count() > 100 {
+        return Err(constraint("comment", comment, "have length less than or equal to 100"));
+    }
+    Ok(())
 }
 
 /// A document may be named by its ARN.

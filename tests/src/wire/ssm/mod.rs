@@ -28,9 +28,10 @@ fn parameter(world: &World, mut params: Params) -> Result<Value, Failure> {
         .parameters
         .get(&name)
         .ok_or_else(|| Failure::new("ParameterNotFound", format!("Parameter {name} not found.")))?;
-    let arn = match name.starts_with('/') {
-        true => format!("arn:aws:ssm:{}:{}:parameter{name}", world.spec.name, world.spec.account),
-        false => format!("arn:aws:ssm:{}:{}:parameter/{name}", world.spec.name, world.spec.account),
+    let arn = if name.starts_with('/') {
+        format!("arn:aws:ssm:{}:{}:parameter{name}", world.spec.name, world.spec.account)
+    } else {
+        format!("arn:aws:ssm:{}:{}:parameter/{name}", world.spec.name, world.spec.account)
     };
     Ok(json!({
         "Parameter": {
