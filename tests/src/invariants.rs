@@ -2,19 +2,28 @@
 //!
 //! A rule is broken by the caller, never by the world: what people do counts as given.
 
+mod leases;
+mod rule;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{CLAIM_TAG, Claim, ClaimStep, EXCLUDE_TAG, FAILED_TAG, FailedVersions, Way};
 use models::ids::{ClusterName, HostId};
 use models::policy::MaxUnavailable;
 use semver::Version;
-use serde::Deserialize;
+
+use leases::Leases;
+pub use rule::{Rule, Violation};
 
 use crate::documents::Script;
 use crate::host::HostEvent;
-use crate::world::{Actor, Attribute, Entry, Event, InstanceStatus, Item, LastStatus, MachineNo, Task, World};
+use crate::world::{
+    Actor, BootStep, CommandStep, Entry, Event, InstanceChange, InstanceStatus, LastStatus, MachineNo, Task, World,
+};
 
 /// What somebody else took out of service so short a time ago could not be known to a caller.
 const UNKNOWABLE: SignedDuration = SignedDuration::from_secs(10);
@@ -24,53 +33,6 @@ const UNKNOWABLE: SignedDuration = SignedDuration::from_secs(10);
 fn left_unknowable(size: usize) -> SignedDuration {
     let hundreds = i32::try_from(size.div_ceil(100)).unwrap_or(i32::MAX);
     UNKNOWABLE + SignedDuration::from_secs(30).max(SignedDuration::from_secs(5).saturating_mul(hundreds))
-}
-
-/// A rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub enum Rule {
-    /// An instance was taken out of service although the budget was used up.
-    Budget,
-    /// An instance was drained, or written on, without a well-formed claim on it.
-    Claim,
-    /// Somebody else's drain was undone.
-    ForeignDrain,
-    /// A host was rebooted with a task on it that is not STOPPED.
-    TasksOnReboot,
-    /// At the end an instance that was drained is not ACTIVE, and the report does not name it.
-    LeftBehind,
-    /// At the end there is a claim on an instance in service.
-    ClaimLeft,
-    /// A version that failed on an instance was activated there again.
-    FailedVersion,
-    /// A process wrote on an instance although another one has taken the lease on its cluster since; or an epoch does
-    /// not say who came last.
-    SingleRun,
-    /// An instance was set ACTIVE after a reboot although its agent has not come up in the new boot.
-    Unverified,
-    /// A host was rebooted that the caller itself has put back into service, or left there.
-    RebootInService,
-    /// An instance was drained although somebody had excluded it.
-    Excluded,
-}
-
-/// A rule that was broken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// When.
-    pub at: Timestamp,
-    /// Which rule.
-    pub rule: Rule,
-    /// On which machine.
-    pub instance: HostId,
-    /// In words.
-    pub detail: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3} {:?} on {}: {}", self.at, self.rule, self.instance, self.detail)
-    }
 }
 
 /// The checker.
@@ -94,19 +56,11 @@ pub struct Invariants {
     claims_before: BTreeMap<MachineNo, Vec<(Timestamp, Claim)>>,
     /// The claim as it is.
     claims: BTreeMap<MachineNo, Option<Claim>>,
-    leases: BTreeMap<String, Lease>,
+    leases: Leases,
     /// When the host accepted the caller's newest request to reboot.
     accepted: BTreeMap<MachineNo, Timestamp>,
     /// Since when somebody excludes it; those that were excluded from the start are missing.
     excluded: BTreeMap<MachineNo, Timestamp>,
-}
-
-/// Who took the lease on a cluster last.
-#[derive(Debug, Clone)]
-struct Lease {
-    epoch: i128,
-    holder: String,
-    caller: u32,
 }
 
 impl Invariants {
@@ -123,102 +77,120 @@ impl Invariants {
 
     /// Looks at something that has just happened.
     pub(crate) fn seen(&mut self, world: &World, entry: &Entry) {
-        self.check_single_run(world, &entry.event);
+        self.violations.extend(self.leases.see(world, &entry.event));
         self.follow_status(world, &entry.event);
         match &entry.event {
-            Event::Status { machine, to: InstanceStatus::Inactive, .. } => {
-                self.left.insert(*machine, entry.at);
+            Event::Instance { machine, change: InstanceChange::Status { to, by, .. } } => {
+                self.see_status(world, *machine, (*to, *by));
             }
-            Event::Status { machine, to: InstanceStatus::Draining, by: Actor::Updater, .. } => {
-                self.drained.insert(*machine);
-                self.taken_back.remove(machine);
-                self.check_draining_claim(world, *machine);
-                self.check_budget(world, *machine);
-                self.check_excluded(world, *machine);
-            }
-            Event::Status { machine, to: InstanceStatus::Active, by: Actor::Person | Actor::World, .. } => {
-                self.taken_back.insert(*machine, entry.at);
-            }
-            Event::Status { machine, to: InstanceStatus::Active, by: Actor::Updater, .. } => {
-                if world.registration_of(*machine).is_some_and(|registration| registration.foreign_drain) {
-                    self.broken(world, Rule::ForeignDrain, *machine, "set ACTIVE although a person drained it".into());
-                }
-                if self.unproved.remove(machine) {
-                    let detail = "set ACTIVE after its reboot although its agent has not come up".to_owned();
-                    self.broken(world, Rule::Unverified, *machine, detail);
-                }
-            }
-            Event::CommandSent { machine, script, by: Actor::Updater, .. } => match script {
-                Script::Stage | Script::Reboot | Script::Revert => {
-                    self.check_claim(world, *machine, &format!("{script:?}"));
-                }
-                Script::Inspect | Script::Shell(_) => {}
-            },
-            Event::RebootAccepted { machine, by: Actor::Updater } => {
-                self.check_claim(world, *machine, "reboot");
-                self.accepted.insert(*machine, entry.at);
-                self.check_tasks(world, *machine, UNKNOWABLE);
-                self.check_not_put_back(world, *machine);
-            }
-            Event::RebootBegins { machine, by: Actor::Updater } => {
-                self.unproved.insert(*machine);
-                self.check_not_put_back(world, *machine);
-                if !self.rebooted_with_tasks.contains(machine) {
-                    self.check_tasks(world, *machine, SignedDuration::MAX);
-                }
-            }
+            Event::Boot { machine, step } => self.see_boot(world, *machine, step),
+            Event::Host { machine, event } => self.see_host(*machine, event),
             Event::AgentActs { machine, action } => self.check_agent(world, *machine, action),
-            Event::Activated { machine, version } => self.check_version(world, *machine, version),
-            Event::Host { machine, event } => match event {
-                HostEvent::BootFailed { version, .. } => {
-                    self.failed_boots.entry(*machine).or_default().insert(version.clone());
+            Event::Tag { machine, key, value, by } => self.see_tag(world, *machine, (key, value.as_deref(), *by)),
+            Event::Command {
+                machine,
+                step:
+                    CommandStep::Sent {
+                        script: script @ (Script::Stage | Script::Reboot | Script::Revert),
+                        by: Actor::Updater,
+                    },
+                ..
+            } => self.check_claim(world, *machine, &format!("{script:?}")),
+            Event::Instance { .. } | Event::Task { .. } | Event::Ec2State { .. } | Event::Command { .. } => {}
+            Event::Service { .. } | Event::Stored { .. } | Event::Scripted { .. } => {}
+        }
+    }
+
+    fn see_status(&mut self, world: &World, machine: MachineNo, (to, by): (InstanceStatus, Actor)) {
+        match (to, by) {
+            (InstanceStatus::Inactive, _) => {
+                self.left.insert(machine, world.now());
+            }
+            (InstanceStatus::Draining, Actor::Updater) => {
+                self.drained.insert(machine);
+                self.taken_back.remove(&machine);
+                self.check_draining_claim(world, machine);
+                self.check_budget(world, machine);
+                self.check_excluded(world, machine);
+            }
+            (InstanceStatus::Active, Actor::Person | Actor::World) => {
+                self.taken_back.insert(machine, world.now());
+            }
+            (InstanceStatus::Active, Actor::Updater) => {
+                if world.registration_of(machine).is_some_and(|registration| registration.foreign_drain) {
+                    self.broken(world, Rule::ForeignDrain, machine, "set ACTIVE although a person drained it".into());
                 }
-                HostEvent::Booted { .. } => {
-                    self.rebooted_with_tasks.remove(machine);
-                }
-                HostEvent::CommandEnded { .. }
-                | HostEvent::WorkerKilled { .. }
-                | HostEvent::SettingsApplied { .. }
-                | HostEvent::WentDown { .. }
-                | HostEvent::WentDark { .. }
-                | HostEvent::SsmAgentUp { .. } => {}
-                HostEvent::EcsAgentUp { .. } => {
-                    self.unproved.remove(machine);
-                }
-            },
-            Event::Tag { machine, key, value, .. } if key == CLAIM_TAG => {
-                let claim = value.as_deref().and_then(|value| value.parse().ok());
-                if let Some(before) = self.claims.insert(*machine, claim).flatten() {
-                    self.claims_before.entry(*machine).or_default().push((entry.at, before));
+                if self.unproved.remove(&machine) {
+                    let detail = "set ACTIVE after its reboot although its agent has not come up".to_owned();
+                    self.broken(world, Rule::Unverified, machine, detail);
                 }
             }
-            Event::Tag { machine, key, value, by: Actor::Person } if key == FAILED_TAG => {
-                let kept = FailedVersions::parse(value.as_deref().unwrap_or_default());
-                if let Some(failed) = self.failed_boots.get_mut(machine) {
+            (InstanceStatus::Draining, Actor::Person | Actor::World) => {}
+        }
+    }
+
+    fn see_boot(&mut self, world: &World, machine: MachineNo, step: &BootStep) {
+        match step {
+            BootStep::Accepted { by: Actor::Updater } => {
+                self.check_claim(world, machine, "reboot");
+                self.accepted.insert(machine, world.now());
+                self.check_tasks(world, machine, UNKNOWABLE);
+                self.check_not_put_back(world, machine);
+            }
+            BootStep::Begins { by: Actor::Updater } => {
+                self.unproved.insert(machine);
+                self.check_not_put_back(world, machine);
+                if !self.rebooted_with_tasks.contains(&machine) {
+                    self.check_tasks(world, machine, SignedDuration::MAX);
+                }
+            }
+            BootStep::Activated { version } => self.check_version(world, machine, version),
+            BootStep::Accepted { by: Actor::Person | Actor::World }
+            | BootStep::Begins { by: Actor::Person | Actor::World } => {}
+        }
+    }
+
+    fn see_host(&mut self, machine: MachineNo, event: &HostEvent) {
+        match event {
+            HostEvent::BootFailed { version, .. } => {
+                self.failed_boots.entry(machine).or_default().insert(version.clone());
+            }
+            HostEvent::Booted { .. } => {
+                self.rebooted_with_tasks.remove(&machine);
+            }
+            HostEvent::EcsAgentUp { .. } => {
+                self.unproved.remove(&machine);
+            }
+            HostEvent::CommandEnded { .. }
+            | HostEvent::WorkerKilled { .. }
+            | HostEvent::SettingsApplied { .. }
+            | HostEvent::WentDown { .. }
+            | HostEvent::WentDark { .. }
+            | HostEvent::SsmAgentUp { .. } => {}
+        }
+    }
+
+    fn see_tag(&mut self, world: &World, machine: MachineNo, (key, value, by): (&str, Option<&str>, Actor)) {
+        match key {
+            CLAIM_TAG => {
+                let claim = value.and_then(|value| value.parse().ok());
+                if let Some(before) = self.claims.insert(machine, claim).flatten() {
+                    self.claims_before.entry(machine).or_default().push((world.now(), before));
+                }
+            }
+            FAILED_TAG if by == Actor::Person => {
+                let kept = FailedVersions::parse(value.unwrap_or_default());
+                if let Some(failed) = self.failed_boots.get_mut(&machine) {
                     failed.retain(|version| kept.contains(version));
                 }
             }
-            Event::Tag { machine, key, value: Some(value), .. } if key == EXCLUDE_TAG && excludes(value) => {
-                self.excluded.entry(*machine).or_insert(entry.at);
+            EXCLUDE_TAG if value.is_some_and(excludes) => {
+                self.excluded.entry(machine).or_insert(world.now());
             }
-            Event::Tag { machine, key, .. } if key == EXCLUDE_TAG => {
-                self.excluded.remove(machine);
+            EXCLUDE_TAG => {
+                self.excluded.remove(&machine);
             }
-            Event::Status { .. }
-            | Event::Connection { .. }
-            | Event::Registered { .. }
-            | Event::Task { .. }
-            | Event::TaskKilledByReboot { .. }
-            | Event::Drained { .. }
-            | Event::Service { .. }
-            | Event::RebootAccepted { .. }
-            | Event::RebootBegins { .. }
-            | Event::Ec2State { .. }
-            | Event::Tag { .. }
-            | Event::Stored { .. }
-            | Event::CommandSent { .. }
-            | Event::CommandEnded { .. }
-            | Event::Scripted { .. } => {}
+            _ => {}
         }
     }
 
@@ -246,75 +218,6 @@ impl Invariants {
                 self.broken(world, Rule::ClaimLeft, number, format!("is in service with the claim {claim}"));
             }
         }
-    }
-
-    /// Never two runs at once, by epoch: whoever took the lease last is the only one to write.
-    fn check_single_run(&mut self, world: &World, event: &Event) {
-        let (machine, what) = match event {
-            Event::Stored { key, item, caller, .. } => return self.take_lease(world, key, item, *caller),
-            Event::Status { machine, to, by: Actor::Updater, .. } => (*machine, format!("set {}", to.name())),
-            Event::Tag { machine, key, value: None, by: Actor::Updater } => {
-                (*machine, format!("deleted the tag {key}"))
-            }
-            Event::Tag { machine, key, value: Some(value), by: Actor::Updater } => {
-                (*machine, format!("wrote the tag {key}={value}"))
-            }
-            Event::CommandSent { machine, script, by: Actor::Updater, .. } => (*machine, format!("sent {script:?}")),
-            Event::Status { .. }
-            | Event::Connection { .. }
-            | Event::Registered { .. }
-            | Event::Task { .. }
-            | Event::TaskKilledByReboot { .. }
-            | Event::Drained { .. }
-            | Event::Service { .. }
-            | Event::Host { .. }
-            | Event::RebootAccepted { .. }
-            | Event::RebootBegins { .. }
-            | Event::Activated { .. }
-            | Event::Ec2State { .. }
-            | Event::Tag { .. }
-            | Event::CommandSent { .. }
-            | Event::CommandEnded { .. }
-            | Event::AgentActs { .. }
-            | Event::Scripted { .. } => return,
-        };
-        let cluster = &world.clusters()[world.machines()[machine].cluster].name;
-        let Some(lease) = self.leases.get(cluster).cloned() else { return };
-        if lease.caller != world.caller {
-            let detail = format!("process {} {what}, and {} holds the lease", world.caller, lease.holder);
-            self.broken(world, Rule::SingleRun, machine, detail);
-        }
-        if let Event::Tag { key, value: Some(value), .. } = event
-            && key == CLAIM_TAG
-            && let Ok(claim) = value.parse::<Claim>()
-            && claim.epoch.map(|epoch| i128::from(epoch.number())) != Some(lease.epoch)
-        {
-            let detail = format!("the claim {claim} does not have the lease's epoch {}", lease.epoch);
-            self.broken(world, Rule::SingleRun, machine, detail);
-        }
-    }
-
-    fn take_lease(&mut self, world: &World, cluster: &str, item: &Item, caller: u32) {
-        let (Some(Attribute::Text(holder)), Some(Attribute::Number(epoch))) = (item.get("holder"), item.get("epoch"))
-        else {
-            return;
-        };
-        let taken = Lease { epoch: *epoch, holder: holder.clone(), caller };
-        let right = match self.leases.get(cluster) {
-            None => true,
-            Some(known) if known.holder == *holder => known.epoch == *epoch && known.caller == caller,
-            Some(known) => known.epoch + 1 == *epoch,
-        };
-        if !right {
-            let detail = format!("the lease of {cluster} went to {taken:?} from {:?}", self.leases.get(cluster));
-            self.violations.push(Violation {
-                at: world.now(),
-                rule: Rule::SingleRun,
-                instance: HostId::from(cluster),
-                detail,
-            });
-        }
-        self.leases.insert(cluster.to_owned(), taken);
     }
 
     fn check_budget(&mut self, world: &World, machine: MachineNo) {
@@ -364,7 +267,7 @@ impl Invariants {
             self.put_back.insert(*machine);
             self.drained.remove(machine);
         }
-        if let Event::Status { machine, to, by, .. } = event {
+        if let Event::Instance { machine, change: InstanceChange::Status { to, by, .. } } = event {
             match (to, by) {
                 (InstanceStatus::Active, Actor::Updater) => {
                     self.drained.remove(machine);
@@ -474,6 +377,3 @@ fn parsed_claim(world: &World, machine: MachineNo) -> Result<Claim, String> {
     let tag = world.machines()[machine].tags.get(CLAIM_TAG).ok_or("there is no claim on it")?;
     tag.parse().map_err(|error| format!("the claim {tag:?} is malformed: {error}"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,8 @@
 //! [`crate::bench`] adds what depends on the machine, and writes `target/bench.json`. docs/benchmarks.md has the
 //! results and says how the lower bound is computed.
 
+mod lives;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,17 +14,16 @@ use std::time::{Duration, Instant};
 use ecs_updater::planner::{self, RunFacts};
 use ecs_updater::run::{View, Watch};
 use jiff::{SignedDuration, Timestamp};
-use models::claim::CLAIM_TAG;
 use models::policy::Policy;
 use models::report::{Outcome, RunReport};
 
-use crate::Region;
+pub use lives::Lives;
+use lives::lives;
+
 use crate::expect::RunSpec;
-use crate::host::HostEvent;
 use crate::meter::{self, Cpu};
 use crate::rollout::{Rollout, RolloutError};
 use crate::scenario::{Scenario, ScenarioError};
-use crate::world::{Actor, Event, InstanceStatus, LastStatus, MachineNo};
 
 /// A way to the hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,27 +140,6 @@ pub struct Planning {
     pub longest: Duration,
 }
 
-/// Times of the rollout of a cluster, from the world's own log.
-#[derive(Debug, Clone)]
-pub struct Lives {
-    /// The budget.
-    pub at_once: usize,
-    /// Refresh and prepare on the host, without anything random.
-    pub stage: SignedDuration,
-    /// Mean, from DRAINING to the last task STOPPED.
-    pub drain: SignedDuration,
-    /// Mean, from the accepted reboot to the host's going down.
-    pub shutdown: SignedDuration,
-    /// Mean, from there until the host is up.
-    pub boot: SignedDuration,
-    /// Mean, from there until the ECS agent runs: before that nobody can put the instance back.
-    pub agent: SignedDuration,
-    /// Out of service beyond drain, shutdown, boot and agent, each instance's, sorted.
-    pub extra: Vec<SignedDuration>,
-    /// Its parts, each sorted: until the reboot was claimed, from there until it was accepted, and after the agent ran.
-    pub parts: [Vec<SignedDuration>; 3],
-}
-
 impl Measured {
     /// All calls.
     pub fn all_calls(&self) -> u64 {
@@ -185,29 +165,6 @@ impl Measured {
     pub fn fullest_bucket(&self) -> (&str, f64) {
         let most = self.buckets.iter().max_by(|a, b| a.1.total_cmp(b.1));
         most.map_or(("none", 0.0), |(name, share)| (name.as_str(), *share))
-    }
-}
-
-impl Lives {
-    /// Nobody can be faster: stage + ⌈size / at once⌉ · (drain + shutdown + boot), where a boot ends with the agent.
-    pub fn bound(&self, size: usize) -> SignedDuration {
-        self.waves(size, self.drain + self.shutdown + self.boot + self.agent)
-    }
-
-    /// The same where a boot ends with the host API, before there is an agent.
-    pub fn strict_bound(&self, size: usize) -> SignedDuration {
-        self.waves(size, self.drain + self.shutdown + self.boot)
-    }
-
-    fn waves(&self, size: usize, each: SignedDuration) -> SignedDuration {
-        let waves = i32::try_from(size.div_ceil(self.at_once.max(1))).unwrap_or(i32::MAX);
-        self.stage + each * waves
-    }
-
-    /// The extra time out of service that `percent` of the instances stay within.
-    pub fn extra_at(&self, percent: usize) -> SignedDuration {
-        let last = self.extra.len().saturating_sub(1);
-        self.extra.get((self.extra.len() * percent / 100).min(last)).copied().unwrap_or_default()
     }
 }
 
@@ -314,75 +271,6 @@ impl Watch for Timer {
             seen.1.push(began.elapsed());
         }
     }
-}
-
-/// One machine's way through its update.
-#[derive(Debug, Default, Clone, Copy)]
-struct Life {
-    drained: Option<Timestamp>,
-    empty: Option<Timestamp>,
-    claimed: Option<Timestamp>,
-    accepted: Option<Timestamp>,
-    down: Option<Timestamp>,
-    up: Option<Timestamp>,
-    agent: Option<Timestamp>,
-    back: Option<Timestamp>,
-}
-
-fn lives(region: &Region, stage: SignedDuration, at_once: usize) -> Lives {
-    let mut lives: BTreeMap<MachineNo, Life> = BTreeMap::new();
-    for entry in region.log() {
-        let Some(machine) = entry.event.machine() else { continue };
-        let life = lives.entry(machine).or_default();
-        let at = Some(entry.at);
-        match entry.event {
-            Event::Status { to: InstanceStatus::Draining, by: Actor::Updater, .. } => {
-                life.drained = at;
-                life.empty = at;
-            }
-            Event::Task { to: LastStatus::Stopped, .. } if life.accepted.is_none() => life.empty = at,
-            Event::Tag { ref key, value: Some(ref claim), by: Actor::Updater, .. }
-                if key == CLAIM_TAG && claim.starts_with("v1/reboot") =>
-            {
-                life.claimed = life.claimed.or(at);
-            }
-            Event::RebootAccepted { .. } => life.accepted = at,
-            Event::RebootBegins { .. } => life.down = at,
-            Event::Host { event: HostEvent::Booted { .. }, .. } => life.up = at,
-            Event::Host { event: HostEvent::EcsAgentUp { .. }, .. } if life.up.is_some() => {
-                life.agent = life.agent.or(at);
-            }
-            Event::Status { to: InstanceStatus::Active, by: Actor::Updater, .. } => life.back = at,
-            _ => {}
-        }
-    }
-    let mut sums = [SignedDuration::ZERO; 4];
-    let (mut extra, mut parts_of_extra) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
-    for life in lives.values() {
-        let Life { drained: Some(drained), empty: Some(empty), claimed, accepted: Some(accepted), .. } = *life else {
-            continue;
-        };
-        let Life { down: Some(down), up: Some(up), agent: Some(agent), back: Some(back), .. } = *life else { continue };
-        let parts = [
-            empty.duration_since(drained),
-            down.duration_since(accepted),
-            up.duration_since(down),
-            agent.duration_since(up),
-        ];
-        extra.push(parts.iter().fold(back.duration_since(drained), |left, part| left - *part));
-        let claimed = claimed.unwrap_or(accepted);
-        parts_of_extra[0].push(claimed.duration_since(empty));
-        parts_of_extra[1].push(accepted.duration_since(claimed));
-        parts_of_extra[2].push(back.duration_since(agent));
-        for (sum, part) in sums.iter_mut().zip(parts) {
-            *sum += part;
-        }
-    }
-    extra.sort();
-    parts_of_extra.iter_mut().for_each(|part| part.sort());
-    let count = i32::try_from(extra.len().max(1)).unwrap_or(i32::MAX);
-    let [drain, shutdown, boot, agent] = sums.map(|sum| sum / count);
-    Lives { at_once, stage, drain, shutdown, boot, agent, extra, parts: parts_of_extra }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of calls and instances are far below 2^52")]

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::World;
 use super::ids::{MachineNo, RegistrationNo};
-use super::log::{Actor, Event};
+use super::log::{Actor, Event, InstanceChange};
 use super::machine::Ec2State;
 use super::placement::AGENT_VERSION;
 use super::queue::Due;
@@ -59,7 +59,7 @@ impl World {
         let number = self.register(machine, attributes, capacity);
         let arn = self.registrations[number].arn.clone();
         self.refresh_service(machine, Actor::World);
-        self.record(Event::Registered { machine, arn });
+        self.record(Event::Instance { machine, change: InstanceChange::Registered { arn } });
         number
     }
 

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::World;
 use super::ids::MachineNo;
-use super::log::{Actor, Event};
+use super::log::{Actor, Event, InstanceChange};
 use super::machine::{Ec2State, Machine};
 use super::queue::Due;
 use super::registration::InstanceStatus;
@@ -98,7 +98,7 @@ impl World {
         if let Some(registration) = machine.registration {
             self.registrations[registration].registered_at = now;
             let arn = self.registrations[registration].arn.clone();
-            self.record(Event::Registered { machine: number, arn });
+            self.record(Event::Instance { machine: number, change: InstanceChange::Registered { arn } });
             self.touch(registration);
         }
     }

@@ -3,7 +3,7 @@
 use super::Effect;
 use super::World;
 use super::ids::MachineNo;
-use super::log::{Actor, Event};
+use super::log::{Actor, BootStep, Event};
 use super::machine::{HostContainer, Seen};
 use super::placement::AGENT_VERSION;
 use super::queue::Due;
@@ -44,7 +44,7 @@ impl World {
                 let foreign = self.machines[machine].reboot_is_foreign;
                 let by = if foreign { Actor::Person } else { Actor::Updater };
                 self.machines[machine].down_since = Some(now);
-                self.record(Event::RebootBegins { machine, by });
+                self.record(Event::Boot { machine, step: BootStep::Begins { by } });
                 if let Some(registration) = self.machines[machine].registration {
                     self.kill_tasks(registration);
                 }
@@ -52,7 +52,7 @@ impl World {
             HostEvent::CommandEnded { command: Command::Activate, success: true, .. } => {
                 let image = self.machines[machine].host.disk().inactive().image.clone();
                 if let Some(image) = image {
-                    self.record(Event::Activated { machine, version: image.version });
+                    self.record(Event::Boot { machine, step: BootStep::Activated { version: image.version } });
                 }
             }
             HostEvent::Booted { .. } => {
@@ -110,7 +110,7 @@ impl World {
     pub(crate) fn host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, NoAnswer> {
         let answer = self.machines[machine].host.handle(self.now, &self.repository, request);
         if is_taken(&answer) && request.method == "POST" && request.path() == "/actions/reboot" {
-            self.record(Event::RebootAccepted { machine, by: Actor::Updater });
+            self.record(Event::Boot { machine, step: BootStep::Accepted { by: Actor::Updater } });
         }
         self.settle_host(machine);
         answer

@@ -26,117 +26,64 @@ pub enum Actor {
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What.
+    /// What it was.
     pub event: Event,
 }
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A container instance changed its status.
-    Status {
+    /// Something became of a machine's container instance.
+    Instance {
         /// The machine below it.
         machine: MachineNo,
-        /// From.
-        from: InstanceStatus,
-        /// To.
-        to: InstanceStatus,
-        /// By whom.
-        by: Actor,
+        /// What is different.
+        change: InstanceChange,
     },
-    /// `agentConnected` changed.
-    Connection {
-        /// The machine.
-        machine: MachineNo,
-        /// To.
-        connected: bool,
-    },
-    /// A container instance registered under a new ARN.
-    Registered {
-        /// The machine.
-        machine: MachineNo,
-        /// The new ARN.
-        arn: String,
-    },
-    /// A task moved on.
+    /// Something became of a task.
     Task {
         /// Its ARN.
         arn: String,
-        /// Where.
+        /// The machine it is on.
         machine: MachineNo,
         /// Its group.
         group: String,
-        /// To.
-        to: LastStatus,
-    },
-    /// A running task died with its host's reboot.
-    TaskKilledByReboot {
-        /// Its ARN.
-        arn: String,
-        /// Where.
-        machine: MachineNo,
-        /// Its group.
-        group: String,
-    },
-    /// No task that is not STOPPED is on a DRAINING instance any more.
-    Drained {
-        /// Where.
-        machine: MachineNo,
-    },
-    /// A service wrote an event.
-    Service {
-        /// Its name.
-        service: String,
-        /// ECS's words.
-        message: String,
+        /// What is different.
+        change: TaskChange,
     },
     /// Something happened on a host.
     Host {
-        /// Which.
+        /// The machine it runs on.
         machine: MachineNo,
-        /// What.
+        /// As the host tells it.
         event: HostEvent,
     },
-    /// A host accepted a request to reboot.
-    RebootAccepted {
-        /// Which.
+    /// A host came closer to its next boot.
+    Boot {
+        /// The machine it runs on.
         machine: MachineNo,
-        /// By whose doing.
-        by: Actor,
-    },
-    /// A host goes down.
-    RebootBegins {
-        /// Which.
-        machine: MachineNo,
-        /// By whose doing.
-        by: Actor,
+        /// How far it is.
+        step: BootStep,
     },
     /// The agent of `host-bridge` wrote on its host.
     AgentActs {
-        /// The machine.
+        /// The machine it runs on.
         machine: MachineNo,
         /// The path of the host API, or the program.
         action: String,
     },
-    /// A host made a written version the next to boot.
-    Activated {
-        /// Which.
-        machine: MachineNo,
-        /// What is on the set that boots next.
-        version: semver::Version,
-    },
     /// An EC2 instance changed its state.
     Ec2State {
-        /// Which.
+        /// The machine that it is.
         machine: MachineNo,
-        /// To.
+        /// The new state.
         to: Ec2State,
     },
     /// A tag was written or deleted.
     Tag {
-        /// Which instance.
+        /// The instance that has it.
         machine: MachineNo,
         /// The key.
         key: String,
@@ -144,6 +91,22 @@ pub enum Event {
         value: Option<String>,
         /// By whom.
         by: Actor,
+    },
+    /// SSM knows more of a command for one host.
+    Command {
+        /// The host's machine.
+        machine: MachineNo,
+        /// The command's id.
+        command: String,
+        /// What is known now.
+        step: CommandStep,
+    },
+    /// A service wrote an event.
+    Service {
+        /// Its name.
+        service: String,
+        /// ECS's words.
+        message: String,
     },
     /// An item of a DynamoDB table was written.
     Stored {
@@ -156,26 +119,6 @@ pub enum Event {
         /// By which process.
         caller: u32,
     },
-    /// SSM accepted a command for a host.
-    CommandSent {
-        /// Which.
-        machine: MachineNo,
-        /// Its id.
-        command: String,
-        /// What runs.
-        script: Script,
-        /// By whom.
-        by: Actor,
-    },
-    /// SSM knows how a command ended.
-    CommandEnded {
-        /// Where.
-        machine: MachineNo,
-        /// Its id.
-        command: String,
-        /// `StatusDetails`.
-        status: &'static str,
-    },
     /// An event of the scenario happened.
     Scripted {
         /// Its place in the scenario.
@@ -185,25 +128,90 @@ pub enum Event {
     },
 }
 
+/// What became of a container instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceChange {
+    /// Its status is another.
+    Status {
+        /// The status before.
+        from: InstanceStatus,
+        /// The status now.
+        to: InstanceStatus,
+        /// By whom.
+        by: Actor,
+    },
+    /// `agentConnected` is another.
+    Connection {
+        /// What it is now.
+        connected: bool,
+    },
+    /// It registered under a new ARN.
+    Registered {
+        /// The new ARN.
+        arn: String,
+    },
+    /// It is DRAINING, and no task that is not STOPPED is on it any more.
+    Drained,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskChange {
+    /// It moved on to this.
+    Status(LastStatus),
+    /// It ran, and died with its host's reboot.
+    KilledByReboot,
+}
+
+/// How far a host is on its way to another boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BootStep {
+    /// It made a written version the next to boot.
+    Activated {
+        /// What is on the set that boots next.
+        version: semver::Version,
+    },
+    /// It accepted a request to reboot.
+    Accepted {
+        /// By whose doing.
+        by: Actor,
+    },
+    /// It goes down.
+    Begins {
+        /// By whose doing.
+        by: Actor,
+    },
+}
+
+/// What SSM knows of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandStep {
+    /// It was accepted.
+    Sent {
+        /// What runs.
+        script: Script,
+        /// By whom.
+        by: Actor,
+    },
+    /// It ended.
+    Ended {
+        /// `StatusDetails`.
+        status: &'static str,
+    },
+}
+
 impl Event {
-    /// The machine that it speaks of.
+    /// Returns the machine that it speaks of.
     pub fn machine(&self) -> Option<MachineNo> {
         match self {
-            Self::Status { machine, .. }
-            | Self::Connection { machine, .. }
-            | Self::Registered { machine, .. }
+            Self::Instance { machine, .. }
             | Self::Task { machine, .. }
-            | Self::TaskKilledByReboot { machine, .. }
-            | Self::Drained { machine }
             | Self::Host { machine, .. }
-            | Self::RebootAccepted { machine, .. }
-            | Self::RebootBegins { machine, .. }
+            | Self::Boot { machine, .. }
             | Self::AgentActs { machine, .. }
-            | Self::Activated { machine, .. }
             | Self::Ec2State { machine, .. }
             | Self::Tag { machine, .. }
-            | Self::CommandSent { machine, .. }
-            | Self::CommandEnded { machine, .. } => Some(*machine),
+            | Self::Command { machine, .. } => Some(*machine),
             Self::Service { .. } | Self::Stored { .. } | Self::Scripted { .. } => None,
         }
     }
@@ -216,25 +224,49 @@ impl fmt::Display for Entry {
             write!(f, "host {machine} ")?;
         }
         match &self.event {
-            Event::Status { from, to, by, .. } => write!(f, "{} -> {} by {by:?}", from.name(), to.name()),
-            Event::Connection { connected, .. } => write!(f, "agentConnected {connected}"),
-            Event::Registered { arn, .. } => write!(f, "registered as {arn}"),
-            Event::Task { arn, group, to, .. } => write!(f, "task {arn} ({group}) {}", to.name()),
-            Event::TaskKilledByReboot { arn, group, .. } => write!(f, "TaskKilledByReboot {arn} ({group})"),
-            Event::Drained { .. } => f.write_str("drained"),
-            Event::Service { message, .. } => f.write_str(message),
+            Event::Instance { change, .. } => write!(f, "{change}"),
+            Event::Task { arn, group, change: TaskChange::Status(to), .. } => {
+                write!(f, "task {arn} ({group}) {}", to.name())
+            }
+            Event::Task { arn, group, change: TaskChange::KilledByReboot, .. } => {
+                write!(f, "TaskKilledByReboot {arn} ({group})")
+            }
             Event::Host { event, .. } => write!(f, "{event:?}"),
-            Event::RebootAccepted { by, .. } => write!(f, "accepted a reboot by {by:?}"),
-            Event::RebootBegins { by, .. } => write!(f, "goes down by {by:?}"),
+            Event::Boot { step, .. } => write!(f, "{step}"),
             Event::AgentActs { action, .. } => write!(f, "the host bridge did {action}"),
-            Event::Activated { version, .. } => write!(f, "activated {version}"),
             Event::Ec2State { to, .. } => write!(f, "is {}", to.name()),
             Event::Tag { key, value: Some(value), by, .. } => write!(f, "tag {key}={value} by {by:?}"),
             Event::Tag { key, value: None, by, .. } => write!(f, "tag {key} deleted by {by:?}"),
+            Event::Command { command, step: CommandStep::Sent { script, .. }, .. } => {
+                write!(f, "command {command} {script:?}")
+            }
+            Event::Command { command, step: CommandStep::Ended { status }, .. } => {
+                write!(f, "command {command} {status}")
+            }
+            Event::Service { message, .. } => f.write_str(message),
             Event::Stored { table, item, caller, .. } => write!(f, "table {table}: {item:?} by process {caller}"),
-            Event::CommandSent { command, script, .. } => write!(f, "command {command} {script:?}"),
-            Event::CommandEnded { command, status, .. } => write!(f, "command {command} {status}"),
             Event::Scripted { what, .. } => f.write_str(what),
+        }
+    }
+}
+
+impl fmt::Display for InstanceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status { from, to, by } => write!(f, "{} -> {} by {by:?}", from.name(), to.name()),
+            Self::Connection { connected } => write!(f, "agentConnected {connected}"),
+            Self::Registered { arn } => write!(f, "registered as {arn}"),
+            Self::Drained => f.write_str("drained"),
+        }
+    }
+}
+
+impl fmt::Display for BootStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Activated { version } => write!(f, "activated {version}"),
+            Self::Accepted { by } => write!(f, "accepted a reboot by {by:?}"),
+            Self::Begins { by } => write!(f, "goes down by {by:?}"),
         }
     }
 }

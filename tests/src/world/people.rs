@@ -7,14 +7,15 @@ use super::World;
 use super::ids::{MachineNo, ServiceNo};
 use super::log::{Actor, Event};
 use super::machine::HostContainer;
+use super::points::comes_to;
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use super::task::TaskShape;
 use super::tasks::NewTask;
-use crate::host::{Command, HostEvent, Request};
+use crate::host::Request;
 use crate::scenario::{
-    Action, EventTime, HostAction, HostWhen, Point, Published, RepositoryAction, ServiceAction, ServiceName, When,
-    host_spec, means, merge,
+    Action, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName, When, host_spec, means,
+    merge,
 };
 
 /// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's
@@ -235,42 +236,5 @@ impl World {
                 && name.cluster.as_ref().is_none_or(|cluster| self.clusters[service.cluster].name == *cluster)
         };
         self.services.iter_with_ids().filter(|(_, service)| named(service)).map(|(number, _)| number).collect()
-    }
-}
-
-/// Whether an event is the point in the life of a host that something waits for.
-pub(crate) fn comes_to(when: HostWhen, event: &Event) -> bool {
-    let machine = event.machine().map(|MachineNo(machine)| machine);
-    point(event) == Some(when.is) && when.host.is_none_or(|host| machine == Some(host))
-}
-
-/// The point in the life of a host that an event is.
-fn point(event: &Event) -> Option<Point> {
-    match event {
-        Event::Status { to: InstanceStatus::Draining, .. } => Some(Point::Draining),
-        Event::Status { to: InstanceStatus::Active, .. } => Some(Point::Active),
-        Event::Drained { .. } => Some(Point::Drained),
-        Event::Activated { .. } => Some(Point::Activated),
-        Event::RebootBegins { .. } => Some(Point::Rebooting),
-        Event::Host { event: HostEvent::Booted { .. }, .. } => Some(Point::Booted),
-        Event::Host { event: HostEvent::CommandEnded { command: Command::Prepare, success: true, .. }, .. } => {
-            Some(Point::Staged)
-        }
-        Event::Tag { key, value: Some(_), .. } if key == models::claim::CLAIM_TAG => Some(Point::Claimed),
-        Event::Status { .. }
-        | Event::Connection { .. }
-        | Event::Registered { .. }
-        | Event::Task { .. }
-        | Event::TaskKilledByReboot { .. }
-        | Event::Service { .. }
-        | Event::Host { .. }
-        | Event::RebootAccepted { .. }
-        | Event::AgentActs { .. }
-        | Event::Ec2State { .. }
-        | Event::Tag { .. }
-        | Event::Stored { .. }
-        | Event::CommandSent { .. }
-        | Event::CommandEnded { .. }
-        | Event::Scripted { .. } => None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::ids::{CommandNo, MachineNo};
-use super::log::{Actor, Event};
+use super::log::{Actor, CommandStep, Event};
 use super::machine::Ec2State;
 use super::queue::Due;
 use super::{Effect, World, combined_output};
@@ -188,7 +188,7 @@ impl World {
         });
         for machine in sending.machines {
             let (command, script) = (id.clone(), sending.script.clone());
-            self.record(Event::CommandSent { machine, command, script, by });
+            self.record(Event::Command { machine, command, step: CommandStep::Sent { script, by } });
         }
         number
     }
@@ -305,8 +305,9 @@ impl World {
         let known = &mut self.machines[machine];
         known.ssm_running.retain(|other| *other != command);
         known.ssm_waiting.retain(|other| *other != command);
-        let id = self.commands[command].id.clone();
-        self.record(Event::CommandEnded { machine, command: id, status: status.details() });
+        let command = self.commands[command].id.clone();
+        let step = CommandStep::Ended { status: status.details() };
+        self.record(Event::Command { machine, command, step });
     }
 
     /// The agent is gone: what ran is cut off, and SSM is not told.

@@ -1,7 +1,7 @@
 //! Changes of a container instance: status, connection, and who is out of service.
 
 use super::ids::{MachineNo, RegistrationNo};
-use super::log::{Actor, Event};
+use super::log::{Actor, Event, InstanceChange};
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use super::task::LastStatus;
@@ -37,7 +37,7 @@ impl World {
             self.clusters[cluster].registrations.remove(&number);
         }
         self.refresh_service(machine, by);
-        self.record(Event::Status { machine, from, to, by });
+        self.record(Event::Instance { machine, change: InstanceChange::Status { from, to, by } });
         if to == InstanceStatus::Active {
             self.registrations[number].foreign_drain = false;
         }
@@ -60,7 +60,7 @@ impl World {
         registration.version += 1;
         let machine = registration.machine;
         self.refresh_service(machine, Actor::World);
-        self.record(Event::Connection { machine, connected });
+        self.record(Event::Instance { machine, change: InstanceChange::Connection { connected } });
         self.touch(number);
     }
 
@@ -96,13 +96,13 @@ impl World {
         }
     }
 
-    /// Writes [`Event::Drained`] when nothing is left on a DRAINING instance.
+    /// Writes [`InstanceChange::Drained`] when nothing is left on a DRAINING instance.
     pub(super) fn note_if_drained(&mut self, number: RegistrationNo) {
         let registration = &self.registrations[number];
         let empty = registration.tasks.iter().all(|task| self.tasks[*task].last == LastStatus::Stopped);
         if registration.status == InstanceStatus::Draining && empty {
             let machine = registration.machine;
-            self.record(Event::Drained { machine });
+            self.record(Event::Instance { machine, change: InstanceChange::Drained });
         }
     }
 

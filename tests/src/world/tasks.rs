@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::World;
 use super::ids::{RegistrationNo, ServiceNo, TaskNo};
-use super::log::Event;
+use super::log::{Event, TaskChange};
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use super::task::{Desired, LastStatus, Task, TaskShape};
@@ -70,7 +70,7 @@ impl World {
         self.tasks.push(task);
         if !settled {
             self.schedule(start_delay, Due::Task(number, 0));
-            self.record(Event::Task { arn, machine, group, to: last });
+            self.record(Event::Task { arn, machine, group, change: TaskChange::Status(last) });
         }
         number
     }
@@ -126,7 +126,7 @@ impl World {
         let (arn, group, registration) = (task.arn.clone(), task.group.clone(), task.registration);
         let machine = self.registrations[registration].machine;
         self.schedule(next_after, Due::Task(number, epoch));
-        self.record(Event::Task { arn, machine, group, to });
+        self.record(Event::Task { arn, machine, group, change: TaskChange::Status(to) });
     }
 
     /// The next step of a task's life, when it is due.
@@ -166,7 +166,7 @@ impl World {
         if let Some(service) = service {
             self.schedule(delay, Due::Service(service));
         }
-        self.record(Event::Task { arn, machine, group, to: LastStatus::Running });
+        self.record(Event::Task { arn, machine, group, change: TaskChange::Status(LastStatus::Running) });
     }
 
     /// Nothing of the task is left.
@@ -200,7 +200,7 @@ impl World {
         }
         self.look_at_starved(cluster);
         self.forget_old_tasks(registration);
-        self.record(Event::Task { arn, machine, group, to: LastStatus::Stopped });
+        self.record(Event::Task { arn, machine, group, change: TaskChange::Status(LastStatus::Stopped) });
         self.schedule(SignedDuration::from_secs(1), Due::Daemons(registration));
         if status == InstanceStatus::Draining {
             self.note_if_drained(registration);
@@ -248,7 +248,7 @@ impl World {
             let (arn, group, last) = (task.arn.clone(), task.group.clone(), task.last);
             let machine = self.registrations[registration].machine;
             if matches!(last, LastStatus::Running | LastStatus::Deactivating | LastStatus::Stopping) {
-                self.record(Event::TaskKilledByReboot { arn, machine, group });
+                self.record(Event::Task { arn, machine, group, change: TaskChange::KilledByReboot });
             }
         }
     }

@@ -285,7 +285,7 @@ fn a_quick_reboot_never_shows_and_its_tasks_die() {
         assert!(registration(&world, 0).connected);
         assert_eq!(tasks_on(&world, 0).len(), 1, "ECS learns of it when the agent is back");
     }
-    let killed = |entry: &&Entry| matches!(entry.event, Event::TaskKilledByReboot { .. });
+    let killed = |entry: &&Entry| matches!(entry.event, Event::Task { change: TaskChange::KilledByReboot, .. });
     assert_eq!(world.log().iter().filter(killed).count(), 1);
     pass(&mut world, 120);
     assert!(registration(&world, 0).connected);
@@ -367,7 +367,9 @@ fn whether_draining_survives_is_a_switch() {
 fn connections_break_in_normal_life() {
     let mut world = world("[region]\nagent_flap_every = \"15m\"\n[[instances]]\ncount = 1");
     pass(&mut world, 3600);
-    let breaks = |entry: &&Entry| matches!(entry.event, Event::Connection { connected: false, .. });
+    let breaks = |entry: &&Entry| {
+        matches!(entry.event, Event::Instance { change: InstanceChange::Connection { connected: false }, .. })
+    };
     assert_eq!(world.log().iter().filter(breaks).count(), 4);
     pass(&mut world, 10);
     assert!(registration(&world, 0).connected);

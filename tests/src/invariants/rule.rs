@@ -1,0 +1,54 @@
+//! The rules, and what it is to break one.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use models::ids::HostId;
+use serde::Deserialize;
+
+/// A rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub enum Rule {
+    /// An instance was taken out of service although the budget was used up.
+    Budget,
+    /// An instance was drained, or written on, without a well-formed claim on it.
+    Claim,
+    /// Somebody else's drain was undone.
+    ForeignDrain,
+    /// A host was rebooted with a task on it that is not STOPPED.
+    TasksOnReboot,
+    /// At the end an instance that was drained is not ACTIVE, and the report does not name it.
+    LeftBehind,
+    /// At the end there is a claim on an instance in service.
+    ClaimLeft,
+    /// A version that failed on an instance was activated there again.
+    FailedVersion,
+    /// A process wrote on an instance although another one has taken the lease on its cluster since; or an epoch does
+    /// not say who came last.
+    SingleRun,
+    /// An instance was set ACTIVE after a reboot although its agent has not come up in the new boot.
+    Unverified,
+    /// A host was rebooted that the caller itself has put back into service, or left there.
+    RebootInService,
+    /// An instance was drained although somebody had excluded it.
+    Excluded,
+}
+
+/// A rule that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// When it was broken.
+    pub at: Timestamp,
+    /// The rule.
+    pub rule: Rule,
+    /// The machine, or the cluster where it is about its lease.
+    pub instance: HostId,
+    /// In words.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} {:?} on {}: {}", self.at, self.rule, self.instance, self.detail)
+    }
+}
