@@ -36,6 +36,7 @@ pub mod moment;
 pub mod pipe;
 pub mod processes;
 pub mod proof;
+pub mod query;
 pub mod read_report;
 pub mod record;
 pub mod region;

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use models::claim::{CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG};
 
 use super::Need;
-use crate::wire::{Asked, Body, Form, Params};
+use crate::wire::asked::{Asked, Body};
+use crate::wire::form::Form;
+use crate::wire::params::Params;
 use crate::world::World;
 
 type Context = BTreeMap<String, BTreeSet<String>>;

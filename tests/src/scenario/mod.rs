@@ -389,7 +389,7 @@ impl Scenario {
             let what = format!("service {}", service.name);
             self.cluster_of(&what, service.cluster.as_deref())?;
             if let Some(text) = &service.member_of {
-                crate::wire::filter::Filter::parse(text).map_err(|reason| ScenarioError::MemberOf {
+                crate::query::Filter::parse(text).map_err(|reason| ScenarioError::MemberOf {
                     name: service.name.clone(),
                     reason: reason.to_string(),
                 })?;
@@ -465,7 +465,7 @@ impl Scenario {
 
 /// Whether a pattern means some operation.
 fn is_modelled(pattern: &str, what: impl Fn() -> String) -> Result<(), ScenarioError> {
-    if crate::wire::OPERATIONS.iter().any(|operation| means(pattern, operation)) {
+    if crate::wire::service::OPERATIONS.iter().any(|operation| means(pattern, operation)) {
         Ok(())
     } else {
         Err(ScenarioError::NoSuchOperation { what: what(), pattern: pattern.to_owned() })

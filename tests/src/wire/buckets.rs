@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Failure, Service};
+use super::failure::Failure;
+use super::service::Service;
 
 /// A row of the table: name, burst, tokens a second.
 type Row = (&'static str, u32, u32);

@@ -4,7 +4,8 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Caller, Service};
+use super::request::{Caller, Signature};
+use super::service::Service;
 
 /// One AWS call that reached the simulated Region.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,29 +29,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// `service:Operation`, as in IAM and in reports.
+    /// Returns its name as in IAM and in reports: `service:Operation`.
     pub fn name(&self) -> String {
         format!("{}:{}", self.service.prefix(), self.operation)
-    }
-}
-
-/// What the signature of a call says of its maker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature {
-    /// The access key's id.
-    pub access_key: String,
-    /// The Region that the signature is for.
-    pub region: String,
-}
-
-impl Signature {
-    /// Reads an `Authorization` header of Signature Version 4:
-    /// `AWS4-HMAC-SHA256 Credential=AKIA…/20261123/eu-central-1/ecs/aws4_request, SignedHeaders=…`.
-    pub fn read(authorization: &str) -> Option<Self> {
-        let (_, rest) = authorization.split_once("Credential=")?;
-        let mut scope = rest.split([',', ' ']).next()?.split('/');
-        let access_key = scope.next()?.to_owned();
-        Some(Self { access_key, region: scope.nth(1)?.to_owned() })
     }
 }
 

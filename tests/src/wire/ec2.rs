@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Failure;
+use super::failure::Failure;
 use super::form::{EcFilter, Form};
 use super::page::{self, Page};
 use super::xml::{ec2_answer, text, wrap};

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::asked::Asked;
 use super::buckets::throttled;
-use super::{Asked, Failure, Service};
+use super::failure::Failure;
+use super::service::Service;
 use crate::dice::Dice;
 use crate::scenario::{FaultSpec, Reset, means};
 

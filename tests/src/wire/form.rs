@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Failure;
+use super::failure::Failure;
 use super::params::unknown_parameter;
 
 /// Parameters. They are taken out one by one; what is left at the end is not modelled.

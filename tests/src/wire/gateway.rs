@@ -4,9 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::asked::Asked;
 use super::buckets::Buckets;
+use super::calls::{Call, Outcome};
+use super::dispatch::{Answer, respond};
+use super::failure::Failure;
 use super::faults::{Fault, Faults};
-use super::{Answer, Asked, Call, Caller, Failure, Outcome, Request, Response, Service, Signature, partial, respond};
+use super::partial;
+use super::request::{Caller, Request, Response, Signature};
+use super::service::Service;
 use crate::iam::{self, Need};
 use crate::scenario::{Reset, Scenario};
 use crate::world::World;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Failure;
+use super::failure::Failure;
 
 /// Parameters.
 #[derive(Debug, Clone, Default)]

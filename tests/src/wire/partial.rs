@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, Body, Failure, perform as whole};
+use super::asked::{Asked, Body};
+use super::dispatch::{Answer, perform as whole};
+use super::failure::Failure;
 use crate::world::World;
 
 /// The lists of things that requests name, as they name and answer them.

@@ -1,7 +1,8 @@
 //! STS: who is calling.
 
+use super::failure::Failure;
 use super::form::Form;
-use super::{Failure, xml};
+use super::xml;
 use crate::world::World;
 
 /// The caller, as in the messages of refusals.

@@ -553,7 +553,7 @@ async fn real_rates_refuse_a_burst() {
 #[tokio::test(start_paused = true)]
 async fn what_is_listed_is_modelled() {
     let region = region(SCENARIO);
-    for name in super::OPERATIONS {
+    for name in super::service::OPERATIONS {
         let (service, operation) = name.split_once(':').unwrap();
         let query = |version: &str| Request {
             body: format!("Action={operation}&Version={version}").into(),

@@ -2,7 +2,8 @@
 
 use quick_xml::escape::escape;
 
-use super::{Failure, Service};
+use super::failure::Failure;
+use super::service::Service;
 
 /// An element with text.
 pub(super) fn text(name: &str, value: impl AsRef<str>) -> String {

@@ -18,8 +18,8 @@ use super::{Cluster, Scripted, World};
 use crate::dice::Dice;
 use crate::host::{Host, HostSpec};
 use crate::invariants::Invariants;
+use crate::query::Filter;
 use crate::scenario::{EventTime, InstanceSpec, MachineSpec, Scenario, ScenarioError, ServiceSpec, TaskSpec};
-use crate::wire::filter::Filter;
 
 impl World {
     /// The world of a scenario.
@@ -181,7 +181,7 @@ impl World {
             ServiceKind::Daemon => (0, 100),
         };
         let name = &spec.name;
-        let fail = |error: crate::wire::filter::FilterError| ScenarioError::MemberOf {
+        let fail = |error: crate::query::FilterError| ScenarioError::MemberOf {
             name: name.clone(),
             reason: error.to_string(),
         };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::World;
 use super::ids::{RegistrationNo, ServiceNo};
 use super::tasks::NewTask;
-use crate::wire::filter::Subject;
+use crate::query::Subject;
 
 /// The instances that could take a task of one service now. Good for one look at the service.
 pub(super) struct Candidates {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::ids::{ClusterNo, TaskNo};
 use super::task::TaskShape;
-use crate::wire::filter::Filter;
+use crate::query::Filter;
 
 /// A service.
 #[derive(Debug, Clone)]

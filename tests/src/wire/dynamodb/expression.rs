@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{Failure, attribute, invalid};
+use super::super::failure::Failure;
+use super::attribute::{attribute, invalid};
 use crate::world::{Attribute, Item};
 
 /// `ExpressionAttributeNames` and `ExpressionAttributeValues`, and which of them an expression has used: DynamoDB

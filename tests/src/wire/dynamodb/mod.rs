@@ -4,6 +4,7 @@
 //! Words, numbers and the errors are DynamoDB's; what is not modelled (sets, lists, maps, fractions, REMOVE, ADD,
 //! DELETE, functions but three) is a `ValidationException` too, so that no test passes by chance.
 
+mod attribute;
 mod expression;
 
 #[cfg(test)]
@@ -11,9 +12,10 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
-use super::Failure;
+use super::failure::Failure;
 use super::params::{Params, unknown_parameter};
-use crate::world::{Attribute, Item, World};
+use crate::world::{Attribute, World};
+use attribute::{attribute, invalid, shape};
 use expression::{Placeholders, condition, update};
 
 pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Result<Value, Failure> {
@@ -86,10 +88,6 @@ fn update_item(world: &mut World, mut params: Params) -> Result<Value, Failure> 
     Ok(answer)
 }
 
-fn invalid(message: impl Into<String>) -> Failure {
-    Failure::new("ValidationException", message)
-}
-
 fn wrong_key() -> Failure {
     invalid("The provided key element does not match the schema")
 }
@@ -100,26 +98,4 @@ fn object(params: &mut Params, name: &str) -> Result<Map<String, Value>, Failure
         Some(Value::Object(map)) => Ok(map),
         Some(_) => Err(Failure::new("SerializationException", format!("{name} has the wrong type"))),
     }
-}
-
-/// `{"S": "…"}` or `{"N": "…"}`.
-fn attribute(value: &Value) -> Result<Attribute, Failure> {
-    let parts = value.as_object().filter(|parts| parts.len() == 1);
-    let only =
-        parts.and_then(|parts| parts.iter().next()).and_then(|(kind, value)| Some((kind.as_str(), value.as_str()?)));
-    match only {
-        Some(("S", text)) => Ok(Attribute::Text(text.to_owned())),
-        Some(("N", number)) => number.parse().map(Attribute::Number).map_err(|_| {
-            invalid(format!("The parameter cannot be converted to a numeric value (or is no whole number): {number}"))
-        }),
-        Some(_) | None => Err(invalid(format!("Supplied AttributeValue is not modelled: {value}"))),
-    }
-}
-
-fn shape(item: &Item) -> Value {
-    let one = |value: &Attribute| match value {
-        Attribute::Text(text) => json!({ "S": text }),
-        Attribute::Number(number) => json!({ "N": number.to_string() }),
-    };
-    Value::Object(item.iter().map(|(name, value)| (name.clone(), one(value))).collect())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::Failure;
+use super::super::failure::Failure;
 use super::super::page::{self, Page};
 use super::super::params::Params;
 use super::{cluster, page_size, registration};

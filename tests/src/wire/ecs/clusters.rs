@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::Failure;
+use super::super::failure::Failure;
 use super::super::params::Params;
 use super::{arns, failure, page_size};
 use crate::world::{ClusterNo, Desired, LastStatus, World};

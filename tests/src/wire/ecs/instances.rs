@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::super::Failure;
-use super::super::filter::{Filter, Subject};
+use super::super::failure::Failure;
 use super::super::params::Params;
 use super::{arns, cluster, failure, ids, page_size, registration, time};
+use crate::query::{Filter, Subject};
 use crate::world::{
     Actor, Desired, InstanceStatus, LastStatus, RESERVED_PORTS, Registration, RegistrationNo, Resources, World,
 };

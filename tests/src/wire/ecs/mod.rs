@@ -8,10 +8,10 @@ mod tasks;
 
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::failure::Failure;
 use super::page::{self, Page};
 use super::params::Params;
-use crate::world::{ClusterNo, RegistrationNo, TaskNo, World};
+use crate::world::{ClusterNo, RegistrationNo, ServiceNo, TaskNo, World};
 
 pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Result<Value, Failure> {
     match operation {
@@ -71,6 +71,12 @@ fn ids(params: &mut Params, name: &str, most: usize) -> Result<Vec<String>, Fail
         return Err(Failure::invalid(format!("{name} can have at most {most} items.")));
     }
     Ok(ids)
+}
+
+/// A service by its name or ARN.
+fn find_service(world: &World, cluster: ClusterNo, id: &str) -> Option<ServiceNo> {
+    let known = |number: &&ServiceNo| world.services[**number].name == id || world.services[**number].arn == id;
+    world.clusters[cluster].services.iter().find(known).copied()
 }
 
 /// A container instance by ARN or by the ARN's last part.

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::Failure;
+use super::super::failure::Failure;
 use super::super::params::Params;
 use super::tasks::counts;
-use super::{arns, cluster, failure, ids, page_size, time};
-use crate::world::{ClusterNo, Service, ServiceKind, ServiceNo, World};
+use super::{arns, cluster, failure, find_service, ids, page_size, time};
+use crate::world::{Service, ServiceKind, ServiceNo, World};
 
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;
@@ -33,7 +33,7 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
     params.done("DescribeServices")?;
     let (mut services, mut failures) = (Vec::new(), Vec::new());
     for id in wanted {
-        match find(world, cluster, &id) {
+        match find_service(world, cluster, &id) {
             Some(number) => {
                 let mut answer = shape(world, number);
                 if include.iter().any(|what| what == "TAGS") {
@@ -45,12 +45,6 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
         }
     }
     Ok(json!({ "services": services, "failures": failures }))
-}
-
-/// A service by its name or ARN.
-pub(super) fn find(world: &World, cluster: ClusterNo, id: &str) -> Option<ServiceNo> {
-    let known = |number: &&ServiceNo| world.services[**number].name == id || world.services[**number].arn == id;
-    world.clusters[cluster].services.iter().find(known).copied()
 }
 
 fn shape(world: &World, number: ServiceNo) -> Value {

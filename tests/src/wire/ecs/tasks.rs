@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::Failure;
+use super::super::failure::Failure;
 use super::super::params::Params;
-use super::{arns, cluster, failure, ids, page_size, registration, task, time};
+use super::{arns, cluster, failure, find_service, ids, page_size, registration, task, time};
 use crate::world::{Desired, ServiceNo, Task, TaskNo, World};
 
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
@@ -28,7 +28,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     };
     let service = match service {
         Some(name) => Some(
-            super::services::find(world, cluster, &name)
+            find_service(world, cluster, &name)
                 .ok_or_else(|| Failure::new("ServiceNotFoundException", "Service not found."))?,
         ),
         None => None,

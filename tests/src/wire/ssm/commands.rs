@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::super::Failure;
 use super::super::ecs::time;
+use super::super::failure::Failure;
 use super::super::page::{self, Page};
 use super::super::params::Params;
 use super::{constraint, page_size};

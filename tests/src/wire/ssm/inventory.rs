@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::Failure;
 use super::super::ecs::time;
+use super::super::failure::Failure;
 use super::super::page::{self, Page};
 use super::super::params::Params;
 use super::page_size;

@@ -5,7 +5,7 @@ mod inventory;
 
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::failure::Failure;
 use super::params::Params;
 use crate::world::World;
 

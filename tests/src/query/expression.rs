@@ -1,0 +1,130 @@
+//! What an expression is, and whether it holds of an instance.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use regex_lite::Regex;
+
+/// What an expression can ask about a container instance.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Its attributes.
+    pub attributes: &'a BTreeMap<String, Option<String>>,
+    /// Its agent's connection.
+    pub agent_connected: bool,
+    /// Its agent's version.
+    pub agent_version: &'a str,
+    /// The machine below.
+    pub ec2_instance_id: &'a str,
+    /// When it registered.
+    pub registered_at: Timestamp,
+    /// Its tasks whose desired status is RUNNING.
+    pub running_tasks: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Node {
+    And(Box<Node>, Box<Node>),
+    Or(Box<Node>, Box<Node>),
+    Not(Box<Node>),
+    Test(Field, Test),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Field {
+    Attribute(String),
+    AgentConnected,
+    AgentVersion,
+    Ec2InstanceId,
+    RegisteredAt,
+    RunningTasksCount,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Test {
+    Compare(Comparison, String),
+    In(Vec<String>),
+    Matches(Regex),
+    Exists,
+    /// A bare truth value, as in `agentConnected and …`.
+    IsTrue,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+impl Node {
+    pub(super) fn holds(&self, subject: &Subject<'_>) -> bool {
+        match self {
+            Self::And(a, b) => a.holds(subject) && b.holds(subject),
+            Self::Or(a, b) => a.holds(subject) || b.holds(subject),
+            Self::Not(node) => !node.holds(subject),
+            Self::Test(field, test) => test.holds(field, subject),
+        }
+    }
+}
+
+impl Field {
+    /// The value; `Some(None)` for an attribute without one.
+    fn value(&self, subject: &Subject<'_>) -> Option<Option<String>> {
+        Some(match self {
+            Self::Attribute(name) => return subject.attributes.get(name).cloned(),
+            Self::AgentConnected => Some(subject.agent_connected.to_string()),
+            Self::AgentVersion => Some(subject.agent_version.to_owned()),
+            Self::Ec2InstanceId => Some(subject.ec2_instance_id.to_owned()),
+            Self::RegisteredAt => Some(subject.registered_at.to_string()),
+            Self::RunningTasksCount => Some(subject.running_tasks.to_string()),
+        })
+    }
+}
+
+impl Test {
+    fn holds(&self, field: &Field, subject: &Subject<'_>) -> bool {
+        let Some(value) = field.value(subject) else { return false };
+        if matches!(self, Self::Exists) {
+            return true;
+        }
+        let Some(value) = value else { return false };
+        match self {
+            Self::Exists => true,
+            Self::IsTrue => value == "true",
+            Self::In(values) => values.contains(&value),
+            Self::Matches(pattern) => pattern.is_match(&value),
+            Self::Compare(comparison, other) => {
+                let order = order(field, &value, other);
+                match comparison {
+                    Comparison::Equal => order.is_eq(),
+                    Comparison::Greater => order.is_gt(),
+                    Comparison::GreaterOrEqual => order.is_ge(),
+                    Comparison::Less => order.is_lt(),
+                    Comparison::LessOrEqual => order.is_le(),
+                }
+            }
+        }
+    }
+}
+
+/// Numbers, versions and times by what they mean, the rest as text.
+fn order(field: &Field, value: &str, other: &str) -> std::cmp::Ordering {
+    let numbers = value.parse::<u64>().ok().zip(other.parse::<u64>().ok());
+    if let Some((a, b)) = numbers {
+        return a.cmp(&b);
+    }
+    if *field == Field::RegisteredAt
+        && let Some((a, b)) = value.parse::<Timestamp>().ok().zip(other.parse::<Timestamp>().ok())
+    {
+        return a.cmp(&b);
+    }
+    if *field == Field::AgentVersion
+        && let Some((a, b)) = semver::Version::parse(value).ok().zip(semver::Version::parse(other).ok())
+    {
+        return a.cmp(&b);
+    }
+    value.cmp(other)
+}

@@ -1,0 +1,96 @@
+//! Takes a request apart: service, operation and parameters.
+
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::form::Form;
+use super::params::Params;
+use super::request::Request;
+use super::service::Service;
+
+/// A request, taken apart.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) service: Service,
+    pub(crate) operation: String,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    Json(Params),
+    Form(Form),
+}
+
+impl Asked {
+    /// Takes a request apart.
+    pub(crate) fn read(request: &Request) -> (Self, Option<Failure>) {
+        match &request.target {
+            Some(target) => Self::read_json(target, &request.body),
+            None => Self::read_form(&request.body),
+        }
+    }
+
+    fn read_json(target: &str, body: &[u8]) -> (Self, Option<Failure>) {
+        let (name, operation) = target.split_once('.').unwrap_or((target, ""));
+        let (service, mut failure) = match name {
+            "AmazonEC2ContainerServiceV20141113" => (Service::Ecs, None),
+            "AmazonSSM" => (Service::Ssm, None),
+            "DynamoDB_20120810" => (Service::Dynamodb, None),
+            _ => (Service::Unknown, Some(Failure::unknown("Service", format!("target {target} is not modelled")))),
+        };
+        let params = match serde_json::from_slice::<Value>(if body.is_empty() { b"{}" } else { body }) {
+            Ok(Value::Object(map)) => Params::new(map),
+            Ok(_) | Err(_) => {
+                failure.get_or_insert(Failure::new("SerializationException", "the body is no JSON object"));
+                Params::default()
+            }
+        };
+        (Self { service, operation: operation.to_owned(), body: Body::Json(params) }, failure)
+    }
+
+    fn read_form(body: &[u8]) -> (Self, Option<Failure>) {
+        let mut form = Form::read(body);
+        let action = form.take("Action").unwrap_or_default();
+        let version = form.take("Version").unwrap_or_default();
+        let (service, failure) = match version.as_str() {
+            "2016-11-15" => (Service::Ec2, None),
+            "2011-06-15" => (Service::Sts, None),
+            _ => {
+                let message = format!("API version {version:?} with action {action:?} is not modelled");
+                (Service::Unknown, Some(Failure::unknown("Service", message)))
+            }
+        };
+        (Self { service, operation: action, body: Body::Form(form) }, failure)
+    }
+
+    /// A line for the log: parameters, cut.
+    pub(crate) fn summary(&self) -> String {
+        const MOST: usize = 200;
+        let text = match &self.body {
+            Body::Json(params) => params.summary(),
+            Body::Form(form) => form.summary(),
+        };
+        match text.char_indices().nth(MOST) {
+            Some((cut, _)) => format!("{}…", &text[..cut]),
+            None => text,
+        }
+    }
+
+    /// Whether it is asked, and wants to be answered, in XML's way.
+    pub(crate) fn is_query(&self) -> bool {
+        matches!(self.body, Body::Form(_))
+    }
+
+    /// `service:Operation`.
+    pub(crate) fn name(&self) -> String {
+        format!("{}:{}", self.service.prefix(), self.operation)
+    }
+}
+
+impl Request {
+    /// Returns the name of its operation: `service:Operation`.
+    pub fn name(&self) -> String {
+        Asked::read(self).0.name()
+    }
+}

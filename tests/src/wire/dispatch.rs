@@ -1,0 +1,63 @@
+//! From an operation to what does it, and from what comes of it to an answer.
+
+use serde_json::{Value, json};
+
+use super::asked::{Asked, Body};
+use super::failure::Failure;
+use super::request::Response;
+use super::service::Service;
+use super::{dynamodb, ec2, ecs, ssm, sts, xml};
+use crate::world::World;
+
+/// Does what was asked, on the world.
+pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure> {
+    match (asked.service, asked.body) {
+        (Service::Dynamodb, Body::Json(params)) => dynamodb::perform(world, &asked.operation, params).map(Answer::Json),
+        (Service::Ecs, Body::Json(params)) => ecs::perform(world, &asked.operation, params).map(Answer::Json),
+        (Service::Ssm, Body::Json(params)) => ssm::perform(world, &asked.operation, params).map(Answer::Json),
+        (Service::Ec2, Body::Form(form)) => ec2::perform(world, &asked.operation, form).map(Answer::Xml),
+        (Service::Sts, Body::Form(form)) => sts::perform(world, &asked.operation, &form).map(Answer::Xml),
+        (_, Body::Json(_) | Body::Form(_)) => {
+            Err(Failure::unknown("Protocol", "this service is not asked in this protocol"))
+        }
+    }
+}
+
+/// What an operation gives.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Json(Value),
+    Xml(String),
+}
+
+/// The HTTP answer.
+pub(crate) fn respond(
+    service: Service,
+    is_query: bool,
+    result: Result<Answer, Failure>,
+    request_id: String,
+) -> Response {
+    let content_type = match (service, is_query) {
+        (_, true) => "text/xml;charset=UTF-8",
+        (Service::Dynamodb, false) => "application/x-amz-json-1.0",
+        (Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown, false) => {
+            "application/x-amz-json-1.1"
+        }
+    };
+    let (status, body) = match result {
+        Ok(Answer::Json(value)) => (200, value.to_string()),
+        Ok(Answer::Xml(body)) => (200, body),
+        Err(failure) if failure.code.is_empty() => (failure.status, failure.message),
+        Err(failure) if is_query => (failure.status, xml::error(service, &failure, &request_id)),
+        Err(failure) => {
+            let kind = match service {
+                Service::Dynamodb => format!("com.amazonaws.dynamodb.v20120810#{}", failure.code),
+                Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown => failure.code,
+            };
+            let mut body = failure.more;
+            body.extend([("__type".to_owned(), json!(kind)), ("message".to_owned(), json!(failure.message))]);
+            (failure.status, Value::Object(body).to_string())
+        }
+    };
+    Response { status, content_type, body, request_id }
+}

@@ -1,0 +1,62 @@
+//! The services and operations that are modelled.
+
+/// The services that are modelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    /// DynamoDB.
+    Dynamodb,
+    /// Elastic Container Service.
+    Ecs,
+    /// Elastic Compute Cloud.
+    Ec2,
+    /// Systems Manager.
+    Ssm,
+    /// Security Token Service.
+    Sts,
+    /// A service that is not modelled.
+    Unknown,
+}
+
+impl Service {
+    /// As in IAM actions and in reports.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Dynamodb => "dynamodb",
+            Self::Ecs => "ecs",
+            Self::Ec2 => "ec2",
+            Self::Ssm => "ssm",
+            Self::Sts => "sts",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Every operation that is modelled.
+pub(crate) const OPERATIONS: [&str; 26] = [
+    "dynamodb:UpdateItem",
+    "ec2:CreateTags",
+    "ec2:DeleteTags",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceStatus",
+    "ec2:DescribeInstances",
+    "ecs:DeleteAttributes",
+    "ecs:DescribeClusters",
+    "ecs:DescribeContainerInstances",
+    "ecs:DescribeServices",
+    "ecs:DescribeTasks",
+    "ecs:GetTaskProtection",
+    "ecs:ListAttributes",
+    "ecs:ListClusters",
+    "ecs:ListContainerInstances",
+    "ecs:ListServices",
+    "ecs:ListTasks",
+    "ecs:PutAttributes",
+    "ecs:StopTask",
+    "ecs:UpdateContainerInstancesState",
+    "ssm:DescribeInstanceInformation",
+    "ssm:GetCommandInvocation",
+    "ssm:GetParameter",
+    "ssm:ListCommandInvocations",
+    "ssm:SendCommand",
+    "sts:GetCallerIdentity",
+];
