@@ -8,9 +8,10 @@ use models::claim::Way;
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::RunId;
 use models::policy::Policy;
+use models::time::after;
 use semver::Version;
 
-use super::times::{BRIDGE_POLL, DRAIN_POLL, after};
+use super::times::{BRIDGE_POLL, DRAIN_POLL};
 
 /// What the planner must know besides the snapshot and the policy.
 #[derive(Debug, Clone)]

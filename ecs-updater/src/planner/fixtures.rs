@@ -13,9 +13,10 @@ use models::host::{
     SeenReport, UpdateState,
 };
 use models::plan::HostCommand;
+use models::time::after;
 use semver::Version;
 
-use super::{RunFacts, after};
+use super::RunFacts;
 
 pub(super) const OLD_BOOT: &str = "0000000a-0000-0000-0000-000000000000";
 pub(super) const NEW_BOOT: &str = "0000000b-0000-0000-0000-000000000000";

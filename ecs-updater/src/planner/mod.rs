@@ -29,13 +29,14 @@ use models::fleet::{FleetSnapshot, InstanceStatus};
 use models::plan::{End, Phase, Plan, PlannedStep, Stand, Step};
 use models::policy::Policy;
 use models::reason::HoldReason;
+use models::time::after;
 
 pub(crate) use claimed::sent::reboot_may_come_until;
 pub use context::{RunFacts, Stop};
 pub use estimate::estimate;
 pub use groups::{groups, image_version, youngest_images};
 pub(crate) use refusal::refused_again;
-pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, TASKS_FRESH, after};
+pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, TASKS_FRESH};
 
 use admission::Counted;
 use context::Context;

@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use models::fleet::{Instance, RefusedStep};
 use models::plan::{End, Phase, Step};
 use models::reason::{FailReason, HoldReason};
+use models::time::after;
 
 use super::context::Context;
 use super::need::Next;
-use super::times::after;
 
 /// How long one step may be refused on one instance before the instance is given up: what a person or a deployment
 /// changes for a moment, such as a policy or a role's credentials, is right again by then.

@@ -1,6 +1,6 @@
 //! Times and numbers of tries that nobody needs to set, each with its reason.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 /// How soon a draining instance is looked at again: at the next 5 s tick; 4 s, because a full 5 s would land just after
 /// the tick. One call tells of a hundred, and what is noticed late is time out of service.
@@ -36,8 +36,3 @@ pub(crate) const MAX_UNDOS: u32 = 5;
 pub(crate) const MAX_REBOOT_CLAIMS: u32 = 3;
 /// How often a lock is put back on one host in a run before that counts as impossible.
 pub(crate) const MAX_CANCELS: u32 = 2;
-
-/// Returns `time + duration`, or the end of time where that is beyond it.
-pub(crate) fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
-    time.checked_add(duration).unwrap_or(Timestamp::MAX)
-}

@@ -5,11 +5,12 @@ use models::fleet::{Instance, InstanceStatus, Reach, Visit, VisitEnd};
 use models::host::{ErrorCode, HostReport};
 use models::plan::{Cancel, End, HostCommand, Inspect, Phase, Step};
 use models::reason::{FailReason, HoldReason};
+use models::time::after;
 use semver::Version;
 
 use super::context::Context;
 use super::need::{Candidate, Next, is_gone, trouble};
-use super::times::{MAX_CANCELS, MAX_STAGES, RETRY, after};
+use super::times::{MAX_CANCELS, MAX_STAGES, RETRY};
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted};
 
 /// Returns what an instance needs next whose claim, if it has one, leaves it in service.

@@ -19,11 +19,12 @@ use models::ids::ZoneName;
 use models::plan::{Drain, Phase, Stage, Step};
 use models::policy::Zones;
 use models::reason::HoldReason;
+use models::time::after;
 
 use super::context::Context;
 use super::draft::{Draft, Queued};
 use super::need::Candidate;
-use super::times::{TASKS_FRESH, after};
+use super::times::TASKS_FRESH;
 use super::workload;
 
 pub(super) use counted::Counted;

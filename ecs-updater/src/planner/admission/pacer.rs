@@ -1,8 +1,7 @@
 //! How fast instances may be drained and staged for the sake of AWS's request limits.
 
 use jiff::{SignedDuration, Timestamp};
-
-use crate::planner::times::after;
+use models::time::after;
 
 /// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten
 /// a second (ECS API reference, "request throttling"). Who is drained faster waits out of service.

@@ -2,10 +2,10 @@
 
 use models::reason::HoldReason;
 use models::report::Outcome;
+use models::time::after;
 
 use super::counted::Counted;
 use crate::planner::context::{Context, Stop};
-use crate::planner::times::after;
 
 /// Returns why nothing new is begun, if so.
 pub(super) fn stop(cx: &Context<'_>, counted: &Counted<'_>) -> Option<HoldReason> {

@@ -7,12 +7,13 @@ use models::fleet::{Instance, InstanceStatus, VisitEnd, report_since};
 use models::host::UpdateState;
 use models::plan::{Cancel, End, HostCommand, Phase, Step};
 use models::reason::{FailReason, HoldReason};
+use models::time::after;
 
 use super::visit::{Heard, said_by_bridge};
 use super::{Claimed, leave, phase};
 use crate::planner::context::Context;
 use crate::planner::need::{Next, is_gone};
-use crate::planner::times::{CALL_OFF, DRAIN_POLL, MAX_UNDOS, REBOOT_MAY_COME, RETRY, after};
+use crate::planner::times::{CALL_OFF, DRAIN_POLL, MAX_UNDOS, REBOOT_MAY_COME, RETRY};
 use crate::planner::wanted::lock_to_restore;
 
 /// Carries out the end that was begun: where a reboot was called off, nothing can come of it any more by then.

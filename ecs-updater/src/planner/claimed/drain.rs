@@ -6,13 +6,12 @@ use models::fleet::InstanceStatus;
 use models::plan::{End, HostCommand, Phase, Reboot, Stage, Step, StopTasks};
 use models::policy::StandaloneTasks;
 use models::reason::{FailReason, HoldReason};
+use models::time::after;
 
 use super::visit::Heard;
 use super::{Claimed, leave};
 use crate::planner::need::{Next, trouble};
-use crate::planner::times::{
-    CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, TASKS_FRESH, after,
-};
+use crate::planner::times::{CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, TASKS_FRESH};
 use crate::planner::wanted::is_staged;
 use crate::planner::{unclaimed, workload};
 

@@ -15,10 +15,11 @@ use models::claim::{Claim, ClaimStep};
 use models::fleet::{Instance, InstanceStatus};
 use models::plan::{End, Phase, Step};
 use models::reason::FailReason;
+use models::time::after;
 
 use super::context::Context;
 use super::need::{Next, is_gone};
-use super::times::{BOOT_POLL, after};
+use super::times::BOOT_POLL;
 use super::unclaimed;
 
 /// Returns the phase that a claim stands for.

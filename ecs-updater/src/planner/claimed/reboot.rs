@@ -6,11 +6,12 @@ use models::fleet::{InstanceStatus, SentReboot, VisitEnd, report_since};
 use models::host::ErrorCode;
 use models::plan::{End, MarkFailed, Phase, Reboot, Step};
 use models::reason::{FailReason, HoldReason};
+use models::time::after;
 
 use super::visit::Heard;
 use super::{Claimed, leave, sent};
 use crate::planner::need::{Next, trouble};
-use crate::planner::times::{FIRST_BOOT_POLL, RETRY, after};
+use crate::planner::times::{FIRST_BOOT_POLL, RETRY};
 
 impl<'a> Claimed<'a> {
     pub(super) fn reboot(self) -> Next<'a> {

@@ -5,11 +5,12 @@ use models::fleet::{SentReboot, VisitEnd};
 use models::host::UpdateState;
 use models::plan::{HostCommand, MarkFailed, Phase, Reboot, Revert, Step};
 use models::reason::FailReason;
+use models::time::after;
 
 use super::visit::Heard;
 use super::{Claimed, leave};
 use crate::planner::need::{Next, trouble};
-use crate::planner::times::{RETRY, after};
+use crate::planner::times::RETRY;
 use crate::planner::wanted::is_staged;
 
 impl<'a> Claimed<'a> {

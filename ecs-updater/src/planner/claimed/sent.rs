@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use models::claim::Claim;
 use models::fleet::{Instance, SentReboot};
+use models::time::after;
 
 use crate::planner::context::RunFacts;
-use crate::planner::times::{REBOOT_MAY_COME, after};
+use crate::planner::times::REBOOT_MAY_COME;
 
 /// Returns this run's reboot command for this claim.
 pub(super) fn reboot_sent<'a>(instance: &'a Instance, claim: &Claim) -> Option<&'a SentReboot> {

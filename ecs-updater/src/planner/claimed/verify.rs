@@ -6,12 +6,13 @@ use models::fleet::{InstanceStatus, StatusChecks};
 use models::host::{AgentState, HostReport};
 use models::plan::{Cancel, End, MarkFailed, Phase, Revert, Step};
 use models::reason::FailReason;
+use models::time::after;
 use semver::Version;
 
 use super::visit::Heard;
 use super::{Claimed, leave};
 use crate::planner::need::Next;
-use crate::planner::times::{AGENT_FLAG_LAG, BOOT_POLL, after};
+use crate::planner::times::{AGENT_FLAG_LAG, BOOT_POLL};
 use crate::planner::wanted::lock_to_restore;
 
 enum Health {

@@ -6,10 +6,11 @@ use models::host::HostReport;
 use models::ids::BootId;
 use models::plan::{Inspect, Phase, Step};
 use models::reason::FailReason;
+use models::time::after;
 
 use super::{Claimed, leave};
 use crate::planner::need::{Next, trouble};
-use crate::planner::times::{BOOT_POLL, FIRST_BOOT_POLL, after};
+use crate::planner::times::{BOOT_POLL, FIRST_BOOT_POLL};
 
 /// A report that says which boot it is from.
 #[derive(Debug, Clone, Copy)]

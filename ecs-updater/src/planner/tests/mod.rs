@@ -14,10 +14,11 @@ use models::plan::{End, HostCommand, Inspect, MarkFailed, Plan, Reboot, Stage, S
 use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, Zones};
 use models::reason::{FailReason, HoldReason};
 use models::report::{Outcome, Verdict};
+use models::time::after;
 use proptest::prelude::*;
 
 use super::fixtures::*;
-use super::{RunFacts, Stop, after, plan};
+use super::{RunFacts, Stop, plan};
 
 mod admission;
 mod dead_run;
