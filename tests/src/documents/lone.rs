@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::Machine;
+use super::machine::Machine;
 use crate::host::introspection::{Metadata, Tasks};
 use crate::host::{Host, NoAnswer, Repository, Request, Response};
 

@@ -8,7 +8,7 @@ use semver::Version;
 
 use super::*;
 use crate::host::introspection::{Metadata, Task, Tasks};
-use crate::host::{Durations, Host, HostSpec, Release, Repository};
+use crate::host::{Durations, Host, HostSpec, Release, Repository, Request};
 
 const OLD: Version = Version::new(1, 26, 1);
 const NEW: Version = Version::new(1, 27, 0);

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::http::{NoAnswer, Request, Response};
+use super::image::Image;
 use super::partitions::{Disk, PartitionSet, SignpostError};
 use super::repository::Repository;
 use super::rng::Rng;
 use super::settings::{Settings, UpdaterConfig};
 use super::spec::HostSpec;
-use super::status::{Command, Image, Status};
-use super::update::Worker;
+use super::status::{Command, Status};
+use super::worker::Worker;
 
 /// Something that happened on a host, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 
 mod api;
 mod http;
+mod image;
 pub mod introspection;
 mod machine;
 mod partitions;
@@ -18,6 +19,7 @@ mod settings;
 mod spec;
 mod status;
 mod update;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -26,9 +28,10 @@ mod walk;
 
 pub(crate) use http::is_taken;
 pub use http::{NoAnswer, Request, Response};
+pub use image::Image;
 pub use machine::{Host, HostEvent};
 pub use partitions::{Disk, PartitionSet, SignpostError};
 pub use repository::{Asking, MAX_SEED, Release, Repository, Wave};
 pub use rng::Rng;
 pub use spec::{Durations, HostSpec};
-pub use status::{Command, CommandOutcome, CommandResult, Image, SetStatus, Status, UpdateState};
+pub use status::{Command, CommandOutcome, CommandResult, SetStatus, Status, UpdateState};

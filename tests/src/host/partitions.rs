@@ -1,7 +1,7 @@
 //! The OS disk: two partition sets and the flags by which the boot loader chooses between them
 //! (`signpost/src/state.rs`, `signpost/src/gptprio.rs`).
 
-use super::status::Image;
+use super::image::Image;
 
 /// One partition set and its GPT flags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,18 +5,8 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::Serialize;
 
+use super::image::Image;
 use super::partitions::Disk;
-
-/// An OS image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Image {
-    /// `x86_64` or `aarch64`.
-    pub arch: String,
-    /// The OS version.
-    pub version: Version,
-    /// Such as `aws-ecs-2`.
-    pub variant: String,
-}
 
 /// What the status says of a partition set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

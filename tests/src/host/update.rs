@@ -4,28 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 
 use super::http::Response;
+use super::image::Image;
 use super::machine::{Host, HostEvent};
 use super::repository::{Asking, Repository};
-use super::status::{Command, CommandResult, Image, SetStatus, Status, UpdateState};
-
-/// A forked worker. It holds the lock until it ends.
-#[derive(Debug, Clone)]
-pub(super) struct Worker {
-    pub(super) ends_at: Timestamp,
-    command: Command,
-    killed: bool,
-    work: Work,
-}
-
-/// What a worker will do. It reads settings and manifest when it starts and changes the disk when it ends.
-#[derive(Debug, Clone)]
-enum Work {
-    Refresh { available: Vec<Version>, chosen: Option<Image> },
-    Write { image: Image, believed: Image, breaks: bool },
-    WriteNothing { believed: Image },
-    SetFlags,
-    Fail { stderr: String },
-}
+use super::status::{Command, CommandResult, SetStatus, Status, UpdateState};
+use super::worker::{Work, Worker};
 
 const NOT_ALLOWED: &str = "Update action not allowed according to update state";
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use models::claim::{CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG};
 
-use super::Need;
+use super::need::Need;
 use crate::wire::asked::{Asked, Body};
 use crate::wire::form::Form;
 use crate::wire::params::Params;

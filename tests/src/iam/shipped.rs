@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{NotUnderstood, Policies};
+use super::policy::{NotUnderstood, Policies};
 
 const SHIPPED: &str = include_str!("../../../cloudformation/tests/policies.json");
 

@@ -6,7 +6,8 @@ use models::claim::{CLAIM_TAG, SAVED_LOCK_TAG};
 use models::report::{InstanceReport, Outcome, RunReport};
 
 use crate::invariants::{Rule, Violation};
-use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, ServiceKind, World};
+use crate::scenario::ServiceKind;
+use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, World};
 
 /// Reasons for which an instance is left DRAINING on purpose (docs/operations.md#why-an-update-failed).
 const LEFT_DRAINING: [&str; 5] =

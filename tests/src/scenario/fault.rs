@@ -39,6 +39,18 @@ pub struct FaultSpec {
     pub reason: Option<String>,
 }
 
+impl FaultSpec {
+    /// Whether anything goes wrong by it.
+    pub(super) fn has_effect(&self) -> bool {
+        self.error.is_some()
+            || self.status.is_some()
+            || self.delay.is_some()
+            || self.reset.is_some()
+            || self.fails.is_some()
+            || self.malformed
+    }
+}
+
 /// When a connection breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

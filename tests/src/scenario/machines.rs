@@ -9,7 +9,7 @@ use semver::Version;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::ScenarioError;
+use super::error::ScenarioError;
 use super::size::Mib;
 use crate::dice::Dice;
 use crate::host::HostSpec;

@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use super::shape::{ServiceKind, TaskShape};
 use super::size::Mib;
-use crate::world::{ServiceKind, TaskShape};
 
 /// `[[service]]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

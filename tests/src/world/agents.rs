@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::World;
+use super::actor::Actor;
 use super::ids::{MachineNo, RegistrationNo};
-use super::log::{Actor, Event, InstanceChange};
+use super::log::{Event, InstanceChange};
 use super::machine::Ec2State;
 use super::placement::AGENT_VERSION;
 use super::queue::Due;

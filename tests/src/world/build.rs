@@ -4,22 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use super::Effect;
+use super::actor::Actor;
+use super::cluster::Cluster;
+use super::effect::Effect;
 use super::id_vec::IdVec;
 use super::ids::{ClusterNo, MachineNo};
-use super::log::Actor;
 use super::machine::{Ec2State, HostContainer, Machine, Seen};
 use super::queue::{Due, Queue};
 use super::registration::{InstanceStatus, Resources};
-use super::service::{Service, ServiceKind};
-use super::tables::Table;
+use super::service::Service;
+use super::table::Table;
 use super::tasks::NewTask;
-use super::{Cluster, Scripted, World};
+use super::{Scripted, World};
 use crate::dice::Dice;
 use crate::host::{Host, HostSpec};
 use crate::invariants::Invariants;
 use crate::query::Filter;
-use crate::scenario::{EventTime, InstanceSpec, MachineSpec, Scenario, ScenarioError, ServiceSpec, TaskSpec};
+use crate::scenario::{
+    EventTime, InstanceSpec, MachineSpec, Scenario, ScenarioError, ServiceKind, ServiceSpec, TaskSpec,
+};
 
 impl World {
     /// The world of a scenario.

@@ -4,8 +4,8 @@
 use super::World;
 use super::ids::{RegistrationNo, ServiceNo, TaskNo};
 use super::registration::InstanceStatus;
-use super::service::ServiceKind;
 use super::task::Desired;
+use crate::scenario::ServiceKind;
 
 impl World {
     /// One look at the daemons of an instance.

@@ -5,20 +5,13 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::World;
+use super::actor::Actor;
 use super::ids::MachineNo;
-use super::log::{Actor, Event, InstanceChange};
-use super::machine::{Ec2State, Machine};
+use super::log::{Event, InstanceChange};
+use super::machine::{Ec2State, Machine, TagError};
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use crate::scenario::{InstanceSpec, MachineSpec};
-
-/// Why a tag was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TagError {
-    /// An instance has at most 50 tags (docs/facts/ec2.md#tags).
-    #[error("The maximum number of Tags for a resource has been reached.")]
-    TooMany,
-}
 
 /// Tags of an instance; those that AWS sets do not count.
 const MOST_TAGS: usize = 50;

@@ -1,9 +1,10 @@
 //! The hosts in the world: their time, their reboots, and what they say of themselves.
 
-use super::Effect;
 use super::World;
+use super::actor::Actor;
+use super::effect::Effect;
 use super::ids::MachineNo;
-use super::log::{Actor, BootStep, Event};
+use super::log::{BootStep, Event};
 use super::machine::{HostContainer, Seen};
 use super::placement::AGENT_VERSION;
 use super::queue::Due;

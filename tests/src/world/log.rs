@@ -4,24 +4,14 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use super::actor::Actor;
 use super::ids::MachineNo;
 use super::machine::Ec2State;
 use super::registration::InstanceStatus;
-use super::tables::Item;
+use super::table::Item;
 use super::task::LastStatus;
 use crate::documents::Script;
 use crate::host::HostEvent;
-
-/// Who did something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Actor {
-    /// The program under test: everything that comes over the wire.
-    Updater,
-    /// A person, or another program of theirs: the scenario's events.
-    Person,
-    /// AWS, or the course of things.
-    World,
-}
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -105,6 +105,14 @@ pub(super) enum HostContainer {
     Disabled,
 }
 
+/// Why a tag was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// An instance has at most 50 tags (docs/facts/ec2.md#tags).
+    #[error("The maximum number of Tags for a resource has been reached.")]
+    TooMany,
+}
+
 /// State of an EC2 instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ec2State {

@@ -6,10 +6,14 @@
 //!
 //! Not here: the AWS protocols ([`crate::wire`]), and the rules that an updater must keep ([`crate::invariants`]).
 
+mod actor;
 mod agents;
 mod build;
+mod cluster;
+mod command;
 mod daemons;
 mod ec2;
+mod effect;
 mod hosts;
 mod id_vec;
 mod ids;
@@ -25,6 +29,7 @@ mod scheduler;
 mod service;
 mod ssm;
 mod status;
+mod table;
 mod tables;
 mod task;
 mod tasks;
@@ -32,87 +37,30 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use ec2::TagError;
+pub use actor::Actor;
+pub use cluster::{Cluster, OutOfService};
+pub(crate) use command::Ping;
+pub use command::{Command, Invocation, InvocationStatus, Sending};
+pub use effect::Effect;
 pub use id_vec::{Id, IdVec};
 pub use ids::{ClusterNo, CommandNo, MachineNo, RegistrationNo, ServiceNo, TaskNo};
-pub use log::{Actor, BootStep, CommandStep, Entry, Event, InstanceChange, TaskChange};
-pub use machine::{Ec2State, Machine, StatusCheck};
+pub use log::{BootStep, CommandStep, Entry, Event, InstanceChange, TaskChange};
+pub use machine::{Ec2State, Machine, StatusCheck, TagError};
 pub(crate) use points::comes_to;
 pub use registration::{InstanceStatus, RESERVED_PORTS, Registration, Resources};
-pub use service::{Service, ServiceEvent, ServiceKind};
-pub(crate) use ssm::Ping;
-pub use ssm::{Command, Invocation, InvocationStatus, Sending};
-pub use tables::{Attribute, Item, Table};
-pub use task::{Desired, LastStatus, Task, TaskShape};
+pub use service::{Service, ServiceEvent};
+pub use table::{Attribute, Item, Table};
+pub use task::{Desired, LastStatus, Task};
 
 use crate::dice::Dice;
-use crate::documents::{Output, Script};
 use crate::host::Repository;
 use crate::invariants::Invariants;
 use crate::scenario::{EventSpec, RegionSpec};
 use queue::{Due, Queue};
-
-/// A cluster.
-#[derive(Debug)]
-pub struct Cluster {
-    /// Short name.
-    pub name: String,
-    /// ARN.
-    pub arn: String,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-    /// Its container instances that are not INACTIVE.
-    pub registrations: BTreeSet<RegistrationNo>,
-    /// Its services.
-    pub services: BTreeSet<ServiceNo>,
-    /// Its tasks that are not STOPPED, or still visible.
-    pub tasks: BTreeSet<TaskNo>,
-    /// Machines that are out of service: DRAINING, or not ACTIVE and connected.
-    pub out_of_service: BTreeMap<MachineNo, OutOfService>,
-}
-
-/// Since when a machine is out of service, and by whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutOfService {
-    /// Since when.
-    pub since: Timestamp,
-    /// Who began it.
-    pub by: Actor,
-}
-
-/// Something that the world asks its driver to do.
-#[derive(Debug)]
-pub enum Effect {
-    /// Run a document on a host and hand its output to [`World::document_ended`].
-    Run {
-        /// Which command.
-        command: CommandNo,
-        /// Where.
-        machine: MachineNo,
-        /// What.
-        script: Script,
-        /// With which parameters.
-        parameters: BTreeMap<String, String>,
-    },
-    /// Start the agent of `host-bridge` on a host that came up, or end it.
-    Bridge {
-        /// Where.
-        machine: MachineNo,
-        /// Whether it runs.
-        runs: bool,
-    },
-    /// End a document: its host went down, or its time is over.
-    Abort {
-        /// Which command.
-        command: CommandNo,
-        /// Where.
-        machine: MachineNo,
-    },
-}
 
 /// The simulated Region. See the [module](self).
 #[derive(Debug)]
@@ -286,12 +234,4 @@ impl World {
         let ms = self.dice.between(purpose, n, low, high);
         SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
     }
-}
-
-/// Both streams in one, as a listing shows them.
-pub(crate) fn combined_output(output: &Output) -> String {
-    if output.stderr.is_empty() {
-        return output.stdout.clone();
-    }
-    format!("{}\n----------ERROR-------\n{}", output.stdout, output.stderr)
 }

@@ -4,18 +4,18 @@ use jiff::SignedDuration;
 use toml::Table;
 
 use super::World;
+use super::actor::Actor;
 use super::ids::{MachineNo, ServiceNo};
-use super::log::{Actor, Event};
+use super::log::Event;
 use super::machine::HostContainer;
 use super::points::comes_to;
 use super::queue::Due;
 use super::registration::InstanceStatus;
-use super::task::TaskShape;
 use super::tasks::NewTask;
 use crate::host::Request;
 use crate::scenario::{
-    Action, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName, When, host_spec, means,
-    merge,
+    Action, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName, TaskShape, When, host_spec,
+    means, merge,
 };
 
 /// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::Actor;
+use super::actor::Actor;
 use super::ids::{ClusterNo, MachineNo, TaskNo};
 
 /// A container instance.

@@ -13,8 +13,9 @@ use super::ids::{ClusterNo, ServiceNo, TaskNo};
 use super::log::Event;
 use super::queue::Due;
 use super::registration::InstanceStatus;
-use super::service::{Service, ServiceEvent, ServiceKind};
+use super::service::{Service, ServiceEvent};
 use super::task::{Desired, LastStatus};
+use crate::scenario::ServiceKind;
 
 impl World {
     /// Schedules a look at a service; several reasons within two seconds make one look.

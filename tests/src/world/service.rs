@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use jiff::Timestamp;
 
 use super::ids::{ClusterNo, TaskNo};
-use super::task::TaskShape;
 use crate::query::Filter;
+use crate::scenario::{ServiceKind, TaskShape};
 
 /// A service.
 #[derive(Debug, Clone)]
@@ -49,26 +49,6 @@ pub struct Service {
     pub(super) deployment: u32,
     /// How many of its first tasks are protected, and how long.
     pub(super) protect_at_start: (u32, Option<jiff::SignedDuration>),
-}
-
-/// Scheduling strategy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ServiceKind {
-    /// So many tasks, spread over zones and instances.
-    Replica,
-    /// One on each instance.
-    Daemon,
-}
-
-impl ServiceKind {
-    /// ECS's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Replica => "REPLICA",
-            Self::Daemon => "DAEMON",
-        }
-    }
 }
 
 /// A line of a service's events.

@@ -4,151 +4,15 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::World;
+use super::actor::Actor;
+use super::command::{Command, Invocation, InvocationStatus, Ping, Sending, combined_output};
+use super::effect::Effect;
 use super::ids::{CommandNo, MachineNo};
-use super::log::{Actor, CommandStep, Event};
+use super::log::{CommandStep, Event};
 use super::machine::Ec2State;
 use super::queue::Due;
-use super::{Effect, World, combined_output};
-use crate::documents::{Output, Script};
-
-/// A command that SSM accepted.
-#[derive(Debug, Clone)]
-pub struct Command {
-    /// A UUID.
-    pub id: String,
-    /// Name of the document.
-    pub document: String,
-    /// Parameters, as they were sent.
-    pub parameters: BTreeMap<String, Vec<String>>,
-    /// The caller's comment.
-    pub comment: String,
-    /// When.
-    pub sent_at: Timestamp,
-    /// `TimeoutSeconds`: for the delivery.
-    pub delivery_timeout: SignedDuration,
-    /// The document's own time-out.
-    pub execution_timeout: SignedDuration,
-    /// What runs on the host.
-    pub script: Script,
-    /// One for each host.
-    pub invocations: BTreeMap<MachineNo, Invocation>,
-}
-
-/// A command on one host.
-#[derive(Debug, Clone)]
-pub struct Invocation {
-    /// Status.
-    pub status: InvocationStatus,
-    /// From when on the API shows it.
-    pub visible_at: Timestamp,
-    /// When it began on the host.
-    pub started_at: Option<Timestamp>,
-    /// When SSM learned that it had ended.
-    pub ended_at: Option<Timestamp>,
-    /// What the document left; shown once it has ended.
-    pub output: Option<Output>,
-    /// The host went down under it.
-    interrupted: bool,
-}
-
-/// Status and details of an invocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InvocationStatus {
-    /// Not yet sent to the host.
-    Pending,
-    /// Sent, or under way.
-    InProgress,
-    /// A delivery failed; SSM tries again.
-    Delayed,
-    /// Exit code 0.
-    Success,
-    /// Another exit code.
-    Failed,
-    /// The host did not take it in time.
-    DeliveryTimedOut,
-    /// It did not end in time.
-    ExecutionTimedOut,
-    /// The host is gone.
-    Undeliverable,
-    /// Cancelled before it ran.
-    Cancelled,
-}
-
-impl InvocationStatus {
-    /// `Status`.
-    pub fn status(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::InProgress => "InProgress",
-            Self::Delayed => "Delayed",
-            Self::Success => "Success",
-            Self::Failed | Self::Undeliverable => "Failed",
-            Self::DeliveryTimedOut | Self::ExecutionTimedOut => "TimedOut",
-            Self::Cancelled => "Cancelled",
-        }
-    }
-
-    /// `StatusDetails`.
-    pub fn details(self) -> &'static str {
-        match self {
-            Self::DeliveryTimedOut => "DeliveryTimedOut",
-            Self::ExecutionTimedOut => "ExecutionTimedOut",
-            Self::Undeliverable => "Undeliverable",
-            Self::Pending | Self::InProgress | Self::Delayed | Self::Success | Self::Failed | Self::Cancelled => {
-                self.status()
-            }
-        }
-    }
-
-    /// Whether nothing more will happen.
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Pending | Self::InProgress | Self::Delayed => false,
-            Self::Success
-            | Self::Failed
-            | Self::DeliveryTimedOut
-            | Self::ExecutionTimedOut
-            | Self::Undeliverable
-            | Self::Cancelled => true,
-        }
-    }
-}
-
-/// What is sent.
-#[derive(Debug, Clone)]
-pub struct Sending {
-    /// Name of the document.
-    pub document: String,
-    /// Its parameters.
-    pub parameters: BTreeMap<String, Vec<String>>,
-    /// A comment.
-    pub comment: String,
-    /// For the delivery.
-    pub delivery_timeout: SignedDuration,
-    /// For the execution.
-    pub execution_timeout: SignedDuration,
-    /// What runs.
-    pub script: Script,
-    /// Where.
-    pub machines: Vec<MachineNo>,
-}
-
-/// What `DescribeInstanceInformation` says of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ping {
-    Online,
-    ConnectionLost,
-}
-
-impl Ping {
-    /// As SSM writes it. `Inactive` is for hosts that were deregistered, which is not modelled.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Online => "Online",
-            Self::ConnectionLost => "ConnectionLost",
-        }
-    }
-}
+use crate::documents::Output;
 
 impl World {
     /// Takes a command for its hosts.

@@ -1,11 +1,13 @@
 //! Changes of a container instance: status, connection, and who is out of service.
 
+use super::World;
+use super::actor::Actor;
+use super::cluster::OutOfService;
 use super::ids::{MachineNo, RegistrationNo};
-use super::log::{Actor, Event, InstanceChange};
+use super::log::{Event, InstanceChange};
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use super::task::LastStatus;
-use super::{OutOfService, World};
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{CLAIM_TAG, Claim};
 

@@ -1,31 +1,9 @@
-//! DynamoDB's tables: items by their partition key. What an update does to an item is decided on the wire's side; here
-//! it is only kept, so that it happens in one step.
-
-use std::collections::BTreeMap;
+//! DynamoDB's tables. What an update does to an item is decided on the wire's side; here it is only kept, so that it
+//! happens in one step.
 
 use super::World;
 use super::log::Event;
-
-/// A table.
-#[derive(Debug, Clone, Default)]
-pub struct Table {
-    /// Name of the partition key, a text.
-    pub key: String,
-    /// Items by the value of their key.
-    pub items: BTreeMap<String, Item>,
-}
-
-/// The attributes of an item, its key among them.
-pub type Item = BTreeMap<String, Attribute>;
-
-/// The value of an attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attribute {
-    /// `S`.
-    Text(String),
-    /// `N`; only whole numbers are modelled.
-    Number(i128),
-}
+use super::table::{Item, Table};
 
 impl World {
     /// A table by its name.

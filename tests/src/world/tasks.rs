@@ -7,7 +7,8 @@ use super::ids::{RegistrationNo, ServiceNo, TaskNo};
 use super::log::{Event, TaskChange};
 use super::queue::Due;
 use super::registration::InstanceStatus;
-use super::task::{Desired, LastStatus, Task, TaskShape};
+use super::task::{Desired, LastStatus, Task};
+use crate::scenario::TaskShape;
 
 /// What a new task is.
 #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@ use super::super::failure::Failure;
 use super::super::params::Params;
 use super::tasks::counts;
 use super::{arns, cluster, failure, find_service, ids, page_size, time};
-use crate::world::{Service, ServiceKind, ServiceNo, World};
+use crate::scenario::ServiceKind;
+use crate::world::{Service, ServiceNo, World};
 
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;

@@ -1,0 +1,26 @@
+//! A command of `thar-be-updates` that is under way.
+
+use jiff::Timestamp;
+use semver::Version;
+
+use super::image::Image;
+use super::status::Command;
+
+/// A forked worker. It holds the lock until it ends.
+#[derive(Debug, Clone)]
+pub(super) struct Worker {
+    pub(super) ends_at: Timestamp,
+    pub(super) command: Command,
+    pub(super) killed: bool,
+    pub(super) work: Work,
+}
+
+/// What a worker will do. It reads settings and manifest when it starts and changes the disk when it ends.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    Refresh { available: Vec<Version>, chosen: Option<Image> },
+    Write { image: Image, believed: Image, breaks: bool },
+    WriteNothing { believed: Image },
+    SetFlags,
+    Fail { stderr: String },
+}

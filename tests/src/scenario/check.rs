@@ -1,0 +1,103 @@
+//! Whether what a scenario names is there.
+
+use super::Scenario;
+use super::error::ScenarioError;
+use super::event::{Action, EventSpec, EventTime, HostAction};
+use super::machines::{host_spec, merge};
+use super::when::{When, means};
+use crate::wire::service::OPERATIONS;
+
+impl Scenario {
+    pub(super) fn check(&self) -> Result<(), ScenarioError> {
+        for (cluster, tags) in &self.cluster_tags {
+            self.cluster_of("cluster_tags", Some(cluster))?;
+            let mut texts = tags.iter().flat_map(|(key, value)| [key, value]);
+            if let Some(text) = texts.find(|text| !text.chars().all(in_ecs_tags)) {
+                return Err(ScenarioError::ClusterTag { cluster: cluster.clone(), text: text.clone() });
+            }
+        }
+        for service in &self.services {
+            let what = format!("service {}", service.name);
+            self.cluster_of(&what, service.cluster.as_deref())?;
+            if let Some(text) = &service.member_of {
+                crate::query::Filter::parse(text).map_err(|reason| ScenarioError::MemberOf {
+                    name: service.name.clone(),
+                    reason: reason.to_string(),
+                })?;
+            }
+        }
+        let count = self.machines.len();
+        for task in &self.tasks {
+            if task.host >= count {
+                return Err(ScenarioError::NoSuchHost { index: task.host, count });
+            }
+        }
+        for (index, event) in self.events.iter().enumerate() {
+            self.check_event(index, event)?;
+        }
+        for (index, fault) in self.faults.iter().enumerate() {
+            is_modelled(&fault.operation, || format!("fault {index}"))?;
+            if !fault.has_effect() {
+                let reason = "needs error, status, delay, reset, malformed or fails";
+                return Err(ScenarioError::Fault { index, reason });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_event(&self, index: usize, event: &EventSpec) -> Result<(), ScenarioError> {
+        match &event.due {
+            EventTime::At(_) => {}
+            EventTime::After(When::Host(when), _) => self.check_hosts(when.host.as_slice())?,
+            EventTime::After(When::Call(when), _) if when.nth == 0 => {
+                return Err(ScenarioError::Event { index, reason: "counts calls from 1".to_owned() });
+            }
+            EventTime::After(When::Call(when), _) => is_modelled(&when.call, || format!("event {index}"))?,
+        }
+        match &event.action {
+            Action::Hosts(hosts, action) => {
+                self.check_hosts(hosts)?;
+                self.check_host_action(index, hosts, action)
+            }
+            Action::Service(named, _) if !self.services.iter().any(|service| service.name == named.service) => {
+                Err(ScenarioError::NoSuchService { index, name: named.service.clone() })
+            }
+            Action::Service(..) | Action::Repository(_) => Ok(()),
+        }
+    }
+
+    fn check_hosts(&self, hosts: &[usize]) -> Result<(), ScenarioError> {
+        let count = self.machines.len();
+        match hosts.iter().find(|host| **host >= count) {
+            Some(index) => Err(ScenarioError::NoSuchHost { index: *index, count }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_host_action(&self, index: usize, hosts: &[usize], action: &HostAction) -> Result<(), ScenarioError> {
+        let HostAction::Set { set } = action else { return Ok(()) };
+        if set.is_empty() {
+            return Err(ScenarioError::Event { index, reason: "set needs a key of the host".to_owned() });
+        }
+        for host in hosts {
+            let mut table = self.machines[*host].host_table.clone();
+            merge(&mut table, set.clone());
+            host_spec(&table).map_err(|source| ScenarioError::Host { index: *host, source })?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a pattern means some operation.
+fn is_modelled(pattern: &str, what: impl Fn() -> String) -> Result<(), ScenarioError> {
+    if OPERATIONS.iter().any(|operation| means(pattern, operation)) {
+        Ok(())
+    } else {
+        Err(ScenarioError::NoSuchOperation { what: what(), pattern: pattern.to_owned() })
+    }
+}
+
+/// The characters that ECS takes in a tag's key and value (ECS API reference, `Tag`).
+fn in_ecs_tags(char: char) -> bool {
+    char.is_alphanumeric() || "+-=._:/@ ".contains(char)
+}
