@@ -23,7 +23,7 @@ use crate::clock::SimClock;
 use crate::host::Response;
 use crate::meter::Simulated;
 use crate::pipe::{Asked, on_the_wire, pipe};
-use crate::region::Region;
+use crate::region::engine::Engine;
 use crate::wire::{Caller, Request};
 use crate::world::MachineNo;
 
@@ -45,14 +45,14 @@ struct One {
 
 impl Bridges {
     /// The host of an agent came up, or went down.
-    pub(crate) fn set(&self, region: &Weak<Region>, machine: MachineNo, clock: SimClock, runs: bool) {
+    pub(crate) fn set(&self, engine: &Weak<Engine>, machine: MachineNo, clock: SimClock, runs: bool) {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         let one = agents.entry(machine).or_default();
         if let Some(running) = one.running.take() {
             running.abort();
         }
         if runs {
-            let host = Host { region: Weak::clone(region), machine, clock };
+            let host = Host { engine: Weak::clone(engine), machine, clock };
             let ran_before = std::mem::replace(&mut one.has_run, true);
             one.running =
                 Some(tokio::spawn(Simulated(Box::pin(host.live(one.journal.clone(), !ran_before)))).abort_handle());
@@ -72,7 +72,7 @@ impl Bridges {
 /// A host, as the agent on it sees it.
 #[derive(Clone)]
 struct Host {
-    region: Weak<Region>,
+    engine: Weak<Engine>,
     machine: MachineNo,
     clock: SimClock,
 }
@@ -81,14 +81,14 @@ impl Host {
     /// At the beginning of the scenario the hosts are long up, and their agents were not started in one instant.
     async fn live(self, journal: MemoryJournal, at_the_beginning: bool) -> Infallible {
         if at_the_beginning {
-            let seed = self.region.upgrade().map_or(0, |region| region.look(|world| world.bridge_seed(self.machine)));
+            let seed = self.engine.upgrade().map_or(0, |engine| engine.look(|world| world.bridge_seed(self.machine)));
             self.clock.sleep(Duration::from_millis(seed % STARTED_WITHIN_MS)).await;
         }
         self.agent(&journal).await
     }
 
     fn agent(&self, journal: &MemoryJournal) -> impl Future<Output = Infallible> + Send + use<> {
-        let seed = self.region.upgrade().map_or(0, |region| region.look(|world| world.bridge_seed(self.machine)));
+        let seed = self.engine.upgrade().map_or(0, |engine| engine.look(|world| world.bridge_seed(self.machine)));
         let imds = Arc::new(Imds::over(self.connect("the metadata service", Self::metadata)));
         let around = Environment {
             client: Client::with_transactions(
@@ -122,8 +122,8 @@ impl Host {
 
     /// Whether anything listens there; the metadata service and ECS always do.
     fn listens(&self, what: &str) -> bool {
-        let Some(region) = self.region.upgrade() else { return false };
-        region.look(|world| match what {
+        let Some(engine) = self.engine.upgrade() else { return false };
+        engine.look(|world| match what {
             "the host API" => world.host_api_listens(self.machine),
             "the ECS agent" => world.introspection(self.machine, "/v1/metadata").is_some(),
             _ => true,
@@ -131,20 +131,20 @@ impl Host {
     }
 
     async fn api(self, asked: Asked) -> Option<Response> {
-        let answer = self.region.upgrade()?.agent_host_api(self.machine, &asked.to_host());
+        let answer = self.engine.upgrade()?.agent_host_api(self.machine, &asked.to_host());
         on_the_wire(answer).await
     }
 
     async fn introspection(self, asked: Asked) -> Option<Response> {
-        let region = self.region.upgrade()?;
-        region.look(|world| world.introspection(self.machine, asked.head.uri.path())).map(plain)
+        let engine = self.engine.upgrade()?;
+        engine.look(|world| world.introspection(self.machine, asked.head.uri.path())).map(plain)
     }
 
     async fn metadata(self, asked: Asked) -> Option<Response> {
         let (ttl, token) =
             (asked.header("x-aws-ec2-metadata-token-ttl-seconds"), asked.header("x-aws-ec2-metadata-token"));
         let (method, path) = (asked.head.method.as_str(), asked.head.uri.path());
-        let answer = self.region.upgrade()?.look(|world| {
+        let answer = self.engine.upgrade()?.look(|world| {
             world.metadata_answers(self.machine).then(|| world.metadata(self.machine, method, path, ttl, token))
         });
         match answer {
@@ -156,8 +156,9 @@ impl Host {
 
     async fn ecs(self, asked: Asked) -> Option<Response> {
         let target = asked.header("x-amz-target").map(str::to_owned);
-        let region = self.region.upgrade()?;
-        let answer = region.call(Request { target, body: asked.body, by: Caller::Agent, ..Request::default() }).await?;
+        let engine = self.engine.upgrade()?;
+        let answer =
+            engine.call_by(0, Request { target, body: asked.body, by: Caller::Agent, ..Request::default() }).await?;
         Some(plain((answer.status, answer.body)))
     }
 }
@@ -172,8 +173,8 @@ impl Machine for Host {
     }
 
     fn boot(&self) -> Boot {
-        let Some(region) = self.region.upgrade() else { return Boot::default() };
-        region.look(|world| {
+        let Some(engine) = self.engine.upgrade() else { return Boot::default() };
+        engine.look(|world| {
             let host = &world.machines()[self.machine].host;
             Boot { id: Some(host.boot_id().into()), at: Some(host.btime()) }
         })
@@ -187,8 +188,8 @@ impl Machine for Host {
     fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
         Box::pin(async {
             let gone = || SignpostError::Refused { detail: "the host is gone".to_owned() };
-            let region = self.region.upgrade().ok_or_else(gone)?;
-            let done = region.roll_back_to_inactive(self.machine);
+            let engine = self.engine.upgrade().ok_or_else(gone)?;
+            let done = engine.roll_back_to_inactive(self.machine);
             done.map_err(|error| SignpostError::Refused { detail: error.to_string() })
         })
     }

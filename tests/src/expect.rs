@@ -1,20 +1,22 @@
 //! `[expect]` of a scenario: how the updater is run on it, and what must come of it. What is not known is refused here, so
 //! that nothing stands in a scenario and is never held against anything.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+mod ends;
+mod process;
 
-use ecs_updater::exit::ExitStatus;
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::SignedDuration;
-use models::reason::{FailReason, HoldReason};
-use models::report::{InstanceReport, Outcome};
+use models::report::Outcome;
 use semver::Version;
 use serde::Deserialize;
+
+pub use ends::{Exit, HostEnd, HostIndex};
+pub use process::{Pause, ProcessSpec};
 
 use crate::errors::malformed;
 use crate::invariants::Rule;
 use crate::moment::Moment;
-use crate::processes::ProcessSpec;
 use crate::scenario::{Action, HostAction, HostWhen, Scenario};
 
 /// `[expect]`.
@@ -80,26 +82,6 @@ pub struct RunSpec {
     pub after: Option<SignedDuration>,
     /// It does not begin earlier than so long after the scenario's start.
     pub not_before: Option<SignedDuration>,
-}
-
-/// An exit status by its name: `success`, `failures`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Exit(pub ExitStatus);
-
-/// The place of a host in the scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub struct HostIndex(pub usize);
-
-/// Outcome and reason of a host: `"held: standalone_tasks"`, `"updated"`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct HostEnd {
-    /// The outcome.
-    pub outcome: Outcome,
-    /// The reason's code.
-    pub reason: Option<String>,
 }
 
 /// Why a table is no `[expect]`.
@@ -218,70 +200,10 @@ impl BridgeExpect {
     }
 }
 
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&format!("{:?}", self.0).to_lowercase())
-    }
-}
-
-impl TryFrom<String> for Exit {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let all = ExitStatus::ALL.map(Self);
-        let known = || all.map(|exit| exit.to_string()).join(", ");
-        let found = all.into_iter().find(|exit| exit.to_string() == text);
-        found.ok_or_else(|| format!("{text:?} is no exit status, which is one of {}", known()))
-    }
-}
-
-impl TryFrom<String> for HostIndex {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("{text:?} is no index of a host"))
-    }
-}
-
-impl TryFrom<String> for HostEnd {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let (word, reason) = match text.split_once(": ") {
-            Some((word, reason)) => (word, Some(reason)),
-            None => (text.as_str(), None),
-        };
-        let outcomes = || Outcome::ALL.map(Outcome::as_str).join(", ");
-        let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == word);
-        let outcome = outcome.ok_or_else(|| format!("{word:?} is no outcome, which is one of {}", outcomes()))?;
-        let codes = || HoldReason::CODES.iter().chain(FailReason::CODES).chain(&["gone"]).copied();
-        if let Some(reason) = reason.filter(|reason| !codes().any(|code| code == *reason)) {
-            let codes: Vec<&str> = codes().collect();
-            return Err(format!("{reason:?} is no reason, which is one of {}", codes.join(", ")));
-        }
-        Ok(Self { outcome, reason: reason.map(str::to_owned) })
-    }
-}
-
-impl HostEnd {
-    /// What a report says of an instance.
-    pub fn of(instance: &InstanceReport) -> Self {
-        Self { outcome: instance.outcome, reason: instance.reason.clone() }
-    }
-}
-
-impl fmt::Display for HostEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.outcome.as_str())?;
-        match &self.reason {
-            Some(reason) => write!(f, ": {reason}"),
-            None => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use ecs_updater::exit::ExitStatus;
+
     use super::*;
 
     fn read(text: &str) -> Result<Expect, ExpectError> {

@@ -1,4 +1,4 @@
-//! `[[expect.process]]`: several processes of the updater side by side on one Region, each with a clock of its own,
+//! Several processes of the updater side by side on one Region, each with a clock of its own,
 //! that can be stopped, killed, or stand still for a while and go on, as a suspended machine does.
 
 use std::future::Future;
@@ -9,46 +9,12 @@ use ecs_updater::clock::Clock;
 use ecs_updater::run::{Job, run};
 use jiff::SignedDuration;
 use models::ids::RunId;
-use models::report::{ClusterErrorKind, RunReport};
-use serde::Deserialize;
+use models::report::RunReport;
 use tokio::sync::watch;
 
-use crate::expect::Exit;
+pub use crate::expect::{Pause, ProcessSpec};
 use crate::limit::Limit;
 use crate::rollout::{Lived, Ran, Rollout};
-
-/// One process, and what must come of it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProcessSpec {
-    /// When it starts, since the beginning of all.
-    pub at: SignedDuration,
-    /// How far its clock is ahead; negative: behind.
-    pub skew: SignedDuration,
-    /// So long after its start it stands still.
-    pub pause: Option<Pause>,
-    /// So long after its start it gets a signal.
-    pub interrupt: Option<SignedDuration>,
-    /// So long after its start it dies without a word.
-    pub kill: Option<SignedDuration>,
-    /// Its exit status.
-    pub exit: Option<Exit>,
-    /// The kind of its cluster's error.
-    pub error: Option<ClusterErrorKind>,
-    /// How many instances it updated; not checked where it is missing.
-    pub updated: Option<usize>,
-}
-
-/// A time in which a process stands still: it runs no code, and what it had sent goes on without it.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Pause {
-    /// When, since its start.
-    pub at: SignedDuration,
-    /// How long.
-    #[serde(rename = "for")]
-    pub lasts: SignedDuration,
-}
 
 enum Fate {
     Paused(SignedDuration),

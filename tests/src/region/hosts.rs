@@ -1,0 +1,114 @@
+//! What runs on the hosts of a Region: the documents of SSM, and the agents of `host-bridge`.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::AbortHandle;
+
+use super::engine::{Engine, OnHosts, std_duration};
+use crate::bridges::Bridges;
+use crate::clock::SimClock;
+use crate::documents::{self, Script};
+use crate::host::{NoAnswer, Request as HostRequest, Response as HostResponse};
+use crate::meter::Simulated;
+use crate::world::{CommandNo, Effect, MachineNo};
+
+type Documents = Arc<Mutex<BTreeMap<(CommandNo, MachineNo), AbortHandle>>>;
+
+/// The documents and agents that run now.
+pub(super) struct Running {
+    engine: Weak<Engine>,
+    clock: SimClock,
+    documents: Documents,
+    bridges: Bridges,
+}
+
+impl Running {
+    pub(super) fn new(engine: &Weak<Engine>, clock: SimClock) -> Self {
+        Self { engine: Weak::clone(engine), clock, documents: Documents::default(), bridges: Bridges::default() }
+    }
+}
+
+impl OnHosts for Running {
+    fn perform(&self, effect: Effect) {
+        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        match effect {
+            Effect::Run { command, machine, script, parameters } => {
+                let host = HostHandle {
+                    engine: self.engine.clone(),
+                    machine,
+                    clock: self.clock,
+                    documents: Arc::clone(&self.documents),
+                };
+                let run = tokio::spawn(Simulated(Box::pin(run_document(host, command, script, parameters))));
+                documents.insert((command, machine), run.abort_handle());
+            }
+            Effect::Abort { command, machine } => {
+                if let Some(run) = documents.remove(&(command, machine)) {
+                    run.abort();
+                }
+            }
+            Effect::Bridge { machine, runs } => self.bridges.set(&self.engine, machine, self.clock, runs),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for run in self.documents.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            run.abort();
+        }
+        self.bridges.end();
+    }
+}
+
+async fn run_document(host: HostHandle, command: CommandNo, script: Script, parameters: BTreeMap<String, String>) {
+    let output = documents::run(&host, &script, &parameters).await;
+    if let Some(engine) = host.engine.upgrade() {
+        let machine = host.machine;
+        host.documents.lock().unwrap_or_else(PoisonError::into_inner).remove(&(command, machine));
+        engine.with(|inner, _| inner.world.document_ended(command, machine, output));
+    }
+}
+
+/// A host, as a document on it sees it.
+struct HostHandle {
+    engine: Weak<Engine>,
+    machine: MachineNo,
+    clock: SimClock,
+    documents: Documents,
+}
+
+impl documents::Machine for HostHandle {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn sleep(&self, duration: SignedDuration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let clock = self.clock;
+        Box::pin(async move { clock.sleep(std_duration(duration)).await })
+    }
+
+    fn api(&self, request: &HostRequest) -> Result<HostResponse, NoAnswer> {
+        let engine = self.engine.upgrade().ok_or(NoAnswer::Refused)?;
+        engine.with(|inner, _| inner.world.host_api(self.machine, request))
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        let engine = self.engine.upgrade()?;
+        Some(engine.look(|world| world.machines()[self.machine].host.boot_id().to_owned()))
+    }
+
+    fn btime(&self) -> Option<i64> {
+        let engine = self.engine.upgrade()?;
+        Some(engine.look(|world| world.machines()[self.machine].host.btime()))
+    }
+
+    fn introspection(&self, path: &str) -> Option<(u16, String)> {
+        let engine = self.engine.upgrade()?;
+        engine.look(|world| world.introspection(self.machine, path))
+    }
+}
