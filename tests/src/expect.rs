@@ -19,7 +19,7 @@ use crate::invariants::Rule;
 use crate::moment::Moment;
 use crate::scenario::{Action, HostAction, HostWhen, Scenario};
 
-/// `[expect]`.
+/// What a test expects of a scenario: `[expect]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expect {

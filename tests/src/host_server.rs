@@ -51,7 +51,7 @@ pub enum HostServerError {
     Socket {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// The port.
@@ -59,7 +59,7 @@ pub enum HostServerError {
     Port {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
 }

@@ -78,10 +78,10 @@ pub enum RolloutError {
     /// The scenario.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// `[updater]`.
+    /// What `[updater]` says cannot be used.
     #[error("the [updater] table is not usable")]
     Config(#[from] ConfigError),
-    /// `[expect]`.
+    /// What `[expect]` says cannot be used.
     #[error("the [expect] table is malformed")]
     Expect(#[from] ExpectError),
     /// `parameter` of `[updater]`.
@@ -89,7 +89,7 @@ pub enum RolloutError {
     Parameter {
         /// Its name.
         name: String,
-        /// Why.
+        /// What AWS said.
         source: aws::AwsError,
     },
 }
@@ -115,7 +115,7 @@ pub struct Rollout {
     pub clusters: Vec<SettledCluster>,
     /// Where each cluster is.
     pub locations: BTreeMap<ClusterName, Location>,
-    /// `[expect]`.
+    /// What `[expect]` of the scenario says.
     pub expect: Expect,
     pub(crate) lease_table: Option<String>,
     pub(crate) config: SdkConfig,

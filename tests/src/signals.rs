@@ -34,9 +34,9 @@ pub struct SignalAt {
 /// A request that left.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// When.
+    /// When it was sent.
     pub at: Timestamp,
-    /// `service:Operation`.
+    /// Its operation, such as `ecs:ListTasks`.
     pub name: String,
 }
 

@@ -59,7 +59,7 @@ impl Policies {
     /// Reads one policy document and adds it.
     ///
     /// # Errors
-    /// [`NotUnderstood`].
+    /// [`NotUnderstood`] where the document has something that is not modelled.
     pub fn and(mut self, document: &Value) -> Result<Self, NotUnderstood> {
         let statements = document.get("Statement").and_then(Value::as_array);
         let none = || NotUnderstood { sid: String::new(), what: "no list of statements".to_owned() };

@@ -34,7 +34,7 @@ pub enum ShippedError {
 /// The policies of a role.
 ///
 /// # Errors
-/// [`ShippedError`].
+/// [`ShippedError`] where the file of policies is not understood.
 pub fn shipped(role: Role) -> Result<Policies, ShippedError> {
     let file: Value = serde_json::from_str(SHIPPED)?;
     let documents: &[&str] = match role {

@@ -21,7 +21,7 @@ impl Filter {
     /// Reads an expression.
     ///
     /// # Errors
-    /// [`FilterError`].
+    /// [`FilterError`] where the text is no expression.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         Parser::whole(text).map(Self)
     }

@@ -18,13 +18,13 @@ pub enum DocumentSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KnownDocument {
-    /// `EcsUpdater-Inspect`.
+    /// The document `EcsUpdater-Inspect`.
     Inspect,
-    /// `EcsUpdater-Stage`.
+    /// The document `EcsUpdater-Stage`.
     Stage,
-    /// `EcsUpdater-Reboot`.
+    /// The document `EcsUpdater-Reboot`.
     Reboot,
-    /// `EcsUpdater-Revert`.
+    /// The document `EcsUpdater-Revert`.
     Revert,
     /// `AWS-RunShellScript`: the lines are in the parameter `commands`.
     Shell,

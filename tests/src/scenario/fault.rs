@@ -69,9 +69,9 @@ pub enum OneOrMany {
     #[default]
     #[serde(skip)]
     All,
-    /// One.
+    /// This number alone.
     One(u64),
-    /// Several.
+    /// Each of these numbers.
     Many(Vec<u64>),
 }
 

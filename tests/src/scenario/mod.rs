@@ -136,7 +136,7 @@ impl Scenario {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`ScenarioError`].
+    /// [`ScenarioError`] where the file is no scenario.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ScenarioError> {
         let path = path.as_ref();
         let text =
@@ -147,7 +147,7 @@ impl Scenario {
     /// Reads the text of a scenario.
     ///
     /// # Errors
-    /// [`ScenarioError`].
+    /// [`ScenarioError`] where the file is no scenario.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
         let written: Written = toml::from_str(text)?;
         let start_text = written.start.as_deref().unwrap_or(DEFAULT_START);

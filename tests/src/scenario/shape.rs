@@ -27,7 +27,7 @@ impl ServiceKind {
 pub struct TaskShape {
     /// CPU units.
     pub cpu: u32,
-    /// MiB.
+    /// Memory in MiB.
     pub memory: u32,
     /// A fixed TCP port of the host.
     pub host_port: Option<u16>,

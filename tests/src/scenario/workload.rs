@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::shape::{ServiceKind, TaskShape};
 use super::size::Mib;
 
-/// `[[service]]`.
+/// `[[service]]`: tasks that are kept running.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
@@ -67,7 +67,7 @@ pub struct TaskSpec {
     pub count: u32,
     /// CPU units.
     pub cpu: Option<u32>,
-    /// Memory.
+    /// Memory of the task.
     pub memory: Option<Mib>,
     /// When it ends by itself, since the start; never where it is missing.
     pub ends_at: Option<SignedDuration>,

@@ -82,7 +82,7 @@ impl Asked {
         matches!(self.body, Body::Form(_))
     }
 
-    /// `service:Operation`.
+    /// Returns the name of the operation: `service:Operation`.
     pub(crate) fn name(&self) -> String {
         format!("{}:{}", self.service.prefix(), self.operation)
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::failure::Failure;
 
-/// Parameters.
+/// The parameters of a JSON request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params(Map<String, Value>);
 

@@ -3,7 +3,7 @@
 /// The services that are modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
-    /// DynamoDB.
+    /// Amazon DynamoDB.
     Dynamodb,
     /// Elastic Container Service.
     Ecs,

@@ -107,7 +107,7 @@ impl World {
     /// One request to the host API, from a document that runs on the host.
     ///
     /// # Errors
-    /// [`NoAnswer`].
+    /// [`NoAnswer`] where the host does not answer.
     pub(crate) fn host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, NoAnswer> {
         let answer = self.machines[machine].host.handle(self.now, &self.repository, request);
         if is_taken(&answer) && request.method == "POST" && request.path() == "/actions/reboot" {
@@ -120,7 +120,7 @@ impl World {
     /// The same, from the agent of `host-bridge`.
     ///
     /// # Errors
-    /// [`NoAnswer`].
+    /// [`NoAnswer`] where the host does not answer.
     pub(crate) fn agent_host_api(&mut self, machine: MachineNo, request: &Request) -> Result<Response, NoAnswer> {
         let answer = self.host_api(machine, request);
         let writes =

@@ -185,7 +185,7 @@ pub enum CommandStep {
     },
     /// It ended.
     Ended {
-        /// `StatusDetails`.
+        /// How it ended, as in `StatusDetails`.
         status: &'static str,
     },
 }

@@ -16,7 +16,7 @@ pub struct Registration {
     pub machine: MachineNo,
     /// Its cluster.
     pub cluster: ClusterNo,
-    /// Status.
+    /// Its status.
     pub status: InstanceStatus,
     /// `agentConnected`, as ECS sees it: late, and never for a quick reboot (docs/facts/ecs.md#container-instances).
     pub connected: bool,
@@ -77,7 +77,7 @@ impl InstanceStatus {
 pub struct Resources {
     /// CPU units; 1,024 are a core.
     pub cpu: u32,
-    /// MiB.
+    /// Memory in MiB.
     pub memory: u32,
     /// TCP ports of the host.
     pub ports: BTreeSet<u16>,

@@ -21,9 +21,9 @@ pub struct Service {
     pub kind: ServiceKind,
     /// Desired tasks; a DAEMON service computes its own.
     pub desired: u32,
-    /// `minimumHealthyPercent`.
+    /// Its `minimumHealthyPercent`.
     pub min_percent: u32,
-    /// `maximumPercent`.
+    /// Its `maximumPercent`.
     pub max_percent: u32,
     /// Family of its task definition.
     pub family: String,
@@ -56,7 +56,7 @@ pub struct Service {
 pub struct ServiceEvent {
     /// A UUID.
     pub id: String,
-    /// When.
+    /// When it was written.
     pub at: Timestamp,
     /// ECS's words.
     pub message: String,

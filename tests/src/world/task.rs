@@ -22,7 +22,7 @@ pub struct Task {
     pub service: Option<ServiceNo>,
     /// Which deployment of its service started it.
     pub(super) deployment: u32,
-    /// `startedBy`.
+    /// What the caller has set as `startedBy`.
     pub started_by: Option<String>,
     /// What it should do.
     pub desired: Desired,
@@ -54,7 +54,7 @@ pub struct Task {
     pub shape: TaskShape,
 }
 
-/// `desiredStatus`.
+/// What a task should do: its `desiredStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Desired {
     /// It should run.
