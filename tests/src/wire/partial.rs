@@ -4,23 +4,26 @@ use serde_json::{Value, json};
 
 use super::asked::{Asked, Body};
 use super::dispatch::{Answer, perform as whole};
+use super::ecs::failure;
 use super::failure::Failure;
 use crate::world::World;
 
-/// The lists of things that requests name, as they name and answer them.
-const LISTS: [(&str, &str, &str); 5] = [
-    ("DescribeContainerInstances", "containerInstances", "containerInstances"),
-    ("UpdateContainerInstancesState", "containerInstances", "containerInstances"),
-    ("DescribeTasks", "tasks", "tasks"),
-    ("GetTaskProtection", "tasks", "protectedTasks"),
-    ("DescribeServices", "services", "services"),
+/// The lists of things that requests name, as they name and answer them, and what the things are in an ARN.
+const LISTS: [(&str, &str, &str, &str); 6] = [
+    ("DescribeClusters", "clusters", "clusters", "cluster"),
+    ("DescribeContainerInstances", "containerInstances", "containerInstances", "container-instance"),
+    ("UpdateContainerInstancesState", "containerInstances", "containerInstances", "container-instance"),
+    ("DescribeTasks", "tasks", "tasks", "task"),
+    ("GetTaskProtection", "tasks", "protectedTasks", "task"),
+    ("DescribeServices", "services", "services", "service"),
 ];
 
 /// Does what was asked, but for the first `fails` of the things that the request names. Operations that have no
 /// `failures` are done as a whole.
 pub(super) fn perform(world: &mut World, mut asked: Asked, fails: Option<(usize, String)>) -> Result<Answer, Failure> {
     let list = LISTS.iter().find(|(operation, ..)| *operation == asked.operation);
-    let (Some((most, reason)), Some((_, named, answered)), Body::Json(params)) = (fails, list, &mut asked.body) else {
+    let (Some((most, reason)), Some((_, named, answered, kind)), Body::Json(params)) = (fails, list, &mut asked.body)
+    else {
         return whole(world, asked);
     };
     let mut ids = params.texts(named)?.unwrap_or_default();
@@ -35,7 +38,7 @@ pub(super) fn perform(world: &mut World, mut asked: Asked, fails: Option<(usize,
         }
     };
     if let Some(failures) = answer.get_mut("failures").and_then(Value::as_array_mut) {
-        failures.extend(failed.into_iter().map(|arn| json!({ "arn": arn, "reason": reason })));
+        failures.extend(failed.iter().map(|id| failure(world, kind, id, &reason)));
     }
     Ok(Answer::Json(answer))
 }

@@ -576,3 +576,18 @@ async fn what_is_listed_is_modelled() {
         assert!(!region.unknown().contains(&format!("{name}: {name} is not modelled")), "{name}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_by_the_scenario_stands_beside_the_rest() {
+    let region = region("[[instances]]\ncluster = \"web\"\ncount = 2\n[[fault]]\noperation = \"ecs:*\"\nfails = 1");
+    let clusters = ecs(&region, "DescribeClusters", json!({ "clusters": ["web"] })).await;
+    assert_eq!(clusters["clusters"], json!([]));
+    let arn = clusters["failures"][0]["arn"].as_str().unwrap();
+    assert!(arn.ends_with(":cluster/web"), "{arn}");
+    assert_eq!(clusters["failures"][0]["reason"], "MISSING");
+    let arns: Vec<String> = (0..2).map(|host| region.snapshot_of(host).unwrap().container_instance).collect();
+    let body = json!({ "cluster": "web", "containerInstances": arns });
+    let instances = ecs(&region, "DescribeContainerInstances", body).await;
+    assert_eq!(instances["failures"][0]["arn"], arns[0]);
+    assert_eq!(instances["containerInstances"][0]["containerInstanceArn"], arns[1]);
+}

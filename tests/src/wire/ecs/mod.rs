@@ -105,7 +105,7 @@ fn arn(world: &World, cluster: ClusterNo, kind: &str, id: &str) -> String {
 }
 
 /// An entry of `failures`.
-fn failure(world: &World, kind: &str, id: &str, reason: &str) -> Value {
+pub(super) fn failure(world: &World, kind: &str, id: &str, reason: &str) -> Value {
     let arn = if id.starts_with("arn:") {
         id.to_owned()
     } else {
