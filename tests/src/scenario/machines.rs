@@ -48,6 +48,8 @@ pub struct InstanceSpec {
     pub image: Option<Version>,
     /// EC2 tags.
     pub tags: BTreeMap<String, String>,
+    /// How many EC2 tags it has besides: an instance has 50 at most.
+    pub other_tags: usize,
     /// Custom attributes of the container instance.
     pub attributes: BTreeMap<String, String>,
     /// Whether it runs Bottlerocket.
@@ -80,6 +82,7 @@ impl Default for InstanceSpec {
             asg: None,
             image: None,
             tags: BTreeMap::new(),
+            other_tags: 0,
             attributes: BTreeMap::new(),
             bottlerocket: true,
             external: false,
@@ -93,7 +96,7 @@ impl Default for InstanceSpec {
     }
 }
 
-const INSTANCE_KEYS: [&str; 18] = [
+const INSTANCE_KEYS: [&str; 19] = [
     "cluster",
     "zone",
     "instance_type",
@@ -103,6 +106,7 @@ const INSTANCE_KEYS: [&str; 18] = [
     "asg",
     "image",
     "tags",
+    "other_tags",
     "attributes",
     "bottlerocket",
     "external",

@@ -48,6 +48,9 @@ pub struct RegionSpec {
     pub status_check_lag: SignedDuration,
     /// How old the tags in an answer may be at most: EC2's API is eventually consistent.
     pub tags_lag: SignedDuration,
+    /// Whether a `CreateTags` that one of its instances cannot take leaves the tags on those that are named before it;
+    /// otherwise it changes nothing.
+    pub refused_tags_stay: bool,
     /// How late a changed tag shows in the metadata service of an instance at most, on each by its own time: that it
     /// shows while the instance runs is all that is documented.
     pub metadata_lag: SignedDuration,
@@ -88,6 +91,7 @@ impl Default for RegionSpec {
             deregister_after: SignedDuration::from_secs(30),
             status_check_lag: SignedDuration::from_mins(2),
             tags_lag: SignedDuration::ZERO,
+            refused_tags_stay: false,
             metadata_lag: SignedDuration::ZERO,
             lists_lag: SignedDuration::ZERO,
             ssm_loses: 0,

@@ -7,7 +7,7 @@ use super::form::{EcFilter, Form};
 use super::page::{self, Page};
 use super::xml::{ec2_answer, text, wrap};
 use crate::host::HostSpec;
-use crate::world::{Actor, Ec2State, Machine, MachineNo, StatusCheck, World};
+use crate::world::{Actor, Ec2State, Machine, MachineNo, StatusCheck, TagError, World};
 
 pub(super) fn perform(world: &mut World, operation: &str, form: Form) -> Result<String, Failure> {
     let inner = match operation {
@@ -131,14 +131,19 @@ fn create_tags(world: &mut World, mut form: Form) -> Result<String, Failure> {
             return Err(Failure::new("InvalidParameterValue", message));
         }
     }
-    for machine in machines {
+    let refused = machines.iter().position(|machine| !world.has_room_for_tags(*machine, &tags));
+    let done = match refused {
+        None => machines.len(),
+        Some(before) if world.spec.refused_tags_stay => before,
+        Some(_) => 0,
+    };
+    let limit = |error: TagError| Failure::new("TagLimitExceeded", error.to_string());
+    for machine in &machines[..done] {
         for (key, value) in &tags {
-            world
-                .set_tag(machine, key, value, Actor::Updater)
-                .map_err(|error| Failure::new("TagLimitExceeded", error.to_string()))?;
+            world.set_tag(*machine, key, value, Actor::Updater).map_err(limit)?;
         }
     }
-    Ok(text("return", "true"))
+    if refused.is_some() { Err(limit(TagError::TooMany)) } else { Ok(text("return", "true")) }
 }
 
 fn delete_tags(world: &mut World, mut form: Form) -> Result<String, Failure> {

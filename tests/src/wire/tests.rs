@@ -591,3 +591,16 @@ async fn what_fails_by_the_scenario_stands_beside_the_rest() {
     assert_eq!(instances["failures"][0]["arn"], arns[0]);
     assert_eq!(instances["containerInstances"][0]["containerInstanceArn"], arns[1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_batch_of_tags_changes_nothing_or_half() {
+    for (switch, kept) in [("", 0), ("refused_tags_stay = true", 1)] {
+        let text = format!("[region]\n{switch}\n[[instances]]\ncount = 3\n[[host]]\nindex = 1\nother_tags = 50");
+        let region = region(&text);
+        let ids: String = (0..3).map(|host| format!("&ResourceId.{}=i-{host:017}", host + 1)).collect();
+        let (_, body) = ec2(&region, &format!("Action=CreateTags{ids}&Tag.1.Key=k&Tag.1.Value=v")).await;
+        assert!(body.contains("TagLimitExceeded"), "{body}");
+        let has = |host: &usize| region.snapshot_of(*host).unwrap().tags.contains_key("k");
+        assert_eq!((0..3).filter(has).count(), kept, "{switch}");
+    }
+}

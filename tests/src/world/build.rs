@@ -108,6 +108,7 @@ impl World {
         if let Some(asg) = &spec.instance.asg {
             tags.insert("aws:autoscaling:groupName".to_owned(), asg.clone());
         }
+        tags.extend((0..spec.instance.other_tags).map(|n| (format!("other-{n}"), String::new())));
         let seed = self.dice.bits("host", u64::try_from(index).unwrap_or(u64::MAX));
         let host = Host::new(spec.host.clone(), seed, self.now);
         let day_ago = self.now - SignedDuration::from_hours(24);

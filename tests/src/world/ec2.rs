@@ -1,6 +1,6 @@
 //! EC2's side of the machines: tags and instance states.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
@@ -19,6 +19,15 @@ const MOST_TAGS: usize = 50;
 const LAUNCH: SignedDuration = SignedDuration::from_secs(150);
 
 impl World {
+    /// Whether an instance can take all of these tags.
+    pub(crate) fn has_room_for_tags(&self, machine: MachineNo, tags: &[(String, String)]) -> bool {
+        let known = &self.machines[machine].tags;
+        let own = known.keys().filter(|key| !key.starts_with("aws:")).count();
+        let added: BTreeSet<&String> =
+            tags.iter().map(|(key, _)| key).filter(|key| !known.contains_key(*key)).collect();
+        own + added.len() <= MOST_TAGS
+    }
+
     /// Writes a tag.
     ///
     /// # Errors
@@ -82,7 +91,7 @@ impl World {
     pub(super) fn launch(&mut self, gone: MachineNo) {
         let old = &self.machines[gone];
         let cluster = old.cluster;
-        let instance = InstanceSpec { tags: BTreeMap::new(), draining: false, ..old.instance.clone() };
+        let instance = InstanceSpec { tags: BTreeMap::new(), other_tags: 0, draining: false, ..old.instance.clone() };
         let (number, now) = (self.machines.next_id(), self.now);
         let spec = MachineSpec { instance, host: old.launched_as.clone(), host_table: old.host_table.clone() };
         self.add_machine(cluster, &spec);
