@@ -56,6 +56,8 @@ pub struct InstanceSpec {
     pub bottlerocket: bool,
     /// ECS Anywhere: a managed node `mi-…` that EC2 does not know.
     pub external: bool,
+    /// Whether EC2 leaves it out of its answers, as it does with what the caller does not own.
+    pub hidden: bool,
     /// Whether the agent of `host-bridge` runs on it.
     pub bridge: bool,
     /// Whether its metadata service serves its tags (`InstanceMetadataTags`).
@@ -86,6 +88,7 @@ impl Default for InstanceSpec {
             attributes: BTreeMap::new(),
             bottlerocket: true,
             external: false,
+            hidden: false,
             bridge: false,
             metadata_tags: true,
             ssm_registered: true,
@@ -96,7 +99,7 @@ impl Default for InstanceSpec {
     }
 }
 
-const INSTANCE_KEYS: [&str; 19] = [
+const INSTANCE_KEYS: [&str; 20] = [
     "cluster",
     "zone",
     "instance_type",
@@ -110,6 +113,7 @@ const INSTANCE_KEYS: [&str; 19] = [
     "attributes",
     "bottlerocket",
     "external",
+    "hidden",
     "bridge",
     "metadata_tags",
     "ssm_registered",

@@ -175,13 +175,17 @@ fn tagged(world: &World, ids: &[String]) -> Result<Vec<MachineNo>, Failure> {
     if ids.len() > 1000 {
         return Err(Failure::new("InvalidParameterValue", "You can specify at most 1000 resource IDs."));
     }
-    chosen(world, ids)
+    // Whoever may not see an instance may not change it either.
+    let is_hidden = |id: &&str| world.machine_ids.get(*id).is_some_and(|number| world.ec2_hides(*number));
+    let hidden: Vec<&str> = ids.iter().map(String::as_str).filter(is_hidden).collect();
+    if hidden.is_empty() { chosen(world, ids) } else { Err(not_found(&hidden)) }
 }
 
-/// The named instances, or all that EC2 shows.
+/// The named instances, or all; without those that EC2 hides.
 fn chosen(world: &World, ids: &[String]) -> Result<Vec<MachineNo>, Failure> {
     if ids.is_empty() {
-        return Ok(world.machines.ids().filter(|number| world.ec2_shows(*number)).collect());
+        let shown = |number: &MachineNo| world.ec2_shows(*number) && !world.ec2_hides(*number);
+        return Ok(world.machines.ids().filter(shown).collect());
     }
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for id in ids {
@@ -192,18 +196,20 @@ fn chosen(world: &World, ids: &[String]) -> Result<Vec<MachineNo>, Failure> {
             return Err(Failure::new("InvalidInstanceID.Malformed", format!("Invalid id: \"{id}\"")));
         }
         match world.machine_ids.get(id).filter(|number| world.ec2_shows(**number)) {
+            Some(number) if world.ec2_hides(*number) => {}
             Some(number) => found.push(*number),
             None => missing.push(id.as_str()),
         }
     }
-    if missing.is_empty() {
-        return Ok(found);
-    }
-    let message = match missing.as_slice() {
+    if missing.is_empty() { Ok(found) } else { Err(not_found(&missing)) }
+}
+
+fn not_found(missing: &[&str]) -> Failure {
+    let message = match missing {
         [one] => format!("The instance ID '{one}' does not exist"),
         several => format!("The instance IDs '{}' do not exist", several.join(", ")),
     };
-    Err(Failure::new("InvalidInstanceID.NotFound", message))
+    Failure::new("InvalidInstanceID.NotFound", message)
 }
 
 fn pick(

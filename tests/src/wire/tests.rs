@@ -604,3 +604,19 @@ async fn a_refused_batch_of_tags_changes_nothing_or_half() {
         assert_eq!((0..3).filter(has).count(), kept, "{switch}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_caller_may_not_see_is_left_out_without_an_error() {
+    let region = region("[[instances]]\ncount = 2\n[[host]]\nindex = 1\nhidden = true");
+    let named: String = (0..2).map(|host| format!("&InstanceId.{}=i-{host:017}", host + 1)).collect();
+    for ids in ["", named.as_str()] {
+        let (status, body) = ec2(&region, &format!("Action=DescribeInstances{ids}")).await;
+        assert_eq!((status, body.matches("<instanceId>").count()), (200, 1), "{body}");
+        let (_, body) = ec2(&region, &format!("Action=DescribeInstanceStatus&IncludeAllInstances=true{ids}")).await;
+        assert_eq!(body.matches("<instanceId>").count(), 1, "{body}");
+    }
+    let tag = format!("Action=CreateTags&ResourceId.1=i-{:017}&Tag.1.Key=k&Tag.1.Value=v", 1);
+    assert!(ec2(&region, &tag).await.1.contains("InvalidInstanceID.NotFound"));
+    let (arn, body) = (region.snapshot_of(1).unwrap().container_instance, json!({ "cluster": "main" }));
+    assert!(ecs(&region, "ListContainerInstances", body).await.to_string().contains(&arn), "ECS knows it");
+}

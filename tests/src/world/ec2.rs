@@ -192,7 +192,12 @@ impl World {
         }
     }
 
-    /// Whether `DescribeInstances` still shows it: for an hour after its end.
+    /// Whether EC2 leaves it out of its answers, without an error.
+    pub(crate) fn ec2_hides(&self, machine: MachineNo) -> bool {
+        self.machines[machine].instance.hidden
+    }
+
+    /// Whether `DescribeInstances` still knows it: for an hour after its end.
     pub(crate) fn ec2_shows(&self, machine: MachineNo) -> bool {
         let machine = &self.machines[machine];
         let gone = machine.state == Ec2State::Terminated
