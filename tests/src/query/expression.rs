@@ -18,6 +18,8 @@ pub struct Subject<'a> {
     pub ec2_instance_id: &'a str,
     /// When it registered.
     pub registered_at: Timestamp,
+    /// Groups of the tasks on it.
+    pub task_groups: Vec<&'a str>,
     /// Its tasks whose desired status is RUNNING.
     pub running_tasks: usize,
 }
@@ -38,6 +40,7 @@ pub(super) enum Field {
     Ec2InstanceId,
     RegisteredAt,
     RunningTasksCount,
+    TaskGroup,
 }
 
 #[derive(Debug, Clone)]
@@ -71,33 +74,36 @@ impl Node {
 }
 
 impl Field {
-    /// The value; `Some(None)` for an attribute without one.
-    fn value(&self, subject: &Subject<'_>) -> Option<Option<String>> {
-        Some(match self {
-            Self::Attribute(name) => return subject.attributes.get(name).cloned(),
-            Self::AgentConnected => Some(subject.agent_connected.to_string()),
-            Self::AgentVersion => Some(subject.agent_version.to_owned()),
-            Self::Ec2InstanceId => Some(subject.ec2_instance_id.to_owned()),
-            Self::RegisteredAt => Some(subject.registered_at.to_string()),
-            Self::RunningTasksCount => Some(subject.running_tasks.to_string()),
-        })
+    /// Its values; `None` for an attribute without one. Only of tasks there can be several.
+    fn values(&self, subject: &Subject<'_>) -> Vec<Option<String>> {
+        let one = |value: String| vec![Some(value)];
+        match self {
+            Self::Attribute(name) => subject.attributes.get(name).cloned().into_iter().collect(),
+            Self::AgentConnected => one(subject.agent_connected.to_string()),
+            Self::AgentVersion => one(subject.agent_version.to_owned()),
+            Self::Ec2InstanceId => one(subject.ec2_instance_id.to_owned()),
+            Self::RegisteredAt => one(subject.registered_at.to_string()),
+            Self::RunningTasksCount => one(subject.running_tasks.to_string()),
+            Self::TaskGroup => subject.task_groups.iter().map(|group| Some((*group).to_owned())).collect(),
+        }
     }
 }
 
 impl Test {
+    /// Whether one of the subject's values passes.
     fn holds(&self, field: &Field, subject: &Subject<'_>) -> bool {
-        let Some(value) = field.value(subject) else { return false };
-        if matches!(self, Self::Exists) {
-            return true;
-        }
-        let Some(value) = value else { return false };
-        match self {
-            Self::Exists => true,
-            Self::IsTrue => value == "true",
-            Self::In(values) => values.contains(&value),
-            Self::Matches(pattern) => pattern.is_match(&value),
-            Self::Compare(comparison, other) => {
-                let order = order(field, &value, other);
+        field.values(subject).iter().any(|value| self.passes(field, value.as_deref()))
+    }
+
+    fn passes(&self, field: &Field, value: Option<&str>) -> bool {
+        match (self, value) {
+            (Self::Exists, _) => true,
+            (_, None) => false,
+            (Self::IsTrue, Some(value)) => value == "true",
+            (Self::In(values), Some(value)) => values.iter().any(|one| one == value),
+            (Self::Matches(pattern), Some(value)) => pattern.is_match(value),
+            (Self::Compare(comparison, other), Some(value)) => {
+                let order = order(field, value, other);
                 match comparison {
                     Comparison::Equal => order.is_eq(),
                     Comparison::Greater => order.is_gt(),

@@ -61,6 +61,7 @@ mod tests {
             agent_version: "1.98.0",
             ec2_instance_id: "i-1",
             registered_at: "2026-11-22T03:00:00Z".parse().unwrap(),
+            task_groups: vec!["service:shop", "family:batch"],
             running_tasks: 10,
         };
         Filter::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}")).matches(&subject)
@@ -87,6 +88,11 @@ mod tests {
             "(runningTasksCount < 3 or agentVersion >= 1.9.0) && ec2InstanceId in [i-1]",
             "!(ec2InstanceId == i-2)",
             "registeredAt < 2026-11-23T00:00:00Z",
+            "task:group == service:shop",
+            "task:group in [service:other, family:batch]",
+            "task:group =~ family:.*",
+            "task:group != service:other",
+            "task:group exists",
             "attribute:ecs.instance-type equals \"m6i.large\"",
         ] {
             assert!(holds(expression), "{expression}");
@@ -97,6 +103,8 @@ mod tests {
             "attribute:bottlerocket.variant !exists",
             "attribute:bottlerocket.variant !~ aws.*",
             "agentConnected == false",
+            "task:group == service:other",
+            "task:group != service:shop",
             "runningTasksCount < 9",
             "agentConnected == true and ec2InstanceId == i-2 or runningTasksCount == 9",
         ] {

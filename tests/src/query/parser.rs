@@ -112,6 +112,7 @@ impl Parser {
             "ec2InstanceId" => Ok(Field::Ec2InstanceId),
             "registeredAt" => Ok(Field::RegisteredAt),
             "runningTasksCount" => Ok(Field::RunningTasksCount),
+            "task:group" => Ok(Field::TaskGroup),
             text => match text.strip_prefix("attribute:") {
                 Some(name) if !name.is_empty() => Ok(Field::Attribute(name.to_owned())),
                 Some(_) | None => {

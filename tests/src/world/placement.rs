@@ -63,6 +63,7 @@ impl World {
             agent_version: AGENT_VERSION,
             ec2_instance_id: &self.machines[registration.machine].id,
             registered_at: registration.registered_at,
+            task_groups: registration.tasks.iter().map(|task| self.tasks[*task].group.as_str()).collect(),
             running_tasks: self.running_tasks(number),
         }
     }

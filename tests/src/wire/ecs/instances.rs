@@ -34,8 +34,9 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
         .filter_map(|number| Some((number, world.listed_as(*number, since)?)))
         .filter(|(_, (listed, _))| status.is_none_or(|status| status == Some(*listed)))
         .filter(|(number, (_, agent_connected))| {
-            let subject = Subject { agent_connected: *agent_connected, ..world.subject(**number) };
-            filter.as_ref().is_none_or(|filter| filter.matches(&subject))
+            filter.as_ref().is_none_or(|filter| {
+                filter.matches(&Subject { agent_connected: *agent_connected, ..world.subject(**number) })
+            })
         })
         .map(|(number, _)| number)
         .map(|number| world.registrations[*number].arn.as_str())
