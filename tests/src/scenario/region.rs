@@ -56,6 +56,9 @@ pub struct RegionSpec {
     pub metadata_lag: SignedDuration,
     /// How old what `ListContainerInstances` and `ListTasks` select by may be at most.
     pub lists_lag: SignedDuration,
+    /// How old status and connection of an instance may be at most in an answer of `DescribeContainerInstances`, also
+    /// after the caller's own write.
+    pub describes_lag: SignedDuration,
 
     /// Of a hundred commands so many never reach their host.
     pub ssm_loses: u64,
@@ -94,6 +97,7 @@ impl Default for RegionSpec {
             refused_tags_stay: false,
             metadata_lag: SignedDuration::ZERO,
             lists_lag: SignedDuration::ZERO,
+            describes_lag: SignedDuration::ZERO,
             ssm_loses: 0,
             ssm_forgets: 0,
             ssm_late: SignedDuration::ZERO,

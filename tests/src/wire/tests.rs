@@ -620,3 +620,27 @@ async fn what_the_caller_may_not_see_is_left_out_without_an_error() {
     let (arn, body) = (region.snapshot_of(1).unwrap().container_instance, json!({ "cluster": "main" }));
     assert!(ecs(&region, "ListContainerInstances", body).await.to_string().contains(&arn), "ECS knows it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_be_older_than_the_write_before_it() {
+    for (lag, stale) in [("0s", false), ("20s", true)] {
+        let region = region(&format!("[region]\ndescribes_lag = \"{lag}\"\n[[instances]]\ncluster = \"web\""));
+        let arn = region.snapshot_of(0).unwrap().container_instance;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let drain = json!({ "cluster": "web", "containerInstances": [&arn], "status": "DRAINING" });
+        let written = ecs(&region, "UpdateContainerInstancesState", drain).await;
+        assert_eq!(written["containerInstances"][0]["status"], "DRAINING", "the write itself tells");
+        let mut seen = Vec::new();
+        for _ in 0..40 {
+            let body = json!({ "cluster": "web", "containerInstances": [&arn] });
+            let answer = ecs(&region, "DescribeContainerInstances", body).await;
+            seen.push(answer["containerInstances"][0]["status"] == "ACTIVE");
+            tokio::time::sleep(Duration::from_millis(490)).await;
+        }
+        assert_eq!(seen.contains(&true), stale, "{lag}");
+        let body = json!({ "cluster": "web", "containerInstances": [&arn] });
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let answer = ecs(&region, "DescribeContainerInstances", body).await;
+        assert_eq!(answer["containerInstances"][0]["status"], "DRAINING");
+    }
+}

@@ -66,9 +66,9 @@ impl World {
         self.touch(number);
     }
 
-    /// Keeps status and connection as they are before a change, where listings may show old ones.
+    /// Keeps status and connection as they are before a change, where answers may show old ones.
     fn keep_status(&mut self, number: RegistrationNo) {
-        if self.spec.lists_lag > SignedDuration::ZERO {
+        if self.spec.lists_lag.max(self.spec.describes_lag) > SignedDuration::ZERO {
             let (now, known) = (self.now, &mut self.registrations[number]);
             known.before.push((now, known.status, known.connected));
         }
@@ -77,9 +77,14 @@ impl World {
     /// Status and connection as a listing knows them that is as old as `since`; `None` where it does not know the
     /// instance yet.
     pub(crate) fn listed_as(&self, number: RegistrationNo, since: Timestamp) -> Option<(InstanceStatus, bool)> {
+        (self.registrations[number].registered_at <= since).then(|| self.status_at(number, since))
+    }
+
+    /// Status and connection as they were at a time.
+    pub(crate) fn status_at(&self, number: RegistrationNo, since: Timestamp) -> (InstanceStatus, bool) {
         let known = &self.registrations[number];
         let old = known.before.iter().find(|(changed, ..)| *changed > since).map(|(_, status, up)| (*status, *up));
-        (known.registered_at <= since).then(|| old.unwrap_or((known.status, known.connected)))
+        old.unwrap_or((known.status, known.connected))
     }
 
     /// Schedules a look at every service that the change of an instance concerns.

@@ -1,6 +1,6 @@
 //! `ListContainerInstances`, `DescribeContainerInstances` and `UpdateContainerInstancesState`.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::super::failure::Failure;
@@ -52,10 +52,11 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
     if let Some(odd) = include.iter().find(|what| !matches!(what.as_str(), "TAGS" | "CONTAINER_INSTANCE_HEALTH")) {
         return Err(Failure::invalid(format!("include: {odd} is not a valid value.")));
     }
+    let since = world.now - world.lag("describes-lag", world.spec.describes_lag);
     let (mut instances, mut failures) = (Vec::new(), Vec::new());
     for id in wanted {
         match registration(world, cluster, &id).filter(|number| is_visible(world, *number)) {
-            Some(number) => instances.push(shape(world, number, &include)),
+            Some(number) => instances.push(shape(world, number, since, &include)),
             None => failures.push(failure(world, "container-instance", &id, "MISSING")),
         }
     }
@@ -93,13 +94,15 @@ pub(super) fn update_state(world: &mut World, mut params: Params) -> Result<Valu
             continue;
         }
         world.set_status(number, to, Actor::Updater);
-        instances.push(shape(world, number, &[]));
+        instances.push(shape(world, number, world.now, &[]));
     }
     Ok(json!({ "containerInstances": instances, "failures": failures }))
 }
 
-fn shape(world: &World, number: RegistrationNo, include: &[String]) -> Value {
+/// An instance, with status and connection as they were at a time.
+fn shape(world: &World, number: RegistrationNo, since: Timestamp, include: &[String]) -> Value {
     let known = &world.registrations[number];
+    let (status, connected) = world.status_at(number, since);
     let machine = &world.machines[known.machine];
     let pending = known.tasks.iter().filter(|task| {
         let task = &world.tasks[**task];
@@ -122,8 +125,8 @@ fn shape(world: &World, number: RegistrationNo, include: &[String]) -> Value {
             "agentHash": "1a2b3c4d",
             "dockerVersion": "DockerVersion: 25.0.6",
         },
-        "status": known.status.name(),
-        "agentConnected": known.connected,
+        "status": status.name(),
+        "agentConnected": connected,
         "runningTasksCount": world.running_tasks(number),
         "pendingTasksCount": pending.count(),
         "registeredAt": time(known.registered_at),
@@ -137,7 +140,7 @@ fn shape(world: &World, number: RegistrationNo, include: &[String]) -> Value {
         answer["tags"] = json!(tags);
     }
     if include.iter().any(|what| what == "CONTAINER_INSTANCE_HEALTH") {
-        let status = if known.connected { "OK" } else { "INSUFFICIENT_DATA" };
+        let status = if connected { "OK" } else { "INSUFFICIENT_DATA" };
         answer["healthStatus"] = json!({
             "overallStatus": status,
             "details": [{ "type": "CONTAINER_RUNTIME", "status": status }],
