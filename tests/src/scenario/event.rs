@@ -144,6 +144,8 @@ pub enum ServiceAction {
     },
     /// It is deployed: its tasks are exchanged, as its percentages allow.
     Deploy,
+    /// It is deleted by force, with its tasks.
+    DeleteService,
 }
 
 /// What becomes of the update repository.

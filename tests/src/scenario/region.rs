@@ -41,6 +41,9 @@ pub struct RegionSpec {
     pub start_task_on_draining: bool,
     /// How long `STOPPED` tasks stay visible: at least an hour.
     pub stopped_tasks_visible: SignedDuration,
+    /// How long a deleted service stays visible: "in the future" it may be purged (ECS API reference,
+    /// `DeleteService`).
+    pub deleted_services_visible: SignedDuration,
     /// From the end of an EC2 instance to its deregistration, if its agent was connected.
     pub deregister_after: SignedDuration,
 
@@ -91,6 +94,7 @@ impl Default for RegionSpec {
             drain_honours_protection: false,
             start_task_on_draining: true,
             stopped_tasks_visible: SignedDuration::from_hours(1),
+            deleted_services_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),
             status_check_lag: SignedDuration::from_mins(2),
             tags_lag: SignedDuration::ZERO,

@@ -644,3 +644,47 @@ async fn an_answer_may_be_older_than_the_write_before_it() {
         assert_eq!(answer["containerInstances"][0]["status"], "DRAINING");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_service_is_inactive_and_then_unknown() {
+    let region = region(
+        r#"
+        [[instances]]
+        cluster = "web"
+        count = 2
+        [[service]]
+        name = "shop"
+        desired = 2
+        [[service]]
+        name = "logs"
+        kind = "DAEMON"
+        [[event]]
+        at = "1m"
+        do = "delete_service"
+        service = "shop"
+        [[event]]
+        at = "1m"
+        do = "delete_service"
+        service = "logs"
+        "#,
+    );
+    let services = json!({ "cluster": "web", "services": ["shop", "logs"] });
+    let statuses = |answer: &Value| {
+        let all = answer["services"].as_array().unwrap();
+        all.iter().map(|service| service["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&ecs(&region, "DescribeServices", services.clone()).await), ["ACTIVE", "ACTIVE"]);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(statuses(&ecs(&region, "DescribeServices", services.clone()).await), ["DRAINING", "DRAINING"]);
+    assert_eq!(ecs(&region, "ListServices", json!({ "cluster": "web" })).await["serviceArns"], json!([]));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let answer = ecs(&region, "DescribeServices", services.clone()).await;
+    assert_eq!(statuses(&answer), ["INACTIVE", "INACTIVE"]);
+    assert!(answer["services"].as_array().unwrap().iter().all(|service| service["desiredCount"] == 0));
+    assert_eq!(region.look(|world| world.tasks().iter().filter(|task| task.last.name() != "STOPPED").count()), 0);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let answer = ecs(&region, "DescribeServices", services).await;
+    assert_eq!((&answer["services"], answer["failures"].as_array().unwrap().len()), (&json!([]), 2));
+    let tasks = json!({ "cluster": "web", "serviceName": "shop" });
+    assert_eq!(ecs_error(&region, "ListTasks", tasks).await, "ServiceNotFoundException");
+}

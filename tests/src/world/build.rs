@@ -211,6 +211,7 @@ impl World {
             tasks: BTreeSet::new(),
             events: std::collections::VecDeque::new(),
             created_at: self.now - SignedDuration::from_hours(240),
+            deleted_at: None,
             look_at: None,
             starved: false,
             steady: true,

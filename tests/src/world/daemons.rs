@@ -16,6 +16,7 @@ impl World {
             .iter()
             .copied()
             .filter(|service| self.services[*service].kind == ServiceKind::Daemon)
+            .filter(|service| self.services[*service].deleted_at.is_none())
             .collect();
         for service in daemons {
             self.look_at_daemon(service, number);
@@ -70,6 +71,9 @@ impl World {
     /// `desiredCount` of a DAEMON service: the instances that it should run on.
     pub(crate) fn daemon_count(&self, service: ServiceNo) -> usize {
         let of = &self.services[service];
+        if of.deleted_at.is_some() {
+            return 0;
+        }
         self.clusters[of.cluster]
             .registrations
             .iter()

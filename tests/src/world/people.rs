@@ -127,6 +127,16 @@ impl World {
                 self.services[service].deployment += 1;
                 self.look_soon(service);
             }
+            ServiceAction::DeleteService => self.delete_service(service),
+        }
+    }
+
+    fn delete_service(&mut self, service: ServiceNo) {
+        let known = &mut self.services[service];
+        known.desired = 0;
+        known.deleted_at = known.deleted_at.or(Some(self.now));
+        for task in known.tasks.clone() {
+            self.stop_task(task, "ServiceSchedulerInitiated", "Scaling activity initiated by service scheduler");
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Service {
     pub events: VecDeque<ServiceEvent>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// When it was deleted.
+    pub deleted_at: Option<Timestamp>,
     /// A look at it is scheduled.
     pub(super) look_at: Option<Timestamp>,
     /// There was no room for a task at the last look.
@@ -63,6 +65,15 @@ pub struct ServiceEvent {
 }
 
 impl Service {
+    /// ECS's name of its status: DRAINING while a deleted one still has tasks.
+    pub fn status(&self) -> &'static str {
+        match self.deleted_at {
+            None => "ACTIVE",
+            Some(_) if self.tasks.is_empty() => "INACTIVE",
+            Some(_) => "DRAINING",
+        }
+    }
+
     /// ECS shows the last 100.
     pub const MOST_EVENTS: usize = 100;
 

@@ -335,6 +335,21 @@ fn a_terminated_instance_is_deregistered_only_if_its_agent_was_connected() {
 }
 
 #[test]
+fn a_stopped_instance_looks_connected_for_minutes_and_takes_tasks() {
+    let text = fleet(2, "[[service]]\nname = \"s\"\ndesired = 2\nmax_percent = 200");
+    let mut world = world(&format!("{text}\n[[event]]\nat = \"30s\"\ndo = \"scale\"\nservice = \"s\"\ncount = 6"));
+    world.stop_instance(MachineNo(0));
+    pass(&mut world, 60);
+    assert_eq!(world.machines[MachineNo(0)].state, Ec2State::Stopped);
+    assert!(registration(&world, 0).connected);
+    assert!(tasks_on(&world, 0).iter().any(|task| task.last == LastStatus::Pending), "placed on a machine that is off");
+    pass(&mut world, 300);
+    assert_eq!((registration(&world, 0).status, registration(&world, 0).connected), (InstanceStatus::Active, false));
+    pass(&mut world, 3600);
+    assert_eq!(registration(&world, 0).status, InstanceStatus::Active, "nobody deregisters it");
+}
+
+#[test]
 fn after_a_rollback_the_agent_can_come_back_under_a_new_arn() {
     let mut world = world(
         "[repository]\nversions = [\"1.26.1\"]\n[[instances]]\nversion = \"1.27.0\"\nprevious_version = \"1.26.1\"\n\

@@ -40,6 +40,8 @@ fn shape(world: &World, number: ClusterNo, with_tags: bool) -> Value {
     let live = cluster.tasks.iter().map(|task| &world.tasks[*task]).filter(|task| task.desired == Desired::Running);
     let (pending, running): (Vec<_>, Vec<_>) = live.partition(|task| task.last == LastStatus::Pending);
     let tags = cluster.tags.iter().filter(|_| with_tags).map(|(key, value)| json!({ "key": key, "value": value }));
+    let active_services =
+        cluster.services.iter().filter(|service| world.services[**service].deleted_at.is_none()).count();
     json!({
         "clusterArn": cluster.arn,
         "clusterName": cluster.name,
@@ -47,7 +49,7 @@ fn shape(world: &World, number: ClusterNo, with_tags: bool) -> Value {
         "registeredContainerInstancesCount": cluster.registrations.len(),
         "runningTasksCount": running.len(),
         "pendingTasksCount": pending.len(),
-        "activeServicesCount": cluster.services.len(),
+        "activeServicesCount": active_services,
         "statistics": [],
         "tags": tags.collect::<Vec<_>>(),
         "settings": [],

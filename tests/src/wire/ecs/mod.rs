@@ -73,9 +73,14 @@ fn ids(params: &mut Params, name: &str, most: usize) -> Result<Vec<String>, Fail
     Ok(ids)
 }
 
-/// A service by its name or ARN.
+/// A visible service by its name or ARN. A deleted one stays visible for a while.
 fn find_service(world: &World, cluster: ClusterNo, id: &str) -> Option<ServiceNo> {
-    let known = |number: &&ServiceNo| world.services[**number].name == id || world.services[**number].arn == id;
+    let visible = world.spec.deleted_services_visible;
+    let known = |number: &&ServiceNo| {
+        let service = &world.services[**number];
+        (service.name == id || service.arn == id)
+            && service.deleted_at.is_none_or(|at| world.now.duration_since(at) < visible)
+    };
     world.clusters[cluster].services.iter().find(known).copied()
 }
 

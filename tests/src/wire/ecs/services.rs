@@ -21,6 +21,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
         .services
         .iter()
         .map(|number| &world.services[*number])
+        .filter(|service| service.deleted_at.is_none())
         .filter(|service| on_ec2 && strategy.as_ref().is_none_or(|name| service.kind.name() == name))
         .map(|service| service.arn.as_str())
         .collect();
@@ -67,7 +68,7 @@ fn shape(world: &World, number: ServiceNo) -> Value {
         "serviceArn": service.arn,
         "serviceName": service.name,
         "clusterArn": world.clusters[service.cluster].arn,
-        "status": "ACTIVE",
+        "status": service.status(),
         "desiredCount": desired,
         "runningCount": running,
         "pendingCount": pending,
