@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::variants::variants;
+use super::names::names;
 use super::when::When;
 use crate::errors::malformed;
 use crate::host::Release;
@@ -221,8 +221,7 @@ fn event_time(table: Table) -> Result<EventTime, String> {
 }
 
 fn action(name: &str, mut table: Table) -> Result<Action, String> {
-    let (hosts, services, repository) =
-        (variants::<HostAction>(), variants::<ServiceAction>(), variants::<RepositoryAction>());
+    let (hosts, services, repository) = (names::<HostAction>(), names::<ServiceAction>(), names::<RepositoryAction>());
     if hosts.contains(&name) {
         let hosts = take_hosts(&mut table)?;
         return Ok(Action::Hosts(hosts, payload(name, table)?));

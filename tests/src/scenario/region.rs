@@ -41,8 +41,7 @@ pub struct RegionSpec {
     pub start_task_on_draining: bool,
     /// How long `STOPPED` tasks stay visible: at least an hour.
     pub stopped_tasks_visible: SignedDuration,
-    /// How long a deleted service stays visible: "in the future" it may be purged (ECS API reference,
-    /// `DeleteService`).
+    /// How long a deleted service stays visible (docs/facts/ecs.md#tasks-and-services).
     pub deleted_services_visible: SignedDuration,
     /// From the end of an EC2 instance to its deregistration, if its agent was connected.
     pub deregister_after: SignedDuration,
@@ -52,7 +51,7 @@ pub struct RegionSpec {
     /// How old the tags in an answer may be at most: EC2's API is eventually consistent.
     pub tags_lag: SignedDuration,
     /// Whether a `CreateTags` that one of its instances cannot take leaves the tags on those that are named before it;
-    /// otherwise it changes nothing.
+    /// otherwise it changes nothing (docs/facts/ec2.md#tags).
     pub refused_tags_stay: bool,
     /// How late a changed tag shows in the metadata service of an instance at most, on each by its own time: that it
     /// shows while the instance runs is all that is documented.
@@ -60,7 +59,7 @@ pub struct RegionSpec {
     /// How old what `ListContainerInstances` and `ListTasks` select by may be at most.
     pub lists_lag: SignedDuration,
     /// How old status and connection of an instance may be at most in an answer of `DescribeContainerInstances`, also
-    /// after the caller's own write.
+    /// after the caller's own write (docs/facts/ecs.md#consistency).
     pub describes_lag: SignedDuration,
 
     /// Of a hundred commands so many never reach their host.
