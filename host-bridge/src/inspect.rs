@@ -34,8 +34,11 @@ impl Boot {
 pub struct Seen {
     /// What the host said.
     pub report: HostReport,
-    /// Whether an update command ran (423); then the report has no update status.
+    /// Whether an update command ran (423), or the API was blocked (408); then the report has no update status.
     pub busy: bool,
+    /// Whether the next boot takes the other partition set; `None` where nobody can say. The status knows only what the
+    /// update commands did.
+    pub other_set_next: Option<bool>,
 }
 
 /// Reads what the host says of itself, without changing anything. `step` is what the report is about.
@@ -56,7 +59,7 @@ pub async fn inspect(
     let status = match client.update_status().await {
         Ok(StatusAnswer::Known(status)) => Some(status),
         Ok(StatusAnswer::Uninitialized | StatusAnswer::ServerError(_)) => None,
-        Ok(StatusAnswer::Locked) => {
+        Ok(StatusAnswer::Locked) | Err(ClientError::Blocked { .. }) => {
             busy = true;
             None
         }
@@ -65,9 +68,14 @@ pub async fn inspect(
             None
         }
     };
+    let mut locked_down = false;
     let settings = match client.update_settings().await {
         Ok(SettingsAnswer::Known(settings)) => {
             Some(ReportedSettings { version_lock: settings.version_lock, ignore_waves: settings.ignore_waves })
+        }
+        Ok(SettingsAnswer::LockedDown(_)) => {
+            locked_down = true;
+            None
         }
         Ok(SettingsAnswer::ServerError(_)) => None,
         Err(error) => {
@@ -83,6 +91,7 @@ pub async fn inspect(
         os: Some(reported_os(os)),
         update: status.as_deref().map(reported_update),
         settings,
+        locked_down,
         agent: match agent {
             Some(agent) => Some(agent.report().await),
             None => None,
@@ -90,7 +99,9 @@ pub async fn inspect(
         wrote: None,
         error: None,
     };
-    Ok(Seen { report, busy })
+    let active = status.as_deref().and_then(|status| status.active_partition.as_ref());
+    let other_set_next = active.and_then(|active| (!active.next_to_boot).then_some(true));
+    Ok(Seen { report, busy, other_set_next })
 }
 
 fn reported_os(os: OsInfo) -> ReportedOs {

@@ -1,4 +1,4 @@
-//! `signpost rollback-to-inactive`: the way back to the other partition set without the update repository.
+//! `signpost`: the way back to the other partition set without the update repository, and which set is booted next.
 //!
 //! The host API does not offer it; it needs the host's root. A superpowered host container is root, is in the host's
 //! PID namespace, and has the host's root filesystem at `/.bottlerocket/rootfs`. To run a program there it has to
@@ -78,12 +78,30 @@ pub enum SignpostError {
 /// # Errors
 /// [`SignpostError`].
 pub async fn rollback_to_inactive(root: &Path) -> Result<(), SignpostError> {
+    signpost(root, "rollback-to-inactive").await.map(drop)
+}
+
+/// Returns whether the next boot takes the inactive partition set.
+///
+/// # Errors
+/// [`SignpostError`].
+pub async fn inactive_is_next(root: &Path) -> Result<bool, SignpostError> {
+    let status = signpost(root, "status").await?;
+    let named = |name: &str| status.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
+    match (named("Active:"), named("Next:")) {
+        (Some(active), Some(next)) => Ok(active != next),
+        _ => Err(SignpostError::Failed { detail: excerpt(&format!("its status is {status:?}")) }),
+    }
+}
+
+/// Runs it on the host and returns what it prints.
+async fn signpost(root: &Path, verb: &str) -> Result<String, SignpostError> {
     check_rights(root)?;
     let mut command = Command::new("/proc/self/exe");
     command
         .arg(ON_HOST)
         .arg(root)
-        .args(["signpost", "rollback-to-inactive"])
+        .args(["signpost", verb])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -94,7 +112,7 @@ pub async fn rollback_to_inactive(root: &Path) -> Result<(), SignpostError> {
     let detail =
         excerpt(&format!("{} {}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout)));
     match output.status.code() {
-        Some(0) => Ok(()),
+        Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         Some(NOT_STARTED) => Err(SignpostError::NotStarted { detail }),
         Some(_) if detail.contains("not valid to roll back") => Err(SignpostError::Refused { detail }),
         Some(_) => Err(SignpostError::Failed { detail }),

@@ -53,6 +53,11 @@ reasons!(
         } = "unsupported_variant", "variant {variant} is not an ECS variant this updater knows (aws-ecs-1 to aws-ecs-4)";
         /// Its image was built without in-place updates (docs/facts/host-api.md#trap-10).
         NoInPlaceUpdates = "no_in_place_updates", "its image was built without in-place updates; replace the instance with one from a newer AMI";
+        /// Its settings cannot be changed, and the version needs it (docs/facts/host-api.md#trap-11).
+        HostLockedDown {
+            /// The version that it would have to be pinned to.
+            version: Version,
+        } = "host_locked_down", "it is under API lockdown, so that it cannot be pinned, and it has not chosen {version} by itself; let target be what it chooses, or replace the instance";
         /// REGISTERING and the like.
         NotActive {
             /// ECS status.

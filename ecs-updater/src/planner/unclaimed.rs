@@ -107,10 +107,12 @@ fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) ->
         VisitEnd::Error(error) => match &error.code {
             ErrorCode::NoInPlaceUpdates => Next::Hold(HoldReason::NoInPlaceUpdates),
             ErrorCode::Busy | ErrorCode::Unsure | ErrorCode::ApiDown => again(HoldReason::InspectFailed { detail }),
-            ErrorCode::Failed if error.at == "refresh" => {
+            ErrorCode::Failed | ErrorCode::DispatcherFailed if error.at == "refresh" => {
                 Next::Hold(HoldReason::RefreshFailed { detail: error.detail.clone() })
             }
             ErrorCode::Failed
+            | ErrorCode::DispatcherFailed
+            | ErrorCode::HostLockedDown
             | ErrorCode::Refused
             | ErrorCode::WroteNothing
             | ErrorCode::WroteOther
@@ -192,6 +194,9 @@ fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx
     let keeps_lock = staged || report.chosen().as_ref() == Some(&to);
     let lock = version_lock(report).filter(|_| !keeps_lock).map(str::to_owned);
     if lock.is_none() && !keeps_lock {
+        if report.locked_down {
+            return Next::Hold(HoldReason::HostLockedDown { version: to });
+        }
         let detail =
             format!("its settings cannot be read, and {to} would need its version-lock to be changed for a while");
         return Next::Hold(HoldReason::InspectFailed { detail });

@@ -48,9 +48,10 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
 fn latest(report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     match offered(report) {
         Some(version) if version == *running => Wanted::Nothing,
-        Some(version) if version < *running && !cx.policy.allow_downgrade => {
-            Wanted::Held(HoldReason::DowngradeOffered { version, running: running.clone() })
-        }
+        Some(version) if version < *running && !cx.policy.allow_downgrade => match version_lock(report) {
+            Some("latest") | None => Wanted::Held(HoldReason::DowngradeOffered { version, running: running.clone() }),
+            Some(lock) => Wanted::Held(HoldReason::VersionLocked { lock: lock.to_owned() }),
+        },
         Some(version) => Wanted::Version(version),
         None => nothing_offered(report, running, cx),
     }

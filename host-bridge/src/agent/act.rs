@@ -104,6 +104,11 @@ impl Act {
         matches!(self, Self::Stage { .. })
     }
 
+    /// Whether it succeeds only where the host has read its update repository.
+    pub(super) fn reads_repository(&self) -> bool {
+        matches!(self, Self::Refresh | Self::Stage { .. })
+    }
+
     pub(super) fn is_tidying(&self) -> bool {
         matches!(self, Self::Cancel { tidying: true, .. })
     }

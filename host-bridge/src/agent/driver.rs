@@ -131,6 +131,8 @@ impl Agent {
         if *act == Act::Refresh {
             self.facts.refreshed_at = Some(now);
             self.troubles.refresh.clone_from(&outcome.error);
+        } else if outcome.error.is_none() && act.reads_repository() {
+            self.troubles.refresh = None;
         }
         if let Some(error) = &outcome.error {
             tracing::warn!("{} at {}: {}", error.code, error.at, error.detail);
@@ -198,6 +200,7 @@ impl Agent {
                     // The status cannot be read while a command runs.
                     seen.report.update = before.report.update;
                 }
+                self.troubles.forget_refresh(&seen.report);
                 self.facts.host = Some(seen);
                 self.facts.host_answers = true;
                 self.silent_looks = 0;

@@ -208,7 +208,7 @@ impl Agent {
             Ok(RebootAnswer::Refused(detail)) => Err(Stopped::Error(error("reboot", ErrorCode::Failed, &detail))),
             // The host may be going down; another boot will tell.
             Err(error) if error.sent() == Sent::Maybe => Ok(()),
-            Err(failure) => Err(Stopped::Error(error("reboot", ErrorCode::ApiDown, &chain(&failure)))),
+            Err(failure) => Err(Stopped::Error(error("reboot", failure.code(), &chain(&failure)))),
         }
     }
 

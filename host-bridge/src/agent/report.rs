@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BRIDGE, BridgeReport, Handled, Life};
 use models::claim::{BadClaim, whole_seconds};
-use models::host::{ErrorCode, HostReport, ReportedError};
+use models::host::{CommandStatus, ErrorCode, HostReport, ReportedError};
 
 use super::facts::{Facts, Tags};
 use super::memory::{Memory, error};
@@ -21,6 +21,18 @@ pub(super) struct Troubles {
     pub(super) tags: Option<String>,
     /// The last reading of the update repository failed.
     pub(super) refresh: Option<ReportedError>,
+}
+
+impl Troubles {
+    /// A refresh that the host said had failed stands no longer beside a later command that worked: each reads the
+    /// update repository first (docs/facts/host-api.md#trap-3).
+    pub(super) fn forget_refresh(&mut self, seen: &HostReport) {
+        let last = seen.update.as_ref().and_then(|update| update.last.as_ref());
+        let worked = last.is_some_and(|last| last.status == CommandStatus::Success);
+        if worked && self.refresh.as_ref().is_some_and(|error| error.code == ErrorCode::Failed) {
+            self.refresh = None;
+        }
+    }
 }
 
 /// The report of this moment.
@@ -82,4 +94,29 @@ pub(super) fn essence(report: &BridgeReport) -> BTreeMap<&'static str, String> {
     let mut attributes = report.encode();
     attributes.remove(BRIDGE);
     attributes
+}
+
+#[cfg(test)]
+mod tests {
+    use models::host::{CommandType, ReportedCommand, ReportedUpdate};
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_an_earlier_refresh_does_not_stand_beside_a_later_success() {
+        let table = [
+            (CommandStatus::Success, ErrorCode::Failed, false),
+            (CommandStatus::Failed, ErrorCode::Failed, true),
+            // The refresh was never begun, and the success is from before it.
+            (CommandStatus::Success, ErrorCode::Busy, true),
+        ];
+        for (status, code, stands) in table {
+            let mut troubles =
+                Troubles { refresh: Some(error("refresh", code.clone(), "no route")), ..Troubles::default() };
+            let last = ReportedCommand { r#type: CommandType::Prepare, status: status.clone() };
+            let update = ReportedUpdate { last: Some(last), ..ReportedUpdate::default() };
+            troubles.forget_refresh(&HostReport { update: Some(update), ..HostReport::default() });
+            assert_eq!(troubles.refresh.is_some(), stands, "{status} {code}");
+        }
+    }
 }

@@ -8,8 +8,8 @@ use super::ending::{CommandError, Done};
 use crate::client::{Client, RebootAnswer, excerpt};
 use crate::inspect::{Boot, Seen, inspect};
 use crate::introspection::{Introspection, Task};
-use crate::signpost::rollback_to_inactive;
-use crate::update::{LATEST, LockAfter, StageRequest, Switched, Visit};
+use crate::signpost::{SignpostError, inactive_is_next, rollback_to_inactive};
+use crate::update::{LATEST, LockAfter, StageRequest, Switched, Visit, chain};
 
 /// What the commands work with.
 pub(super) struct Tools {
@@ -21,7 +21,17 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) async fn look(&self) -> Result<Seen, CommandError> {
-        inspect(&self.client, Some(&self.agent), &self.boot, "inspect").await.map_err(CommandError::Look)
+        let seen = inspect(&self.client, Some(&self.agent), &self.boot, "inspect").await.map_err(CommandError::Look)?;
+        let other_set_next = match inactive_is_next(&self.host_root).await {
+            Ok(is_next) => Some(is_next),
+            // Only the host's root can be asked; the update status knows what the update commands did.
+            Err(SignpostError::NoRights { .. }) => seen.other_set_next,
+            Err(error) => {
+                tracing::debug!("{}", chain(&error));
+                seen.other_set_next
+            }
+        };
+        Ok(Seen { other_set_next, ..seen })
     }
 }
 
@@ -36,7 +46,7 @@ pub(super) async fn run(
         Command::Status => {
             let now = tools.look().await?;
             let next = next_step(&now);
-            let done = Done { message: standing(&now.report), next };
+            let done = Done { message: standing(&now), next };
             *seen = Some(now);
             Ok(done)
         }
@@ -99,7 +109,7 @@ async fn run_stage(
 async fn run_reboot(reboot: &Reboot, tools: &Tools, seen: &mut Option<Seen>) -> Result<Done, CommandError> {
     // Looked at before: afterwards the host is going down.
     let before = tools.look().await?;
-    let (boots, busy) = (boots_into(&before.report), before.busy);
+    let (boots, busy) = (boots_into(&before), before.busy);
     *seen = Some(before);
     if !reboot.force {
         if busy {
@@ -167,6 +177,9 @@ pub(super) fn next_step(seen: &Seen) -> String {
     if seen.busy {
         return "an update command is running; look again when it has ended".to_owned();
     }
+    if goes_to_the_other_set(seen, host.state()) {
+        return "`host-bridge reboot` boots the other partition set".to_owned();
+    }
     let Some(update) = &host.update else {
         return "`host-bridge check` asks the update repository; nobody has since this boot".to_owned();
     };
@@ -179,10 +192,7 @@ pub(super) fn next_step(seen: &Seen) -> String {
             None => "`host-bridge check` asks the update repository".to_owned(),
         },
         UpdateState::Available => match (host.chosen(), host.running()) {
-            (Some(chosen), Some(running)) if chosen < running => format!(
-                "{running} was withdrawn: `host-bridge stage --allow-downgrade` goes back to {chosen}, \
-                 `apiclient set updates.version-lock={running}` stays"
-            ),
+            (Some(chosen), Some(running)) if chosen < running => to_the_older(host, &chosen, &running),
             _ => "`host-bridge stage` writes it to the inactive partition set; the host stays in service".to_owned(),
         },
         UpdateState::Staged => {
@@ -194,6 +204,24 @@ pub(super) fn next_step(seen: &Seen) -> String {
         UpdateState::Unknown(_) | UpdateState::Missing => {
             "this program does not know that state; see whether there is a newer host-bridge".to_owned()
         }
+    }
+}
+
+/// Why a host has chosen an older version than it runs, and what to do about it.
+fn to_the_older(host: &HostReport, chosen: &Version, running: &Version) -> String {
+    match host.settings.as_ref().and_then(|settings| settings.version_lock.as_deref()) {
+        Some(LATEST) => format!(
+            "{running} was withdrawn: `host-bridge stage --allow-downgrade` goes back to {chosen}, \
+             `apiclient set updates.version-lock={running}` stays"
+        ),
+        Some(lock) => format!(
+            "`version-lock` is {lock}: `host-bridge stage --allow-downgrade` goes back to {chosen}, \
+             `apiclient set updates.version-lock=latest` takes the newest again"
+        ),
+        None => format!(
+            "the host has chosen the older {chosen}: `host-bridge stage --allow-downgrade` goes back to it; \
+             to stay, do nothing"
+        ),
     }
 }
 
@@ -216,23 +244,35 @@ fn found(host: &HostReport) -> String {
     }
 }
 
-fn standing(host: &HostReport) -> String {
+fn standing(seen: &Seen) -> String {
+    let host = &seen.report;
     let running = running(host);
     match host.state() {
+        state if goes_to_the_other_set(seen, state) => {
+            format!("{running} runs, and the next boot takes the other partition set")
+        }
         Some(UpdateState::Ready) => format!("{running} runs, and the next boot takes {}", staged(host)),
         Some(UpdateState::Staged) => format!("{running} runs, and {} is staged", staged(host)),
         _ => format!("{running} runs"),
     }
 }
 
-fn boots_into(host: &HostReport) -> String {
+fn boots_into(seen: &Seen) -> String {
+    let host = &seen.report;
     match host.state() {
+        state if goes_to_the_other_set(seen, state) => "the host boots the other partition set".to_owned(),
+        _ if seen.other_set_next == Some(false) => format!("the host boots {} again", running(host)),
         Some(UpdateState::Ready) => format!("the host boots {}", staged(host)),
         Some(UpdateState::Staged) => {
             format!("{} is staged but not activated, so the host boots {} again", staged(host), running(host))
         }
         _ => format!("the host boots {} again, unless the other set was made the next", running(host)),
     }
+}
+
+/// Whether something else than an activation made the other set the next to boot, as `rollback --inactive` does.
+fn goes_to_the_other_set(seen: &Seen, state: Option<&UpdateState>) -> bool {
+    seen.other_set_next == Some(true) && state != Some(&UpdateState::Ready)
 }
 
 fn running(host: &HostReport) -> String {

@@ -81,7 +81,9 @@ pub(super) fn exit(ending: &Result<Done, CommandError>) -> Exit {
             | UpdateError::WroteNothing { .. }
             | UpdateError::WroteOther { .. }
             | UpdateError::NotChosen { .. }
-            | UpdateError::NoInPlaceUpdates
+            | UpdateError::NoInPlaceUpdates { .. }
+            | UpdateError::DispatcherFailed { .. }
+            | UpdateError::HostLockedDown { .. }
             | UpdateError::SettingsUnavailable { .. }
             | UpdateError::Lock { .. }
             | UpdateError::LockNotRestored { .. }
@@ -126,12 +128,12 @@ impl CommandError {
     pub(super) fn report(&self) -> ReportedError {
         let (at, code) = match self {
             Self::Update(error) => return error.report(),
-            Self::Look(_) => ("os", ErrorCode::ApiDown),
+            Self::Look(error) => ("os", error.code()),
             Self::UpdateRunning => ("reboot", ErrorCode::Busy),
             Self::TasksRunning { .. } => ("reboot", ErrorCode::TasksRunning),
             Self::TasksUnknown(_) => ("reboot", ErrorCode::Refused),
             Self::RebootRefused { .. } => ("reboot", ErrorCode::Failed),
-            Self::Reboot(_) => ("reboot", ErrorCode::ApiDown),
+            Self::Reboot(error) => ("reboot", error.code()),
             Self::RebootUnsure(_) => ("reboot", ErrorCode::Unsure),
             Self::Signpost(SignpostError::Refused { .. }) => ("rollback", ErrorCode::Refused),
             Self::Signpost(SignpostError::Unsure { .. }) => ("rollback", ErrorCode::Unsure),
@@ -211,9 +213,19 @@ fn next_after(error: &UpdateError) -> String {
         UpdateError::Downgrade { wanted, running } => format!(
             "to go back to {wanted}, add --allow-downgrade; to stay, `apiclient set updates.version-lock={running}`"
         ),
-        UpdateError::NoInPlaceUpdates => "replace the instance by one with a newer image".to_owned(),
+        UpdateError::NoInPlaceUpdates { .. } => "replace the instance by one with a newer image".to_owned(),
+        UpdateError::DispatcherFailed { .. } => {
+            "see `journalctl -u apiserver` on the host; a reboot makes a new run directory and a new status file"
+                .to_owned()
+        }
+        UpdateError::HostLockedDown { .. } => {
+            "`host-bridge stage` without --version writes what the host has chosen by itself; \
+             `host-bridge rollback --inactive` goes back without settings"
+                .to_owned()
+        }
         UpdateError::SettingsUnavailable { .. } => {
-            "the kernel may be locked down; stage without --version what the host has chosen by itself".to_owned()
+            "see `systemctl status apiserver` on the host; `host-bridge stage` without --version needs no settings"
+                .to_owned()
         }
         UpdateError::Lock { .. } => "look at `apiclient get settings.updates`, and try again".to_owned(),
         UpdateError::LockNotRestored { lock, .. } => format!("`apiclient set updates.version-lock={lock}`"),
@@ -225,6 +237,7 @@ fn about_api(error: &ClientError) -> String {
     match error {
         ClientError::Transport { source: TransportError::Socket(_), .. } => "repair the access to the socket as said",
         ClientError::Transport { source: TransportError::Refused { .. }, .. } => "restart this container, or apiserver",
+        ClientError::Blocked { .. } => "the host is short of CPU, or a long request runs; try again",
         ClientError::Transport { .. } => "see `systemctl status apiserver` on the host, and try again",
         ClientError::NoSuchEndpoint { .. } | ClientError::Unexpected { .. } | ClientError::Malformed { .. } => {
             "see whether --socket names a Bottlerocket API socket, and whether there is a newer host-bridge"

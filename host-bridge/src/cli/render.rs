@@ -22,6 +22,7 @@ struct Document<'a> {
     wrote: Option<String>,
     error: Option<ReportedError>,
     busy: bool,
+    other_set_next: Option<bool>,
     host: Option<&'a HostReport>,
 }
 
@@ -47,6 +48,7 @@ pub(super) fn json(
         wrote,
         error,
         busy: seen.is_some_and(|seen| seen.busy),
+        other_set_next: seen.and_then(|seen| seen.other_set_next),
         // A look that failed is no host.
         host: seen.map(|seen| &seen.report).filter(|host| host.os.is_some()),
     };
@@ -98,6 +100,14 @@ fn table(seen: &Seen) -> Vec<String> {
         None => rows.push(("update state", "not known since this boot".to_owned())),
     }
     let settings = host.settings.as_ref();
+    match seen.other_set_next {
+        Some(true) => rows.push(("next boot", "the other partition set".to_owned())),
+        Some(false) => rows.push(("next boot", "this partition set".to_owned())),
+        None => {}
+    }
+    if host.locked_down {
+        rows.push(("api lockdown", "on: no setting can be read or changed".to_owned()));
+    }
     rows.push(("version-lock", settings.and_then(|settings| settings.version_lock.clone()).unwrap_or_else(unknown)));
     if settings.and_then(|settings| settings.ignore_waves) == Some(true) {
         rows.push(("update waves", "ignored".to_owned()));

@@ -9,12 +9,14 @@ mod outcome;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use models::host::OsInfo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::transport::{Answer, Call, Transport};
 
@@ -22,6 +24,11 @@ pub use outcome::{
     Action, ActionAnswer, ChangeError, ClientError, CommitAnswer, PatchAnswer, RebootAnswer, SettingsAnswer,
     StatusAnswer, UpdateSettings,
 };
+
+/// How often a request is sent that is answered 408: the server's one worker was blocked, and it has done nothing
+/// (docs/facts/host-api.md#trap-12). As often as a refused connection is tried.
+const BLOCKED_TRIES: u32 = 4;
+const BLOCKED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Speaks the host API over a [`Transport`]. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
@@ -124,6 +131,7 @@ impl Client {
                     ignore_waves: updates["ignore-waves"].as_bool(),
                 }))
             }
+            StatusCode::INTERNAL_SERVER_ERROR if asked.is_locked_down() => Ok(SettingsAnswer::LockedDown(asked.text())),
             StatusCode::INTERNAL_SERVER_ERROR => Ok(SettingsAnswer::ServerError(asked.text())),
             _ => Err(asked.unexpected()),
         }
@@ -139,6 +147,7 @@ impl Client {
         match asked.answer.status {
             StatusCode::NO_CONTENT => Ok(PatchAnswer::Pending),
             StatusCode::BAD_REQUEST => Ok(PatchAnswer::Rejected(asked.text())),
+            StatusCode::INTERNAL_SERVER_ERROR if asked.is_locked_down() => Ok(PatchAnswer::LockedDown(asked.text())),
             _ => Err(asked.unexpected()),
         }
     }
@@ -169,29 +178,25 @@ impl Client {
         }
     }
 
-    /// Patches settings in a transaction of its own, commits and has it applied; after a failure the transaction is
-    /// deleted. Returns the changed keys. The change is applied after this returns (docs/facts/host-api.md#trap-7).
+    /// Patches settings in a transaction of its own, commits and has it applied. Returns the changed keys. The change is
+    /// applied after this returns (docs/facts/host-api.md#trap-7).
     ///
-    /// A future dropped before the commit leaves a transaction that nobody commits; it ends with the boot.
+    /// A failure, or a future dropped before the commit, leaves a transaction that nobody commits; it ends with the boot.
+    /// It is not deleted, since that would delete those of others too (docs/facts/host-api.md#trap-16).
     ///
     /// # Errors
     /// [`ChangeError`].
     pub async fn change_settings(&self, settings: &Value) -> Result<Vec<String>, ChangeError> {
         let made = self.inner.made.fetch_add(1, Ordering::Relaxed);
         let transaction = format!("host-bridge-{:016x}-{made}", self.inner.transactions);
-        let result = self.patch_and_commit(&transaction, settings).await;
-        if result.is_err()
-            && let Err(error) = self.delete_transaction(&transaction).await
-        {
-            tracing::debug!("cannot delete the transaction {transaction}: {error}");
-        }
-        result
+        self.patch_and_commit(&transaction, settings).await
     }
 
     async fn patch_and_commit(&self, transaction: &str, settings: &Value) -> Result<Vec<String>, ChangeError> {
         match self.patch_settings(transaction, settings).await? {
             PatchAnswer::Pending => {}
             PatchAnswer::Rejected(reason) => return Err(ChangeError::Rejected { reason: excerpt(&reason) }),
+            PatchAnswer::LockedDown(reason) => return Err(ChangeError::LockedDown { reason: excerpt(&reason) }),
         }
         match self.commit_and_apply(transaction).await? {
             CommitAnswer::Committed(keys) => Ok(keys),
@@ -202,10 +207,16 @@ impl Client {
     async fn ask(&self, method: Method, target: &str, json: Option<Bytes>) -> Result<Asked, ClientError> {
         let request = format!("{method} {target}");
         let call = Call { method, target: target.to_owned(), json, ..Call::default() };
-        match self.inner.transport.send(&call).await {
-            Ok(answer) => Ok(Asked { request, answer }),
-            Err(source) => Err(ClientError::Transport { request, source }),
+        for tries in 1.. {
+            match self.inner.transport.send(&call).await {
+                Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT && tries < BLOCKED_TRIES => {}
+                Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT => break,
+                Ok(answer) => return Ok(Asked { request, answer }),
+                Err(source) => return Err(ClientError::Transport { request, source }),
+            }
+            sleep(BLOCKED_PAUSE).await;
         }
+        Err(ClientError::Blocked { request, tries: BLOCKED_TRIES })
     }
 }
 
@@ -218,6 +229,13 @@ impl Asked {
     /// Error texts have no content type, and nothing says that they are UTF-8.
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.answer.body).trim().to_owned()
+    }
+
+    /// What a host under API lockdown says to who reads settings, and to who writes them
+    /// (docs/facts/host-api.md#trap-11).
+    fn is_locked_down(&self) -> bool {
+        let text = self.text();
+        text.contains("Live datastore missing") || text.contains("Required key not available")
     }
 
     fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {

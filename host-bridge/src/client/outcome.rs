@@ -1,6 +1,6 @@
 //! What the endpoints answer, and why a request has no outcome.
 
-use models::host::{CommandType, UpdateStatus};
+use models::host::{CommandType, ErrorCode, UpdateStatus};
 
 use crate::transport::{Sent, TransportError};
 
@@ -70,8 +70,7 @@ pub enum ActionAnswer {
     /// 404 with the server's words: `Previously chosen Update no longer exists`, or
     /// `No update image applied to staging partition`.
     NothingThere(String),
-    /// 500 with the server's words. Images without in-place updates answer every action so
-    /// (docs/facts/host-api.md#trap-10).
+    /// 500 with the server's words; docs/facts/host-api.md#trap-10 tells them apart.
     ServerError(String),
 }
 
@@ -98,7 +97,9 @@ pub struct UpdateSettings {
 pub enum SettingsAnswer {
     /// 200 with the settings.
     Known(UpdateSettings),
-    /// 500 with the server's words, as under API lockdown (docs/facts/host-api.md#trap-11).
+    /// 500 with the words of a host under API lockdown (docs/facts/host-api.md#trap-11).
+    LockedDown(String),
+    /// 500 with the server's words.
     ServerError(String),
 }
 
@@ -109,6 +110,8 @@ pub enum PatchAnswer {
     Pending,
     /// 400 with the server's reason: an unknown field or a bad value.
     Rejected(String),
+    /// 500 with the words of a host under API lockdown (docs/facts/host-api.md#trap-11).
+    LockedDown(String),
 }
 
 /// The answer to `POST /tx/commit_and_apply`.
@@ -130,6 +133,15 @@ pub enum ClientError {
         request: String,
         /// What became of it.
         source: TransportError,
+    },
+    /// 408 again and again: the server's one worker is blocked, and it has done nothing
+    /// (docs/facts/host-api.md#trap-12).
+    #[error("{request} was answered 408 {tries} times: the host API's one worker is blocked")]
+    Blocked {
+        /// Method and target.
+        request: String,
+        /// How often it was tried.
+        tries: u32,
     },
     /// 404 without a body: a wrong method or an unknown path, so the host is older or newer than this program.
     #[error("this host's API has no {request}")]
@@ -160,11 +172,21 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// The kind of failure, as it stands in reports.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Blocked { .. } => ErrorCode::Busy,
+            Self::Transport { .. } | Self::NoSuchEndpoint { .. } | Self::Unexpected { .. } | Self::Malformed { .. } => {
+                ErrorCode::ApiDown
+            }
+        }
+    }
+
     /// Whether the server may have acted on the request.
     pub fn sent(&self) -> Sent {
         match self {
             Self::Transport { source, .. } => source.sent(),
-            Self::NoSuchEndpoint { .. } => Sent::No,
+            Self::Blocked { .. } | Self::NoSuchEndpoint { .. } => Sent::No,
             Self::Unexpected { .. } | Self::Malformed { .. } => Sent::Maybe,
         }
     }
@@ -177,6 +199,12 @@ pub enum ChangeError {
     #[error("the host does not take the setting: {reason}")]
     Rejected {
         /// The server's reason.
+        reason: String,
+    },
+    /// The host is under API lockdown (docs/facts/host-api.md#trap-11).
+    #[error("the host is under API lockdown: {reason}")]
+    LockedDown {
+        /// The server's words.
         reason: String,
     },
     /// The transaction was empty at the commit, so somebody else committed or deleted it.

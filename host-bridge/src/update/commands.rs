@@ -4,7 +4,7 @@ use models::host::{UpdateState, UpdateStatus};
 use semver::Version;
 
 use super::error::{Unsure, UpdateError};
-use super::status::staged_version;
+use super::status::{shown_version, staged_version};
 use super::visit::Visit;
 use crate::client::{Action, StatusAnswer};
 
@@ -36,11 +36,12 @@ impl Visit {
 
     /// Makes the staged version the next to boot.
     ///
-    /// With `expected`, only if that version is the staged one. The host loads its update repository first, so
+    /// With `expected`, only if that version is the staged one; without, only if the last prepare, where it can be
+    /// asked still, wrote what the status calls staged (docs/facts/host-api.md#trap-1 and #trap-2). The host loads its update repository first, so
     /// without network this fails (docs/facts/host-api.md#trap-3).
     ///
     /// # Errors
-    /// [`UpdateError`]; [`UpdateError::Refused`] where nothing is staged.
+    /// [`UpdateError`]; [`UpdateError::Refused`] where nothing is staged, or something else.
     pub async fn activate(&mut self, expected: Option<&Version>) -> Result<Switched, UpdateError> {
         let at = Action::Activate;
         let status = self.settled(at).await?;
@@ -50,11 +51,18 @@ impl Visit {
             Some(other) => return Err(UpdateError::refused(at, format!("nothing is staged (state {other})"))),
             None => return Err(UpdateError::refused(at, "nothing is staged since this boot".to_owned())),
         }
+        let shown = status.as_ref().and_then(shown_version);
+        let or_nothing =
+            |version: &Option<Version>| version.as_ref().map_or_else(|| "nothing".to_owned(), Version::to_string);
         if let Some(expected) = expected
             && staged.as_ref() != Some(expected)
         {
-            let staged = staged.map_or_else(|| "nothing".to_owned(), |version| version.to_string());
-            return Err(UpdateError::refused(at, format!("{staged} is staged, not {expected}")));
+            return Err(UpdateError::refused(at, format!("{} is staged, not {expected}", or_nothing(&staged))));
+        }
+        if expected.is_none() && staged != shown {
+            let (wrote, shown) = (or_nothing(&staged), or_nothing(&shown));
+            let detail = format!("the host calls {shown} staged, but its last prepare wrote {wrote}");
+            return Err(UpdateError::refused(at, detail));
         }
         if status.is_some_and(|status| status.update_state == UpdateState::Ready) {
             return Ok(Switched::Already);

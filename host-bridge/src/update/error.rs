@@ -25,8 +25,10 @@ pub enum UpdateError {
         /// What is in the way.
         detail: String,
     },
-    /// Another client held the update lock until the deadline.
-    #[error("{at} was not begun, because another update command ran on the host the whole time")]
+    /// Another client held the update lock until the deadline, or the host API was blocked.
+    #[error(
+        "{at} was not begun, because another update command ran on the host the whole time, or its API was blocked"
+    )]
     Busy {
         /// The command.
         at: Action,
@@ -99,7 +101,27 @@ pub enum UpdateError {
     },
     /// The image was built without in-place updates (docs/facts/host-api.md#trap-10).
     #[error("the image of this host was built without in-place updates")]
-    NoInPlaceUpdates,
+    NoInPlaceUpdates {
+        /// The command.
+        at: Action,
+    },
+    /// The update dispatcher failed before it did anything (docs/facts/host-api.md#trap-10).
+    #[error(
+        "{at} was not begun, because the host's update dispatcher failed ({detail}): its run directory cannot be \
+         written, its partition table cannot be read, or its status file is damaged"
+    )]
+    DispatcherFailed {
+        /// The command.
+        at: Action,
+        /// The server's own words.
+        detail: String,
+    },
+    /// The host is under API lockdown: nobody can set `version-lock` (docs/facts/host-api.md#trap-11).
+    #[error("the host is under API lockdown, so that its version-lock cannot be set: {detail}")]
+    HostLockedDown {
+        /// The server's own words.
+        detail: String,
+    },
     /// `version-lock` cannot be read.
     #[error("the host does not tell its settings: {detail}")]
     SettingsUnavailable {
@@ -172,8 +194,10 @@ impl UpdateError {
             Self::WroteOther { .. } => ErrorCode::WroteOther,
             Self::NotOffered { .. } | Self::ChoseOther { .. } | Self::NoUpdate => ErrorCode::NotOffered,
             Self::AlreadyRunning { .. } => ErrorCode::OtherBoot,
-            Self::NoInPlaceUpdates => ErrorCode::NoInPlaceUpdates,
-            Self::Api { .. } => ErrorCode::ApiDown,
+            Self::HostLockedDown { .. } => ErrorCode::HostLockedDown,
+            Self::NoInPlaceUpdates { .. } => ErrorCode::NoInPlaceUpdates,
+            Self::DispatcherFailed { .. } => ErrorCode::DispatcherFailed,
+            Self::Api { source, .. } => source.code(),
         }
     }
 
@@ -184,6 +208,8 @@ impl UpdateError {
             | Self::Refused { at, .. }
             | Self::Busy { at }
             | Self::Unsure { at, .. }
+            | Self::NoInPlaceUpdates { at }
+            | Self::DispatcherFailed { at, .. }
             | Self::Api { at, .. } => *at,
             Self::WroteNothing { .. } | Self::WroteOther { .. } => Action::Prepare,
             Self::NotOffered { .. }
@@ -192,10 +218,10 @@ impl UpdateError {
             | Self::AlreadyRunning { .. }
             | Self::Downgrade { .. } => return "choose",
             Self::NotChosen { .. }
+            | Self::HostLockedDown { .. }
             | Self::SettingsUnavailable { .. }
             | Self::Lock { .. }
             | Self::LockNotRestored { .. } => return "pin",
-            Self::NoInPlaceUpdates => Action::Refresh,
         };
         match action {
             Action::Refresh => "refresh",

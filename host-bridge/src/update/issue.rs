@@ -73,13 +73,13 @@ impl Visit {
                 None => return Err(UpdateError::Busy { at }),
                 Some(Ok(StatusAnswer::Known(status))) => return Ok(Some(*status)),
                 Some(Ok(StatusAnswer::Uninitialized)) => return Ok(None),
-                Some(Ok(StatusAnswer::Locked)) => {}
+                Some(Ok(StatusAnswer::Locked) | Err(ClientError::Blocked { .. })) => {}
                 Some(Ok(StatusAnswer::ServerError(detail))) => {
-                    return Err(UpdateError::Failed { at, detail: excerpt(&detail) });
+                    return Err(server_error(at, &detail));
                 }
                 Some(Err(source)) => return Err(UpdateError::Api { at, source }),
             }
-            debug!("another update command runs on the host, waiting for it");
+            debug!("another update command runs on the host, or its API is blocked; waiting");
             if !interval.pause(self.deadline).await {
                 return Err(UpdateError::Busy { at });
             }
@@ -90,11 +90,7 @@ impl Visit {
     async fn start(&self, action: Action) -> Result<Option<String>, UpdateError> {
         let mut interval = PollInterval::new();
         loop {
-            let before = match self.settled(action).await {
-                Ok(status) => status.and_then(|status| timestamp(&status)),
-                Err(UpdateError::Failed { detail, .. }) => return Err(self.why_no_status(action, detail).await),
-                Err(error) => return Err(error),
-            };
+            let before = self.settled(action).await?.and_then(|status| timestamp(&status));
             let answer = timeout_at(self.deadline, self.client.update_action(action)).await;
             match answer {
                 Err(_) => return Err(UpdateError::Unsure { at: action, why: Unsure::Deadline }),
@@ -102,7 +98,7 @@ impl Visit {
                     info!("{action} started");
                     return Ok(before);
                 }
-                Ok(Ok(ActionAnswer::Locked)) => {}
+                Ok(Ok(ActionAnswer::Locked) | Err(ClientError::Blocked { .. })) => {}
                 Ok(Ok(ActionAnswer::NotAllowed)) => {
                     return Err(UpdateError::refused(action, "the update state does not allow it (409)".to_owned()));
                 }
@@ -120,18 +116,6 @@ impl Visit {
                 return Err(UpdateError::Busy { at: action });
             }
         }
-    }
-
-    /// The status read is answered 500. On a host without in-place updates (docs/facts/host-api.md#trap-10) the refresh
-    /// is too, and that tells it from a passing fault; without a status to compare with, nothing but a refresh could be
-    /// issued.
-    async fn why_no_status(&self, action: Action, detail: String) -> UpdateError {
-        if action == Action::Refresh
-            && let Ok(ActionAnswer::ServerError(detail)) = self.client.update_action(action).await
-        {
-            return server_error(action, &detail);
-        }
-        UpdateError::Failed { at: action, detail }
     }
 
     async fn wait_for(&self, action: Action, before: Option<String>) -> Result<Ended, UpdateError> {
@@ -182,10 +166,14 @@ fn timestamp(status: &UpdateStatus) -> Option<String> {
     status.most_recent_command.as_ref().map(|command| command.timestamp.clone())
 }
 
+/// Tells the answers 500 apart (docs/facts/host-api.md#trap-10).
 fn server_error(at: Action, detail: &str) -> UpdateError {
-    // docs/facts/host-api.md#trap-10: the first command on a host without in-place updates is always a refresh.
-    if at == Action::Refresh && detail.contains("Update dispatcher failed") {
-        return UpdateError::NoInPlaceUpdates;
+    let no_dispatcher = detail.contains("Unable to start the update dispatcher");
+    if no_dispatcher && detail.contains("No such file or directory") {
+        UpdateError::NoInPlaceUpdates { at }
+    } else if no_dispatcher || detail.contains("Update dispatcher failed") {
+        UpdateError::DispatcherFailed { at, detail: excerpt(detail) }
+    } else {
+        UpdateError::Failed { at, detail: excerpt(detail) }
     }
-    UpdateError::Failed { at, detail: excerpt(detail) }
 }

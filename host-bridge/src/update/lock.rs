@@ -141,20 +141,29 @@ impl Visit {
     }
 
     async fn set_lock(&mut self, lock: &str) -> Result<(), UpdateError> {
-        let found = match self.client.update_settings().await {
-            Ok(SettingsAnswer::Known(settings)) => settings.version_lock.unwrap_or_else(|| LATEST.to_owned()),
-            Ok(SettingsAnswer::ServerError(detail)) => {
-                return Err(UpdateError::SettingsUnavailable { detail: excerpt(&detail) });
-            }
-            Err(source) => return Err(UpdateError::Api { at: Action::Refresh, source }),
-        };
+        let found = self.read_lock().await?;
         if found == lock {
             return Ok(());
         }
         info!("version-lock: {found} -> {lock}");
         // Remembered before the change, so that a visit dropped in the middle can be tidied up.
         self.saved_lock.get_or_insert(found);
-        self.write_lock(lock).await.map_err(|source| UpdateError::Lock { lock: lock.to_owned(), source })
+        self.write_lock(lock).await.map_err(|source| match source {
+            ChangeError::LockedDown { reason } => UpdateError::HostLockedDown { detail: reason },
+            source => UpdateError::Lock { lock: lock.to_owned(), source },
+        })
+    }
+
+    /// Reads `version-lock`, so that what needs it set can be refused before anything is changed.
+    pub(super) async fn read_lock(&self) -> Result<String, UpdateError> {
+        match self.client.update_settings().await {
+            Ok(SettingsAnswer::Known(settings)) => Ok(settings.version_lock.unwrap_or_else(|| LATEST.to_owned())),
+            Ok(SettingsAnswer::LockedDown(detail)) => Err(UpdateError::HostLockedDown { detail: excerpt(&detail) }),
+            Ok(SettingsAnswer::ServerError(detail)) => {
+                Err(UpdateError::SettingsUnavailable { detail: excerpt(&detail) })
+            }
+            Err(source) => Err(UpdateError::Api { at: Action::Refresh, source }),
+        }
     }
 
     /// Changes the setting. Where the answer to the commit got lost, the setting itself tells.

@@ -58,7 +58,7 @@ impl Visit {
     /// Goes back to an older version through the update repository: pins it, writes it, activates it. The reboot is
     /// the caller's. The version must be offered: in the manifest, its wave open, same variant.
     ///
-    /// With [`LockAfter::Pinned`] the host stays on the version; otherwise its next refresh offers again what it came
+    /// With [`LockAfter::Pinned`] the host stays on the version, and one under API lockdown refuses beforehand; otherwise its next refresh offers again what it came
     /// from.
     ///
     /// # Errors
@@ -70,6 +70,9 @@ impl Visit {
             lock: LockAfter::Pinned,
             written_before: false,
         };
+        if *lock == LockAfter::Pinned {
+            self.read_lock().await?;
+        }
         let done = self.write_and_activate(&request, *lock == LockAfter::Pinned).await;
         self.finish(lock, done).await
     }
@@ -119,11 +122,16 @@ impl Visit {
         if known || before.as_ref().and_then(proven).as_ref() == Some(&wanted) {
             return Ok(Staged { version: wanted, written: false });
         }
+        let chosen = chosen_version(&status);
+        let is_chosen = chosen.as_ref() == Some(&wanted);
+        if !is_chosen && request.lock != LockAfter::Untouched {
+            // A host under API lockdown refuses before its activation is undone.
+            self.read_lock().await?;
+        }
         if status.update_state == UpdateState::Ready {
             self.cancel().await?;
         }
-        let chosen = chosen_version(&status);
-        if chosen.as_ref() != Some(&wanted) {
+        if !is_chosen {
             if request.lock == LockAfter::Untouched {
                 return Err(UpdateError::ChoseOther { wanted, chosen });
             }

@@ -11,10 +11,15 @@ pub fn staged_version(status: &UpdateStatus) -> Option<Version> {
             Some(last) if last.cmd_type == CommandType::Prepare && last.cmd_status == CommandStatus::Success => {
                 wrote_version(last.stderr.as_deref().unwrap_or_default())
             }
-            _ => status.staging_partition.as_ref().and_then(|set| parse_version(&set.image.version)),
+            _ => shown_version(status),
         },
         UpdateState::Idle | UpdateState::Available | UpdateState::Unknown(_) | UpdateState::Missing => None,
     }
+}
+
+/// The version that the status calls staged, which is what the last refresh before the prepare had chosen.
+pub(super) fn shown_version(status: &UpdateStatus) -> Option<Version> {
+    status.staging_partition.as_ref().and_then(|set| parse_version(&set.image.version))
 }
 
 /// The version that the host would write next.
@@ -45,11 +50,13 @@ pub(super) fn offers(status: &UpdateStatus, wanted: &Version) -> bool {
         || chosen_version(status).as_ref() == Some(wanted)
 }
 
-/// The version that is on the inactive set for certain: the host's last command is the prepare that wrote it.
+/// The version that is on the inactive set for certain: the host's last command is the prepare that wrote it, and the
+/// status calls no other one staged.
 pub(super) fn proven(status: &UpdateStatus) -> Option<Version> {
     let last = status.most_recent_command.as_ref()?;
     let prepared = status.update_state == UpdateState::Staged
         && last.cmd_type == CommandType::Prepare
         && last.cmd_status == CommandStatus::Success;
-    prepared.then(|| wrote_version(last.stderr.as_deref().unwrap_or_default())).flatten()
+    let wrote = prepared.then(|| wrote_version(last.stderr.as_deref().unwrap_or_default())).flatten();
+    wrote.filter(|wrote| shown_version(status).as_ref() == Some(wrote))
 }

@@ -174,7 +174,10 @@ fn the_json_has_its_documented_shape() {
     let host = Host::new(Fake::default());
     let staged = host.json(&["stage"]);
     let keys: Vec<&str> = staged.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["busy", "command", "error", "exit", "host", "message", "next", "result", "v", "wrote"]);
+    assert_eq!(
+        keys,
+        ["busy", "command", "error", "exit", "host", "message", "next", "other_set_next", "result", "v", "wrote"]
+    );
     assert_eq!(staged["v"], 1);
     assert_eq!((&staged["command"], &staged["result"]), (&json!("stage"), &json!("done")));
     assert_eq!((&staged["wrote"], &staged["error"]), (&json!("1.27.0"), &Value::Null));
@@ -195,6 +198,8 @@ fn the_json_has_its_documented_shape() {
 fn stage_refuses_what_is_no_update() {
     let host = Host::new(Fake { running: "1.27.0".into(), available: vec!["1.26.1".into()], ..Fake::default() });
     host.run(&["check"]).ends(0, "1.26.1 is offered; 1.27.0 runs", "1.27.0 was withdrawn");
+    let locked = Host::new(Fake { running: "1.27.0".into(), lock: "1.26.1".into(), ..Fake::default() });
+    locked.run(&["check"]).ends(0, "1.26.1 is offered; 1.27.0 runs", "`version-lock` is 1.26.1");
     host.run(&["stage"]).ends(4, "1.26.1 is older than the running 1.27.0", "--allow-downgrade");
     host.run(&["stage", "--version", "1.27.0"]).ends(4, "the host runs 1.27.0 already", "nothing to do");
     host.run(&["stage", "--version", "1.28.0"]).ends(4, "not offered to this host", "wave");
@@ -331,12 +336,23 @@ fn rollback_to_the_inactive_set_runs_signpost_on_the_host() {
     let host = Host::new(Fake::default());
     let root = host.dir.path().join("root");
     let run = || host.run(&["rollback", "--inactive", "--host-root", root.to_str().unwrap()]);
-    if !host_root(&root, "echo $1 > /said") {
+    if !host_root(&root, "echo $1 >> /said; printf 'Active:  Set A\nNext:    Set B\n'") {
         eprintln!("skipped: this needs root");
         return;
     }
     run().ends(0, "the other partition set is the next to boot", "`host-bridge reboot`");
-    assert_eq!(std::fs::read_to_string(root.join("said")).unwrap(), "rollback-to-inactive\n");
+    assert_eq!(std::fs::read_to_string(root.join("said")).unwrap(), "rollback-to-inactive\nstatus\n");
+    let status = || host.run(&["status", "--host-root", root.to_str().unwrap()]);
+    status().ends(0, "1.26.1 runs, and the next boot takes the other partition set", "boots the other partition set");
+    let whole = host.json(&["status", "--host-root", root.to_str().unwrap()]);
+    assert_eq!(whole["other_set_next"], true);
+    host.run(&["reboot", "--force", "--host-root", root.to_str().unwrap()]).ends(
+        0,
+        "the host boots the other partition set",
+        "status",
+    );
+    host_root(&root, "printf 'Active:  Set B\nNext:    Set B\n'");
+    assert!(status().out.contains("next boot     this partition set"), "{:?}", status());
 
     host_root(
         &root,

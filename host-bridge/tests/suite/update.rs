@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use host_bridge::client::Action;
+use host_bridge::client::{Action, RebootAnswer};
+use host_bridge::transport::Sent;
 use host_bridge::update::{GONE_AFTER, LockAfter, StageRequest, Staged, Switched, Unsure, UpdateError, Visit};
 use models::host::{ErrorCode, UpdateState};
 use semver::Version;
@@ -113,6 +114,28 @@ async fn refusals_of_the_host_are_refusals() {
         let fake = fake.shared();
         let error = visit(&fake).activate(None).await.unwrap_err();
         assert!(matches!(error, UpdateError::Refused { .. }) && error.to_string().contains(words), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn activate_refuses_what_the_last_prepare_did_not_write() {
+    for (writes, words) in [(Some("1.28.0"), "its last prepare wrote 1.28.0"), (None, "its last prepare wrote nothing")]
+    {
+        let fake =
+            Fake { writes: writes.map(String::from), writes_nothing: writes.is_none(), ..Fake::default() }.shared();
+        visit(&fake).stage(&version("1.27.0")).await.unwrap_err();
+        for expected in [None, Some(&v("1.27.0"))] {
+            let error = visit(&fake).activate(expected).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Refused, "{error}");
+            assert!(expected.is_some() || error.to_string().contains(words), "{error}");
+        }
+        assert!(!acts(&fake).contains(&ACTIVATE.to_owned()));
+        // The status would go on calling the other one staged, so it is written again.
+        if let Some(wrote) = writes {
+            fake.lock().unwrap().available.insert(0, wrote.to_owned());
+            assert_eq!(visit(&fake).stage(&version(wrote)).await.unwrap(), staged(wrote));
+            assert_eq!(visit(&fake).activate(None).await.unwrap(), Switched::Now);
+        }
     }
 }
 
@@ -442,26 +465,82 @@ async fn trap_8_a_wave_that_is_not_open_is_no_update() {
 
 #[tokio::test(start_paused = true)]
 async fn trap_10_an_image_without_in_place_updates_is_named() {
-    let refusal = || text(500, "Update dispatcher failed");
-    let mut fake = Fake::default();
-    fake.instead.push_back((REFRESH, refusal()));
-    let error = visit(&fake.shared()).refresh().await.unwrap_err();
-    assert!(matches!(error, UpdateError::NoInPlaceUpdates), "{error:?}");
-
-    let mut fake = Fake::default();
-    fake.instead.extend([("GET /updates/status", refusal()), (REFRESH, refusal())]);
-    let error = visit(&fake.shared()).refresh().await.unwrap_err();
-    assert!(matches!(error, UpdateError::NoInPlaceUpdates), "{error:?}");
+    let words = "Unable to start the update dispatcher: No such file or directory (os error 2)";
+    for (at, action) in [(REFRESH, Action::Refresh), (ACTIVATE, Action::Activate)] {
+        let mut fake = with_staged("Staged");
+        fake.instead.push_back((at, text(500, words)));
+        let mut visit = visit(&fake.shared());
+        let error = match action {
+            Action::Activate => visit.activate(None).await.unwrap_err(),
+            _ => visit.refresh().await.unwrap_err(),
+        };
+        assert!(matches!(error, UpdateError::NoInPlaceUpdates { at } if at == action), "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn trap_10_without_settings_only_the_chosen_version_can_be_staged() {
+async fn trap_10_a_dispatcher_that_fails_says_nothing_of_the_image() {
+    let failures = ["Update dispatcher failed", "Unable to start the update dispatcher: Cannot allocate memory"];
+    for (at, words) in [REFRESH, "GET /updates/status"].into_iter().flat_map(|at| failures.map(|words| (at, words))) {
+        let mut fake = Fake::default();
+        fake.instead.push_back((at, text(500, words)));
+        let error = visit(&fake.shared()).refresh().await.unwrap_err();
+        assert_eq!((error.code(), error.at()), (ErrorCode::DispatcherFailed, "refresh"), "{error:?}");
+        assert!(error.to_string().contains("its run directory cannot be written"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_settings_only_the_chosen_version_can_be_staged() {
     let mut fake = Fake { available: vec!["1.28.0".into(), "1.27.0".into()], ..Fake::default() };
-    fake.instead.push_back(("GET /settings", text(500, "locked down")));
+    fake.instead.push_back(("GET /settings", text(500, "no such disk")));
     let fake = fake.shared();
     let error = visit(&fake).stage(&version("1.27.0")).await.unwrap_err();
-    assert_eq!(error.to_string(), "the host does not tell its settings: locked down");
+    assert_eq!(error.to_string(), "the host does not tell its settings: no such disk");
     assert_eq!(visit(&fake).stage(&version("1.28.0")).await.unwrap(), staged("1.28.0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn trap_11_under_api_lockdown_a_pin_is_refused_before_anything_is_changed() {
+    let locked = || {
+        let mut fake = with_staged("Ready");
+        fake.available = ["1.27.0", "1.26.0"].map(String::from).into();
+        fake.instead.push_back(("GET /settings", text(500, "Live datastore missing")));
+        fake.shared()
+    };
+    let fake = locked();
+    let error = visit(&fake).stage(&StageRequest { allow_downgrade: true, ..version("1.26.0") }).await.unwrap_err();
+    assert_eq!((error.code(), error.at()), (ErrorCode::HostLockedDown, "pin"), "{error}");
+    assert_eq!((acts(&fake), fake.lock().unwrap().state), (vec![REFRESH.to_owned()], "Ready"));
+
+    let fake = locked();
+    let error = visit(&fake).roll_back(&v("1.27.0"), &LockAfter::Pinned).await.unwrap_err();
+    assert!(matches!(error, UpdateError::HostLockedDown { .. }), "{error:?}");
+    assert_eq!(acts(&fake), [] as [&str; 0]);
+
+    let mut fake = Fake { available: vec!["1.28.0".into(), "1.27.0".into()], ..Fake::default() };
+    fake.instead.push_back((PATCH, text(500, "Required key not available (os error 126)")));
+    let error = visit(&fake.shared()).stage(&version("1.27.0")).await.unwrap_err();
+    assert!(matches!(error, UpdateError::HostLockedDown { .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn trap_12_a_blocked_server_is_asked_again_and_then_busy() {
+    let mut fake = Fake::default();
+    fake.instead.extend(
+        ["GET /os", "GET /updates/status", REFRESH, PREPARE, "POST /actions/reboot"].map(|at| (at, text(408, ""))),
+    );
+    let fake = fake.shared();
+    assert_eq!(visit(&fake).stage(&StageRequest::default()).await.unwrap(), staged("1.27.0"));
+    assert!(matches!(client(&fake).reboot().await, Ok(RebootAnswer::Accepted)));
+
+    let mut fake = with_staged("Staged");
+    fake.instead.extend(std::iter::repeat_n(("POST /actions/", text(408, "")), 5_000));
+    let fake = fake.shared();
+    let error = Visit::within(&client(&fake), Duration::from_mins(1)).activate(None).await.unwrap_err();
+    assert!(matches!(error, UpdateError::Busy { at: Action::Activate }), "{error:?}");
+    let error = client(&fake).reboot().await.unwrap_err();
+    assert_eq!((error.code(), error.sent()), (ErrorCode::Busy, Sent::No), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

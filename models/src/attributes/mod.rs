@@ -9,7 +9,7 @@
 //! | `ecs-updater.os-version` | the running version alone, so that people can query their fleet by it |
 //! | `ecs-updater.bridge` | `v1` / version of the agent / when it reported / its heartbeat, both in seconds |
 //! | `ecs-updater.host` | boot id / time of the boot in seconds / variant / architecture / ECS agent's state / tasks |
-//! | `ecs-updater.update` | update state / chosen / staged / last command / how it ended / `version-lock` / waves ignored |
+//! | `ecs-updater.update` | update state / chosen / staged / last command / how it ended / `version-lock` / waves ignored (`y`, `n`, `u` for unknown), or `l` under API lockdown |
 //! | `ecs-updater.available` | the offered versions, newest first, with spaces between; a last `..` for those cut off |
 //! | `ecs-updater.claim` | step / run / since, in seconds / [`Progress`] / version written / error: at / error: code / attempt |
 //! | `ecs-updater.detail` | the error in words |
@@ -61,6 +61,8 @@ pub const DETAIL: &str = "ecs-updater.detail";
 /// The names, in the order of the table.
 pub const NAMES: [&str; 7] = [OS_VERSION, BRIDGE, HOST, UPDATE, AVAILABLE, CLAIM, DETAIL];
 
+/// In the place of "waves ignored": there are no settings, since the host is under API lockdown.
+const LOCKED_DOWN: &str = "l";
 const FORMAT: &str = "v1";
 /// The longest fields, escaped: with their slashes they fit into [`MAX_VALUE`].
 const BOOT: usize = 40;
@@ -190,6 +192,7 @@ impl BridgeReport {
         let error = report.error.as_ref();
         let handled = self.handled.as_ref();
         let waves = match settings.map(|settings| settings.ignore_waves) {
+            None if report.locked_down => LOCKED_DOWN,
             None => NONE,
             Some(None) => "u",
             Some(Some(true)) => "y",
@@ -263,7 +266,7 @@ impl BridgeReport {
             arch: arch.clone().unwrap_or_default(),
         });
         let (available, available_cut) = list_of(value(AVAILABLE).unwrap_or(NONE));
-        let (update, settings) = update_and_settings(value(UPDATE), available);
+        let (update, settings, locked_down) = update_and_settings(value(UPDATE), available);
         let Standing { handled, wrote, error } = Standing::read(value(CLAIM), value(DETAIL));
         let report = HostReport {
             v: 1,
@@ -273,6 +276,7 @@ impl BridgeReport {
             os,
             update,
             settings,
+            locked_down,
             agent: agent.map(|agent| ReportedAgent {
                 state: AgentState::from(agent.as_str()),
                 container_instance: None,
@@ -288,7 +292,7 @@ impl BridgeReport {
 fn update_and_settings(
     value: Option<&str>,
     available: Vec<SmolStr>,
-) -> (Option<ReportedUpdate>, Option<ReportedSettings>) {
+) -> (Option<ReportedUpdate>, Option<ReportedSettings>, bool) {
     let mut fields = Fields::of(value);
     let (state, chosen, staged) = (fields.text(), fields.text(), fields.text());
     let (last, ended) = (fields.text(), fields.text());
@@ -303,7 +307,8 @@ fn update_and_settings(
             status: CommandStatus::from(ended.unwrap_or_default().as_str()),
         }),
     });
-    let settings = (waves.is_some() || version_lock.is_some()).then_some(ReportedSettings {
+    let locked_down = waves.as_deref() == Some(LOCKED_DOWN);
+    let settings = (!locked_down && (waves.is_some() || version_lock.is_some())).then_some(ReportedSettings {
         version_lock,
         ignore_waves: match waves.as_deref() {
             Some("y") => Some(true),
@@ -311,7 +316,7 @@ fn update_and_settings(
             Some(_) | None => None,
         },
     });
-    (update, settings)
+    (update, settings, locked_down)
 }
 
 /// How the claim stands: the attributes [`CLAIM`] and [`DETAIL`].

@@ -24,6 +24,7 @@ fn full() -> BridgeReport {
                 last: Some(ReportedCommand { r#type: CommandType::Prepare, status: CommandStatus::Success }),
             }),
             settings: Some(ReportedSettings { version_lock: Some("latest".into()), ignore_waves: Some(false) }),
+            locked_down: false,
             agent: Some(ReportedAgent { state: AgentState::Registered, container_instance: None, tasks: Some(0) }),
             wrote: Some("1.27.0".into()),
             error: Some(ReportedError {
@@ -74,6 +75,14 @@ fn nothing_known_is_nothing_known() {
     let of = |bridge: &str| decode(BTreeMap::from([(BRIDGE, bridge.to_owned())])).unwrap_err();
     assert_eq!(of("v2/whatever"), AttributesError::UnknownVersion("v2".into()));
     assert_eq!(of("v1/0.1.0/soon/1"), AttributesError::Malformed("v1/0.1.0/soon/1".into()));
+}
+
+#[test]
+fn a_host_under_api_lockdown_says_so() {
+    let report = HostReport { settings: None, locked_down: true, ..full().report };
+    let locked = BridgeReport { report, ..full() };
+    assert_eq!(locked.encode()[UPDATE], "Staged/1.27.0/1.27.0/prepare/Success/-/l");
+    assert_eq!(decode(locked.encode()), Ok(locked));
 }
 
 #[test]

@@ -37,6 +37,10 @@ pub struct HostReport {
     /// The update settings, `None` where they were not to be had (docs/facts/host-api.md#trap-11).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<ReportedSettings>,
+    /// Whether the host is under API lockdown, so that nobody can read or change its settings
+    /// (docs/facts/host-api.md#trap-11).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked_down: bool,
     /// The ECS agent on the host, as its introspection port sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<ReportedAgent>,
@@ -217,6 +221,11 @@ open_enum!(
         NotOffered = "not_offered",
         /// The image was built without in-place updates (docs/facts/host-api.md#trap-10).
         NoInPlaceUpdates = "no_in_place_updates",
+        /// The host's update dispatcher failed before it did anything; this says nothing of the image
+        /// (docs/facts/host-api.md#trap-10).
+        DispatcherFailed = "dispatcher_failed",
+        /// The host is under API lockdown, and this needs a setting (docs/facts/host-api.md#trap-11).
+        HostLockedDown = "host_locked_down",
         /// The host has already booted into the version, or is in another boot than the command was meant for.
         OtherBoot = "other_boot",
         /// Tasks are still on the host.

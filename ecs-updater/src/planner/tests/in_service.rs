@@ -35,6 +35,24 @@ fn an_instance_in_service() {
         ("stale chosen in Idle", Some(report(UpdateState::Idle, Some("1.27.0"), None)), nothing, "current rest"),
         ("a downgrade", Some(report(UpdateState::Available, Some("1.26.0"), None)), nothing, "hold downgrade_offered"),
         (
+            "a lock that chose an older one",
+            Some(report(UpdateState::Available, Some("1.26.0"), None)),
+            |i| {
+                i.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some("1.26.0".into());
+            },
+            "hold version_locked",
+        ),
+        (
+            "a pin that API lockdown forbids",
+            Some(report(UpdateState::Staged, None, Some("1.27.0"))),
+            |i| {
+                i.run.staging_suspect = true;
+                let report = &mut i.report.as_mut().unwrap().report;
+                (report.settings, report.locked_down) = (None, true);
+            },
+            "hold host_locked_down",
+        ),
+        (
             "failed before",
             Some(available()),
             |i| i.tags.failed = models::claim::FailedVersions::parse("1.27.0"),

@@ -149,8 +149,11 @@ fn tries_again(code: &ErrorCode, step: ClaimStep, failures: u32) -> bool {
         // While the claim stands: the tasks will leave, or the updater gives up.
         ErrorCode::TasksRunning => true,
         ErrorCode::Busy | ErrorCode::Unsure | ErrorCode::ApiDown => failures < PASSING_FAILURES,
-        ErrorCode::NoInPlaceUpdates | ErrorCode::OtherBoot | ErrorCode::BadParameter => false,
+        ErrorCode::HostLockedDown | ErrorCode::NoInPlaceUpdates | ErrorCode::OtherBoot | ErrorCode::BadParameter => {
+            false
+        }
         ErrorCode::Failed
+        | ErrorCode::DispatcherFailed
         | ErrorCode::Refused
         | ErrorCode::WroteNothing
         | ErrorCode::WroteOther

@@ -310,14 +310,25 @@ async fn a_reboot_without_an_answer_may_come() {
     }
 }
 
+/// The one worker of the server is blocked for a while (docs/facts/host-api.md#trap-12).
+#[tokio::test(start_paused = true)]
+async fn a_blocked_server_is_asked_again() {
+    let (_machine, client) = bridge(HostSpec { api_blocked: 3, ..HostSpec::default() });
+    let visit = || Visit::within(&client, Duration::from_secs(1_200));
+    visit().stage(&StageRequest::default()).await.expect("staged");
+    let (_machine, client) = bridge(HostSpec { api_blocked: 1_000, ..HostSpec::default() });
+    let error = Visit::within(&client, Duration::from_secs(60)).activate(None).await.expect_err("blocked");
+    assert!(matches!(error, UpdateError::Busy { .. }), "{error:?}");
+}
+
 /// Codes that the page has and the recordings have not.
 #[tokio::test(start_paused = true)]
 async fn without_in_place_updates_under_lockdown_and_with_nothing_to_commit() {
     let (_machine, client) = bridge(HostSpec { in_place_updates: false, lockdown: true, ..HostSpec::default() });
     let refreshed = Visit::within(&client, Duration::from_secs(60)).refresh().await;
-    assert!(matches!(refreshed, Err(UpdateError::NoInPlaceUpdates)), "{refreshed:?}");
+    assert!(matches!(refreshed, Err(UpdateError::NoInPlaceUpdates { .. })), "{refreshed:?}");
     let settings = client.update_settings().await.expect("an outcome");
-    assert!(matches!(settings, SettingsAnswer::ServerError(_)), "{settings:?}");
+    assert!(matches!(settings, SettingsAnswer::LockedDown(_)), "{settings:?}");
     assert_eq!(client.os().await.expect("the OS").version_id, "1.26.1");
 
     let (_machine, client) = bridge(HostSpec::default());
