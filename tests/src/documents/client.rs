@@ -14,13 +14,12 @@ use crate::host::{NoAnswer, Request, Response};
 
 /// How long the documents wait between two looks at the status: short beside a prepare, which takes most of a minute.
 const POLL: SignedDuration = SignedDuration::from_secs(2);
+/// How long nobody has held the update lock when a command's worker is taken for killed (`GONE` of `lib.sh`).
+const GONE: SignedDuration = SignedDuration::from_secs(15);
 /// How long the documents wait for the answer to one request (`CALL` of `lib.sh`), and how long after their deadline such a
 /// wait may last (`WAY_OUT`).
 const CALL: SignedDuration = SignedDuration::from_secs(10);
 const WAY_OUT: SignedDuration = SignedDuration::from_secs(4);
-/// The documents' own transaction, so that nobody else's pending settings are committed.
-const TX: &str = "ecs-updater";
-
 /// The update commands as the API names them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UpdateCommand {
@@ -41,6 +40,8 @@ pub(super) struct Seen {
     pub(super) staged: Option<String>,
     pub(super) chosen: Option<String>,
     pub(super) available: Vec<String>,
+    /// What the last command printed, where that is a prepare that succeeded.
+    pub(super) prepared: Option<String>,
 }
 
 /// A document at work.
@@ -80,9 +81,20 @@ impl<'m> Visit<'m> {
         }
     }
 
+    /// A request, again where it is answered 408: the one worker of the API was blocked
+    /// (docs/facts/host-api.md#trap-12).
+    async fn api(&self, request: &Request) -> Result<Response, NoAnswer> {
+        loop {
+            match self.machine.api(request) {
+                Ok(blocked) if blocked.status == 408 && self.in_time() => self.wait().await,
+                answer => return answer,
+            }
+        }
+    }
+
     /// One request. Without an answer in time the host may have done what a request other than GET asks for.
     pub(super) async fn request(&self, at: &str, request: &Request) -> Step<Response> {
-        match self.machine.api(request) {
+        match self.api(request).await {
             Ok(response) => Ok(response),
             Err(error @ NoAnswer::Refused) => Err(stop(at, ErrorCode::ApiDown, error.to_string())),
             Err(NoAnswer::Silence { .. }) => {
@@ -137,6 +149,7 @@ impl<'m> Visit<'m> {
             staged: version_of(&status["staging_partition"]["image"]),
             chosen: version_of(&status["chosen_update"]),
             available: versions(&status["available_updates"]),
+            prepared: prepared(&status["most_recent_command"]),
         }))
     }
 
@@ -145,9 +158,10 @@ impl<'m> Visit<'m> {
     pub(super) async fn command(&self, command: UpdateCommand) -> Step<String> {
         let at = command.name;
         let before = self.issue(command).await?;
+        let mut free_since = None;
         loop {
             self.wait().await;
-            let answer = self.machine.api(&Request::get("/updates/status")).ok();
+            let answer = self.api(&Request::get("/updates/status")).await.ok();
             let last = answer.as_ref().and_then(body).map(|status| status["most_recent_command"].clone());
             if let Some(last) = last.filter(|last| timestamp(last) != before && last["cmd_type"] == at) {
                 let stderr = last["stderr"].as_str().unwrap_or_default();
@@ -156,6 +170,15 @@ impl<'m> Visit<'m> {
                 } else {
                     Err(stop(at, ErrorCode::Failed, stderr))
                 };
+            }
+            let now = self.machine.now();
+            match answer.map(|answer| answer.status) {
+                Some(200 | 404) => {
+                    if now.duration_since(*free_since.get_or_insert(now)) >= GONE {
+                        return Err(stop(at, ErrorCode::Unsure, "its worker is gone without a result"));
+                    }
+                }
+                Some(_) | None => free_since = None,
             }
             if !self.in_time() {
                 return Err(stop(at, ErrorCode::Unsure, "the deadline passed before the command ended"));
@@ -176,9 +199,7 @@ impl<'m> Visit<'m> {
                     204 => return Ok(body(&before).and_then(|status| timestamp(&status["most_recent_command"]))),
                     423 => answer,
                     404 | 409 => return Err(stop(at, ErrorCode::Refused, &answer.body)),
-                    500 if answer.body.contains("Update dispatcher failed") => {
-                        return Err(stop(at, ErrorCode::NoInPlaceUpdates, &answer.body));
-                    }
+                    500 => return Err(server_error(at, &answer)),
                     _ => return Err(failed(at, &answer)),
                 }
             };
@@ -190,25 +211,27 @@ impl<'m> Visit<'m> {
     }
 
     /// `settings.updates.version-lock` as it is.
-    async fn lock(&self) -> Step<String> {
-        let response = self.request("lock", &Request::get("/settings?prefix=updates")).await?;
-        let settings = body(&response).ok_or_else(|| failed("lock", &response))?;
+    pub(super) async fn lock(&self, at: &str) -> Step<String> {
+        let response = self.request(at, &Request::get("/settings?prefix=updates")).await?;
+        let settings = body(&response).ok_or_else(|| failed(at, &response))?;
         Ok(settings["updates"]["version-lock"].as_str().unwrap_or("latest").to_owned())
     }
 
     async fn set_lock(&self, at: &str, lock: &str) -> Step<()> {
+        // Of this visit alone, so that nobody else's pending settings are committed.
+        let tx = format!("ecs-updater-{}", self.machine.now().as_nanosecond());
         let change = serde_json::json!({"updates": {"version-lock": lock}}).to_string();
-        let patched = self.request(at, &Request::patch(&format!("/settings?tx={TX}"), &change)).await?;
+        let patched = self.request(at, &Request::patch(&format!("/settings?tx={tx}"), &change)).await?;
         if !patched.is_success() {
             return Err(failed(at, &patched));
         }
-        let committed = self.request(at, &Request::post(&format!("/tx/commit_and_apply?tx={TX}"))).await?;
+        let committed = self.request(at, &Request::post(&format!("/tx/commit_and_apply?tx={tx}"))).await?;
         if committed.is_success() { Ok(()) } else { Err(failed(at, &committed)) }
     }
 
     /// Locks the host to `version` and refreshes until it is chosen: settings reach the update tools after the answer.
     pub(super) async fn pin(&mut self, version: &str) -> Step<()> {
-        let found = self.lock().await.map_err(|error| ReportedError { at: "pin".to_owned(), ..error })?;
+        let found = self.lock("pin").await?;
         self.found_lock = Some(found.clone());
         if found != version {
             self.set_lock("pin", version).await?;
@@ -234,12 +257,13 @@ impl<'m> Visit<'m> {
             (Lock::Keep, Some(found)) => found,
             (Lock::Keep, None) => return Ok(()),
         };
-        if self.lock().await? == *wanted { Ok(()) } else { self.set_lock("lock", wanted).await }
+        if self.lock("lock").await? == *wanted { Ok(()) } else { self.set_lock("lock", wanted).await }
     }
 
     /// Reads status and settings into the report.
     pub(super) async fn look(&mut self) -> Step<()> {
-        let settings = self.machine.api(&Request::get("/settings?prefix=updates")).ok();
+        let settings = self.api(&Request::get("/settings?prefix=updates")).await.ok();
+        self.report.locked_down = settings.as_ref().is_some_and(is_locked_down);
         self.report.settings = settings.as_ref().and_then(body).map(|settings| ReportedSettings {
             version_lock: settings["updates"]["version-lock"].as_str().map(str::to_owned),
             ignore_waves: settings["updates"]["ignore-waves"].as_bool(),
@@ -291,11 +315,41 @@ pub(super) fn body(response: &Response) -> Option<Value> {
 }
 
 pub(super) fn failed(at: &str, response: &Response) -> ReportedError {
+    if response.status == 408 {
+        return stop(at, ErrorCode::Busy, "the host API was blocked the whole time (408)");
+    }
+    if is_locked_down(response) {
+        let detail = format!("the host is under API lockdown: {}", response.body);
+        return stop(at, ErrorCode::HostLockedDown, detail);
+    }
     stop(at, ErrorCode::Failed, format!("{}: {}", response.status, response.body))
+}
+
+/// Tells the answers 500 to an update command apart (docs/facts/host-api.md#trap-10).
+fn server_error(at: &str, answer: &Response) -> ReportedError {
+    let no_dispatcher = answer.body.contains("Unable to start the update dispatcher");
+    if no_dispatcher && answer.body.contains("No such file or directory") {
+        stop(at, ErrorCode::NoInPlaceUpdates, &answer.body)
+    } else if no_dispatcher || answer.body.contains("Update dispatcher failed") {
+        let detail = format!("{} (its run directory, partition table or status file)", answer.body);
+        stop(at, ErrorCode::DispatcherFailed, detail)
+    } else {
+        failed(at, answer)
+    }
+}
+
+fn is_locked_down(response: &Response) -> bool {
+    let words = ["Live datastore missing", "Required key not available"];
+    response.status == 500 && words.iter().any(|words| response.body.contains(words))
 }
 
 fn timestamp(command: &Value) -> Option<String> {
     command["timestamp"].as_str().map(str::to_owned)
+}
+
+fn prepared(last: &Value) -> Option<String> {
+    let succeeded = last["cmd_type"] == "prepare" && last["cmd_status"] == "Success";
+    succeeded.then(|| last["stderr"].as_str().unwrap_or_default().to_owned())
 }
 
 fn version_of(image: &Value) -> Option<String> {

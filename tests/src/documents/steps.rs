@@ -112,10 +112,20 @@ async fn reboot_steps(visit: &mut Visit<'_>, parameters: &Parameters<'_>) -> Ste
 }
 
 async fn activate_staged(visit: &mut Visit<'_>, version: &str) -> Step<()> {
-    let staged = visit.status().await?.and_then(|seen| seen.staged);
+    let seen = visit.status().await?;
+    let prepared = seen.as_ref().and_then(|seen| seen.prepared.clone());
+    let staged = seen.and_then(|seen| seen.staged);
     if staged.as_deref() != Some(version) {
         let staged = staged.unwrap_or_else(|| "nothing".to_owned());
         return Err(stop("staged", ErrorCode::Refused, format!("{staged} is staged, not {version}")));
+    }
+    // The status names what a refresh chose, and the worker what it wrote.
+    if let Some(stderr) = prepared
+        && written(&stderr) != Some(version)
+    {
+        let wrote = written(&stderr).unwrap_or("nothing");
+        let detail = format!("the last prepare wrote {wrote}, not {version}");
+        return Err(stop("staged", ErrorCode::Refused, detail));
     }
     activate(visit).await
 }
@@ -154,6 +164,10 @@ async fn write(visit: &mut Visit<'_>, version: &str) -> Step<()> {
     let Some(seen) = visit.status().await? else {
         return Err(stop("refresh", ErrorCode::Failed, "the host has no update status after a refresh"));
     };
+    if seen.chosen.as_deref() != Some(version) {
+        // A host under API lockdown refuses before anything is changed.
+        visit.lock("pin").await?;
+    }
     if seen.state == "Ready" {
         visit.command(DEACTIVATE).await?;
     }
@@ -164,13 +178,18 @@ async fn write(visit: &mut Visit<'_>, version: &str) -> Step<()> {
         visit.pin(version).await?;
     }
     let stderr = visit.command(PREPARE).await?;
-    let wrote = stderr.lines().find_map(|line| line.strip_prefix("Starting update to ")).map(str::trim);
+    let wrote = written(&stderr);
     visit.report.wrote = wrote.map(str::to_owned);
     match wrote {
         Some(wrote) if wrote == version => Ok(()),
         Some(wrote) => Err(stop("prepare", ErrorCode::WroteOther, format!("wrote {wrote}, not {version}"))),
         None => Err(stop("prepare", ErrorCode::WroteNothing, &stderr)),
     }
+}
+
+/// The version that a prepare wrote, by the worker's own word: its last line says so.
+fn written(stderr: &str) -> Option<&str> {
+    stderr.lines().filter_map(|line| line.strip_prefix("Starting update to ")).map(str::trim).next_back()
 }
 
 /// Puts the lock right whatever happened, then reads what the host looks like now. The first error counts.

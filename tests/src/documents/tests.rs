@@ -109,6 +109,10 @@ async fn inspect_says_why_a_refresh_failed() {
     let refused = report(&machine(image), Script::Inspect, &refresh).await;
     assert_eq!(error(&refused), ("refresh", ErrorCode::NoInPlaceUpdates));
 
+    let dispatcher = HostSpec { dispatcher_fails: 1, ..HostSpec::default() };
+    let failed = report(&machine(dispatcher), Script::Inspect, &refresh).await;
+    assert_eq!(error(&failed), ("refresh", ErrorCode::DispatcherFailed));
+
     let killed = HostSpec { workers_killed: 1, ..HostSpec::default() };
     let unsure = report(&machine(killed), Script::Inspect, &refresh).await;
     assert_eq!(error(&unsure), ("refresh", ErrorCode::Unsure));
@@ -119,8 +123,25 @@ async fn inspect_goes_on_without_settings_and_without_an_agent() {
     let machine = machine(HostSpec { lockdown: true, ..HostSpec::default() });
     machine.open().agent = None;
     let report = report(&machine, Script::Inspect, &[]).await;
-    assert_eq!((report.error, report.settings), (None, None));
+    assert_eq!((report.error, report.settings, report.locked_down), (None, None, true));
     assert_eq!(report.agent.unwrap().state, AgentState::Down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stage_under_api_lockdown_needs_no_settings_but_for_a_pin() {
+    let locked = || machine(HostSpec { lockdown: true, ..HostSpec::default() });
+    let chosen = report(&locked(), Script::Stage, &[("Version", "1.27.0")]).await;
+    assert_eq!((chosen.error, chosen.wrote.as_deref()), (None, Some("1.27.0")));
+    let pinned = report(&locked(), Script::Stage, &[("Version", "1.26.0")]).await;
+    assert_eq!(error(&pinned), ("pin", ErrorCode::HostLockedDown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_api_is_asked_again_and_then_busy() {
+    let blocked = |times| machine(HostSpec { api_blocked: times, ..HostSpec::default() });
+    let refresh = [("Refresh", "yes"), ("Timeout", "60")];
+    assert_eq!(report(&blocked(5), Script::Inspect, &refresh).await.error, None);
+    assert_eq!(error(&report(&blocked(1_000), Script::Inspect, &refresh).await), ("os", ErrorCode::Busy));
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,6 +248,30 @@ async fn stage_sees_that_prepare_wrote_another_version() {
 async fn stage_sees_that_prepare_wrote_nothing() {
     let report = stage_while(|machine| machine.open().repository.withdraw(&NEW)).await;
     assert_eq!((error(&report), report.wrote.clone()), (("prepare", ErrorCode::WroteNothing), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reboot_refuses_what_the_last_prepare_did_not_write() {
+    let machine = default_machine();
+    let stage = report(&machine, Script::Stage, &[("Version", "1.27.0")]).await;
+    assert_eq!(stage.error, None);
+    machine.open().repository.publish(Release::new(NEWER));
+    // The status calls what the last refresh chose staged; the worker writes what it finds.
+    machine.api(&Request::post("/actions/prepare-update")).unwrap();
+    machine.sleep(SignedDuration::from_mins(2)).await;
+    let boot = machine.boot_id().unwrap();
+    let rebooted = report(&machine, Script::Reboot, &[("Version", "1.27.0"), ("Boot", &boot)]).await;
+    assert_eq!(error(&rebooted), ("staged", ErrorCode::Refused));
+    assert_eq!(rebooted.error.unwrap().detail, "the last prepare wrote 1.28.0, not 1.27.0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_worker_costs_seconds() {
+    let machine = machine(HostSpec { workers_killed: 1, ..HostSpec::default() });
+    let begun = machine.now();
+    let unsure = report(&machine, Script::Inspect, &[("Refresh", "yes"), ("Timeout", "600")]).await;
+    assert_eq!(error(&unsure), ("refresh", ErrorCode::Unsure));
+    assert!(machine.now().duration_since(begun) < SignedDuration::from_secs(30));
 }
 
 #[tokio::test(start_paused = true)]

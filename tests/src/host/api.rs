@@ -32,15 +32,17 @@ const STATUS_LOCKED: &str =
 const STATUS_MISSING: &str = "Update status is uninitialized, refresh-updates to initialize it";
 /// One trailing newline, as `shutdown` wrote it (`tests/host_api/reboot.txt`).
 const INHIBITED: &str = "Failed to reboot, exit code: 1, stderr: Operation inhibited by \"test\" (PID 1 \"x\", user root), reason is \"test\".\n";
-/// The wording is ours; what a real host says is in docs/facts/host-api.md#trap-11.
-const LOCKDOWN: &str = "Unable to read data store: Permission denied (os error 13)";
+/// What a host under API lockdown says to who reads its settings, and to who writes them
+/// (docs/facts/host-api.md#trap-11).
+const NO_READING: &str = "Live datastore missing";
+const NO_WRITING: &str = "Required key not available (os error 126)";
 
 impl Host {
     pub(super) fn route(&mut self, now: Timestamp, repository: &Repository, request: &Request) -> Response {
         let path = request.path();
         let stores = path.starts_with("/settings") || path == "/tx" || path.starts_with("/tx/");
         if self.spec.lockdown && stores {
-            return Response::error(500, LOCKDOWN);
+            return Response::error(500, if request.method == "GET" { NO_READING } else { NO_WRITING });
         }
         match (request.method.as_str(), path) {
             ("GET", "/") => self.get_root(request),
@@ -96,7 +98,7 @@ impl Host {
         }
         let prefix = prefix.unwrap_or_default();
         if self.spec.lockdown && !prefix.starts_with("os") {
-            return Response::error(500, LOCKDOWN);
+            return Response::error(500, NO_READING);
         }
         let settings = self.settings.json(|key| key.starts_with(&prefix));
         let os = self.os(|name| format!("os.{name}").starts_with(&prefix));

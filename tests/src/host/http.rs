@@ -130,6 +130,7 @@ impl Response {
             204 => "No Content",
             400 => "Bad Request",
             404 => "Not Found",
+            408 => "Request Timeout",
             409 => "Conflict",
             422 => "Unprocessable Entity",
             423 => "Locked",

@@ -11,6 +11,7 @@ use super::rng::Rng;
 use super::settings::{Settings, UpdaterConfig};
 use super::spec::HostSpec;
 use super::status::{Command, Status};
+use super::update::spend;
 use super::worker::Worker;
 
 /// Something that happened on a host, and when.
@@ -183,6 +184,9 @@ impl Host {
         self.settle(now, repository);
         if !self.is_up(now) || self.spec.api_down {
             return Err(NoAnswer::Refused);
+        }
+        if spend(&mut self.spec.api_blocked) {
+            return Ok(Response::error(408, ""));
         }
         if request.method == "POST" && request.path() == "/actions/reboot" {
             return self.reboot(now);

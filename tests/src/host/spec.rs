@@ -29,8 +29,12 @@ pub struct HostSpec {
     /// Whether the image was built with in-place updates; otherwise every update action is a 500
     /// (docs/facts/host-api.md#trap-10).
     pub in_place_updates: bool,
+    /// How many update commands end in the dispatcher, before anything was begun (docs/facts/host-api.md#trap-10).
+    pub dispatcher_fails: u32,
     /// API lockdown: settings answer 500, `/os` works (docs/facts/host-api.md#trap-11).
     pub lockdown: bool,
+    /// How many requests are answered 408, since the server's one worker is blocked (docs/facts/host-api.md#trap-12).
+    pub api_blocked: u32,
     /// The apiserver does not run.
     pub api_down: bool,
     /// How long things take.
@@ -86,7 +90,9 @@ impl Default for HostSpec {
             version_lock: "latest".to_owned(),
             ignore_waves: false,
             in_place_updates: true,
+            dispatcher_fails: 0,
             lockdown: false,
+            api_blocked: 0,
             api_down: false,
             durations: Durations::default(),
             jitter_percent: 20,

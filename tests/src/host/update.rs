@@ -16,6 +16,12 @@ impl Host {
     /// `POST /actions/…`: answers as soon as the work has started.
     pub(super) fn update_action(&mut self, now: Timestamp, repository: &Repository, command: Command) -> Response {
         if !self.spec.in_place_updates {
+            return Response::error(
+                500,
+                "Unable to start the update dispatcher: No such file or directory (os error 2)",
+            );
+        }
+        if spend(&mut self.spec.dispatcher_fails) {
             return Response::error(500, "Update dispatcher failed");
         }
         if self.worker.is_some() {
