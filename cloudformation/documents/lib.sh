@@ -11,13 +11,14 @@ readonly POLL=2     # seconds between two looks at a status
 readonly CALL=10    # seconds for one request to the host API
 readonly MARGIN=5   # seconds before Timeout at which no command is waited for any longer
 readonly WAY_OUT=4  # seconds of these for the lock and the last look
-readonly TX=ecs-updater
+readonly GONE=15    # seconds without the update lock held after which a command's worker was killed
+readonly TX=ecs-updater-$$-$RANDOM$RANDOM
 room=2400           # bytes that may still be printed: all of it reaches whoever asks, or the end is cut off
 readonly SEMVER='(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}(-[0-9A-Za-z.-]{1,32})?(\+[0-9A-Za-z.-]{1,32})?'
 
 step='' part=start boot='' btime=''
 error_at='' error_code='' error_detail=''
-os=null settings=null update=null agent=null tasks='' wrote=''
+os=null settings=null locked_down='' update=null agent=null tasks='' wrote=''
 lock=keep found_lock='' restores='' looks='' printed=''
 body='' code=0 unanswered='' hangs='' worker='' now=0
 
@@ -99,7 +100,16 @@ begin() {
 # api METHOD URI [DATA]: 0, and body is the answer if that is a JSON object; or 1, code is
 # the HTTP status and body the host's words. Without an answer code is 0, and unanswered
 # says what that makes of the part: api_down, or unsure where the request may have got through.
+# 408 means again: the one worker of the API was blocked, and it has done nothing.
 api() {
+  until request "$@"; do
+    if ((code != 408)) || ! in_time; then return 1; fi
+    sleep "$POLL"
+  done
+}
+
+# request METHOD URI [DATA]: once.
+request() {
   local method=$1 uri=$2 out status=0 limit arguments=(raw -u "$2" -m "$1")
   if (($# > 2)); then arguments+=(-d "$3"); fi
   code=0 unanswered=api_down
@@ -110,7 +120,8 @@ api() {
   tick
   limit=$((deadline + WAY_OUT - now))
   limit=$((limit > CALL ? CALL : limit < 1 ? 1 : limit))
-  out=$(timeout -k 1 "$limit" apiclient "${arguments[@]}" 2>&1) || status=$?
+  # A NUL in an answer makes bash complain.
+  { out=$(timeout -k 1 "$limit" apiclient "${arguments[@]}" 2>&1) || status=$?; } 2>/dev/null
   if ((status == 0)); then
     # A warning of the tool may stand beside the answer.
     body=$(printf '%s' "$out" | jq -cRn '[inputs | fromjson? | objects] | last // empty')
@@ -133,11 +144,14 @@ api() {
 
 # The last answer was no success: the error at this part.
 complain() {
-  if ((code == 0)); then
-    note "$1" "$unanswered" "$body"
-  else
-    note "$1" failed "$code: $body"
-  fi
+  case $code:$body in
+    0:*) note "$1" "$unanswered" "$body" ;;
+    408:*) note "$1" busy "the host API was blocked the whole time (408)" ;;
+    500:*'Live datastore missing'* | 500:*'Required key not available'*)
+      note "$1" host_locked_down "the host is under API lockdown: $body"
+      ;;
+    *) note "$1" failed "$code: $body" ;;
+  esac
   return 1
 }
 
@@ -150,8 +164,8 @@ fetch() {
   fi
 }
 
-# get FILTER: a string out of body, empty where it has none.
-get() { printf '%s' "$body" | jq -r "[($1)?] | first | strings"; }
+# get FILTER: a string out of body, without NUL, which bash cannot hold; empty where it has none.
+get() { printf '%s' "$body" | jq -r "[($1)?] | first | strings | explode | map(select(. != 0)) | implode"; }
 
 read_os() {
   part=os
@@ -215,9 +229,14 @@ issue() {
           return 1
           ;;
         500)
-          if [[ $body == *'Update dispatcher failed'* ]]; then
-            note "$1" no_in_place_updates "$body"
-          fi
+          case $body in
+            *'Unable to start the update dispatcher'*'No such file or directory'*)
+              note "$1" no_in_place_updates "$body"
+              ;;
+            *'Unable to start the update dispatcher'* | *'Update dispatcher failed'*)
+              note "$1" dispatcher_failed "$body (its run directory, partition table or status file)"
+              ;;
+          esac
           complain "$1" || return 1
           ;;
         *) complain "$1" || return 1 ;;
@@ -231,10 +250,16 @@ issue() {
   done
 }
 
-# command_ COMMAND: issues it, and waits for its end; worker is what the worker printed, of which
-# wrote has the version that a prepare wrote.
+# The version that the prepare in the status wrote, by the worker's own word: its last line says so.
+written() {
+  get '.most_recent_command.stderr / "\n"
+    | map(select(startswith("Starting update to "))[19:]) | last | rtrimstr("\r")'
+}
+
+# command_ COMMAND: issues it, and waits for its end; worker is what the worker printed, and
+# wrote the version that a prepare wrote.
 command_() {
-  local before last
+  local before last free=''
   part=$1
   issue "$1" || return 1
   while :; do
@@ -248,11 +273,20 @@ command_() {
           return 1
         fi
         if [[ $1 == prepare ]]; then
-          wrote=$(get '.most_recent_command.stderr / "\n"
-            | map(select(startswith("Starting update to "))[19:]) | first | rtrimstr("\r")')
+          wrote=$(written)
         fi
         return 0
       fi
+    fi
+    # Nobody holds the lock, and nothing came of it: the worker was killed.
+    tick
+    case $code in
+      200 | 404) free=${free:-$now} ;;
+      *) free='' ;;
+    esac
+    if [[ -n $free ]] && ((now - free >= GONE)); then
+      note "$1" unsure "its worker is gone without a result"
+      return 1
     fi
     if ! in_time; then
       note "$1" unsure "the deadline passed before the command ended"
@@ -285,7 +319,13 @@ deactivate_if_ready() {
 
 # write_ VERSION: onto the inactive partition set, by the worker's own word.
 write_() {
+  local locked
   command_ refresh || return 1
+  read_status || return 1
+  if [[ -n $body && $(get .chosen_update.version) != "$1" ]]; then
+    # A host under API lockdown refuses before anything is changed.
+    read_lock pin || return 1
+  fi
   deactivate_if_ready || return 1
   read_status || return 1
   if [[ -z $body ]]; then
@@ -318,7 +358,8 @@ read_lock() {
   locked=${locked:-latest}
 }
 
-# set_lock AT LOCK, in a transaction of our own: nobody else's pending settings are committed.
+# set_lock AT LOCK, in a transaction of this visit alone, whose name nobody can know: no
+# pending settings of others are committed.
 set_lock() {
   local data
   data=$(jq -cn --arg lock "$2" '{updates: {"version-lock": $lock}}')
@@ -364,8 +405,12 @@ leave_lock() {
 
 # Status and settings for the report.
 look() {
-  settings=null update=null
-  if api GET '/settings?prefix=updates' && [[ -n $body ]]; then settings=$body; fi
+  settings=null update=null locked_down=''
+  if api GET '/settings?prefix=updates'; then
+    settings=${body:-null}
+  elif [[ $code == 500 && $body == *'Live datastore missing'* ]]; then
+    locked_down=yes
+  fi
   read_status || return 1
   if [[ -n $body ]]; then update=$body; fi
 }
@@ -447,6 +492,7 @@ def fit: if (tojson | utf8bytelength) < $most then .
 + (if $settings == null then {} else {settings: ($settings | {
     version_lock: (at(.updates["version-lock"]) | word(40)),
     ignore_waves: at(.updates["ignore-waves"] | booleans)})} end)
++ (if $locked_down == "" then {} else {locked_down: true} end)
 + (if $agent == null then {} else {agent: ($agent
     | if .container_instance then .container_instance |= word(200) else . end)} end)
 + (if $wrote == "" then {} else {wrote: ($wrote | word(40))} end)
@@ -460,6 +506,7 @@ report() {
   local line='' most=${1:-$room}
   line=$(printf '%s\n' "$os" "$settings" "$update" "$agent" |
     jq -cn --argjson most "$most" --arg step "$step" --arg boot "$boot" --arg btime "$btime" --arg wrote "$wrote" \
+      --arg locked_down "$locked_down" \
       --arg at "$error_at" --arg code "$error_code" --arg detail "$error_detail" "$REPORT") || line=''
   if [[ -z $line ]]; then
     note report failed "the report could not be made; does the control container have jq?"

@@ -15,6 +15,14 @@ if [[ $staged != "$Version" ]]; then
   note staged refused "${staged:-nothing} is staged, not $Version"
   exit 1
 fi
+if [[ $(get '.most_recent_command | "\(.cmd_type) \(.cmd_status)"') == 'prepare Success' ]]; then
+  # The status names what a refresh chose, and the worker what it wrote.
+  staged=$(written)
+  if [[ $staged != "$Version" ]]; then
+    note staged refused "the last prepare wrote ${staged:-nothing}, not $Version"
+    exit 1
+  fi
+fi
 activate_
 looks=''
 look

@@ -60,8 +60,28 @@ def test_inspect_knows_an_image_without_in_place_updates(host):
     assert host.run("Inspect", Refresh="yes").error == ("refresh", "no_in_place_updates")
 
 
-def test_inspect_is_unsure_of_a_killed_worker_and_reports_in_time(host):
+@pytest.mark.parametrize(
+    "words",
+    ["Update dispatcher failed", "Unable to start the update dispatcher: Cannot allocate memory (os error 12)"],
+)
+def test_a_dispatcher_that_fails_says_nothing_of_the_image(host, words):
+    host.set(dispatcher_fails=words)
+    output = host.run("Inspect", Refresh="yes")
+    assert output.error == ("refresh", "dispatcher_failed")
+    assert output.report["error"]["detail"] == f"{words} (its run directory, partition table or status file)"
+
+
+def test_a_killed_worker_costs_seconds(host):
     host.set(killed={"refresh": 1})
+    begun = host.uptime
+    output = host.run("Inspect", Refresh="yes", Timeout="600")
+    assert output.error == ("refresh", "unsure")
+    assert output.report["error"]["detail"] == "its worker is gone without a result"
+    assert 15 <= host.uptime - begun < 30
+
+
+def test_a_command_that_does_not_end_is_reported_in_time(host):
+    host.set(slow={"refresh": 1000})
     begun = host.uptime
     output = host.run("Inspect", Refresh="yes", Timeout="60")
     assert output.error == ("refresh", "unsure")
@@ -101,7 +121,27 @@ def test_inspect_goes_on_without_settings(host):
     host.set(lockdown=True)
     output = host.run("Inspect")
     assert output.error is None
-    assert "settings" not in output.report
+    assert ("settings" in output.report, output.report["locked_down"]) == (False, True)
+
+
+def test_a_blocked_api_is_asked_again(host):
+    host.set(blocked=3)
+    assert host.run("Inspect", Refresh="yes").error is None
+    host.staged()
+    host.set(blocked=4)
+    assert host.run("Reboot", Version="1.27.0", Boot=BOOT).error is None
+
+
+@pytest.mark.parametrize(("answered", "at"), [(0, "os"), (1, "refresh")])
+def test_an_api_that_stays_blocked_is_busy(host, answered, at):
+    host.set(blocked=1000)
+    if answered:
+        host.set(blocked=0)
+        host.set(api={"calls": len(host.state["calls"]) + answered, "then": "blocked"})
+    begun = host.uptime
+    output = host.run("Inspect", Refresh="yes", Timeout="30")
+    assert output.error == (at, "busy")
+    assert host.uptime - begun < 30
 
 
 def test_inspect_tells_an_agent_that_is_not_there(host):
@@ -258,6 +298,11 @@ def test_stage_pins_another_version_and_puts_the_lock_back(host):
     patches = [call for call in host.state["calls"] if call.startswith("PATCH")]
     assert [json.loads(call.split(" ", 2)[2])["updates"]["version-lock"] for call in patches] == ["1.27.0", "latest"]
     assert host.state["pending"] == {}
+    names = {call.split("tx=")[1].split()[0] for call in patches}
+    assert len(names) == 1 and names.pop() != "ecs-updater"
+    host.set(pending={"ecs-updater": {"version-lock": "1.0.0"}})
+    assert host.run("Stage", Version="1.27.0", Lock="keep").error is None
+    assert host.state["pending"] == {"ecs-updater": {"version-lock": "1.0.0"}}, "what others have pending is theirs"
 
 
 def test_stage_leaves_the_lock_that_it_was_told(host):
@@ -316,6 +361,21 @@ def test_stage_sees_that_prepare_wrote_another_version(host):
     host.set(on_prepare="publish")
     output = host.run("Stage", Version="1.27.0")
     assert (output.error, output.report["wrote"]) == (("prepare", "wrote_other"), "1.28.0")
+
+
+def test_of_two_versions_the_last_one_was_written(host):
+    host.set(prepare_says="Starting update to 1.26.0\n")
+    assert host.run("Stage", Version="1.27.0").report["wrote"] == "1.27.0"
+
+
+@pytest.mark.parametrize("trap", ["publish", "withdraw"])
+def test_reboot_refuses_what_the_last_prepare_did_not_write(host, trap):
+    host.set(on_prepare=trap)
+    host.run("Stage", Version="1.27.0")
+    output = host.run("Reboot", Version="1.27.0", Boot=BOOT)
+    assert (output.error, output.report["update"]["staged"]) == (("staged", "refused"), "1.27.0")
+    assert output.report["error"]["detail"].startswith("the last prepare wrote ")
+    assert not [call for call in host.state["calls"] if "activate" in call]
 
 
 def test_stage_sees_that_prepare_wrote_nothing(host):
@@ -382,7 +442,19 @@ def test_stage_under_lockdown_works_where_no_pin_is_needed(host):
     host.set(lockdown=True)
     assert host.run("Stage", Version="1.27.0").error is None
     host.set(repository=["1.28.0", "1.27.0"])
-    assert host.run("Stage", Version="1.27.0").error == ("pin", "failed")
+    output = host.run("Stage", Version="1.27.0")
+    assert output.error == ("pin", "host_locked_down")
+    assert output.report["locked_down"] is True
+
+
+def test_under_lockdown_nothing_is_undone_before_a_pin_is_refused(host):
+    host.staged()
+    host.set(inhibited=True)
+    host.run("Reboot", Version="1.27.0", Boot=BOOT)
+    host.set(lockdown=True, repository=["1.28.0", "1.27.0", "1.26.1", "1.26.0"])
+    output = host.run("Revert", Version="1.26.0", Boot=BOOT)
+    assert (output.error, output.report["update"]["state"]) == (("pin", "host_locked_down"), "Ready")
+    assert host.run("Revert", Version="none", Boot=BOOT).report["update"]["state"] == "Staged"
 
 
 # reboot
@@ -655,6 +727,7 @@ LONG = {
     "quotes": '"\\' * 5000,
     "colours": "\x1b[31m\r\n" * 2000,
     "blank": " \n\t\n ",
+    "nul": "\x00no \x00 route" * 500,
     "cut in a character": "ß" * 3999 + "a",
 }
 

@@ -49,15 +49,19 @@ def fresh(**changes):
         "calls": [],
         # Traps. Numbers count down at each use.
         "api": "up",  # up, down, hang, garbage
+        "blocked": 0,  # so many requests find the one worker of the API blocked
         "lockdown": False,
         "in_place_updates": True,
+        "dispatcher_fails": "",  # what it says
         "held": False,  # somebody else keeps the update lock
         "races": 0,  # so often somebody else takes it between our status and our request
         "wave_open": True,
         "fails": {},  # command: how often
         "killed": {},  # command: how often its worker dies
+        "slow": {},  # command: by how many seconds
         "failure_text": "Failed to fetch the update repository\nno route\n",
         "on_prepare": None,  # publish or withdraw, just before the worker chooses
+        "prepare_says": "",  # before the line with the version
         "settings_stuck": False,
         "inhibited": False,
         "reboot_silent": None,  # the answer to the reboot never comes: taken or lost
@@ -135,7 +139,7 @@ class Host:
             if chosen is None:
                 stderr = "No update required\n"
             else:
-                stderr = f"Starting update to {chosen}\n"
+                stderr = f"{self.state['prepare_says']}Starting update to {chosen}\n"
                 self.state["written"] = chosen
         elif command == "activate" and not self.state["valid"]:
             failed, stderr = True, "Inactive partition has not been marked valid for upgrade\n"
@@ -158,6 +162,9 @@ class Host:
         query = dict(urllib.parse.parse_qsl(url.query))
         self.catch_up()
         state = self.state
+        if state["blocked"] > 0:
+            state["blocked"] -= 1
+            return 408, ""
         match method, url.path:
             case "GET", "/os":
                 return 200, json.dumps(state["os"])
@@ -169,11 +176,11 @@ class Host:
                 return 200, json.dumps(state["status"] | state["status_patch"])
             case "GET", "/settings":
                 if state["lockdown"]:
-                    return 500, "Error reading from data store"
+                    return 500, "Live datastore missing"
                 return 200, json.dumps({"updates": state["settings"]})
             case "PATCH", "/settings":
                 if state["lockdown"]:
-                    return 500, "Error writing to data store"
+                    return 500, "Unable to write to the data store: Required key not available (os error 126)"
                 state["pending"].setdefault(query["tx"], {}).update(json.loads(data)["updates"])
                 return 204, ""
             case "POST", "/tx/commit_and_apply":
@@ -195,7 +202,9 @@ class Host:
     def action(self, command):
         state = self.state
         if not state["in_place_updates"]:
-            return 500, "Update dispatcher failed"
+            return 500, "Unable to start the update dispatcher: No such file or directory (os error 2)"
+        if state["dispatcher_fails"]:
+            return 500, state["dispatcher_fails"]
         if state["races"] > 0:
             state["races"] -= 1
             return 423, "Update lock held"
@@ -213,7 +222,7 @@ class Host:
             }
         if state["status"]["update_state"] not in FROM_STATES[command]:
             return 409, NOT_ALLOWED
-        state["running"] = [command, self.now + SECONDS[command]]
+        state["running"] = [command, self.now + SECONDS[command] + state["slow"].get(command, 0)]
         return 204, ""
 
 
@@ -272,6 +281,8 @@ class Server(socketserver.ThreadingTCPServer):
             )
         if api == "reset":
             return 1, f"{what}: Failed to send request: connection closed before message completed\n", ""
+        if api == "blocked":
+            return 1, f"{what}: Status 408 when {method}ing {uri}: \n", ""
         if api == "garbage":
             return 0, "", "<html>\n"
         if self.state["reboot_silent"] and (method, uri) == ("POST", "/actions/reboot"):
