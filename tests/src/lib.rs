@@ -3,6 +3,7 @@
 //! - [`Scenario`]: what there is and what happens, as a TOML file.
 //! - [`Region`]: a scenario that runs; [`Region::http_client`] is the way in for the AWS SDK, [`server`] for others.
 //! - [`iam`]: what a policy has to allow for a call, and whether it does.
+//! - [`query`]: the language in which container instances are selected.
 //! - [`invariants`]: the rules an updater must keep, checked after everything that happens.
 //! - [`liveness`]: how long nothing may move in a run.
 //! - [`expect`]: how the updater is run on a scenario, and what must come of it.

@@ -227,8 +227,8 @@ fn action(name: &str, mut table: Table) -> Result<Action, String> {
         return Ok(Action::Hosts(hosts, payload(name, table)?));
     }
     if services.contains(&name) {
-        let service = take_text(&mut table, "service")?.ok_or("needs service")?;
-        let cluster = take_text(&mut table, "cluster")?;
+        let service = take_one(&mut table, "service")?.ok_or("needs service")?;
+        let cluster = take_one(&mut table, "cluster")?;
         return Ok(Action::Service(ServiceName { service, cluster }, payload(name, table)?));
     }
     if repository.contains(&name) {
@@ -254,15 +254,15 @@ fn take(table: &mut Table, keys: &[&str]) -> Table {
 }
 
 fn take_hosts(table: &mut Table) -> Result<Vec<usize>, String> {
-    let read = |error| malformed(&error);
-    let one = table.remove("host").map(Value::try_into::<usize>).transpose().map_err(read)?;
-    let many = table.remove("hosts").map(Value::try_into::<Vec<usize>>).transpose().map_err(read)?;
+    let one: Option<usize> = take_one(table, "host")?;
+    let many: Option<Vec<usize>> = take_one(table, "hosts")?;
     let hosts: Vec<usize> = one.into_iter().chain(many.into_iter().flatten()).collect();
     if hosts.is_empty() { Err("needs host or hosts".to_owned()) } else { Ok(hosts) }
 }
 
-fn take_text(table: &mut Table, key: &str) -> Result<Option<String>, String> {
-    table.remove(key).map(Value::try_into).transpose().map_err(|error| malformed(&error))
+fn take_one<T: DeserializeOwned>(table: &mut Table, key: &str) -> Result<Option<T>, String> {
+    let value = table.remove(key).map(Value::try_into).transpose();
+    value.map_err(|error| format!("has a malformed `{key}`: {}", malformed(&error)))
 }
 
 impl fmt::Display for Action {

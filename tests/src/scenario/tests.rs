@@ -82,11 +82,12 @@ fn mistakes_are_named() {
         ("[[task]]\nfamily = \"t\"\nhost = 3", "no host 3"),
         ("[[event]]\nat = \"1m\"\ndo = \"drain\"", "event 0: drain needs host or hosts"),
         ("[[event]]\nat = \"1m\"", "event 0: needs do"),
+        ("[[event]]\nat = \"1m\"\ndo = \"drain\"\nhost = \"a\"", "event 0: drain has a malformed `host`: invalid type"),
         ("[[event]]\nat = \"1m\"\ndo = \"deploy\"", "event 0: deploy needs service"),
         ("[[event]]\nat = \"1m\"\ndo = \"release\"", "release is malformed: needs release or version"),
         ("[[event]]\nat = \"1m\"\nafter = \"1m\"\ndo = \"repository_down\"", "needs when beside after"),
         ("[[event]]\nat = \"1m\"\ndo = \"repository_down\"\nhost = 0", "repository_down takes no `host`"),
-        ("[[event]]\nat = \"soon\"\ndo = \"repository_down\"", "soon"),
+        ("[[event]]\nat = \"soon\"\ndo = \"repository_down\"", "no integer was found in `at`"),
         (
             "[[instances]]\n[[event]]\nat = \"1m\"\ndo = \"drain\"\nhost = 0\nkey = \"k\"",
             "event 0: drain takes no `key`",
