@@ -77,7 +77,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn update_status(&self) -> Result<StatusAnswer, ClientError> {
-        let asked = self.ask(Method::GET, "/updates/status", None).await?;
+        let asked = self.ask_once(&Method::GET, "/updates/status", None).await?;
         match asked.answer.status {
             StatusCode::OK => Ok(StatusAnswer::Known(Box::new(asked.json()?))),
             StatusCode::NOT_FOUND if !asked.answer.body.is_empty() => Ok(StatusAnswer::Uninitialized),
@@ -92,7 +92,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn update_action(&self, action: Action) -> Result<ActionAnswer, ClientError> {
-        let asked = self.ask(Method::POST, &format!("/actions/{}", action.endpoint()), None).await?;
+        let asked = self.ask_once(&Method::POST, &format!("/actions/{}", action.endpoint()), None).await?;
         match asked.answer.status {
             StatusCode::NO_CONTENT => Ok(ActionAnswer::Started),
             StatusCode::LOCKED => Ok(ActionAnswer::Locked),
@@ -205,18 +205,25 @@ impl Client {
     }
 
     async fn ask(&self, method: Method, target: &str, json: Option<Bytes>) -> Result<Asked, ClientError> {
-        let request = format!("{method} {target}");
-        let call = Call { method, target: target.to_owned(), json, ..Call::default() };
-        for tries in 1.. {
-            match self.inner.transport.send(&call).await {
-                Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT && tries < BLOCKED_TRIES => {}
-                Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT => break,
-                Ok(answer) => return Ok(Asked { request, answer }),
-                Err(source) => return Err(ClientError::Transport { request, source }),
+        let mut tries = 1;
+        loop {
+            match self.ask_once(&method, target, json.clone()).await {
+                Err(ClientError::Blocked { .. }) if tries < BLOCKED_TRIES => tries += 1,
+                done => return done,
             }
             sleep(BLOCKED_PAUSE).await;
         }
-        Err(ClientError::Blocked { request, tries: BLOCKED_TRIES })
+    }
+
+    /// For callers that ask again themselves, until a deadline of theirs.
+    async fn ask_once(&self, method: &Method, target: &str, json: Option<Bytes>) -> Result<Asked, ClientError> {
+        let request = format!("{method} {target}");
+        let call = Call { method: method.clone(), target: target.to_owned(), json, ..Call::default() };
+        match self.inner.transport.send(&call).await {
+            Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT => Err(ClientError::Blocked { request }),
+            Ok(answer) => Ok(Asked { request, answer }),
+            Err(source) => Err(ClientError::Transport { request, source }),
+        }
     }
 }
 

@@ -134,14 +134,11 @@ pub enum ClientError {
         /// What became of it.
         source: TransportError,
     },
-    /// 408 again and again: the server's one worker is blocked, and it has done nothing
-    /// (docs/facts/host-api.md#trap-12).
-    #[error("{request} was answered 408 {tries} times: the host API's one worker is blocked")]
+    /// 408: the server's one worker is blocked, and it has done nothing (docs/facts/host-api.md#trap-12).
+    #[error("{request} was answered 408: the host API's one worker is blocked")]
     Blocked {
         /// Method and target.
         request: String,
-        /// How often it was tried.
-        tries: u32,
     },
     /// 404 without a body: a wrong method or an unknown path, so the host is older or newer than this program.
     #[error("this host's API has no {request}")]

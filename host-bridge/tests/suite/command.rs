@@ -220,6 +220,8 @@ fn the_worker_s_failures_are_failures() {
     host.run(&["stage"]).ends(1, "wrote nothing", "`host-bridge stage` refreshes");
     host.fake.lock().unwrap().writes = Some("1.28.0".into());
     host.run(&["stage"]).ends(1, "the host wrote 1.28.0 instead of 1.27.0", "stage --version V");
+    host.run(&["activate"]).ends(4, "its last prepare wrote 1.28.0", "`host-bridge check`");
+    host.run(&["stage"]).ends(0, "staged: 1.27.0", "activate");
     host.fake.lock().unwrap().fail = Some(("activate", "partition has not been marked valid for upgrade".into()));
     host.run(&["activate"]).ends(1, "has not been marked valid for upgrade", "`host-bridge stage` writes it again");
 }
