@@ -97,15 +97,15 @@ fn operations() -> BTreeSet<String> {
 }
 
 fn aws_sources() -> Vec<(PathBuf, String)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/aws");
-    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files = Vec::new();
+    crate::house::collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/aws"), &mut files);
     let code = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         let code = lines.collect::<Vec<_>>().join("\n");
         (path, code)
     };
-    files.map(code).collect()
+    files.into_iter().map(code).collect()
 }
 
 fn camel(name: &str) -> String {

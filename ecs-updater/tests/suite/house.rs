@@ -4,6 +4,9 @@
 //! as text: comments and modules under `#[cfg(test)]` are left out, and every path that begins with `crate::`, `super::` or
 //! the name of a dependency counts, whether it stands in a `use` line or in the middle of a function.
 
+mod circles;
+mod sizes;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -267,19 +270,17 @@ fn sources_of(package: &str) -> Vec<Source> {
 }
 
 /// Files of modules under `#[cfg(test)]` are left out: they may use what they like.
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
-    let mut here = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        match path.extension() {
-            Some(ending) if ending == "rs" => here.push(path),
-            Some(_) => {}
-            None => collect(&path, files),
+pub(crate) fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    let entries: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let sources = entries.iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    let of_tests: BTreeSet<String> = sources.flat_map(|path| test_modules(path)).collect();
+    for path in entries.into_iter().filter(|path| !of_tests.contains(path.file_stem().unwrap().to_str().unwrap())) {
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path);
         }
     }
-    let of_tests: BTreeSet<String> = here.iter().flat_map(|path| test_modules(path)).collect();
-    here.retain(|path| !of_tests.contains(path.file_stem().unwrap().to_str().unwrap()));
-    files.extend(here);
 }
 
 /// The modules that a file declares for tests only, as files of their own.

@@ -10,8 +10,8 @@ use super::http::{NoAnswer, Request, Response};
 use super::machine::Host;
 use super::repository::Repository;
 use super::settings::{DEFAULT_TX, KeypairError};
+use super::spec::spend;
 use super::status::Command;
-use super::update::spend;
 
 #[derive(Serialize)]
 struct Os {

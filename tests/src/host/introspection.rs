@@ -37,7 +37,6 @@ pub struct Task {
     pub family: String,
     /// Revision of the task definition.
     pub version: String,
-    /// Its containers.
     pub containers: Vec<Container>,
 }
 

@@ -9,9 +9,8 @@ use super::partitions::{Disk, PartitionSet, SignpostError};
 use super::repository::Repository;
 use super::rng::Rng;
 use super::settings::{Settings, UpdaterConfig};
-use super::spec::HostSpec;
+use super::spec::{HostSpec, spend};
 use super::status::{Command, Status};
-use super::update::spend;
 use super::worker::Worker;
 
 /// Something that happened on a host, and when.
@@ -19,30 +18,17 @@ use super::worker::Worker;
 pub enum HostEvent {
     /// An update command ended.
     CommandEnded {
-        /// When.
         at: Timestamp,
-        /// Which.
         command: Command,
         /// Whether its worker exited 0.
         success: bool,
     },
     /// An update command was killed; nobody is told.
-    WorkerKilled {
-        /// When.
-        at: Timestamp,
-        /// Which.
-        command: Command,
-    },
+    WorkerKilled { at: Timestamp, command: Command },
     /// Committed settings reached the update tools.
-    SettingsApplied {
-        /// When.
-        at: Timestamp,
-    },
+    SettingsApplied { at: Timestamp },
     /// The host went down, to boot again.
-    WentDown {
-        /// When.
-        at: Timestamp,
-    },
+    WentDown { at: Timestamp },
     /// A boot failed; the boot loader tries again.
     BootFailed {
         /// When it gave up.
@@ -52,7 +38,6 @@ pub enum HostEvent {
     },
     /// The host API answers again.
     Booted {
-        /// When.
         at: Timestamp,
         /// What runs now.
         version: Version,
@@ -65,15 +50,9 @@ pub enum HostEvent {
         at: Timestamp,
     },
     /// The SSM agent answers for the first time in this boot.
-    SsmAgentUp {
-        /// When.
-        at: Timestamp,
-    },
+    SsmAgentUp { at: Timestamp },
     /// The ECS agent answers for the first time in this boot.
-    EcsAgentUp {
-        /// When.
-        at: Timestamp,
-    },
+    EcsAgentUp { at: Timestamp },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -173,7 +173,6 @@ impl Repository {
 pub struct Asking<'a> {
     /// The running version.
     pub running: &'a Version,
-    /// Its variant.
     pub variant: &'a str,
     /// Its architecture.
     pub arch: &'a str,

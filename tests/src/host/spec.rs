@@ -130,7 +130,6 @@ impl HostSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Durations {
-    /// A refresh.
     pub refresh: SignedDuration,
     /// A prepare: download and write.
     pub prepare: SignedDuration,
@@ -155,4 +154,11 @@ impl Default for Durations {
             boot: SignedDuration::from_secs(60),
         }
     }
+}
+
+/// Uses one up of a count of misbehaviours.
+pub(super) fn spend(count: &mut u32) -> bool {
+    let any = *count > 0;
+    *count = count.saturating_sub(1);
+    any
 }

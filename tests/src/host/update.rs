@@ -7,6 +7,7 @@ use super::http::Response;
 use super::image::Image;
 use super::machine::{Host, HostEvent};
 use super::repository::{Asking, Repository};
+use super::spec::spend;
 use super::status::{Command, CommandResult, SetStatus, Status, UpdateState};
 use super::worker::{Work, Worker};
 
@@ -219,11 +220,4 @@ impl Host {
 fn stage(status: &mut Status, believed: Image) {
     status.staging_partition = Some(SetStatus { image: believed, next_to_boot: false });
     status.update_state = UpdateState::Staged;
-}
-
-/// Uses one up of a count of misbehaviours.
-pub(super) fn spend(count: &mut u32) -> bool {
-    let any = *count > 0;
-    *count = count.saturating_sub(1);
-    any
 }

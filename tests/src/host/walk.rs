@@ -66,7 +66,7 @@ fn drawn(dice: &mut Rng, host: &mut Host, repository: &mut Repository, now: Time
         }
         13 => Some(Request::post("/tx/commit_and_apply")),
         14 => {
-            host.spontaneous_reboot(now, &repository);
+            host.spontaneous_reboot(now, repository);
             None
         }
         15 => {
