@@ -246,21 +246,21 @@ pub fn view(View { fleet, plan, policy, since, now }: View<'_>) -> ClusterView {
         budget: policy.max_unavailable.of(registered),
         now,
     };
-    for stand in &plan.stands {
-        let Some(instance) = fleet.instances.get(&stand.host) else { continue };
+    for standing in &plan.standings {
+        let Some(instance) = fleet.instances.get(&standing.host) else { continue };
         let settled = match &instance.run.verdict {
             Some(verdict) => Some(verdict.outcome),
-            None => crate::track::standing_outcome(stand),
+            None => crate::track::outcome_of(standing),
         };
         match settled {
             Some(outcome) => *view.settled.entry(outcome).or_default() += 1,
-            None if stand.phase.is_under_way() => view.under_way.push(Line {
-                host: stand.host.clone(),
+            None if standing.phase.is_under_way() => view.under_way.push(Line {
+                host: standing.host.clone(),
                 zone: instance.zone.clone(),
-                phase: stand.phase,
-                from: stand.from.clone(),
-                to: stand.to.clone(),
-                since: since(&stand.host).unwrap_or(now),
+                phase: standing.phase,
+                from: standing.from.clone(),
+                to: standing.to.clone(),
+                since: since(&standing.host).unwrap_or(now),
             }),
             None => {}
         }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{AttributesError, BridgeReport};
-use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG, Way};
+use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG, Transport};
 use models::fleet::{
     BadClaim, FleetSnapshot, Instance, InstanceStatus, RunMemory, SeenBoot, SeenBridge, Service, Tags, Visit, VisitEnd,
 };
 use models::host::{HostReport, SeenReport};
 use models::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
 use models::plan::HostCommand;
-use models::policy::HostWay;
+use models::policy::TransportPolicy;
 
 use crate::aws::ec2;
 use crate::aws::ecs::instances::{self, Listed};
@@ -23,7 +23,7 @@ use crate::host::{Ended, bridge};
 pub(crate) async fn full_look(
     aws: &Aws,
     fleet: &mut FleetSnapshot,
-    wanted: HostWay,
+    wanted: TransportPolicy,
     now: Timestamp,
 ) -> Result<(), AwsError> {
     look_at_moves(aws, fleet, now).await?;
@@ -104,7 +104,7 @@ pub(crate) async fn short_look(
     aws: &Aws,
     fleet: &mut FleetSnapshot,
     hosts: &BTreeSet<HostId>,
-    wanted: HostWay,
+    wanted: TransportPolicy,
     now: Timestamp,
 ) -> Result<bool, AwsError> {
     let arns: Vec<ContainerInstanceArn> =
@@ -132,7 +132,13 @@ fn newest_by_host(described: Vec<instances::Described>) -> BTreeMap<HostId, inst
     newest
 }
 
-fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Described, wanted: HostWay, now: Timestamp) {
+fn merge_ecs(
+    fleet: &mut FleetSnapshot,
+    host: &HostId,
+    one: &instances::Described,
+    wanted: TransportPolicy,
+    now: Timestamp,
+) {
     let instance = fleet.instances.entry(host.clone()).or_insert_with(|| Instance {
         host: host.clone(),
         container_instance: one.arn.clone(),
@@ -179,7 +185,7 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
     instance.registered = one.registered.clone();
     instance.remaining = one.remaining.clone();
     instance.seen_at = now;
-    if merge_bridge(instance, &one.attributes, now) && instance.way(wanted, now) == Way::Bridge {
+    if merge_bridge(instance, &one.attributes, now) && instance.transport(wanted, now) == Transport::Bridge {
         adopt_bridge_report(instance, now);
     }
 }
@@ -331,7 +337,7 @@ mod tests {
                 registered_at: 0,
                 attributes: BTreeMap::new(),
             };
-            merge_ecs(&mut fleet, &host, &described, HostWay::Auto, now);
+            merge_ecs(&mut fleet, &host, &described, TransportPolicy::Auto, now);
             let instance = fleet.instances.get_mut(&host).unwrap();
             assert_eq!((instance.status, instance.tasks.is_some()), (status, kept));
             instance.tasks = Some(SeenTasks { at: now, tasks: vec![] });

@@ -44,7 +44,6 @@ pub struct OwnTask {
 
 /// Why a task does not know itself, or the others of its family.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the sentence of each names its fields")]
 pub enum OwnTaskError {
     #[error("{METADATA_VARIABLE} is {given:?}, and not http:// with a host")]
     Url { given: String },

@@ -33,7 +33,6 @@ pub enum TelemetryError {
     #[error(
         "log level {given:?} in {origin} must be error, warn, info, debug, trace or off, or a list such as \"warn,ecs_updater=debug\""
     )]
-    #[expect(missing_docs, reason = "its sentence names them")]
     BadLevel { given: String, origin: Origin },
     /// Somebody else was first.
     #[error("logs are set up already")]

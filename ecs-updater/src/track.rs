@@ -7,7 +7,7 @@ use models::claim::Claim;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
 use models::host::UpdateState;
 use models::ids::HostId;
-use models::plan::{Phase, Plan, Stand};
+use models::plan::{Phase, Plan, Standing};
 use models::report::{InstanceReport, Outcome, PhaseTime};
 use semver::Version;
 
@@ -29,18 +29,18 @@ struct Life {
 impl Track {
     /// Takes in where every instance stands now.
     pub(crate) fn follow(&mut self, fleet: &FleetSnapshot, plan: &Plan, now: Timestamp) {
-        debug_assert_eq!(fleet.instances.len(), plan.stands.len(), "a plan has a stand for each instance");
+        debug_assert_eq!(fleet.instances.len(), plan.standings.len(), "a plan has a stand for each instance");
         // All three are in the same order, and few instances come or go.
         let mut lives = self.lives.iter_mut().peekable();
         let mut born = Vec::new();
-        for (instance, stand) in fleet.instances.values().zip(&plan.stands) {
+        for (instance, standing) in fleet.instances.values().zip(&plan.standings) {
             let host = &instance.host;
             while lives.next_if(|(known, _)| *known != host && *known < host).is_some() {}
             match lives.next_if(|(known, _)| *known == host) {
-                Some((_, life)) => life.follow(instance, stand, now),
+                Some((_, life)) => life.follow(instance, standing, now),
                 None => {
                     let mut life = Life::default();
-                    life.follow(instance, stand, now);
+                    life.follow(instance, standing, now);
                     born.push((host.clone(), life));
                 }
             }
@@ -62,7 +62,7 @@ impl Track {
     pub(crate) fn report(
         &self,
         instance: &Instance,
-        stand: Option<&Stand>,
+        standing: Option<&Standing>,
         now: Timestamp,
         dry_run: bool,
     ) -> InstanceReport {
@@ -74,9 +74,9 @@ impl Track {
             outcome: Outcome::InProgress,
             reason: None,
             detail: None,
-            from: stand.and_then(|stand| stand.from.clone()),
-            to: stand.and_then(|stand| stand.to.clone()),
-            turn: stand.and_then(|stand| stand.turn).filter(|_| dry_run),
+            from: standing.and_then(|standing| standing.from.clone()),
+            to: standing.and_then(|standing| standing.to.clone()),
+            turn: standing.and_then(|standing| standing.turn).filter(|_| dry_run),
             phases: life.map(|life| life.phases.clone()).unwrap_or_default(),
             out_of_service_s: life.and_then(|life| life.out_of_service(now)).map(|out| out.as_secs()),
         };
@@ -93,9 +93,9 @@ impl Track {
             report.to = verdict.to.clone().or(report.to);
             return report;
         }
-        let Some(stand) = stand else { return report };
-        let hold = stand.hold.as_ref();
-        report.outcome = match (standing_outcome(stand), stand.phase) {
+        let Some(standing) = standing else { return report };
+        let hold = standing.hold.as_ref();
+        report.outcome = match (outcome_of(standing), standing.phase) {
             (Some(outcome), _) => outcome,
             (None, Phase::Outdated | Phase::Staged) if dry_run => Outcome::WouldUpdate,
             (None, _) if hold.is_some() => Outcome::Held,
@@ -131,21 +131,21 @@ fn left_activated(instance: &Instance) -> Option<Version> {
 /// What stands of an update that nobody has ended, and who goes on with it.
 pub(crate) fn in_the_middle(instance: &Instance, claim: &Claim, dry_run: bool) -> String {
     let is_draining = instance.status == InstanceStatus::Draining;
-    let stands = if is_draining { "it is DRAINING" } else { "it is in service" };
+    let standings = if is_draining { "it is DRAINING" } else { "it is in service" };
     let step = claim.step.as_str();
     if dry_run {
         let Claim { run, since, .. } = claim;
         return format!(
-            "{stands}, with the claim {step} of run {run} since {since}; a run ends that before it begins anything else"
+            "{standings}, with the claim {step} of run {run} since {since}; a run ends that before it begins anything else"
         );
     }
     let how = if is_draining { ", docs/operations.md says how to put it back now" } else { "" };
-    format!("{stands}, with the claim {step}; the next run goes on with it{how}")
+    format!("{standings}, with the claim {step}; the next run goes on with it{how}")
 }
 
 /// What a stand comes to if nothing more happens: `None` while something is to come.
-pub(crate) fn standing_outcome(stand: &Stand) -> Option<Outcome> {
-    match (stand.phase, &stand.hold) {
+pub(crate) fn outcome_of(standing: &Standing) -> Option<Outcome> {
+    match (standing.phase, &standing.hold) {
         (Phase::Current, _) => Some(Outcome::Current),
         (Phase::Held, Some(_)) => Some(Outcome::Held),
         (
@@ -171,10 +171,10 @@ fn is_out_by_us(instance: &Instance) -> bool {
 }
 
 impl Life {
-    fn follow(&mut self, instance: &Instance, stand: &Stand, now: Timestamp) {
-        if self.phase != Some(stand.phase) {
-            self.phase = Some(stand.phase);
-            self.enter(stand.phase, now);
+    fn follow(&mut self, instance: &Instance, standing: &Standing, now: Timestamp) {
+        if self.phase != Some(standing.phase) {
+            self.phase = Some(standing.phase);
+            self.enter(standing.phase, now);
         }
         if is_out_by_us(instance) {
             self.mark_out_of_service(instance, now);

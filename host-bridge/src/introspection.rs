@@ -98,7 +98,6 @@ struct Tasks {
 pub struct Registration {
     /// Short name of the cluster.
     pub cluster: ClusterName,
-    /// The container instance.
     pub container_instance: ContainerInstanceArn,
 }
 

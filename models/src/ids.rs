@@ -110,7 +110,6 @@ impl Epoch {
         Self(number)
     }
 
-    /// The number.
     pub fn number(self) -> u64 {
         self.0
     }

@@ -9,9 +9,7 @@ use crate::ids::{AccountId, RegionName};
 /// An account and a Region, as far as they are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Location {
-    /// The account.
     pub account: Option<AccountId>,
-    /// The Region.
     pub region: Option<RegionName>,
 }
 

@@ -14,16 +14,16 @@ pub struct Plan {
     /// The steps, in the order in which they matter: what is out of service comes first.
     pub steps: Vec<PlannedStep>,
     /// Where every instance of the snapshot stands, in the snapshot's order.
-    pub stands: Vec<Stand>,
+    pub standings: Vec<Standing>,
     /// When to look again although nothing else happens; `None` when nothing is under way any more.
     pub wake_at: Option<Timestamp>,
 }
 
 impl Plan {
     /// Where the instance stands; `None` for one that was not in the snapshot.
-    pub fn stand(&self, host: &HostId) -> Option<&Stand> {
-        let at = self.stands.binary_search_by(|stand| stand.host.cmp(host)).ok()?;
-        self.stands.get(at)
+    pub fn standing(&self, host: &HostId) -> Option<&Standing> {
+        let at = self.standings.binary_search_by(|standing| standing.host.cmp(host)).ok()?;
+        self.standings.get(at)
     }
 }
 
@@ -32,7 +32,6 @@ impl Plan {
 pub struct PlannedStep {
     /// The instance.
     pub host: HostId,
-    /// The step.
     pub step: Step,
 }
 
@@ -116,7 +115,6 @@ pub struct Reboot {
 /// A version that failed on an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarkFailed {
-    /// The version.
     pub version: Version,
 }
 
@@ -199,10 +197,9 @@ pub enum End {
 
 /// Where an instance stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stand {
+pub struct Standing {
     /// The instance.
     pub host: HostId,
-    /// Its phase.
     pub phase: Phase,
     /// Why nothing is done about it now, where that is so.
     pub hold: Option<HoldReason>,
@@ -278,21 +275,18 @@ impl Phase {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum HostCommand {
-    /// Reads.
     Inspect {
         /// Whether to refresh the update status first.
         refresh: bool,
     },
     /// Writes `version` to the inactive set.
     Stage {
-        /// The version.
         version: Version,
         /// `version-lock` afterwards; `None`: as found.
         lock: Option<String>,
     },
     /// Activates `version` and reboots.
     Reboot {
-        /// The version.
         version: Version,
         /// The boot in which to act.
         boot: BootId,

@@ -28,7 +28,7 @@ pub struct Policy {
     /// lower.
     pub allow_downgrade: bool,
     /// How the hosts are reached.
-    pub host: HostWay,
+    pub host: TransportPolicy,
     /// The SSM documents' names.
     pub documents: Documents,
 }
@@ -44,7 +44,7 @@ impl Default for Policy {
             stop_after_failures: StopAfter::Count(1),
             max_duration: None,
             allow_downgrade: false,
-            host: HostWay::Auto,
+            host: TransportPolicy::Auto,
             documents: Documents::default(),
         }
     }
@@ -199,7 +199,7 @@ impl FromStr for StandaloneTasks {
 /// How a command reaches a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HostWay {
+pub enum TransportPolicy {
     /// By the host bridge on instances that show a live one, by SSM on the others.
     Auto,
     /// By SSM documents alone.
@@ -208,7 +208,7 @@ pub enum HostWay {
     Bridge,
 }
 
-impl HostWay {
+impl TransportPolicy {
     /// As it stands in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -219,7 +219,7 @@ impl HostWay {
     }
 }
 
-impl FromStr for HostWay {
+impl FromStr for TransportPolicy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -282,13 +282,11 @@ impl StopAfter {
 /// Names of the four SSM documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Documents {
-    /// Reads.
     pub inspect: String,
     /// Writes the update to the inactive set.
     pub stage: String,
     /// Activates and reboots.
     pub reboot: String,
-    /// Undoes.
     pub revert: String,
 }
 

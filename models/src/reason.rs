@@ -48,7 +48,6 @@ reasons!(
         External = "external", "an EXTERNAL instance (ECS Anywhere): it has no EC2 tags to claim it by; update it by hand with host-bridge";
         /// Not an ECS variant.
         UnsupportedVariant {
-            /// The variant.
             variant: String,
         } = "unsupported_variant", "variant {variant} is not an ECS variant this updater knows (aws-ecs-1 to aws-ecs-4)";
         /// Its image was built without in-place updates (docs/facts/host-api.md#trap-10).
@@ -86,12 +85,10 @@ reasons!(
         } = "malformed_claim", "its EC2 tag ecs-updater:claim = {value:?} cannot be understood ({error}); check the instance and remove the tag";
         /// A remembered failure.
         VersionFailedBefore {
-            /// The version.
             version: Version,
         } = "version_failed_before", "{version} failed on this instance before; remove its EC2 tag ecs-updater:failed to have it tried again";
         /// The host's own setting.
         VersionLocked {
-            /// The lock.
             lock: String,
         } = "version_locked", "the host's own setting updates.version-lock = {lock} keeps it where it is";
         /// Its update wave is not open yet (docs/facts/host-api.md#trap-8).
@@ -106,19 +103,16 @@ reasons!(
         } = "refresh_failed", "the host could not read its update repository ({detail}); check its route to the repository";
         /// The target is not in the host's list.
         TargetNotOffered {
-            /// The target.
             target: Version,
         } = "target_not_offered", "the target {target} is not among the versions offered to this host (not in its repository, or its wave is not open)";
         /// It runs more than the target.
         AheadOfTarget {
-            /// The target.
             target: Version,
             /// What it runs.
             running: Version,
         } = "ahead_of_target", "it runs {running}, above the target {target}; allow_downgrade = true would take it back";
         /// Its repository offers an older version (docs/facts/host-api.md#trap-4).
         DowngradeOffered {
-            /// The version.
             version: Version,
             /// What it runs.
             running: Version,
@@ -137,14 +131,12 @@ reasons!(
         } = "protected_tasks", "it runs tasks under scale-in protection until {until} ({tasks})";
         /// The deployment settings forbid it.
         DrainCannotEnd {
-            /// The service.
             service: String,
             /// The numbers.
             why: String,
         } = "drain_cannot_end", "its drain could never end: service {service} {why}; lower its minimumHealthyPercent or raise its maximumPercent";
         /// No other instance has the room.
         NoRoom {
-            /// The service.
             service: String,
             /// What is missing.
             needs: String,
@@ -153,7 +145,6 @@ reasons!(
         BudgetUsedUp {
             /// Out of service now.
             out: usize,
-            /// The budget.
             budget: usize,
         } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}";
         /// As many are drained at once as AWS's limits let be rebooted.
@@ -223,7 +214,6 @@ reasons!(
         } = "fell_back_at_boot", "{version} did not boot and the boot loader fell back; marked in its EC2 tag ecs-updater:failed and not tried again";
         /// New version, not healthy.
         Unhealthy {
-            /// The version.
             version: Version,
             /// What was missing.
             detail: String,

@@ -15,7 +15,6 @@ use crate::plan::{Estimate, Phase};
 pub struct RunReport {
     /// Version of this shape; 1.
     pub version: u32,
-    /// The run.
     pub run: RunId,
     /// Whether it only planned.
     pub dry_run: bool,
@@ -32,7 +31,6 @@ pub struct RunReport {
 /// One cluster in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterReport {
-    /// The cluster.
     pub cluster: ClusterName,
     /// The account and the Region in which it was looked for, also where it was not found. In JSON two keys of the
     /// cluster.
@@ -59,7 +57,6 @@ pub struct ClusterReport {
 /// and the youngest instance is the best witness that the cluster has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupReport {
-    /// Its name.
     pub name: String,
     /// How many instances of it the cluster has.
     pub instances: usize,
@@ -144,7 +141,6 @@ pub struct InstanceReport {
 /// When an instance was in a phase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseTime {
-    /// The phase.
     pub phase: Phase,
     /// When it began.
     pub began_at: Timestamp,
@@ -220,7 +216,6 @@ impl Outcome {
 /// What a run has decided of an instance for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The outcome.
     pub outcome: Outcome,
     /// The reason's code.
     pub reason: Option<String>,

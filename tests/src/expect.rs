@@ -95,7 +95,6 @@ pub enum ExpectError {
     NoSuchHost {
         /// Where it is named.
         what: String,
-        /// The index.
         index: usize,
         /// How many hosts there are.
         count: usize,

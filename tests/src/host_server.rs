@@ -42,14 +42,10 @@ pub struct HostServer {
 pub enum HostServerError {
     /// Something else is at the path.
     #[error("{path} exists and is no socket; name another path")]
-    NotOurs {
-        /// The path.
-        path: PathBuf,
-    },
+    NotOurs { path: PathBuf },
     /// The socket.
     #[error("failed to listen on {path}")]
     Socket {
-        /// The path.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -57,7 +53,6 @@ pub enum HostServerError {
     /// The port.
     #[error("failed to listen on {address}")]
     Port {
-        /// The address.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,

@@ -11,7 +11,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::{CLAIM_TAG, Claim, ClaimStep, EXCLUDE_TAG, FAILED_TAG, FailedVersions, Way};
+use models::claim::{CLAIM_TAG, Claim, ClaimStep, EXCLUDE_TAG, FAILED_TAG, FailedVersions, Transport};
 use models::ids::{ClusterName, HostId};
 use models::policy::MaxUnavailable;
 use semver::Version;
@@ -294,7 +294,7 @@ impl Invariants {
         let host = &world.machines()[machine].host;
         let fits = |claim: &Claim| {
             let in_its_boot = claim.is_for(&host.boot_id().into());
-            claim.way == Way::Bridge
+            claim.transport == Transport::Bridge
                 && match claim.step {
                     ClaimStep::Reboot => in_its_boot || *host.running_version() == claim.to,
                     ClaimStep::Revert => in_its_boot,

@@ -106,8 +106,8 @@ impl<'a> Liveness<'a> {
 impl Moves {
     fn follow(&mut self, fleet: &FleetSnapshot, plan: &Plan, now: Timestamp) {
         let mut changed = Vec::new();
-        for (instance, stand) in fleet.instances.values().zip(&plan.stands) {
-            let is = (stand.phase, instance.run.verdict.as_ref().map(|verdict| verdict.outcome));
+        for (instance, standing) in fleet.instances.values().zip(&plan.standings) {
+            let is = (standing.phase, instance.run.verdict.as_ref().map(|verdict| verdict.outcome));
             if self.instances.get(&instance.host) != Some(&is) {
                 changed.push((instance.host.clone(), is));
             }

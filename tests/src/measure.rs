@@ -134,14 +134,11 @@ pub struct Measured {
 pub struct Planning {
     /// Plans that were timed.
     pub timed: usize,
-    /// The median.
     pub median: Duration,
-    /// The longest.
     pub longest: Duration,
 }
 
 impl Measured {
-    /// All calls.
     pub fn all_calls(&self) -> u64 {
         self.calls.values().sum()
     }

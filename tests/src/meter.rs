@@ -20,7 +20,6 @@ thread_local! {
 pub struct Cpu {
     /// The program under test, the AWS SDK and the runtime.
     pub program: Duration,
-    /// The simulator.
     pub simulator: Duration,
 }
 

@@ -24,7 +24,6 @@ const BUFFER: usize = 8 * 1024;
 pub struct Asked {
     /// Method, target and headers.
     pub head: http::request::Parts,
-    /// The body.
     pub body: Bytes,
 }
 

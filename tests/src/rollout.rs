@@ -52,7 +52,6 @@ pub struct Ran {
 pub(crate) enum Lived {
     /// It ended by itself, or by its signal.
     Ended {
-        /// Its report.
         report: RunReport,
         /// Whether the moment of its kill, its signal or its pause was still to come.
         missed: bool,
@@ -87,7 +86,6 @@ pub enum RolloutError {
     /// `parameter` of `[updater]`.
     #[error("the SSM parameter {name} could not be read")]
     Parameter {
-        /// Its name.
         name: String,
         /// What AWS said.
         source: aws::AwsError,
@@ -109,7 +107,6 @@ impl RolloutError {
 /// A Region and the updater's settings for it.
 #[derive(Debug)]
 pub struct Rollout {
-    /// The Region.
     pub region: Arc<Region>,
     /// The clusters, each with its settings or why it is not worked on.
     pub clusters: Vec<SettledCluster>,

@@ -32,7 +32,7 @@ datatest_stable::harness! {
 
 fn scenario(path: &Path) -> datatest_stable::Result<()> {
     let scenario = Scenario::load(path)?;
-    let Rolled { recorded, problems, .. } = rolled(&scenario, Way::Ssm)?;
+    let Rolled { recorded, problems, .. } = rolled(&scenario, Transport::Ssm)?;
     let name = path.file_stem().and_then(|stem| stem.to_str()).ok_or("a scenario's name is UTF-8")?;
     insta::with_settings!({
         snapshot_path => Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/reports"),
@@ -40,26 +40,20 @@ fn scenario(path: &Path) -> datatest_stable::Result<()> {
         omit_expression => true,
         description => scenario.about.trim(),
     }, { insta::assert_snapshot!(name, recorded) });
-    match problems.is_empty() {
-        true => Ok(()),
-        false => Err(format!("{}\n{recorded}", problems.join("\n")).into()),
-    }
+    if problems.is_empty() { Ok(()) } else { Err(format!("{}\n{recorded}", problems.join("\n")).into()) }
 }
 
 /// The same scenario with an agent on every host: the last report says the same of every instance but for times and
 /// calls, or what `[expect.bridge]` says.
 fn by_bridge(path: &Path) -> datatest_stable::Result<()> {
     let scenario = Scenario::load(path)?;
-    let by_ssm = rolled(&scenario, Way::Ssm)?;
-    let by_bridge = rolled(&scenario.by_bridge(), Way::Bridge)?;
+    let by_ssm = rolled(&scenario, Transport::Ssm)?;
+    let by_bridge = rolled(&scenario.by_bridge(), Transport::Bridge)?;
     let mut problems = by_bridge.problems;
     if !by_bridge.differs {
         problems.extend(disagreements(&by_ssm.last, &by_bridge.last));
     }
-    match problems.is_empty() {
-        true => Ok(()),
-        false => Err(format!("{}\n{}", problems.join("\n"), by_bridge.recorded).into()),
-    }
+    if problems.is_empty() { Ok(()) } else { Err(format!("{}\n{}", problems.join("\n"), by_bridge.recorded).into()) }
 }
 
 /// Instances of which the reports do not say the same.
@@ -99,7 +93,7 @@ fn turns_differ(a: &InstanceReport, b: &InstanceReport) -> bool {
 
 /// How the hosts are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Transport {
     Ssm,
     Bridge,
 }
@@ -112,15 +106,15 @@ struct Rolled {
     differs: bool,
 }
 
-fn rolled(scenario: &Scenario, way: Way) -> Result<Rolled, Failure> {
+fn rolled(scenario: &Scenario, transport: Transport) -> Result<Rolled, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
-    runtime.block_on(roll(scenario, way))
+    runtime.block_on(roll(scenario, transport))
 }
 
-async fn roll(scenario: &Scenario, way: Way) -> Result<Rolled, Failure> {
+async fn roll(scenario: &Scenario, transport: Transport) -> Result<Rolled, Failure> {
     let mut rollout = Rollout::start(scenario).await?;
     let mut expect = rollout.expect.clone();
-    if way == Way::Bridge {
+    if transport == Transport::Bridge {
         expect = expect.by_bridge();
     }
     // Which process gets how far is a matter of seconds, which the two ways need not share.
@@ -128,7 +122,7 @@ async fn roll(scenario: &Scenario, way: Way) -> Result<Rolled, Failure> {
     let trial = Trial::of(&mut rollout, &expect, Limit::NONE).await;
     let recorded = record(&trial, !expect.times_vary)?;
     let (_, report) = trial.last().ok_or("the last run was killed: add one that finishes")?;
-    let verdict = if way == Way::Ssm || differs {
+    let verdict = if transport == Transport::Ssm || differs {
         Verdict::of(&rollout, &expect, &trial, Strictness::Whole)
     } else {
         // Without expectations of its own, a rollout by bridges is held to the report by SSM.

@@ -4,7 +4,7 @@
 //! of flag, variable and tag, the help and the row of `docs/configuration.md` follow from it; a test prints the latter.
 
 use jiff::SignedDuration;
-use models::policy::{HostWay, Policy, StandaloneTasks, Zones};
+use models::policy::{Policy, StandaloneTasks, TransportPolicy, Zones};
 
 use super::syntax::{Between, CountOrNever, DocumentName, NotAllowed, OrNone, Parsed, Switch, Syntax, Words};
 use super::value::Value;
@@ -149,7 +149,10 @@ pub(super) const ROWS: &[Row] = &[
     row!(
         host,
         Tag::Any,
-        Words { all: &[HostWay::Auto, HostWay::Ssm, HostWay::Bridge], word: HostWay::as_str },
+        Words {
+            all: &[TransportPolicy::Auto, TransportPolicy::Ssm, TransportPolicy::Bridge],
+            word: TransportPolicy::as_str
+        },
         "How hosts are reached: by their host bridge, by SSM documents, or auto: by the bridge where one lives"
     ),
     row!(

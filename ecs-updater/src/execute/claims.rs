@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::StreamExt as _;
-use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Way, whole_seconds};
+use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Transport, whole_seconds};
 use models::fleet::{CalledOff, Instance};
 use models::ids::{BootId, HostId};
 use semver::Version;
@@ -42,10 +42,10 @@ impl Actor<'_> {
         boot: Option<&BootId>,
     ) -> Claim {
         let since = whole_seconds(self.now());
-        let way = self.way(host);
+        let transport = self.transport(host);
         let boots = boot.map(Boots::from).unwrap_or_default();
         let (run, from, to) = (self.author.run.clone(), from.clone(), to.clone());
-        Claim { step, way, run, epoch: self.author.epoch, attempt: 1, from, to, since, boots }
+        Claim { step, transport, run, epoch: self.author.epoch, attempt: 1, from, to, since, boots }
     }
 
     /// As [`Actor::new_claim`]; but where the claim that stands asks for the same, it keeps `since`, so that its deadline
@@ -66,7 +66,7 @@ impl Actor<'_> {
         if !is_ours && !step.takes_out_of_service() {
             return new;
         }
-        let attempt = if is_ours && standing.way == new.way { next_attempt(instance, standing) } else { 1 };
+        let attempt = if is_ours && standing.transport == new.transport { next_attempt(instance, standing) } else { 1 };
         Claim { since: standing.since, boots: standing.boots.clone(), attempt, ..new }
     }
 
@@ -111,7 +111,8 @@ impl Actor<'_> {
     pub(super) async fn call_off_reboots(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let due = |host: &&HostId| {
             self.instance(host).is_some_and(|instance| {
-                let by_bridge = |claim: &Claim| claim.way == Way::Bridge || self.way(host) == Way::Bridge;
+                let by_bridge =
+                    |claim: &Claim| claim.transport == Transport::Bridge || self.transport(host) == Transport::Bridge;
                 let meant = |claim: &&Claim| {
                     by_bridge(claim) && is_in_boot_of(instance, claim) && !bridge::has_given_up(instance, claim)
                 };
@@ -163,7 +164,7 @@ fn grouped(claims: Vec<NewClaim>) -> Vec<Group> {
 /// Returns the attempt by which the host is asked for what `standing` says: the next one where its bridge is done with
 /// that.
 pub(super) fn next_attempt(instance: &Instance, standing: &Claim) -> u32 {
-    if standing.way == Way::Bridge && instance.bridge_has_answered(standing) {
+    if standing.transport == Transport::Bridge && instance.bridge_has_answered(standing) {
         standing.attempt.saturating_add(1)
     } else {
         standing.attempt

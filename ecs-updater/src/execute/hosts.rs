@@ -1,6 +1,6 @@
 //! Steps that a host carries out: inspect, stage, reboot, revert, cancel.
 
-use models::claim::{Claim, ClaimStep, Way};
+use models::claim::{Claim, ClaimStep, Transport};
 use models::fleet::Instance;
 use models::ids::HostId;
 use models::plan::{Cancel, HostCommand, Inspect, Reboot, Revert, Stage};
@@ -64,7 +64,7 @@ impl Actor<'_> {
             Some((instance, claim)) => {
                 let failed = bridge::has_given_up(instance, claim);
                 let attempt = if failed { next_attempt(instance, claim) } else { claim.attempt };
-                Claim { way: self.way(host), attempt, ..claim.clone() }
+                Claim { transport: self.transport(host), attempt, ..claim.clone() }
             }
             None => self.claim_for(host, ClaimStep::Stage, Versions { from, to }, None),
         }
@@ -97,7 +97,7 @@ impl Actor<'_> {
     /// bridge does both for one claim, so that the last look before the reboot comes before that claim.
     pub(super) async fn revert(&mut self, mut steps: Vec<(HostId, Revert)>) {
         let by_bridge: Vec<HostId> =
-            hosts_of(&steps).into_iter().filter(|host| self.way(host) == Way::Bridge).collect();
+            hosts_of(&steps).into_iter().filter(|host| self.transport(host) == Transport::Bridge).collect();
         if !by_bridge.is_empty() {
             let clear = self.clear_for_reboot(&by_bridge).await;
             steps.retain(|(host, _)| !by_bridge.contains(host) || clear.contains(host));

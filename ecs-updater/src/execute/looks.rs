@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Task};
 use models::ids::{HostId, ServiceName, TaskArn};
 use models::time::after;
@@ -24,7 +24,7 @@ impl Actor<'_> {
     pub(super) async fn reach(&mut self, hosts: Vec<HostId>) {
         let at = self.now();
         let (by_bridge, by_ssm): (Vec<HostId>, Vec<HostId>) =
-            hosts.into_iter().partition(|host| self.keep_way(host) == Way::Bridge);
+            hosts.into_iter().partition(|host| self.pin_transport(host) == Transport::Bridge);
         for host in by_bridge {
             self.with_instance_mut(&host, |instance| {
                 instance.reach = Some(Reach { at, closed: bridge::unreachable_reason(instance, at) })

@@ -17,7 +17,7 @@ mod send;
 mod service;
 
 use jiff::Timestamp;
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::{Epoch, HostId, RunId};
 use models::plan::PlannedStep;
@@ -129,7 +129,7 @@ impl Actor<'_> {
         }
         let Batch { kind, mut steps } = batch;
         if kind.goes_to_host && self.is_ssm_silent() {
-            steps.retain(|(host, _)| self.way(host) != Way::Ssm);
+            steps.retain(|(host, _)| self.transport(host) != Transport::Ssm);
         }
         if steps.is_empty() {
             return None;
@@ -181,15 +181,15 @@ impl Actor<'_> {
     }
 
     /// Returns the way by which this host is reached.
-    fn way(&self, host: &HostId) -> Way {
-        self.instance(host).map_or(Way::Ssm, |instance| instance.way(self.policy.host, self.now()))
+    fn transport(&self, host: &HostId) -> Transport {
+        self.instance(host).map_or(Transport::Ssm, |instance| instance.transport(self.policy.host, self.now()))
     }
 
-    /// As [`Actor::way`]; from now on the host is reached by it.
-    fn keep_way(&mut self, host: &HostId) -> Way {
-        let way = self.way(host);
-        self.with_instance_mut(host, |instance| instance.run.way = Some(way));
-        way
+    /// As [`Actor::transport`]; from now on the host is reached by it.
+    fn pin_transport(&mut self, host: &HostId) -> Transport {
+        let transport = self.transport(host);
+        self.with_instance_mut(host, |instance| instance.run.transport = Some(transport));
+        transport
     }
 
     fn instance(&self, host: &HostId) -> Option<&Instance> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::{CommandInFlight, Instance, SentReboot, Visit, VisitEnd};
 use models::ids::{BootId, HostId};
 use models::plan::HostCommand;
@@ -18,9 +18,9 @@ impl Actor<'_> {
     pub(super) async fn send(&mut self, commands: Vec<(HostId, HostCommand)>) {
         let mut groups: BTreeMap<HostCommand, Vec<(HostId, HostCommand)>> = BTreeMap::new();
         for (host, command) in commands {
-            match self.keep_way(&host) {
-                Way::Bridge => self.hand_to_bridge(&host, command),
-                Way::Ssm => groups.entry(apart_from_the_boot(&command)).or_default().push((host, command)),
+            match self.pin_transport(&host) {
+                Transport::Bridge => self.hand_to_bridge(&host, command),
+                Transport::Ssm => groups.entry(apart_from_the_boot(&command)).or_default().push((host, command)),
             }
         }
         for group in groups.into_values() {

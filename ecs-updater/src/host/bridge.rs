@@ -168,7 +168,10 @@ pub(crate) fn unreachable_reason(instance: &Instance, now: Timestamp) -> Option<
 }
 
 fn last_heard(instance: &Instance) -> String {
-    instance.heard_bridge().map(|seen| format!("; its last report is of {}", seen.report.life.at)).unwrap_or_default()
+    instance
+        .heard_bridge()
+        .map(|seen| format!("; its last report is of {}", seen.report.heartbeat.at))
+        .unwrap_or_default()
 }
 
 /// The end of an inspection: what the report that stands says.

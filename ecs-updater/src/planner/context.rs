@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::RunId;
 use models::policy::Policy;
@@ -60,15 +60,15 @@ impl<'a> Context<'a> {
     }
 
     /// Returns how the instance's host is spoken to.
-    pub(crate) fn way(&self, instance: &Instance) -> Way {
-        instance.way(self.policy.host, self.now)
+    pub(crate) fn transport(&self, instance: &Instance) -> Transport {
+        instance.transport(self.policy.host, self.now)
     }
 
     /// Returns when an instance that is out of service is looked at again.
     pub(crate) fn next_poll(&self, instance: &Instance) -> Timestamp {
-        let poll = match self.way(instance) {
-            Way::Ssm => DRAIN_POLL,
-            Way::Bridge => BRIDGE_POLL,
+        let poll = match self.transport(instance) {
+            Transport::Ssm => DRAIN_POLL,
+            Transport::Bridge => BRIDGE_POLL,
         };
         after(self.now, poll)
     }

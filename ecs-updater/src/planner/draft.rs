@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use models::fleet::Instance;
 use models::host::HostReport;
-use models::plan::{Phase, Plan, PlannedStep, Stand, Step};
+use models::plan::{Phase, Plan, PlannedStep, Standing, Step};
 use models::reason::HoldReason;
 
 use super::need::Candidate;
@@ -13,52 +13,52 @@ use super::need::Candidate;
 pub(crate) struct Queued<'a> {
     pub(crate) candidate: Candidate<'a>,
     /// The index of its own stand in the draft.
-    pub(crate) stand: usize,
+    pub(crate) standing: usize,
 }
 
 /// A plan in the making.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(super) steps: Vec<PlannedStep>,
-    pub(super) stands: Vec<Stand>,
+    pub(super) standings: Vec<Standing>,
     wake_at: Option<Timestamp>,
 }
 
 impl Draft {
     /// Returns an empty draft for so many instances.
     pub(super) fn of(instances: usize) -> Self {
-        Self { steps: Vec::new(), stands: Vec::with_capacity(instances), wake_at: None }
+        Self { steps: Vec::new(), standings: Vec::with_capacity(instances), wake_at: None }
     }
 
     pub(crate) fn step(&mut self, instance: &Instance, phase: Phase, step: Step) {
-        self.stand(instance, phase, None);
+        self.standing(instance, phase, None);
         self.steps.push(PlannedStep { host: instance.host.clone(), step });
     }
 
     pub(crate) fn wait(&mut self, instance: &Instance, phase: Phase, until: Timestamp) {
-        self.stand(instance, phase, None);
+        self.standing(instance, phase, None);
         self.wake(until);
     }
 
     pub(crate) fn hold(&mut self, instance: &Instance, why: HoldReason) {
-        self.stand(instance, Phase::Held, Some(why));
+        self.standing(instance, Phase::Held, Some(why));
     }
 
-    pub(crate) fn stand(&mut self, instance: &Instance, phase: Phase, hold: Option<HoldReason>) {
+    pub(crate) fn standing(&mut self, instance: &Instance, phase: Phase, hold: Option<HoldReason>) {
         let report = instance.report.as_ref().map(|seen| &seen.report);
         let ended_from = instance.run.verdict.as_ref().and_then(|verdict| verdict.from.clone());
         let (from, to) = match instance.claim() {
             Some(claim) => (Some(claim.from.clone()), Some(claim.to.clone())),
             None => (ended_from.or_else(|| report.and_then(HostReport::running)), None),
         };
-        self.stands.push(Stand { host: instance.host.clone(), phase, hold, from, to, turn: None });
+        self.standings.push(Standing { host: instance.host.clone(), phase, hold, from, to, turn: None });
     }
 
     /// Reserves the place of a candidate's stand, which is filled in at its turn.
     pub(super) fn enqueue<'a>(&mut self, candidate: Candidate<'a>) -> Queued<'a> {
-        let queued = Queued { stand: self.stands.len(), candidate };
+        let queued = Queued { standing: self.standings.len(), candidate };
         let Candidate { instance, from, to, .. } = &queued.candidate;
-        self.stands.push(Stand {
+        self.standings.push(Standing {
             host: instance.host.clone(),
             phase: queued.candidate.waits_as(),
             hold: None,
@@ -70,10 +70,10 @@ impl Draft {
     }
 
     pub(crate) fn turn(&mut self, queued: &Queued<'_>, phase: Phase, hold: Option<HoldReason>, turn: usize) {
-        let stand = &mut self.stands[queued.stand];
-        stand.phase = phase;
-        stand.hold = hold;
-        stand.turn = Some(turn);
+        let standing = &mut self.standings[queued.standing];
+        standing.phase = phase;
+        standing.hold = hold;
+        standing.turn = Some(turn);
     }
 
     pub(crate) fn act(&mut self, instance: &Instance, step: Step) {
@@ -93,6 +93,6 @@ impl Draft {
     }
 
     pub(super) fn plan(self) -> Plan {
-        Plan { steps: self.steps, stands: self.stands, wake_at: self.wake_at }
+        Plan { steps: self.steps, standings: self.standings, wake_at: self.wake_at }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Way};
+use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Transport};
 use models::fleet::{
     Attributes, Ec2, FleetSnapshot, Instance, InstanceStatus, Reach, Resources, RunMemory, SeenBoot, SeenTasks,
     Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
@@ -120,8 +120,17 @@ pub(super) fn claimed(mut instance: Instance, step: ClaimStep, since: Timestamp)
     let needs_boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert);
     let boots = if needs_boot { Boots::from(&OLD_BOOT.into()) } else { Boots::default() };
     let (from, to) = (version("1.26.1"), version("1.27.0"));
-    instance.tags.claim =
-        Some(Ok(Claim { step, way: Way::Ssm, run: "RUN".into(), epoch: None, attempt: 1, from, to, since, boots }));
+    instance.tags.claim = Some(Ok(Claim {
+        step,
+        transport: Transport::Ssm,
+        run: "RUN".into(),
+        epoch: None,
+        attempt: 1,
+        from,
+        to,
+        since,
+        boots,
+    }));
     if step.takes_out_of_service() {
         instance.status = InstanceStatus::Draining;
         instance.run.drained_at = Some(since);

@@ -26,7 +26,7 @@ mod tests;
 
 use jiff::Timestamp;
 use models::fleet::{FleetSnapshot, InstanceStatus};
-use models::plan::{End, Phase, Plan, PlannedStep, Stand, Step};
+use models::plan::{End, Phase, Plan, PlannedStep, Standing, Step};
 use models::policy::Policy;
 use models::reason::HoldReason;
 use models::time::after;
@@ -59,10 +59,10 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
             Next::Candidate(candidate) => queue.push(draft.enqueue(candidate)),
             Next::Do(phase, step) => draft.step(instance, phase, step),
             Next::Wait(phase, until) => draft.wait(instance, phase, until),
-            Next::Stand(phase) => draft.stand(instance, phase, None),
+            Next::Standing(phase) => draft.standing(instance, phase, None),
             Next::Hold(reason) => draft.hold(instance, reason),
-            Next::Current => draft.stand(instance, Phase::Current, None),
-            Next::Settled => draft.stand(instance, Phase::Settled, None),
+            Next::Current => draft.standing(instance, Phase::Current, None),
+            Next::Settled => draft.standing(instance, Phase::Settled, None),
         }
     }
     admission::admit(&cx, &queue, &counted, &mut draft);
@@ -78,7 +78,7 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
 /// Whether it is worth while to wait for a place that others take up: an agent that lost its connection for a moment
 /// must not end a rollout.
 fn waits_for_others(cx: &Context<'_>, draft: &Draft) -> bool {
-    let waiting = draft.stands.iter().any(|stand| matches!(stand.hold, Some(HoldReason::BudgetUsedUp { .. })));
+    let waiting = draft.standings.iter().any(|standing| matches!(standing.hold, Some(HoldReason::BudgetUsedUp { .. })));
     let since = cx.run.idle_since.unwrap_or(cx.now);
     waiting && !cx.run.dry_run && cx.now < after(since, cx.policy.timeouts.inspect)
 }
@@ -89,21 +89,21 @@ fn release_what_waits_in_vain(cx: &Context<'_>, draft: &mut Draft) {
     if cx.run.dry_run {
         return;
     }
-    let waiting: Vec<PlannedStep> = draft.stands.iter().filter_map(|stand| release(cx, stand)).collect();
+    let waiting: Vec<PlannedStep> = draft.standings.iter().filter_map(|standing| release(cx, standing)).collect();
     draft.steps.extend(waiting);
 }
 
 /// The step that releases an instance in service which stands like this; `None` where it has no claim, or no end.
-fn release(cx: &Context<'_>, stand: &Stand) -> Option<PlannedStep> {
-    let instance = cx.snapshot.instances.get(&stand.host)?;
+fn release(cx: &Context<'_>, standing: &Standing) -> Option<PlannedStep> {
+    let instance = cx.snapshot.instances.get(&standing.host)?;
     let claim = instance.claim()?;
     let in_service = instance.status == InstanceStatus::Active || !claim.step.takes_out_of_service();
     if !in_service || instance.command.is_some() {
         return None;
     }
-    let end = match &stand.hold {
+    let end = match &standing.hold {
         Some(why) => End::Held { why: why.clone() },
-        None if stand.phase == Phase::Current => End::Current,
+        None if standing.phase == Phase::Current => End::Current,
         None => return None,
     };
     Some(PlannedStep { host: instance.host.clone(), step: Step::Finish(end) })

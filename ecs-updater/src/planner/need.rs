@@ -14,7 +14,7 @@ pub(crate) enum Next<'a> {
     /// Nothing before then, unless something happens.
     Wait(Phase, Timestamp),
     /// Nothing, on a dry run: an earlier run is in the middle of it.
-    Stand(Phase),
+    Standing(Phase),
     /// Nothing, for this reason.
     Hold(HoldReason),
     /// To be updated when its turn comes.

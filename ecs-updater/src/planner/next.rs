@@ -32,7 +32,7 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     }
     if cx.run.dry_run {
         return match instance.out_of_service_claim() {
-            Some(claim) => Next::Stand(claimed::phase(claim)),
+            Some(claim) => Next::Standing(claimed::phase(claim)),
             None => unclaimed::next(instance, cx),
         };
     }

@@ -16,7 +16,6 @@ pub(super) const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 /// The wait before the second try; each is as long as the step has been refused so far. A whole beat of the run's grid
 /// of 5 s would just be missed.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(4);
-/// The longest wait.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 
 /// The refusals of a step with one more.
@@ -66,7 +65,7 @@ pub(super) fn at_its_pace<'a>(next: Next<'a>, instance: &Instance, cx: &Context<
         Next::Do(..)
         | Next::Candidate(_)
         | Next::Wait(..)
-        | Next::Stand(_)
+        | Next::Standing(_)
         | Next::Hold(_)
         | Next::Current
         | Next::Settled => next,

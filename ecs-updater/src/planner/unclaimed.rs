@@ -1,6 +1,6 @@
 //! An instance in service, or drained by another actor: is there something to update, and a reason not to?
 
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::{Instance, InstanceStatus, Reach, Visit, VisitEnd};
 use models::host::{ErrorCode, HostReport};
 use models::plan::{Cancel, End, HostCommand, Inspect, Phase, Step};
@@ -157,7 +157,7 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         return Next::Do(Phase::Unseen, Step::Cancel(Cancel { boot, lock: Some(lock) }));
     }
     // A bridge's report of a boot in which nobody has read the repository yet; an inspection by SSM reads it first.
-    if report.update.is_none() && cx.way(instance) == Way::Bridge {
+    if report.update.is_none() && cx.transport(instance) == Transport::Bridge {
         let booted = instance.run.boot.as_ref().map_or(cx.run.started_at, |boot| boot.at);
         return if cx.now < after(booted, cx.policy.timeouts.inspect).max(cx.inspect_deadline()) {
             Next::Wait(Phase::Unseen, after(cx.now, RETRY))
@@ -189,7 +189,7 @@ fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx
     let Update { from, to } = update;
     // A bridge's word can be an hour old: what an earlier run staged is asked for again, which has the host read its
     // repository first.
-    let asked_again = cx.way(instance) == Way::Ssm || instance.run.stages > 0 || cx.run.dry_run;
+    let asked_again = cx.transport(instance) == Transport::Ssm || instance.run.stages > 0 || cx.run.dry_run;
     let staged = asked_again && is_staged(instance, report, &to);
     let keeps_lock = staged || report.chosen().as_ref() == Some(&to);
     let lock = version_lock(report).filter(|_| !keeps_lock).map(str::to_owned);

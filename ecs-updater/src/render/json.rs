@@ -6,7 +6,6 @@ use models::report::RunReport;
 /// How the document is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// Indented.
     Pretty,
     /// On one line.
     Compact,

@@ -22,7 +22,6 @@ use super::{columns, duration, stderr_width, table};
 /// One cluster at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterView {
-    /// The cluster.
     pub cluster: ClusterName,
     /// Its instances.
     pub total: usize,

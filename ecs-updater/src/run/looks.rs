@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::Instance;
 use models::ids::HostId;
 use models::report::{ClusterError, ClusterErrorKind};
@@ -90,14 +90,14 @@ impl Cluster<'_> {
 
     /// Returns the finer beat while a host bridge has an instance out of service, since it acts within a second.
     fn beat(&self, now: Timestamp) -> Beat {
-        let by_bridge = self.worth_a_look(now).any(|(_, way)| way == Way::Bridge);
+        let by_bridge = self.worth_a_look(now).any(|(_, transport)| transport == Transport::Bridge);
         if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM }
     }
 
     /// Returns the instances out of service that ECS may have news about, and the way by which each is reached.
-    fn worth_a_look(&self, now: Timestamp) -> impl Iterator<Item = (&Instance, Way)> {
-        let ours = self.out_of_service().map(move |instance| (instance, instance.way(self.policy.host, now)));
-        ours.filter(move |(instance, way)| !is_left_alone(instance, *way, now))
+    fn worth_a_look(&self, now: Timestamp) -> impl Iterator<Item = (&Instance, Transport)> {
+        let ours = self.out_of_service().map(move |instance| (instance, instance.transport(self.policy.host, now)));
+        ours.filter(move |(instance, transport)| !is_left_alone(instance, *transport, now))
     }
 
     /// The instances that are out of service by a claim and not done with.

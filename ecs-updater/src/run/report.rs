@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use models::claim::{Claim, ClaimStep, Way, whole_seconds};
+use models::claim::{Claim, ClaimStep, Transport, whole_seconds};
 use models::fleet::Instance;
 use models::ids::{ClusterName, ImageId};
 use models::location::Location;
@@ -88,7 +88,7 @@ impl Cluster<'_> {
 
     /// Says until when a reboot may come that SSM was asked for, where the run ends before that.
     fn tell_of_a_reboot(&self, instance: &Instance, now: Timestamp, report: &mut InstanceReport) {
-        let asks = |claim: &&Claim| claim.step == ClaimStep::Reboot && claim.way == Way::Ssm;
+        let asks = |claim: &&Claim| claim.step == ClaimStep::Reboot && claim.transport == Transport::Ssm;
         let is_open = report.outcome == Outcome::InProgress && !self.facts.dry_run;
         let Some(claim) = instance.claim().filter(asks).filter(|_| is_open) else { return };
         let boot = instance.run.boot.as_ref().map(|boot| &boot.id);
@@ -106,8 +106,8 @@ impl Cluster<'_> {
             .instances
             .values()
             .map(|instance| {
-                let stand = self.plan.stand(&instance.host);
-                let mut report = self.track.report(instance, stand, now, self.facts.dry_run);
+                let standing = self.plan.standing(&instance.host);
+                let mut report = self.track.report(instance, standing, now, self.facts.dry_run);
                 self.tell_early_end(instance, error.as_ref().map(|error| error.kind), &mut report);
                 self.tell_of_a_reboot(instance, now, &mut report);
                 report

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::Instance;
 use models::time::after;
 
@@ -27,10 +27,10 @@ pub(super) fn full_look_every(instances: usize) -> SignedDuration {
 
 /// Whether a rebooting instance can be skipped in this look: no host is back immediately, and over SSM the host reports its
 /// new boot before ECS's view matters.
-pub(super) fn is_left_alone(instance: &Instance, way: Way, now: Timestamp) -> bool {
+pub(super) fn is_left_alone(instance: &Instance, transport: Transport, now: Timestamp) -> bool {
     let Some(claim) = instance.claim().filter(|claim| !claim.boots.is_empty()) else { return false };
     let heard = instance.run.boot.as_ref().is_some_and(|boot| !claim.is_for(&boot.id));
-    let looked_at = way == Way::Ssm && !heard && now < after(instance.seen_at, REBOOTING_LOOK);
+    let looked_at = transport == Transport::Ssm && !heard && now < after(instance.seen_at, REBOOTING_LOOK);
     looked_at || now < after(claim.since, planner::FIRST_BOOT_POLL)
 }
 

@@ -1,7 +1,7 @@
 //! One round of the loop after the other: look, plan, act, sleep.
 
 use jiff::Timestamp;
-use models::claim::Way;
+use models::claim::Transport;
 use models::ids::HostId;
 use models::plan::{Phase, PlannedStep, Step};
 use models::report::ClusterError;
@@ -92,8 +92,10 @@ impl Cluster<'_> {
         let is_silent = self.is_ssm_silent();
         let mut steps = Vec::new();
         for planned in &self.plan.steps {
-            let by_ssm =
-                || self.fleet.instances.get(&planned.host).map(|one| one.way(self.policy.host, now)) == Some(Way::Ssm);
+            let by_ssm = || {
+                self.fleet.instances.get(&planned.host).map(|one| one.transport(self.policy.host, now))
+                    == Some(Transport::Ssm)
+            };
             if self.facts.dry_run && writes(&planned.step) {
                 continue;
             }
@@ -122,7 +124,7 @@ impl Cluster<'_> {
             self.begin_nothing_new(error);
         }
         let tried = Try { began, ended: self.clock.now() };
-        let is_draining = self.plan.stands.iter().any(|stand| stand.phase == Phase::Draining);
+        let is_draining = self.plan.standings.iter().any(|standing| standing.phase == Phase::Draining);
         let aws = &self.aws;
         let Aftermath { pause, give_up } =
             self.acts.learn(&errors, tried, |operation| aws.calls().done(operation), is_draining);
@@ -159,7 +161,7 @@ impl Cluster<'_> {
     fn note_idleness(&mut self, now: Timestamp) {
         let idle = self.commands.is_empty()
             && self.awaited.is_empty()
-            && !self.plan.stands.iter().any(|stand| stand.phase.is_under_way());
+            && !self.plan.standings.iter().any(|standing| standing.phase.is_under_way());
         self.facts.idle_since = idle.then(|| self.facts.idle_since.unwrap_or(now));
     }
 }

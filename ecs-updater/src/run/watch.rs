@@ -17,7 +17,6 @@ pub trait Watch {
 pub struct View<'a> {
     /// The facts that the plan was made from.
     pub fleet: &'a FleetSnapshot,
-    /// The plan.
     pub plan: &'a Plan,
     /// What a person decided for the cluster.
     pub policy: &'a Policy,

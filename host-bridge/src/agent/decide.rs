@@ -32,7 +32,7 @@
 
 use jiff::Timestamp;
 use models::attributes::Progress;
-use models::claim::{ClaimStep, FailedVersions, Way};
+use models::claim::{ClaimStep, FailedVersions, Transport};
 use models::host::{AgentState, ErrorCode, UpdateState};
 use semver::Version;
 
@@ -67,7 +67,7 @@ impl Decision<'_> {
         let Tags::Known { claim, failed, lock } = &facts.tags else { return Act::Wait(Waits::TagsUnknown) };
         match (claim, &memory.claim) {
             (Some(Err(_)), _) => Act::Wait(Waits::ClaimUnreadable),
-            (Some(Ok(claim)), _) if claim.way == Way::Ssm => self.refresh_when_due(Waits::ClaimOfOthers),
+            (Some(Ok(claim)), _) if claim.transport == Transport::Ssm => self.refresh_when_due(Waits::ClaimOfOthers),
             (Some(Ok(_)), Some(taken)) => self.claimed(taken, failed, lock.as_deref()),
             (Some(Ok(_)) | None, _) => self.unclaimed(),
         }

@@ -1,7 +1,7 @@
 //! What one look at the world shows.
 
 use jiff::Timestamp;
-use models::claim::{BadClaim, Claim, FailedVersions, Way};
+use models::claim::{BadClaim, Claim, FailedVersions, Transport};
 use models::host::{AgentState, HostReport, UpdateState};
 use semver::Version;
 
@@ -44,7 +44,9 @@ impl Tags {
     /// The claim that the agent is to follow, where there is one that is understood.
     pub fn claim(&self) -> Option<&Claim> {
         match self {
-            Self::Known { claim: Some(Ok(claim)), .. } => Some(claim).filter(|claim| claim.way == Way::Bridge),
+            Self::Known { claim: Some(Ok(claim)), .. } => {
+                Some(claim).filter(|claim| claim.transport == Transport::Bridge)
+            }
             Self::Known { .. } | Self::Unknown => None,
         }
     }

@@ -230,8 +230,8 @@ impl Imds {
         self.forget();
         let asked = Instant::now();
         let mut call = Call { method: Method::PUT, target: TARGET.to_owned(), ..Call::default() };
-        let life = HeaderValue::from(TOKEN_LIFE.as_secs());
-        call.headers.insert("x-aws-ec2-metadata-token-ttl-seconds", life);
+        let heartbeat = HeaderValue::from(TOKEN_LIFE.as_secs());
+        call.headers.insert("x-aws-ec2-metadata-token-ttl-seconds", heartbeat);
         let answer = self.send(&call).await?;
         if answer.status != StatusCode::OK {
             return Err(ImdsError::Status { target: TARGET.to_owned(), status: answer.status.as_u16() });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use models::attributes::{BRIDGE, BridgeReport, Handled, Life};
+use models::attributes::{BRIDGE, BridgeReport, Handled, Heartbeat};
 use models::claim::{BadClaim, whole_seconds};
 use models::host::{CommandStatus, ErrorCode, HostReport, ReportedError};
 
@@ -59,7 +59,11 @@ pub(super) fn report(
         agent.tasks = None;
     }
     BridgeReport {
-        life: Life { version: env!("CARGO_PKG_VERSION").to_owned(), at: whole_seconds(now), heartbeat },
+        heartbeat: Heartbeat {
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            at: whole_seconds(now),
+            interval: heartbeat,
+        },
         report,
         handled: taken.map(|taken| Handled {
             step: taken.claim.step,
@@ -110,13 +114,13 @@ mod tests {
             // The refresh was never begun, and the success is from before it.
             (CommandStatus::Success, ErrorCode::Busy, true),
         ];
-        for (status, code, stands) in table {
+        for (status, code, standings) in table {
             let mut troubles =
                 Troubles { refresh: Some(error("refresh", code.clone(), "no route")), ..Troubles::default() };
             let last = ReportedCommand { r#type: CommandType::Prepare, status: status.clone() };
             let update = ReportedUpdate { last: Some(last), ..ReportedUpdate::default() };
             troubles.forget_refresh(&HostReport { update: Some(update), ..HostReport::default() });
-            assert_eq!(troubles.refresh.is_some(), stands, "{status} {code}");
+            assert_eq!(troubles.refresh.is_some(), standings, "{status} {code}");
         }
     }
 }

@@ -28,7 +28,6 @@ pub struct StageRequest {
 /// What is on the inactive partition set after a successful stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Staged {
-    /// The version.
     pub version: Version,
     /// Whether this visit wrote it. Then the version that was on that set before is gone
     /// (docs/facts/host-api.md#trap-6).

@@ -75,7 +75,7 @@ const CODE: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BridgeReport {
     /// Who reports.
-    pub life: Life,
+    pub heartbeat: Heartbeat,
     /// The host. `agent.container_instance` is not in it (the attributes hang on it), and `wrote` and `error` are about
     /// `handled`, or about the agent's own work where that is `None`.
     pub report: HostReport,
@@ -87,29 +87,27 @@ pub struct BridgeReport {
 
 /// Liveness data of a bridge agent: its version, the time of its last report, its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Life {
+pub struct Heartbeat {
     /// The version of the agent's program.
-    pub version: String,
+    pub agent_version: String,
     /// When this was reported, in whole seconds of the host's clock.
     pub at: Timestamp,
     /// It reports at least this often, whether or not anything changed.
-    pub heartbeat: SignedDuration,
+    pub interval: SignedDuration,
 }
 
-impl Life {
+impl Heartbeat {
     /// Whether the agent can be taken for alive: a heartbeat may be missed, or be late for want of an answer from ECS.
     pub fn is_live(&self, now: Timestamp) -> bool {
         let silent = now.duration_since(self.at);
-        self.heartbeat.checked_mul(2).is_none_or(|patience| silent <= patience)
+        self.interval.checked_mul(2).is_none_or(|patience| silent <= patience)
     }
 }
 
 /// How a claim stands with the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handled {
-    /// Its step.
     pub step: ClaimStep,
-    /// Its run.
     pub run: RunId,
     /// Its time, whole seconds. With step, run and attempt it names the claim: one run writes one claim of a step in a
     /// second.
@@ -198,11 +196,11 @@ impl BridgeReport {
             Some(Some(true)) => "y",
             Some(Some(false)) => "n",
         };
-        let life = [
+        let heartbeat = [
             FORMAT.to_owned(),
-            field(Some(&self.life.version), VERSION),
-            self.life.at.as_second().to_string(),
-            self.life.heartbeat.as_secs().to_string(),
+            field(Some(&self.heartbeat.agent_version), VERSION),
+            self.heartbeat.at.as_second().to_string(),
+            self.heartbeat.interval.as_secs().to_string(),
         ];
         let host = [
             field(report.boot_id.as_ref().map(BootId::as_str), BOOT),
@@ -233,7 +231,7 @@ impl BridgeReport {
         ];
         BTreeMap::from([
             (OS_VERSION, field(os.map(|os| os.version.as_str()), MAX_VALUE)),
-            (BRIDGE, life.join("/")),
+            (BRIDGE, heartbeat.join("/")),
             (HOST, host.join("/")),
             (UPDATE, status.join("/")),
             (AVAILABLE, list(update.map(|update| update.available.as_slice()).unwrap_or_default(), self.available_cut)),
@@ -250,7 +248,7 @@ impl BridgeReport {
     pub fn decode(attributes: &BTreeMap<String, String>) -> Result<Self, AttributesError> {
         let value = |name: &str| attributes.get(name).map(String::as_str);
         let bridge = value(BRIDGE).ok_or(AttributesError::Absent)?;
-        let life = life(bridge)?;
+        let heartbeat = heartbeat(bridge)?;
         let mut host = Fields::of(value(HOST));
         let boot_id = host.text().map(BootId::new);
         if let Some(boot) = boot_id.as_ref().filter(|boot| !boot.is_uuid()) {
@@ -285,7 +283,7 @@ impl BridgeReport {
             wrote,
             error,
         };
-        Ok(Self { life, available_cut: available_cut && report.update.is_some(), report, handled })
+        Ok(Self { heartbeat, available_cut: available_cut && report.update.is_some(), report, handled })
     }
 }
 
@@ -352,7 +350,7 @@ fn visit(handled: Option<&Handled>) -> &'static str {
     }
 }
 
-fn life(value: &str) -> Result<Life, AttributesError> {
+fn heartbeat(value: &str) -> Result<Heartbeat, AttributesError> {
     let mut fields = Fields::of(Some(value));
     match fields.next() {
         Some(FORMAT) => {}
@@ -363,7 +361,7 @@ fn life(value: &str) -> Result<Life, AttributesError> {
     let (at, heartbeat) = (fields.time(), fields.number::<u32>());
     match (at, heartbeat) {
         (Some(at), Some(seconds)) => {
-            Ok(Life { version: version.into(), at, heartbeat: SignedDuration::from_secs(i64::from(seconds)) })
+            Ok(Heartbeat { agent_version: version.into(), at, interval: SignedDuration::from_secs(i64::from(seconds)) })
         }
         _ => Err(AttributesError::Malformed(value.to_owned())),
     }

@@ -5,10 +5,10 @@ use super::*;
 
 fn full() -> BridgeReport {
     BridgeReport {
-        life: Life {
-            version: "0.1.0".into(),
+        heartbeat: Heartbeat {
+            agent_version: "0.1.0".into(),
             at: "2026-11-23T03:00:00Z".parse().unwrap(),
-            heartbeat: SignedDuration::from_hours(3),
+            interval: SignedDuration::from_hours(3),
         },
         report: HostReport {
             v: 1,
@@ -99,9 +99,9 @@ fn the_newest_offers_fit_and_a_version_is_never_cut() {
 
 #[test]
 fn an_agent_is_alive_for_two_heartbeats() {
-    let life = full().life;
-    assert!(life.is_live(life.at + SignedDuration::from_hours(6)));
-    assert!(!life.is_live(life.at + SignedDuration::from_secs(6 * 3_600 + 1)));
+    let heartbeat = full().heartbeat;
+    assert!(heartbeat.is_live(heartbeat.at + SignedDuration::from_hours(6)));
+    assert!(!heartbeat.is_live(heartbeat.at + SignedDuration::from_secs(6 * 3_600 + 1)));
 }
 
 fn text() -> impl Strategy<Value = SmolStr> {

@@ -43,7 +43,7 @@ pub struct Claim {
     /// What is being done.
     pub step: ClaimStep,
     /// By which way the host is told. An agent leaves alone what is told by SSM.
-    pub way: Way,
+    pub transport: Transport,
     /// The run that wrote it.
     pub run: RunId,
     /// The epoch of that run's lease; `None` where it had none.
@@ -88,7 +88,7 @@ impl Claim {
 /// A way to a host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Way {
+pub enum Transport {
     /// SSM documents.
     #[default]
     Ssm,
@@ -153,11 +153,11 @@ impl fmt::Display for ClaimStep {
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = whole_seconds(self.since);
-        let way = match self.way {
-            Way::Ssm => "",
-            Way::Bridge => FOR_THE_BRIDGE,
+        let transport = match self.transport {
+            Transport::Ssm => "",
+            Transport::Bridge => FOR_THE_BRIDGE,
         };
-        write!(f, "v1/{}{way}/{}", self.step, self.run)?;
+        write!(f, "v1/{}{transport}/{}", self.step, self.run)?;
         if let Some(epoch) = self.epoch {
             write!(f, "+{epoch}")?;
         }
@@ -230,9 +230,9 @@ impl FromStr for Claim {
             &[_, step, run, from, to, since, boots] => (step, run, from, to, since, Some(boots)),
             other => return Err(ClaimError::Parts(other.len())),
         };
-        let (word, way) = match step.strip_suffix(FOR_THE_BRIDGE) {
-            Some(word) => (word, Way::Bridge),
-            None => (step, Way::Ssm),
+        let (word, transport) = match step.strip_suffix(FOR_THE_BRIDGE) {
+            Some(word) => (word, Transport::Bridge),
+            None => (step, Transport::Ssm),
         };
         let step = ClaimStep::ALL
             .into_iter()
@@ -246,7 +246,17 @@ impl FromStr for Claim {
             None => Some(Boots::default()).filter(|_| !step.needs_boot()),
         }
         .ok_or_else(|| ClaimError::Boots(boots.unwrap_or_default().to_owned()))?;
-        Ok(Self { step, way, run, epoch, attempt, from: version(from)?, to: version(to)?, since: since_time, boots })
+        Ok(Self {
+            step,
+            transport,
+            run,
+            epoch,
+            attempt,
+            from: version(from)?,
+            to: version(to)?,
+            since: since_time,
+            boots,
+        })
     }
 }
 

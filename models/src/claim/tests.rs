@@ -5,7 +5,7 @@ use super::*;
 fn drain() -> Claim {
     Claim {
         step: ClaimStep::Drain,
-        way: Way::Ssm,
+        transport: Transport::Ssm,
         run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
         epoch: None,
         attempt: 1,
@@ -24,7 +24,7 @@ fn reads_as_it_is_written() {
     let reboot = Claim { step: ClaimStep::Reboot, boots: (&BootId::from(BOOT)).into(), ..drain() };
     assert_eq!(reboot.to_string(), format!("{}/2b5d4f3e", text.replace("drain", "reboot")));
     assert_eq!(reboot.to_string().parse(), Ok(reboot));
-    let bridged = Claim { way: Way::Bridge, ..drain() };
+    let bridged = Claim { transport: Transport::Bridge, ..drain() };
     assert_eq!(bridged.to_string(), text.replace("drain/", "drain@bridge/"));
     assert_eq!(bridged.to_string().parse(), Ok(bridged));
     let leased = Claim { epoch: Some(Epoch::new(42)), ..drain() };
@@ -118,7 +118,7 @@ proptest! {
     #[test]
     fn every_claim_survives_the_tag(
         step in prop::sample::select(ClaimStep::ALL.to_vec()),
-        way in prop::sample::select(vec![Way::Ssm, Way::Bridge]),
+        transport in prop::sample::select(vec![Transport::Ssm, Transport::Bridge]),
         run in "[0-9A-Z]{1,26}",
         epoch in prop::option::of(any::<u64>()),
         attempt in 1..=u32::MAX,
@@ -128,7 +128,7 @@ proptest! {
     ) {
         let claim = Claim {
             step,
-            way,
+            transport,
             run: run.into(),
             epoch: epoch.map(Epoch::new),
             attempt,

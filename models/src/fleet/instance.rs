@@ -11,10 +11,10 @@ use super::memory::RunMemory;
 use super::tasks::{Resources, SeenTasks};
 use super::visit::{CommandInFlight, Visit};
 use crate::attributes::{AttributesError, BridgeReport, Handled, Progress};
-use crate::claim::{BadClaim, Claim, FailedVersions, Way};
+use crate::claim::{BadClaim, Claim, FailedVersions, Transport};
 use crate::host::{HostReport, SeenReport};
 use crate::ids::{ContainerInstanceArn, HostId, ImageId, ZoneName};
-use crate::policy::HostWay;
+use crate::policy::TransportPolicy;
 
 /// One container instance and the machine below it. What most instances do not have most of the time is kept apart: there
 /// are thousands of these.
@@ -109,7 +109,7 @@ impl Instance {
 
     /// The newest report of its host bridge, if the agent can be taken for alive.
     pub fn live_bridge(&self, now: Timestamp) -> Option<&SeenBridge> {
-        self.heard_bridge().filter(|seen| seen.report.life.is_live(now))
+        self.heard_bridge().filter(|seen| seen.report.heartbeat.is_live(now))
     }
 
     /// How far its host bridge is with this claim; `None` while it has not taken it up.
@@ -124,13 +124,13 @@ impl Instance {
 
     /// By which way this host is reached. It is the same for the whole run: what one way began, the other does not know
     /// the end of.
-    pub fn way(&self, wanted: HostWay, now: Timestamp) -> Way {
+    pub fn transport(&self, wanted: TransportPolicy, now: Timestamp) -> Transport {
         match wanted {
-            HostWay::Ssm => Way::Ssm,
-            HostWay::Bridge => Way::Bridge,
-            HostWay::Auto => self.run.way.unwrap_or_else(|| match self.live_bridge(now) {
-                Some(_) => Way::Bridge,
-                None => Way::Ssm,
+            TransportPolicy::Ssm => Transport::Ssm,
+            TransportPolicy::Bridge => Transport::Bridge,
+            TransportPolicy::Auto => self.run.transport.unwrap_or_else(|| match self.live_bridge(now) {
+                Some(_) => Transport::Bridge,
+                None => Transport::Ssm,
             }),
         }
     }
@@ -156,7 +156,6 @@ pub enum InstanceStatus {
     Draining,
     /// Being registered.
     Registering,
-    /// Registration failed.
     RegistrationFailed,
     /// Being deregistered.
     Deregistering,
@@ -251,7 +250,6 @@ pub struct Reach {
 pub struct SeenBridge {
     /// When this run first saw this report. The report stays until replaced; it is only valid for the moment it was made.
     pub since: Timestamp,
-    /// The report.
     pub report: BridgeReport,
 }
 

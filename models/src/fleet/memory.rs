@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::visit::VisitEnd;
-use crate::claim::{Claim, Way};
+use crate::claim::{Claim, Transport};
 use crate::ids::{BootId, TaskArn};
 use crate::plan::End;
 use crate::report::Verdict;
@@ -15,7 +15,7 @@ use crate::report::Verdict;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunMemory {
     /// The way by which the host was first reached.
-    pub way: Option<Way>,
+    pub transport: Option<Transport>,
     /// When this run set it DRAINING.
     pub drained_at: Option<Timestamp>,
     /// How often this run staged on it.
@@ -98,7 +98,6 @@ impl SentReboot {
 /// that it has asked its host for cannot be stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CalledOff {
-    /// The claim.
     pub claim: Claim,
     /// When it was taken back.
     pub at: Timestamp,

@@ -22,7 +22,6 @@ pub use visit::{CommandInFlight, Visit, VisitEnd};
 /// A cluster as it was at `taken_at`. Parts can be older: each carries its own time where that matters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FleetSnapshot {
-    /// The cluster.
     pub cluster: ClusterName,
     /// When the look was complete.
     pub taken_at: Timestamp,

@@ -31,7 +31,6 @@ pub struct SeenTasks {
 /// One task that has not stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Its ARN.
     pub arn: TaskArn,
     /// What it belongs to.
     pub group: TaskGroup,
@@ -90,7 +89,6 @@ impl fmt::Display for TaskGroup {
 /// One service with a task on an instance of interest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// Its name.
     pub name: ServiceName,
     /// When ECS was asked.
     pub at: Timestamp,

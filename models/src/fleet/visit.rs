@@ -9,7 +9,6 @@ use crate::plan::HostCommand;
 /// A command that was sent to the host in this run and has not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandInFlight {
-    /// The command.
     pub command: HostCommand,
     /// When it was sent.
     pub sent_at: Timestamp,
@@ -18,13 +17,11 @@ pub struct CommandInFlight {
 /// How the newest command of this run on a host ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
-    /// The command.
     pub command: HostCommand,
     /// When it was sent.
     pub sent_at: Timestamp,
     /// When its end was seen.
     pub at: Timestamp,
-    /// The end.
     pub end: VisitEnd,
 }
 

@@ -283,6 +283,5 @@ pub struct SeenReport {
     pub at: Timestamp,
     /// When the visit began at the latest: nothing that happened after this moment need show in the report.
     pub asked_at: Timestamp,
-    /// The report.
     pub report: HostReport,
 }

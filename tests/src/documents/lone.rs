@@ -22,7 +22,6 @@ pub struct LoneMachine {
 /// What a [`LoneMachine`] is made of.
 #[derive(Debug)]
 pub struct Inside {
-    /// The host.
     pub host: Host,
     /// The repository that it reads.
     pub repository: Repository,

@@ -21,7 +21,6 @@ pub struct HostIndex(pub usize);
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HostEnd {
-    /// The outcome.
     pub outcome: Outcome,
     /// The reason's code.
     pub reason: Option<String>,

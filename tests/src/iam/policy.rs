@@ -74,7 +74,6 @@ impl Policies {
         self.statements.iter().any(|statement| statement.allows(need))
     }
 
-    /// The statements.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
     }

@@ -39,7 +39,6 @@ pub enum Rule {
 pub struct Violation {
     /// When it was broken.
     pub at: Timestamp,
-    /// The rule.
     pub rule: Rule,
     /// The machine, or the cluster where it is about its lease.
     pub instance: HostId,

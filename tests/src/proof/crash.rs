@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use models::claim::Way;
+use models::claim::Transport;
 use toml::{Table, Value};
 
 use crate::CrashPoint;
@@ -17,7 +17,7 @@ pub struct Crashes(pub Vec<CrashPoint>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     /// How the hosts are reached.
-    pub way: Way,
+    pub transport: Transport,
     /// Where the runs die.
     pub crashes: Crashes,
 }
@@ -33,9 +33,9 @@ const PAUSES_BY_BRIDGE: [&str; 16] =
 impl Case {
     /// The scenario with these runs.
     pub fn on(&self, scenario: &Scenario) -> Scenario {
-        let pauses: &[&str] = match self.way {
-            Way::Ssm => &PAUSES,
-            Way::Bridge => &PAUSES_BY_BRIDGE,
+        let pauses: &[&str] = match self.transport {
+            Transport::Ssm => &PAUSES,
+            Transport::Bridge => &PAUSES_BY_BRIDGE,
         };
         let mut runs = Vec::new();
         let mut pause = "0s";
@@ -96,9 +96,9 @@ impl FromStr for Crashes {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.way {
-            Way::Ssm => write!(f, "{}", self.crashes),
-            Way::Bridge => write!(f, "bridge/{}", self.crashes),
+        match self.transport {
+            Transport::Ssm => write!(f, "{}", self.crashes),
+            Transport::Bridge => write!(f, "bridge/{}", self.crashes),
         }
     }
 }
@@ -107,10 +107,10 @@ impl FromStr for Case {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (way, crashes) = match text.strip_prefix("bridge/") {
-            Some(crashes) => (Way::Bridge, crashes),
-            None => (Way::Ssm, text),
+        let (transport, crashes) = match text.strip_prefix("bridge/") {
+            Some(crashes) => (Transport::Bridge, crashes),
+            None => (Transport::Ssm, text),
         };
-        Ok(Self { way, crashes: crashes.parse()? })
+        Ok(Self { transport, crashes: crashes.parse()? })
     }
 }

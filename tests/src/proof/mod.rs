@@ -36,7 +36,6 @@ const REST: Duration = Duration::from_secs(15 * 60);
 pub struct Proof {
     /// Everything that is wrong, a line each.
     pub problems: Vec<String>,
-    /// Its runs.
     pub runs: Vec<RunSeen>,
     /// How many calls reached the Region in all, those before the first run included.
     pub calls: u64,

@@ -50,7 +50,7 @@ pub fn stays_broken(seed: u64) -> bool {
 }
 
 /// How the hosts of a drawn scenario are reached: `ssm`, `bridge` or `auto`.
-pub fn way(scenario: &Table) -> &str {
+pub fn transport(scenario: &Table) -> &str {
     let defaults = scenario.get("updater").and_then(|updater| updater.get("defaults"));
     defaults.and_then(|defaults| defaults.get("host")?.as_str()).unwrap_or("ssm")
 }

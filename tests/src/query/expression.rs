@@ -8,7 +8,6 @@ use regex_lite::Regex;
 /// What an expression can ask about a container instance.
 #[derive(Debug)]
 pub struct Subject<'a> {
-    /// Its attributes.
     pub attributes: &'a BTreeMap<String, Option<String>>,
     /// Its agent's connection.
     pub agent_connected: bool,

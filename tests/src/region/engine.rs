@@ -75,8 +75,8 @@ impl Engine {
         };
         let admission = self.with(|inner, now| inner.gateway.admit(&inner.world, &request, now));
         let latency = std_duration(admission.latency);
-        let way = latency / 2;
-        self.clock.sleep(way).await;
+        let transport = latency / 2;
+        self.clock.sleep(transport).await;
         let response = self.with(|inner, _| {
             inner.world.caller = caller;
             inner.gateway.complete(&mut inner.world, admission)
@@ -88,7 +88,7 @@ impl Engine {
                 return std::future::pending().await;
             }
         }
-        self.clock.sleep(latency - way).await;
+        self.clock.sleep(latency - transport).await;
         response
     }
 

@@ -32,7 +32,6 @@ pub enum ScenarioError {
     /// There is no such machine.
     #[error("there is no host {index}: the scenario has {count}")]
     NoSuchHost {
-        /// The index.
         index: usize,
         /// How many there are.
         count: usize,
@@ -40,7 +39,6 @@ pub enum ScenarioError {
     /// A machine's fields are wrong.
     #[error("host {index} is malformed: {}", malformed(.source))]
     Host {
-        /// Its index.
         index: usize,
         /// Why that is so.
         source: toml::de::Error,
@@ -56,7 +54,6 @@ pub enum ScenarioError {
     NoSuchCluster {
         /// Who names it.
         what: String,
-        /// Its name.
         name: String,
     },
     /// A cluster must be named because there are several.
@@ -70,7 +67,6 @@ pub enum ScenarioError {
         "tag of cluster {cluster}: {text:?} has a character other than letters, digits, spaces and + - = . _ : / @"
     )]
     ClusterTag {
-        /// The cluster.
         cluster: String,
         /// The key or value.
         text: String,

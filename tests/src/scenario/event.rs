@@ -155,10 +155,7 @@ pub enum RepositoryAction {
     /// A release is published: `release`, or `version` for one without waves.
     Release(Published),
     /// A release is withdrawn.
-    Withdraw {
-        /// Its version.
-        version: semver::Version,
-    },
+    Withdraw { version: semver::Version },
     /// `max_version` changes.
     MaxVersion {
         /// The new one.

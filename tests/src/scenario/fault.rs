@@ -22,7 +22,6 @@ pub struct FaultSpec {
     pub percent: Option<u64>,
     /// AWS's error code.
     pub error: Option<String>,
-    /// Its message.
     pub message: Option<String>,
     /// HTTP status; 400 with an `error`, or a bare 5xx without one.
     pub status: Option<u16>,

@@ -20,7 +20,6 @@ use crate::host::HostSpec;
 pub struct MachineSpec {
     /// The EC2 side.
     pub instance: InstanceSpec,
-    /// The host.
     pub host: HostSpec,
     /// The host's table as it was written, so that an event can change a field of it.
     pub host_table: Table,
@@ -30,9 +29,7 @@ pub struct MachineSpec {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InstanceSpec {
-    /// Its cluster.
     pub cluster: String,
-    /// Its zone.
     pub zone: String,
     /// Such as `m6i.large`.
     pub instance_type: String,

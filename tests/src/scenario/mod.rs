@@ -63,9 +63,7 @@ pub struct Scenario {
     pub clusters: Vec<String>,
     /// Tags of clusters, by the cluster's name.
     pub cluster_tags: BTreeMap<String, BTreeMap<String, String>>,
-    /// The machines.
     pub machines: Vec<MachineSpec>,
-    /// The services.
     pub services: Vec<ServiceSpec>,
     /// The standalone tasks.
     pub tasks: Vec<TaskSpec>,

@@ -10,7 +10,6 @@ use super::size::Mib;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
-    /// Its name.
     pub name: String,
     /// Its cluster; may be missing where there is one only.
     pub cluster: Option<String>,

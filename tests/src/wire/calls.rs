@@ -12,9 +12,7 @@ use super::service::Service;
 pub struct Call {
     /// When it arrived.
     pub at: Timestamp,
-    /// The service.
     pub service: Service,
-    /// The operation.
     pub operation: String,
     /// Its parameters, cut.
     pub summary: String,

@@ -7,7 +7,6 @@ use bytes::Bytes;
 pub struct Request {
     /// The `X-Amz-Target` header.
     pub target: Option<String>,
-    /// The body.
     pub body: Bytes,
     /// Who asks.
     pub by: Caller,
@@ -32,7 +31,6 @@ pub struct Response {
     pub status: u16,
     /// The header `Content-Type`.
     pub content_type: &'static str,
-    /// The body.
     pub body: String,
     /// The header `x-amzn-requestid`.
     pub request_id: String,

@@ -104,11 +104,6 @@ impl World {
         let InstanceSpec { instance_type, cpu, memory, bottlerocket, external, .. } = &spec.instance;
         let index = number.0;
         let id = if *external { format!("mi-{index:017}") } else { format!("i-{index:017}") };
-        let mut tags = spec.instance.tags.clone();
-        if let Some(asg) = &spec.instance.asg {
-            tags.insert("aws:autoscaling:groupName".to_owned(), asg.clone());
-        }
-        tags.extend((0..spec.instance.other_tags).map(|n| (format!("other-{n}"), String::new())));
         let seed = self.dice.bits("host", u64::try_from(index).unwrap_or(u64::MAX));
         let host = Host::new(spec.host.clone(), seed, self.now);
         let day_ago = self.now - SignedDuration::from_hours(24);
@@ -120,7 +115,7 @@ impl World {
             zone: spec.instance.zone.clone(),
             instance_type: instance_type.clone(),
             lifecycle: spec.instance.lifecycle.clone(),
-            tags,
+            tags: tags_at_launch(&spec.instance),
             tags_before: Vec::new(),
             state: Ec2State::Running,
             state_since: day_ago,
@@ -315,6 +310,12 @@ fn agent_attributes(machine: &Machine, variant: &str, arch: &str) -> BTreeMap<St
         attributes.remove("ecs.instance-type");
     }
     attributes
+}
+
+fn tags_at_launch(instance: &InstanceSpec) -> BTreeMap<String, String> {
+    let group = instance.asg.iter().map(|group| ("aws:autoscaling:groupName".to_owned(), group.clone()));
+    let others = (0..instance.other_tags).map(|n| (format!("other-{n}"), String::new()));
+    instance.tags.clone().into_iter().chain(group).chain(others).collect()
 }
 
 /// The host in the image that the machine was launched from.

@@ -12,13 +12,10 @@ use super::ids::{MachineNo, RegistrationNo, ServiceNo, TaskNo};
 pub struct Cluster {
     /// Its short name.
     pub name: String,
-    /// Its ARN.
     pub arn: String,
-    /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// Its container instances that are not INACTIVE.
     pub registrations: BTreeSet<RegistrationNo>,
-    /// Its services.
     pub services: BTreeSet<ServiceNo>,
     /// Its tasks that are not STOPPED, or still visible.
     pub tasks: BTreeSet<TaskNo>,

@@ -115,9 +115,7 @@ impl InvocationStatus {
 pub struct Sending {
     /// Name of the document.
     pub document: String,
-    /// Its parameters.
     pub parameters: BTreeMap<String, Vec<String>>,
-    /// A comment.
     pub comment: String,
     /// For the delivery.
     pub delivery_timeout: SignedDuration,

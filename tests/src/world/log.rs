@@ -34,11 +34,9 @@ pub enum Event {
     },
     /// Something became of a task.
     Task {
-        /// Its ARN.
         arn: String,
         /// The machine it is on.
         machine: MachineNo,
-        /// Its group.
         group: String,
         /// What is different.
         change: TaskChange,
@@ -75,7 +73,6 @@ pub enum Event {
     Tag {
         /// The instance that has it.
         machine: MachineNo,
-        /// The key.
         key: String,
         /// The new value; `None` when it was deleted.
         value: Option<String>,
@@ -100,7 +97,6 @@ pub enum Event {
     },
     /// An item of a DynamoDB table was written.
     Stored {
-        /// The table.
         table: String,
         /// The value of its key.
         key: String,

@@ -53,7 +53,6 @@ pub struct Machine {
     pub(super) ssm_waiting: Vec<CommandNo>,
     /// Commands that run.
     pub(super) ssm_running: Vec<CommandNo>,
-    /// The host.
     pub host: Host,
     /// ECS refuses the agent's registration, for good.
     pub(crate) agent_refused: bool,

@@ -10,13 +10,10 @@ use super::ids::{ClusterNo, MachineNo, TaskNo};
 /// A container instance.
 #[derive(Debug, Clone)]
 pub struct Registration {
-    /// Its ARN.
     pub arn: String,
     /// The machine below.
     pub machine: MachineNo,
-    /// Its cluster.
     pub cluster: ClusterNo,
-    /// Its status.
     pub status: InstanceStatus,
     /// `agentConnected`, as ECS sees it: late, and never for a quick reboot (docs/facts/ecs.md#container-instances).
     pub connected: bool,

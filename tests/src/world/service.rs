@@ -11,11 +11,8 @@ use crate::scenario::{ServiceKind, TaskShape};
 /// A service.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// Its name.
     pub name: String,
-    /// Its ARN.
     pub arn: String,
-    /// Its cluster.
     pub cluster: ClusterNo,
     /// Where its tasks go.
     pub kind: ServiceKind,

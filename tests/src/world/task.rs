@@ -8,9 +8,7 @@ use crate::scenario::TaskShape;
 /// A task.
 #[derive(Debug, Clone)]
 pub struct Task {
-    /// Its ARN.
     pub arn: String,
-    /// Its cluster.
     pub cluster: ClusterNo,
     /// Where it runs.
     pub registration: RegistrationNo,

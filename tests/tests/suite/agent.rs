@@ -21,7 +21,7 @@ use host_bridge::signpost::SignpostError;
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
 use jiff::Timestamp;
 use models::attributes::{BridgeReport, Progress};
-use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, Way};
+use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep};
 use semver::Version;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -56,7 +56,7 @@ impl World {
         let since = models::claim::whole_seconds(self.now());
         self.claim = Some(Claim {
             step,
-            way: Way::Bridge,
+            transport: models::claim::Transport::Bridge,
             run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
             epoch: None,
             attempt: 1,

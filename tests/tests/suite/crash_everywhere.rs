@@ -10,7 +10,7 @@ use fleet_sim::dice::Dice;
 use fleet_sim::proof::crash::{Case, Crashes};
 use fleet_sim::proof::{Proof, STEPS, jobs, prove};
 use fleet_sim::{CrashPoint, Scenario};
-use models::claim::Way;
+use models::claim::Transport;
 
 /// Of all cases, each so-manyth: odd, so that runs die before calls as well as after them.
 const EVERY: usize = 5;
@@ -21,19 +21,19 @@ const CLUSTER: &str = include_str!("../../scenarios/crash_everywhere.toml");
 
 #[test]
 fn nothing_is_lost_wherever_runs_die() {
-    die_everywhere(Way::Ssm);
+    die_everywhere(Transport::Ssm);
 }
 
 #[test]
 fn nothing_is_lost_wherever_runs_die_by_the_host_bridge() {
-    die_everywhere(Way::Bridge);
+    die_everywhere(Transport::Bridge);
 }
 
-fn die_everywhere(way: Way) {
-    let cluster = cluster(way);
+fn die_everywhere(transport: Transport) {
+    let cluster = cluster(transport);
     if let Ok(case) = std::env::var("CRASH") {
         let case: Case = case.parse().unwrap();
-        if case.way == way {
+        if case.transport == transport {
             repeat(&cluster, &case);
         }
         return;
@@ -47,26 +47,32 @@ fn die_everywhere(way: Way) {
     let calls = whole.runs[0].calls;
     let points = (1..=calls).flat_map(|call| [CrashPoint::Before(call), CrashPoint::After(call)]);
     let every = jobs::every(EVERY);
-    let singles: Vec<Case> = points.step_by(every).map(|point| Case { way, crashes: Crashes(vec![point]) }).collect();
+    let singles: Vec<Case> =
+        points.step_by(every).map(|point| Case { transport, crashes: Crashes(vec![point]) }).collect();
     let prove = |case: &Case| prove(&case.on(&cluster), false).unwrap();
     let proofs = jobs::all(jobs::threads(), &singles, prove);
     let mut failed = failures(&singles, &proofs);
-    println!("{way:?}: {} crashes, {} failed, {:.1?}", singles.len(), failed.len(), began.elapsed());
+    println!("{transport:?}: {} crashes, {} failed, {:.1?}", singles.len(), failed.len(), began.elapsed());
 
     let pairs: Vec<Case> = (0..PAIRS).step_by(every).filter_map(|n| pair(n, &singles, &proofs)).collect();
     let twice = jobs::all(jobs::threads(), &pairs, prove);
     failed.extend(failures(&pairs, &twice));
-    println!("{way:?}: {} pairs of crashes, {} failed in all, {:.1?}", pairs.len(), failed.len(), began.elapsed());
+    println!(
+        "{transport:?}: {} pairs of crashes, {} failed in all, {:.1?}",
+        pairs.len(),
+        failed.len(),
+        began.elapsed()
+    );
     let count = failed.len();
     failed.truncate(10);
     assert!(failed.is_empty(), "{count} failed, the first of them:\n\n{}", failed.join("\n\n"));
 }
 
-fn cluster(way: Way) -> Scenario {
+fn cluster(transport: Transport) -> Scenario {
     let scenario = Scenario::parse(CLUSTER).unwrap();
-    match way {
-        Way::Ssm => scenario,
-        Way::Bridge => scenario.by_bridge(),
+    match transport {
+        Transport::Ssm => scenario,
+        Transport::Bridge => scenario.by_bridge(),
     }
 }
 
@@ -77,8 +83,8 @@ fn pair(n: u64, singles: &[Case], proofs: &[Proof]) -> Option<Case> {
     let first = usize::try_from(dice.between("first", n, 0, most)).ok()?;
     let call = dice.between("second", n, 1, proofs[first].runs.get(1)?.calls);
     let second = if dice.between("side", n, 0, 1) == 0 { CrashPoint::Before(call) } else { CrashPoint::After(call) };
-    let Case { way, crashes } = &singles[first];
-    Some(Case { way: *way, crashes: Crashes(vec![crashes.0[0], second]) })
+    let Case { transport, crashes } = &singles[first];
+    Some(Case { transport: *transport, crashes: Crashes(vec![crashes.0[0], second]) })
 }
 
 fn failures(cases: &[Case], proofs: &[Proof]) -> Vec<String> {

@@ -26,10 +26,10 @@ fn nothing_is_lost_whatever_others_do_by_bridge() {
     everywhere(&Scenario::parse(CLUSTER).unwrap().by_bridge(), "bridge");
 }
 
-fn everywhere(cluster: &Scenario, way: &str) {
+fn everywhere(cluster: &Scenario, transport: &str) {
     if let Ok(case) = std::env::var("DEED") {
-        if std::env::var("BY").map_or(way == "ssm", |by| by == way) {
-            repeat(cluster, &case.parse().unwrap(), way);
+        if std::env::var("BY").map_or(transport == "ssm", |by| by == transport) {
+            repeat(cluster, &case.parse().unwrap(), transport);
         }
         return;
     }
@@ -41,12 +41,12 @@ fn everywhere(cluster: &Scenario, way: &str) {
     let proofs = jobs::all(jobs::threads(), &cases, |case| {
         let proof = prove(&case.on(cluster), false).unwrap();
         if !proof.problems.is_empty() {
-            println!("{}", told(case, &proof, way));
+            println!("{}", told(case, &proof, transport));
         }
         proof
     });
     let failed: Vec<_> = cases.iter().zip(&proofs).filter(|(_, proof)| !proof.problems.is_empty()).collect();
-    println!("{} deeds by {way}, {} failed, {:.1?}", cases.len(), failed.len(), began.elapsed());
+    println!("{} deeds by {transport}, {} failed, {:.1?}", cases.len(), failed.len(), began.elapsed());
     let cases: Vec<String> = failed.iter().map(|(case, _)| case.to_string()).collect();
     assert!(failed.is_empty(), "{} failed, as told above: {}", failed.len(), cases.join(" "));
 }
@@ -58,18 +58,18 @@ fn cases(cluster: &Scenario, calls: u64) -> Vec<Interference> {
     deeds.flat_map(|(host, deed)| (1..=calls).map(move |call| Interference { deed, host, call })).collect()
 }
 
-fn told(case: &Interference, proof: &Proof, way: &str) -> String {
+fn told(case: &Interference, proof: &Proof, transport: &str) -> String {
     format!(
-        "{case}:\n  {}\nagain, with its log: BY={way} DEED={case} cargo test -p fleet-sim --test suite interfere_everywhere",
+        "{case}:\n  {}\nagain, with its log: BY={transport} DEED={case} cargo test -p fleet-sim --test suite interfere_everywhere",
         proof.problems.join("\n  ")
     )
 }
 
-fn repeat(cluster: &Scenario, case: &Interference, way: &str) {
+fn repeat(cluster: &Scenario, case: &Interference, transport: &str) {
     let proof = prove(&case.on(cluster), true).unwrap();
     println!("{}\n", proof.log.join("\n"));
     for line in proof.report.iter().flat_map(|report| &report.clusters).flat_map(|cluster| &cluster.instances) {
         println!("{} {:?} {:?}", line.ec2_instance_id, line.outcome, line.detail);
     }
-    assert!(proof.problems.is_empty(), "{}", told(case, &proof, way));
+    assert!(proof.problems.is_empty(), "{}", told(case, &proof, transport));
 }

@@ -75,21 +75,21 @@ fn a_run_that_wakes_after_its_lease_was_taken_writes_nothing_more() {
 /// Without a lease both work: what docs/operations.md says of two runs at once may happen, and both end.
 #[test]
 fn two_runs_without_a_lease_both_end() {
-    for (way, times) in [("ssm", 60), ("bridge", 60)] {
-        let failed: Vec<String> = (0..times).filter_map(|number| without_a_lease(way, number)).collect();
-        assert!(failed.is_empty(), "{} by {way}:\n{}", failed.len(), failed.join("\n"));
+    for (transport, times) in [("ssm", 60), ("bridge", 60)] {
+        let failed: Vec<String> = (0..times).filter_map(|number| without_a_lease(transport, number)).collect();
+        assert!(failed.is_empty(), "{} by {transport}:\n{}", failed.len(), failed.join("\n"));
     }
 }
 
 /// What is wrong with two runs of which the second starts so late; the offsets are spread over the time of one run.
-fn without_a_lease(way: &str, number: i64) -> Option<String> {
+fn without_a_lease(transport: &str, number: i64) -> Option<String> {
     // What may be broken: each counts the budget without the place that the other takes in that second, and what the one
     // has just marked, claimed or put back, the other does not know yet.
     const MAY: [&str; 1] = ["Budget"];
     let scenario = CLUSTER.lines().filter(|line| !line.starts_with("tables") && !line.starts_with("updater"));
     let scenario = format!("seed = {number}\n{}", scenario.collect::<Vec<_>>().join("\n"));
     let scenario = Scenario::parse(&scenario).unwrap();
-    let scenario = if way == "bridge" { scenario.by_bridge() } else { scenario };
+    let scenario = if transport == "bridge" { scenario.by_bridge() } else { scenario };
     let late = SignedDuration::from_millis(number * 13_337);
     let processes = [ProcessSpec::default(), ProcessSpec { at: late, ..ProcessSpec::default() }];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();

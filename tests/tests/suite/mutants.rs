@@ -12,7 +12,7 @@ use fleet_sim::proof::{jobs, prove, walk};
 use fleet_sim::rollout::Rollout;
 use fleet_sim::wire::Caller;
 use fleet_sim::{CrashPoint, Scenario};
-use models::claim::Way;
+use models::claim::Transport;
 use models::report::{Outcome, RunReport};
 
 const CLUSTER: &str = include_str!("../../scenarios/crash_everywhere.toml");
@@ -54,8 +54,8 @@ const SEEDS: u64 = 40;
 
 #[test]
 fn nothing_is_found_without_a_mistake() {
-    let staged =
-        [Way::Ssm, Way::Bridge].map(|way| STAGED.iter().chain(&[CLUSTER]).map(move |text| Case::staged(text, way)));
+    let staged = [Transport::Ssm, Transport::Bridge]
+        .map(|transport| STAGED.iter().chain(&[CLUSTER]).map(move |text| Case::staged(text, transport)));
     let together = SIDE_BY_SIDE.iter().map(|text| Case::SideBySide(Scenario::parse(text).unwrap()));
     for case in staged.into_iter().flatten().chain(together) {
         assert_eq!(case.problems(), Vec::<String>::new(), "{}", case.about());
@@ -64,27 +64,27 @@ fn nothing_is_found_without_a_mistake() {
 
 #[test]
 fn every_mistake_is_found_out() {
-    are_found_out(&Mistake::ALL, Way::Ssm);
+    are_found_out(&Mistake::ALL, Transport::Ssm);
 }
 
 #[test]
 fn mistakes_at_the_reboot_are_found_out_by_bridge() {
-    are_found_out(&AT_THE_REBOOT, Way::Bridge);
+    are_found_out(&AT_THE_REBOOT, Transport::Bridge);
 }
 
-fn are_found_out(mistakes: &[Mistake], way: Way) {
+fn are_found_out(mistakes: &[Mistake], transport: Transport) {
     let only = std::env::var("MISTAKE").ok();
     let chosen = |mistake: &Mistake| only.as_ref().is_none_or(|name| *name == format!("{mistake:?}"));
     let mistakes: Vec<Mistake> = mistakes.iter().copied().filter(chosen).collect();
     let found = jobs::all(jobs::threads(), &mistakes, |mistake| {
         make(Some(*mistake));
-        let by = found_by(way);
+        let by = found_by(transport);
         make(None);
-        println!("{mistake:?} by {way:?}: {}", by.as_deref().unwrap_or("not noticed"));
+        println!("{mistake:?} by {transport:?}: {}", by.as_deref().unwrap_or("not noticed"));
         by
     });
     let missed: Vec<&Mistake> = mistakes.iter().zip(found).filter(|(_, by)| by.is_none()).map(|(one, _)| one).collect();
-    assert!(missed.is_empty(), "by {way:?} nothing notices {missed:?}");
+    assert!(missed.is_empty(), "by {transport:?} nothing notices {missed:?}");
 }
 
 enum Case {
@@ -97,12 +97,12 @@ enum Case {
 }
 
 impl Case {
-    fn staged(text: &str, way: Way) -> Self {
+    fn staged(text: &str, transport: Transport) -> Self {
         let scenario = Scenario::parse(text).unwrap();
         let expect = Expect::read(&scenario).unwrap();
-        match way {
-            Way::Ssm => Self::Staged(scenario, Box::new(expect)),
-            Way::Bridge => Self::Staged(scenario.by_bridge(), Box::new(expect.by_bridge())),
+        match transport {
+            Transport::Ssm => Self::Staged(scenario, Box::new(expect)),
+            Transport::Bridge => Self::Staged(scenario.by_bridge(), Box::new(expect.by_bridge())),
         }
     }
 
@@ -126,14 +126,14 @@ impl Case {
 }
 
 /// What notices the mistake of this thread first.
-fn found_by(way: Way) -> Option<String> {
-    let by_way = |scenario: Scenario| if way == Way::Bridge { scenario.by_bridge() } else { scenario };
+fn found_by(transport: Transport) -> Option<String> {
+    let by_way = |scenario: Scenario| if transport == Transport::Bridge { scenario.by_bridge() } else { scenario };
     let cluster = by_way(Scenario::parse(CLUSTER).unwrap());
-    let staged = std::iter::once(&CLUSTER).chain(&STAGED).map(|text| Case::staged(text, way));
+    let staged = std::iter::once(&CLUSTER).chain(&STAGED).map(|text| Case::staged(text, transport));
     let together = SIDE_BY_SIDE.iter().map(|text| Case::SideBySide(Scenario::parse(text).unwrap()));
     let named = staged.chain(together).map(|case| (case.about().to_owned(), case));
     let crash = |point: CrashPoint| {
-        let case = crash::Case { way, crashes: Crashes(vec![point]) };
+        let case = crash::Case { transport, crashes: Crashes(vec![point]) };
         (format!("the crash cluster, died at {case}"), Case::Runs(case.on(&cluster)))
     };
     let crashes = std::iter::once_with(|| writes(&cluster)).flatten().map(CrashPoint::After).map(crash);

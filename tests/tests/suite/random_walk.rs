@@ -23,11 +23,12 @@ fn nothing_is_lost_whatever_happens() {
     }
     let (from, count) = (number("FROM").unwrap_or(0), number("SEEDS").unwrap_or(USUAL));
     let began = Instant::now();
-    let way = std::env::var("WAY").ok();
+    let transport = std::env::var("WAY").ok();
     let disturbed = std::env::var_os("DISTURBED").is_some();
     let drawn = |seed: &u64| {
         let scenario = walk::draw(*seed);
-        way.as_ref().is_none_or(|way| walk::way(&scenario) == way) && (!disturbed || walk::stays_broken(*seed))
+        transport.as_ref().is_none_or(|transport| walk::transport(&scenario) == transport)
+            && (!disturbed || walk::stays_broken(*seed))
     };
     let seeds: Vec<u64> = (from..from + count).filter(drawn).collect();
     let problems = jobs::all(jobs::threads(), &seeds, |seed| problems(&walk::draw(*seed)));

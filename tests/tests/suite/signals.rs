@@ -43,7 +43,6 @@ struct State {
     name: &'static str,
     /// Lines before the cluster's.
     top: &'static str,
-    /// The faults.
     faults: &'static str,
 }
 

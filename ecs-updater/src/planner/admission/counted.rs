@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use models::claim::{ClaimStep, Way};
+use models::claim::{ClaimStep, Transport};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::ZoneName;
 use models::plan::HostCommand;
@@ -77,7 +77,7 @@ impl<'a> Counted<'a> {
         self.staging += usize::from(matches!(command, Some(HostCommand::Stage { .. })));
         let Some(claim) = instance.claim() else { return };
         // What a run whose clock was ahead has claimed is no reason to wait for that time.
-        if claim.step == ClaimStep::Stage && claim.way == Way::Bridge && claim.since <= now {
+        if claim.step == ClaimStep::Stage && claim.transport == Transport::Bridge && claim.since <= now {
             self.stage_claims.count(claim.since, now);
         }
     }

@@ -13,7 +13,7 @@ mod slow_drains;
 mod stop;
 
 use jiff::Timestamp;
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::{Instance, Task};
 use models::ids::ZoneName;
 use models::plan::{Drain, Phase, Stage, Step};
@@ -173,7 +173,7 @@ impl<'a> Admission<'a> {
     }
 
     fn is_staged_by_bridge(&self, candidate: &Candidate<'_>) -> bool {
-        !candidate.staged && self.cx.way(candidate.instance) == Way::Bridge
+        !candidate.staged && self.cx.transport(candidate.instance) == Transport::Bridge
     }
 
     fn stage(&mut self, candidate: &Candidate<'_>) -> Offer {

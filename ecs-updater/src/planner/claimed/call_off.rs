@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use models::attributes::Progress;
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::{Instance, InstanceStatus, VisitEnd, report_since};
 use models::host::UpdateState;
 use models::plan::{Cancel, End, HostCommand, Phase, Step};
@@ -32,9 +32,9 @@ pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &'a Context<'a
     if cx.now < until {
         return Next::Wait(phase, until.min(after(cx.now, DRAIN_POLL)));
     }
-    match cx.way(instance) {
-        Way::Bridge => claimed.unheard(),
-        Way::Ssm => claimed.wait_out(until, end.clone(), || claimed.unheard()),
+    match cx.transport(instance) {
+        Transport::Bridge => claimed.unheard(),
+        Transport::Ssm => claimed.wait_out(until, end.clone(), || claimed.unheard()),
     }
 }
 
@@ -46,16 +46,16 @@ impl<'a> Claimed<'a> {
         let Self { instance, claim, cx } = self;
         let Some(heard) = self.heard() else { return self.never_came_back() };
         let until = self.reboot_may_come_until();
-        match (claim.way, cx.way(instance)) {
+        match (claim.transport, cx.transport(instance)) {
             // The end takes the claim back first: the bridge may still act for it.
-            (Way::Bridge, Way::Ssm) => Next::Do(Phase::Rebooting, Step::Finish(end)),
+            (Transport::Bridge, Transport::Ssm) => Next::Do(Phase::Rebooting, Step::Finish(end)),
             // The bridge knows nothing of a command by SSM.
-            (Way::Ssm, Way::Bridge) => match until {
+            (Transport::Ssm, Transport::Bridge) => match until {
                 Some(until) if cx.now < until => Next::Wait(Phase::Rebooting, until.min(cx.next_poll(instance))),
                 Some(_) | None => self.undo(heard, end),
             },
-            (Way::Bridge, Way::Bridge) => self.undo(heard, end),
-            (Way::Ssm, Way::Ssm) => match until {
+            (Transport::Bridge, Transport::Bridge) => self.undo(heard, end),
+            (Transport::Ssm, Transport::Ssm) => match until {
                 None => self.undo(heard, end),
                 Some(until) => self.wait_out(until, end, || self.never_came_back()),
             },

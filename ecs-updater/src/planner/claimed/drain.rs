@@ -1,7 +1,7 @@
 //! From DRAINING to the reboot: wait until no task is left, with the new version on the inactive set.
 
 use jiff::Timestamp;
-use models::claim::{ClaimStep, Way};
+use models::claim::{ClaimStep, Transport};
 use models::fleet::InstanceStatus;
 use models::plan::{End, HostCommand, Phase, Reboot, Stage, Step, StopTasks};
 use models::policy::StandaloneTasks;
@@ -65,7 +65,8 @@ impl<'a> Claimed<'a> {
         let Self { instance, claim, cx } = self;
         // An earlier run may have called a reboot off by this claim, and its bridge may not have read that yet.
         let off = after(claim.since, CALL_OFF);
-        let is_settled = claim.way == Way::Ssm || claim.run == cx.run.run || instance.bridge_has_answered(claim);
+        let is_settled =
+            claim.transport == Transport::Ssm || claim.run == cx.run.run || instance.bridge_has_answered(claim);
         if !is_settled && cx.now < off {
             return Next::Wait(Phase::Draining, off.min(cx.next_poll(instance)));
         }

@@ -1,7 +1,7 @@
 //! The reboot into the new version: asked for, waited for, and what the host says after it.
 
 use jiff::Timestamp;
-use models::claim::Way;
+use models::claim::Transport;
 use models::fleet::{InstanceStatus, SentReboot, VisitEnd, report_since};
 use models::host::ErrorCode;
 use models::plan::{End, MarkFailed, Phase, Reboot, Step};
@@ -86,7 +86,7 @@ impl<'a> Claimed<'a> {
         }
         // A bridge's report stands until the next one: this can be from before a reboot that its agent did not live to
         // tell of, and ECS may have forgotten DRAINING over it.
-        if self.cx.way(self.instance) == Way::Bridge && !self.bridge_could_not_reboot() {
+        if self.cx.transport(self.instance) == Transport::Bridge && !self.bridge_could_not_reboot() {
             return Some(self.wait_for_boot(self.reboot_deadline()));
         }
         Some(self.give_reboot_up(End::Held { why: HoldReason::ReactivatedBySomebody }))
@@ -126,7 +126,7 @@ impl<'a> Claimed<'a> {
 
     /// Whether the host was heard in its old boot after the time in which a command by SSM can have made it reboot.
     fn came_to_nothing(self) -> bool {
-        let by_ssm = self.cx.way(self.instance) == Way::Ssm;
+        let by_ssm = self.cx.transport(self.instance) == Transport::Ssm;
         let until = self.reboot_may_come_until().filter(|_| by_ssm);
         until.is_some_and(|until| self.cx.now >= until && report_since(self.instance, until).is_some())
     }

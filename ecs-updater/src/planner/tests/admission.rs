@@ -158,7 +158,11 @@ fn constraints_say_where_there_is_room() {
         let mut instances = three_and_a_spare(2, now);
         instances[3].attributes = attributes(&[("disk", "slow")]);
         let plan = plan(&fleet(instances, vec![service]), &policy, &facts(), now);
-        let hold = plan.stands.iter().find(|stand| stand.host.as_str() == "i-0").and_then(|stand| stand.hold.clone());
+        let hold = plan
+            .standings
+            .iter()
+            .find(|standing| standing.host.as_str() == "i-0")
+            .and_then(|standing| standing.hold.clone());
         (drains(&plan).len(), hold.map(|hold| hold.to_string()))
     };
     let needs = |what: &str| {
@@ -196,7 +200,11 @@ fn zones_take_turns_or_wait() {
     assert_eq!(going(begun.clone(), Zones::Spread), ["i-0", "i-5"]);
     assert_eq!(going(begun.clone(), Zones::OneAtATime), ["i-4"]);
     let waits = plan(&fleet_of(begun), &policy(Zones::OneAtATime), &facts(), now);
-    let hold = waits.stands.iter().find(|stand| stand.host.as_str() == "i-0").and_then(|stand| stand.hold.clone());
+    let hold = waits
+        .standings
+        .iter()
+        .find(|standing| standing.host.as_str() == "i-0")
+        .and_then(|standing| standing.hold.clone());
     assert_eq!(hold.map(|hold| hold.code()), Some("other_zone_first"));
 }
 
@@ -242,7 +250,7 @@ fn a_dry_run_changes_nothing() {
     let plan = plan(&fleet(instances, vec![]), &Policy::default(), &facts, now);
     assert_eq!(plan.steps, []);
     assert_eq!(plan.wake_at, None);
-    let turns: Vec<Option<usize>> = plan.stands.iter().map(|stand| stand.turn).collect();
+    let turns: Vec<Option<usize>> = plan.standings.iter().map(|standing| standing.turn).collect();
     assert_eq!(turns.iter().flatten().count(), 3);
 }
 
@@ -268,7 +276,7 @@ proptest! {
         let already = fleet.registered_and_out().1;
         prop_assert!(drains(&plan_once).len() + already <= (budget as usize).max(already));
         prop_assert_eq!(&plan_once, &plan(&fleet, &policy, &facts(), now));
-        prop_assert!(plan_once.stands.iter().map(|stand| &stand.host).eq(fleet.instances.keys()));
+        prop_assert!(plan_once.standings.iter().map(|standing| &standing.host).eq(fleet.instances.keys()));
         for drained in drains(&plan_once) {
             let instance = &fleet.instances[&drained.as_str().into()];
             prop_assert!(instance.in_service() && after(instance.seen_at, SignedDuration::ZERO) <= now);

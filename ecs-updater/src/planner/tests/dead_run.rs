@@ -15,8 +15,8 @@ fn called_off(seen: HostReport, said: Option<Progress>) -> Instance {
 }
 
 fn bridge_report(report: HostReport, handled: Option<Handled>, at: Timestamp) -> Box<SeenBridge> {
-    let life = Life { version: "0.1.0".into(), at, heartbeat: SignedDuration::from_hours(3) };
-    Box::new(SeenBridge { since: at, report: BridgeReport { life, report, handled, available_cut: false } })
+    let heartbeat = Heartbeat { agent_version: "0.1.0".into(), at, interval: SignedDuration::from_hours(3) };
+    Box::new(SeenBridge { since: at, report: BridgeReport { heartbeat, report, handled, available_cut: false } })
 }
 
 #[test]
@@ -38,6 +38,7 @@ fn a_reboot_that_is_called_off() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_reboot_of_a_run_that_died() {
     let other_run = || RunFacts { run: "NEXT".into(), started_at: at(60), ..facts() };
     let taken_over = |report: Option<HostReport>| {
@@ -90,13 +91,13 @@ fn a_reboot_of_a_run_that_died() {
     }
 
     // By the bridge the report that stands can be from before a reboot that its agent did not live to tell of.
-    let by_bridge = Policy { host: HostWay::Bridge, ..Policy::default() };
+    let by_bridge = Policy { host: TransportPolicy::Bridge, ..Policy::default() };
     let said = |progress: Option<Progress>| {
         let claim = reactivated.claim().unwrap();
         let (step, run, since) = (claim.step, claim.run.clone(), claim.since);
         let handled = progress.map(|progress| Handled { step, run, since, attempt: 1, progress });
         let mut one = reactivated.clone();
-        one.tags.claim.as_mut().unwrap().as_mut().unwrap().way = Way::Bridge;
+        one.tags.claim.as_mut().unwrap().as_mut().unwrap().transport = Transport::Bridge;
         one.bridge = Some(Ok(bridge_report(one.report.as_ref().unwrap().report.clone(), handled, at(3))));
         one
     };
@@ -106,7 +107,7 @@ fn a_reboot_of_a_run_that_died() {
         seen.report.report.error = Some(ReportedError { at, code, detail: "tasks still run".to_owned() });
     }
     let mut asked_by_ssm = said(Some(Progress::Failed));
-    asked_by_ssm.tags.claim.as_mut().unwrap().as_mut().unwrap().way = Way::Ssm;
+    asked_by_ssm.tags.claim.as_mut().unwrap().as_mut().unwrap().transport = Transport::Ssm;
     let mut silent = said(Some(Progress::Doing));
     silent.visit = Some(visit(HostCommand::Inspect { refresh: false }, VisitEnd::Done, at(62)));
     let table = [

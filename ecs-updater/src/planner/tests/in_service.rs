@@ -3,6 +3,7 @@
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn an_instance_in_service() {
     let now = at(1);
     let idle = || report(UpdateState::Idle, None, None);

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use models::attributes::{BridgeReport, Handled, Life, Progress};
-use models::claim::{ClaimStep, Way};
+use models::attributes::{BridgeReport, Handled, Heartbeat, Progress};
+use models::claim::{ClaimStep, Transport};
 use models::fleet::{
     BadClaim, CalledOff, CommandInFlight, Instance, InstanceStatus, RefusedStep, Resources, SeenBridge, SeenTasks,
     SentReboot, Service, Task, VisitEnd,
 };
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Inspect, MarkFailed, Plan, Reboot, Stage, Step, StopTasks};
-use models::policy::{HostWay, MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, Zones};
+use models::policy::{MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, TransportPolicy, Zones};
 use models::reason::{FailReason, HoldReason};
 use models::report::{Outcome, Verdict};
 use models::time::after;
@@ -29,14 +29,14 @@ mod reboot;
 
 /// What is said about the first instance: the step, or the hold's code, or how long to wait.
 fn said(plan: &Plan) -> String {
-    let host = &plan.stands.iter().map(|stand| stand.host.clone()).min().unwrap();
+    let host = &plan.standings.iter().map(|standing| standing.host.clone()).min().unwrap();
     if let Some(planned) = plan.steps.iter().find(|planned| planned.host == *host) {
         return step_word(&planned.step);
     }
-    let stand = plan.stands.iter().find(|stand| stand.host == *host).unwrap();
-    match &stand.hold {
+    let standing = plan.standings.iter().find(|standing| standing.host == *host).unwrap();
+    match &standing.hold {
         Some(hold) => format!("hold {}", hold.code()),
-        None => format!("{} {}", stand.phase.as_str(), plan.wake_at.map_or("rest", |_| "wait")),
+        None => format!("{} {}", standing.phase.as_str(), plan.wake_at.map_or("rest", |_| "wait")),
     }
 }
 

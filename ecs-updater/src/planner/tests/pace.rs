@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn bridges_are_asked_to_stage_no_faster_than_they_can_report() {
-    let policy = Policy { host: HostWay::Bridge, max_unavailable: MaxUnavailable::Percent(100), ..Policy::default() };
+    let policy =
+        Policy { host: TransportPolicy::Bridge, max_unavailable: MaxUnavailable::Percent(100), ..Policy::default() };
     let mut instances: Vec<Instance> = (0..100).map(|n| instance(n, Some(available()), at(1))).collect();
     let staged = |plan: &Plan| -> BTreeSet<String> {
         let stages = plan.steps.iter().filter(|planned| matches!(planned.step, Step::Stage(_)));
@@ -15,7 +16,7 @@ fn bridges_are_asked_to_stage_no_faster_than_they_can_report() {
     for instance in instances.iter_mut().filter(|instance| first.contains(instance.host.as_str())) {
         *instance = claimed(instance.clone(), ClaimStep::Stage, at(1));
         if let Some(Ok(claim)) = &mut instance.tags.claim {
-            claim.way = Way::Bridge;
+            claim.transport = Transport::Bridge;
         }
         let command = HostCommand::Stage { version: version("1.27.0"), lock: None };
         instance.command = Some(Box::new(CommandInFlight { command, sent_at: at(1) }));
@@ -28,7 +29,7 @@ fn bridges_are_asked_to_stage_no_faster_than_they_can_report() {
     assert_eq!(second(2), (0, Some(3)));
     assert_eq!(second(5).0, 40);
     assert_eq!(second(-60).0, 40, "a clock that was ahead keeps nobody waiting");
-    let by_ssm = Policy { host: HostWay::Ssm, ..policy };
+    let by_ssm = Policy { host: TransportPolicy::Ssm, ..policy };
     let fresh = (0..100).map(|n| instance(n, Some(available()), at(1))).collect();
     assert_eq!(
         staged(&plan(&fleet(fresh, vec![]), &by_ssm, &facts(), at(1))).len(),
@@ -53,7 +54,7 @@ fn drains_are_no_faster_than_reboots_can_be() {
     let second = |seconds| {
         let now = at(1) + SignedDuration::from_secs(seconds);
         let plan = plan(&fleet(instances.clone(), vec![]), &policy, &facts(), now);
-        let paced = plan.stands.iter().filter(|stand| stand.hold == Some(HoldReason::DrainsPaced)).count();
+        let paced = plan.standings.iter().filter(|standing| standing.hold == Some(HoldReason::DrainsPaced)).count();
         (drains(&plan).len(), paced, plan.wake_at.map(|at| at.duration_since(now).as_secs()))
     };
     assert_eq!(second(5), (0, 75, Some(10)));
@@ -110,7 +111,7 @@ fn none_is_drained_past_a_slow_drain_of_the_same_service() {
         ];
         let plan = plan(&fleet(instances, services.clone()), &policy, &facts(), at(half));
         let holds: Vec<_> =
-            plan.stands.iter().filter_map(|stand| stand.hold.as_ref()).map(ToString::to_string).collect();
+            plan.standings.iter().filter_map(|standing| standing.hold.as_ref()).map(ToString::to_string).collect();
         (drains(&plan).len(), holds.join(", "))
     };
     let draining = |minutes: i64| claimed(instance(0, Some(staged()), at(half)), ClaimStep::Drain, at(minutes));

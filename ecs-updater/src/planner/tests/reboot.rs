@@ -3,6 +3,7 @@
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_reboot() {
     let other_boot = || error("boot", ErrorCode::OtherBoot);
     let ready = || report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"));

@@ -58,7 +58,6 @@ pub struct GoingDown {
 /// A container instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Its cluster.
     pub cluster: ClusterName,
     /// Its ARN.
     pub container_instance: ContainerInstanceArn,
@@ -67,7 +66,6 @@ pub struct Target {
 /// A version on the inactive set, as known in one boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
-    /// The version.
     pub version: Version,
     /// In which boot this is known.
     pub boot: BootId,
@@ -76,7 +74,6 @@ pub struct Placed {
 /// A claim that was taken up, and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenUp {
-    /// The claim.
     pub claim: Claim,
     /// How far it is.
     pub progress: Progress,

@@ -1,7 +1,7 @@
 //! What one look at the world changes in the memory.
 
 use models::attributes::Progress;
-use models::claim::{ClaimStep, Way};
+use models::claim::{ClaimStep, Transport};
 use models::host::{AgentState, ErrorCode, HostReport};
 use models::ids::BootId;
 
@@ -43,7 +43,8 @@ impl Memory {
 
     fn observe_claim(&mut self, facts: &Facts) {
         let Tags::Known { claim, .. } = &facts.tags else { return };
-        let Some(claim) = claim.as_ref().and_then(|claim| claim.as_ref().ok()).filter(|one| one.way == Way::Bridge)
+        let Some(claim) =
+            claim.as_ref().and_then(|claim| claim.as_ref().ok()).filter(|one| one.transport == Transport::Bridge)
         else {
             // Removed, or replaced by one for SSM or of a newer updater: who did so has dealt with the host.
             self.claim = None;

@@ -6,7 +6,7 @@ use host_bridge::agent::{
 use host_bridge::inspect::{Boot, Seen};
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::Progress;
-use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Way};
+use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Transport};
 use models::fleet::BadClaim;
 use models::host::{
     AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedUpdate, UpdateState,
@@ -47,7 +47,7 @@ fn claim(step: ClaimStep, boot: &str) -> Claim {
     let needs_boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert);
     Claim {
         step,
-        way: Way::Bridge,
+        transport: Transport::Bridge,
         run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
         epoch: None,
         attempt: 1,
@@ -217,6 +217,7 @@ fn a_claim_of_another_boot_is_never_acted_upon() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn the_trial() {
     // In the new version since `start`, the claim still there, the ECS agent down.
     let on_trial = with(claimed(ClaimStep::Reboot), |facts| {

@@ -39,16 +39,16 @@ fn left(world: &World) -> Left {
 }
 
 /// Lives the same life with a kill at each call of the one without.
-async fn at_each_call(life: impl AsyncFn(&Shared) -> bool) -> u32 {
+async fn at_each_call(heartbeat: impl AsyncFn(&Shared) -> bool) -> u32 {
     let plain = World::shared();
-    assert!(life(&plain).await);
+    assert!(heartbeat(&plain).await);
     let calls = plain.calls();
     let expected = left(&plain.get());
     for at in 1..=calls {
         for kill in [Kill::Before(at), Kill::After(at)] {
             let world = World::shared();
             world.get().kill = Some(kill);
-            let ended = life(&world).await;
+            let ended = heartbeat(&world).await;
             assert!(ended, "{kill:?} of {calls}: no end; {:?}", left(&world.get()));
             let world = world.get();
             assert!(world.kill.is_none(), "{kill:?} of {calls} never came");

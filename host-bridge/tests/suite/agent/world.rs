@@ -16,7 +16,7 @@ use host_bridge::signpost::SignpostError;
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Progress};
-use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, Way};
+use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep};
 use models::host::ErrorCode;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -142,7 +142,7 @@ impl World {
         let needs_boot = matches!(step, ClaimStep::Reboot | ClaimStep::Revert);
         let claim = Claim {
             step,
-            way: Way::Bridge,
+            transport: models::claim::Transport::Bridge,
             run: "01JDBX3Z7G8Y0M2QK4T5V6W7X8".into(),
             epoch: None,
             attempt: 1,
@@ -221,10 +221,7 @@ impl World {
         (self.fake.last, self.fake.chosen, self.fake.staged, self.fake.work) = (None, None, None, None);
         self.fake.applied.clone_from(&self.fake.lock);
         self.tasks = 0;
-        self.ecs_agent = match self.fake.running == NEW {
-            true => self.ecs_agent_on_new,
-            false => EcsAgent::Registered,
-        };
+        self.ecs_agent = if self.fake.running == NEW { self.ecs_agent_on_new } else { EcsAgent::Registered };
     }
 
     fn ecs_agent(&self) -> EcsAgent {
@@ -493,20 +490,20 @@ impl Journal for Shared {
     fn load(&self) -> BoxFuture<'_, Result<Option<Memory>, JournalError>> {
         Box::pin(async {
             let world = self.get();
-            match world.journal_corrupt {
-                true => Err(JournalError::Read { path: "journal.json".into(), source: io::Error::other("torn") }),
-                false => Ok(world.memory.clone()),
+            if world.journal_corrupt {
+                Err(JournalError::Read { path: "journal.json".into(), source: io::Error::other("torn") })
+            } else {
+                Ok(world.memory.clone())
             }
         })
     }
 
     fn save<'a>(&'a self, memory: &'a Memory) -> BoxFuture<'a, Result<(), JournalError>> {
-        Box::pin(self.call(move |world| match world.journal_fails {
-            true => {
+        Box::pin(self.call(move |world| {
+            if world.journal_fails {
                 let source = io::Error::from(io::ErrorKind::StorageFull);
                 Err(JournalError::Write { path: "journal.json".into(), source })
-            }
-            false => {
+            } else {
                 world.memory = Some(memory.clone());
                 Ok(())
             }

@@ -9,8 +9,8 @@ use super::{Draw, set, table};
 /// and are reached by SSM.
 pub(super) fn add(draw: &mut Draw, scenario: &mut Table, size: i64, without: i64) {
     set(scenario, "warm_up", draw.pick(&["5m", "5m", "5m", "10s"]));
-    let way = if without == 0 { "bridge" } else { "auto" };
-    change(scenario, &["updater", "defaults"], |defaults| set(defaults, "host", way));
+    let transport = if without == 0 { "bridge" } else { "auto" };
+    change(scenario, &["updater", "defaults"], |defaults| set(defaults, "host", transport));
     if draw.chance(35) {
         let lag = draw.pick(&["2s", "8s", "20s"]);
         change(scenario, &["region"], |region| set(region, "metadata_lag", lag));

@@ -4,7 +4,7 @@
 use toml::{Table, Value};
 
 use super::bridges::{change, extend};
-use super::{Draw, set, table, way};
+use super::{Draw, set, table, transport};
 use crate::dice::Dice;
 
 /// For good, as far as any run lives.
@@ -37,7 +37,7 @@ const RIGHTS: [&str; 17] = [
 /// meets them on its way.
 pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
     let draw = Draw { dice: Dice::new(seed), purpose: "endless", throws: 0 };
-    let by = way(scenario).to_owned();
+    let by = transport(scenario).to_owned();
     let mut disturber = Disturber { draw, scenario, size, by };
     for _ in 0..disturber.draw.pick(&[1, 1, 2]) {
         disturber.disturb();
