@@ -190,7 +190,7 @@ fn a_log_line_looks_as_it_did() {
     let (_, words) = line.split_once("INFO ").unwrap();
     assert_eq!(
         words.trim_end(),
-        "words: the host says all's well shown=all's well quoted=\"all's well\" type=\"all's well\" error=all's well"
+        "suite::words: the host says all's well shown=all's well quoted=\"all's well\" type=\"all's well\" error=all's well"
     );
     let coloured = logged("all's well", Some(true));
     assert!(coloured.contains("\x1b[3mshown\x1b[0m\x1b[2m=\x1b[0mall's well"), "{coloured:?}");

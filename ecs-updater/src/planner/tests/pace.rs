@@ -117,8 +117,8 @@ fn none_is_drained_past_a_slow_drain_of_the_same_service() {
     let draining = |minutes: i64| claimed(instance(0, Some(staged()), at(half)), ClaimStep::Drain, at(minutes));
     let drained_when = |minutes, left| drained_past(draining(minutes), left);
     let web = || task(0, Some("web"));
-    let words = "waits for i-0: a task of service web, which runs here too, has not begun to leave it in \
-                 half of the drain time-out";
+    let words = "waiting for i-0: a task of service web (also running here) has not started to stop after half of \
+                 timeouts.drain";
     assert_eq!(drained_when(0, web()), (1, words.to_owned()));
     assert_eq!(drained_when(1, web()), (2, String::new()), "it is not slow yet");
     assert_eq!(drained_when(0, Task { stopping: true, ..web() }), (2, String::new()), "it leaves in its own time");
