@@ -1,6 +1,6 @@
 """A Bottlerocket host behind stand-ins for `apiclient` and `sleep`.
 
-It behaves as the recorded exchanges with the real host API do (tests/tests/host_api), traps included
+It behaves as the recorded exchanges with the real host API do (tests/tests/suite/host_api), traps included
 (docs/facts/host-api.md#traps). Its clock is the file `uptime`, which stands in for /proc/uptime and which the stand-in
 `sleep` moves: a deadline of minutes passes in milliseconds.
 """

@@ -34,11 +34,12 @@ use jiff::Timestamp;
 use models::attributes::Progress;
 use models::claim::{ClaimStep, FailedVersions, Transport};
 use models::host::{AgentState, ErrorCode, UpdateState};
+use models::time::after;
 use semver::Version;
 
 use super::act::{Act, Limits, Waits};
 use super::facts::{Facts, Tags};
-use super::memory::{Memory, TakenUp, Trial, error, later};
+use super::memory::{Memory, TakenUp, Trial, error};
 
 /// Returns what is due.
 pub fn decide(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Act {
@@ -84,7 +85,7 @@ impl Decision<'_> {
                 return None;
             }
             let booted = facts.booted_at()?;
-            let deadline = later(booted, limits.confirm);
+            let deadline = after(booted, limits.confirm);
             if now < deadline {
                 return None;
             }
@@ -127,7 +128,7 @@ impl Decision<'_> {
 
     /// Until when a reboot that was asked for then is waited for; `None` once that is over.
     fn asked_until(self, asked: Option<Timestamp>) -> Option<Timestamp> {
-        asked.map(|asked| later(asked, self.limits.reboot_again)).filter(|until| self.now < *until)
+        asked.map(|asked| after(asked, self.limits.reboot_again)).filter(|until| self.now < *until)
     }
 
     fn claimed(self, taken: &TakenUp, failed: &FailedVersions, lock: Option<&str>) -> Act {
@@ -215,8 +216,8 @@ impl Decision<'_> {
             return Act::Wait(otherwise);
         }
         let due = match (facts.refreshed_at, facts.booted_at()) {
-            (Some(at), _) => later(at, limits.refresh),
-            (None, Some(booted)) => later(booted, limits.first_refresh),
+            (Some(at), _) => after(at, limits.refresh),
+            (None, Some(booted)) => after(booted, limits.first_refresh),
             (None, None) => now,
         };
         if now >= due { Act::Refresh } else { Act::Wait(otherwise) }

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use models::claim::Claim;
 use models::host::AgentState;
 use models::pace::Pace;
+use models::time::after;
 use tokio::time::{Instant, sleep};
 
 use super::act::Act;
@@ -15,7 +16,7 @@ use super::decide::decide;
 use super::environment::Environment;
 use super::facts::{Facts, Tags};
 use super::imds::ImdsError;
-use super::memory::{Memory, Target, later};
+use super::memory::{Memory, Target};
 use super::report::{Troubles, essence, report};
 use super::settings::Settings;
 use crate::inspect::inspect;
@@ -231,7 +232,7 @@ impl Agent {
     fn look_again(&self) -> Duration {
         let claim = self.facts.tags.claim();
         let is_its_boot = claim.is_some_and(|claim| !claim.boots.is_empty() && !self.facts.is_meant_by(claim));
-        let is_young = self.facts.booted_at().is_some_and(|at| self.now() < later(at, self.settings.limits.confirm));
+        let is_young = self.facts.booted_at().is_some_and(|at| self.now() < after(at, self.settings.limits.confirm));
         let is_registered = self.facts.agent_state() == Some(&AgentState::Registered);
         let watched = self.memory.claim.is_some() || self.memory.trial.is_some() || claim.is_some();
         if is_its_boot && is_young && !is_registered && self.facts.host_answers {

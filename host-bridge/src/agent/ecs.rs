@@ -3,6 +3,7 @@
 //! One JSON 1.1 request, signed with the instance role's credentials. No retries here: the driver sends the newest report
 //! when its turn comes again.
 
+use models::time::after;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::imds::{Credentials, Imds, ImdsError};
-use super::memory::{Target, later};
+use super::memory::Target;
 use super::tls::Named;
 use crate::client::excerpt;
 use crate::transport::{BoxFuture, Call, Connect, Limits, Transport, TransportError};
@@ -165,7 +166,7 @@ impl Ecs {
 
     async fn credentials(&self, now: Timestamp) -> Result<Credentials, ImdsError> {
         let kept = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(kept) = kept.filter(|kept| later(now, CREDENTIALS_MARGIN) < kept.expiration) {
+        if let Some(kept) = kept.filter(|kept| after(now, CREDENTIALS_MARGIN) < kept.expiration) {
             return Ok(kept);
         }
         let fresh = self.imds.credentials().await?;

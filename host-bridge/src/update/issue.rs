@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use models::host::{CommandResult, CommandStatus, UpdateStatus};
+use models::pace::Pace;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info};
 
@@ -28,17 +29,16 @@ pub(super) struct Ended {
 }
 
 /// The pauses between looks at the status of a command that runs.
-pub(super) struct PollInterval(Duration);
+pub(super) struct PollInterval(Pace);
 
 impl PollInterval {
     pub(super) fn new() -> Self {
-        Self(FIRST_PAUSE)
+        Self(Pace::new(FIRST_PAUSE, 1.5, SLOWEST, 0.0))
     }
 
     /// Sleeps until the next look; false when the deadline came first.
     pub(super) async fn pause(&mut self, deadline: Instant) -> bool {
-        let next = Instant::now() + self.0;
-        self.0 = (self.0 * 3 / 2).min(SLOWEST);
+        let next = Instant::now() + self.0.next_wait();
         if next >= deadline {
             sleep(deadline.saturating_duration_since(Instant::now())).await;
             return false;

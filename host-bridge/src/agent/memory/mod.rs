@@ -7,7 +7,7 @@
 mod observe;
 mod record;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use models::attributes::Progress;
 use models::claim::Claim;
 use models::host::{ErrorCode, ReportedError};
@@ -178,10 +178,6 @@ impl TakenUp {
         self.error = error;
         self.not_before = None;
     }
-}
-
-pub(super) fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
-    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// An error of the agent's own, as it stands in reports.

@@ -1,13 +1,17 @@
 //! What is recorded of the agent's own acts: before one begins, on the way, and when it has ended.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::Progress;
 use models::claim::ClaimStep;
 use models::host::{ErrorCode, ReportedError};
+use models::pace::Pace;
+use models::time::after;
 
 use super::super::act::Act;
 use super::super::facts::Facts;
-use super::{FallingBack, GoingDown, Memory, Outcome, Placed, Trial, error, later};
+use super::{FallingBack, GoingDown, Memory, Outcome, Placed, Trial, error};
 
 /// A definite failure in a drain is tried once more: nobody else would, before the reboot is due.
 const DRAIN_FAILURES: u32 = 2;
@@ -93,7 +97,7 @@ impl Memory {
                 self.lock_owed = None;
                 self.tidy_not_before = None;
             }
-            Act::Cancel { tidying: true, .. } => self.tidy_not_before = Some(later(now, TIDY_AGAIN)),
+            Act::Cancel { tidying: true, .. } => self.tidy_not_before = Some(after(now, TIDY_AGAIN)),
             Act::Cancel { .. } | Act::End { .. } | Act::Stage { .. } | Act::Reboot { .. } | Act::Revert { .. } => {}
         }
         let Some(taken) = &mut self.claim else { return };
@@ -117,7 +121,7 @@ impl Memory {
         taken.failures += u32::from(failure.code != ErrorCode::TasksRunning);
         if tries_again(&failure.code, taken.claim.step, taken.failures) {
             taken.error = Some(failure.clone());
-            taken.not_before = Some(later(now, wait(&failure.code, taken.failures)));
+            taken.not_before = Some(after(now, wait(&failure.code, taken.failures)));
         } else {
             taken.finish(Progress::Failed, Some(failure.clone()));
         }
@@ -133,9 +137,9 @@ impl Memory {
             back.failures += 1;
             let pause = match failure.code {
                 ErrorCode::TasksRunning => TASKS_AGAIN,
-                _ => doubled(SignedDuration::from_mins(1), back.failures, SignedDuration::from_hours(1)),
+                _ => doubled(Duration::from_mins(1), back.failures, Duration::from_hours(1)),
             };
-            back.not_before = Some(later(now, pause));
+            back.not_before = Some(after(now, pause));
             if let Some(taken) = &mut self.claim {
                 let detail = format!("{}; going back: {}", back.why, failure.detail);
                 taken.error = Some(ReportedError { detail, ..failure.clone() });
@@ -166,11 +170,11 @@ fn tries_again(code: &ErrorCode, step: ClaimStep, failures: u32) -> bool {
 fn wait(code: &ErrorCode, failures: u32) -> SignedDuration {
     match code {
         ErrorCode::TasksRunning => TASKS_AGAIN,
-        _ => doubled(SignedDuration::from_secs(10), failures, SignedDuration::from_mins(2)),
+        _ => doubled(Duration::from_secs(10), failures, Duration::from_mins(2)),
     }
 }
 
-fn doubled(first: SignedDuration, failures: u32, longest: SignedDuration) -> SignedDuration {
-    let factor = 1i32.checked_shl(failures.saturating_sub(1).min(20)).unwrap_or(i32::MAX);
-    first.checked_mul(factor).unwrap_or(longest).min(longest)
+fn doubled(first: Duration, failures: u32, longest: Duration) -> SignedDuration {
+    let wait = Pace::new(first, 2.0, longest, 0.0).wait_after(failures);
+    SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)
 }
