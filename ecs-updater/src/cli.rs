@@ -14,13 +14,13 @@ use tokio::sync::watch;
 use crate::args::{Cli, GlobalArgs, Output};
 use crate::aws::{self, Access, Aws, AwsError, ErrorKind, ProfileError, SdkConfig};
 use crate::clock::Clock;
+use crate::cluster_settings::{self, Resolved};
 use crate::config::{self, ConfigError, Environment, Inputs};
 use crate::exit::ExitStatus;
 use crate::own_task;
 use crate::render::progress::{ClusterView, Line, Live};
 use crate::render::{json, stdout_width, table};
 use crate::run::{Job, View, Watch, run};
-use crate::settle::{self, Settled};
 use crate::telemetry::{self, TelemetryError};
 
 /// Why the program ended without a report.
@@ -151,11 +151,11 @@ async fn work(
     let run_id = RunId::new(ulid::Ulid::generate().to_string());
     let started_at = Clock::System.now();
     let mut stopped = stop.clone();
-    let settled = tokio::select! {
-        settled = settled(cli, environment, &stop) => Some(settled?),
+    let resolved = tokio::select! {
+        resolved = resolved(cli, environment, &stop) => Some(resolved?),
         _ = stopped.wait_for(|stopped| *stopped) => None,
     };
-    let Some((config, Settled { lease_table, clusters, locations })) = settled else {
+    let Some((config, Resolved { lease_table, clusters, locations })) = resolved else {
         tracing::warn!("interrupted before the settings were known: nothing was begun");
         let (dry_run, ended_at) = (cli.command.dry_run(), Clock::System.now());
         return Ok(RunReport {
@@ -188,11 +188,11 @@ async fn work(
 }
 
 /// The SDK's configuration and what to work by, which AWS may have to be asked for.
-async fn settled(
+async fn resolved(
     cli: &Cli,
     environment: &Environment,
     stop: &watch::Receiver<bool>,
-) -> Result<(SdkConfig, Settled), CliError> {
+) -> Result<(SdkConfig, Resolved), CliError> {
     let (args, given) = (&cli.global, cli.command.settings().given());
     let access =
         Access { region: args.region.clone(), profile: args.profile.clone(), endpoint_url: args.endpoint_url.clone() };
@@ -205,13 +205,13 @@ async fn settled(
         }
         Some(name) => {
             let config = aws::load(&access).await?;
-            let text = settle::parameter(&Aws::reading(&config), &name).await;
+            let text = cluster_settings::parameter(&Aws::reading(&config), &name).await;
             let text = text.map_err(|source| CliError::Parameter { name, source })?;
             (config, Inputs::gather(&given, environment, text.as_deref())?)
         }
     };
-    let settled = settle::settle(&Aws::reading(&config), inputs, stop).await?;
-    Ok((config, settled))
+    let resolved = cluster_settings::resolve(&Aws::reading(&config), inputs, stop).await?;
+    Ok((config, resolved))
 }
 
 fn print(args: &GlobalArgs, report: &RunReport) -> Result<(), CliError> {

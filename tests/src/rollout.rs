@@ -12,10 +12,10 @@ use aws_smithy_async::time::TimeSource;
 use ecs_updater::aws::{self, Aws};
 use ecs_updater::cli;
 use ecs_updater::clock::Clock;
+use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs};
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::run::{Job, Watch, run};
-use ecs_updater::settle::{self, Settled, SettledCluster};
 use jiff::{SignedDuration, Timestamp};
 use models::ids::{ClusterName, HostId, RunId};
 use models::location::Location;
@@ -109,7 +109,7 @@ impl RolloutError {
 pub struct Rollout {
     pub region: Arc<Region>,
     /// The clusters, each with its settings or why it is not worked on.
-    pub clusters: Vec<SettledCluster>,
+    pub clusters: Vec<ResolvedCluster>,
     /// Where each cluster is.
     pub locations: BTreeMap<ClusterName, Location>,
     /// What `[expect]` of the scenario says.
@@ -140,7 +140,7 @@ impl Rollout {
         let aws = Aws::reading(&config);
         let inputs = inputs(&aws, scenario).await?;
         let (_interrupt, stop) = watch::channel(false);
-        let Settled { lease_table, clusters, locations } = settle::settle(&aws, inputs, &stop).await?;
+        let Resolved { lease_table, clusters, locations } = cluster_settings::resolve(&aws, inputs, &stop).await?;
         for (cluster, policy) in &clusters {
             let Ok(policy) = policy else { continue };
             region.set_budget(cluster.as_str(), policy.max_unavailable);
@@ -257,7 +257,7 @@ impl Rollout {
 async fn inputs(aws: &Aws, scenario: &Scenario) -> Result<Inputs, RolloutError> {
     let mut updater = scenario.updater.clone();
     if let Some(toml::Value::String(name)) = updater.get("parameter") {
-        let text = settle::parameter(aws, name).await;
+        let text = cluster_settings::parameter(aws, name).await;
         let text = text.map_err(|source| RolloutError::Parameter { name: name.clone(), source })?;
         let given = Given { config: Some(format!("{}{name}", config::PARAMETER_PREFIX)), ..Given::default() };
         return Ok(Inputs::gather(&given, &Environment::new(), text.as_deref())?);

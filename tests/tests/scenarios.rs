@@ -1,7 +1,7 @@
 //! Every scenario under `scenarios/`: run by the real updater over the real SDK, its invariants checked after every
 //! event, its `[expect]` held, its report as recorded.
 //!
-//! `INSTA_UPDATE=always cargo test -p fleet-sim --test scenarios` records anew; read what changed.
+//! `INSTA_UPDATE=always cargo test -p fleet-sim --test scenarios` records again; read what changed.
 
 mod walked;
 

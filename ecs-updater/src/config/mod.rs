@@ -17,7 +17,7 @@
 //! A new key is a row in `rows.rs`, a field of [`Policy`](models::policy::Policy), and in `docs/configuration.md`, the
 //! page for people, a paragraph and the row that a test prints.
 //!
-//! Not here: the flags' definitions ([`crate::args`]), asking AWS ([`crate::settle`]), and Region, profile and endpoint,
+//! Not here: the flags' definitions ([`crate::args`]), asking AWS ([`crate::cluster_settings`]), and Region, profile and endpoint,
 //! which are the SDK's business.
 
 mod error;

@@ -38,8 +38,23 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Advice where there is no lease.
     ("own_task", &["aws"]),
     // The settings that AWS keeps.
-    ("settle", &["aws", "config"]),
-    ("cli", &["args", "aws", "clock", "config", "exit", "own_task", "render", "run", "settle", "telemetry", "track"]),
+    ("cluster_settings", &["aws", "config"]),
+    (
+        "cli",
+        &[
+            "args",
+            "aws",
+            "clock",
+            "cluster_settings",
+            "config",
+            "exit",
+            "own_task",
+            "render",
+            "run",
+            "telemetry",
+            "track",
+        ],
+    ),
     // Deliberate mistakes, for tests alone.
     ("broken", &[]),
     ("lib", &[]),

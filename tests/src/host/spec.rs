@@ -39,7 +39,7 @@ pub struct HostSpec {
     pub api_down: bool,
     /// How long things take.
     pub durations: Durations,
-    /// How much longer than said things may take, in percent; drawn anew each time.
+    /// How much longer than said things may take, in percent; drawn again each time.
     pub jitter_percent: u32,
     /// From `docker` and the ECS agent starting to the agent being registered, after a boot.
     pub agent_start_delay: SignedDuration,

@@ -22,11 +22,11 @@ impl World {
             return;
         }
         let running = machine.host.running_version().clone();
-        let anew = machine.new_arn_after_rollback && running < machine.registered_version;
+        let gets_new_arn = machine.new_arn_after_rollback && running < machine.registered_version;
         let registration = match machine.registration {
-            Some(old) if anew && self.registrations[old].status != InstanceStatus::Inactive => {
+            Some(old) if gets_new_arn && self.registrations[old].status != InstanceStatus::Inactive => {
                 self.set_connected(old, false);
-                self.register_anew(number, old)
+                self.register_under_new_arn(number, old)
             }
             Some(known) => {
                 self.re_register(known);
@@ -52,7 +52,7 @@ impl World {
         self.set_connected(number, true);
     }
 
-    fn register_anew(&mut self, machine: MachineNo, old: RegistrationNo) -> RegistrationNo {
+    fn register_under_new_arn(&mut self, machine: MachineNo, old: RegistrationNo) -> RegistrationNo {
         let known = &self.registrations[old];
         let own = |name: &String| !known.custom_attributes.contains(name);
         let attributes = known.attributes.iter().filter(|(name, _)| own(name)).map(|(k, v)| (k.clone(), v.clone()));

@@ -72,7 +72,7 @@ pub struct Machine {
     pub registration: Option<RegistrationNo>,
     /// Every container instance it has had.
     pub registrations: Vec<RegistrationNo>,
-    /// Custom attributes and the like must be registered anew, under a new ARN, when the agent comes back on a lower
+    /// Custom attributes and the like must be registered again, under a new ARN, when the agent comes back on a lower
     /// version than it registered with.
     pub(super) new_arn_after_rollback: bool,
     /// The version the agent registered with last.

@@ -148,7 +148,7 @@ fn a_connection_that_the_server_closed_is_replaced() {
     let host = serve(HostSpec::default(), None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        // A client that would keep its connection for ever.
+        // A client that would keep its connection forever.
         let limits = Limits { idle: Duration::from_secs(3_600), ..Limits::default() };
         let client = Client::new(Transport::new(UnixSocket::new(host.socket()), limits));
         assert_eq!(client.os().await.unwrap().version_id, "1.26.1");

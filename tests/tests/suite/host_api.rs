@@ -218,7 +218,8 @@ async fn section_15_settings_and_transactions() {
 /// A recording that nobody plays, and a section that has no test on either side, fail here.
 #[test]
 fn every_section_is_tested_on_both_sides() {
-    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/host_api")).expect("the recordings");
+    let folder =
+        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/host_api")).expect("the recordings");
     let names = folder.map(|entry| entry.expect("a file").file_name().into_string().expect("a name"));
     let recorded: BTreeSet<String> = names.filter_map(|name| name.strip_suffix(".txt").map(str::to_owned)).collect();
     let embedded: BTreeSet<String> = LIFE.iter().chain(&APART).map(|(name, _)| (*name).to_owned()).collect();

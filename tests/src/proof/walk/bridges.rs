@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::{Draw, set, table};
 
-/// The same with the agent of `host-bridge` on the hosts, and what can befall it. `without` of a hundred hosts have none,
+/// The same with the agent of `host-bridge` on the hosts, and what can happen to it. `without` of a hundred hosts have none,
 /// and are reached by SSM.
 pub(super) fn add(draw: &mut Draw, scenario: &mut Table, size: i64, without: i64) {
     set(scenario, "warm_up", draw.pick(&["5m", "5m", "5m", "10s"]));
@@ -42,7 +42,7 @@ pub(super) fn add(draw: &mut Draw, scenario: &mut Table, size: i64, without: i64
     }
 }
 
-/// Something that befalls an agent, and where it must, its end.
+/// Something that happens to an agent, and where it must, its end.
 fn bridge_event(draw: &mut Draw, size: i64) -> Vec<Value> {
     let host = draw.between(0, size - 1);
     let mut event = table([("host", host.into())]);

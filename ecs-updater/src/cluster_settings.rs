@@ -14,15 +14,15 @@ use crate::aws::{Aws, AwsError, Described, ErrorKind};
 use crate::config::{ConfigError, Inputs, Settings};
 
 /// A cluster, and what it is worked on by, or why it is not.
-pub type SettledCluster = (ClusterName, Result<Policy, ClusterError>);
+pub type ResolvedCluster = (ClusterName, Result<Policy, ClusterError>);
 
 /// What a run works by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
+pub struct Resolved {
     /// The DynamoDB table with the leases; `None`: runs are not kept apart.
     pub lease_table: Option<String>,
     /// The clusters, in the order in which they were named.
-    pub clusters: Vec<SettledCluster>,
+    pub clusters: Vec<ResolvedCluster>,
     /// Where each cluster is, or was looked for; the Region alone where ECS does not say more.
     pub locations: BTreeMap<ClusterName, Location>,
 }
@@ -48,7 +48,7 @@ pub async fn parameter(aws: &Aws, name: &str) -> Result<Option<String>, AwsError
 ///
 /// # Errors
 /// No cluster at all, or something wrong with the settings of each.
-pub async fn settle(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) -> Result<Settled, ConfigError> {
+pub async fn resolve(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) -> Result<Resolved, ConfigError> {
     let Settings { lease_table, clusters } = inputs.settings()?;
     let names: Vec<ClusterName> = clusters.into_iter().map(|cluster| cluster.name).collect();
     let here = Location { account: None, region: aws.region() };
@@ -60,7 +60,7 @@ pub async fn settle(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) -> 
         }
         Err(error) => {
             let clusters = names.into_iter().map(|name| (name.clone(), Err(error.on(&name)))).collect();
-            return Ok(Settled { lease_table, clusters, locations });
+            return Ok(Resolved { lease_table, clusters, locations });
         }
     };
     let settings = inputs.with_tags(&tags).settings()?;
@@ -83,7 +83,7 @@ pub async fn settle(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) -> 
             (cluster.name.clone(), cluster.policy.map_err(refuse))
         })
         .collect();
-    Ok(Settled { lease_table, clusters, locations })
+    Ok(Resolved { lease_table, clusters, locations })
 }
 
 /// Waits out throttling, as a run's first look does.
