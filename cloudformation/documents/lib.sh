@@ -217,7 +217,7 @@ issue() {
     before=null
     if api GET /updates/status; then
       before=$(get '"\(.most_recent_command.timestamp)"')
-    elif ((code == 0)); then
+    elif ((code == 0 || code == 408)); then
       complain "$1" || return 1
     fi
     if ((code != 423)); then

@@ -29,4 +29,5 @@ look
 # The report goes out before the reboot can cut it off, and leaves room for a second one.
 report 1100
 part=reboot
-api POST /actions/reboot || complain reboot
+# Once: between a look at the tasks and the reboot there is no wait.
+request POST /actions/reboot || complain reboot

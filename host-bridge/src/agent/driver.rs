@@ -131,9 +131,9 @@ impl Agent {
         let now = self.now();
         if *act == Act::Refresh {
             self.facts.refreshed_at = Some(now);
-            self.troubles.refresh.clone_from(&outcome.error);
+            self.troubles.refreshed(outcome.error.clone());
         } else if outcome.error.is_none() && act.reads_repository() {
-            self.troubles.refresh = None;
+            self.troubles.refreshed(None);
         }
         if let Some(error) = &outcome.error {
             tracing::warn!("{} at {}: {}", error.code, error.at, error.detail);
@@ -195,13 +195,12 @@ impl Agent {
         let Environment { client, introspection, .. } = &self.environment;
         match inspect(client, Some(introspection), &self.facts.boot, "inspect").await {
             Ok(mut seen) => {
-                if seen.busy
-                    && let Some(before) = self.facts.host.take()
-                {
+                if !seen.busy {
+                    self.troubles.forget_refresh(&seen.report);
+                } else if let Some(before) = self.facts.host.take() {
                     // The status cannot be read while a command runs.
                     seen.report.update = before.report.update;
                 }
-                self.troubles.forget_refresh(&seen.report);
                 self.facts.host = Some(seen);
                 self.facts.host_answers = true;
                 self.silent_looks = 0;

@@ -21,16 +21,25 @@ pub(super) struct Troubles {
     pub(super) tags: Option<String>,
     /// The last reading of the update repository failed.
     pub(super) refresh: Option<ReportedError>,
+    /// The host's status has shown that failure: what it shows from now on is from after it.
+    pub(super) refresh_shown: bool,
 }
 
 impl Troubles {
-    /// A refresh that the host said had failed stands no longer beside a later command that worked: each reads the
-    /// update repository first (docs/facts/host-api.md#trap-3).
+    /// Takes in how a refresh ended.
+    pub(super) fn refreshed(&mut self, error: Option<ReportedError>) {
+        (self.refresh, self.refresh_shown) = (error, false);
+    }
+
+    /// A refresh that the host's status shows as failed stands no longer beside a later command that worked: each reads
+    /// the update repository first (docs/facts/host-api.md#trap-3). A success that the status showed already when the
+    /// refresh failed says nothing.
     pub(super) fn forget_refresh(&mut self, seen: &HostReport) {
         let last = seen.update.as_ref().and_then(|update| update.last.as_ref());
-        let worked = last.is_some_and(|last| last.status == CommandStatus::Success);
-        if worked && self.refresh.as_ref().is_some_and(|error| error.code == ErrorCode::Failed) {
-            self.refresh = None;
+        match last.map(|last| &last.status) {
+            Some(CommandStatus::Failed) => self.refresh_shown = true,
+            Some(CommandStatus::Success) if self.refresh_shown => self.refreshed(None),
+            Some(CommandStatus::Success | CommandStatus::Unknown(_) | CommandStatus::Missing) | None => {}
         }
     }
 }
@@ -108,19 +117,23 @@ mod tests {
 
     #[test]
     fn an_error_of_an_earlier_refresh_does_not_stand_beside_a_later_success() {
-        let table = [
-            (CommandStatus::Success, ErrorCode::Failed, false),
-            (CommandStatus::Failed, ErrorCode::Failed, true),
-            // The refresh was never begun, and the success is from before it.
-            (CommandStatus::Success, ErrorCode::Busy, true),
+        use CommandStatus::{Failed, Success};
+        let table: [(&[CommandStatus], bool); 4] = [
+            (&[Failed, Success], false),
+            (&[Failed, Failed], true),
+            // The refresh was never begun, or the status is from before it.
+            (&[Success, Success], true),
+            (&[], true),
         ];
-        for (status, code, standings) in table {
-            let mut troubles =
-                Troubles { refresh: Some(error("refresh", code.clone(), "no route")), ..Troubles::default() };
-            let last = ReportedCommand { r#type: CommandType::Prepare, status: status.clone() };
-            let update = ReportedUpdate { last: Some(last), ..ReportedUpdate::default() };
-            troubles.forget_refresh(&HostReport { update: Some(update), ..HostReport::default() });
-            assert_eq!(troubles.refresh.is_some(), standings, "{status} {code}");
+        for (shown, stands) in table {
+            let mut troubles = Troubles::default();
+            troubles.refreshed(Some(error("refresh", ErrorCode::Failed, "no route")));
+            for status in shown {
+                let last = ReportedCommand { r#type: CommandType::Prepare, status: status.clone() };
+                let update = ReportedUpdate { last: Some(last), ..ReportedUpdate::default() };
+                troubles.forget_refresh(&HostReport { update: Some(update), ..HostReport::default() });
+            }
+            assert_eq!(troubles.refresh.is_some(), stands, "{shown:?}");
         }
     }
 }

@@ -108,7 +108,8 @@ impl Client {
     /// # Errors
     /// [`ClientError`]; where its [`sent`](ClientError::sent) is `Maybe`, the host may be going down.
     pub async fn reboot(&self) -> Result<RebootAnswer, ClientError> {
-        let asked = self.ask(Method::POST, "/actions/reboot", None).await?;
+        // A host is rebooted right after a look at its tasks: an answer of 408 is the caller's, who looks again.
+        let asked = self.ask_once(&Method::POST, "/actions/reboot", None).await?;
         match asked.answer.status {
             StatusCode::NO_CONTENT => Ok(RebootAnswer::Accepted),
             StatusCode::INTERNAL_SERVER_ERROR => Ok(RebootAnswer::Refused(asked.text())),
