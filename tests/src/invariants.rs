@@ -22,7 +22,8 @@ pub use rule::{Rule, Violation};
 use crate::documents::Script;
 use crate::host::HostEvent;
 use crate::world::{
-    Actor, BootStep, CommandStep, Entry, Event, InstanceChange, InstanceStatus, LastStatus, MachineNo, Task, World,
+    Actor, BootStep, CommandStep, Ec2State, Entry, Event, InstanceChange, InstanceStatus, LastStatus, MachineNo, Task,
+    World,
 };
 
 /// What somebody else took out of service so short a time ago could not be known to a caller.
@@ -39,8 +40,10 @@ fn left_unknowable(size: usize) -> SignedDuration {
 #[derive(Debug, Clone, Default)]
 pub struct Invariants {
     budgets: BTreeMap<ClusterName, MaxUnavailable>,
-    /// Has no container instance any more, since when.
+    /// Counts no more, since when: it has no container instance any more, or its machine does not run.
     left: BTreeMap<MachineNo, Timestamp>,
+    /// Switched on again, and when.
+    started: BTreeMap<MachineNo, Timestamp>,
     violations: Vec<Violation>,
     drained: BTreeSet<MachineNo>,
     rebooted_with_tasks: BTreeSet<MachineNo>,
@@ -96,6 +99,12 @@ impl Invariants {
                     },
                 ..
             } => self.check_claim(world, *machine, &format!("{script:?}")),
+            Event::Ec2State { machine, to: Ec2State::Stopping | Ec2State::ShuttingDown } => {
+                self.left.insert(*machine, world.now());
+            }
+            Event::Ec2State { machine, to: Ec2State::Running } => {
+                self.started.insert(*machine, world.now());
+            }
             Event::Instance { .. } | Event::Task { .. } | Event::Ec2State { .. } | Event::Command { .. } => {}
             Event::Service { .. } | Event::Stored { .. } | Event::Scripted { .. } => {}
         }
@@ -220,14 +229,18 @@ impl Invariants {
         }
     }
 
+    /// What is dead, and what others have stopped, takes no place: the caller can read both from EC2.
     fn check_budget(&mut self, world: &World, machine: MachineNo) {
         let cluster = &world.clusters()[world.machines()[machine].cluster];
         let most = self.budgets.get(&ClusterName::from(cluster.name.as_str())).copied();
         let budget = most.unwrap_or(MaxUnavailable::Count(1)).of(self.known_size(world, machine));
+        let size = world.machines().iter().filter(|other| other.cluster == world.machines()[machine].cluster).count();
+        let is_old = |at: &Timestamp| world.now().duration_since(*at) >= left_unknowable(size);
         let knowable = cluster
             .out_of_service
-            .values()
-            .filter(|out| out.by == Actor::Updater || world.now().duration_since(out.since) >= UNKNOWABLE)
+            .iter()
+            .filter(|(number, _)| world.counts(**number) && self.started.get(number).is_none_or(is_old))
+            .filter(|(_, out)| out.by == Actor::Updater || world.now().duration_since(out.since) >= UNKNOWABLE)
             .count();
         if knowable > budget {
             let name = &cluster.name;
@@ -236,14 +249,14 @@ impl Invariants {
         }
     }
 
-    /// The machines in the same cluster as this one that are registered, as far as a caller can know.
+    /// The machines in the same cluster as this one of which a percentage is taken, as far as a caller can know.
     fn known_size(&self, world: &World, machine: MachineNo) -> usize {
         let cluster = world.machines()[machine].cluster;
         let machines = world.machines().iter().filter(|other| other.cluster == cluster).count();
         let late = left_unknowable(machines);
         let is_known = |number: MachineNo| {
             let left = self.left.get(&number);
-            world.is_registered(number) || left.is_some_and(|at| world.now().duration_since(*at) < late)
+            world.counts(number) || left.is_some_and(|at| world.now().duration_since(*at) < late)
         };
         let here = world.machines().iter_with_ids().filter(|(_, other)| other.cluster == cluster);
         here.filter(|(number, _)| is_known(*number)).count()

@@ -94,6 +94,34 @@ fn a_percentage_is_one_of_the_machines_that_are_known_to_be_registered() {
 }
 
 #[test]
+fn what_is_dead_or_stopped_by_others_takes_no_place() {
+    // Whether the stopped one has a claim that takes it out of service, and whether EC2 hides it.
+    for (ended, claimed, hidden, broken) in [
+        (false, false, false, false),
+        (false, true, false, true),
+        (false, false, true, true),
+        (true, false, false, false),
+        (true, true, false, false),
+        (true, false, true, true),
+    ] {
+        let mut world = world(&format!("[[host]]\nindex = 0\nhidden = {hidden}"));
+        world.stop_instance(MachineNo(0));
+        pass(&mut world, 300);
+        if ended {
+            world.terminate(MachineNo(0));
+            pass(&mut world, 60);
+        }
+        if claimed {
+            claim(&mut world, 0);
+        }
+        claim(&mut world, 1);
+        set(&mut world, 1, InstanceStatus::Draining, Actor::Updater);
+        let expected: &[Rule] = if broken { &[Rule::Budget] } else { &[] };
+        assert_eq!(rules(&world), expected, "ended {ended}, claimed {claimed}, hidden {hidden}");
+    }
+}
+
+#[test]
 fn two_drains_of_the_caller_at_once_are_seen() {
     let mut world = world("");
     for host in 0..2 {

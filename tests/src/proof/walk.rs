@@ -5,6 +5,7 @@
 //! the last run, which must then bring everything to an end; but for a third of the seeds, where something stays broken: there
 //! the last run must end and name everything.
 
+mod absent;
 mod bridges;
 mod endless;
 
@@ -37,6 +38,7 @@ pub fn draw(seed: u64) -> Table {
         6..=8 => bridges::add(&mut draw, &mut scenario, size, 0),
         _ => bridges::add(&mut draw, &mut scenario, size, 40),
     }
+    absent::add(seed, &mut scenario, size);
     if stays_broken(seed) {
         endless::add(seed, &mut scenario, size);
     }

@@ -107,7 +107,7 @@ impl World {
 
     /// Ends an instance. ECS deregisters it only if its agent was connected (ECS developer guide,
     /// `DeregisterContainerInstance`); otherwise the container instance stays behind, not connected.
-    pub(super) fn terminate(&mut self, machine: MachineNo) {
+    pub(crate) fn terminate(&mut self, machine: MachineNo) {
         if matches!(self.machines[machine].state, Ec2State::ShuttingDown | Ec2State::Terminated) {
             return;
         }
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// Switches an instance off.
-    pub(super) fn stop_instance(&mut self, machine: MachineNo) {
+    pub(crate) fn stop_instance(&mut self, machine: MachineNo) {
         if self.machines[machine].state == Ec2State::Running {
             self.cut_power(machine, Ec2State::Stopping);
         }

@@ -5,6 +5,7 @@ use super::actor::Actor;
 use super::cluster::OutOfService;
 use super::ids::{MachineNo, RegistrationNo};
 use super::log::{Event, InstanceChange};
+use super::machine::Ec2State;
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use super::task::LastStatus;
@@ -134,6 +135,19 @@ impl World {
     pub(crate) fn is_registered(&self, machine: MachineNo) -> bool {
         let registrations = &self.machines[machine].registrations;
         registrations.iter().any(|number| self.registrations[*number].status != InstanceStatus::Inactive)
+    }
+
+    /// Whether the machine is a part of its cluster: of these a percentage is taken, and among these the ones out of service
+    /// count. A machine that has ended is none, and no more is one that is stopped without a claim that takes it out of
+    /// service. What EC2 hides is known by ECS alone.
+    pub(crate) fn counts(&self, machine: MachineNo) -> bool {
+        let is_hidden = self.ec2_hides(machine) && self.ec2_shows(machine);
+        let is_there = match self.machines[machine].state {
+            Ec2State::ShuttingDown | Ec2State::Terminated => is_hidden,
+            Ec2State::Stopping | Ec2State::Stopped => is_hidden || self.has_draining_claim(machine),
+            Ec2State::Running => true,
+        };
+        self.is_registered(machine) && is_there
     }
 
     /// Whether the machine has a well-formed claim that takes it out of service.
