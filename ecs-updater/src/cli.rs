@@ -236,14 +236,14 @@ impl Watch for Live {
 
 /// A cluster as the live view shows it.
 pub fn view(View { fleet, plan, policy, since, now }: View<'_>) -> ClusterView {
-    let (registered, out) = fleet.registered_and_out();
+    let (members, out) = fleet.counted_and_out();
     let mut view = ClusterView {
         cluster: fleet.cluster.clone(),
         total: fleet.instances.len(),
         settled: Default::default(),
         under_way: Vec::new(),
         out_of_service: out,
-        budget: policy.max_unavailable.of(registered),
+        budget: policy.max_unavailable.of(members),
         now,
     };
     for standing in &plan.standings {

@@ -30,6 +30,9 @@ pub struct Resolved {
 /// How often the tags are asked for while AWS throttles: with the waits of [`pace`], a quarter of an hour.
 const TRIES: usize = 30;
 
+/// How often for one that ECS does not describe.
+const TRIES_OF_ONE: usize = 6;
+
 fn pace() -> Pace {
     Pace::new(Duration::from_secs(2), 2.0, Duration::from_secs(30), 0.0)
 }
@@ -53,17 +56,15 @@ pub async fn resolve(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) ->
     let names: Vec<ClusterName> = clusters.into_iter().map(|cluster| cluster.name).collect();
     let here = Location { account: None, region: aws.region() };
     let mut locations: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), here.clone())).collect();
-    let tags = match describe(aws, &names, stop.clone()).await {
-        Ok(described) => {
-            locations.extend(described.locations);
-            described.tags
-        }
+    let described = match describe(aws, &names, stop.clone()).await {
+        Ok(described) => described,
         Err(error) => {
             let clusters = names.into_iter().map(|name| (name.clone(), Err(error.on(&name)))).collect();
             return Ok(Resolved { lease_table, clusters, locations });
         }
     };
-    let settings = inputs.with_tags(&tags).settings()?;
+    locations.extend(described.locations.clone());
+    let settings = inputs.with_tags(&described.tags).settings()?;
     let clusters = settings
         .clusters
         .into_iter()
@@ -80,26 +81,37 @@ pub async fn resolve(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) ->
                 );
                 ClusterError { kind: ClusterErrorKind::Configuration, message }
             };
-            (cluster.name.clone(), cluster.policy.map_err(refuse))
+            let policy = match described.failure(&cluster.name) {
+                Some(error) => Err(error.on(&cluster.name)),
+                None => cluster.policy.map_err(refuse),
+            };
+            (cluster.name.clone(), policy)
         })
         .collect();
     Ok(Resolved { lease_table, clusters, locations })
 }
 
-/// Waits out throttling, as a run's first look does.
+/// Waits out throttling, as a run's first look does, and for a minute a cluster that is there and not described.
 async fn describe(aws: &Aws, names: &[ClusterName], mut stop: watch::Receiver<bool>) -> Result<Described, AwsError> {
     let mut pace = pace();
-    for _ in 1..TRIES {
-        match aws.describe_clusters(names).await {
-            Err(error) if error.kind == ErrorKind::Throttled && !*stop.borrow() => {
-                tracing::warn!(%error, "waiting before the next try");
-                tokio::select! {
-                    () = tokio::time::sleep(pace.next_wait()) => {}
-                    _ = stop.wait_for(|stopped| *stopped) => {}
-                }
-            }
-            answer => return answer,
+    for tried in 1..TRIES {
+        let answer = aws.describe_clusters(names).await;
+        let wait = match &answer {
+            Err(error) => error.kind == ErrorKind::Throttled,
+            Ok(described) => tried < TRIES_OF_ONE && names.iter().any(|name| is_silent(described, name)),
+        };
+        if !wait || *stop.borrow() {
+            return answer;
+        }
+        tracing::warn!(?answer, "waiting before the next try");
+        tokio::select! {
+            () = tokio::time::sleep(pace.next_wait()) => {}
+            _ = stop.wait_for(|stopped| *stopped) => {}
         }
     }
     aws.describe_clusters(names).await
+}
+
+fn is_silent(described: &Described, cluster: &ClusterName) -> bool {
+    described.failure(cluster).is_some_and(|error| error.kind.is_silence())
 }

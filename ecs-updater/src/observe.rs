@@ -1,23 +1,29 @@
 //! AWS → [`FleetSnapshot`]. The snapshot is brought up to date in place: a full look reads everything that the
 //! budget and the claims rest on, a short look only the instances under way.
 
+mod moves;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{AttributesError, BridgeReport};
 use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG, Transport};
 use models::fleet::{
-    BadClaim, FleetSnapshot, Instance, InstanceStatus, RunMemory, SeenBoot, SeenBridge, Service, Tags, Visit, VisitEnd,
+    BadClaim, EVENTUAL_CONSISTENCY, Ec2, FleetSnapshot, Instance, InstanceStatus, MachineState, RunMemory, SeenBoot,
+    SeenBridge, Tags, Visit, VisitEnd,
 };
 use models::host::{HostReport, SeenReport};
-use models::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName, TaskArn};
+use models::ids::{ContainerInstanceArn, HostId};
 use models::plan::HostCommand;
 use models::policy::TransportPolicy;
+use models::time::after;
 
-use crate::aws::ec2;
-use crate::aws::ecs::instances::{self, Listed};
+use crate::aws::ec2::{self, Machines};
+use crate::aws::ecs::instances::{self, Answer, Listed};
 use crate::aws::{Aws, AwsError};
 use crate::host::{Ended, bridge};
+
+pub(crate) use moves::{merge_services, undescribed};
 
 /// Lists and describes the whole cluster, with the EC2 side.
 pub(crate) async fn full_look(
@@ -26,9 +32,9 @@ pub(crate) async fn full_look(
     wanted: TransportPolicy,
     now: Timestamp,
 ) -> Result<(), AwsError> {
-    look_at_moves(aws, fleet, now).await?;
+    moves::look(aws, fleet, now).await?;
     let arns = aws.list_container_instances(&fleet.cluster, Listed::All).await?;
-    let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
+    let Answer { described, not_described } = aws.describe_container_instances(&fleet.cluster, &arns).await?;
     let mut others: BTreeSet<ContainerInstanceArn> = described.iter().map(|one| one.arn.clone()).collect();
     let newest = newest_by_host(described);
     for one in newest.values() {
@@ -43,12 +49,13 @@ pub(crate) async fn full_look(
         merge_ecs(fleet, host, described, wanted, now);
     }
     for (host, instance) in &mut fleet.instances {
-        if !newest.contains_key(host) {
+        // What ECS lists and does not describe stays as it was.
+        if !newest.contains_key(host) && !not_described.contains(&instance.container_instance) {
             instance.status = InstanceStatus::Inactive;
             instance.agent_connected = false;
             instance.seen_at = now;
         }
-        merge_ec2(instance, machines.get(host), now);
+        merge_ec2(instance, &machines, now);
     }
     // What is not registered any more and was nothing to us is no part of the cluster.
     fleet.instances.retain(|_, instance| {
@@ -61,44 +68,6 @@ pub(crate) async fn full_look(
     Ok(())
 }
 
-/// Reads which tasks are leaving draining instances, and what services have placed already. This comes before the instances'
-/// resources, so that what is placed in between is counted twice rather than not at all.
-async fn look_at_moves(aws: &Aws, fleet: &mut FleetSnapshot, now: Timestamp) -> Result<(), AwsError> {
-    let draining = |instance: &&Instance| instance.status == InstanceStatus::Draining;
-    let leaving = fleet.instances.values().filter(draining).filter_map(|instance| instance.tasks.as_ref());
-    let arns: Vec<TaskArn> = leaving.flat_map(|seen| &seen.tasks).map(|task| task.arn.clone()).collect();
-    let mut live = aws.live_tasks(&fleet.cluster, arns).await?;
-    for instance in fleet.instances.values_mut().filter(|instance| instance.status == InstanceStatus::Draining) {
-        let Some(seen) = &mut instance.tasks else { continue };
-        let mut left = live.remove(&instance.container_instance).unwrap_or_default();
-        for task in &mut left {
-            task.protected_until =
-                seen.tasks.iter().find(|other| other.arn == task.arn).and_then(|t| t.protected_until);
-        }
-        seen.tasks = left;
-    }
-    let names: Vec<ServiceName> = fleet.services.keys().cloned().collect();
-    for service in describe_services(aws, &fleet.cluster, &names, now).await? {
-        fleet.services.insert(service.name.clone(), service);
-    }
-    Ok(())
-}
-
-/// Describes services, with the places of the tasks where a service allows one an instance.
-pub(crate) async fn describe_services(
-    aws: &Aws,
-    cluster: &ClusterName,
-    names: &[ServiceName],
-    now: Timestamp,
-) -> Result<Vec<Service>, AwsError> {
-    let mut services = aws.describe_services(cluster, names, now).await?;
-    for service in services.iter_mut().filter(|service| service.distinct_instance) {
-        let arns = aws.list_tasks_of(cluster, &service.name).await?;
-        service.on = aws.live_tasks(cluster, arns).await?.into_keys().collect();
-    }
-    Ok(services)
-}
-
 /// Describes the instances under way again. False when one of them was not found: then a full look is needed.
 pub(crate) async fn short_look(
     aws: &Aws,
@@ -109,7 +78,7 @@ pub(crate) async fn short_look(
 ) -> Result<bool, AwsError> {
     let arns: Vec<ContainerInstanceArn> =
         hosts.iter().filter_map(|host| fleet.instances.get(host)).map(|i| i.container_instance.clone()).collect();
-    let described = aws.describe_container_instances(&fleet.cluster, &arns).await?;
+    let Answer { described, .. } = aws.describe_container_instances(&fleet.cluster, &arns).await?;
     let found = described.iter().filter(|one| one.status != InstanceStatus::Inactive).count();
     for one in described.iter().filter(|one| one.status != InstanceStatus::Inactive) {
         merge_ecs(fleet, &one.host, one, wanted, now);
@@ -117,7 +86,7 @@ pub(crate) async fn short_look(
     Ok(found == arns.len())
 }
 
-/// Returns one entry a machine: after an OS rollback the old container instance can still be listed beside the new one.
+/// Returns one entry a machine, the newest that is connected: after an OS rollback the old container instance can still be listed beside the new one.
 fn newest_by_host(described: Vec<instances::Described>) -> BTreeMap<HostId, instances::Described> {
     let mut newest: BTreeMap<HostId, instances::Described> = BTreeMap::new();
     for one in described {
@@ -154,6 +123,7 @@ fn merge_ecs(
         remaining: one.remaining.clone(),
         seen_at: now,
         ec2: None,
+        left_out_since: None,
         tags: Tags::default(),
         tasks: None,
         bridge: None,
@@ -171,7 +141,12 @@ fn merge_ecs(
     if one.status == InstanceStatus::Draining {
         found_draining(instance);
     }
-    instance.status = one.status;
+    // An answer can be older than our own DRAINING.
+    let drained = instance.run.drained_at.filter(|_| instance.status == InstanceStatus::Draining);
+    let is_old = drained.is_some_and(|at| now < after(at, EVENTUAL_CONSISTENCY));
+    if !(is_old && one.status == InstanceStatus::Active) {
+        instance.status = one.status;
+    }
     instance.agent_connected = one.agent_connected;
     instance.disconnected_since = (!one.agent_connected).then(|| instance.disconnected_since.unwrap_or(now));
     instance.running_tasks = one.running_tasks;
@@ -238,22 +213,30 @@ fn merge_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp
     }
 }
 
-fn merge_ec2(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
-    let checks = instance.ec2.take().and_then(|ec2| ec2.checks);
-    instance.ec2 = machine.map(|machine| {
-        let mut ec2 = machine.ec2.clone();
-        ec2.checks = checks;
-        ec2
-    });
-    merge_tags(instance, machine, now);
+/// Merges what EC2 says. What it leaves out of its answer, it says nothing of; nor does it of a machine that it does not
+/// find and whose agent ECS hears.
+pub(crate) fn merge_ec2(instance: &mut Instance, machines: &Machines, now: Timestamp) {
+    if instance.host.is_external() {
+        return;
+    }
+    if let Some(machine) = machines.get(&instance.host) {
+        let checks = instance.ec2.take().and_then(|ec2| ec2.checks);
+        instance.ec2 = Some(Ec2 { checks, ..machine.ec2.clone() });
+        instance.left_out_since = None;
+        merge_tags(instance, machine, now);
+    } else if machines.is_not_found(&instance.host) && !instance.agent_connected {
+        instance.ec2.get_or_insert_default().state = MachineState::NotFound;
+        instance.left_out_since = None;
+    } else {
+        instance.left_out_since.get_or_insert(now);
+    }
 }
 
 /// How long EC2 may show tags from before a write: its API is eventually consistent.
 const TAGS_EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 
-/// Merges the tags. Those of a machine that is gone stay as they were, and so does, for a while, what this run has written.
-pub(crate) fn merge_tags(instance: &mut Instance, machine: Option<&ec2::Described>, now: Timestamp) {
-    let Some(machine) = machine else { return };
+/// Merges the tags. What this run has written stays for a while.
+fn merge_tags(instance: &mut Instance, machine: &ec2::Described, now: Timestamp) {
     let read = read_tags(&machine.tags);
     let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_EVENTUAL_CONSISTENCY);
     instance.tags = if fresh { Tags { exclude: read.exclude, ..std::mem::take(&mut instance.tags) } } else { read };
@@ -300,47 +283,4 @@ pub(crate) fn record_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timesta
 }
 
 #[cfg(test)]
-mod tests {
-    use models::fleet::{Attributes, Resources, SeenTasks};
-
-    use super::*;
-
-    #[test]
-    fn what_was_known_of_an_instance_before_it_drained_is_looked_at_again() {
-        let now = Timestamp::UNIX_EPOCH;
-        let mut fleet = FleetSnapshot {
-            cluster: "web".into(),
-            taken_at: now,
-            instances: BTreeMap::new(),
-            outdated_registrations: Default::default(),
-            services: BTreeMap::new(),
-        };
-        let host = HostId::from("i-0");
-        for (status, kept) in [
-            (InstanceStatus::Active, false),
-            (InstanceStatus::Active, true),
-            (InstanceStatus::Draining, false),
-            (InstanceStatus::Draining, true),
-        ] {
-            let described = instances::Described {
-                arn: "arn:aws:ecs:eu-west-1:1:container-instance/web/0".into(),
-                host: host.clone(),
-                status,
-                agent_connected: true,
-                running_tasks: 1,
-                pending_tasks: 0,
-                variant: None,
-                zone: None,
-                nameable: Attributes::default(),
-                registered: Resources::default(),
-                remaining: Resources::default(),
-                registered_at: 0,
-                attributes: BTreeMap::new(),
-            };
-            merge_ecs(&mut fleet, &host, &described, TransportPolicy::Auto, now);
-            let instance = fleet.instances.get_mut(&host).unwrap();
-            assert_eq!((instance.status, instance.tasks.is_some()), (status, kept));
-            instance.tasks = Some(SeenTasks { at: now, tasks: vec![] });
-        }
-    }
-}
+mod tests;

@@ -57,6 +57,13 @@ reasons!(
             /// The version that it would have to be pinned to.
             version: Version,
         } = "host_locked_down", "it is under API lockdown, so that it cannot be pinned, and it has not chosen {version} by itself; let target be what it chooses, or replace the instance";
+        /// Its machine is stopped, and not by a run.
+        NotRunning {
+            /// EC2's word for it.
+            state: String,
+        } = "not_running", "EC2 says that its machine is {state}: it takes no place in max_unavailable and is looked at again in the next run";
+        /// Left out of EC2's answer.
+        UnknownToEc2 = "unknown_to_ec2", "EC2 leaves its machine out of its answers without an error (it belongs to somebody else, or AWS hides what it manages), so that its tags cannot be read: it is not touched";
         /// REGISTERING and the like.
         NotActive {
             /// ECS status.
@@ -156,6 +163,13 @@ reasons!(
             /// The service whose task has not left it.
             service: String,
         } = "slow_drain_first", "waiting for {host}: a task of service {service} (also running here) has not started to stop after half of timeouts.drain";
+        /// ECS does not know yet that a machine does not run.
+        StoppedMachineFirst {
+            /// That machine.
+            host: HostId,
+            /// The service whose task would be placed there.
+            service: String,
+        } = "stopped_machine_first", "waiting until ECS takes {host} for disconnected: its machine does not run, and a task of service {service} (also running here) could be placed on it";
         /// `zone = "one-at-a-time"`.
         OtherZoneFirst {
             /// The zone that has instances out of service.

@@ -1,15 +1,15 @@
 //! EC2: instance state, tags, status checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, Tag};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName, Tag};
 use jiff::Timestamp;
 use models::claim::TAG_PREFIX;
-use models::fleet::{Ec2, StatusChecks};
+use models::fleet::{Ec2, MachineState, StatusChecks};
 use models::ids::{HostId, ImageId};
 
 use super::client::Aws;
-use super::error::{AwsError, ErrorKind};
+use super::error::AwsError;
 use super::limits::Bucket;
 
 /// An EC2 instance: its facts, and those of its tags that are this program's.
@@ -19,6 +19,40 @@ pub(crate) struct Described {
     pub(crate) tags: BTreeMap<String, String>,
 }
 
+/// What EC2 says of machines that it was asked about by their ids. One that is in neither was left out of the answer without
+/// an error, and says nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Machines {
+    described: BTreeMap<HostId, Described>,
+    not_found: BTreeSet<HostId>,
+}
+
+impl Machines {
+    pub(crate) fn get(&self, host: &HostId) -> Option<&Described> {
+        self.described.get(host)
+    }
+
+    /// What EC2 says of this machine alone.
+    #[cfg(test)]
+    pub(crate) fn of(host: HostId, state: MachineState) -> Self {
+        let one = Described { ec2: Ec2 { state, ..Ec2::default() }, tags: BTreeMap::new() };
+        Self { described: BTreeMap::from([(host, one)]), not_found: BTreeSet::new() }
+    }
+
+    /// EC2 does not find this machine.
+    #[cfg(test)]
+    pub(crate) fn without(host: HostId) -> Self {
+        Self { described: BTreeMap::new(), not_found: BTreeSet::from([host]) }
+    }
+
+    /// Whether EC2 says that there is no such instance.
+    pub(crate) fn is_not_found(&self, host: &HostId) -> bool {
+        self.not_found.contains(host)
+    }
+}
+
+/// The refusal of ids that are well-formed, and of which there is no instance.
+const NOT_FOUND: &str = "InvalidInstanceID.NotFound";
 /// Limits of the API (EC2 API reference): ids in one request.
 const DESCRIBE_INSTANCES: usize = 1_000;
 const DESCRIBE_STATUS: usize = 100;
@@ -27,39 +61,43 @@ const TAG_RESOURCES: usize = 1_000;
 const FILTER_VALUES: usize = 200;
 
 impl Aws {
-    /// The instances of these ids; those that EC2 does not know are left out.
-    pub(crate) async fn describe_instances(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, Described>, AwsError> {
-        let mut described = BTreeMap::new();
+    /// The instances of these ids. What an answer leaves out without an error is asked for once more: the SDK reads what is
+    /// there of XML that was cut off on its way.
+    pub(crate) async fn describe_instances(&self, hosts: &[HostId]) -> Result<Machines, AwsError> {
+        let mut machines = Machines::default();
         for chunk in hosts.chunks(DESCRIBE_INSTANCES) {
-            let mut wanted = chunk.to_vec();
-            // One unknown id fails the whole call; AWS names it, and the rest is asked again.
-            while !wanted.is_empty() {
-                match self.describe_known(&wanted, &mut described).await {
-                    // EC2 answers for every id or refuses the call. The SDK reads what is there of XML that was cut off,
-                    // and a machine that is missing for that reason must not count as gone.
-                    Ok(()) => match wanted.iter().find(|host| !described.contains_key(*host)) {
-                        None => break,
-                        Some(host) => {
-                            let message = format!("the answer is not complete: it does not have {host}");
-                            return Err(AwsError {
-                                operation: "ec2:DescribeInstances",
-                                kind: ErrorKind::NoAnswer,
-                                message,
-                            });
-                        }
-                    },
-                    Err(error) if error.code().is_some_and(|code| code.starts_with("InvalidInstanceID")) => {
-                        let before = wanted.len();
-                        wanted.retain(|host| !error.message.contains(host.as_str()));
-                        if wanted.len() == before {
-                            return Err(error);
-                        }
+            let left_out = self.describe_chunk(chunk.to_vec(), &mut machines).await?;
+            for host in self.describe_chunk(left_out, &mut machines).await? {
+                tracing::debug!(%host, "left out of EC2's answer");
+            }
+        }
+        Ok(machines)
+    }
+
+    /// Describes these instances. Returns the ones that the answer leaves out.
+    async fn describe_chunk(&self, mut wanted: Vec<HostId>, machines: &mut Machines) -> Result<Vec<HostId>, AwsError> {
+        // One unknown id fails the whole call; AWS names it, and the rest is asked again.
+        while !wanted.is_empty() {
+            match self.describe_known(&wanted, &mut machines.described).await {
+                Ok(()) => break,
+                Err(error) => {
+                    let Some(code) = error.code().filter(|code| code.starts_with("InvalidInstanceID")) else {
+                        return Err(error);
+                    };
+                    let (named, others): (Vec<_>, Vec<_>) =
+                        wanted.into_iter().partition(|host| names(&error.message, host));
+                    if named.is_empty() {
+                        return Err(error);
                     }
-                    Err(error) => return Err(error),
+                    if code == NOT_FOUND {
+                        machines.not_found.extend(named);
+                    }
+                    wanted = others;
                 }
             }
         }
-        Ok(described)
+        wanted.retain(|host| machines.get(host).is_none());
+        Ok(wanted)
     }
 
     async fn describe_known(
@@ -186,11 +224,27 @@ impl Aws {
     }
 }
 
+/// Whether an error's words name this id, and not one that begins like it.
+fn names(message: &str, host: &HostId) -> bool {
+    message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|word| word == host.as_str())
+}
+
+fn read_state(state: Option<&InstanceStateName>) -> MachineState {
+    match state {
+        Some(InstanceStateName::Pending) => MachineState::Pending,
+        Some(InstanceStateName::Running) => MachineState::Running,
+        Some(InstanceStateName::Stopping) => MachineState::Stopping,
+        Some(InstanceStateName::Stopped) => MachineState::Stopped,
+        Some(InstanceStateName::ShuttingDown) => MachineState::ShuttingDown,
+        Some(InstanceStateName::Terminated) => MachineState::Terminated,
+        Some(_) | None => MachineState::Unknown,
+    }
+}
+
 fn read(instance: &Instance) -> Described {
     let tags = || instance.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
-    let state = instance.state().and_then(|state| state.name()).map_or("unknown", |name| name.as_str());
     let ec2 = Ec2 {
-        state: state.into(),
+        state: read_state(instance.state().and_then(|state| state.name())),
         spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
         auto_scaling_group: tags()
             .find(|(key, _)| *key == "aws:autoscaling:groupName")
@@ -201,4 +255,19 @@ fn read(instance: &Instance) -> Described {
     };
     let ours = tags().filter(|(key, _)| key.starts_with(TAG_PREFIX));
     Described { ec2, tags: ours.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_ids_and_not_their_beginnings() {
+        let message = "The instance IDs 'i-1234567890abcdef0, i-0a1b2c3d' do not exist (InvalidInstanceID.NotFound)";
+        for (host, named) in
+            [("i-1234567890abcdef0", true), ("i-0a1b2c3d", true), ("i-12345678", false), ("i-0a1b2c3d4e5f60718", false)]
+        {
+            assert_eq!(names(message, &host.into()), named, "{host}");
+        }
+    }
 }

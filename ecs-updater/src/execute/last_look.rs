@@ -10,7 +10,7 @@ use models::ids::{ContainerInstanceArn, HostId};
 use super::Actor;
 use super::claims::is_in_boot_of;
 use crate::aws::ecs::instances::Listed;
-use crate::observe::{found_draining, merge_tags, short_look};
+use crate::observe::{found_draining, merge_ec2, short_look};
 
 impl Actor<'_> {
     /// Checks status, tags and budget as they are *now*. Returns the hosts that may be drained, at most as many as the
@@ -29,8 +29,8 @@ impl Actor<'_> {
             }
         };
         let unknown = self.merge_listed(draining, lost);
-        let (registered, out) = self.fleet.registered_and_out();
-        let budget = self.policy.max_unavailable.of(registered) + usize::from(broken!(BudgetOffByOne));
+        let (members, out) = self.fleet.counted_and_out();
+        let budget = self.policy.max_unavailable.of(members) + usize::from(broken!(BudgetOffByOne));
         clear.retain(|host| self.instance(host).is_some_and(Instance::in_service));
         clear.truncate(budget.saturating_sub(out + unknown));
         clear
@@ -86,6 +86,9 @@ impl Actor<'_> {
         let mut empty = Vec::new();
         for (host, mut tasks) in looks {
             let counted = self.instance(&host).map_or(0, |instance| instance.running_tasks);
+            if self.instance(&host).is_some_and(Instance::is_empty_by_its_agent) {
+                tasks.retain(|task| !task.undescribed);
+            }
             if broken!(NoLookBeforeReboot) || (broken!(DrainedByCount) && counted == 0) {
                 tasks.clear();
             }
@@ -140,7 +143,7 @@ impl Actor<'_> {
             }
         };
         for host in hosts {
-            self.with_instance_mut(host, |instance| merge_tags(instance, machines.get(host), now));
+            self.with_instance_mut(host, |instance| merge_ec2(instance, &machines, now));
         }
         if self.is_superseded() {
             return None;
@@ -150,6 +153,9 @@ impl Actor<'_> {
                 return true;
             }
             self.instance(host).is_some_and(|instance| {
+                if instance.left_out_since.is_some() || instance.is_dead() || instance.is_off() {
+                    return false;
+                }
                 // Once the reboot is claimed, stopping halfway would be worse than going on.
                 let begun = instance.claim().is_some_and(|claim| !claim.boots.is_empty());
                 (begun || instance.tags.exclude.is_none() || broken!(ExclusionIgnored))

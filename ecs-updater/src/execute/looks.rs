@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use models::claim::Transport;
-use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Task};
+use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Service, Task};
 use models::ids::{HostId, ServiceName, TaskArn};
 use models::time::after;
 
@@ -13,7 +13,7 @@ use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
 use crate::aws::ecs::tasks::Desired;
 use crate::host::bridge;
-use crate::observe::describe_services;
+use crate::observe::{merge_services, undescribed};
 use crate::planner::{DRAIN_POLL, EVENTUAL_CONSISTENCY, TASKS_FRESH};
 
 /// No more instances' tasks are listed one by one in a round: what else there is to do does not wait for long.
@@ -102,14 +102,12 @@ impl Actor<'_> {
     /// so that none needs one of its own before its turn is near.
     async fn look_at_staying(&mut self, hosts: &[HostId], whole: bool) -> Result<(), AwsError> {
         let at = self.now();
-        let tasks = if whole {
-            let arns = self.aws.list_running_tasks(&self.fleet.cluster).await?;
-            let unseen = self.fleet.instances.values().filter(|instance| is_unseen(instance));
-            let hosts: BTreeSet<HostId> = unseen.map(|instance| &instance.host).chain(hosts).cloned().collect();
-            self.tasks_among(arns, &hosts).await?
-        } else {
-            self.tasks_of(hosts).await?
+        let of_all = if whole { self.tasks_of_all(hosts).await? } else { None };
+        let mut tasks = match of_all {
+            Some(tasks) => tasks,
+            None => self.tasks_of(hosts).await?,
         };
+        self.forget_unknown(&mut tasks);
         let of_services = tasks.values().flatten().filter_map(|task| Some((&task.arn, task.service()?)));
         let services: BTreeSet<ServiceName> = of_services.clone().map(|(_, service)| service.clone()).collect();
         let arns: Vec<TaskArn> = of_services.map(|(arn, _)| arn.clone()).collect();
@@ -134,8 +132,9 @@ impl Actor<'_> {
         match self.aws.live_tasks(&self.fleet.cluster, arns).await {
             Ok(mut live) => {
                 for host in hosts {
-                    let arn = self.instance(&host).map(|instance| instance.container_instance.clone());
-                    let tasks = arn.and_then(|arn| live.remove(&arn)).unwrap_or_default();
+                    let Some(instance) = self.instance(&host) else { continue };
+                    let mut tasks = live.on.remove(&instance.container_instance).unwrap_or_default();
+                    tasks.extend(undescribed(instance, &live.not_described));
                     self.succeeded(&host);
                     self.record_remaining_tasks(&host, SeenTasks { at, tasks });
                 }
@@ -163,14 +162,40 @@ impl Actor<'_> {
         self.with_instance_mut(host, |instance| instance.tasks = Some(left));
     }
 
-    /// Returns the tasks on each of these instances that have not stopped.
+    /// Returns the tasks of the whole cluster on these instances and on those that nobody has looked at. `None` where ECS
+    /// does not describe one of them: which instance that is on, only a list of each tells.
+    async fn tasks_of_all(&self, hosts: &[HostId]) -> Result<Option<BTreeMap<HostId, Vec<Task>>>, AwsError> {
+        let arns = self.aws.list_running_tasks(&self.fleet.cluster).await?;
+        let mut live = self.aws.live_tasks(&self.fleet.cluster, arns).await?;
+        if !live.not_described.is_empty() {
+            return Ok(None);
+        }
+        let unseen = self.fleet.instances.values().filter(|instance| is_unseen(instance));
+        let asked = hosts.iter().filter_map(|host| self.instance(host));
+        let tasks = unseen.chain(asked).map(|one| (one.host.clone(), &one.container_instance));
+        let tasks: BTreeMap<HostId, _> = tasks.collect();
+        Ok(Some(tasks.into_iter().map(|(host, arn)| (host, live.on.remove(arn).unwrap_or_default())).collect()))
+    }
+
+    /// Returns the tasks on each of these instances that are not known to have stopped.
     pub(super) async fn tasks_of(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, Vec<Task>>, AwsError> {
-        let arns = self.list_on_each(hosts).await?;
-        self.tasks_among(arns, hosts).await
+        let listed = self.list_on_each(hosts).await?;
+        let arns = listed.iter().flat_map(|(_, arns)| arns).cloned().collect();
+        let mut live = self.aws.live_tasks(&self.fleet.cluster, arns).await?;
+        let mut stand_ins = self.stand_ins(&live.not_described).await?;
+        let mut tasks = BTreeMap::new();
+        for (host, arns) in listed {
+            let instance = self.instance(&host);
+            let described = instance.and_then(|instance| live.on.remove(&instance.container_instance));
+            let mut here = described.unwrap_or_default();
+            here.extend(arns.iter().filter_map(|arn| stand_ins.remove(arn)));
+            tasks.insert(host, here);
+        }
+        Ok(tasks)
     }
 
     /// Lists tasks instance by instance.
-    async fn list_on_each(&self, hosts: &[HostId]) -> Result<Vec<TaskArn>, AwsError> {
+    async fn list_on_each(&self, hosts: &[HostId]) -> Result<Vec<(HostId, Vec<TaskArn>)>, AwsError> {
         let (cluster, now) = (&self.fleet.cluster, self.now());
         let listed = futures_util::stream::iter(hosts.iter().filter_map(|host| self.instance(host)))
             .map(|instance| {
@@ -181,21 +206,11 @@ impl Actor<'_> {
                 } else {
                     Desired::Any
                 };
-                self.aws.list_tasks_on(cluster, &instance.container_instance, desired)
+                let listed = self.aws.list_tasks_on(cluster, &instance.container_instance, desired);
+                async { Ok((instance.host.clone(), listed.await?)) }
             })
             .buffer_unordered(CONCURRENT);
-        Ok(listed.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
-    }
-
-    /// Returns, by instance, the tasks that have not stopped.
-    async fn tasks_among<'h>(
-        &self,
-        arns: Vec<TaskArn>,
-        hosts: impl IntoIterator<Item = &'h HostId>,
-    ) -> Result<BTreeMap<HostId, Vec<Task>>, AwsError> {
-        let mut live = self.aws.live_tasks(&self.fleet.cluster, arns).await?;
-        let known = hosts.into_iter().filter_map(|host| self.instance(host));
-        Ok(known.map(|one| (one.host.clone(), live.remove(&one.container_instance).unwrap_or_default())).collect())
+        listed.try_collect().await
     }
 
     /// Whether listing and describing the tasks of the whole cluster, a hundred a call, and asking for the protection of
@@ -221,12 +236,14 @@ impl Actor<'_> {
         let known = &self.fleet.services;
         let fresh = |name: &ServiceName| known.get(name).is_some_and(|service| now < after(service.at, TASKS_FRESH));
         let stale: Vec<ServiceName> = names.into_iter().filter(|name| !fresh(name)).collect();
-        for mut service in describe_services(self.aws, &self.fleet.cluster, &stale, now).await? {
-            // What was placed since the last full look is not in the instances' remaining resources.
-            if let Some(known) = self.fleet.services.get(&service.name) {
-                service.placed = service.placed.min(known.placed);
+        let placed = |service: &Service| (service.name.clone(), service.placed);
+        let placed: BTreeMap<ServiceName, u32> = self.fleet.services.values().map(placed).collect();
+        merge_services(self.aws, self.fleet, &stale, now).await?;
+        // What was placed since the last full look is not in the instances' remaining resources.
+        for name in stale {
+            if let (Some(service), Some(placed)) = (self.fleet.services.get_mut(&name), placed.get(&name)) {
+                service.placed = service.placed.min(*placed);
             }
-            self.fleet.services.insert(service.name.clone(), service);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! - `claims`: writes claims.
 //! - `hosts`: the steps that a host carries out, and `send`: how it is told.
 //! - `service`: the steps that take an instance out of service, put it back, or are done with it.
-//! - `looks`: the steps that only read.
+//! - `looks`: the steps that only read, and `undescribed`: tasks that ECS does not describe.
 
 mod batches;
 mod claims;
@@ -15,6 +15,7 @@ mod last_look;
 mod looks;
 mod send;
 mod service;
+mod undescribed;
 
 use jiff::Timestamp;
 use models::claim::Transport;

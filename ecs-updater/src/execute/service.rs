@@ -250,7 +250,7 @@ fn verdict(instance: &Instance, end: End, at: Timestamp) -> Verdict {
         }
         End::Current => Verdict { from: running, to: None, ..plain },
         End::Gone => {
-            let (reason, detail) = said("gone", "the machine went away during the run".to_owned());
+            let (reason, detail) = said("gone", "its machine is gone: EC2 says so, or does not know it".to_owned());
             Verdict { outcome: Outcome::Gone, reason, detail, ..plain }
         }
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Transport};
 use models::fleet::{
-    Attributes, Ec2, FleetSnapshot, Instance, InstanceStatus, Reach, Resources, RunMemory, SeenBoot, SeenTasks,
-    Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
+    Attributes, Ec2, FleetSnapshot, Instance, InstanceStatus, MachineState, Reach, Resources, RunMemory, SeenBoot,
+    SeenTasks, Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
 };
 use models::host::{
     AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedSettings, ReportedUpdate,
@@ -86,13 +86,14 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         remaining: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
         seen_at: seen,
         ec2: Some(Ec2 {
-            state: "running".into(),
+            state: MachineState::Running,
             spot: false,
             auto_scaling_group: None,
             image: None,
             launched_at: None,
             checks: None,
         }),
+        left_out_since: None,
         tags: Tags::default(),
         tasks: Some(SeenTasks { at: seen, tasks: vec![] }),
         bridge: None,
@@ -156,6 +157,7 @@ pub(super) fn task(number: u32, service: Option<&str>) -> Task {
         stopping: false,
         needs: Resources { cpu: 512, memory: 1_024, ports: vec![] },
         protected_until: None,
+        undescribed: false,
     }
 }
 

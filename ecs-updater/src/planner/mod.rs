@@ -42,7 +42,7 @@ use admission::Counted;
 use context::Context;
 use draft::Draft;
 use need::Next;
-use times::RETRY;
+use times::{AGENT_FLAG_LAG, RETRY};
 
 /// Returns what to do now.
 ///
@@ -66,7 +66,7 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
         }
     }
     admission::admit(&cx, &queue, &counted, &mut draft);
-    if draft.is_at_rest() && waits_for_others(&cx, &draft) {
+    if draft.is_at_rest() && (waits_for_others(&cx, &draft) || waits_for_ecs(&cx, &draft)) {
         draft.wake(after(now, RETRY));
     }
     if draft.is_at_rest() || run.stop == Some(Stop::Interrupted) {
@@ -81,6 +81,15 @@ fn waits_for_others(cx: &Context<'_>, draft: &Draft) -> bool {
     let waiting = draft.standings.iter().any(|standing| matches!(standing.hold, Some(HoldReason::BudgetUsedUp { .. })));
     let since = cx.run.idle_since.unwrap_or(cx.now);
     waiting && !cx.run.dry_run && cx.now < after(since, cx.policy.timeouts.inspect)
+}
+
+/// Whether some wait until ECS finds out that a machine does not run, which takes it a few minutes.
+fn waits_for_ecs(cx: &Context<'_>, draft: &Draft) -> bool {
+    let is_one = |hold: &HoldReason| matches!(hold, HoldReason::StoppedMachineFirst { .. });
+    let waiting = draft.standings.iter().any(|standing| standing.hold.as_ref().is_some_and(is_one));
+    let since = cx.run.idle_since.unwrap_or(cx.now);
+    let patience = AGENT_FLAG_LAG.max(cx.policy.timeouts.inspect);
+    waiting && !cx.run.dry_run && cx.now < after(since, patience)
 }
 
 /// Releases the claims of instances that will not be drained in this run (nothing is in progress and nothing may
@@ -98,7 +107,7 @@ fn release(cx: &Context<'_>, standing: &Standing) -> Option<PlannedStep> {
     let instance = cx.snapshot.instances.get(&standing.host)?;
     let claim = instance.claim()?;
     let in_service = instance.status == InstanceStatus::Active || !claim.step.takes_out_of_service();
-    if !in_service || instance.command.is_some() {
+    if !in_service || instance.command.is_some() || instance.left_out_since.is_some() {
         return None;
     }
     let end = match &standing.hold {

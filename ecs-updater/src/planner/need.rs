@@ -44,14 +44,6 @@ impl Candidate<'_> {
     }
 }
 
-/// Whether the machine below it is gone for good.
-pub(crate) fn is_gone(instance: &Instance) -> bool {
-    match &instance.ec2 {
-        None => true,
-        Some(ec2) => ec2.state == "terminated" || ec2.state == "shutting-down",
-    }
-}
-
 /// How a visit failed, in words.
 pub(crate) fn trouble(end: &VisitEnd) -> Option<String> {
     match end {

@@ -1,12 +1,15 @@
 //! One instance by itself: what it needs next, whatever the others do.
 
+use jiff::Timestamp;
 use models::fleet::Instance;
 use models::plan::{End, Phase, Step};
 use models::reason::HoldReason;
+use models::time::after;
 
 use super::claimed::{self, Claimed, call_off};
 use super::context::Context;
-use super::need::{Next, is_gone};
+use super::need::Next;
+use super::times::RETRY;
 use super::{refusal, unclaimed};
 
 /// Returns what the instance needs next: not before AWS has had its time, where it has just refused the same.
@@ -21,11 +24,14 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     if instance.host.is_external() {
         return Next::Hold(HoldReason::External);
     }
+    if instance.is_dead() {
+        return Next::Do(Phase::Settled, Step::Leave(End::Gone));
+    }
+    if let Some(since) = instance.left_out_since {
+        return unknown_to_ec2(instance, since, cx);
+    }
     if let Some(Err(bad)) = instance.tags.claim.as_ref().filter(|_| !broken!(MalformedClaimOverwritten)) {
         return Next::Hold(HoldReason::MalformedClaim { value: bad.value.clone(), error: bad.error.clone() });
-    }
-    if is_gone(instance) && !cx.run.dry_run {
-        return Next::Do(Phase::Settled, Step::Leave(End::Gone));
     }
     if let Some(next) = refusal::given_up(instance, cx) {
         return next;
@@ -43,4 +49,14 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
         Some(claim) => Claimed { instance, claim, cx }.next(),
         None => unclaimed::next(instance, cx),
     }
+}
+
+/// Leaves an instance alone that EC2 leaves out of its answers: what its tags say is not known. An answer that was cut off
+/// on its way, and what EC2 does not know yet, is there the next time.
+fn unknown_to_ec2<'a>(instance: &Instance, since: Timestamp, cx: &Context<'_>) -> Next<'a> {
+    if cx.run.dry_run || cx.now >= after(since, cx.policy.timeouts.inspect) {
+        return Next::Hold(HoldReason::UnknownToEc2);
+    }
+    let phase = instance.claim().map_or(Phase::Unseen, claimed::phase);
+    Next::Wait(phase, after(cx.now, RETRY))
 }

@@ -1,6 +1,7 @@
 //! Times and numbers of tries that nobody needs to set, each with its reason.
 
 use jiff::SignedDuration;
+pub(crate) use models::fleet::EVENTUAL_CONSISTENCY;
 
 /// How soon a draining instance is looked at again: at the next 5 s tick; 4 s, because a full 5 s would land just after
 /// the tick. One call tells of a hundred, and what is noticed late is time out of service.
@@ -14,8 +15,6 @@ pub(crate) const BOOT_POLL: SignedDuration = SignedDuration::from_secs(15);
 pub(crate) const FIRST_BOOT_POLL: SignedDuration = SignedDuration::from_secs(30);
 /// Between two tries to reach a host that does not answer.
 pub(crate) const RETRY: SignedDuration = SignedDuration::from_secs(20);
-/// How long listings may lag behind a write before they count as another actor's doing.
-pub(crate) const EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 /// How long a look at tasks is good for admission.
 pub(crate) const TASKS_FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// How long `agentConnected` may still be true for an agent that is gone ("a few minutes").

@@ -9,7 +9,7 @@ use models::time::after;
 use semver::Version;
 
 use super::context::Context;
-use super::need::{Candidate, Next, is_gone, trouble};
+use super::need::{Candidate, Next, trouble};
 use super::times::{MAX_CANCELS, MAX_STAGES, RETRY};
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted};
 
@@ -47,12 +47,8 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
 
 /// What is known of the instance without a word from its host, where that decides.
 fn precondition_hold<'a>(instance: &'a Instance) -> Option<Next<'a>> {
-    if is_gone(instance) {
-        return Some(Next::Do(Phase::Settled, Step::Leave(End::Gone)));
-    }
-    if let Some(ec2) = instance.ec2.as_ref().filter(|ec2| !ec2.is_running()) {
-        let detail = format!("EC2 says the instance is {}", ec2.state);
-        return Some(Next::Hold(HoldReason::HostUnreachable { detail }));
+    if let Some(ec2) = instance.ec2.as_ref().filter(|_| instance.is_off()) {
+        return Some(Next::Hold(HoldReason::NotRunning { state: ec2.state.as_str().to_owned() }));
     }
     let Some(variant) = &instance.variant else {
         return Some(Next::Hold(HoldReason::NotBottlerocket));

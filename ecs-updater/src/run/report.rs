@@ -99,6 +99,19 @@ impl Cluster<'_> {
         }
     }
 
+    /// Says how the registration of a machine that is gone is removed: ECS keeps it for ever where the agent was not
+    /// connected at the machine's end.
+    fn tell_of_a_registration(&self, instance: &Instance, report: &mut InstanceReport) {
+        let is_left = report.outcome == Outcome::Gone && instance.is_registered();
+        if let Some(detail) = report.detail.as_mut().filter(|_| is_left) {
+            detail.push_str(&format!(
+                "; if ECS still lists it in some minutes, remove its registration: aws ecs deregister-container-instance \
+                 --force --cluster {} --container-instance {}",
+                self.name, instance.container_instance
+            ));
+        }
+    }
+
     pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
         let now = self.clock.now();
         let instances: Vec<_> = self
@@ -110,6 +123,7 @@ impl Cluster<'_> {
                 let mut report = self.track.report(instance, standing, now, self.facts.dry_run);
                 self.tell_early_end(instance, error.as_ref().map(|error| error.kind), &mut report);
                 self.tell_of_a_reboot(instance, now, &mut report);
+                self.tell_of_a_registration(instance, &mut report);
                 report
             })
             .collect();
@@ -122,8 +136,8 @@ impl Cluster<'_> {
         });
         let estimate = (self.facts.dry_run && error.is_none()).then(|| {
             let count = instances.iter().filter(|instance| instance.outcome == Outcome::WouldUpdate).count();
-            let (registered, out) = self.fleet.registered_and_out();
-            planner::estimate(count, registered, out, self.policy)
+            let (members, out) = self.fleet.counted_and_out();
+            planner::estimate(count, members, out, self.policy)
         });
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
         ClusterReport {

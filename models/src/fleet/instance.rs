@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -11,10 +11,15 @@ use super::memory::RunMemory;
 use super::tasks::{Resources, SeenTasks};
 use super::visit::{CommandInFlight, Visit};
 use crate::attributes::{AttributesError, BridgeReport, Handled, Progress};
-use crate::claim::{BadClaim, Claim, FailedVersions, Transport};
-use crate::host::{HostReport, SeenReport};
+use crate::claim::{BadClaim, Claim, ClaimStep, FailedVersions, Transport};
+use crate::host::{AgentState, HostReport, SeenReport};
 use crate::ids::{ContainerInstanceArn, HostId, ImageId, ZoneName};
 use crate::policy::TransportPolicy;
+use crate::time::after;
+
+/// How long an answer of ECS may be older than a write of our own, and a listing lag behind, before that counts as another
+/// actor's doing (docs/facts/ecs.md#consistency).
+pub const EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 
 /// One container instance and the machine below it. What most instances do not have most of the time is kept apart: there
 /// are thousands of these.
@@ -47,8 +52,11 @@ pub struct Instance {
     pub remaining: Resources,
     /// When ECS was asked for the fields above.
     pub seen_at: Timestamp,
-    /// The EC2 side; `None` for a machine that EC2 does not know (any more).
+    /// What EC2 said of the machine last; `None` where it never did.
     pub ec2: Option<Ec2>,
+    /// Since when EC2 leaves the machine out of its answers without an error: it does not say what has become of it.
+    #[serde(default)]
+    pub left_out_since: Option<Timestamp>,
     /// Our tags, and the one that people set.
     pub tags: Tags,
     /// The tasks on it that have not stopped, `None` where nobody looked yet.
@@ -97,9 +105,50 @@ impl Instance {
         self.status != InstanceStatus::Inactive
     }
 
-    /// ACTIVE with an agent: takes new tasks. Everything else counts against the budget.
+    /// ACTIVE with an agent on a machine that runs: takes new tasks.
     pub fn in_service(&self) -> bool {
+        self.takes_placements() && !self.is_dead() && !self.is_off() && !self.may_be_draining()
+    }
+
+    /// Whether ECS places tasks on it. That can be so for minutes after its machine was stopped
+    /// (docs/facts/ecs.md#container-instances).
+    pub fn takes_placements(&self) -> bool {
         self.status == InstanceStatus::Active && self.agent_connected
+    }
+
+    /// Whether EC2 says that the machine is gone for good.
+    pub fn is_dead(&self) -> bool {
+        self.machine_state().is_some_and(MachineState::is_gone)
+    }
+
+    /// Whether EC2 says that the machine is switched off.
+    pub fn is_off(&self) -> bool {
+        matches!(self.machine_state(), Some(MachineState::Stopping | MachineState::Stopped))
+    }
+
+    /// Whether it is a part of the cluster: of these a percentage is taken, and among these the ones out of service
+    /// count. What is dead is not, and what somebody else has stopped is not: neither gives room nor takes a place.
+    pub fn counts(&self) -> bool {
+        self.is_registered() && !self.is_dead() && !(self.is_off() && self.out_of_service_claim().is_none())
+    }
+
+    /// Whether a drain by its claim may have been carried out although ECS says ACTIVE: its answer can be from before. One
+    /// that ECS refused was not.
+    pub fn may_be_draining(&self) -> bool {
+        let drain = self.claim().filter(|claim| claim.step == ClaimStep::Drain && self.run.refused.is_none());
+        drain.is_some_and(|claim| self.seen_at.duration_since(claim.since).abs() < EVENTUAL_CONSISTENCY)
+    }
+
+    /// The state of the machine, where EC2 tells it.
+    fn machine_state(&self) -> Option<MachineState> {
+        self.ec2.as_ref().filter(|_| self.left_out_since.is_none()).map(|ec2| ec2.state)
+    }
+
+    /// Whether its own agent says that no task is left on it: asked on the host, long enough after the drain began.
+    pub fn is_empty_by_its_agent(&self) -> bool {
+        let Some(drained) = self.run.drained_at.or(self.claim().map(|claim| claim.since)) else { return false };
+        let agent = report_since(self, after(drained, EVENTUAL_CONSISTENCY)).and_then(|report| report.agent.as_ref());
+        agent.is_some_and(|agent| agent.state == AgentState::Registered && agent.tasks == Some(0))
     }
 
     /// The newest report of its host bridge that can be read, however old.
@@ -181,10 +230,9 @@ impl InstanceStatus {
 }
 
 /// What EC2 says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ec2 {
-    /// `running`, `stopped`, `shutting-down`, `terminated`, …
-    pub state: SmolStr,
+    pub state: MachineState,
     /// Whether it is a Spot instance.
     pub spot: bool,
     /// Tag `aws:autoscaling:groupName`.
@@ -197,10 +245,44 @@ pub struct Ec2 {
     pub checks: Option<StatusChecks>,
 }
 
-impl Ec2 {
-    /// Whether the machine is there at all.
-    pub fn is_running(&self) -> bool {
-        self.state == "running"
+/// State of an EC2 instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MachineState {
+    Pending,
+    Running,
+    Stopping,
+    Stopped,
+    ShuttingDown,
+    Terminated,
+    /// EC2 says that there is no such instance (any more): `InvalidInstanceID.NotFound`.
+    NotFound,
+    /// A state newer than this program.
+    #[default]
+    Unknown,
+}
+
+impl MachineState {
+    /// The spelling of EC2.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::NotFound => "not-found",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether a machine never comes back from it.
+    pub fn is_gone(self) -> bool {
+        match self {
+            Self::ShuttingDown | Self::Terminated | Self::NotFound => true,
+            Self::Pending | Self::Running | Self::Stopping | Self::Stopped | Self::Unknown => false,
+        }
     }
 }
 

@@ -14,7 +14,10 @@ use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
 
 // Where the controller takes it from.
 pub use crate::claim::BadClaim;
-pub use instance::{Attributes, Ec2, Instance, InstanceStatus, Reach, SeenBridge, StatusChecks, Tags, report_since};
+pub use instance::{
+    Attributes, EVENTUAL_CONSISTENCY, Ec2, Instance, InstanceStatus, MachineState, Reach, SeenBridge, StatusChecks,
+    Tags, report_since,
+};
 pub use memory::{CalledOff, RefusedStep, RunMemory, SeenBoot, SentReboot};
 pub use tasks::{Resources, SeenTasks, Service, Strategy, Task, TaskGroup};
 pub use visit::{CommandInFlight, Visit, VisitEnd};
@@ -34,15 +37,14 @@ pub struct FleetSnapshot {
 }
 
 impl FleetSnapshot {
-    /// The instances that are registered: of these a percentage is taken, and among these the ones out of service
-    /// count. One that went away during the run is still in the snapshot, for the report.
+    /// The instances that are registered. One that went away during the run is still in the snapshot, for the report.
     pub fn registered(&self) -> impl Iterator<Item = &Instance> + Clone {
         self.instances.values().filter(|instance| instance.is_registered())
     }
 
-    /// Returns how many instances are registered, and how many of these are out of service for any reason.
-    pub fn registered_and_out(&self) -> (usize, usize) {
-        self.registered()
-            .fold((0, 0), |(registered, out), instance| (registered + 1, out + usize::from(!instance.in_service())))
+    /// Returns how many instances count, and how many of these are out of service for any reason.
+    pub fn counted_and_out(&self) -> (usize, usize) {
+        let counted = self.instances.values().filter(|instance| instance.counts());
+        counted.fold((0, 0), |(counted, out), instance| (counted + 1, out + usize::from(!instance.in_service())))
     }
 }

@@ -40,6 +40,10 @@ pub struct Task {
     pub needs: Resources,
     /// Scale-in protection: protected until then; `None` for an unprotected task.
     pub protected_until: Option<Timestamp>,
+    /// ECS did not describe it when it was asked last, so that whether it has stopped is not known. The rest is what it
+    /// said before.
+    #[serde(default)]
+    pub undescribed: bool,
 }
 
 impl Task {

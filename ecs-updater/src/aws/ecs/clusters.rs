@@ -7,7 +7,7 @@ use models::ids::{ClusterName, RegionName};
 use models::location::Location;
 
 use crate::aws::client::Aws;
-use crate::aws::error::AwsError;
+use crate::aws::error::{AwsError, ErrorKind};
 
 /// Clusters in one request (ECS API reference, `DescribeClusters`).
 const DESCRIBE_CLUSTERS: usize = 100;
@@ -19,7 +19,25 @@ pub(crate) struct Described {
     pub(crate) tags: BTreeMap<ClusterName, BTreeMap<String, String>>,
     /// Where each is, or would be: the answer has the ARN of one that is missing too.
     pub(crate) locations: BTreeMap<ClusterName, Location>,
+    /// Why it does not describe the others. Their tags are not known.
+    pub(crate) failures: BTreeMap<ClusterName, String>,
 }
+
+impl Described {
+    /// Returns why the tags of this cluster are not known; `None` where they are.
+    pub(crate) fn failure(&self, cluster: &ClusterName) -> Option<AwsError> {
+        if self.tags.contains_key(cluster) {
+            return None;
+        }
+        let reason = self.failures.get(cluster).map_or("left out of the answer", String::as_str);
+        let kind = if reason == MISSING { ErrorKind::NotFound } else { ErrorKind::NoAnswer };
+        Some(AwsError { operation: DESCRIBE, kind, message: reason.to_owned() })
+    }
+}
+
+/// The reason of a failure where there is no such cluster.
+const MISSING: &str = "MISSING";
+const DESCRIBE: &str = "ecs:DescribeClusters";
 
 impl Aws {
     /// Describes these clusters.
@@ -33,7 +51,7 @@ impl Aws {
                 .include(ClusterField::Tags)
                 .send()
                 .await
-                .map_err(|error| AwsError::from_sdk("ecs:DescribeClusters", error))?;
+                .map_err(|error| AwsError::from_sdk(DESCRIBE, error))?;
             for cluster in answer.clusters() {
                 let Some(name) = cluster.cluster_name() else { continue };
                 let own = cluster
@@ -41,6 +59,11 @@ impl Aws {
                     .iter()
                     .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
                 described.tags.insert(ClusterName::from(name), own.collect());
+            }
+            for failure in answer.failures() {
+                let Some((_, name)) = failure.arn().and_then(|arn| arn.rsplit_once(":cluster/")) else { continue };
+                let reason = failure.reason().unwrap_or("no reason").to_owned();
+                described.failures.insert(ClusterName::from(name), reason);
             }
             let failed = answer.failures().iter().filter_map(|failure| failure.arn());
             let arns = answer.clusters().iter().filter_map(|cluster| cluster.cluster_arn()).chain(failed);

@@ -38,6 +38,14 @@ pub(crate) struct Described {
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
+/// What ECS says of the container instances that it was asked about.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) described: Vec<Described>,
+    /// Those that it lists under `failures`: nothing is known of them.
+    pub(crate) not_described: BTreeSet<ContainerInstanceArn>,
+}
+
 /// Which container instances are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listed {
@@ -101,13 +109,14 @@ impl Aws {
         Ok(arns)
     }
 
-    /// Describes any number of container instances; the ones that are gone are left out.
+    /// Describes any number of container instances.
     pub(crate) async fn describe_container_instances(
         &self,
         cluster: &ClusterName,
         arns: &[ContainerInstanceArn],
-    ) -> Result<Vec<Described>, AwsError> {
+    ) -> Result<Answer, AwsError> {
         let mut described = Vec::with_capacity(arns.len());
+        let mut not_described = BTreeSet::new();
         let mut alike = BTreeSet::new();
         for chunk in arns.chunks(DESCRIBE_INSTANCES) {
             self.pace(Bucket::ClusterRead).await;
@@ -121,12 +130,13 @@ impl Aws {
                 .map_err(|error| AwsError::from_sdk("ecs:DescribeContainerInstances", error))?;
             for failure in answer.failures() {
                 tracing::debug!(arn = failure.arn(), reason = failure.reason(), "container instance not described");
+                not_described.extend(failure.arn().map(ContainerInstanceArn::from));
             }
             described.extend(
                 answer.container_instances.unwrap_or_default().iter().filter_map(|one| read_instance(one, &mut alike)),
             );
         }
-        Ok(described)
+        Ok(Answer { described, not_described })
     }
 
     /// Sets the status of any number of container instances.

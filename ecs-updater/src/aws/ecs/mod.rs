@@ -3,5 +3,5 @@
 pub(crate) mod clusters;
 pub(crate) mod instances;
 mod read;
-mod services;
+pub(crate) mod services;
 pub(crate) mod tasks;

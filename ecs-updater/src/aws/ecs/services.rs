@@ -15,15 +15,23 @@ use crate::aws::limits::Bucket;
 /// Limits of the API (ECS API reference).
 const DESCRIBE_SERVICES: usize = 10;
 
+/// What ECS says of services. One that is in neither is not known: it stays as it was.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    pub(crate) described: Vec<Service>,
+    /// Deleted: INACTIVE, or missing.
+    pub(crate) gone: BTreeSet<ServiceName>,
+}
+
 impl Aws {
-    /// The services of these names; those that are gone are left out.
+    /// Describes the services of these names.
     pub(crate) async fn describe_services(
         &self,
         cluster: &ClusterName,
         names: &[ServiceName],
         now: Timestamp,
-    ) -> Result<Vec<Service>, AwsError> {
-        let mut services = Vec::new();
+    ) -> Result<Services, AwsError> {
+        let mut services = Services::default();
         for chunk in names.chunks(DESCRIBE_SERVICES) {
             self.pace(Bucket::ServiceRead).await;
             let answer = self
@@ -34,7 +42,12 @@ impl Aws {
                 .send()
                 .await
                 .map_err(|error| AwsError::from_sdk("ecs:DescribeServices", error))?;
-            services.extend(answer.services().iter().filter_map(|service| {
+            let missing = answer.failures().iter().filter(|failure| failure.reason() == Some("MISSING"));
+            services.gone.extend(missing.filter_map(|failure| name_of(failure.arn()?)));
+            let (gone, there): (Vec<_>, Vec<_>) =
+                answer.services().iter().partition(|service| service.status() == Some("INACTIVE"));
+            services.gone.extend(gone.iter().filter_map(|service| service.service_name().map(ServiceName::from)));
+            services.described.extend(there.into_iter().filter_map(|service| {
                 let deployment = service.deployment_configuration();
                 let (running, pending) = (count(service.running_count()), count(service.pending_count()));
                 let constraints = service.placement_constraints();
@@ -65,6 +78,11 @@ impl Aws {
         }
         Ok(services)
     }
+}
+
+/// The name at the end of a service's ARN, or by itself.
+fn name_of(arn: &str) -> Option<ServiceName> {
+    arn.rsplit('/').next().map(ServiceName::from)
 }
 
 /// What the newest deployment has still to place, while an older one has tasks.

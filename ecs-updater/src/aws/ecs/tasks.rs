@@ -39,6 +39,15 @@ enum Of<'a> {
     Family(&'a str),
 }
 
+/// What ECS says of tasks that it was asked about.
+#[derive(Debug, Default)]
+pub(crate) struct LiveTasks {
+    /// Those that have not stopped, by the container instance they are on.
+    pub(crate) on: BTreeMap<ContainerInstanceArn, Vec<Task>>,
+    /// Those that it lists under `failures`: whether they have stopped is not known.
+    pub(crate) not_described: BTreeSet<TaskArn>,
+}
+
 impl Aws {
     /// Returns the ARNs of the tasks on an instance with this desired status.
     pub(crate) async fn list_tasks_on(
@@ -108,16 +117,29 @@ impl Aws {
         Ok(arns)
     }
 
-    /// Returns the tasks that have not stopped, by the container instance they are on.
+    /// Describes these tasks; once more those that ECS does not describe with the others.
     pub(crate) async fn live_tasks(
         &self,
         cluster: &ClusterName,
         mut arns: Vec<TaskArn>,
-    ) -> Result<BTreeMap<ContainerInstanceArn, Vec<Task>>, AwsError> {
+    ) -> Result<LiveTasks, AwsError> {
         arns.sort();
         arns.dedup();
-        let mut tasks: BTreeMap<ContainerInstanceArn, Vec<Task>> = BTreeMap::new();
-        let mut groups = BTreeSet::new();
+        let mut live = LiveTasks::default();
+        let failed = self.describe_tasks(cluster, &arns, &mut live).await?;
+        live.not_described = self.describe_tasks(cluster, &failed, &mut live).await?.into_iter().collect();
+        live.on.values_mut().for_each(Vec::shrink_to_fit);
+        Ok(live)
+    }
+
+    /// Adds the tasks that have not stopped. Returns those that ECS lists under `failures`.
+    async fn describe_tasks(
+        &self,
+        cluster: &ClusterName,
+        arns: &[TaskArn],
+        live: &mut LiveTasks,
+    ) -> Result<Vec<TaskArn>, AwsError> {
+        let (mut groups, mut failed) = (BTreeSet::new(), Vec::new());
         for chunk in arns.chunks(DESCRIBE_TASKS) {
             self.pace(Bucket::ClusterRead).await;
             let answer = self
@@ -128,6 +150,10 @@ impl Aws {
                 .send()
                 .await
                 .map_err(|error| AwsError::from_sdk("ecs:DescribeTasks", error))?;
+            for failure in answer.failures() {
+                tracing::debug!(task = failure.arn(), reason = failure.reason(), "task not described");
+                failed.extend(failure.arn().map(TaskArn::from));
+            }
             for described in answer.tasks() {
                 // A task without an instance is still being placed, or runs on Fargate.
                 let Some(instance) = described.container_instance_arn() else { continue };
@@ -136,12 +162,11 @@ impl Aws {
                 }
                 if let Some(mut task) = read_task(described) {
                     task.group = shared(task.group, &mut groups);
-                    tasks.entry(instance.into()).or_default().push(task);
+                    live.on.entry(instance.into()).or_default().push(task);
                 }
             }
         }
-        tasks.values_mut().for_each(Vec::shrink_to_fit);
-        Ok(tasks)
+        Ok(failed)
     }
 
     /// Until when each of the tasks is protected; those that are not are left out.
@@ -221,6 +246,7 @@ fn read_task(task: &aws_sdk_ecs::types::Task) -> Option<Task> {
             ports,
         },
         protected_until: None,
+        undescribed: false,
     })
 }
 

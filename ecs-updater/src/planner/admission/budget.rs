@@ -15,7 +15,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(max_unavailable: MaxUnavailable, counted: &Counted<'_>) -> Self {
-        let allowed = max_unavailable.of(counted.registered);
+        let allowed = max_unavailable.of(counted.members);
         let limit = if broken!(BudgetOffByOne) { allowed + 1 } else { allowed };
         Self { limit, out: counted.out() }
     }

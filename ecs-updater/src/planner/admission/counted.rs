@@ -13,8 +13,9 @@ use super::pacer::Pacer;
 /// The whole fleet, counted while the planner passes its instances.
 #[derive(Debug)]
 pub(crate) struct Counted<'a> {
-    pub(super) registered: usize,
-    /// Registered and out of service, regardless of who took them out.
+    /// The instances of which a percentage is taken.
+    pub(super) members: usize,
+    /// Members that are out of service, regardless of who took them out.
     pub(super) out_by_zone: BTreeMap<Option<&'a ZoneName>, usize>,
     /// The first zone that has instances out of service by us.
     pub(super) zone: Option<&'a ZoneName>,
@@ -36,7 +37,7 @@ impl<'a> Counted<'a> {
     /// Returns the count of no instance.
     pub(crate) fn nothing() -> Self {
         Self {
-            registered: 0,
+            members: 0,
             out_by_zone: BTreeMap::new(),
             zone: None,
             staging: 0,
@@ -54,7 +55,7 @@ impl<'a> Counted<'a> {
     }
 
     pub(crate) fn count(&mut self, instance: &'a Instance, now: Timestamp) {
-        self.registered += usize::from(instance.is_registered());
+        self.members += usize::from(instance.counts());
         if let Some(verdict) = instance.run.verdict.as_ref().filter(|verdict| verdict.outcome.is_failure()) {
             let failures = if verdict.of_its_own { &mut self.own_failures } else { &mut self.failures };
             *failures += 1;
@@ -84,7 +85,7 @@ impl<'a> Counted<'a> {
 
     fn count_out_of_service(&mut self, instance: &'a Instance) {
         let zone = instance.zone.as_ref();
-        if instance.is_registered() {
+        if instance.counts() {
             *self.out_by_zone.entry(zone).or_default() += 1;
         }
         let ours = instance.run.verdict.is_none() && instance.out_of_service_claim().is_some();

@@ -220,6 +220,9 @@ impl<'a> Admission<'a> {
         if let Some(why) = slow_drains.delayed_by(tasks) {
             return Some(why);
         }
+        if let Some((host, service)) = Room::could_be_lost(cx.snapshot, tasks) {
+            return Some(HoldReason::StoppedMachineFirst { host: host.clone(), service: service.to_string() });
+        }
         let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
         let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
         room.move_off(&instance.host, tasks).err().filter(|_| !broken!(DrainWithoutRoom))

@@ -71,6 +71,21 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// Returns the first machine that does not run, as far as EC2 says, and on which ECS could place a task of these all
+    /// the same, with the task's service. What ECS counts there is what was placed before; all of it may be free by then.
+    pub(crate) fn could_be_lost(fleet: &'a FleetSnapshot, tasks: &'a [Task]) -> Option<(&'a HostId, &'a ServiceName)> {
+        let traps = fleet.instances.values().filter(|one| one.takes_placements() && (one.is_dead() || one.is_off()));
+        let moving = moving(tasks, &fleet.services);
+        traps.into_iter().find_map(|trap| {
+            let takes = |(task, service): &&(&Task, &'a Service)| {
+                task.needs.cpu <= trap.registered.cpu
+                    && task.needs.memory <= trap.registered.memory
+                    && meets_all(service, trap)
+            };
+            moving.iter().find(takes).map(|(_, service)| (&trap.host, &service.name))
+        })
+    }
+
     /// Returns this room, less what services are about to place: replacements of tasks on draining instances that have
     /// none yet, regardless of who drains them, and the new tasks of deployments.
     pub(crate) fn minus_outstanding(&self, fleet: &'a FleetSnapshot) -> Self {

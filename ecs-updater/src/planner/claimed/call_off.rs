@@ -12,7 +12,7 @@ use models::time::after;
 use super::visit::{Heard, said_by_bridge};
 use super::{Claimed, leave, phase};
 use crate::planner::context::Context;
-use crate::planner::need::{Next, is_gone};
+use crate::planner::need::Next;
 use crate::planner::times::{CALL_OFF, DRAIN_POLL, MAX_UNDOS, REBOOT_MAY_COME, RETRY};
 use crate::planner::wanted::lock_to_restore;
 
@@ -20,7 +20,7 @@ use crate::planner::wanted::lock_to_restore;
 pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &'a Context<'a>) -> Next<'a> {
     let phase = instance.claim().map_or(Phase::Held, phase);
     let finish = || Next::Do(phase, Step::Finish(end.clone()));
-    let Some(off) = instance.run.called_off.as_deref().filter(|_| !is_gone(instance)) else { return finish() };
+    let Some(off) = instance.run.called_off.as_deref() else { return finish() };
     let claimed = Claimed { instance, claim: &off.claim, cx };
     if claimed.heard().is_some_and(|heard| !off.claim.is_for(heard.boot)) {
         return claimed.next();

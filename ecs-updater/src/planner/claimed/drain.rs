@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use models::claim::{ClaimStep, Transport};
-use models::fleet::InstanceStatus;
+use models::fleet::{InstanceStatus, Task};
 use models::plan::{End, HostCommand, Phase, Reboot, Stage, Step, StopTasks};
 use models::policy::StandaloneTasks;
 use models::reason::{FailReason, HoldReason};
@@ -53,6 +53,7 @@ impl<'a> Claimed<'a> {
     fn active_again(self) -> Next<'a> {
         match self.instance.run.drained_at {
             // Claimed by a run that died before it drained, or drained by it and set ACTIVE by a person since.
+            None if self.instance.may_be_draining() => self.wait_for_tasks(),
             None => unclaimed::next(self.instance, self.cx),
             Some(at) if self.instance.seen_at > after(at, EVENTUAL_CONSISTENCY) => {
                 Next::Do(Phase::Draining, Step::Finish(End::Held { why: HoldReason::ReactivatedBySomebody }))
@@ -81,7 +82,9 @@ impl<'a> Claimed<'a> {
         let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
         // Once none is counted, those that were there before it drained are the ones that may still be stopping.
         let seen = instance.tasks.as_ref().filter(|seen| !counted || seen.at >= drained_at);
-        let left = seen.is_some_and(|seen| !seen.tasks.is_empty()) && !broken!(DrainedByCount);
+        // What ECS does not describe any more, the agent on the host has to tell of.
+        let has_left = |task: &Task| task.undescribed && instance.is_empty_by_its_agent();
+        let left = seen.is_some_and(|seen| !seen.tasks.iter().all(has_left)) && !broken!(DrainedByCount);
         if !counted && !left {
             return None;
         }
@@ -95,7 +98,8 @@ impl<'a> Claimed<'a> {
         let tasks = seen.map(|seen| seen.tasks.as_slice()).unwrap_or_default();
         if stops {
             let to_stop: Vec<_> = workload::standalone(tasks)
-                .filter(|task| !task.stopping && !instance.run.stopped_tasks.contains(&task.arn))
+                .filter(|task| !task.stopping && !task.undescribed)
+                .filter(|task| !instance.run.stopped_tasks.contains(&task.arn))
                 .map(|task| task.arn.clone())
                 .collect();
             if !to_stop.is_empty() {
@@ -106,11 +110,18 @@ impl<'a> Claimed<'a> {
             return Some(self.wait_for_tasks());
         }
         let deadline = self.drain_deadline();
-        if cx.now < deadline {
-            return Some(Next::Wait(Phase::Draining, deadline.min(cx.next_poll(instance))));
+        if cx.now >= deadline {
+            let left = workload::left(tasks, &cx.snapshot.services);
+            return Some(Next::Do(
+                Phase::Draining,
+                Step::Finish(End::Failed { why: FailReason::DrainTimedOut { left } }),
+            ));
         }
-        let left = workload::left(tasks, &cx.snapshot.services);
-        Some(Next::Do(Phase::Draining, Step::Finish(End::Failed { why: FailReason::DrainTimedOut { left } })))
+        let wait = || Next::Wait(Phase::Draining, deadline.min(cx.next_poll(instance)));
+        if !counted && tasks.iter().all(|task| task.undescribed) {
+            return Some(self.visit_again(Phase::Draining, deadline, wait));
+        }
+        Some(wait())
     }
 
     pub(super) fn drained(self) -> Next<'a> {

@@ -18,7 +18,7 @@ use models::reason::FailReason;
 use models::time::after;
 
 use super::context::Context;
-use super::need::{Next, is_gone};
+use super::need::Next;
 use super::times::BOOT_POLL;
 use super::unclaimed;
 
@@ -49,11 +49,8 @@ pub(crate) struct Claimed<'a> {
 impl<'a> Claimed<'a> {
     /// Returns what the instance needs next.
     pub(crate) fn next(self) -> Next<'a> {
-        if is_gone(self.instance) {
-            return Next::Do(Phase::Settled, Step::Leave(End::Gone));
-        }
-        if let Some(ec2) = self.instance.ec2.as_ref().filter(|ec2| !ec2.is_running()) {
-            let detail = format!("EC2 says the instance is {}", ec2.state);
+        if let Some(ec2) = self.instance.ec2.as_ref().filter(|_| self.instance.is_off()) {
+            let detail = format!("EC2 says the instance is {}", ec2.state.as_str());
             return leave(FailReason::NeverCameBack { detail });
         }
         match self.claim.step {

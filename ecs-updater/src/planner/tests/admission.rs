@@ -273,7 +273,7 @@ proptest! {
         }).collect();
         let fleet = fleet(instances, vec![]);
         let plan_once = plan(&fleet, &policy, &facts(), now);
-        let already = fleet.registered_and_out().1;
+        let already = fleet.counted_and_out().1;
         prop_assert!(drains(&plan_once).len() + already <= (budget as usize).max(already));
         prop_assert_eq!(&plan_once, &plan(&fleet, &policy, &facts(), now));
         prop_assert!(plan_once.standings.iter().map(|standing| &standing.host).eq(fleet.instances.keys()));
@@ -281,5 +281,125 @@ proptest! {
             let instance = &fleet.instances[&drained.as_str().into()];
             prop_assert!(instance.in_service() && after(instance.seen_at, SignedDuration::ZERO) <= now);
         }
+    }
+}
+
+#[test]
+fn what_is_dead_or_stopped_takes_no_place_and_gives_no_room() {
+    let now = at(1);
+    type Case = (&'static str, Change, &'static str);
+    let table: &[Case] = &[
+        ("in service", |_| {}, "drain"),
+        ("not connected", |i| i.agent_connected = false, "hold budget_used_up"),
+        (
+            "dead",
+            |i| {
+                i.agent_connected = false;
+                i.ec2.as_mut().unwrap().state = MachineState::NotFound;
+            },
+            "drain",
+        ),
+        (
+            "stopped",
+            |i| {
+                i.agent_connected = false;
+                i.ec2.as_mut().unwrap().state = MachineState::Stopped;
+            },
+            "drain",
+        ),
+        (
+            "stopped, and ours",
+            |i| {
+                *i = claimed(i.clone(), ClaimStep::Drain, at(0));
+                i.ec2.as_mut().unwrap().state = MachineState::Stopped;
+            },
+            "hold budget_used_up",
+        ),
+        (
+            "left out by EC2, and not connected",
+            |i| {
+                i.agent_connected = false;
+                i.ec2.as_mut().unwrap().state = MachineState::Stopped;
+                i.left_out_since = Some(at(-9));
+            },
+            "hold budget_used_up",
+        ),
+    ];
+    for (name, change, expected) in table {
+        let mut other = instance(7, Some(report(UpdateState::Idle, None, None)), now);
+        change(&mut other);
+        let fleet = fleet(vec![instance(0, Some(staged()), now), other], vec![]);
+        let plan = plan(&fleet, &Policy::default(), &facts(), now);
+        assert_eq!(said(&plan), *expected, "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_drained_whose_tasks_ecs_could_place_on_a_machine_that_does_not_run() {
+    let now = at(1);
+    type Case = (&'static str, Change, Option<&'static str>, &'static str);
+    let off: Change = |i| i.ec2.as_mut().unwrap().state = MachineState::Stopping;
+    let table: &[Case] = &[
+        ("runs", |_| {}, Some("web"), "drain"),
+        ("stops", off, Some("web"), "hold stopped_machine_first"),
+        ("stops, but there is no task to move", off, None, "drain"),
+        (
+            "is gone",
+            |i| i.ec2.as_mut().unwrap().state = MachineState::ShuttingDown,
+            Some("web"),
+            "hold stopped_machine_first",
+        ),
+        (
+            "stops, and ECS knows",
+            |i| {
+                i.ec2.as_mut().unwrap().state = MachineState::Stopped;
+                i.agent_connected = false;
+            },
+            Some("web"),
+            "drain",
+        ),
+        (
+            "stops, DRAINING",
+            |i| {
+                i.ec2.as_mut().unwrap().state = MachineState::Stopped;
+                i.status = InstanceStatus::Draining;
+            },
+            Some("web"),
+            "drain",
+        ),
+        (
+            "stops, and is too small for it",
+            |i| {
+                i.ec2.as_mut().unwrap().state = MachineState::Stopped;
+                i.registered.cpu = 256;
+            },
+            Some("web"),
+            "drain",
+        ),
+    ];
+    for (name, change, service_name, expected) in table {
+        let mut one = instance(0, Some(staged()), now);
+        one.tasks.as_mut().unwrap().tasks.extend(service_name.map(|name| task(0, Some(name))));
+        let mut other = instance(7, Some(report(UpdateState::Idle, None, None)), now);
+        change(&mut other);
+        let third = instance(9, Some(report(UpdateState::Idle, None, None)), now);
+        let fleet = fleet(vec![one, other, third], vec![service("web", 1, 100, 200)]);
+        assert_eq!(said(&plan(&fleet, &Policy::default(), &facts(), now)), *expected, "{name}");
+    }
+}
+
+#[test]
+fn a_stopped_machine_is_waited_for_until_ecs_must_know() {
+    for (idle, waits) in [(0, true), (4, true), (6, false)] {
+        let now = at(10);
+        let mut one = instance(0, Some(staged()), now);
+        one.tasks.as_mut().unwrap().tasks.push(task(0, Some("web")));
+        let mut other = instance(7, Some(report(UpdateState::Idle, None, None)), now);
+        other.ec2.as_mut().unwrap().state = MachineState::Stopped;
+        let third = instance(9, Some(report(UpdateState::Idle, None, None)), now);
+        let fleet = fleet(vec![one, other, third], vec![service("web", 1, 100, 200)]);
+        let facts = RunFacts { idle_since: Some(at(10 - idle)), ..facts() };
+        let plan = plan(&fleet, &Policy::default(), &facts, now);
+        assert_eq!((said(&plan).as_str(), plan.wake_at.is_some()), ("hold stopped_machine_first", waits), "{idle}");
     }
 }

@@ -116,3 +116,37 @@ fn tasks_that_do_not_stop_are_not_waited_for_without_end() {
     assert_eq!(say(by_itself(at(4)), &Policy::default(), &facts(), at(4)), "draining wait");
     assert_eq!(say(by_itself(at(17)), &Policy::default(), &facts(), at(18)), "cancel", "too late");
 }
+
+#[test]
+fn a_drain_that_ecs_may_not_show_yet_is_waited_for() {
+    // Seconds from the claim to the look that says ACTIVE; whether ECS refused the drain.
+    for (seconds, refusal, expected) in
+        [(-3, false, "draining wait"), (5, false, "draining wait"), (5, true, "drain"), (25, false, "drain")]
+    {
+        let now = at(1);
+        let since = after(now, -SignedDuration::from_secs(seconds));
+        let mut one = claimed(instance(0, Some(staged()), now), ClaimStep::Drain, since);
+        (one.status, one.run.drained_at) = (InstanceStatus::Active, None);
+        one.run.refused = refused("reboot", -9, -9).filter(|_| refusal);
+        assert_eq!(one.in_service(), expected == "drain", "{seconds}");
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{seconds} s, refused: {refusal}");
+    }
+}
+
+#[test]
+fn a_task_that_ecs_does_not_describe_has_left_once_the_hosts_agent_says_so() {
+    let now = at(5);
+    for (said_at, tasks, expected) in [
+        (at(1), Some(0), "inspect refresh=false"),
+        (at(4), Some(1), "inspect refresh=false"),
+        (at(4), None, "inspect refresh=false"),
+        (at(4), Some(0), "reboot 1.27.0"),
+    ] {
+        let mut report = staged();
+        report.agent.as_mut().unwrap().tasks = tasks;
+        let mut one = claimed(instance(0, Some(report), said_at), ClaimStep::Drain, at(2));
+        one.seen_at = now;
+        one.tasks = Some(SeenTasks { at: now, tasks: vec![Task { undescribed: true, ..task(0, Some("web")) }] });
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{tasks:?} at {said_at}");
+    }
+}

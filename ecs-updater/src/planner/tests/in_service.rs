@@ -71,10 +71,41 @@ fn an_instance_in_service() {
         (
             "stopped machine",
             Some(available()),
-            |i| i.ec2.as_mut().unwrap().state = "stopped".into(),
-            "hold host_unreachable",
+            |i| i.ec2.as_mut().unwrap().state = MachineState::Stopped,
+            "hold not_running",
         ),
-        ("terminated", Some(available()), |i| i.ec2.as_mut().unwrap().state = "terminated".into(), "leave gone"),
+        (
+            "stopping machine, drained by others",
+            Some(available()),
+            |i| {
+                i.ec2.as_mut().unwrap().state = MachineState::Stopping;
+                i.status = InstanceStatus::Draining;
+            },
+            "hold not_running",
+        ),
+        ("terminated", Some(available()), |i| i.ec2.as_mut().unwrap().state = MachineState::Terminated, "leave gone"),
+        ("unknown to EC2", Some(available()), |i| i.ec2.as_mut().unwrap().state = MachineState::NotFound, "leave gone"),
+        (
+            "dead with a claim of the future",
+            Some(available()),
+            |i| {
+                let error = "v9/x".parse::<models::claim::Claim>().unwrap_err();
+                i.tags.claim = Some(Err(BadClaim { value: "v9/x".into(), error }));
+                i.ec2.as_mut().unwrap().state = MachineState::Terminated;
+            },
+            "leave gone",
+        ),
+        ("left out by EC2 a moment ago", Some(available()), |i| i.left_out_since = Some(at(0)), "unseen wait"),
+        ("left out by EC2", Some(available()), |i| i.left_out_since = Some(at(-3)), "hold unknown_to_ec2"),
+        (
+            "was stopped when EC2 told of it",
+            Some(available()),
+            |i| {
+                i.ec2.as_mut().unwrap().state = MachineState::Stopped;
+                i.left_out_since = Some(at(-3));
+            },
+            "hold unknown_to_ec2",
+        ),
         ("no Bottlerocket", Some(available()), |i| i.variant = None, "hold not_bottlerocket"),
         ("Kubernetes", Some(available()), |i| i.variant = Some("aws-k8s-1.31".into()), "hold unsupported_variant"),
         (

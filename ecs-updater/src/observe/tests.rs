@@ -1,0 +1,117 @@
+use models::fleet::{Attributes, Resources, SeenTasks};
+
+use super::*;
+
+const HOST: &str = "i-0123456789abcdef0";
+
+fn at(seconds: i64) -> Timestamp {
+    after(Timestamp::UNIX_EPOCH, SignedDuration::from_secs(seconds))
+}
+
+fn empty() -> FleetSnapshot {
+    FleetSnapshot {
+        cluster: "web".into(),
+        taken_at: at(0),
+        instances: BTreeMap::new(),
+        outdated_registrations: Default::default(),
+        services: BTreeMap::new(),
+    }
+}
+
+fn described(number: i64, status: InstanceStatus, agent_connected: bool) -> instances::Described {
+    instances::Described {
+        arn: format!("arn:aws:ecs:eu-west-1:1:container-instance/web/{number}").as_str().into(),
+        host: HOST.into(),
+        status,
+        agent_connected,
+        running_tasks: 1,
+        pending_tasks: 0,
+        variant: None,
+        zone: None,
+        nameable: Attributes::default(),
+        registered: Resources::default(),
+        remaining: Resources::default(),
+        registered_at: number,
+        attributes: BTreeMap::new(),
+    }
+}
+
+fn see(fleet: &mut FleetSnapshot, status: InstanceStatus, connected: bool, now: Timestamp) -> &mut Instance {
+    let host = HostId::from(HOST);
+    merge_ecs(fleet, &host, &described(0, status, connected), TransportPolicy::Auto, now);
+    fleet.instances.get_mut(&host).unwrap()
+}
+
+#[test]
+fn what_was_known_of_an_instance_before_it_drained_is_looked_at_again() {
+    let mut fleet = empty();
+    for (status, kept) in [
+        (InstanceStatus::Active, false),
+        (InstanceStatus::Active, true),
+        (InstanceStatus::Draining, false),
+        (InstanceStatus::Draining, true),
+    ] {
+        let instance = see(&mut fleet, status, true, at(0));
+        assert_eq!((instance.status, instance.tasks.is_some()), (status, kept));
+        instance.tasks = Some(SeenTasks { at: at(0), tasks: vec![] });
+    }
+}
+
+#[test]
+fn of_two_registrations_of_a_machine_the_newest_that_is_connected_counts() {
+    use InstanceStatus::{Active, Draining, Inactive};
+    for (old, new, newest) in [
+        ((Active, true), (Active, true), 2),
+        ((Active, false), (Active, true), 2),
+        ((Draining, false), (Active, false), 2),
+        ((Active, true), (Active, false), 1),
+        ((Draining, true), (Active, false), 1),
+        ((Active, false), (Inactive, true), 1),
+    ] {
+        let (old, new) = (described(1, old.0, old.1), described(2, new.0, new.1));
+        for both in [vec![old.clone(), new.clone()], vec![new.clone(), old.clone()]] {
+            let found = newest_by_host(both);
+            assert_eq!(found[&HostId::from(HOST)].registered_at, newest, "{old:?}, {new:?}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_from_before_our_own_drain_says_nothing() {
+    for (seconds, status) in
+        [(1, InstanceStatus::Draining), (19, InstanceStatus::Draining), (20, InstanceStatus::Active)]
+    {
+        let mut fleet = empty();
+        let instance = see(&mut fleet, InstanceStatus::Active, true, at(0));
+        instance.status = InstanceStatus::Draining;
+        instance.run.drained_at = Some(at(0));
+        assert_eq!(see(&mut fleet, InstanceStatus::Active, true, at(seconds)).status, status, "{seconds} s");
+    }
+}
+
+#[test]
+fn what_ec2_says_of_a_machine() {
+    let running = Machines::of(HOST.into(), MachineState::Running);
+    let stopped = Machines::of(HOST.into(), MachineState::Stopped);
+    let not_found = Machines::without(HOST.into());
+    let left_out = Machines::default();
+    // Whether ECS hears the agent; whether it is dead, off, and since when EC2 does not tell.
+    for (machines, connected, expected) in [
+        (&running, true, (false, false, None)),
+        (&stopped, false, (false, true, None)),
+        (&not_found, false, (true, false, None)),
+        (&not_found, true, (false, false, Some(at(9)))),
+        (&left_out, true, (false, false, Some(at(9)))),
+        (&left_out, false, (false, false, Some(at(9)))),
+    ] {
+        let mut fleet = empty();
+        let instance = see(&mut fleet, InstanceStatus::Active, connected, at(0));
+        merge_ec2(instance, &stopped, at(0));
+        merge_ec2(instance, machines, at(9));
+        assert_eq!((instance.is_dead(), instance.is_off(), instance.left_out_since), expected, "{machines:?}");
+        merge_ec2(instance, &left_out, at(20));
+        assert_eq!(instance.left_out_since, expected.2.or(Some(at(20))), "since the first answer without it");
+        merge_ec2(instance, &running, at(30));
+        assert_eq!((instance.is_dead(), instance.is_off(), instance.left_out_since), (false, false, None));
+    }
+}
