@@ -153,7 +153,9 @@ reasons!(
             /// Out of service now.
             out: usize,
             budget: usize,
-        } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}";
+            /// The instances that are out of service.
+            who: String,
+        } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}; waits for {who}";
         /// As many are drained at once as AWS's limits let be rebooted.
         DrainsPaced = "drains_paced", "waiting: AWS request limits allow no more reboots at the moment";
         /// More drains would keep an old one waiting.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use models::fleet::Instance;
 use models::host::HostReport;
+use models::ids::HostId;
 use models::plan::{Phase, Plan, PlannedStep, Standing, Step};
 use models::reason::HoldReason;
 
@@ -82,6 +83,13 @@ impl Draft {
 
     pub(crate) fn has_step(&self, instance: &Instance) -> bool {
         self.steps.iter().any(|planned| planned.host == instance.host)
+    }
+
+    /// Whether this plan, or an earlier one, has the instance in the middle of something. Asked once each instance has
+    /// its standing.
+    pub(crate) fn is_under_way(&self, host: &HostId) -> bool {
+        let at = self.standings.binary_search_by(|standing| standing.host.cmp(host));
+        at.is_ok_and(|at| self.standings[at].phase.is_under_way())
     }
 
     pub(crate) fn wake(&mut self, at: Timestamp) {

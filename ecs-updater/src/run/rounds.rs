@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use models::claim::Transport;
 use models::ids::HostId;
-use models::plan::{Phase, PlannedStep, Step};
+use models::plan::{End, Phase, PlannedStep, Step};
 use models::report::ClusterError;
 
 use super::acts::{Aftermath, BREATH};
@@ -51,8 +51,7 @@ impl Cluster<'_> {
                 self.breathe(BREATH).await;
                 continue;
             }
-            // Another look is no progress: one that waits for a place looks at its tasks every minute.
-            if steps.iter().any(|planned| writes(&planned.step)) {
+            if steps.iter().any(|planned| goes_on(&planned.step)) {
                 self.facts.idle_since = None;
             }
             if self.last_steps == steps {
@@ -163,6 +162,28 @@ impl Cluster<'_> {
             && self.awaited.is_empty()
             && !self.plan.standings.iter().any(|standing| standing.phase.is_under_way());
         self.facts.idle_since = idle.then(|| self.facts.idle_since.unwrap_or(now));
+    }
+}
+
+/// Whether an update goes on by this step, so that a wait for a place has been worth while. Another look is no progress:
+/// one that waits for a place looks at its tasks every minute. Nor is it one to let go what waits: that would be a wait
+/// for each.
+fn goes_on(step: &Step) -> bool {
+    match step {
+        Step::Finish(End::Held { .. } | End::Current) => false,
+        Step::Finish(End::Updated { .. } | End::RolledBack { .. } | End::Failed { .. } | End::Gone) => true,
+        Step::Reach
+        | Step::Inspect(_)
+        | Step::LookAtTasks
+        | Step::LookAtChecks
+        | Step::Leave(_)
+        | Step::Stage(_)
+        | Step::Drain(_)
+        | Step::StopTasks(_)
+        | Step::Reboot(_)
+        | Step::MarkFailed(_)
+        | Step::Revert(_)
+        | Step::Cancel(_) => writes(step),
     }
 }
 

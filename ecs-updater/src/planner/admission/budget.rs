@@ -1,9 +1,11 @@
 //! How many instances may be out of service at once.
 
+use models::ids::HostId;
 use models::policy::MaxUnavailable;
 use models::reason::HoldReason;
 
 use super::counted::Counted;
+use crate::planner::draft::Draft;
 
 /// Never lets more instances out of service than the policy allows, regardless of who took them out.
 #[derive(Debug)]
@@ -11,13 +13,21 @@ pub(super) struct Budget {
     limit: usize,
     /// Out of service already, or taken out by this plan.
     out: usize,
+    /// Out of service, and nothing that this run does brings them back.
+    others: usize,
+    /// Those that are out of service, for people.
+    who: String,
 }
 
 impl Budget {
-    pub(super) fn new(max_unavailable: MaxUnavailable, counted: &Counted<'_>) -> Self {
+    /// Counts the fleet; the draft tells of each instance whether it is under way.
+    pub(super) fn new(max_unavailable: MaxUnavailable, counted: &Counted<'_>, draft: &Draft) -> Self {
         let allowed = max_unavailable.of(counted.members);
         let limit = if broken!(BudgetOffByOne) { allowed + 1 } else { allowed };
-        Self { limit, out: counted.out() }
+        let (ours, others): (Vec<&HostId>, Vec<&HostId>) =
+            counted.out_hosts.iter().partition(|host| draft.is_under_way(host));
+        let who = names(others.iter().chain(&ours).copied());
+        Self { limit, out: counted.out(), others: others.len(), who }
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -34,7 +44,23 @@ impl Budget {
         self.out += 1;
     }
 
-    pub(super) fn used_up(&self) -> HoldReason {
-        HoldReason::BudgetUsedUp { out: self.out, budget: self.limit }
+    /// Whether no place can come free by what this run does.
+    pub(super) fn is_used_up_by_others(&self) -> bool {
+        self.others >= self.limit
     }
+
+    pub(super) fn used_up(&self) -> HoldReason {
+        HoldReason::BudgetUsedUp { out: self.out, budget: self.limit, who: self.who.clone() }
+    }
+}
+
+/// Names some hosts, for people.
+fn names<'h>(mut hosts: impl Iterator<Item = &'h HostId>) -> String {
+    const MOST: usize = 3;
+    let mut names: Vec<String> = hosts.by_ref().take(MOST).map(HostId::to_string).collect();
+    let more = hosts.count();
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    if names.is_empty() { "those whose turn comes first".to_owned() } else { names.join(", ") }
 }

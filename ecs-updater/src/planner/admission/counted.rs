@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use models::claim::{ClaimStep, Transport};
 use models::fleet::{Instance, InstanceStatus};
-use models::ids::ZoneName;
+use models::ids::{HostId, ZoneName};
 use models::plan::HostCommand;
 
 use super::pacer::Pacer;
@@ -17,6 +17,8 @@ pub(crate) struct Counted<'a> {
     pub(super) members: usize,
     /// Members that are out of service, regardless of who took them out.
     pub(super) out_by_zone: BTreeMap<Option<&'a ZoneName>, usize>,
+    /// The same by name.
+    pub(super) out_hosts: Vec<&'a HostId>,
     /// The first zone that has instances out of service by us.
     pub(super) zone: Option<&'a ZoneName>,
     /// In service, and being staged.
@@ -39,6 +41,7 @@ impl<'a> Counted<'a> {
         Self {
             members: 0,
             out_by_zone: BTreeMap::new(),
+            out_hosts: Vec::new(),
             zone: None,
             staging: 0,
             drains: Pacer::of_drains(),
@@ -87,6 +90,7 @@ impl<'a> Counted<'a> {
         let zone = instance.zone.as_ref();
         if instance.counts() {
             *self.out_by_zone.entry(zone).or_default() += 1;
+            self.out_hosts.push(&instance.host);
         }
         let ours = instance.run.verdict.is_none() && instance.out_of_service_claim().is_some();
         if let Some(zone) = zone.filter(|_| ours) {

@@ -107,7 +107,7 @@ impl<'a> Admission<'a> {
         Self {
             cx,
             stop: stop::stop(cx, counted),
-            budget: Budget::new(cx.policy.max_unavailable, counted),
+            budget: Budget::new(cx.policy.max_unavailable, counted, draft),
             drains,
             stage_claims: counted.stage_claims,
             horizon: Horizon::new(counted.staging),
@@ -123,6 +123,10 @@ impl<'a> Admission<'a> {
             return Offer::Hold(why.clone());
         }
         let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.free());
+        if self.budget.is_used_up_by_others() {
+            let why = self.budget.used_up();
+            return if dry_run { Offer::Hold(why) } else { Offer::Later(why, None) };
+        }
         if !dry_run && !self.horizon.reaches_further(self.budget.limit(), free) {
             return self.later();
         }

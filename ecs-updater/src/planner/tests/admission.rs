@@ -21,6 +21,52 @@ fn the_budget_counts_whoever_took_an_instance_out() {
 }
 
 #[test]
+fn a_budget_that_others_use_up_is_waited_for_once_and_nothing_is_begun_meanwhile() {
+    let now = at(2);
+    let policy = Policy { max_unavailable: MaxUnavailable::Count(2), ..Policy::default() };
+    let away = |number, instance: Instance| match number {
+        0 => Instance { agent_connected: false, disconnected_since: Some(at(-9)), ..instance },
+        _ => Instance { status: InstanceStatus::Draining, ..instance },
+    };
+    let fleet_of = |out: u32, change: fn(&mut Instance)| {
+        let fresh = || instance(0, Some(available()), now);
+        let mut all: Vec<Instance> =
+            (0..out).map(|n| away(n, Instance { host: format!("i-{n}").as_str().into(), ..fresh() })).collect();
+        all.extend((out..6).map(|n| instance(n, Some(available()), now)));
+        change(&mut all[1]);
+        fleet(all, vec![])
+    };
+    let idle = |minute| RunFacts { idle_since: Some(at(minute)), ..facts() };
+    let dry = RunFacts { dry_run: true, ..facts() };
+    let none = |_: &mut Instance| {};
+    let ours = |one: &mut Instance| *one = claimed(one.clone(), ClaimStep::Drain, at(1));
+    let left = |one: &mut Instance| {
+        *one = claimed(one.clone(), ClaimStep::Drain, at(1));
+        one.run.verdict = Some(verdict(Outcome::Failed));
+    };
+    let table: [(&str, FleetSnapshot, RunFacts, (usize, Option<i64>, &str)); 7] = [
+        ("one of two places is taken", fleet_of(1, none), facts(), (1, None, "")),
+        ("both", fleet_of(2, none), facts(), (0, Some(20), "i-0, i-1")),
+        ("both, for a while", fleet_of(2, none), idle(0), (0, Some(20), "i-0, i-1")),
+        ("both, for timeouts.inspect", fleet_of(2, none), idle(-1), (0, None, "i-0, i-1")),
+        ("four, and only planned", fleet_of(4, none), dry, (0, None, "i-0, i-1, i-2, 1 more")),
+        ("one of them is ours", fleet_of(2, ours), facts(), (2, Some(4), "i-0, i-1")),
+        ("ours was given up", fleet_of(2, left), idle(-1), (0, None, "i-0, i-1")),
+    ];
+    for (name, fleet, facts, (stages, wakes, who)) in table {
+        let plan = plan(&fleet, &policy, &facts, now);
+        let staged = plan.steps.iter().filter(|planned| matches!(planned.step, Step::Stage(_))).count();
+        let wake = plan.wake_at.map(|at| at.duration_since(now).as_secs());
+        let holds = plan.standings.iter().filter_map(|standing| standing.hold.as_ref());
+        let waits = holds.filter_map(|hold| match hold {
+            HoldReason::BudgetUsedUp { who, .. } => Some(who.as_str()),
+            _ => None,
+        });
+        assert_eq!((staged, wake, waits.last().unwrap_or_default()), (stages, wakes, who), "{name}");
+    }
+}
+
+#[test]
 fn one_bad_host_stops_nobody_and_two_in_a_row_do() {
     let now = at(30);
     let own = |minute| Verdict { at: at(minute), of_its_own: true, ..*verdict(Outcome::Failed) };

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Handled, Heartbeat, Progress};
 use models::claim::{ClaimStep, Transport};
 use models::fleet::{
-    BadClaim, CalledOff, CommandInFlight, Instance, InstanceStatus, MachineState, RefusedStep, Resources, SeenBridge,
-    SeenTasks, SentReboot, Service, Task, VisitEnd,
+    BadClaim, CalledOff, CommandInFlight, FleetSnapshot, Instance, InstanceStatus, MachineState, RefusedStep,
+    Resources, SeenBridge, SeenTasks, SentReboot, Service, Task, VisitEnd,
 };
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Inspect, MarkFailed, Plan, Reboot, Stage, Step, StopTasks};
