@@ -236,13 +236,15 @@ pub(crate) fn merge_ec2(instance: &mut Instance, machines: &Machines, now: Times
 const TAGS_EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 
 /// Merges the tags. What this run has written stays for a while.
-fn merge_tags(instance: &mut Instance, machine: &ec2::Described, now: Timestamp) {
-    let read = read_tags(&machine.tags);
+pub(crate) fn merge_tags(instance: &mut Instance, machine: &ec2::Described, now: Timestamp) {
+    let read = read_tags(machine);
     let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_EVENTUAL_CONSISTENCY);
     instance.tags = if fresh { Tags { exclude: read.exclude, ..std::mem::take(&mut instance.tags) } } else { read };
 }
 
-fn read_tags(tags: &BTreeMap<String, String>) -> Tags {
+/// Returns the tags as EC2 shows them.
+pub(crate) fn read_tags(machine: &ec2::Described) -> Tags {
+    let tags = &machine.tags;
     Tags {
         claim: tags
             .get(CLAIM_TAG)

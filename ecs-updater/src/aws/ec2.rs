@@ -10,6 +10,7 @@ use models::ids::{HostId, ImageId};
 
 use super::client::Aws;
 use super::error::AwsError;
+use super::halving::{Parts, halving};
 use super::limits::Bucket;
 
 /// An EC2 instance: its facts, and those of its tags that are this program's.
@@ -65,31 +66,43 @@ impl Aws {
     /// there of XML that was cut off on its way.
     pub(crate) async fn describe_instances(&self, hosts: &[HostId]) -> Result<Machines, AwsError> {
         let mut machines = Machines::default();
-        for chunk in hosts.chunks(DESCRIBE_INSTANCES) {
-            let left_out = self.describe_chunk(chunk.to_vec(), &mut machines).await?;
-            for host in self.describe_chunk(left_out, &mut machines).await? {
-                tracing::debug!(%host, "left out of EC2's answer");
-            }
+        let left_out = self.describe_or_leave_out(hosts, &mut machines).await?;
+        for host in self.describe_or_leave_out(&left_out, &mut machines).await? {
+            tracing::debug!(%host, "left out of EC2's answer");
         }
         Ok(machines)
     }
 
-    /// Describes these instances. Returns the ones that the answer leaves out.
-    async fn describe_chunk(&self, mut wanted: Vec<HostId>, machines: &mut Machines) -> Result<Vec<HostId>, AwsError> {
-        // One unknown id fails the whole call; AWS names it, and the rest is asked again.
+    /// Describes these instances. Returns the ones that the answers leave out.
+    async fn describe_or_leave_out(&self, hosts: &[HostId], machines: &mut Machines) -> Result<Vec<HostId>, AwsError> {
+        let parts = halving(hosts, DESCRIBE_INSTANCES, async |part| self.describe_part(part, machines).await).await;
+        if let Some((_, error)) = parts.failed {
+            return Err(error);
+        }
+        for (host, error) in parts.refused {
+            if !error.is_about_an_instance() {
+                return Err(error);
+            }
+            if error.code() == Some(NOT_FOUND) {
+                machines.not_found.insert(host);
+            }
+        }
+        Ok(parts.done.into_iter().flat_map(|(_, left_out)| left_out).collect())
+    }
+
+    /// As [`Aws::describe_or_leave_out`]. One unknown id fails the whole call; where AWS names it, the rest is asked again.
+    async fn describe_part(&self, hosts: &[HostId], machines: &mut Machines) -> Result<Vec<HostId>, AwsError> {
+        let mut wanted = hosts.to_vec();
         while !wanted.is_empty() {
             match self.describe_known(&wanted, &mut machines.described).await {
                 Ok(()) => break,
                 Err(error) => {
-                    let Some(code) = error.code().filter(|code| code.starts_with("InvalidInstanceID")) else {
-                        return Err(error);
-                    };
-                    let (named, others): (Vec<_>, Vec<_>) =
-                        wanted.into_iter().partition(|host| names(&error.message, host));
+                    let is_named = |host: &HostId| error.is_about_an_instance() && names(&error.message, host);
+                    let (named, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_named);
                     if named.is_empty() {
                         return Err(error);
                     }
-                    if code == NOT_FOUND {
+                    if error.code() == Some(NOT_FOUND) {
                         machines.not_found.extend(named);
                     }
                     wanted = others;
@@ -105,14 +118,13 @@ impl Aws {
         hosts: &[HostId],
         described: &mut BTreeMap<HostId, Described>,
     ) -> Result<(), AwsError> {
-        let ids: Vec<String> = hosts.iter().map(|host| host.as_str().to_owned()).collect();
         let mut token = None;
         loop {
             self.pace(Bucket::Ec2Read).await;
             let answer = self
                 .ec2
                 .describe_instances()
-                .set_instance_ids(Some(ids.clone()))
+                .set_instance_ids(Some(ids(hosts)))
                 .set_next_token(token)
                 .send()
                 .await
@@ -162,65 +174,59 @@ impl Aws {
         Ok(names)
     }
 
-    /// The status checks of these instances; those that are not running are left out.
+    /// The status checks of these instances; those that are not running are left out of the answers.
     pub(crate) async fn status_checks(
         &self,
         hosts: &[HostId],
         now: Timestamp,
+    ) -> Parts<HostId, BTreeMap<HostId, StatusChecks>> {
+        halving(hosts, DESCRIBE_STATUS, async |part| self.describe_status(part, now).await).await
+    }
+
+    async fn describe_status(
+        &self,
+        hosts: &[HostId],
+        now: Timestamp,
     ) -> Result<BTreeMap<HostId, StatusChecks>, AwsError> {
-        let mut checks = BTreeMap::new();
-        for chunk in hosts.chunks(DESCRIBE_STATUS) {
-            self.pace(Bucket::Ec2Read).await;
-            let answer = self
-                .ec2
-                .describe_instance_status()
-                .set_instance_ids(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
-                .send()
-                .await
-                .map_err(|error| AwsError::from_sdk("ec2:DescribeInstanceStatus", error))?;
-            for status in answer.instance_statuses() {
-                let word = |summary: Option<&aws_sdk_ec2::types::InstanceStatusSummary>| {
-                    summary.and_then(|s| s.status()).map_or("unknown".to_owned(), |s| s.as_str().to_owned())
-                };
-                if let Some(id) = status.instance_id() {
-                    let (instance, system) = (word(status.instance_status()), word(status.system_status()));
-                    checks.insert(id.into(), StatusChecks { at: now, instance, system });
-                }
-            }
-        }
-        Ok(checks)
+        self.pace(Bucket::Ec2Read).await;
+        let answer = self
+            .ec2
+            .describe_instance_status()
+            .set_instance_ids(Some(ids(hosts)))
+            .send()
+            .await
+            .map_err(|error| AwsError::from_sdk("ec2:DescribeInstanceStatus", error))?;
+        let word = |summary: Option<&aws_sdk_ec2::types::InstanceStatusSummary>| {
+            summary.and_then(|s| s.status()).map_or("unknown".to_owned(), |s| s.as_str().to_owned())
+        };
+        let checks = answer.instance_statuses().iter().filter_map(|status| {
+            let (instance, system) = (word(status.instance_status()), word(status.system_status()));
+            Some((status.instance_id()?.into(), StatusChecks { at: now, instance, system }))
+        });
+        Ok(checks.collect())
     }
 
-    /// Sets the same tags on every one of the instances.
-    pub(crate) async fn create_tags(&self, hosts: &[HostId], tags: &[(&str, String)]) -> Result<(), AwsError> {
+    /// Sets the same tags on every one of the instances. What is refused may be done in part all the same.
+    pub(crate) async fn create_tags(&self, hosts: &[HostId], tags: &[(&str, String)]) -> Parts<HostId, ()> {
         let tags: Vec<Tag> = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(value).build()).collect();
-        for chunk in hosts.chunks(TAG_RESOURCES) {
+        halving(hosts, TAG_RESOURCES, async |part: &[HostId]| {
             self.pace(Bucket::Ec2Tags).await;
-            self.ec2
-                .create_tags()
-                .set_resources(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
-                .set_tags(Some(tags.clone()))
-                .send()
-                .await
-                .map_err(|error| AwsError::from_sdk("ec2:CreateTags", error))?;
-        }
-        Ok(())
+            let call = self.ec2.create_tags().set_resources(Some(ids(part))).set_tags(Some(tags.clone()));
+            call.send().await.map(drop).map_err(|error| AwsError::from_sdk("ec2:CreateTags", error))
+        })
+        .await
     }
 
-    /// Removes the tags with these keys, whatever their values, from every one of the instances.
-    pub(crate) async fn delete_tags(&self, hosts: &[HostId], keys: &[&str]) -> Result<(), AwsError> {
+    /// Removes the tags with these keys, whatever their values, from every one of the instances. What is refused may be
+    /// done in part all the same.
+    pub(crate) async fn delete_tags(&self, hosts: &[HostId], keys: &[&str]) -> Parts<HostId, ()> {
         let tags: Vec<Tag> = keys.iter().map(|key| Tag::builder().key(*key).build()).collect();
-        for chunk in hosts.chunks(TAG_RESOURCES) {
+        halving(hosts, TAG_RESOURCES, async |part: &[HostId]| {
             self.pace(Bucket::Ec2Tags).await;
-            self.ec2
-                .delete_tags()
-                .set_resources(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
-                .set_tags(Some(tags.clone()))
-                .send()
-                .await
-                .map_err(|error| AwsError::from_sdk("ec2:DeleteTags", error))?;
-        }
-        Ok(())
+            let call = self.ec2.delete_tags().set_resources(Some(ids(part))).set_tags(Some(tags.clone()));
+            call.send().await.map(drop).map_err(|error| AwsError::from_sdk("ec2:DeleteTags", error))
+        })
+        .await
     }
 }
 
@@ -239,6 +245,10 @@ fn read_state(state: Option<&InstanceStateName>) -> MachineState {
         Some(InstanceStateName::Terminated) => MachineState::Terminated,
         Some(_) | None => MachineState::Unknown,
     }
+}
+
+fn ids(hosts: &[HostId]) -> Vec<String> {
+    hosts.iter().map(|host| host.as_str().to_owned()).collect()
 }
 
 fn read(instance: &Instance) -> Described {

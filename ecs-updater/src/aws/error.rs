@@ -86,6 +86,31 @@ impl AwsError {
         }
     }
 
+    /// Whether a call for many can have been refused because of one of them. Nobody is refused by itself what is asked for
+    /// no instance in particular: a right to read, credentials, a document.
+    pub(super) fn may_be_for_one(&self) -> bool {
+        let reads = || ["Describe", "Get", "List"].iter().any(|verb| self.operation.contains(&format!(":{verb}")));
+        match &self.kind {
+            ErrorKind::Refused(code) => !code.starts_with("InvalidDocument"),
+            ErrorKind::Denied => !reads() && !self.is_of_credentials(),
+            ErrorKind::NotFound
+            | ErrorKind::Throttled
+            | ErrorKind::NoAnswer
+            | ErrorKind::LeaseOver
+            | ErrorKind::Stopped => false,
+        }
+    }
+
+    /// Whether the refusal says that it is about one instance and not about what is asked: however many are refused so, it
+    /// is the trouble of each.
+    pub(super) fn is_about_an_instance(&self) -> bool {
+        self.code().is_some_and(|code| code == INVALID_INSTANCE || code.starts_with("InvalidInstanceID"))
+    }
+
+    fn is_of_credentials(&self) -> bool {
+        BAD_CREDENTIALS.iter().any(|code| self.message.contains(code))
+    }
+
     /// What it means for a cluster that cannot be worked on because of it, with the next thing to do.
     pub(crate) fn on(&self, cluster: &ClusterName) -> ClusterError {
         use ClusterErrorKind as Kind;
@@ -117,7 +142,7 @@ impl AwsError {
     pub(crate) fn advice(&self) -> &'static str {
         let says = |words: &str| self.message.contains(words);
         match &self.kind {
-            ErrorKind::Denied if BAD_CREDENTIALS.iter().any(|code| says(code)) => {
+            ErrorKind::Denied if self.is_of_credentials() => {
                 "the credentials are not accepted: renew them, or take others by --profile or AWS_PROFILE, and look: aws \
                  sts get-caller-identity; if they are good there, check this machine's clock"
             }
@@ -172,6 +197,9 @@ impl AwsError {
         }
     }
 }
+
+/// SSM's code for a host that it does not know, or that does not run.
+pub(crate) const INVALID_INSTANCE: &str = "InvalidInstanceId";
 
 /// Codes of a refusal that is not about a permission.
 const BAD_CREDENTIALS: [&str; 11] = [

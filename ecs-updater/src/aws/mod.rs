@@ -5,6 +5,7 @@
 //!
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
+//! - `halving`: calls for many that are refused because of one.
 //! - `dynamodb`, `ec2`, `ecs`, `ssm`, `parameters`: the operations.
 
 mod access;
@@ -15,6 +16,7 @@ pub(crate) mod ec2;
 pub(crate) mod ecs;
 mod error;
 mod fence;
+pub(crate) mod halving;
 mod in_flight;
 mod limits;
 mod parameters;
@@ -29,6 +31,7 @@ pub use access::{Access, load};
 pub use calls::Calls;
 pub use client::Aws;
 pub(crate) use ecs::clusters::Described;
+pub(crate) use error::INVALID_INSTANCE;
 pub use error::{AwsError, ErrorKind};
 pub use fence::Fence;
 pub use limits::Limits;

@@ -7,6 +7,7 @@ use models::ids::HostId;
 
 use super::client::Aws;
 use super::error::{AwsError, invalid};
+use super::halving::{Parts, halving};
 use super::limits::Bucket;
 
 /// One host's part of a command.
@@ -43,28 +44,30 @@ pub(crate) const SEND_COMMAND: usize = 50;
 const INFORMATION: usize = 50;
 
 impl Aws {
-    /// `PingStatus` of these hosts; those that SSM does not know are left out.
-    pub(crate) async fn ping_status(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, String>, AwsError> {
+    /// `PingStatus` of these hosts; those that SSM does not know are left out of the answers.
+    pub(crate) async fn ping_status(&self, hosts: &[HostId]) -> Parts<HostId, BTreeMap<HostId, String>> {
+        halving(hosts, INFORMATION, async |part| self.describe_information(part).await).await
+    }
+
+    async fn describe_information(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, String>, AwsError> {
+        let filter = InstanceInformationStringFilter::builder()
+            .key("InstanceIds")
+            .set_values(Some(hosts.iter().map(|host| host.as_str().to_owned()).collect()))
+            .build()
+            .map_err(|error| invalid("ssm:DescribeInstanceInformation", &error))?;
+        let mut pages =
+            self.ssm.describe_instance_information().filters(filter).max_results(50).into_paginator().send();
         let mut known = BTreeMap::new();
-        for chunk in hosts.chunks(INFORMATION) {
-            let filter = InstanceInformationStringFilter::builder()
-                .key("InstanceIds")
-                .set_values(Some(chunk.iter().map(|host| host.as_str().to_owned()).collect()))
-                .build()
-                .map_err(|error| invalid("ssm:DescribeInstanceInformation", &error))?;
-            let mut pages =
-                self.ssm.describe_instance_information().filters(filter).max_results(50).into_paginator().send();
-            while let Some(page) = self.paced(Bucket::SsmInformation, pages.next()).await {
-                let page = page.map_err(|error| AwsError::from_sdk("ssm:DescribeInstanceInformation", error))?;
-                let last = page.next_token.is_none();
-                for information in page.instance_information_list() {
-                    if let (Some(id), Some(ping)) = (information.instance_id(), information.ping_status()) {
-                        known.insert(id.into(), ping.as_str().to_owned());
-                    }
+        while let Some(page) = self.paced(Bucket::SsmInformation, pages.next()).await {
+            let page = page.map_err(|error| AwsError::from_sdk("ssm:DescribeInstanceInformation", error))?;
+            let last = page.next_token.is_none();
+            for information in page.instance_information_list() {
+                if let (Some(id), Some(ping)) = (information.instance_id(), information.ping_status()) {
+                    known.insert(id.into(), ping.as_str().to_owned());
                 }
-                if last {
-                    break;
-                }
+            }
+            if last {
+                break;
             }
         }
         Ok(known)

@@ -1,6 +1,6 @@
 //! The claim, which is written before anything else is done with an instance.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Transport, whole_seconds};
@@ -77,28 +77,36 @@ impl Actor<'_> {
         let writes = grouped(claims).into_iter().map(|group| async move {
             let mut tags = vec![(CLAIM_TAG, group.claim.to_string())];
             tags.extend(group.saved_lock.clone().map(|lock| (SAVED_LOCK_TAG, lock)));
-            let done = aws.create_tags(&group.hosts, &tags).await;
-            (group, done)
+            let parts = aws.create_tags(&group.hosts, &tags).await;
+            (group, parts)
         });
         let mut writes = futures_util::stream::iter(writes).buffer_unordered(CONCURRENT);
-        let mut written = BTreeSet::new();
-        while let Some((Group { claim, saved_lock, hosts }, done)) = writes.next().await {
-            if let Err(error) = done {
-                self.failed(&hosts, error);
-                continue;
+        let (mut written, mut refused) = (BTreeSet::new(), BTreeMap::new());
+        while let Some((Group { claim, saved_lock, .. }, parts)) = writes.next().await {
+            for host in parts.done.iter().flat_map(|(part, ())| part) {
+                self.record_claim(host, &claim, saved_lock.clone());
+                written.insert(host.clone());
             }
-            let now = self.now();
-            for host in hosts {
-                self.with_instance_mut(&host, |instance| {
-                    note_begun(instance, &claim);
-                    instance.run.tags_written_at = Some(now);
-                    instance.tags.claim = Some(Ok(claim.clone()));
-                    instance.tags.saved_lock = saved_lock.clone().or(instance.tags.saved_lock.take());
-                });
-                written.insert(host);
+            let hosts = self.record_not_done(parts).refused;
+            refused.extend(hosts.into_iter().map(|host| (host, claim.clone())));
+        }
+        let hosts: Vec<HostId> = refused.keys().cloned().collect();
+        for (host, tags) in self.read_tags_again(&hosts).await {
+            if let Some(claim) = refused.get(&host).filter(|claim| tags.claim.as_ref() == Some(&Ok((*claim).clone()))) {
+                self.record_claim(&host, claim, tags.saved_lock);
             }
         }
         written
+    }
+
+    fn record_claim(&mut self, host: &HostId, claim: &Claim, saved_lock: Option<String>) {
+        let now = self.now();
+        self.with_instance_mut(host, |instance| {
+            note_begun(instance, claim);
+            instance.run.tags_written_at = Some(now);
+            instance.tags.claim = Some(Ok(claim.clone()));
+            instance.tags.saved_lock = saved_lock.or(instance.tags.saved_lock.take());
+        });
     }
 
     pub(super) fn out_of_service_claim(&self, host: &HostId) -> Option<&Claim> {

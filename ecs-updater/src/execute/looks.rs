@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use models::claim::Transport;
-use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Service, Task};
+use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Service, StatusChecks, Task};
 use models::ids::{HostId, ServiceName, TaskArn};
 use models::time::after;
 
@@ -33,45 +33,47 @@ impl Actor<'_> {
         if by_ssm.is_empty() {
             return;
         }
-        match self.aws.ping_status(&by_ssm).await {
-            Ok(mut known) => {
-                let at = self.now();
-                for host in by_ssm {
-                    let closed = match known.remove(&host) {
-                        Some(ping) if ping == "Online" => None,
-                        Some(ping) => Some(format!("its SSM agent is {ping}")),
-                        None => Some("SSM does not know the instance".to_owned()),
-                    };
-                    self.succeeded(&host);
-                    self.with_instance_mut(&host, |instance| instance.reach = Some(Reach { at, closed }));
-                }
+        let parts = self.aws.ping_status(&by_ssm).await;
+        let at = self.now();
+        let mut record = |host: &HostId, closed: Option<String>| {
+            self.succeeded(host);
+            self.with_instance_mut(host, |instance| instance.reach = Some(Reach { at, closed }));
+        };
+        for (hosts, mut known) in parts.done {
+            for host in hosts {
+                let closed = match known.remove(&host) {
+                    Some(ping) if ping == "Online" => None,
+                    Some(ping) => Some(format!("its SSM agent is {ping}")),
+                    None => Some("SSM does not know the instance".to_owned()),
+                };
+                record(&host, closed);
             }
-            Err(error) => self.failed(&by_ssm, error),
+        }
+        for (host, error) in parts.refused {
+            record(&host, Some(error.to_string()));
+        }
+        if let Some((hosts, error)) = parts.failed {
+            self.failed(&hosts, error);
         }
     }
 
     pub(super) async fn look_at_checks(&mut self, hosts: Vec<HostId>) {
         let now = self.now();
-        match self.aws.status_checks(&hosts, now).await {
-            Ok(mut checks) => {
-                for host in hosts {
-                    // Left out by EC2: not running (any more). The next full look says what became of it.
-                    let unknown = || models::fleet::StatusChecks {
-                        at: now,
-                        instance: "unknown".to_owned(),
-                        system: "unknown".to_owned(),
-                    };
-                    let seen = checks.remove(&host).unwrap_or_else(unknown);
-                    self.succeeded(&host);
-                    self.with_instance_mut(&host, |instance| {
-                        if let Some(ec2) = &mut instance.ec2 {
-                            ec2.checks = Some(seen);
-                        }
-                    });
-                }
+        let parts = self.aws.status_checks(&hosts, now).await;
+        for (hosts, checks) in &parts.done {
+            for host in hosts {
+                // Left out by EC2: not running (any more). The next full look says what became of it.
+                let unknown = || StatusChecks { at: now, instance: "unknown".to_owned(), system: "unknown".to_owned() };
+                let seen = checks.get(host).cloned().unwrap_or_else(unknown);
+                self.succeeded(host);
+                self.with_instance_mut(host, |instance| {
+                    if let Some(ec2) = &mut instance.ec2 {
+                        ec2.checks = Some(seen);
+                    }
+                });
             }
-            Err(error) => self.failed(&hosts, error),
         }
+        self.record_not_done(parts);
     }
 
     /// Tasks, their protection where the instance is still in service, and the services that are not known yet.

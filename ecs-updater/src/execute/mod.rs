@@ -3,7 +3,7 @@
 //!
 //! - `batches`: sorts a plan's steps by kind.
 //! - `last_look`: what is checked just before an instance is drained or rebooted.
-//! - `claims`: writes claims.
+//! - `claims`: writes claims; `tags`: what is done about a refusal.
 //! - `hosts`: the steps that a host carries out, and `send`: how it is told.
 //! - `service`: the steps that take an instance out of service, put it back, or are done with it.
 //! - `looks`: the steps that only read, and `undescribed`: tasks that ECS does not describe.
@@ -15,11 +15,12 @@ mod last_look;
 mod looks;
 mod send;
 mod service;
+mod tags;
 mod undescribed;
 
 use jiff::Timestamp;
 use models::claim::Transport;
-use models::fleet::{FleetSnapshot, Instance};
+use models::fleet::{DeniedCall, FleetSnapshot, Instance};
 use models::ids::{Epoch, HostId, RunId};
 use models::plan::PlannedStep;
 use models::policy::Policy;
@@ -163,6 +164,24 @@ impl Actor<'_> {
         tracing::warn!(cluster = %self.fleet.cluster, %error, instances = hosts.len(), "a call failed");
         for host in hosts.iter().filter(|_| counts) {
             self.refused(host, error.to_string());
+        }
+        self.progress.errors.push(error);
+    }
+
+    /// Records that AWS refuses a call for this instance alone, whether or not it was done for others at the same time. A
+    /// right that is missing on one instance is that one's trouble; on a second one, with none between on which it was
+    /// there, it may be missing for all.
+    fn refused_alone(&mut self, host: &HostId, error: AwsError, others_done: bool) {
+        tracing::warn!(cluster = %self.fleet.cluster, %error, %host, "refused for this instance alone");
+        self.refused(host, error.to_string());
+        if error.kind == ErrorKind::Denied {
+            let denied = DeniedCall { operation: error.operation.into(), done: self.aws.calls().done(error.operation) };
+            let is_alike = |instance: &&Instance| instance.run.denied.as_ref() == Some(&denied);
+            let alike = self.fleet.instances.values().filter(|one| one.host != *host).filter(is_alike).count();
+            if others_done || (alike == 0 && self.fleet.instances.len() > 1) {
+                self.with_instance_mut(host, |instance| instance.run.denied = (!others_done).then_some(denied));
+                return;
+            }
         }
         self.progress.errors.push(error);
     }

@@ -32,6 +32,7 @@ impl Actor<'_> {
             let dispatch = self.commands.send(sender, &group, || clock.now()).await;
             let reboots = group.first().is_some_and(|(_, command)| matches!(command, HostCommand::Reboot { .. }));
             let mut unsent: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
+            let others_done = !dispatch.sent.is_empty();
             for (host, sent_at) in dispatch.sent {
                 if let Some(command) = unsent.remove(&host) {
                     self.record_sent(&host, &command, sent_at);
@@ -44,7 +45,7 @@ impl Actor<'_> {
             }
             for (host, error) in dispatch.failed {
                 unsent.remove(&host);
-                self.failed(&[host], error);
+                self.refused_alone(&host, error, others_done);
             }
             for host in dispatch.maybe_sent.iter().filter(|_| reboots) {
                 self.note_maybe_sent(host);

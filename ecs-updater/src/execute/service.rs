@@ -11,7 +11,7 @@ use semver::Version;
 use super::Actor;
 use super::batches::hosts_of;
 use super::claims::{NewClaim, Versions};
-use crate::aws::ecs::instances::StatusesSet;
+use crate::aws::ecs::instances::{Failure, StatusesSet};
 
 impl Actor<'_> {
     /// Takes instances out of service: the last look, then the claim, then DRAINING.
@@ -43,7 +43,8 @@ impl Actor<'_> {
             return;
         }
         let ids: Vec<ContainerInstanceArn> = arns.iter().map(|(_, arn)| arn.clone()).collect();
-        let StatusesSet { done, failures, error } = self.aws.update_state(&self.fleet.cluster, &ids, status).await;
+        let StatusesSet { done, failures, refused, error } =
+            self.aws.update_state(&self.fleet.cluster, &ids, status).await;
         let now = self.now();
         for (host, arn) in &arns {
             let Some(status) = done.get(arn) else { continue };
@@ -57,15 +58,19 @@ impl Actor<'_> {
                 }
             });
         }
-        for failure in failures {
-            let host = arns.iter().find(|(_, arn)| arn.as_str() == failure.arn).map(|(host, _)| host.clone());
-            if let Some(host) = host {
-                self.refused(&host, format!("ecs:UpdateContainerInstancesState: {}", failure.reason));
+        let host_of = |arn: &ContainerInstanceArn| arns.iter().find(|(_, known)| known == arn).map(|(host, _)| host);
+        for Failure { arn, reason } in failures {
+            if let Some(host) = host_of(&arn) {
+                self.refused(host, format!("ecs:UpdateContainerInstancesState: {reason}"));
             }
         }
-        if let Some(error) = error {
-            let left: Vec<HostId> =
-                arns.into_iter().filter(|(_, arn)| !done.contains_key(arn)).map(|(host, _)| host).collect();
+        for (arn, error) in refused {
+            if let Some(host) = host_of(&arn) {
+                self.refused_alone(host, error, !done.is_empty());
+            }
+        }
+        if let Some((left, error)) = error {
+            let left: Vec<HostId> = left.iter().filter_map(host_of).cloned().collect();
             self.failed(&left, error);
         }
     }
@@ -99,7 +104,9 @@ impl Actor<'_> {
             (self.out_of_service_claim(host).is_some() || broken!(ActivateForeignDrains))
                 && self.instance(host).is_some_and(|i| i.status == InstanceStatus::Draining)
         });
-        if broken!(ReleaseBeforeActive) && !ours.is_empty() && self.aws.delete_tags(&ours, &[CLAIM_TAG]).await.is_err()
+        if broken!(ReleaseBeforeActive)
+            && !ours.is_empty()
+            && !self.aws.delete_tags(&ours, &[CLAIM_TAG]).await.is_whole()
         {
             return hosts.to_vec();
         }
@@ -124,24 +131,32 @@ impl Actor<'_> {
             if hosts.is_empty() {
                 continue;
             }
-            if let Err(error) = self.aws.delete_tags(&hosts, keys).await {
-                self.failed(&hosts, error);
-                kept.extend(hosts);
-                continue;
-            }
-            let now = self.now();
-            for host in &hosts {
+            let parts = self.aws.delete_tags(&hosts, keys).await;
+            for host in parts.done.iter().flat_map(|(part, ())| part) {
                 self.succeeded(host);
-                self.with_instance_mut(host, |instance| {
-                    instance.run.tags_written_at = Some(now);
-                    instance.tags.claim = None;
-                    if keys.contains(&SAVED_LOCK_TAG) {
-                        instance.tags.saved_lock = None;
-                    }
-                });
+                self.record_released(host, keys.contains(&SAVED_LOCK_TAG));
             }
+            let not_done = self.record_not_done(parts);
+            for (host, tags) in self.read_tags_again(&not_done.refused).await {
+                if tags.claim.is_none() {
+                    self.record_released(&host, tags.saved_lock.is_none());
+                }
+            }
+            kept.extend(not_done.hosts);
         }
         kept
+    }
+
+    /// Records that the claim is gone, and the saved lock with it where that is so.
+    fn record_released(&mut self, host: &HostId, with_lock: bool) {
+        let now = self.now();
+        self.with_instance_mut(host, |instance| {
+            instance.run.tags_written_at = Some(now);
+            instance.tags.claim = None;
+            if with_lock {
+                instance.tags.saved_lock = None;
+            }
+        });
     }
 
     pub(super) fn leave(&mut self, steps: Vec<(HostId, End)>) {
@@ -163,17 +178,18 @@ impl Actor<'_> {
     async fn mark_failed_now(&mut self, host: &HostId, version: &Version) {
         let Some(failed) = self.instance(host).map(|instance| instance.tags.failed.with(version)) else { return };
         let hosts = std::slice::from_ref(host);
-        match self.aws.create_tags(hosts, &[(FAILED_TAG, failed.to_string())]).await {
-            Ok(()) => {
-                tracing::warn!(%host, %version, "version marked failed on the instance");
-                let now = self.now();
-                self.succeeded(host);
-                self.with_instance_mut(host, |instance| {
-                    instance.tags.failed = failed;
-                    instance.run.tags_written_at = Some(now);
-                });
-            }
-            Err(error) => self.failed(hosts, error),
+        let parts = self.aws.create_tags(hosts, &[(FAILED_TAG, failed.to_string())]).await;
+        let is_written = parts.is_whole();
+        let refused = self.record_not_done(parts).refused;
+        let shown = self.read_tags_again(&refused).await;
+        if is_written || shown.get(host).is_some_and(|tags| tags.failed == failed) {
+            tracing::warn!(%host, %version, "version marked failed on the instance");
+            let now = self.now();
+            self.succeeded(host);
+            self.with_instance_mut(host, |instance| {
+                instance.tags.failed = failed;
+                instance.run.tags_written_at = Some(now);
+            });
         }
     }
 

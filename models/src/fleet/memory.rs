@@ -43,6 +43,9 @@ pub struct RunMemory {
     pub stopped_tasks: Vec<TaskArn>,
     /// What went wrong on the way to the state it is in, kept for the report.
     pub trouble: Option<String>,
+    /// The call that AWS refused on it alone because a right is missing.
+    #[serde(default)]
+    pub denied: Option<DeniedCall>,
     /// The step that AWS refuses on it.
     pub refused: Option<Box<RefusedStep>>,
     /// The end that is being carried out; a part of it may have been refused so far.
@@ -58,6 +61,15 @@ pub struct SeenBoot {
     pub id: BootId,
     /// When this run first heard of it.
     pub at: Timestamp,
+}
+
+/// A call that AWS refused on one instance because a right is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeniedCall {
+    /// Such as `ec2:CreateTags`.
+    pub operation: SmolStr,
+    /// How often it had been done in this run by then, on any instance.
+    pub done: u64,
 }
 
 /// A step that AWS refuses on an instance, and nothing but that since.

@@ -54,6 +54,8 @@ pub struct InstanceSpec {
     pub bottlerocket: bool,
     /// ECS Anywhere: a managed node `mi-…` that EC2 does not know.
     pub external: bool,
+    /// Of `ec2:CreateTags`, `ec2:DeleteTags` and `ssm:SendCommand` those that the caller has no permission for on this one.
+    pub deny: Vec<String>,
     /// Whether EC2 leaves it out of its answers, as it does with what the caller does not own
     /// (docs/facts/ec2.md#instances-and-status-checks).
     pub hidden: bool,
@@ -84,6 +86,7 @@ impl Default for InstanceSpec {
             image: None,
             tags: BTreeMap::new(),
             other_tags: 0,
+            deny: Vec::new(),
             attributes: BTreeMap::new(),
             bottlerocket: true,
             external: false,

@@ -64,6 +64,17 @@ impl Asked {
         (Self { service, operation: action, body: Body::Form(form) }, failure)
     }
 
+    /// Returns the ids of the instances that a call changes tags of, or sends a command to.
+    pub(super) fn ec2_instances(&self) -> Vec<String> {
+        match &self.body {
+            Body::Form(form) if matches!(self.operation.as_str(), "CreateTags" | "DeleteTags") => {
+                form.clone().list("ResourceId")
+            }
+            Body::Json(params) if self.operation == "SendCommand" => params.peek_texts("InstanceIds"),
+            Body::Json(_) | Body::Form(_) => Vec::new(),
+        }
+    }
+
     /// A line for the log: parameters, cut.
     pub(crate) fn summary(&self) -> String {
         const MOST: usize = 200;

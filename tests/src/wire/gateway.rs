@@ -163,10 +163,12 @@ impl Gateway {
     }
 }
 
-/// The scenario's caller has no permission for an operation.
+/// The scenario's caller has no permission for an operation, or not on one of the instances that it names.
 fn denied(world: &World, asked: &Asked) -> Option<Failure> {
     let name = asked.name();
-    if !world.spec.deny.contains(&name) {
+    let machines = asked.ec2_instances().into_iter().filter_map(|id| world.machine_ids.get(&id).copied());
+    let mut of_one = machines.filter(|machine| world.ec2_denies(*machine, &name));
+    if !world.spec.deny.contains(&name) && of_one.next().is_none() {
         return None;
     }
     let who = super::sts::caller_arn(world);

@@ -197,6 +197,11 @@ impl World {
         self.machines[machine].instance.hidden
     }
 
+    /// Whether the caller has no permission for an operation on it.
+    pub(crate) fn ec2_denies(&self, machine: MachineNo, operation: &str) -> bool {
+        self.machines[machine].instance.deny.iter().any(|denied| denied == operation)
+    }
+
     /// Whether `DescribeInstances` still knows it: for an hour after its end.
     pub(crate) fn ec2_shows(&self, machine: MachineNo) -> bool {
         let machine = &self.machines[machine];

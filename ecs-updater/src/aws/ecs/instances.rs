@@ -10,6 +10,7 @@ use models::ids::{ClusterName, ContainerInstanceArn, HostId, ZoneName};
 use super::read::{count, shared};
 use crate::aws::client::Aws;
 use crate::aws::error::AwsError;
+use crate::aws::halving::halving;
 use crate::aws::limits::Bucket;
 
 /// Limits of the API (ECS API reference).
@@ -58,10 +59,10 @@ pub(crate) enum Listed {
     Disconnected,
 }
 
-/// A part of a call that failed for one resource: its ARN and ECS's reason, such as `MISSING`.
+/// A part of a call that failed for one instance: its ARN and ECS's reason, such as `MISSING`.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
-    pub(crate) arn: String,
+    pub(crate) arn: ContainerInstanceArn,
     pub(crate) reason: String,
 }
 
@@ -70,10 +71,12 @@ pub(crate) struct Failure {
 pub(crate) struct StatusesSet {
     /// The statuses that ECS has set.
     pub(crate) done: BTreeMap<ContainerInstanceArn, InstanceStatus>,
-    /// The instances that it refused.
+    /// The instances that an answer does not have as done.
     pub(crate) failures: Vec<Failure>,
-    /// Why the others were not set.
-    pub(crate) error: Option<AwsError>,
+    /// The instances for which alone ECS refused the call.
+    pub(crate) refused: Vec<(ContainerInstanceArn, AwsError)>,
+    /// The others, and why they were not set.
+    pub(crate) error: Option<(Vec<ContainerInstanceArn>, AwsError)>,
 }
 
 impl Aws {
@@ -146,34 +149,31 @@ impl Aws {
         arns: &[ContainerInstanceArn],
         status: InstanceStatus,
     ) -> StatusesSet {
-        let mut set = StatusesSet::default();
-        for chunk in arns.chunks(UPDATE_STATE) {
+        let parts = halving(arns, UPDATE_STATE, async |part: &[ContainerInstanceArn]| {
             self.pace(Bucket::ClusterModify).await;
-            let answer = self
-                .ecs
+            self.ecs
                 .update_container_instances_state()
                 .cluster(cluster.as_str())
                 .status(ContainerInstanceStatus::from(status.as_str()))
-                .set_container_instances(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
+                .set_container_instances(Some(part.iter().map(|arn| arn.as_str().to_owned()).collect()))
                 .send()
-                .await;
-            match answer {
-                Ok(answer) => {
-                    for instance in answer.container_instances() {
-                        if let Some(arn) = instance.container_instance_arn() {
-                            set.done.insert(arn.into(), read_status(instance.status()));
-                        }
-                    }
-                    set.failures.extend(answer.failures().iter().map(|failure| Failure {
-                        arn: failure.arn().unwrap_or_default().to_owned(),
-                        reason: failure.reason().unwrap_or("no reason").to_owned(),
-                    }));
-                }
-                Err(error) => {
-                    set.error = Some(AwsError::from_sdk("ecs:UpdateContainerInstancesState", error));
-                    return set;
+                .await
+                .map_err(|error| AwsError::from_sdk("ecs:UpdateContainerInstancesState", error))
+        })
+        .await;
+        let mut set = StatusesSet { refused: parts.refused, error: parts.failed, ..StatusesSet::default() };
+        for (part, answer) in parts.done {
+            for instance in answer.container_instances() {
+                if let Some(arn) = instance.container_instance_arn() {
+                    set.done.insert(arn.into(), read_status(instance.status()));
                 }
             }
+            let reason = |arn: &ContainerInstanceArn| {
+                let failure = answer.failures().iter().find(|failure| failure.arn() == Some(arn.as_str()));
+                failure.and_then(|failure| failure.reason()).unwrap_or("no reason").to_owned()
+            };
+            let not_done = part.into_iter().filter(|arn| !set.done.contains_key(arn));
+            set.failures.extend(not_done.map(|arn| Failure { reason: reason(&arn), arn }));
         }
         set
     }

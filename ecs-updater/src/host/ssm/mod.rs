@@ -20,8 +20,9 @@ use models::policy::Policy;
 use models::time::after;
 
 use super::Ended;
+use crate::aws::halving::halving;
 use crate::aws::ssm::{Command, Invocation, SEND_COMMAND};
-use crate::aws::{Aws, AwsError, ErrorKind};
+use crate::aws::{Aws, AwsError, ErrorKind, INVALID_INSTANCE};
 
 use answer::read;
 use document::Document;
@@ -113,9 +114,8 @@ impl Commands {
         now: impl Fn() -> Timestamp,
     ) -> Dispatch {
         let mut dispatch = Dispatch::default();
-        let mut batches: Vec<_> = commands.chunks(SEND_COMMAND).map(<[(HostId, HostCommand)]>::to_vec).rev().collect();
-        while let Some(batch) = batches.pop() {
-            let Some(document) = Document::of(&batch, sender.policy) else { continue };
+        let parts = halving(commands, SEND_COMMAND, async |batch: &[(HostId, HostCommand)]| {
+            let Some(document) = Document::of(batch, sender.policy) else { return Ok(()) };
             let hosts: Vec<HostId> = batch.iter().map(|(host, _)| host.clone()).collect();
             let tries = sender.tries();
             let sent = sender.send(&document, &hosts).await;
@@ -124,32 +124,20 @@ impl Commands {
             if tried_again || sent.as_ref().is_err_and(|error| error.kind == ErrorKind::NoAnswer) {
                 dispatch.maybe_sent.extend(hosts.iter().cloned());
             }
-            match sent {
-                Ok(id) => {
-                    let sent_at = now();
-                    self.follow(id, batch, &document, sent_at);
-                    dispatch.sent.extend(hosts.into_iter().map(|host| (host, sent_at)));
-                }
-                // One host that SSM does not take fails the whole call, and so does one whose boot or version it does not take
-                // as a parameter: halve until it stands alone.
-                Err(error) if is_for_one(&error) && batch.len() > 1 => {
-                    let (left, right) = batch.split_at(batch.len() / 2);
-                    batches.push(right.to_vec());
-                    batches.push(left.to_vec());
-                }
-                Err(error) if error.code() == Some(INVALID_INSTANCE) => {
-                    dispatch.refused.extend(hosts.into_iter().map(|host| (host, error.message.clone())));
-                }
-                // Where the first two are refused alone, it is the document or what all of them are told.
-                Err(error) if is_for_one(&error) && (dispatch.failed.is_empty() || !dispatch.sent.is_empty()) => {
-                    dispatch.failed.extend(hosts.into_iter().map(|host| (host, error.clone())));
-                }
-                Err(error) => {
-                    dispatch.error = Some(error);
-                    break;
-                }
+            let (id, sent_at) = (sent?, now());
+            self.follow(id, batch.to_vec(), &document, sent_at);
+            dispatch.sent.extend(hosts.into_iter().map(|host| (host, sent_at)));
+            Ok(())
+        })
+        .await;
+        for ((host, _), error) in parts.refused {
+            if error.code() == Some(INVALID_INSTANCE) {
+                dispatch.refused.push((host, error.message));
+            } else {
+                dispatch.failed.push((host, error));
             }
         }
+        dispatch.error = parts.failed.map(|(_, error)| error);
         dispatch
     }
 
@@ -221,13 +209,6 @@ impl Commands {
     pub(crate) fn is_unheard(&self) -> bool {
         self.poll.is_unheard && !self.sent.is_empty()
     }
-}
-
-const INVALID_INSTANCE: &str = "InvalidInstanceId";
-
-/// Whether the call can have been refused because of one of its hosts.
-fn is_for_one(error: &AwsError) -> bool {
-    matches!(error.code(), Some(INVALID_INSTANCE | "InvalidParameters"))
 }
 
 impl Sent {
