@@ -190,7 +190,7 @@ def test_the_policies_name_clusters_documents_and_tag_keys(cloud, stack):
     ]
     tags = update["ClaimInstances"]
     assert tags["Resource"] == f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/*"
-    keys = ["ecs-updater:claim", "ecs-updater:failed", "ecs-updater:version-lock"]
+    keys = ["ecs-updater:claim", "ecs-updater:failed", "ecs-updater:last", "ecs-updater:version-lock"]
     assert tags["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": keys}
     assert tags["Condition"]["Null"] == {"aws:TagKeys": "false"}
     writes = re.compile(r":(Create|Delete|Update|Put|Stop|Run|Tag|Pass)")

@@ -14,6 +14,7 @@ use models::fleet::{
 };
 use models::host::{HostReport, SeenReport};
 use models::ids::{ContainerInstanceArn, HostId};
+use models::last::LAST_TAG;
 use models::plan::HostCommand;
 use models::policy::TransportPolicy;
 use models::time::after;
@@ -239,7 +240,11 @@ const TAGS_EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 pub(crate) fn merge_tags(instance: &mut Instance, machine: &ec2::Described, now: Timestamp) {
     let read = read_tags(machine);
     let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_EVENTUAL_CONSISTENCY);
-    instance.tags = if fresh { Tags { exclude: read.exclude, ..std::mem::take(&mut instance.tags) } } else { read };
+    instance.tags = if fresh {
+        Tags { exclude: read.exclude, others: read.others, ..std::mem::take(&mut instance.tags) }
+    } else {
+        read
+    };
 }
 
 /// Returns the tags as EC2 shows them.
@@ -252,6 +257,8 @@ pub(crate) fn read_tags(machine: &ec2::Described) -> Tags {
         failed: tags.get(FAILED_TAG).map(|value| FailedVersions::parse(value)).unwrap_or_default(),
         exclude: tags.get(EXCLUDE_TAG).filter(|value| !value.eq_ignore_ascii_case("false")).cloned(),
         saved_lock: tags.get(SAVED_LOCK_TAG).filter(|value| !value.is_empty()).cloned(),
+        last: tags.get(LAST_TAG).and_then(|value| value.parse().ok()),
+        others: machine.others,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod clean;
 pub mod fleet;
 pub mod host;
 pub mod ids;
+pub mod last;
 pub mod location;
 pub mod pace;
 pub mod plan;

@@ -94,6 +94,19 @@ reasons!(
         VersionFailedBefore {
             version: Version,
         } = "version_failed_before", "{version} failed on this instance before; remove its EC2 tag ecs-updater:failed to have it tried again";
+        /// It failed on many instances and runs well on fewer.
+        VersionFailedElsewhere {
+            version: Version,
+            /// On so many instances of the cluster.
+            failed: usize,
+            /// On so many it runs well.
+            well: usize,
+        } = "version_failed_elsewhere", "{version} failed on {failed} instances of this cluster and runs well on {well}; a newer release is taken, or this one once the EC2 tags ecs-updater:failed (and ecs-updater:last where that says never_came_back) are removed from those it failed on";
+        /// No room for the tags of this program.
+        TagsFull {
+            /// What it has besides them.
+            others: usize,
+        } = "tags_full", "it has {others} EC2 tags of its own, and of the 50 that an instance can have this program needs room for 4; remove some";
         /// The host's own setting.
         VersionLocked {
             lock: String,
@@ -253,6 +266,9 @@ reasons!(
 );
 
 impl FailReason {
+    /// The code of [`FailReason::NeverCameBack`].
+    pub const NEVER_CAME_BACK: &str = "never_came_back";
+
     /// Whether the host, its tasks or its rights are to blame, and not the version.
     pub fn is_of_its_own(&self) -> bool {
         match self {

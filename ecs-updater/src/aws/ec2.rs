@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName, Tag};
 use jiff::Timestamp;
-use models::claim::TAG_PREFIX;
-use models::fleet::{Ec2, MachineState, StatusChecks};
+use models::claim::{CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG, TAG_PREFIX};
+use models::fleet::{Ec2, MachineState, StatusChecks, Tags};
 use models::ids::{HostId, ImageId};
+use models::last::LAST_TAG;
 
 use super::client::Aws;
 use super::error::AwsError;
@@ -18,6 +19,8 @@ use super::limits::Bucket;
 pub(crate) struct Described {
     pub(crate) ec2: Ec2,
     pub(crate) tags: BTreeMap<String, String>,
+    /// How many tags it has besides those that this program writes, without AWS's own.
+    pub(crate) others: usize,
 }
 
 /// What EC2 says of machines that it was asked about by their ids. One that is in neither was left out of the answer without
@@ -36,7 +39,7 @@ impl Machines {
     /// What EC2 says of this machine alone.
     #[cfg(test)]
     pub(crate) fn of(host: HostId, state: MachineState) -> Self {
-        let one = Described { ec2: Ec2 { state, ..Ec2::default() }, tags: BTreeMap::new() };
+        let one = Described { ec2: Ec2 { state, ..Ec2::default() }, tags: BTreeMap::new(), others: 0 };
         Self { described: BTreeMap::from([(host, one)]), not_found: BTreeSet::new() }
     }
 
@@ -54,6 +57,11 @@ impl Machines {
 
 /// The refusal of ids that are well-formed, and of which there is no instance.
 const NOT_FOUND: &str = "InvalidInstanceID.NotFound";
+/// What the keys of tags begin with that do not count toward the most an instance can have.
+const AWS_TAGS: &str = "aws:";
+/// The keys that this program writes.
+const WRITTEN: [&str; Tags::OURS] = [CLAIM_TAG, LAST_TAG, FAILED_TAG, SAVED_LOCK_TAG];
+
 /// Limits of the API (EC2 API reference): ids in one request.
 const DESCRIBE_INSTANCES: usize = 1_000;
 const DESCRIBE_STATUS: usize = 100;
@@ -264,7 +272,8 @@ fn read(instance: &Instance) -> Described {
         checks: None,
     };
     let ours = tags().filter(|(key, _)| key.starts_with(TAG_PREFIX));
-    Described { ec2, tags: ours.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
+    let others = tags().filter(|(key, _)| !key.starts_with(AWS_TAGS) && !WRITTEN.contains(key)).count();
+    Described { ec2, others, tags: ours.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! - `batches`: sorts a plan's steps by kind.
 //! - `last_look`: what is checked just before an instance is drained or rebooted.
-//! - `claims`: writes claims; `tags`: what is done about a refusal.
+//! - `claims`: writes claims; `last`: writes how updates ended; `tags`: what both do about a refusal.
 //! - `hosts`: the steps that a host carries out, and `send`: how it is told.
 //! - `service`: the steps that take an instance out of service, put it back, or are done with it.
 //! - `looks`: the steps that only read, and `undescribed`: tasks that ECS does not describe.
@@ -11,6 +11,7 @@
 mod batches;
 mod claims;
 mod hosts;
+mod last;
 mod last_look;
 mod looks;
 mod send;
@@ -73,7 +74,7 @@ impl Actor<'_> {
     pub(crate) async fn carry_out(mut self, steps: Vec<PlannedStep>) -> Vec<AwsError> {
         let batches = Batches::of(steps);
         if let Some(steps) = self.begin_ending(batches.leave) {
-            self.leave(steps);
+            self.leave(steps).await;
         }
         if let Some(steps) = self.begin_ending(batches.mark_failed) {
             self.mark_failed(steps).await;

@@ -75,8 +75,8 @@ impl Actor<'_> {
         }
     }
 
-    /// Puts instances back into service where this program took them out, then removes the claim, then records the
-    /// verdict. A part that AWS refuses is done again in the next round.
+    /// Puts instances back into service where this program took them out, then remembers how their updates ended, then
+    /// removes the claim, then records the verdict. A part that AWS refuses is done again in the next round.
     pub(super) async fn finish(&mut self, mut ends: Vec<(HostId, End)>) {
         for (host, end) in &ends {
             self.with_instance_mut(host, |instance| instance.run.ending = Some(Box::new(end.clone())));
@@ -85,6 +85,7 @@ impl Actor<'_> {
         ends.retain(|(host, _)| !called_off.contains(host));
         let kept = self.put_back(&hosts_of(&ends)).await;
         ends.retain(|(host, _)| !kept.contains(host));
+        self.remember(&ends).await;
         let kept = self.release(&hosts_of(&ends)).await;
         ends.retain(|(host, _)| !kept.contains(host));
         for (host, end) in ends {
@@ -159,7 +160,8 @@ impl Actor<'_> {
         });
     }
 
-    pub(super) fn leave(&mut self, steps: Vec<(HostId, End)>) {
+    pub(super) async fn leave(&mut self, steps: Vec<(HostId, End)>) {
+        self.remember(&steps).await;
         for (host, end) in steps {
             self.settle(&host, end);
         }

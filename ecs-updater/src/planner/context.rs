@@ -12,6 +12,7 @@ use models::time::after;
 use semver::Version;
 
 use super::times::{BRIDGE_POLL, DRAIN_POLL};
+use super::track_record::TrackRecord;
 
 /// What the planner must know besides the snapshot and the policy.
 #[derive(Debug, Clone)]
@@ -52,11 +53,13 @@ pub(crate) struct Context<'a> {
     /// The newest version of each variant and architecture, once `wanted` was asked for it: every report is read for
     /// that.
     pub(super) newest: OnceCell<BTreeMap<(&'a str, &'a str), Version>>,
+    /// How the releases that failed somewhere have done, once it was asked for.
+    pub(super) track_records: OnceCell<BTreeMap<Version, TrackRecord>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(snapshot: &'a FleetSnapshot, policy: &'a Policy, run: &'a RunFacts, now: Timestamp) -> Self {
-        Self { snapshot, policy, run, now, newest: OnceCell::new() }
+        Self { snapshot, policy, run, now, newest: OnceCell::new(), track_records: OnceCell::new() }
     }
 
     /// Returns how the instance's host is spoken to.

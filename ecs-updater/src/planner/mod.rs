@@ -15,6 +15,7 @@ mod need;
 mod next;
 mod refusal;
 mod times;
+mod track_record;
 mod unclaimed;
 mod wanted;
 mod workload;

@@ -11,6 +11,7 @@ use semver::Version;
 use super::context::Context;
 use super::need::{Candidate, Next, trouble};
 use super::times::{MAX_CANCELS, MAX_STAGES, RETRY};
+use super::track_record;
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted};
 
 /// Returns what an instance needs next whose claim, if it has one, leaves it in service.
@@ -171,7 +172,13 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         Wanted::Version(to) if instance.tags.failed.contains(&to) => {
             Next::Hold(HoldReason::VersionFailedBefore { version: to })
         }
-        Wanted::Version(to) => candidate(instance, report, Update { from, to }, cx),
+        Wanted::Version(_) if !instance.tags.have_room() => {
+            Next::Hold(HoldReason::TagsFull { others: instance.tags.others })
+        }
+        Wanted::Version(to) => match track_record::hold_reason(&to, cx) {
+            Some(why) => Next::Hold(why),
+            None => candidate(instance, report, Update { from, to }, cx),
+        },
     }
 }
 

@@ -14,6 +14,7 @@ use crate::attributes::{AttributesError, BridgeReport, Handled, Progress};
 use crate::claim::{BadClaim, Claim, ClaimStep, FailedVersions, Transport};
 use crate::host::{AgentState, HostReport, SeenReport};
 use crate::ids::{ContainerInstanceArn, HostId, ImageId, ZoneName};
+use crate::last::Last;
 use crate::policy::TransportPolicy;
 use crate::time::after;
 
@@ -316,6 +317,24 @@ pub struct Tags {
     pub exclude: Option<String>,
     /// `ecs-updater:version-lock`: the lock to put back.
     pub saved_lock: Option<String>,
+    /// `ecs-updater:last`: how its last update ended, where the tag can be read.
+    #[serde(default)]
+    pub last: Option<Last>,
+    /// How many others it has that count toward [`Tags::MOST`].
+    #[serde(default)]
+    pub others: usize,
+}
+
+impl Tags {
+    /// The most an instance can have, without those whose keys begin with `aws:` (EC2 user guide, "Tag restrictions").
+    pub const MOST: usize = 50;
+    /// Those that this program may have to write: claim, last, failed, version-lock.
+    pub const OURS: usize = 4;
+
+    /// Whether there is room for all that this program may have to write.
+    pub fn have_room(&self) -> bool {
+        self.others + Self::OURS <= Self::MOST
+    }
 }
 
 /// Whether the way to the host is open.

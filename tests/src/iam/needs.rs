@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use models::claim::{CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG};
+use models::last::LAST_TAG;
 
 use super::need::Need;
 use crate::wire::asked::{Asked, Body};
@@ -116,7 +117,7 @@ fn one(key: &str, value: String) -> Context {
 /// are left out: a policy that looked at them would find nothing, and refuse.
 fn tags(world: &World, host: &str) -> Context {
     let machine = world.machine_ids.get(host).map(|number| &world.machines[*number]);
-    let own = [CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG];
+    let own = [CLAIM_TAG, FAILED_TAG, LAST_TAG, SAVED_LOCK_TAG];
     let tags = machine.into_iter().flat_map(|machine| &machine.tags).filter(|(key, _)| !own.contains(&key.as_str()));
     tags.flat_map(|(key, value)| {
         ["aws:ResourceTag", "ssm:resourceTag"]

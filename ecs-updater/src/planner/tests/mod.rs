@@ -24,6 +24,7 @@ mod admission;
 mod dead_run;
 mod drain;
 mod in_service;
+mod memory;
 mod pace;
 mod reboot;
 
