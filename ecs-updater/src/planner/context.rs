@@ -8,11 +8,12 @@ use models::claim::Transport;
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::RunId;
 use models::policy::Policy;
+use models::reason::HoldReason;
 use models::time::after;
 use semver::Version;
 
 use super::times::{BRIDGE_POLL, DRAIN_POLL};
-use super::track_record::TrackRecord;
+use super::track_record::{TrackRecord, track_records};
 
 /// What the planner must know besides the snapshot and the policy.
 #[derive(Debug, Clone)]
@@ -65,6 +66,12 @@ impl<'a> Context<'a> {
     /// Returns how the instance's host is spoken to.
     pub(crate) fn transport(&self, instance: &Instance) -> Transport {
         instance.transport(self.policy.host, self.now)
+    }
+
+    /// Returns why a release is not tried on further instances, if so.
+    pub(super) fn failed_elsewhere(&self, version: &Version) -> Option<HoldReason> {
+        let records = self.track_records.get_or_init(|| track_records(self.snapshot));
+        records.get(version)?.hold_reason(version, self.policy.stop_after_failures)
     }
 
     /// Returns when an instance that is out of service is looked at again.

@@ -9,8 +9,6 @@ use models::policy::StopAfter;
 use models::reason::HoldReason;
 use semver::Version;
 
-use super::context::Context;
-
 /// On fewer instances than this a failure can be theirs, whatever `stop_after_failures` says.
 const LEAST: usize = 2;
 
@@ -21,17 +19,18 @@ pub(crate) struct TrackRecord {
     well: usize,
 }
 
-/// Returns why a release is not tried on further instances, if so.
-pub(super) fn hold_reason(version: &Version, cx: &Context<'_>) -> Option<HoldReason> {
-    let StopAfter::Count(count) = cx.policy.stop_after_failures else { return None };
-    let records = cx.track_records.get_or_init(|| track_records(cx.snapshot));
-    let &TrackRecord { failed, well } = records.get(version)?;
-    let is_bad = failed >= LEAST.max(count as usize) && failed > well;
-    is_bad.then(|| HoldReason::VersionFailedElsewhere { version: version.clone(), failed, well })
+impl TrackRecord {
+    /// Returns why the release is not tried on further instances, if so.
+    pub(super) fn hold_reason(&self, version: &Version, stop_after: StopAfter) -> Option<HoldReason> {
+        let &Self { failed, well } = self;
+        let StopAfter::Count(count) = stop_after else { return None };
+        let is_bad = failed >= LEAST.max(count as usize) && failed > well;
+        is_bad.then(|| HoldReason::VersionFailedElsewhere { version: version.clone(), failed, well })
+    }
 }
 
 /// Returns the releases that failed on an instance which is still there.
-fn track_records(fleet: &FleetSnapshot) -> BTreeMap<Version, TrackRecord> {
+pub(super) fn track_records(fleet: &FleetSnapshot) -> BTreeMap<Version, TrackRecord> {
     let there = || fleet.instances.values().filter(|instance| !instance.is_dead());
     let mut records: BTreeMap<Version, TrackRecord> = BTreeMap::new();
     for instance in there() {

@@ -11,7 +11,6 @@ use semver::Version;
 use super::context::Context;
 use super::need::{Candidate, Next, trouble};
 use super::times::{MAX_CANCELS, MAX_STAGES, RETRY};
-use super::track_record;
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted};
 
 /// Returns what an instance needs next whose claim, if it has one, leaves it in service.
@@ -175,7 +174,7 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         Wanted::Version(_) if !instance.tags.have_room() => {
             Next::Hold(HoldReason::TagsFull { others: instance.tags.others })
         }
-        Wanted::Version(to) => match track_record::hold_reason(&to, cx) {
+        Wanted::Version(to) => match cx.failed_elsewhere(&to) {
             Some(why) => Next::Hold(why),
             None => candidate(instance, report, Update { from, to }, cx),
         },
