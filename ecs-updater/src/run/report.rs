@@ -99,7 +99,7 @@ impl Cluster<'_> {
         }
     }
 
-    /// Says how the registration of a machine that is gone is removed: ECS keeps it for ever where the agent was not
+    /// Says how the registration of a machine that is gone is removed: ECS keeps it where the agent was not
     /// connected at the machine's end.
     fn tell_of_a_registration(&self, instance: &Instance, report: &mut InstanceReport) {
         let is_left = report.outcome == Outcome::Gone && instance.is_registered();

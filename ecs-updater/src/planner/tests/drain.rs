@@ -53,6 +53,7 @@ fn a_drain() {
     assert_eq!(say(active.clone(), &Policy::default(), &facts(), now), "draining wait", "the listing lags");
     active.run.drained_at = None;
     active.tasks.as_mut().unwrap().at = now;
+    active.seen_at = at(30);
     assert_eq!(
         say(active, &Policy::default(), &facts(), now),
         "drain",
