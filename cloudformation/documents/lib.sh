@@ -317,6 +317,14 @@ deactivate_if_ready() {
   fi
 }
 
+# offered VERSION: whether the status offers it to this host.
+offered() {
+  if [[ $(printf '%s' "$body" | jq --arg version "$1" 'any(.available_updates[]?; . == $version)') != true ]]; then
+    note refresh not_offered "$1 is not offered to this host"
+    return 1
+  fi
+}
+
 # write_ VERSION: onto the inactive partition set, by the worker's own word.
 write_() {
   local locked
@@ -332,10 +340,7 @@ write_() {
     note refresh failed "the host has no update status after a refresh"
     return 1
   fi
-  if [[ $(printf '%s' "$body" | jq --arg version "$1" 'any(.available_updates[]?; . == $version)') != true ]]; then
-    note refresh not_offered "$1 is not offered to this host"
-    return 1
-  fi
+  offered "$1" || return 1
   if [[ $(get .chosen_update.version) != "$1" ]]; then
     pin "$1" || return 1
   fi
@@ -509,8 +514,13 @@ report() {
       --arg locked_down "$locked_down" \
       --arg at "$error_at" --arg code "$error_code" --arg detail "$error_detail" "$REPORT") || line=''
   if [[ -z $line ]]; then
-    note report failed "the report could not be made; does the control container have jq?"
-    line="{\"v\":1,\"step\":\"$step\",\"error\":{\"at\":\"$error_at\",\"code\":\"$error_code\",\"detail\":\"\"}}"
+    note report failed ''
+    if ! command -v jq >/dev/null; then
+      error_code=failed error_detail='no jq: the control container is older than 0.5.0 (Bottlerocket 1.0.8)'
+    else
+      error_detail=''
+    fi
+    line="{\"v\":1,\"step\":\"$step\",\"error\":{\"at\":\"$error_at\",\"code\":\"$error_code\",\"detail\":\"$error_detail\"}}"
   fi
   printf '%s\n' "$line"
   room=$((room - ${#line} - 1))

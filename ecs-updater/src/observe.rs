@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{AttributesError, BridgeReport};
-use models::claim::{CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG, Transport};
+use models::claim::{
+    CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG, Transport, is_exclusion, is_unknown,
+};
 use models::fleet::{
-    BadClaim, EVENTUAL_CONSISTENCY, Ec2, FleetSnapshot, Instance, InstanceStatus, MachineState, RunMemory, SeenBoot,
-    SeenBridge, Tags, Visit, VisitEnd,
+    BadClaim, EVENTUAL_CONSISTENCY, Ec2, Exclusion, FleetSnapshot, Instance, InstanceStatus, MachineState, RunMemory,
+    SeenBoot, SeenBridge, Tags, Visit, VisitEnd,
 };
 use models::host::{HostReport, SeenReport};
 use models::ids::{ContainerInstanceArn, HostId};
@@ -241,7 +243,7 @@ pub(crate) fn merge_tags(instance: &mut Instance, machine: &ec2::Described, now:
     let read = read_tags(machine);
     let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_EVENTUAL_CONSISTENCY);
     instance.tags = if fresh {
-        Tags { exclude: read.exclude, others: read.others, ..std::mem::take(&mut instance.tags) }
+        Tags { exclude: read.exclude, unknown: read.unknown, others: read.others, ..std::mem::take(&mut instance.tags) }
     } else {
         read
     };
@@ -255,11 +257,19 @@ pub(crate) fn read_tags(machine: &ec2::Described) -> Tags {
             .get(CLAIM_TAG)
             .map(|value| value.parse::<Claim>().map_err(|error| BadClaim { value: value.clone(), error })),
         failed: tags.get(FAILED_TAG).map(|value| FailedVersions::parse(value)).unwrap_or_default(),
-        exclude: tags.get(EXCLUDE_TAG).filter(|value| !value.eq_ignore_ascii_case("false")).cloned(),
+        exclude: exclusion(tags),
         saved_lock: tags.get(SAVED_LOCK_TAG).filter(|value| !value.is_empty()).cloned(),
         last: tags.get(LAST_TAG).and_then(|value| value.parse().ok()),
         others: machine.others,
+        unknown: tags.keys().filter(|key| is_unknown(key)).cloned().collect(),
     }
+}
+
+/// Returns the tag that excludes the instance; the right one before those that are mistyped.
+fn exclusion(tags: &BTreeMap<String, String>) -> Option<Exclusion> {
+    let wishes = tags.iter().filter(|(key, value)| is_exclusion(key) && !value.eq_ignore_ascii_case("false"));
+    let (tag, note) = wishes.min_by_key(|(key, _)| *key != EXCLUDE_TAG)?;
+    Some(Exclusion { tag: tag.clone(), note: note.clone() })
 }
 
 /// Records how a command ended on a host.

@@ -79,6 +79,7 @@ impl Track {
             turn: standing.and_then(|standing| standing.turn).filter(|_| dry_run),
             phases: life.map(|life| life.phases.clone()).unwrap_or_default(),
             out_of_service_s: life.and_then(|life| life.out_of_service(now)).map(|out| out.as_secs()),
+            unknown_tags: instance.tags.unknown.clone(),
         };
         if let Some(verdict) = &instance.run.verdict {
             report.outcome = verdict.outcome;

@@ -16,6 +16,8 @@ pub struct Policy {
     pub zone: Zones,
     /// What to update to.
     pub target: Target,
+    /// Whether the hosts' own `updates.version-lock` stands above a target.
+    pub owner_lock: OwnerLock,
     /// What to do with an instance that runs tasks of no service.
     pub standalone_tasks: StandaloneTasks,
     /// How long each step may take.
@@ -39,6 +41,7 @@ impl Default for Policy {
             max_unavailable: MaxUnavailable::Count(1),
             zone: Zones::Spread,
             target: Target::Latest,
+            owner_lock: OwnerLock::Respect,
             standalone_tasks: StandaloneTasks::Skip,
             timeouts: Timeouts::default(),
             stop_after_failures: StopAfter::Count(1),
@@ -159,6 +162,37 @@ impl FromStr for Target {
         crate::host::parse_version(text)
             .map(Self::Version)
             .ok_or_else(|| format!("{text:?} is neither \"latest\" nor a version such as \"1.27.0\""))
+    }
+}
+
+/// What the `updates.version-lock` that a host's owner has set means to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnerLock {
+    /// A host that is locked to another version is left alone.
+    Respect,
+    /// The target is installed all the same; the lock is as it was afterwards.
+    Override,
+}
+
+impl OwnerLock {
+    /// As it stands in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Respect => "respect",
+            Self::Override => "override",
+        }
+    }
+}
+
+impl FromStr for OwnerLock {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Respect, Self::Override]
+            .into_iter()
+            .find(|known| known.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is neither \"respect\" nor \"override\""))
     }
 }
 

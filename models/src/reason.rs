@@ -39,9 +39,11 @@ reasons!(
     HoldReason {
         /// A person's tag.
         Excluded {
+            /// The tag's key.
+            tag: String,
             /// The tag's value.
             note: String,
-        } = "excluded", "excluded by its EC2 tag ecs-updater:exclude = \"{note}\"; remove the tag to have it updated";
+        } = "excluded", "excluded by its EC2 tag {tag} = \"{note}\"; remove the tag to have it updated";
         /// No `bottlerocket.variant` attribute.
         NotBottlerocket = "not_bottlerocket", "not a Bottlerocket host (it has no attribute bottlerocket.variant); update it by other means";
         /// ECS Anywhere.
@@ -116,6 +118,10 @@ reasons!(
             /// The version that others see.
             version: Version,
         } = "wave_not_open", "{version} is not offered to this host yet: its update wave has not opened; a later run takes it";
+        /// What it was to run is offered no more (docs/facts/host-api.md#trap-15).
+        Withdrawn {
+            version: Version,
+        } = "withdrawn", "{version} was offered to this host and is no longer: the release was withdrawn, and is not activated here";
         /// A failed refresh hides what is offered.
         RefreshFailed {
             /// The host's words.

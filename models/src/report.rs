@@ -136,6 +136,9 @@ pub struct InstanceReport {
     /// How long it was out of service because of us, seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_of_service_s: Option<i64>,
+    /// The keys of its EC2 tags that begin as this program's do and mean nothing to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_tags: Vec<String>,
 }
 
 /// When an instance was in a phase.

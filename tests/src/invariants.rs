@@ -11,7 +11,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::{CLAIM_TAG, Claim, ClaimStep, EXCLUDE_TAG, FAILED_TAG, FailedVersions, Transport};
+use models::claim::{CLAIM_TAG, Claim, ClaimStep, FAILED_TAG, FailedVersions, Transport, is_exclusion};
 use models::ids::{ClusterName, HostId};
 use models::policy::MaxUnavailable;
 use semver::Version;
@@ -193,11 +193,12 @@ impl Invariants {
                     failed.retain(|version| kept.contains(version));
                 }
             }
-            EXCLUDE_TAG if value.is_some_and(excludes) => {
-                self.excluded.entry(machine).or_insert(world.now());
-            }
-            EXCLUDE_TAG => {
-                self.excluded.remove(&machine);
+            key if is_exclusion(key) => {
+                if exclusion(world, machine).is_some() {
+                    self.excluded.entry(machine).or_insert(world.now());
+                } else {
+                    self.excluded.remove(&machine);
+                }
             }
             _ => {}
         }
@@ -327,7 +328,7 @@ impl Invariants {
     /// Somebody's wish keeps an instance in service; one that is on its way back to the old version is drained all the
     /// same.
     fn check_excluded(&mut self, world: &World, machine: MachineNo) {
-        let tag = world.machines()[machine].tags.get(EXCLUDE_TAG).filter(|value| excludes(value));
+        let tag = exclusion(world, machine);
         let known = |since: &Timestamp| world.now().duration_since(*since) >= UNKNOWABLE;
         let halfway = world.claim(machine).is_some_and(|claim| !claim.boots.is_empty());
         if let Some(note) = tag.filter(|_| !halfway && self.excluded.get(&machine).is_none_or(known)) {
@@ -381,9 +382,11 @@ impl Invariants {
     }
 }
 
-/// Whether the tag's value excludes: any but `false` (`docs/operations.md`).
-fn excludes(value: &str) -> bool {
-    !value.eq_ignore_ascii_case("false")
+/// Returns the value of a tag that excludes the machine: any but `false` (`docs/operations.md`).
+fn exclusion(world: &World, machine: MachineNo) -> Option<&String> {
+    let mut tags = world.machines()[machine].tags.iter();
+    let (_, note) = tags.find(|(key, note)| is_exclusion(key) && !note.eq_ignore_ascii_case("false"))?;
+    Some(note)
 }
 
 fn parsed_claim(world: &World, machine: MachineNo) -> Result<Claim, String> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName, Tag};
 use jiff::Timestamp;
-use models::claim::{CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG, TAG_PREFIX};
+use models::claim::{CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG, TAG_PREFIX, is_exclusion, is_unknown};
 use models::fleet::{Ec2, MachineState, StatusChecks, Tags};
 use models::ids::{HostId, ImageId};
 use models::last::LAST_TAG;
@@ -14,7 +14,7 @@ use super::error::AwsError;
 use super::halving::{Parts, halving};
 use super::limits::Bucket;
 
-/// An EC2 instance: its facts, and those of its tags that are this program's.
+/// An EC2 instance: its facts, and those of its tags that are this program's, or were meant to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Described {
     pub(crate) ec2: Ec2,
@@ -271,7 +271,8 @@ fn read(instance: &Instance) -> Described {
         launched_at: instance.launch_time().and_then(|time| Timestamp::from_second(time.secs()).ok()),
         checks: None,
     };
-    let ours = tags().filter(|(key, _)| key.starts_with(TAG_PREFIX));
+    let is_ours = |key: &str| key.starts_with(TAG_PREFIX) || is_exclusion(key) || is_unknown(key);
+    let ours = tags().filter(|(key, _)| is_ours(key));
     let others = tags().filter(|(key, _)| !key.starts_with(AWS_TAGS) && !WRITTEN.contains(key)).count();
     Described { ec2, others, tags: ours.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
 }

@@ -4,7 +4,7 @@
 //! of flag, variable and tag, the help and the row of `docs/configuration.md` follow from it; a test prints the latter.
 
 use jiff::SignedDuration;
-use models::policy::{Policy, StandaloneTasks, TransportPolicy, Zones};
+use models::policy::{OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
 
 use super::syntax::{Between, CountOrNever, DocumentName, NotAllowed, OrNone, Parsed, Switch, Syntax, Words};
 use super::value::Value;
@@ -118,6 +118,12 @@ pub(super) const ROWS: &[Row] = &[
         Tag::Any,
         Parsed { allowed: "\"latest\" or a version such as \"1.27.0\"", placeholder: "VERSION" },
         "What to update to: \"latest\", which is what each host chooses, or a version"
+    ),
+    row!(
+        owner_lock,
+        Tag::Any,
+        Words { all: &[OwnerLock::Respect, OwnerLock::Override], word: OwnerLock::as_str },
+        "Hosts whose own updates.version-lock names another version than the target: respect it, or override it"
     ),
     row!(
         standalone_tasks,

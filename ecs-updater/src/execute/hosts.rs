@@ -53,7 +53,12 @@ impl Actor<'_> {
             let command = HostCommand::Stage { version: to, lock: lock.clone() };
             Order { host, command, claim: Some(claim), saved_lock: lock }
         });
-        let orders = orders.collect();
+        let orders: Vec<Order> = orders.collect();
+        for Order { host, command, .. } in &orders {
+            if let HostCommand::Stage { version, .. } = command {
+                self.with_instance_mut(host, |instance| instance.run.staged_to = Some(version.clone()));
+            }
+        }
         self.claim_and_send(orders, |instance| instance.run.stages += 1).await;
     }
 

@@ -56,11 +56,22 @@ pub(crate) struct Context<'a> {
     pub(super) newest: OnceCell<BTreeMap<(&'a str, &'a str), Version>>,
     /// How the releases that failed somewhere have done, once it was asked for.
     pub(super) track_records: OnceCell<BTreeMap<Version, TrackRecord>>,
+    /// When a host was last found to be offered a version no longer that it was to boot, by that version; once `wanted`
+    /// was asked for it.
+    pub(super) withdrawn: OnceCell<BTreeMap<&'a Version, Timestamp>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(snapshot: &'a FleetSnapshot, policy: &'a Policy, run: &'a RunFacts, now: Timestamp) -> Self {
-        Self { snapshot, policy, run, now, newest: OnceCell::new(), track_records: OnceCell::new() }
+        Self {
+            snapshot,
+            policy,
+            run,
+            now,
+            newest: OnceCell::new(),
+            track_records: OnceCell::new(),
+            withdrawn: OnceCell::new(),
+        }
     }
 
     /// Returns how the instance's host is spoken to.

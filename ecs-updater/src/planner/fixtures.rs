@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Transport};
 use models::fleet::{
-    Attributes, Ec2, FleetSnapshot, Instance, InstanceStatus, MachineState, Reach, Resources, RunMemory, SeenBoot,
-    SeenTasks, Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
+    Attributes, Ec2, Exclusion, FleetSnapshot, Instance, InstanceStatus, MachineState, Reach, Resources, RunMemory,
+    SeenBoot, SeenTasks, Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
 };
 use models::host::{
     AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedSettings, ReportedUpdate,
@@ -148,6 +148,10 @@ pub(super) fn checked(mut instance: Instance, at: Timestamp, word: &str) -> Inst
 pub(super) fn failed_before(mut instance: Instance, versions: &str) -> Instance {
     instance.tags.failed = FailedVersions::parse(versions);
     instance
+}
+
+pub(super) fn exclusion(note: &str) -> Exclusion {
+    Exclusion { tag: "ecs-updater:exclude".into(), note: note.into() }
 }
 
 pub(super) fn task(number: u32, service: Option<&str>) -> Task {

@@ -115,6 +115,7 @@ mod tests {
             turn: None,
             phases: Vec::new(),
             out_of_service_s: None,
+            unknown_tags: vec![],
         }
     }
 

@@ -2,7 +2,7 @@
 //! else.
 
 use jiff::{SignedDuration, Timestamp};
-use models::fleet::{Instance, RefusedStep};
+use models::fleet::{Instance, InstanceStatus, RefusedStep};
 use models::plan::{End, Phase, Step};
 use models::reason::{FailReason, HoldReason};
 use models::time::after;
@@ -46,6 +46,8 @@ pub(super) fn given_up<'a>(instance: &Instance, cx: &Context<'_>) -> Option<Next
     if cx.run.dry_run {
         return Some(Next::Hold(HoldReason::HostUnreachable { detail: format!("AWS refuses a step: {detail}") }));
     }
+    let is_draining = instance.status == InstanceStatus::Draining;
+    let detail = if is_draining { format!("{detail}; it is left DRAINING, with its claim") } else { detail };
     let only_prepared = instance.claim().is_some_and(|claim| !claim.step.takes_out_of_service());
     let end = End::Failed { why: FailReason::ActRefused { detail } };
     let is_finished = only_prepared && refused.step != Step::Finish(End::Gone).name();

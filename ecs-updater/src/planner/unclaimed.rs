@@ -11,7 +11,7 @@ use semver::Version;
 use super::context::Context;
 use super::need::{Candidate, Next, trouble};
 use super::times::{MAX_CANCELS, MAX_STAGES, RETRY};
-use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted};
+use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted, withdrawn_at};
 
 /// Returns what an instance needs next whose claim, if it has one, leaves it in service.
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
@@ -56,8 +56,8 @@ fn precondition_hold<'a>(instance: &'a Instance) -> Option<Next<'a>> {
     if !variant.starts_with("aws-ecs-") {
         return Some(Next::Hold(HoldReason::UnsupportedVariant { variant: variant.to_string() }));
     }
-    if let Some(note) = instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
-        return Some(Next::Hold(HoldReason::Excluded { note: note.clone() }));
+    if let Some(exclusion) = instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
+        return Some(Next::Hold(exclusion.hold()));
     }
     match instance.status {
         InstanceStatus::Active => None,
@@ -120,7 +120,8 @@ fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) ->
             | ErrorCode::Missing => Next::Hold(HoldReason::InspectFailed { detail }),
         },
         VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. } => again(HoldReason::HostUnreachable { detail }),
-        VisitEnd::Malformed { .. } => Next::Hold(HoldReason::InspectFailed { detail }),
+        // What ended the document before it could say why may have been of that moment.
+        VisitEnd::Malformed { .. } => again(HoldReason::InspectFailed { detail }),
     }
 }
 
@@ -128,7 +129,9 @@ fn after_stage<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> N
     let Some(detail) = trouble(&visit.end) else {
         return after_inspect(instance, visit, cx);
     };
-    if instance.run.stages >= MAX_STAGES {
+    // What was withdrawn since is no failure: another look tells.
+    let is_withdrawn = matches!(&visit.end, VisitEnd::Error(error) if error.code == ErrorCode::NotOffered);
+    if instance.run.stages >= MAX_STAGES + u32::from(is_withdrawn) {
         return Next::Do(Phase::Staging, Step::Finish(End::Failed { why: FailReason::StageFailed { detail } }));
     }
     visit_again(Phase::Staging, visit, cx)
@@ -189,10 +192,18 @@ struct Update {
 
 fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx: &Context<'_>) -> Next<'a> {
     let Update { from, to } = update;
+    // One host was told that the release was withdrawn: the others ask before they are drained for it.
+    let visit = instance.visit.as_deref().filter(|_| !cx.run.dry_run);
+    let doubted = visit.filter(|visit| withdrawn_at(&to, cx).is_some_and(|at| visit.sent_at < at));
+    if let Some(visit) = doubted
+        && cx.transport(instance) == Transport::Ssm
+    {
+        return visit_again(Phase::Unseen, visit, cx);
+    }
     // A bridge's word can be an hour old: what an earlier run staged is asked for again, which has the host read its
     // repository first.
     let asked_again = cx.transport(instance) == Transport::Ssm || instance.run.stages > 0 || cx.run.dry_run;
-    let staged = asked_again && is_staged(instance, report, &to);
+    let staged = asked_again && doubted.is_none() && is_staged(instance, report, &to);
     let keeps_lock = staged || report.chosen().as_ref() == Some(&to);
     let lock = version_lock(report).filter(|_| !keeps_lock).map(str::to_owned);
     if lock.is_none() && !keeps_lock {

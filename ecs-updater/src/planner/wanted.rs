@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use models::fleet::{FleetSnapshot, Instance};
 use models::host::{HostReport, UpdateState, parse_version};
-use models::policy::Target;
+use models::policy::{OwnerLock, Target};
 use models::reason::HoldReason;
 use models::report::Outcome;
 use semver::Version;
 
 use super::context::Context;
+
+/// The code of [`HoldReason::Withdrawn`] in a verdict.
+const WITHDRAWN: &str = "withdrawn";
 
 /// The version that an instance is to run.
 pub(super) enum Wanted {
@@ -22,7 +26,7 @@ pub(super) enum Wanted {
 /// Returns the version that an instance which runs `running` is to run.
 pub(super) fn wanted(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     match &cx.policy.target {
-        Target::Latest => latest(report, running, cx),
+        Target::Latest => latest(instance, report, running, cx),
         Target::Version(target) => pinned(instance, report, running, target, cx),
     }
 }
@@ -31,29 +35,46 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
     if target == running {
         return Wanted::Nothing;
     }
+    if cx.policy.owner_lock == OwnerLock::Respect
+        && let Some(lock) = owner_lock(instance, report).filter(|lock| parse_version(lock).as_ref() != Some(target))
+    {
+        return Wanted::Held(HoldReason::VersionLocked { lock: lock.to_owned() });
+    }
     if target < running && !cx.policy.allow_downgrade {
         return Wanted::Held(HoldReason::AheadOfTarget { target: target.clone(), running: running.clone() });
     }
-    let cut_by_bridge = matches!(&instance.bridge, Some(Ok(seen)) if seen.report.available_cut);
-    let cut = cut_by_bridge
-        || report.update.as_ref().is_some_and(|update| update.available.len() >= HostReport::MAX_AVAILABLE);
-    let offered = cut || available(report).any(|version| version == *target);
-    if offered || is_staged(instance, report, target) {
+    if !is_not_offered(instance, report, target) {
         Wanted::Version(target.clone())
+    } else if was_offered(instance, report, target) {
+        Wanted::Held(HoldReason::Withdrawn { version: target.clone() })
     } else {
         Wanted::Held(HoldReason::TargetNotOffered { target: target.clone() })
     }
 }
 
-fn latest(report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
+/// Whether the versions that the host is offered are known, and this one is none of them.
+pub(super) fn is_not_offered(instance: &Instance, report: &HostReport, version: &Version) -> bool {
+    let Some(update) = &report.update else { return false };
+    let is_cut_by_bridge = matches!(&instance.bridge, Some(Ok(seen)) if seen.report.available_cut);
+    let is_cut = is_cut_by_bridge || update.available.len() >= HostReport::MAX_AVAILABLE;
+    !is_cut && !available(report).any(|offered| offered == *version)
+}
+
+/// Whether the host is known to have been offered the version before: it has it on its inactive set, or this run was to
+/// write it there.
+fn was_offered(instance: &Instance, report: &HostReport, version: &Version) -> bool {
+    is_staged(instance, report, version) || instance.run.staged_to.as_ref() == Some(version)
+}
+
+fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     match offered(report) {
         Some(version) if version == *running => Wanted::Nothing,
-        Some(version) if version < *running && !cx.policy.allow_downgrade => match version_lock(report) {
-            Some("latest") | None => Wanted::Held(HoldReason::DowngradeOffered { version, running: running.clone() }),
-            Some(lock) => Wanted::Held(HoldReason::VersionLocked { lock: lock.to_owned() }),
-        },
+        Some(version) if version < *running && !cx.policy.allow_downgrade => Wanted::Held(match set_lock(report) {
+            None => HoldReason::DowngradeOffered { version, running: running.clone() },
+            Some(lock) => HoldReason::VersionLocked { lock: lock.to_owned() },
+        }),
         Some(version) => Wanted::Version(version),
-        None => nothing_offered(report, running, cx),
+        None => nothing_offered(instance, report, running, cx),
     }
 }
 
@@ -64,24 +85,29 @@ fn offered(report: &HostReport) -> Option<Version> {
     match report.state() {
         Some(UpdateState::Available) => report.chosen(),
         Some(UpdateState::Staged | UpdateState::Ready) => {
-            let free = matches!(version_lock(report), Some("latest") | None);
-            let still = |version: &Version| free && available(report).any(|other| other == *version);
+            let is_free = set_lock(report).is_none();
+            let still = |version: &Version| is_free && available(report).any(|other| other == *version);
             report.chosen().or_else(|| report.staged().filter(still))
         }
         Some(UpdateState::Idle | UpdateState::Unknown(_) | UpdateState::Missing) | None => None,
     }
 }
 
-fn nothing_offered(report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
-    match version_lock(report) {
-        Some("latest") | None => match newest_among_equals(report, cx).filter(|newest| newest > running) {
+fn nothing_offered(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
+    match set_lock(report) {
+        None => match newest_among_equals(report, cx).filter(|newest| newest > running) {
+            Some(version) if was_offered(instance, report, &version) => Wanted::Held(HoldReason::Withdrawn { version }),
             Some(version) => Wanted::Held(HoldReason::WaveNotOpen { version }),
             None => Wanted::Nothing,
         },
-        Some(lock) if available(report).any(|version| version > *running) => {
-            Wanted::Held(HoldReason::VersionLocked { lock: lock.to_owned() })
+        Some(lock) => {
+            let is_below = parse_version(lock).is_some_and(|locked| locked < *running);
+            if is_below || available(report).any(|version| version > *running) {
+                Wanted::Held(HoldReason::VersionLocked { lock: lock.to_owned() })
+            } else {
+                Wanted::Nothing
+            }
         }
-        Some(_) => Wanted::Nothing,
     }
 }
 
@@ -113,6 +139,21 @@ fn newest_among_equals(report: &HostReport, cx: &Context<'_>) -> Option<Version>
     newest.get(&(os.variant.as_str(), os.arch.as_str())).cloned()
 }
 
+/// Returns when a host of this cluster, just before it was to boot the version, was found to be offered it no longer.
+pub(super) fn withdrawn_at(version: &Version, cx: &Context<'_>) -> Option<Timestamp> {
+    let withdrawn = cx.withdrawn.get_or_init(|| {
+        let verdicts = cx.snapshot.instances.values().filter_map(|instance| instance.run.verdict.as_deref());
+        let mut withdrawn: BTreeMap<&Version, Timestamp> = BTreeMap::new();
+        for verdict in verdicts.filter(|verdict| verdict.reason.as_deref() == Some(WITHDRAWN)) {
+            let Some(to) = &verdict.to else { continue };
+            let at = withdrawn.entry(to).or_insert(verdict.at);
+            *at = verdict.at.max(*at);
+        }
+        withdrawn
+    });
+    withdrawn.get(version).copied()
+}
+
 /// The lock that a step of ours changed and has not put back.
 pub(super) fn lock_to_restore(instance: &Instance, report: &HostReport) -> Option<String> {
     let saved = instance.tags.saved_lock.as_deref().filter(|_| !broken!(ForgetSavedLock))?;
@@ -124,6 +165,18 @@ pub(super) fn is_staged(instance: &Instance, report: &HostReport, version: &Vers
     !instance.run.staging_suspect
         && (report.staged().as_ref() == Some(version) || (broken!(StagedVersionIgnored) && report.staged().is_some()))
         && matches!(report.state(), Some(UpdateState::Staged | UpdateState::Ready))
+}
+
+/// Returns the lock that a host's owner has set to a version: what a step of ours has put in its place for a while is not
+/// theirs.
+fn owner_lock<'a>(instance: &'a Instance, report: &'a HostReport) -> Option<&'a str> {
+    let lock = instance.tags.saved_lock.as_deref().or_else(|| version_lock(report));
+    lock.filter(|lock| *lock != "latest")
+}
+
+/// Returns the host's lock, where it names a version.
+fn set_lock(report: &HostReport) -> Option<&str> {
+    version_lock(report).filter(|lock| *lock != "latest")
 }
 
 /// Returns the host's `updates.version-lock`, where its settings could be read.

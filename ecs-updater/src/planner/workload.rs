@@ -13,6 +13,12 @@ pub(crate) fn standalone(tasks: &[Task]) -> impl Iterator<Item = &Task> {
     tasks.iter().filter(|task| task.service().is_none())
 }
 
+/// Names each task that no service replaces; `None` where there is none.
+pub(crate) fn standalone_words(tasks: &[Task]) -> Option<String> {
+    let names: Vec<String> = standalone(tasks).map(name).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
 /// The reason not to drain an instance with these tasks, if there is one.
 pub(crate) fn hold(
     tasks: &[Task],
@@ -54,28 +60,41 @@ fn drain_cannot_end(service: &Service) -> Option<HoldReason> {
 
 /// What is left on an instance whose drain takes too long, for people.
 pub(crate) fn left(tasks: &[Task], services: &BTreeMap<ServiceName, Service>) -> String {
-    let mut by_group: BTreeMap<&TaskGroup, usize> = BTreeMap::new();
+    let mut by_group: BTreeMap<&TaskGroup, Vec<&Task>> = BTreeMap::new();
     for task in tasks {
-        *by_group.entry(&task.group).or_default() += 1;
+        by_group.entry(&task.group).or_default().push(task);
     }
     let parts: Vec<String> = by_group
         .into_iter()
-        .map(|(group, count)| {
+        .map(|(group, tasks)| {
             let service = match group {
                 TaskGroup::Service(name) => services.get(name),
                 TaskGroup::Other(_) => None,
             };
             let running = service.map(|s| format!(", {} of {} running", s.running, s.desired)).unwrap_or_default();
-            format!("{count} of {group}{running}")
+            let stopping: Vec<&Task> = tasks.iter().filter(|task| task.stopping).copied().collect();
+            let stopping = if stopping.is_empty() { String::new() } else { format!(", stopping: {}", ids(&stopping)) };
+            format!("{} of {group}{running}{stopping}", tasks.len())
         })
         .collect();
     if parts.is_empty() { "tasks that ECS counts and does not list".to_owned() } else { parts.join("; ") }
 }
 
 fn names(tasks: &[&Task]) -> String {
+    first_few(tasks, name)
+}
+
+fn name(task: &Task) -> String {
+    format!("{} of {}", short(task.arn.short()), task.group)
+}
+
+fn ids(tasks: &[&Task]) -> String {
+    first_few(tasks, |task| short(task.arn.short()).to_owned())
+}
+
+fn first_few(tasks: &[&Task], name: impl Fn(&Task) -> String) -> String {
     const MOST: usize = 3;
-    let mut names: Vec<String> =
-        tasks.iter().take(MOST).map(|task| format!("{} of {}", short(task.arn.short()), task.group)).collect();
+    let mut names: Vec<String> = tasks.iter().take(MOST).map(|task| name(task)).collect();
     if tasks.len() > MOST {
         names.push(format!("and {} more", tasks.len() - MOST));
     }
@@ -84,4 +103,31 @@ fn names(tasks: &[&Task]) -> String {
 
 fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::fixtures::{service, task};
+
+    #[test]
+    fn what_is_left_says_what_is_stopping() {
+        let stopping = |number| Task { stopping: true, ..task(number, Some("web")) };
+        let services = BTreeMap::from([("web".into(), service("web", 4, 100, 200))]);
+        let table = [
+            (vec![], "tasks that ECS counts and does not list"),
+            (vec![task(1, Some("web")), task(2, None)], "1 of family:batch; 1 of service:web, 4 of 4 running"),
+            (
+                vec![task(1, Some("web")), stopping(2), stopping(3)],
+                "3 of service:web, 4 of 4 running, stopping: 00000002, 00000003",
+            ),
+            (
+                (1..6).map(stopping).collect(),
+                "5 of service:web, 4 of 4 running, stopping: 00000001, 00000002, 00000003, and 2 more",
+            ),
+        ];
+        for (tasks, wanted) in table {
+            assert_eq!(left(&tasks, &services), wanted);
+        }
+    }
 }

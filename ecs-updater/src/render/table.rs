@@ -106,6 +106,12 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
         text.push_str(&wrap(&detail, width, "  "));
         text.push('\n');
     }
+    for (tag, instances) in unknown_tags(cluster) {
+        text.push('\n');
+        let sentence = format!("EC2 tag {tag} means nothing to this program (on {instances}): correct or remove it");
+        text.push_str(&wrap(&sentence, width, ""));
+        text.push('\n');
+    }
     for group in &cluster.auto_scaling_groups {
         let Some(sentence) = drift(group) else { continue };
         text.push('\n');
@@ -113,6 +119,22 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
         text.push('\n');
     }
     text
+}
+
+/// The tags that may be somebody's mistyped wishes, each with the instances that have it.
+fn unknown_tags(cluster: &ClusterReport) -> Vec<(&str, String)> {
+    const MOST: usize = 3;
+    let mut tags: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for instance in &cluster.instances {
+        for tag in &instance.unknown_tags {
+            tags.entry(tag).or_default().push(instance.ec2_instance_id.as_str());
+        }
+    }
+    let words = |instances: Vec<&str>| match instances.len() {
+        0..=MOST => instances.join(", "),
+        count => format!("{} and {} more", instances[..MOST].join(", "), count - MOST),
+    };
+    tags.into_iter().map(|(tag, instances)| (tag, words(instances))).collect()
 }
 
 /// What is to be done about a group that launches old instances; nothing where it does not.

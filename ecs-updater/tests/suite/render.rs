@@ -362,6 +362,7 @@ fn plan() -> RunReport {
     let turn = |number, turn| InstanceReport {
         turn: Some(turn),
         out_of_service_s: None,
+        unknown_tags: vec![],
         ..instance(number, Outcome::WouldUpdate)
     };
     let estimate = Estimate {
@@ -417,6 +418,7 @@ fn instance(number: u32, outcome: Outcome) -> InstanceReport {
         turn: None,
         phases: vec![PhaseTime { phase: Phase::Settled, began_at: at(100), ended_at: None }],
         out_of_service_s: acted.then_some(i64::from(number) * 36),
+        unknown_tags: vec![],
     }
 }
 

@@ -44,6 +44,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         turn: None,
         phases: Vec::new(),
         out_of_service_s: None,
+        unknown_tags: vec![],
     };
     let group = GroupReport {
         name: text.to_owned(),
@@ -200,7 +201,7 @@ fn a_log_line_looks_as_it_did() {
 #[test]
 fn notes_and_errors_of_many_lines_are_prose() {
     let note = "do not touch\r\n\task Ann\u{202e}\n".repeat(8);
-    let held = HoldReason::Excluded { note };
+    let held = HoldReason::Excluded { tag: "ecs-updater:exclude".into(), note };
     let error = "\tFailed to write\u{1b}[31m the image\n\t\tat block 0x1f\t東京".repeat(7);
     let failed = FailReason::StageFailed { detail: error };
     let mut report = report("web", false);

@@ -6,6 +6,7 @@
 
 mod boots;
 mod failed;
+mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -20,17 +21,7 @@ use crate::ids::{BootId, Epoch, RunId};
 
 pub use boots::Boots;
 pub use failed::FailedVersions;
-
-/// What the keys of all tags of this program begin with.
-pub const TAG_PREFIX: &str = "ecs-updater:";
-/// Tag with the [`Claim`].
-pub const CLAIM_TAG: &str = "ecs-updater:claim";
-/// Tag with the [`FailedVersions`]. A person removes it to have a version tried again.
-pub const FAILED_TAG: &str = "ecs-updater:failed";
-/// Tag a person sets to keep the updater off an instance; any value but `false` counts, and is shown as the reason.
-pub const EXCLUDE_TAG: &str = "ecs-updater:exclude";
-/// Tag with the `version-lock` that the host had before a step changed it, there while a step may have.
-pub const SAVED_LOCK_TAG: &str = "ecs-updater:version-lock";
+pub use keys::{CLAIM_TAG, EXCLUDE_TAG, FAILED_TAG, SAVED_LOCK_TAG, TAG_PREFIX, is_exclusion, is_unknown};
 
 /// Who does what to an instance, and why: `v1/STEP[@bridge]/RUN[+EPOCH][.ATTEMPT]/FROM/TO/SINCE[/BOOTS]`, such as
 /// `v1/drain/01JDBX…+42/1.26.1/1.27.0/2026-11-23T03:00:00Z`.

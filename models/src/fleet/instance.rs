@@ -11,11 +11,12 @@ use super::memory::RunMemory;
 use super::tasks::{Resources, SeenTasks};
 use super::visit::{CommandInFlight, Visit};
 use crate::attributes::{AttributesError, BridgeReport, Handled, Progress};
-use crate::claim::{BadClaim, Claim, ClaimStep, FailedVersions, Transport};
+use crate::claim::{BadClaim, Claim, ClaimStep, EXCLUDE_TAG, FailedVersions, Transport};
 use crate::host::{AgentState, HostReport, SeenReport};
 use crate::ids::{ContainerInstanceArn, HostId, ImageId, ZoneName};
 use crate::last::Last;
 use crate::policy::TransportPolicy;
+use crate::reason::HoldReason;
 use crate::time::after;
 
 /// How long an answer of ECS may be older than a write of our own, and a listing lag behind, before that counts as another
@@ -313,8 +314,11 @@ pub struct Tags {
     pub claim: Option<Result<Claim, BadClaim>>,
     /// `ecs-updater:failed`.
     pub failed: FailedVersions,
-    /// `ecs-updater:exclude`, where it is there and not `false`.
-    pub exclude: Option<String>,
+    /// A person's wish to leave the instance alone.
+    pub exclude: Option<Exclusion>,
+    /// The keys that begin as ours do and mean nothing.
+    #[serde(default)]
+    pub unknown: Vec<String>,
     /// `ecs-updater:version-lock`: the lock to put back.
     pub saved_lock: Option<String>,
     /// `ecs-updater:last`: how its last update ended, where the tag can be read.
@@ -334,6 +338,23 @@ impl Tags {
     /// Whether there is room for all that this program may have to write.
     pub fn have_room(&self) -> bool {
         self.others + Self::OURS <= Self::MOST
+    }
+}
+
+/// A tag `ecs-updater:exclude`, or one that is a slip of the pen away from it, with another value than `false`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exclusion {
+    pub tag: String,
+    /// The tag's value.
+    pub note: String,
+}
+
+impl Exclusion {
+    /// Returns the reason to leave the instance alone.
+    pub fn hold(&self) -> HoldReason {
+        let Self { tag, note } = self.clone();
+        let tag = if tag == EXCLUDE_TAG { tag } else { format!("{tag}, which is taken for {EXCLUDE_TAG},") };
+        HoldReason::Excluded { tag, note }
     }
 }
 

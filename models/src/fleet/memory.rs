@@ -1,6 +1,7 @@
 //! What a run remembers of its own acts on one instance.
 
 use jiff::Timestamp;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -20,6 +21,8 @@ pub struct RunMemory {
     pub drained_at: Option<Timestamp>,
     /// How often this run staged on it.
     pub stages: u32,
+    /// The version that this run staged on it last, or tried to.
+    pub staged_to: Option<Version>,
     /// The boot of the newest report, and when this run first heard of it.
     pub boot: Option<SeenBoot>,
     /// The last write to its inactive set did not end well: the host's own status may call a version staged that is

@@ -15,8 +15,8 @@ use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
 // Where the controller takes it from.
 pub use crate::claim::BadClaim;
 pub use instance::{
-    Attributes, EVENTUAL_CONSISTENCY, Ec2, Instance, InstanceStatus, MachineState, Reach, SeenBridge, StatusChecks,
-    Tags, report_since,
+    Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reach, SeenBridge,
+    StatusChecks, Tags, report_since,
 };
 pub use memory::{CalledOff, DeniedCall, RefusedStep, RunMemory, SeenBoot, SentReboot};
 pub use tasks::{Resources, SeenTasks, Service, Strategy, Task, TaskGroup};

@@ -56,6 +56,8 @@ impl VisitEnd {
     pub fn did_nothing(&self) -> bool {
         match self {
             Self::NotDelivered { .. } => true,
+            // Before the activation, whatever became of it.
+            Self::Error(error) if error.at == "refresh" => true,
             Self::Error(error) => error.code != ErrorCode::Unsure,
             Self::Done | Self::Unsure { .. } | Self::Malformed { .. } => false,
         }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use models::claim::{ClaimStep, Transport};
-use models::fleet::{InstanceStatus, Task};
+use models::fleet::{Exclusion, InstanceStatus, Task};
 use models::plan::{End, HostCommand, Phase, Reboot, Stage, Step, StopTasks};
 use models::policy::StandaloneTasks;
 use models::reason::{FailReason, HoldReason};
@@ -12,7 +12,7 @@ use super::visit::Heard;
 use super::{Claimed, leave};
 use crate::planner::need::{Next, trouble};
 use crate::planner::times::{CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, TASKS_FRESH};
-use crate::planner::wanted::is_staged;
+use crate::planner::wanted::{is_not_offered, is_staged};
 use crate::planner::{unclaimed, workload};
 
 impl<'a> Claimed<'a> {
@@ -28,8 +28,8 @@ impl<'a> Claimed<'a> {
                 leave(FailReason::NeverCameBack { detail })
             };
         }
-        if let Some(note) = self.instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
-            return self.excluded(note.clone());
+        if let Some(exclusion) = self.instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
+            return self.excluded(exclusion);
         }
         if self.instance.command.is_some() {
             return self.wait_for_tasks();
@@ -62,7 +62,7 @@ impl<'a> Claimed<'a> {
         }
     }
 
-    fn excluded(self, note: String) -> Next<'a> {
+    fn excluded(self, exclusion: &Exclusion) -> Next<'a> {
         let Self { instance, claim, cx } = self;
         // An earlier run may have called a reboot off by this claim, and its bridge may not have read that yet.
         let off = after(claim.since, CALL_OFF);
@@ -71,7 +71,7 @@ impl<'a> Claimed<'a> {
         if !is_settled && cx.now < off {
             return Next::Wait(Phase::Draining, off.min(cx.next_poll(instance)));
         }
-        Next::Do(Phase::Draining, Step::Finish(End::Held { why: HoldReason::Excluded { note } }))
+        Next::Do(Phase::Draining, Step::Finish(End::Held { why: exclusion.hold() }))
     }
 
     /// Returns `None` once nothing that is known speaks against it being drained; the executor looks again before the
@@ -142,6 +142,10 @@ impl<'a> Claimed<'a> {
             let times = instance.run.reboot_claims;
             let detail = format!("{times} times it rebooted by itself before the command to reboot reached it");
             return self.not_rebooted(detail);
+        }
+        if is_not_offered(instance, heard.report, &claim.to) {
+            let why = HoldReason::Withdrawn { version: claim.to.clone() };
+            return Next::Do(Phase::Drained, Step::Finish(End::Held { why }));
         }
         if is_staged(instance, heard.report, &claim.to) {
             return Next::Do(Phase::Drained, Step::Reboot(Reboot { to: claim.to.clone(), boot: heard.boot.clone() }));

@@ -13,6 +13,16 @@ use super::{Claimed, leave, sent};
 use crate::planner::need::{Next, trouble};
 use crate::planner::times::{FIRST_BOOT_POLL, RETRY};
 
+/// Whether the next command may do what this one did not: it never arrived, or the host could not read its repository,
+/// which says nothing of the release.
+fn is_worth_another_try(end: &VisitEnd) -> bool {
+    match end {
+        VisitEnd::NotDelivered { .. } => true,
+        VisitEnd::Error(error) => error.at == "refresh" && error.code != ErrorCode::NotOffered,
+        VisitEnd::Done | VisitEnd::Unsure { .. } | VisitEnd::Malformed { .. } => false,
+    }
+}
+
 impl<'a> Claimed<'a> {
     pub(super) fn reboot(self) -> Next<'a> {
         let Some(heard) = self.heard() else { return self.wait_for_boot(self.silence_deadline()) };
@@ -81,8 +91,8 @@ impl<'a> Claimed<'a> {
     /// Gives a reboot up that this run has not asked for, where a person wants the instance otherwise by now.
     fn taken_back(self) -> Option<Next<'a>> {
         if self.instance.status != InstanceStatus::Active {
-            let note = self.instance.tags.exclude.clone()?;
-            return Some(self.give_reboot_up(End::Held { why: HoldReason::Excluded { note } }));
+            let exclusion = self.instance.tags.exclude.as_ref()?;
+            return Some(self.give_reboot_up(End::Held { why: exclusion.hold() }));
         }
         // A bridge's report stands until the next one: this can be from before a reboot that its agent did not live to
         // tell of, and ECS may have forgotten DRAINING over it.
@@ -95,11 +105,15 @@ impl<'a> Claimed<'a> {
     /// In the old boot still, although this run has asked for the reboot.
     fn reboot_asked(self, sent: &SentReboot, heard: Heard<'a>) -> Next<'a> {
         let is_late = self.cx.now >= self.reboot_deadline();
-        if let Some((at, VisitEnd::NotDelivered { .. })) = &sent.end
+        if let Some((at, end)) = &sent.end
             && !is_late
+            && is_worth_another_try(end)
         {
             let again = after(*at, RETRY);
             return if self.cx.now < again { Next::Wait(Phase::Rebooting, again) } else { self.ask_for_reboot(heard) };
+        }
+        if matches!(&sent.end, Some((_, VisitEnd::Error(error))) if error.code == ErrorCode::NotOffered) {
+            return self.give_reboot_up(End::Held { why: HoldReason::Withdrawn { version: self.claim.to.clone() } });
         }
         if let Some(detail) = self.reboot_refused(sent) {
             return self.refuse_reboot(detail);
@@ -151,7 +165,8 @@ impl<'a> Claimed<'a> {
         let sent = self.reboot_sent()?;
         let (seen_at, end) = sent.end.as_ref()?;
         let idle = match end {
-            VisitEnd::Error(error) => error.code == ErrorCode::OtherBoot,
+            // Nothing was activated yet.
+            VisitEnd::Error(error) => error.code == ErrorCode::OtherBoot || error.at == "refresh",
             VisitEnd::NotDelivered { .. } => true,
             VisitEnd::Done | VisitEnd::Unsure { .. } | VisitEnd::Malformed { .. } => false,
         };

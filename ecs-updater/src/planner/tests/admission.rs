@@ -283,7 +283,7 @@ fn a_drain_that_can_never_end_is_told_beforehand() {
 fn what_waits_in_vain_is_let_go() {
     let now = at(10);
     let mut one = claimed(instance(0, Some(staged()), now), ClaimStep::Stage, at(1));
-    one.tags.exclude = Some("no".into());
+    one.tags.exclude = Some(exclusion("no"));
     assert_eq!(say(one, &Policy::default(), &facts(), now), "finish held excluded");
 }
 
@@ -292,7 +292,7 @@ fn a_dry_run_changes_nothing() {
     let now = at(1);
     let facts = RunFacts { dry_run: true, ..facts() };
     let mut instances: Vec<Instance> = (0..4).map(|n| instance(n, Some(available()), now)).collect();
-    instances[3].tags.exclude = Some("no".into());
+    instances[3].tags.exclude = Some(exclusion("no"));
     let plan = plan(&fleet(instances, vec![]), &Policy::default(), &facts, now);
     assert_eq!(plan.steps, []);
     assert_eq!(plan.wake_at, None);

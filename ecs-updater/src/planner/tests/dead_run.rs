@@ -61,7 +61,7 @@ fn a_reboot_of_a_run_that_died() {
     let mut reactivated = taken_over(Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))));
     reactivated.status = InstanceStatus::Active;
     let mut excluded = taken_over(Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))));
-    excluded.tags.exclude = Some("mine".into());
+    excluded.tags.exclude = Some(exclusion("mine"));
     let heard = |mut one: Instance, at: Timestamp| {
         one.report.as_mut().unwrap().asked_at = at;
         one.visit = Some(visit(HostCommand::Inspect { refresh: false }, VisitEnd::Done, at));

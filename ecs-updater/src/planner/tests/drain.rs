@@ -13,6 +13,8 @@ fn a_drain() {
     };
     let draining = || claimed(instance(0, Some(staged()), at(1)), ClaimStep::Drain, since);
     let standalone = Policy { standalone_tasks: StandaloneTasks::Stop, ..Policy::default() };
+    let mut withdrawn = draining();
+    withdrawn.report.as_mut().unwrap().report.update.as_mut().unwrap().available = vec!["1.26.1".into()];
     let table = [
         ("tasks left", busy(draining(), vec![task(1, Some("web"))], now), Policy::default(), now, "draining wait"),
         (
@@ -31,6 +33,7 @@ fn a_drain() {
         ),
         ("a task to stop", busy(draining(), vec![task(1, None)], now), standalone, now, "stop 1"),
         ("empty", draining(), Policy::default(), now, "reboot 1.27.0"),
+        ("empty, and its release was withdrawn", withdrawn, Policy::default(), now, "finish held withdrawn"),
         ("empty, long after", draining(), Policy::default(), at(300), "reboot 1.27.0"),
     ];
     for (name, one, policy, now, expected) in table {
@@ -42,7 +45,7 @@ fn a_drain() {
     assert_eq!(say(stopping, &Policy::default(), &facts(), at(6)), "tasks", "stopped by now?");
 
     let mut excluded = draining();
-    excluded.tags.exclude = Some("no".into());
+    excluded.tags.exclude = Some(exclusion("no"));
     assert_eq!(say(excluded, &Policy::default(), &facts(), now), "finish held excluded");
 
     let mut active = draining();

@@ -59,7 +59,7 @@ fn an_instance_in_service() {
             |i| i.tags.failed = models::claim::FailedVersions::parse("1.27.0"),
             "hold version_failed_before",
         ),
-        ("excluded", Some(available()), |i| i.tags.exclude = Some("mine".into()), "hold excluded"),
+        ("excluded", Some(available()), |i| i.tags.exclude = Some(exclusion("mine")), "hold excluded"),
         (
             "drained by a person",
             Some(available()),
@@ -122,6 +122,24 @@ fn an_instance_in_service() {
             Some(idle()),
             |i| {
                 i.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some("1.26.1".into());
+            },
+            "hold version_locked",
+        ),
+        (
+            "locked by its owner below what runs",
+            Some(report(UpdateState::Available, Some("1.26.0"), None)),
+            |i| {
+                i.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some("v1.26.0".into());
+            },
+            "hold version_locked",
+        ),
+        (
+            "the same, and its repository does not have that version",
+            Some(idle()),
+            |i| {
+                let report = &mut i.report.as_mut().unwrap().report;
+                report.settings.as_mut().unwrap().version_lock = Some("1.20.0".into());
+                report.update.as_mut().unwrap().available = vec!["1.26.1".into()];
             },
             "hold version_locked",
         ),
@@ -227,7 +245,7 @@ fn visits_that_end_badly() {
         (error("os", ErrorCode::Unknown("new".into())), "hold inspect_failed", "hold inspect_failed"),
         (VisitEnd::NotDelivered { detail: "x".into() }, "inspect refresh=true", "hold host_unreachable"),
         (VisitEnd::Unsure { detail: "x".into() }, "inspect refresh=true", "hold host_unreachable"),
-        (VisitEnd::Malformed { detail: "x".into() }, "hold inspect_failed", "hold inspect_failed"),
+        (VisitEnd::Malformed { detail: "x".into() }, "inspect refresh=true", "hold inspect_failed"),
     ];
     for (end, early, late) in table {
         for (now, expected) in [(at(1), early), (at(10), late)] {
@@ -248,6 +266,109 @@ fn a_write_that_fails_is_tried_twice() {
         one.visit = Some(visit(stage.clone(), error("prepare", ErrorCode::WroteOther), start()));
         assert_eq!(say(one, &Policy::default(), &facts(), now), expected);
     }
+}
+
+#[test]
+fn a_release_that_was_withdrawn() {
+    let now = at(1);
+    let without = |mut report: HostReport| {
+        let update = report.update.as_mut().unwrap();
+        update.available.retain(|version| version != "1.27.0");
+        update.chosen = None;
+        report
+    };
+    // Another host runs it by now.
+    let mut updated = instance(5, Some(report(UpdateState::Idle, None, None)), now);
+    updated.report.as_mut().unwrap().report.os.as_mut().unwrap().version = "1.27.0".into();
+    updated.run.verdict = Some(verdict(Outcome::Updated));
+    let mut pulled = updated.clone();
+    pulled.run.verdict = Some(Box::new(Verdict {
+        reason: Some(HoldReason::Withdrawn { version: version("1.27.0") }.code().into()),
+        to: Some(version("1.27.0")),
+        at: at(2),
+        ..*verdict(Outcome::Held)
+    }));
+    let target = Policy { target: Target::Version(version("1.27.0")), ..Policy::default() };
+    let latest = Policy::default();
+    let idle = || without(report(UpdateState::Idle, None, None));
+    let nothing: Change = |_| {};
+    let table: Vec<(&str, HostReport, Change, &Policy, &Instance, &str)> = vec![
+        ("staged", without(staged()), nothing, &latest, &updated, "hold withdrawn"),
+        ("not staged, and its wave may not be open", idle(), nothing, &latest, &updated, "hold wave_not_open"),
+        (
+            "this run was to stage it",
+            idle(),
+            |i| i.run.staged_to = Some(version("1.27.0")),
+            &latest,
+            &updated,
+            "hold withdrawn",
+        ),
+        ("staged, a target", without(staged()), nothing, &target, &updated, "hold withdrawn"),
+        ("a target that was never offered", idle(), nothing, &target, &updated, "hold target_not_offered"),
+        ("another host found it withdrawn since", staged(), nothing, &latest, &pulled, "inspect refresh=true"),
+        (
+            "another host found it withdrawn before",
+            staged(),
+            |i| i.visit.as_mut().unwrap().sent_at = at(3),
+            &latest,
+            &pulled,
+            "tasks",
+        ),
+        (
+            "the same by the bridge, which stages again",
+            staged(),
+            |i| {
+                i.run.transport = Some(Transport::Bridge);
+                i.run.stages = 1;
+            },
+            &latest,
+            &pulled,
+            "stage 1.27.0 lock=keep",
+        ),
+        (
+            "not offered when it was to be written",
+            staged(),
+            |i| {
+                let stage = HostCommand::Stage { version: version("1.27.0"), lock: None };
+                i.visit = Some(visit(stage, error("refresh", ErrorCode::NotOffered), start()));
+                i.run.stages = 2;
+            },
+            &latest,
+            &updated,
+            "inspect refresh=true",
+        ),
+    ];
+    for (name, report, change, policy, other, expected) in table {
+        let mut one = instance(0, Some(report), now);
+        change(&mut one);
+        let plan = plan(&fleet(vec![one, other.clone()], vec![]), policy, &facts(), at(4));
+        assert_eq!(said(&plan), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_target_and_the_owners_lock() {
+    let now = at(1);
+    let table = [
+        ("1.27.0", "latest", OwnerLock::Respect, "stage 1.27.0 lock=keep"),
+        ("1.27.0", "1.26.1", OwnerLock::Respect, "hold version_locked"),
+        ("1.27.0", "v1.27.0", OwnerLock::Respect, "stage 1.27.0 lock=keep"),
+        ("1.26.1", "1.26.0", OwnerLock::Respect, "current rest"),
+        ("1.27.0", "1.26.1", OwnerLock::Override, "stage 1.27.0 lock=keep"),
+    ];
+    for (target, lock, owner_lock, expected) in table {
+        let mut one = instance(0, Some(available()), now);
+        one.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some(lock.into());
+        let policy = Policy { target: Target::Version(version(target)), owner_lock, ..Policy::default() };
+        assert_eq!(say(one, &policy, &facts(), now), expected, "{target}, {lock}");
+    }
+    // What a step of ours has put in its place is not the owner's.
+    let mut one = instance(0, Some(available()), now);
+    one.tags.saved_lock = Some("latest".into());
+    one.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some("1.26.1".into());
+    let dry_run = RunFacts { dry_run: true, ..facts() };
+    let policy = Policy { target: Target::Version(version("1.27.0")), ..Policy::default() };
+    assert_eq!(say(one, &policy, &dry_run, now), "hold budget_used_up");
 }
 
 #[test]

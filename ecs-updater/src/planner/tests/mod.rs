@@ -11,7 +11,7 @@ use models::fleet::{
 };
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Inspect, MarkFailed, Plan, Reboot, Stage, Step, StopTasks};
-use models::policy::{MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, TransportPolicy, Zones};
+use models::policy::{MaxUnavailable, OwnerLock, Policy, StandaloneTasks, StopAfter, Target, TransportPolicy, Zones};
 use models::reason::{FailReason, HoldReason};
 use models::report::{Outcome, Verdict};
 use models::time::after;

@@ -29,6 +29,36 @@ fn a_reboot() {
             "finish failed reboot_refused",
         ),
         (
+            "withdrawn, not activated",
+            rebooting(Some(staged()), at(3), Some(error("refresh", ErrorCode::NotOffered))),
+            at(4),
+            "finish held withdrawn",
+        ),
+        (
+            "withdrawn, activated by an earlier command",
+            rebooting(Some(ready()), at(3), Some(error("refresh", ErrorCode::NotOffered))),
+            at(4),
+            "cancel",
+        ),
+        (
+            "its repository is out of reach",
+            rebooting(Some(staged()), at(3), Some(error("refresh", ErrorCode::Failed))),
+            at(4),
+            "reboot 1.27.0",
+        ),
+        (
+            "its repository was out of reach all the time",
+            rebooting(Some(staged()), at(17), Some(error("refresh", ErrorCode::Failed))),
+            at(17),
+            "finish failed reboot_refused",
+        ),
+        (
+            "whether it read its repository is not known: it is not activated yet",
+            rebooting(Some(staged()), at(3), Some(error("refresh", ErrorCode::Unsure))),
+            at(4),
+            "reboot 1.27.0",
+        ),
+        (
             "not delivered",
             rebooting(Some(staged()), at(1), Some(VisitEnd::NotDelivered { detail: "x".into() })),
             at(4),
@@ -199,7 +229,7 @@ fn what_undoing_an_activation_comes_to() {
         one
     };
     let mut excluded = back("1.26.1");
-    excluded.tags.exclude = Some("mine".into());
+    excluded.tags.exclude = Some(exclusion("mine"));
     let table = [
         ("done", undone(1, VisitEnd::Done), at(18), "finish failed reboot_timed_out"),
         ("lost on its way", undone(1, lost()), at(19), "cancel"),
