@@ -12,6 +12,7 @@ Region: the simulator holds every call of its scenarios to them.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def generate(template):
 
 def bare(text):
     """A script without its comments, empty lines and indentation: the same script."""
-    lines = (line.strip() for line in text.splitlines())
+    lines = (re.sub(r"\s{2,}# [^'\"]*$", "", line).strip() for line in text.splitlines())
     return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 
 

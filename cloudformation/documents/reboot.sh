@@ -23,6 +23,12 @@ if [[ $(get '.most_recent_command | "\(.cmd_type) \(.cmd_status)"') == 'prepare 
     exit 1
   fi
 fi
+if [[ $(get .update_state) == Staged ]]; then
+  # A release that was withdrawn since must not spread, and nothing else looks. The way back is activated already.
+  command_ refresh
+  read_status
+  offered "$Version"
+fi
 activate_
 looks=''
 look

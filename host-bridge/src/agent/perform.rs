@@ -94,7 +94,7 @@ impl Agent {
             }
             Act::Reboot { to } => {
                 let mut visit = self.visit(self.settings.short);
-                visit.activate(Some(to)).await?;
+                visit.activate_offered(to).await?;
                 self.reboot(act).await?;
                 return Ok(true);
             }

@@ -4,7 +4,7 @@ use models::host::{UpdateState, UpdateStatus};
 use semver::Version;
 
 use super::error::{Unsure, UpdateError};
-use super::status::{shown_version, staged_version};
+use super::status::{offers, shown_version, staged_version};
 use super::visit::Visit;
 use crate::client::{Action, StatusAnswer};
 
@@ -52,15 +52,10 @@ impl Visit {
             None => return Err(UpdateError::refused(at, "nothing is staged since this boot".to_owned())),
         }
         let shown = status.as_ref().and_then(shown_version);
-        let or_nothing =
-            |version: &Option<Version>| version.as_ref().map_or_else(|| "nothing".to_owned(), Version::to_string);
-        if let Some(expected) = expected
-            && staged.as_ref() != Some(expected)
-        {
-            return Err(UpdateError::refused(at, format!("{} is staged, not {expected}", or_nothing(&staged))));
-        }
-        if expected.is_none() && staged != shown {
-            let (wrote, shown) = (or_nothing(&staged), or_nothing(&shown));
+        if let Some(expected) = expected {
+            expect_staged(staged.as_ref(), expected)?;
+        } else if staged != shown {
+            let (wrote, shown) = (or_nothing(staged.as_ref()), or_nothing(shown.as_ref()));
             let detail = format!("the host calls {shown} staged, but its last prepare wrote {wrote}");
             return Err(UpdateError::refused(at, detail));
         }
@@ -68,6 +63,22 @@ impl Visit {
             return Ok(Switched::Already);
         }
         self.switch(at, UpdateState::Ready).await
+    }
+
+    /// As [`Visit::activate`] of this version, if it is still among those that the host is offered after it has read its
+    /// repository: nothing else keeps a release that was withdrawn from being booted (docs/facts/host-api.md#trap-15).
+    ///
+    /// # Errors
+    /// [`UpdateError`]; [`UpdateError::NotOffered`] where it is offered no longer.
+    pub async fn activate_offered(&mut self, version: &Version) -> Result<Switched, UpdateError> {
+        let status = self.settled(Action::Activate).await?;
+        // What the last prepare wrote cannot be asked any more once the host has refreshed.
+        expect_staged(status.as_ref().and_then(staged_version).as_ref(), version)?;
+        let status = self.refresh().await?;
+        if !offers(&status, version) {
+            return Err(UpdateError::NotOffered { wanted: version.clone(), available: status.available_updates });
+        }
+        self.activate(Some(version)).await
     }
 
     /// Undoes an activation that was not booted yet. The image stays on the inactive set.
@@ -99,4 +110,16 @@ impl Visit {
             Err(error) => Err(error),
         }
     }
+}
+
+fn expect_staged(staged: Option<&Version>, expected: &Version) -> Result<(), UpdateError> {
+    if staged == Some(expected) {
+        return Ok(());
+    }
+    let detail = format!("{} is staged, not {expected}", or_nothing(staged));
+    Err(UpdateError::refused(Action::Activate, detail))
+}
+
+fn or_nothing(version: Option<&Version>) -> String {
+    version.map_or_else(|| "nothing".to_owned(), Version::to_string)
 }

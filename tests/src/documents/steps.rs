@@ -114,6 +114,7 @@ async fn reboot_steps(visit: &mut Visit<'_>, parameters: &Parameters<'_>) -> Ste
 async fn activate_staged(visit: &mut Visit<'_>, version: &str) -> Step<()> {
     let seen = visit.status().await?;
     let prepared = seen.as_ref().and_then(|seen| seen.prepared.clone());
+    let is_active = seen.as_ref().is_some_and(|seen| seen.state != "Staged");
     let staged = seen.and_then(|seen| seen.staged);
     if staged.as_deref() != Some(version) {
         let staged = staged.unwrap_or_else(|| "nothing".to_owned());
@@ -127,7 +128,20 @@ async fn activate_staged(visit: &mut Visit<'_>, version: &str) -> Step<()> {
         let detail = format!("the last prepare wrote {wrote}, not {version}");
         return Err(stop("staged", ErrorCode::Refused, detail));
     }
+    if !is_active {
+        // A release that was withdrawn since must not spread. The way back is activated already.
+        visit.command(REFRESH).await?;
+        let available = visit.status().await?.map(|seen| seen.available).unwrap_or_default();
+        offered(&available, version)?;
+    }
     activate(visit).await
+}
+
+fn offered(available: &[String], version: &str) -> Step<()> {
+    if available.iter().any(|available| available == version) {
+        return Ok(());
+    }
+    Err(stop("refresh", ErrorCode::NotOffered, format!("{version} is not offered to this host")))
 }
 
 /// Activates what is staged; nothing to do in `Ready`.
@@ -171,9 +185,7 @@ async fn write(visit: &mut Visit<'_>, version: &str) -> Step<()> {
     if seen.state == "Ready" {
         visit.command(DEACTIVATE).await?;
     }
-    if !seen.available.iter().any(|available| available == version) {
-        return Err(stop("refresh", ErrorCode::NotOffered, format!("{version} is not offered to this host")));
-    }
+    offered(&seen.available, version)?;
     if seen.chosen.as_deref() != Some(version) {
         visit.pin(version).await?;
     }

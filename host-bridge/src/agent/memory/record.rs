@@ -119,7 +119,7 @@ impl Memory {
             return;
         };
         taken.failures += u32::from(failure.code != ErrorCode::TasksRunning);
-        if tries_again(&failure.code, taken.claim.step, taken.failures) {
+        if tries_again(failure, taken.claim.step, taken.failures) {
             taken.error = Some(failure.clone());
             taken.not_before = Some(after(now, wait(&failure.code, taken.failures)));
         } else {
@@ -148,14 +148,16 @@ impl Memory {
     }
 }
 
-fn tries_again(code: &ErrorCode, step: ClaimStep, failures: u32) -> bool {
-    match code {
+fn tries_again(failure: &ReportedError, step: ClaimStep, failures: u32) -> bool {
+    match &failure.code {
         // While the claim stands: the tasks will leave, or the updater gives up.
         ErrorCode::TasksRunning => true,
         ErrorCode::Busy | ErrorCode::Unsure | ErrorCode::ApiDown => failures < PASSING_FAILURES,
         ErrorCode::HostLockedDown | ErrorCode::NoInPlaceUpdates | ErrorCode::OtherBoot | ErrorCode::BadParameter => {
             false
         }
+        // Whether the release was withdrawn is not known while the repository cannot be read.
+        ErrorCode::Failed if step == ClaimStep::Reboot && failure.at == "refresh" => failures < PASSING_FAILURES,
         ErrorCode::Failed
         | ErrorCode::DispatcherFailed
         | ErrorCode::Refused
