@@ -261,6 +261,8 @@ def test_a_host_without_jq_still_says_so(host):
     output = host.finish(host.start(fill_in("Inspect", {}, template()), environment.items()), complains=True)
     assert output.code == 1
     assert output.report["step"] == "inspect"
+    assert output.error[1] == "failed"
+    assert output.report["error"]["detail"].startswith("no jq: ")
 
 
 def test_a_newer_host_is_understood(host):
@@ -481,6 +483,32 @@ def test_reboot_goes_on_where_it_is_active_already(host):
     activations = host.state["calls"].count("POST /actions/activate-update")
     assert host.run("Reboot", Version="1.27.0", Boot=BOOT).error is None
     assert host.state["calls"].count("POST /actions/activate-update") == activations
+
+
+def test_reboot_takes_no_release_that_was_withdrawn(host):
+    """updog would: docs/facts/host-api.md#trap-15."""
+    host.staged()
+    host.set(repository=["1.26.1", "1.26.0"])
+    output = host.run("Reboot", Version="1.27.0", Boot=BOOT)
+    assert (output.error, output.report["update"]["state"]) == (("refresh", "not_offered"), "Staged")
+    assert not [call for call in host.state["calls"] if "activate" in call or "reboot" in call]
+
+
+def test_a_refresh_that_fails_before_the_reboot_is_no_withdrawal(host):
+    host.staged()
+    host.set(fails={"refresh": 1})
+    output = host.run("Reboot", Version="1.27.0", Boot=BOOT)
+    assert (output.error, output.report["update"]["state"]) == (("refresh", "failed"), "Staged")
+    assert host.run("Reboot", Version="1.27.0", Boot=BOOT).error is None
+    assert host.state["rebooted"]
+
+
+def test_the_way_back_needs_no_repository(host):
+    host.staged()
+    host.set(inhibited=True)
+    host.run("Reboot", Version="1.27.0", Boot=BOOT)
+    host.set(inhibited=False, repository=["1.26.1"], fails={"refresh": 1})
+    assert host.run("Reboot", Version="1.27.0", Boot=BOOT).error is None
 
 
 def test_reboot_prints_a_second_line_when_it_is_inhibited(host):

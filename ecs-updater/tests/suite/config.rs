@@ -354,7 +354,7 @@ fn a_mistake_in_one_clusters_tags_concerns_that_cluster_alone() {
     insta::assert_snapshot!(batch.policy.as_ref().unwrap_err(), @r#"
     6 problems in the configuration:
       - `allow_downgrade` = "True" in tag ecs-updater:allow-downgrade of cluster "batch" must be true or false
-      - unknown tag ecs-updater:colour of cluster "batch"; known are: ecs-updater:max-unavailable, ecs-updater:zone, ecs-updater:target, ecs-updater:standalone-tasks, ecs-updater:stop-after-failures, ecs-updater:max-duration, ecs-updater:allow-downgrade, ecs-updater:host, ecs-updater:inspect-timeout, ecs-updater:stage-timeout, ecs-updater:drain-timeout, ecs-updater:reboot-timeout, ecs-updater:verify-timeout
+      - unknown tag ecs-updater:colour of cluster "batch"; known are: ecs-updater:max-unavailable, ecs-updater:zone, ecs-updater:target, ecs-updater:owner-lock, ecs-updater:standalone-tasks, ecs-updater:stop-after-failures, ecs-updater:max-duration, ecs-updater:allow-downgrade, ecs-updater:host, ecs-updater:inspect-timeout, ecs-updater:stage-timeout, ecs-updater:drain-timeout, ecs-updater:reboot-timeout, ecs-updater:verify-timeout
       - `timeouts.drain` = "5" in tag ecs-updater:drain-timeout of cluster "batch" must be a duration from 30s to 14d with its unit, such as "20m"
       - `max_unavailable` = "0 percent" in tag ecs-updater:max-unavailable of cluster "batch" must be a count from 1, such as 2, or a percentage from "1 percent" to "100 percent"
       - unknown tag ecs-updater:max-unavailble of cluster "batch"; did you mean `ecs-updater:max-unavailable`?

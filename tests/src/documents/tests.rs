@@ -307,6 +307,27 @@ async fn reboot_activates_and_reboots() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reboot_takes_no_release_that_was_withdrawn() {
+    let machine = staged(HostSpec::default()).await;
+    machine.open().repository.withdraw(&NEW);
+    let boot = boot(&machine);
+    let report = report(&machine, Script::Reboot, &[("Version", "1.27.0"), ("Boot", &boot)]).await;
+    assert_eq!(error(&report), ("refresh", ErrorCode::NotOffered));
+    assert_eq!(report.state().unwrap().as_str(), "Staged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_before_the_reboot_is_no_withdrawal() {
+    let machine = staged(HostSpec::default()).await;
+    machine.open().repository.reachable = false;
+    let boot = boot(&machine);
+    let parameters = [("Version", "1.27.0"), ("Boot", boot.as_str())];
+    assert_eq!(error(&report(&machine, Script::Reboot, &parameters).await), ("refresh", ErrorCode::Failed));
+    machine.open().repository.reachable = true;
+    assert_eq!(report(&machine, Script::Reboot, &parameters).await.error, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn reboot_waits_for_no_tasks() {
     let machine = staged(HostSpec::default()).await;
     machine.open().agent.as_mut().unwrap().1.tasks.push(task("RUNNING"));
