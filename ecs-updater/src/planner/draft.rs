@@ -70,11 +70,11 @@ impl Draft {
         queued
     }
 
-    pub(crate) fn turn(&mut self, queued: &Queued<'_>, phase: Phase, hold: Option<HoldReason>, turn: usize) {
+    pub(crate) fn turn(&mut self, queued: &Queued<'_>, phase: Phase, hold: Option<HoldReason>, turn: Option<usize>) {
         let standing = &mut self.standings[queued.standing];
         standing.phase = phase;
         standing.hold = hold;
-        standing.turn = Some(turn);
+        standing.turn = turn;
     }
 
     pub(crate) fn act(&mut self, instance: &Instance, step: Step) {

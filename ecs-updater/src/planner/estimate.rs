@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use models::plan::Estimate;
 use models::policy::Policy;
+use semver::Version;
 
 /// Writing an image: a few hundred MiB to download and write.
 const STAGE: SignedDuration = SignedDuration::from_mins(3);
@@ -11,33 +12,98 @@ const DRAIN: SignedDuration = SignedDuration::from_mins(3);
 /// Shutdown, boot, agent, checks.
 const REBOOT: SignedDuration = SignedDuration::from_mins(3);
 
-/// For `count` instances to update in a cluster of `size`, of which `out` are out of service already.
-pub fn estimate(count: usize, size: usize, out: usize, policy: &Policy) -> Estimate {
-    if count == 0 {
+/// So many minor releases are many for one update in place: each leaves data behind
+/// (docs/operations.md#a-host-that-has-no-room-for-its-data-store).
+const MANY_RELEASES: u64 = 10;
+
+/// What is ahead of a rollout.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    /// The instances to update, from which version to which.
+    pub(crate) updates: Vec<(Version, Version)>,
+    /// Those of them whose standalone tasks are waited for.
+    pub(crate) waits: usize,
+    /// The cluster's instances.
+    pub(crate) registered: usize,
+    /// Those that are out of service already.
+    pub(crate) out: usize,
+}
+
+/// Returns how long the rollout takes.
+pub(crate) fn estimate(ahead: &Ahead, policy: &Policy) -> Estimate {
+    let Ahead { updates, waits, registered, out } = ahead;
+    if updates.is_empty() {
         return Estimate { duration: SignedDuration::ZERO, rests_on: Vec::new() };
     }
-    let at_once = policy.max_unavailable.of(size).saturating_sub(out).max(1);
-    let rounds = count.div_ceil(at_once);
-    let each = DRAIN + REBOOT;
-    let rounds_i32 = i32::try_from(rounds).unwrap_or(i32::MAX);
-    let duration = each.checked_mul(rounds_i32).unwrap_or(SignedDuration::MAX).saturating_add(STAGE);
-    Estimate {
-        duration,
-        rests_on: vec![
-            format!(
-                "{at_once} at once (max_unavailable {} of {size} instances, {out} out of service now)",
-                policy.max_unavailable
-            ),
-            format!("{} to write the first images; later ones are written ahead", minutes(STAGE)),
-            format!(
-                "{} a drain, {} a reboot with its checks: a service that is slow to move takes longer",
-                minutes(DRAIN),
-                minutes(REBOOT)
-            ),
-        ],
+    let at_once = policy.max_unavailable.of(*registered).saturating_sub(*out).max(1);
+    let times = |each: SignedDuration, count: usize| {
+        let rounds = i32::try_from(count.div_ceil(at_once)).unwrap_or(i32::MAX);
+        each.checked_mul(rounds).unwrap_or(SignedDuration::MAX)
+    };
+    let wait = (policy.timeouts.drain - DRAIN).max(SignedDuration::ZERO);
+    let duration = times(DRAIN + REBOOT, updates.len()).saturating_add(STAGE).saturating_add(times(wait, *waits));
+    let mut rests_on = vec![
+        format!(
+            "{at_once} at once (max_unavailable {} of {registered} instances, {out} out of service now)",
+            policy.max_unavailable
+        ),
+        format!("{} to write the first images; later ones are written ahead", minutes(STAGE)),
+        format!(
+            "{} a drain, {} a reboot with its checks: a service that is slow to move takes longer",
+            minutes(DRAIN),
+            minutes(REBOOT)
+        ),
+    ];
+    if *waits > 0 {
+        let drain = minutes(policy.timeouts.drain);
+        rests_on.push(format!("{waits} with tasks of no service, whose end is waited for: {drain} each at most"));
     }
+    rests_on.extend(jump(updates));
+    Estimate { duration, rests_on }
+}
+
+/// Says where an update skips many releases.
+fn jump(updates: &[(Version, Version)]) -> Option<String> {
+    let releases = |(from, to): &(Version, Version)| to.minor.saturating_sub(from.minor);
+    let far: Vec<_> =
+        updates.iter().filter(|update| update.0.major == update.1.major && releases(update) >= MANY_RELEASES).collect();
+    let (from, to) = far.iter().max_by_key(|update| releases(update))?;
+    Some(format!(
+        "{} of them far behind ({from} to {to} at most): the data store of a host can grow too large on such a way, see \
+         docs/operations.md#a-host-that-has-no-room-for-its-data-store",
+        far.len()
+    ))
 }
 
 fn minutes(duration: SignedDuration) -> String {
     format!("{} min", duration.as_mins())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::fixtures::version;
+
+    fn ahead(updates: &[(&str, &str)], waits: usize) -> Ahead {
+        let updates = updates.iter().map(|(from, to)| (version(from), version(to))).collect();
+        Ahead { updates, waits, registered: 4, out: 0 }
+    }
+
+    #[test]
+    fn what_an_estimate_rests_on() {
+        let near = [("1.26.1", "1.27.0"); 3];
+        let far = [("1.26.1", "1.27.0"), ("1.16.0", "1.27.0"), ("1.14.1", "1.27.0")];
+        let table = [
+            (ahead(&[], 0), 0, 0),
+            (ahead(&near, 0), 3 * 6 + 3, 3),
+            (ahead(&near, 2), 3 * 6 + 3 + 2 * 17, 4),
+            (ahead(&far, 0), 3 * 6 + 3, 4),
+        ];
+        for (ahead, minutes, sentences) in table {
+            let estimate = estimate(&ahead, &Policy::default());
+            assert_eq!((estimate.duration.as_mins(), estimate.rests_on.len()), (minutes, sentences), "{ahead:?}");
+        }
+        let estimate = estimate(&ahead(&far, 0), &Policy::default());
+        assert!(estimate.rests_on[3].starts_with("2 of them far behind (1.14.1 to 1.27.0 at most)"), "{estimate:?}");
+    }
 }

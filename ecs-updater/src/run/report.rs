@@ -8,13 +8,14 @@ use models::claim::{Claim, ClaimStep, Transport, whole_seconds};
 use models::fleet::Instance;
 use models::ids::{ClusterName, ImageId};
 use models::location::Location;
+use models::policy::StandaloneTasks;
 use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome};
 use semver::Version;
 
 use super::cluster::Cluster;
 use super::interruption::signal;
-use crate::planner::{self, Stop};
+use crate::planner::{self, Ahead, Stop};
 use crate::track::in_the_middle;
 
 /// How long the report waits for the names of images, which nothing depends on.
@@ -112,6 +113,28 @@ impl Cluster<'_> {
         }
     }
 
+    /// Says in a plan which tasks the update would stop.
+    fn tell_of_stopped_tasks(&self, instance: &Instance, report: &mut InstanceReport) {
+        if report.outcome != Outcome::WouldUpdate || self.policy.standalone_tasks != StandaloneTasks::Stop {
+            return;
+        }
+        let tasks = instance.tasks.as_ref().and_then(|seen| planner::standalone_words(&seen.tasks));
+        report.detail = tasks.map(|tasks| format!("the update stops tasks that no service replaces: {tasks}"));
+    }
+
+    /// What is ahead of a run that would do what the plan says.
+    fn ahead(&self, reports: &[InstanceReport]) -> Ahead {
+        let (registered, out) = self.fleet.counted_and_out();
+        let mut ahead = Ahead { registered, out, ..Ahead::default() };
+        for report in reports.iter().filter(|report| report.outcome == Outcome::WouldUpdate) {
+            ahead.updates.extend(report.from.clone().zip(report.to.clone()));
+            let tasks = self.fleet.instances.get(&report.ec2_instance_id).and_then(|instance| instance.tasks.as_ref());
+            let is_waited_for = tasks.is_some_and(|seen| planner::standalone_words(&seen.tasks).is_some());
+            ahead.waits += usize::from(is_waited_for && self.policy.standalone_tasks == StandaloneTasks::Wait);
+        }
+        ahead
+    }
+
     pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
         let now = self.clock.now();
         let instances: Vec<_> = self
@@ -124,6 +147,7 @@ impl Cluster<'_> {
                 self.tell_early_end(instance, error.as_ref().map(|error| error.kind), &mut report);
                 self.tell_of_a_reboot(instance, now, &mut report);
                 self.tell_of_a_registration(instance, &mut report);
+                self.tell_of_stopped_tasks(instance, &mut report);
                 report
             })
             .collect();
@@ -134,11 +158,8 @@ impl Cluster<'_> {
             }
             Some(Stop::Interrupted) | None => None,
         });
-        let estimate = (self.facts.dry_run && error.is_none()).then(|| {
-            let count = instances.iter().filter(|instance| instance.outcome == Outcome::WouldUpdate).count();
-            let (members, out) = self.fleet.counted_and_out();
-            planner::estimate(count, members, out, self.policy)
-        });
+        let estimate =
+            (self.facts.dry_run && error.is_none()).then(|| planner::estimate(&self.ahead(&instances), self.policy));
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
         ClusterReport {
             cluster: self.name.clone(),

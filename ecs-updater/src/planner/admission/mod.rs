@@ -48,20 +48,22 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
             }
         }
     }
-    for (index, queued) in order::in_line(cx, queue, counted).into_iter().enumerate() {
-        let turn = index + 1;
-        match admission.offer(&queued.candidate) {
+    let mut turn = 0;
+    for queued in order::in_line(cx, queue, counted) {
+        let offer = admission.offer(&queued.candidate);
+        turn += usize::from(!matches!(offer, Offer::Hold(_)));
+        match offer {
             Offer::Act(phase, step) => {
-                draft.turn(queued, phase, None, turn);
+                draft.turn(queued, phase, None, Some(turn));
                 draft.act(queued.candidate.instance, step);
             }
             Offer::Wait(until) => {
-                draft.turn(queued, queued.candidate.waits_as(), None, turn);
+                draft.turn(queued, queued.candidate.waits_as(), None, Some(turn));
                 draft.wake(until);
             }
-            Offer::Hold(why) => draft.turn(queued, Phase::Held, Some(why), turn),
+            Offer::Hold(why) => draft.turn(queued, Phase::Held, Some(why), None),
             Offer::Later(why, until) => {
-                draft.turn(queued, queued.candidate.waits_as(), Some(why), turn);
+                draft.turn(queued, queued.candidate.waits_as(), Some(why), Some(turn));
                 if let Some(until) = until {
                     draft.wake(until);
                 }
