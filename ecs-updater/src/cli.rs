@@ -149,7 +149,7 @@ async fn work(
     stop: watch::Receiver<bool>,
 ) -> Result<RunReport, CliError> {
     let run_id = RunId::new(ulid::Ulid::generate().to_string());
-    let started_at = Clock::System.now();
+    let started_at = Clock::system().now();
     let mut stopped = stop.clone();
     let resolved = tokio::select! {
         resolved = resolved(cli, environment, &stop) => Some(resolved?),
@@ -157,7 +157,7 @@ async fn work(
     };
     let Some((config, Resolved { lease_table, clusters, locations })) = resolved else {
         tracing::warn!("interrupted before the settings were known: nothing was begun");
-        let (dry_run, ended_at) = (cli.command.dry_run(), Clock::System.now());
+        let (dry_run, ended_at) = (cli.command.dry_run(), Clock::system().now());
         return Ok(RunReport {
             version: 1,
             run: run_id,
@@ -180,7 +180,8 @@ async fn work(
         }
     };
     // Beside the run, which does not wait for it.
-    let work = pin!(run(&config, &Clock::System, job.clone(), live, stop));
+    let clock = Clock::system();
+    let work = pin!(run(&config, &clock, job.clone(), live, stop));
     Ok(match select(work, pin!(advice)).await {
         Either::Left((report, _)) => report,
         Either::Right(((), work)) => work.await,

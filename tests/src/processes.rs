@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use ecs_updater::clock::Clock;
 use ecs_updater::run::{Job, run};
 use jiff::SignedDuration;
 use models::ids::RunId;
@@ -37,7 +36,7 @@ impl Rollout {
     async fn process(&self, number: u32, spec: &ProcessSpec, limit: Limit) -> Ran {
         sleep(spec.at).await;
         let config = self.config.to_builder().http_client(self.region.http_client_of(number)).build();
-        let clock = Clock::tokio(self.region.clock().now() + spec.skew);
+        let clock = self.region.clock_of_a_run(spec.skew);
         let job = Job {
             run: RunId::new(format!("01SIM{number:021}")),
             clusters: self.clusters.clone(),

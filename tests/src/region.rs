@@ -7,8 +7,10 @@ mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use jiff::Timestamp;
+use ecs_updater::clock::Clock;
+use jiff::{SignedDuration, Timestamp};
 use models::ids::HostId;
 use models::policy::MaxUnavailable;
 use tokio::sync::oneshot;
@@ -57,6 +59,13 @@ impl Region {
     /// Its time.
     pub fn clock(&self) -> SimClock {
         self.engine.clock()
+    }
+
+    /// The clock of a program under test that begins now, on a machine whose date is off by so much and by what the
+    /// scenario's events have made of it.
+    pub fn clock_of_a_run(&self, skew: SignedDuration) -> Clock {
+        let (clock, is_off) = (self.clock(), self.engine.with(|inner, _| inner.world.date_is_off()));
+        Clock::of(move || clock.now() + skew + SignedDuration::from_millis(is_off.load(Ordering::Relaxed)))
     }
 
     /// Has the caller die at one of its next calls: that call is never answered, and what comes through the channel is

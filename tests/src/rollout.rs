@@ -11,7 +11,6 @@ use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};
 use aws_smithy_async::time::TimeSource;
 use ecs_updater::aws::{self, Aws};
 use ecs_updater::cli;
-use ecs_updater::clock::Clock;
 use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs};
 use ecs_updater::exit::ExitStatus;
@@ -116,7 +115,8 @@ pub struct Rollout {
     pub expect: Expect,
     pub(crate) lease_table: Option<String>,
     pub(crate) config: SdkConfig,
-    clock: Clock,
+    /// When the last run began.
+    began: Option<Timestamp>,
     runs: u32,
 }
 
@@ -145,8 +145,7 @@ impl Rollout {
             let Ok(policy) = policy else { continue };
             region.set_budget(cluster.as_str(), policy.max_unavailable);
         }
-        let clock = Clock::tokio(region.clock().now());
-        Ok(Self { region, clusters, locations, expect, lease_table, config, clock, runs: 0 })
+        Ok(Self { region, clusters, locations, expect, lease_table, config, began: None, runs: 0 })
     }
 
     /// Runs the updater once, when its time has come.
@@ -174,15 +173,17 @@ impl Rollout {
             dry_run: spec.dry_run,
             lease_table: self.lease_table.clone(),
         };
-        let began = self.clock.now();
+        let clock = self.region.clock_of_a_run(SignedDuration::ZERO);
+        self.began = Some(self.region.clock().now());
+        let began = clock.now();
         let (stop, stopped) = watch::channel(false);
         let liveness = self.liveness(watch, SignedDuration::ZERO, began);
         let lived = {
-            let work = pin!(run(&self.config, &self.clock, job, &liveness, stopped));
+            let work = pin!(run(&self.config, &clock, job, &liveness, stopped));
             limit.hold(&self.region, self.live(work, spec, &stop)).await
         };
         self.region.spare();
-        let ended = self.clock.now();
+        let ended = clock.now();
         Ran::of(lived, ended.duration_since(began), liveness.stalls(ended))
     }
 
@@ -240,7 +241,7 @@ impl Rollout {
     /// Every rule that was broken, those of the end included. Of a machine that had gone before the last run nobody
     /// could tell it.
     pub fn violations(&self, last: &RunReport) -> Vec<Violation> {
-        let gone = self.region.gone_before(last.started_at);
+        let gone = self.region.gone_before(self.began.unwrap_or(last.started_at));
         let named: BTreeSet<HostId> = last
             .clusters
             .iter()

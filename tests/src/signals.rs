@@ -11,9 +11,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use bytes::Bytes;
-use ecs_updater::clock::Clock;
 use ecs_updater::run::{Job, run};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use models::ids::RunId;
 use models::report::RunReport;
 use tokio::sync::{Notify, watch};
@@ -69,7 +68,7 @@ impl Rollout {
         let waits_for = signal.filter(|signal| signal.call > 0);
         let left = Arc::clone(&recorder.left);
         let config = self.config.to_builder().http_client(SharedHttpClient::new(recorder)).build();
-        let clock = Clock::tokio(self.region.clock().now());
+        let clock = self.region.clock_of_a_run(SignedDuration::ZERO);
         let job = Job {
             run: RunId::new(format!("01SIM{number:021}")),
             clusters: self.clusters.clone(),

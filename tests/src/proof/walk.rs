@@ -7,7 +7,9 @@
 
 mod absent;
 mod bridges;
+mod clocks;
 mod endless;
+mod outages;
 
 use toml::{Table, Value};
 
@@ -42,6 +44,8 @@ pub fn draw(seed: u64) -> Table {
     if stays_broken(seed) {
         endless::add(seed, &mut scenario, size);
     }
+    clocks::add(seed, &mut scenario);
+    outages::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

@@ -62,7 +62,7 @@ impl Scenario {
             Action::Service(named, _) if !self.services.iter().any(|service| service.name == named.service) => {
                 Err(ScenarioError::NoSuchService { index, name: named.service.clone() })
             }
-            Action::Service(..) | Action::Repository(_) => Ok(()),
+            Action::Service(..) | Action::Repository(_) | Action::Clock(_) => Ok(()),
         }
     }
 

@@ -39,6 +39,8 @@ pub enum Action {
     Service(ServiceName, ServiceAction),
     /// To the update repository.
     Repository(RepositoryAction),
+    /// The date of the machine that the program under test runs on leaps; a machine that was suspended does that too.
+    Clock(ClockAction),
 }
 
 /// What is done to a host, or to its container instance or EC2 instance.
@@ -167,6 +169,17 @@ pub enum RepositoryAction {
     RepositoryUp,
 }
 
+/// What becomes of the date where the program under test runs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClockAction {
+    /// It leaps.
+    Clock {
+        /// How far, forward or back.
+        by: SignedDuration,
+    },
+}
+
 /// A release that is published.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "WrittenRelease")]
@@ -231,7 +244,12 @@ fn action(name: &str, mut table: Table) -> Result<Action, String> {
     if repository.contains(&name) {
         return Ok(Action::Repository(payload(name, table)?));
     }
-    let known: Vec<String> = [hosts, services, repository].concat().iter().map(|name| format!("`{name}`")).collect();
+    let clock = names::<ClockAction>();
+    if clock.contains(&name) {
+        return Ok(Action::Clock(payload(name, table)?));
+    }
+    let known: Vec<String> =
+        [hosts, services, repository, clock].concat().iter().map(|name| format!("`{name}`")).collect();
     Err(format!("is nothing that an event can do: expected one of {}", known.join(", ")))
 }
 
@@ -268,6 +286,7 @@ impl fmt::Display for Action {
             Self::Hosts(_, action) => write!(f, "{action:?}"),
             Self::Service(_, action) => write!(f, "{action:?}"),
             Self::Repository(action) => write!(f, "{action:?}"),
+            Self::Clock(action) => write!(f, "{action:?}"),
         }
     }
 }

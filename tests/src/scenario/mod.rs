@@ -29,7 +29,9 @@ pub(crate) use machines::{host_spec, merge};
 
 pub use document::{DocumentSpec, KnownDocument};
 pub use error::ScenarioError;
-pub use event::{Action, EventSpec, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName};
+pub use event::{
+    Action, ClockAction, EventSpec, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName,
+};
 pub use fault::{FaultSpec, OneOrMany, Reset};
 pub use machines::{InstanceSpec, MachineSpec};
 pub use region::RegionSpec;

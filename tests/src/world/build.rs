@@ -59,6 +59,7 @@ impl World {
             log: Vec::new(),
             effects: Vec::new(),
             script: Vec::new(),
+            date_is_off: Default::default(),
             uses: 0,
         };
         for name in &scenario.clusters {

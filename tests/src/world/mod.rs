@@ -38,6 +38,8 @@ mod tasks;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -90,6 +92,8 @@ pub struct World {
     log: Vec<Entry>,
     effects: Vec<Effect>,
     script: Vec<Scripted>,
+    /// By how many milliseconds the date is off where the program under test runs. Shared with its clocks.
+    date_is_off: Arc<AtomicI64>,
     uses: u64,
 }
 
@@ -106,6 +110,11 @@ impl World {
     /// The time of the last thing that happened.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// By how many milliseconds the date is off where the program under test runs, now and later.
+    pub(crate) fn date_is_off(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.date_is_off)
     }
 
     /// When something happens next by itself.

@@ -1,5 +1,7 @@
 //! The scenario's events: people, the course of things, and the update repository.
 
+use std::sync::atomic::Ordering;
+
 use jiff::SignedDuration;
 use toml::Table;
 
@@ -14,8 +16,8 @@ use super::registration::InstanceStatus;
 use super::tasks::NewTask;
 use crate::host::Request;
 use crate::scenario::{
-    Action, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName, TaskShape, When, host_spec,
-    means, merge,
+    Action, ClockAction, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName, TaskShape,
+    When, host_spec, means, merge,
 };
 
 /// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's
@@ -75,6 +77,10 @@ impl World {
                 }
             }
             Action::Repository(action) => self.change_repository(action),
+            Action::Clock(ClockAction::Clock { by }) => {
+                let millis = i64::try_from(by.as_millis()).unwrap_or(0);
+                self.date_is_off.fetch_add(millis, Ordering::Relaxed);
+            }
         }
     }
 
