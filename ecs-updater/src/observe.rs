@@ -152,6 +152,9 @@ fn merge_ecs(
     }
     instance.agent_connected = one.agent_connected;
     instance.disconnected_since = (!one.agent_connected).then(|| instance.disconnected_since.unwrap_or(now));
+    let last_seen = &mut instance.run.last_seen;
+    let said = if one.agent_connected { &mut last_seen.connected } else { &mut last_seen.disconnected };
+    *said = Some(now);
     instance.running_tasks = one.running_tasks;
     instance.pending_tasks = one.pending_tasks;
     // A re-registration can lose attributes; what a host is does not change.

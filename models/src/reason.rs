@@ -253,6 +253,11 @@ reasons!(
             /// What was missing.
             detail: String,
         } = "unhealthy", "it was not healthy on {version} ({detail}) and was rolled back; marked in its EC2 tag ecs-updater:failed and not tried again";
+        /// Hosts without the version had the same trouble.
+        TroubleElsewhere {
+            /// What is wrong with it.
+            detail: String,
+        } = "trouble_elsewhere", "{detail}, and hosts that do not run the new version have had the same trouble for an hour longer than its time-out: no version is marked as failed; it is left with its claim, DRAINING, or as ECS has it since: the next run goes on once that trouble is over";
         /// The way back failed.
         RollbackFailed {
             /// Where and why.
@@ -282,6 +287,7 @@ impl FailReason {
             | Self::DrainTimedOut { .. }
             | Self::RebootRefused { .. }
             | Self::RebootTimedOut
+            | Self::TroubleElsewhere { .. }
             | Self::ActRefused { .. } => true,
             Self::NeverCameBack { .. }
             | Self::FellBackAtBoot { .. }

@@ -21,6 +21,10 @@ const SILENCE: SignedDuration = SignedDuration::from_mins(15);
 /// How long a run waits for a lease that it could not renew, in which it writes nothing (docs/design.md, "The lease").
 const LEASE: SignedDuration = SignedDuration::from_mins(15);
 
+/// How long a run waits for a host whose trouble hosts without its new version have too (docs/design.md, "The life of one
+/// instance").
+const SHARED_TROUBLE: SignedDuration = SignedDuration::from_hours(1);
+
 /// What a run may have to wait for besides its instances.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Waits {
@@ -38,7 +42,7 @@ pub fn longest_wait(policy: &Policy, waits: Waits) -> SignedDuration {
     let there = inspect + stage * 2 + drain + reboot + verify;
     let back = stage + reboot;
     let lease = if waits.lease { LEASE } else { SignedDuration::ZERO };
-    there + back + SILENCE + lease + waits.pause
+    there + back + SHARED_TROUBLE + SILENCE + lease + waits.pause
 }
 
 /// Sees whether the clusters of a run move, and hands on what it sees.
@@ -156,7 +160,10 @@ mod tests {
     #[test]
     fn the_longest_wait_is_one_instances_whole_way() {
         let policy = Policy::default();
-        assert_eq!(longest_wait(&policy, NONE), SignedDuration::from_mins(3 + 2 * 15 + 20 + 15 + 10 + (15 + 15) + 15));
+        assert_eq!(
+            longest_wait(&policy, NONE),
+            SignedDuration::from_mins(3 + 2 * 15 + 20 + 15 + 10 + (15 + 15) + 60 + 15)
+        );
         let patient = Timeouts { drain: SignedDuration::from_hours(3), ..policy.timeouts };
         let longer = longest_wait(&Policy { timeouts: patient, ..policy.clone() }, NONE) - longest_wait(&policy, NONE);
         assert_eq!(longer, SignedDuration::from_mins(160));
@@ -172,8 +179,8 @@ mod tests {
             let liveness = Liveness::new(&(), NONE, [&policy].into_iter(), began);
             liveness.stalls(began + SignedDuration::from_mins(mins))
         };
-        assert_eq!(stalls(123), Vec::<String>::new());
-        assert_eq!(stalls(124), ["no cluster moved for 2h 4m from 2026-11-23T03:00:00Z, 2h 3m at most"]);
+        assert_eq!(stalls(183), Vec::<String>::new());
+        assert_eq!(stalls(184), ["no cluster moved for 3h 4m from 2026-11-23T03:00:00Z, 3h 3m at most"]);
     }
 
     #[test]

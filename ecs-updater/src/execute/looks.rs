@@ -27,7 +27,7 @@ impl Actor<'_> {
             hosts.into_iter().partition(|host| self.pin_transport(host) == Transport::Bridge);
         for host in by_bridge {
             self.with_instance_mut(&host, |instance| {
-                instance.reach = Some(Reach { at, closed: bridge::unreachable_reason(instance, at) })
+                record_reach(instance, Reach { at, closed: bridge::unreachable_reason(instance, at) });
             });
         }
         if by_ssm.is_empty() {
@@ -37,7 +37,7 @@ impl Actor<'_> {
         let at = self.now();
         let mut record = |host: &HostId, closed: Option<String>| {
             self.succeeded(host);
-            self.with_instance_mut(host, |instance| instance.reach = Some(Reach { at, closed }));
+            self.with_instance_mut(host, |instance| record_reach(instance, Reach { at, closed }));
         };
         for (hosts, mut known) in parts.done {
             for host in hosts {
@@ -67,6 +67,9 @@ impl Actor<'_> {
                 let seen = checks.get(host).cloned().unwrap_or_else(unknown);
                 self.succeeded(host);
                 self.with_instance_mut(host, |instance| {
+                    if !seen.not_impaired() {
+                        instance.run.last_seen.impaired = Some(now);
+                    }
                     if let Some(ec2) = &mut instance.ec2 {
                         ec2.checks = Some(seen);
                     }
@@ -249,6 +252,13 @@ impl Actor<'_> {
         }
         Ok(())
     }
+}
+
+fn record_reach(instance: &mut Instance, reach: Reach) {
+    if reach.closed.is_some() {
+        instance.run.last_seen.unreachable = Some(reach.at);
+    }
+    instance.reach = Some(reach);
 }
 
 /// Whether it takes tasks, nobody has looked at them yet, and its turn may come.

@@ -1,5 +1,7 @@
 //! A plan in the making.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use models::fleet::Instance;
 use models::host::HostReport;
@@ -79,6 +81,15 @@ impl Draft {
 
     pub(crate) fn act(&mut self, instance: &Instance, step: Step) {
         self.steps.push(PlannedStep { host: instance.host.clone(), step });
+    }
+
+    /// Plans looks at instances for the sake of others, where nothing else is to be done with them.
+    pub(super) fn look(&mut self, looks: Vec<PlannedStep>) {
+        let mut known: BTreeSet<HostId> = BTreeSet::new();
+        if !looks.is_empty() {
+            known.extend(self.steps.iter().map(|planned| planned.host.clone()));
+        }
+        self.steps.extend(looks.into_iter().filter(|look| known.insert(look.host.clone())));
     }
 
     pub(crate) fn has_step(&self, instance: &Instance) -> bool {

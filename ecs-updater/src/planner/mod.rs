@@ -13,6 +13,7 @@ mod estimate;
 mod groups;
 mod need;
 mod next;
+mod outage;
 mod refusal;
 mod times;
 mod track_record;
@@ -55,18 +56,24 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     let mut draft = Draft::of(snapshot.instances.len());
     let mut queue = Vec::new();
     let mut counted = Counted::nothing();
+    let mut looks = Vec::new();
     for instance in snapshot.instances.values() {
         counted.count(instance, now);
         match next::next(instance, &cx) {
             Next::Candidate(candidate) => queue.push(draft.enqueue(candidate)),
             Next::Do(phase, step) => draft.step(instance, phase, step),
             Next::Wait(phase, until) => draft.wait(instance, phase, until),
+            Next::LookAtOthers(phase, others) => {
+                draft.standing(instance, phase, None);
+                looks.extend(others);
+            }
             Next::Standing(phase) => draft.standing(instance, phase, None),
             Next::Hold(reason) => draft.hold(instance, reason),
             Next::Current => draft.standing(instance, Phase::Current, None),
             Next::Settled => draft.standing(instance, Phase::Settled, None),
         }
     }
+    draft.look(looks);
     admission::admit(&cx, &queue, &counted, &mut draft);
     if draft.is_at_rest() && (waits_for_others(&cx, &draft) || waits_for_ecs(&cx, &draft)) {
         draft.wake(after(now, RETRY));
@@ -77,10 +84,15 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     draft.plan()
 }
 
-/// Whether it is worth while to wait for a place that others take up: an agent that lost its connection for a moment
-/// must not end a rollout.
+/// Whether it is worth while to wait for a place that others take up, or for agents that were lost together: a
+/// connection that is lost for a moment must not end a rollout.
 fn waits_for_others(cx: &Context<'_>, draft: &Draft) -> bool {
-    let waiting = draft.standings.iter().any(|standing| matches!(standing.hold, Some(HoldReason::BudgetUsedUp { .. })));
+    let lost_together = outage::is_of_the_cluster(cx);
+    let waiting = draft.standings.iter().any(|standing| match &standing.hold {
+        Some(HoldReason::BudgetUsedUp { .. }) => true,
+        Some(HoldReason::AgentDisconnected) => lost_together && outage::was_connected(cx, &standing.host),
+        Some(_) | None => false,
+    });
     let since = cx.run.idle_since.unwrap_or(cx.now);
     waiting && !cx.run.dry_run && cx.now < after(since, cx.policy.timeouts.inspect)
 }

@@ -25,7 +25,13 @@ pub(crate) const CALL_OFF: SignedDuration = SignedDuration::from_mins(8);
 /// How long after it was sent a command by SSM may make its host begin a reboot: a minute until it is delivered, two
 /// for what it does before it asks (`host::ssm`), and a shutdown may take 5 more to begin.
 pub(crate) const REBOOT_MAY_COME: SignedDuration = SignedDuration::from_mins(8);
+/// How much longer than its time-out says a host is waited for whose trouble hosts without its new version have too.
+pub(crate) const SHARED_TROUBLE: SignedDuration = SignedDuration::from_hours(1);
+/// How long it is good for that comparison what was seen of such a host.
+pub(crate) const PEERS_FRESH: SignedDuration = SignedDuration::from_secs(60);
 
+/// Of how many such hosts SSM and EC2 are asked, a call for each: more would not tell more.
+pub(crate) const MAX_PEERS_ASKED: usize = 50;
 /// How often one image is written to one host in a run before the instance counts as failed.
 pub(crate) const MAX_STAGES: u32 = 2;
 /// How often an activation is undone on one host in a run, where the command is lost on its way.

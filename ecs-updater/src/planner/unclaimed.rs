@@ -79,7 +79,7 @@ fn first_visit<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     match &instance.reach {
         None => Next::Do(Phase::Unseen, Step::Reach),
         Some(Reach { closed: None, .. }) => Next::Do(Phase::Unseen, Step::Inspect(Inspect { refresh: true })),
-        Some(reach) if cx.now < cx.inspect_deadline() => {
+        Some(reach) if reach.at < cx.inspect_deadline() => {
             let again = after(reach.at, RETRY);
             if cx.now < again { Next::Wait(Phase::Unseen, again) } else { Next::Do(Phase::Unseen, Step::Reach) }
         }
@@ -89,7 +89,7 @@ fn first_visit<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
 
 fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> Next<'a> {
     let again = |hold: HoldReason| {
-        if cx.now >= cx.inspect_deadline() {
+        if visit.sent_at >= cx.inspect_deadline() {
             return Next::Hold(hold);
         }
         visit_again(Phase::Unseen, visit, cx)

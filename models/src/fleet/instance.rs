@@ -142,7 +142,7 @@ impl Instance {
     }
 
     /// The state of the machine, where EC2 tells it.
-    fn machine_state(&self) -> Option<MachineState> {
+    pub fn machine_state(&self) -> Option<MachineState> {
         self.ec2.as_ref().filter(|_| self.left_out_since.is_none()).map(|ec2| ec2.state)
     }
 

@@ -51,10 +51,25 @@ pub struct RunMemory {
     pub denied: Option<DeniedCall>,
     /// The step that AWS refuses on it.
     pub refused: Option<Box<RefusedStep>>,
+    /// When it was last seen to be well, and not to be.
+    pub last_seen: LastSeen,
     /// The end that is being carried out; a part of it may have been refused so far.
     pub ending: Option<Box<End>>,
     /// Set once this run is done with it.
     pub verdict: Option<Box<Verdict>>,
+}
+
+/// When an instance was last seen in these states by this run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSeen {
+    /// ECS called its agent connected.
+    pub connected: Option<Timestamp>,
+    /// ECS did not.
+    pub disconnected: Option<Timestamp>,
+    /// No command would have reached its host.
+    pub unreachable: Option<Timestamp>,
+    /// EC2 called it impaired.
+    pub impaired: Option<Timestamp>,
 }
 
 /// A boot and when this run first heard of it.

@@ -10,8 +10,14 @@ use crate::scenario::ServiceKind;
 use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, World};
 
 /// Reasons for which an instance is left DRAINING on purpose (docs/operations.md#why-an-update-failed).
-const LEFT_DRAINING: [&str; 5] =
-    ["never_came_back", "rollback_failed", "unhealthy_after_rollback", "act_refused", "malformed_claim"];
+const LEFT_DRAINING: [&str; 6] = [
+    "never_came_back",
+    "trouble_elsewhere",
+    "rollback_failed",
+    "unhealthy_after_rollback",
+    "act_refused",
+    "malformed_claim",
+];
 
 /// An instance that is left as it is keeps its claim, whatever status ECS gives it meanwhile.
 pub(super) fn is_left_on_purpose(report: &RunReport, violation: &Violation) -> bool {

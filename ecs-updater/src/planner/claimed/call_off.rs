@@ -79,7 +79,7 @@ impl<'a> Claimed<'a> {
     /// Puts the instance back into service in the old boot: nothing that was activated may be booted by accident, and
     /// the lock is as it was found.
     pub(super) fn undo(self, heard: Heard<'a>, end: End) -> Next<'a> {
-        let Self { instance, claim, cx } = self;
+        let Self { instance, cx, .. } = self;
         let activated = heard.report.state() == Some(&UpdateState::Ready) || heard.report.state().is_none();
         let lock = lock_to_restore(instance, heard.report);
         let finish = Next::Do(Phase::Rebooting, Step::Finish(end));
@@ -89,7 +89,7 @@ impl<'a> Claimed<'a> {
         let cancel = Next::Do(Phase::Rebooting, Step::Cancel(Cancel { boot: heard.boot.clone(), lock }));
         let may_cancel = instance.run.cancels < MAX_UNDOS;
         let asked = instance.visit.as_ref().filter(|visit| {
-            matches!(visit.command, HostCommand::Revert { version: None, .. }) && visit.sent_at >= claim.since
+            matches!(visit.command, HostCommand::Revert { version: None, .. }) && visit.sent_at >= self.since()
         });
         let Some(asked) = asked else {
             return if may_cancel { cancel } else { finish };

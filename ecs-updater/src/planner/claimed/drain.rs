@@ -22,10 +22,11 @@ impl<'a> Claimed<'a> {
         }
         if let Some(status) = self.lost_registration() {
             let detail = format!("its ECS status became {status}");
-            return if self.cx.now < self.drain_deadline() {
+            let deadline = self.drain_deadline();
+            return if self.cx.now < deadline {
                 self.wait_for_tasks()
             } else {
-                leave(FailReason::NeverCameBack { detail })
+                self.visit_again(Phase::Draining, deadline, || leave(FailReason::NeverCameBack { detail }))
             };
         }
         if let Some(exclusion) = self.instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
@@ -39,11 +40,11 @@ impl<'a> Claimed<'a> {
 
     /// Whether this drain has taken more than half of the time that it may take.
     pub(crate) fn is_slow_drain(self) -> bool {
-        self.claim.step == ClaimStep::Drain && self.cx.now >= after(self.claim.since, self.cx.policy.timeouts.drain / 2)
+        self.claim.step == ClaimStep::Drain && self.cx.now >= after(self.since(), self.cx.policy.timeouts.drain / 2)
     }
 
     fn drain_deadline(self) -> Timestamp {
-        after(self.claim.since, self.cx.policy.timeouts.drain)
+        after(self.since(), self.cx.policy.timeouts.drain)
     }
 
     fn wait_for_tasks(self) -> Next<'a> {
@@ -65,7 +66,7 @@ impl<'a> Claimed<'a> {
     fn excluded(self, exclusion: &Exclusion) -> Next<'a> {
         let Self { instance, claim, cx } = self;
         // An earlier run may have called a reboot off by this claim, and its bridge may not have read that yet.
-        let off = after(claim.since, CALL_OFF);
+        let off = after(self.since(), CALL_OFF);
         let is_settled =
             claim.transport == Transport::Ssm || claim.run == cx.run.run || instance.bridge_has_answered(claim);
         if !is_settled && cx.now < off {
@@ -77,8 +78,8 @@ impl<'a> Claimed<'a> {
     /// Returns `None` once nothing that is known speaks against it being drained; the executor looks again before the
     /// reboot.
     fn still_draining(self) -> Option<Next<'a>> {
-        let Self { instance, claim, cx } = self;
-        let drained_at = instance.run.drained_at.unwrap_or(claim.since);
+        let Self { instance, cx, .. } = self;
+        let drained_at = instance.run.drained_at.unwrap_or(self.since());
         let counted = instance.running_tasks > 0 || instance.pending_tasks > 0;
         // Once none is counted, those that were there before it drained are the ones that may still be stopping.
         let seen = instance.tasks.as_ref().filter(|seen| !counted || seen.at >= drained_at);
@@ -109,19 +110,12 @@ impl<'a> Claimed<'a> {
         if broken!(NoDrainTimeout) {
             return Some(self.wait_for_tasks());
         }
-        let deadline = self.drain_deadline();
-        if cx.now >= deadline {
-            let left = workload::left(tasks, &cx.snapshot.services);
-            return Some(Next::Do(
-                Phase::Draining,
-                Step::Finish(End::Failed { why: FailReason::DrainTimedOut { left } }),
-            ));
+        if instance.seen_at < self.drain_deadline() {
+            let hidden = !counted && tasks.iter().all(|task| task.undescribed);
+            return Some(if hidden { self.visit_at_pace(Phase::Draining) } else { self.wait_for_tasks() });
         }
-        let wait = || Next::Wait(Phase::Draining, deadline.min(cx.next_poll(instance)));
-        if !counted && tasks.iter().all(|task| task.undescribed) {
-            return Some(self.visit_again(Phase::Draining, deadline, wait));
-        }
-        Some(wait())
+        let left = workload::left(tasks, &cx.snapshot.services);
+        Some(Next::Do(Phase::Draining, Step::Finish(End::Failed { why: FailReason::DrainTimedOut { left } })))
     }
 
     pub(super) fn drained(self) -> Next<'a> {

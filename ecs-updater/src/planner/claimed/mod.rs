@@ -3,6 +3,7 @@
 //! Time-outs count from the claim, so that they outlast a dead run; a run that finds an old claim still looks once
 //! before it gives up.
 
+mod blame;
 pub(super) mod call_off;
 mod drain;
 mod reboot;
@@ -11,6 +12,7 @@ pub(super) mod sent;
 mod verify;
 mod visit;
 
+use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep};
 use models::fleet::{Instance, InstanceStatus};
 use models::plan::{End, Phase, Step};
@@ -59,6 +61,11 @@ impl<'a> Claimed<'a> {
             ClaimStep::Revert => self.revert(),
             ClaimStep::Stage | ClaimStep::Cancel => unclaimed::next(self.instance, self.cx),
         }
+    }
+
+    /// Returns when the claim's step began.
+    fn since(self) -> Timestamp {
+        sent::began(self.instance, self.claim, self.cx.run)
     }
 
     /// Waits as long as a boot is given between two looks.

@@ -33,11 +33,9 @@ impl<'a> Claimed<'a> {
             return self.wait(Phase::Rebooting);
         }
         if let Some(status) = self.lost_registration() {
-            return if self.cx.now < self.reboot_deadline() {
-                self.wait(Phase::Rebooting)
-            } else {
+            return self.visit_after(Phase::Rebooting, self.reboot_deadline(), || {
                 leave(FailReason::NeverCameBack { detail: format!("its ECS status became {status}") })
-            };
+            });
         }
         // Once the reboot is asked for, ACTIVE can also mean that the new boot registered before the host was heard.
         let sent = self.reboot_sent();
@@ -46,7 +44,7 @@ impl<'a> Claimed<'a> {
         {
             return next;
         }
-        if let Some(detail) = self.tasks_stay(self.claim.since, self.reboot_deadline()) {
+        if let Some(detail) = self.tasks_stay(self.since(), self.reboot_deadline()) {
             return self.refuse_reboot(detail);
         }
         if let Some(until) = self.tasks_left() {
@@ -61,7 +59,7 @@ impl<'a> Claimed<'a> {
     }
 
     fn reboot_deadline(self) -> Timestamp {
-        after(self.claim.since, self.cx.policy.timeouts.reboot).max(self.cx.inspect_deadline())
+        after(self.since(), self.cx.policy.timeouts.reboot).max(self.cx.inspect_deadline())
     }
 
     /// Returns until when the host may be silent: a command that was sent again has its whole time.
@@ -74,7 +72,10 @@ impl<'a> Claimed<'a> {
     }
 
     fn wait_for_boot(self, deadline: Timestamp) -> Next<'a> {
-        self.visit_again(Phase::Rebooting, deadline, || self.never_came_back())
+        let silent = || format!("the host was not heard of since its reboot ({})", self.silence());
+        self.visit_again(Phase::Rebooting, deadline, || {
+            self.unless_shared(Phase::Rebooting, deadline, silent, || self.never_came_back())
+        })
     }
 
     fn ask_for_reboot(self, heard: Heard<'a>) -> Next<'a> {
@@ -148,11 +149,12 @@ impl<'a> Claimed<'a> {
     /// Whether the host answers from its old boot, long enough after the command.
     fn stays_awake(self, sent: &SentReboot) -> bool {
         let awake = report_since(self.instance, after(sent.sent_at, FIRST_BOOT_POLL)).is_some();
-        awake && (self.is_undone() || self.answered_last())
+        let answered = self.answered_last() && self.was_visited_since(self.reboot_deadline());
+        awake && (self.is_undone() || answered)
     }
 
     pub(super) fn reboot_sent(self) -> Option<&'a SentReboot> {
-        sent::reboot_sent(self.instance, self.claim)
+        sent::reboot_sent(self.instance, self.claim, self.cx.run)
     }
 
     pub(super) fn reboot_may_come_until(self) -> Option<Timestamp> {
@@ -206,7 +208,7 @@ impl<'a> Claimed<'a> {
 
     /// Goes on with the update of a host that rebooted without our command.
     fn rebooted_by_itself(self, heard: Heard<'a>, seen_at: Timestamp) -> Next<'a> {
-        if let Some(detail) = self.tasks_stay(self.claim.since, self.reboot_deadline()) {
+        if let Some(detail) = self.tasks_stay(self.since(), self.reboot_deadline()) {
             return self.undo(heard, End::Failed { why: FailReason::RebootRefused { detail } });
         }
         if let Some(until) = self.tasks_left() {

@@ -15,7 +15,7 @@ use crate::planner::wanted::is_staged;
 
 impl<'a> Claimed<'a> {
     pub(super) fn revert(self) -> Next<'a> {
-        let Self { instance, claim, cx } = self;
+        let Self { instance, claim, .. } = self;
         if !instance.tags.failed.contains(&claim.to) {
             return Next::Do(Phase::Reverting, Step::MarkFailed(MarkFailed { version: claim.to.clone() }));
         }
@@ -31,18 +31,16 @@ impl<'a> Claimed<'a> {
             return self.wait(Phase::Reverting);
         }
         if let Some(status) = self.lost_registration() {
-            return if cx.now < self.revert_deadline() {
-                self.wait(Phase::Reverting)
-            } else {
+            return self.visit_after(Phase::Reverting, self.revert_deadline(), || {
                 self.rollback_failed(format!("its ECS status became {status}"))
-            };
+            });
         }
         if let Some(sent) = self.reboot_sent()
             && let Some(next) = self.way_back_asked(sent)
         {
             return next;
         }
-        if let Some(detail) = self.tasks_stay(claim.since, self.revert_deadline()) {
+        if let Some(detail) = self.tasks_stay(self.since(), self.revert_deadline()) {
             return self.rollback_failed(detail);
         }
         if let Some(until) = self.tasks_left() {
@@ -57,7 +55,7 @@ impl<'a> Claimed<'a> {
 
     fn revert_deadline(self) -> Timestamp {
         let timeouts = &self.cx.policy.timeouts;
-        after(after(self.claim.since, timeouts.stage), timeouts.reboot).max(self.cx.inspect_deadline())
+        after(after(self.since(), timeouts.stage), timeouts.reboot).max(self.cx.inspect_deadline())
     }
 
     fn rollback_failed(self, detail: String) -> Next<'a> {
@@ -65,9 +63,10 @@ impl<'a> Claimed<'a> {
     }
 
     fn wait_for_old_version(self) -> Next<'a> {
-        self.visit_again(Phase::Reverting, self.revert_deadline(), || {
-            let detail = self.visit_trouble().unwrap_or_else(|| "the host does not answer".to_owned());
-            self.rollback_failed(detail)
+        let deadline = self.revert_deadline();
+        let silence = || self.visit_trouble().unwrap_or_else(|| "the host does not answer".to_owned());
+        self.visit_again(Phase::Reverting, deadline, || {
+            self.unless_shared(Phase::Reverting, deadline, silence, || self.rollback_failed(silence()))
         })
     }
 
@@ -86,9 +85,9 @@ impl<'a> Claimed<'a> {
 
     /// Has the host write and activate the old version; once more where the command was not delivered.
     fn activate_old_version(self, heard: Heard<'a>) -> Next<'a> {
-        let Self { instance, claim, cx } = self;
+        let Self { instance, cx, .. } = self;
         let asked = instance.visit.as_ref().filter(|visit| {
-            matches!(visit.command, HostCommand::Revert { version: Some(_), .. }) && visit.sent_at >= claim.since
+            matches!(visit.command, HostCommand::Revert { version: Some(_), .. }) && visit.sent_at >= self.since()
         });
         if let Some(visit) = asked {
             let Some(detail) = trouble(&visit.end) else {

@@ -1,16 +1,26 @@
 //! What the reboot commands of a claim can still do.
 
 use jiff::Timestamp;
-use models::claim::Claim;
+use models::claim::{Claim, ClaimStep};
 use models::fleet::{Instance, SentReboot};
 use models::time::after;
 
 use crate::planner::context::RunFacts;
 use crate::planner::times::REBOOT_MAY_COME;
 
+/// Returns when the claim's step began. Of an earlier run's claim only the date is known, by that run's clock: it was not
+/// after this run began, whatever it says.
+pub(super) fn began(instance: &Instance, claim: &Claim, run: &RunFacts) -> Timestamp {
+    let first = match claim.step {
+        ClaimStep::Reboot | ClaimStep::Revert => instance.run.began == Some(claim.since),
+        ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Cancel => true,
+    };
+    if first && claim.run == run.run { claim.since } else { claim.since.min(run.started_at) }
+}
+
 /// Returns this run's reboot command for this claim.
-pub(super) fn reboot_sent<'a>(instance: &'a Instance, claim: &Claim) -> Option<&'a SentReboot> {
-    instance.run.reboot.as_deref().filter(|reboot| reboot.sent_at >= claim.since)
+pub(super) fn reboot_sent<'a>(instance: &'a Instance, claim: &Claim, run: &RunFacts) -> Option<&'a SentReboot> {
+    instance.run.reboot.as_deref().filter(|reboot| reboot.sent_at >= began(instance, claim, run))
 }
 
 /// Whether no other run can have sent a command for this claim.
@@ -23,7 +33,7 @@ pub(super) fn is_this_runs_alone(instance: &Instance, claim: &Claim, run: &RunFa
 ///
 /// An earlier run can have sent its last command until this one began.
 pub(crate) fn reboot_may_come_until(instance: &Instance, claim: &Claim, run: &RunFacts) -> Option<Timestamp> {
-    let ours = reboot_sent(instance, claim).and_then(SentReboot::may_act_since);
+    let ours = reboot_sent(instance, claim, run).and_then(SentReboot::may_act_since);
     let others = (!is_this_runs_alone(instance, claim, run)).then_some(run.started_at);
     ours.max(others).map(|sent_at| after(sent_at, REBOOT_MAY_COME))
 }

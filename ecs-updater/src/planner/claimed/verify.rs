@@ -40,7 +40,15 @@ impl<'a> Claimed<'a> {
                 leave(FailReason::NeverCameBack { detail: format!("its ECS status became {status}") })
             });
         }
-        self.visit_again(Phase::Verifying, deadline, || self.go_back(heard, began, missing))
+        self.visit_again(Phase::Verifying, deadline, || {
+            let go_back = |missing: &String| self.go_back(heard, began, missing.clone());
+            let is_blamed = heard.report.running().as_ref() != Some(&self.claim.from)
+                && instance.tags.failed.contains(&self.claim.to);
+            if is_blamed {
+                return go_back(&missing);
+            }
+            self.unless_shared(Phase::Verifying, deadline, || missing.clone(), || go_back(&missing))
+        })
     }
 
     fn back_in_service(self, heard: Heard<'a>) -> Next<'a> {

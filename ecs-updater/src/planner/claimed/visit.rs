@@ -26,8 +26,28 @@ impl<'a> Claimed<'a> {
         Some(Heard { report, boot: report.boot_id.as_ref()? })
     }
 
-    /// Visits the host at the pace of the phase; at the deadline, what `give_up` says.
+    /// Visits the host at the pace of the phase; once a visit that was sent after the deadline has ended, what `give_up`
+    /// says. What was seen before it says nothing about a host that was given its time: the program itself may have stood
+    /// still meanwhile.
     pub(super) fn visit_again(self, phase: Phase, deadline: Timestamp, give_up: impl FnOnce() -> Next<'a>) -> Next<'a> {
+        if self.instance.command.is_none() && self.cx.now >= deadline && self.was_visited_since(deadline) {
+            return give_up();
+        }
+        self.visit_at_pace(phase)
+    }
+
+    /// Waits until the deadline; then as [`Self::visit_again`].
+    pub(super) fn visit_after(self, phase: Phase, deadline: Timestamp, give_up: impl FnOnce() -> Next<'a>) -> Next<'a> {
+        if self.cx.now < deadline { self.wait(phase) } else { self.visit_again(phase, deadline, give_up) }
+    }
+
+    /// Whether the newest visit of this run was sent then or later.
+    pub(super) fn was_visited_since(self, time: Timestamp) -> bool {
+        self.instance.visit.as_ref().is_some_and(|visit| visit.sent_at >= time)
+    }
+
+    /// Visits the host at the pace of the phase.
+    pub(super) fn visit_at_pace(self, phase: Phase) -> Next<'a> {
         let Self { instance, cx, .. } = self;
         if instance.command.is_some() {
             return self.wait(phase);
@@ -35,10 +55,7 @@ impl<'a> Claimed<'a> {
         let visited = instance.visit.as_ref().map_or(Timestamp::MIN, |visit| after(visit.at, BOOT_POLL));
         let rebooted = instance.run.reboot.as_ref().map_or(Timestamp::MIN, |sent| after(sent.sent_at, FIRST_BOOT_POLL));
         let not_before = visited.max(rebooted);
-        let looked = instance.visit.as_ref().is_some_and(|visit| visit.sent_at >= cx.run.started_at);
-        if cx.now >= deadline && looked {
-            give_up()
-        } else if cx.now >= not_before {
+        if cx.now >= not_before {
             // The update status matters only before the reboot.
             Next::Do(phase, Step::Inspect(Inspect { refresh: phase == Phase::Drained }))
         } else {
@@ -57,9 +74,13 @@ impl<'a> Claimed<'a> {
     }
 
     pub(super) fn never_came_back(self) -> Next<'a> {
+        leave(FailReason::NeverCameBack { detail: self.silence() })
+    }
+
+    /// Describes that nothing is heard of the host.
+    pub(super) fn silence(self) -> String {
         let detail = self.visit_trouble().or_else(|| said_by_bridge(self.instance));
-        let detail = detail.unwrap_or_else(|| "no answer at all".to_owned());
-        leave(FailReason::NeverCameBack { detail })
+        detail.unwrap_or_else(|| "no answer at all".to_owned())
     }
 }
 

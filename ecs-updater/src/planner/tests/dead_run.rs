@@ -87,6 +87,7 @@ fn a_reboot_of_a_run_that_died() {
             "rebooting wait",
             "it may be going down"
         );
+        silent.visit.as_mut().unwrap().sent_at = at(75);
         assert_eq!(say(silent, &Policy::default(), &other_run(), at(75)), "leave failed never_came_back");
     }
 
@@ -109,7 +110,7 @@ fn a_reboot_of_a_run_that_died() {
     let mut asked_by_ssm = said(Some(Progress::Failed));
     asked_by_ssm.tags.claim.as_mut().unwrap().as_mut().unwrap().transport = Transport::Ssm;
     let mut silent = said(Some(Progress::Doing));
-    silent.visit = Some(visit(HostCommand::Inspect { refresh: false }, VisitEnd::Done, at(62)));
+    silent.visit = Some(visit(HostCommand::Inspect { refresh: false }, VisitEnd::Done, at(63)));
     let table = [
         ("it has not read the claim", said(None), now, "inspect refresh=false"),
         ("it is at it", said(Some(Progress::Doing)), now, "inspect refresh=false"),
@@ -163,7 +164,7 @@ fn a_rollback() {
         ),
         (
             "not healthy either",
-            reverting(rebooted("1.26.1", AgentState::Down), at(5)),
+            visited(reverting(rebooted("1.26.1", AgentState::Down), at(5)), at(15), VisitEnd::Done),
             at(16),
             "leave failed unhealthy_after_rollback",
         ),

@@ -19,10 +19,17 @@ fn a_drain() {
         ("tasks left", busy(draining(), vec![task(1, Some("web"))], now), Policy::default(), now, "draining wait"),
         (
             "too long",
-            busy(draining(), vec![task(1, Some("web"))], at(23)),
+            busy(Instance { seen_at: at(22), ..draining() }, vec![task(1, Some("web"))], at(23)),
             Policy::default(),
             at(23),
             "finish failed drain_timed_out",
+        ),
+        (
+            "too long, and ECS was not asked since its time was over",
+            busy(draining(), vec![task(1, Some("web"))], at(23)),
+            Policy::default(),
+            at(23),
+            "draining wait",
         ),
         (
             "too long, not looked",
@@ -93,7 +100,7 @@ fn tasks_that_do_not_stop_are_not_waited_for_without_end() {
         || failed_before(claimed(instance(0, Some(bad.clone()), at(61)), ClaimStep::Revert, at(45)), "1.27.0");
     let unhealthy = || {
         let one = claimed(instance(0, Some(rebooted("1.27.0", AgentState::Down)), at(60)), ClaimStep::Reboot, at(45));
-        failed_before(one, "1.27.0")
+        visited(failed_before(one, "1.27.0"), at(70), VisitEnd::Done)
     };
     let table = [
         ("a reboot, just seen", claimed_reboot(staged()), at(61), "draining wait"),

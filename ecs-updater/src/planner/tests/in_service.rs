@@ -248,10 +248,10 @@ fn visits_that_end_badly() {
         (VisitEnd::Malformed { detail: "x".into() }, "inspect refresh=true", "hold inspect_failed"),
     ];
     for (end, early, late) in table {
-        for (now, expected) in [(at(1), early), (at(10), late)] {
+        for (now, sent, expected) in [(at(1), start(), early), (at(10), start(), early), (at(10), at(9), late)] {
             let mut one = instance(0, None, start());
-            one.visit = Some(visit(HostCommand::Inspect { refresh: true }, end.clone(), start()));
-            assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{end:?} at {now}");
+            one.visit = Some(visit(HostCommand::Inspect { refresh: true }, end.clone(), sent));
+            assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{end:?} of {sent} at {now}");
         }
     }
 }

@@ -25,6 +25,7 @@ mod dead_run;
 mod drain;
 mod in_service;
 mod memory;
+mod outage;
 mod pace;
 mod reboot;
 
@@ -109,6 +110,12 @@ fn rebooting(report: Option<HostReport>, seen: Timestamp, end: Option<VisitEnd>)
     let mut one = claimed(instance(0, report, seen), ClaimStep::Reboot, at(2));
     one.run.reboot = Some(Box::new(SentReboot { sent_at: at(2), earlier: None, end: end.map(|end| (at(3), end)) }));
     one.run.began = Some(at(2));
+    one
+}
+
+/// The same, visited once more.
+fn visited(mut one: Instance, at: Timestamp, end: VisitEnd) -> Instance {
+    one.visit = Some(visit(HostCommand::Inspect { refresh: false }, end, at));
     one
 }
 

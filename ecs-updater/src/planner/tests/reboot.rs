@@ -7,9 +7,21 @@ use super::*;
 fn a_reboot() {
     let other_boot = || error("boot", ErrorCode::OtherBoot);
     let ready = || report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"));
+    let lost = || VisitEnd::NotDelivered { detail: "x".into() };
     let table = [
         ("not heard of yet", rebooting(Some(ready()), at(1), None), at(4), "inspect refresh=false"),
-        ("never", rebooting(Some(ready()), at(1), None), at(18), "leave failed never_came_back"),
+        (
+            "never, and not visited since its time was over",
+            rebooting(Some(ready()), at(1), None),
+            at(18),
+            "inspect refresh=false",
+        ),
+        (
+            "never",
+            visited(rebooting(Some(ready()), at(1), None), at(17), lost()),
+            at(18),
+            "leave failed never_came_back",
+        ),
         (
             "awake in the old boot for too long",
             rebooting(Some(ready()), at(17), Some(VisitEnd::Done)),
@@ -94,17 +106,39 @@ fn a_reboot() {
             at(5),
             "inspect refresh=false",
         ),
-        ("agent never up", rebooting(Some(rebooted("1.27.0", AgentState::Down)), at(4), None), at(15), "mark 1.27.0"),
+        (
+            "agent not up, and not visited since its time was over",
+            rebooting(Some(rebooted("1.27.0", AgentState::Down)), at(4), None),
+            at(15),
+            "inspect refresh=false",
+        ),
+        (
+            "agent never up",
+            visited(rebooting(Some(rebooted("1.27.0", AgentState::Down)), at(4), None), at(14), VisitEnd::Done),
+            at(15),
+            "mark 1.27.0",
+        ),
         (
             "agent never up, marked",
-            failed_before(rebooting(Some(rebooted("1.27.0", AgentState::Down)), at(4), None), "1.27.0"),
+            failed_before(
+                visited(rebooting(Some(rebooted("1.27.0", AgentState::Down)), at(4), None), at(14), VisitEnd::Done),
+                "1.27.0",
+            ),
             at(15),
             "revert",
         ),
         (
             "impaired",
             failed_before(
-                checked(rebooting(Some(rebooted("1.27.0", AgentState::Registered)), at(4), None), at(15), "impaired"),
+                visited(
+                    checked(
+                        rebooting(Some(rebooted("1.27.0", AgentState::Registered)), at(4), None),
+                        at(15),
+                        "impaired",
+                    ),
+                    at(14),
+                    VisitEnd::Done,
+                ),
                 "1.27.0",
             ),
             at(15),
@@ -198,7 +232,7 @@ fn a_reboot_that_may_still_come_is_waited_out() {
         ),
         (
             "silent to the end of its time",
-            silent(again(at(15), Some(VisitEnd::Done), None)),
+            visited(again(at(15), Some(VisitEnd::Done), None), at(29), lost()),
             at(29),
             "leave failed never_came_back",
         ),

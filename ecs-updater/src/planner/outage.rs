@@ -1,0 +1,70 @@
+//! Trouble that is not of one host: what others have at the same time.
+
+use models::fleet::{Instance, InstanceStatus, MachineState};
+use models::ids::HostId;
+use models::plan::Step;
+use models::time::after;
+
+use super::context::Context;
+use super::times::PEERS_FRESH;
+
+/// What a host can have that others have too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// ECS does not hear its agent.
+    Agent,
+    /// No command is answered.
+    Silence,
+    /// EC2's status checks fail.
+    Checks,
+}
+
+/// Returns whether an instance has this trouble, or had it until a moment ago: what ends for all does not end for all at
+/// once. `None` where nobody has looked lately.
+pub(super) fn has(instance: &Instance, trouble: Trouble, cx: &Context<'_>) -> Option<bool> {
+    let grace = cx.policy.timeouts.inspect;
+    let seen = &instance.run.last_seen;
+    let lately = |at: Option<jiff::Timestamp>| at.is_some_and(|at| cx.now < after(at, grace));
+    let is_fresh = |at: jiff::Timestamp| cx.now < after(at, PEERS_FRESH);
+    match trouble {
+        Trouble::Agent => Some(!instance.agent_connected || lately(seen.disconnected)),
+        Trouble::Silence => {
+            let reach = instance.reach.as_ref().filter(|reach| is_fresh(reach.at))?;
+            Some(reach.closed.is_some() || lately(seen.unreachable))
+        }
+        Trouble::Checks => {
+            let checks = instance.ec2.as_ref()?.checks.as_ref().filter(|checks| is_fresh(checks.at))?;
+            Some(!checks.not_impaired() || lately(seen.impaired))
+        }
+    }
+}
+
+/// Returns the look that tells whether an instance has this trouble; ECS's word on agents comes with each full look.
+pub(super) fn look(trouble: Trouble) -> Option<Step> {
+    match trouble {
+        Trouble::Agent => None,
+        Trouble::Silence => Some(Step::Reach),
+        Trouble::Checks => Some(Step::LookAtChecks),
+    }
+}
+
+/// Whether an instance is there to be compared with: a machine that runs, in the cluster.
+pub(super) fn is_comparable(instance: &Instance) -> bool {
+    let is_running = instance.machine_state() == Some(MachineState::Running);
+    let takes_part = matches!(instance.status, InstanceStatus::Active | InstanceStatus::Draining);
+    takes_part && is_running && !instance.host.is_external()
+}
+
+/// Whether ECS has called the instance's agent connected in this run.
+pub(super) fn was_connected(cx: &Context<'_>, host: &HostId) -> bool {
+    cx.snapshot.instances.get(host).is_some_and(|instance| instance.run.last_seen.connected.is_some())
+}
+
+/// Whether at least two agents, and half of those that this run has seen connected, are lost, or were until a moment ago.
+pub(super) fn is_of_the_cluster(cx: &Context<'_>) -> bool {
+    let instances = cx.snapshot.instances.values();
+    let all = instances.filter(|one| is_comparable(one) && one.run.last_seen.connected.is_some());
+    let (count, lost) = all
+        .fold((0, 0), |(count, lost), one| (count + 1, lost + usize::from(has(one, Trouble::Agent, cx) == Some(true))));
+    lost >= 2 && lost * 2 >= count
+}
