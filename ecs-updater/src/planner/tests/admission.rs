@@ -23,7 +23,11 @@ fn the_budget_counts_whoever_took_an_instance_out() {
 #[test]
 fn a_budget_that_others_use_up_is_waited_for_once_and_nothing_is_begun_meanwhile() {
     let now = at(2);
-    let policy = Policy { max_unavailable: MaxUnavailable::Count(2), ..Policy::default() };
+    let policy = Policy {
+        max_unavailable: MaxUnavailable::Count(2),
+        stop_after_failures: StopAfter::Count(5),
+        ..Policy::default()
+    };
     let away = |number, instance: Instance| match number {
         0 => Instance { agent_connected: false, disconnected_since: Some(at(-9)), ..instance },
         _ => Instance { status: InstanceStatus::Draining, ..instance },
@@ -44,25 +48,25 @@ fn a_budget_that_others_use_up_is_waited_for_once_and_nothing_is_begun_meanwhile
         *one = claimed(one.clone(), ClaimStep::Drain, at(1));
         one.run.verdict = Some(verdict(Outcome::Failed));
     };
-    let table: [(&str, FleetSnapshot, RunFacts, (usize, Option<i64>, &str)); 7] = [
-        ("one of two places is taken", fleet_of(1, none), facts(), (1, None, "")),
+    /// How many are staged, in how many seconds it looks again, and for whom the last one waits.
+    type Said = (usize, Option<i64>, &'static str);
+    let table: [(&str, FleetSnapshot, RunFacts, Said); 7] = [
+        ("one of two places is taken", fleet_of(1, none), facts(), (3, None, "i-0")),
         ("both", fleet_of(2, none), facts(), (0, Some(20), "i-0, i-1")),
         ("both, for a while", fleet_of(2, none), idle(0), (0, Some(20), "i-0, i-1")),
         ("both, for timeouts.inspect", fleet_of(2, none), idle(-1), (0, None, "i-0, i-1")),
         ("four, and only planned", fleet_of(4, none), dry, (0, None, "i-0, i-1, i-2, 1 more")),
-        ("one of them is ours", fleet_of(2, ours), facts(), (2, Some(4), "i-0, i-1")),
+        ("one of them is ours, and staged again", fleet_of(2, ours), facts(), (3, None, "i-0, i-1")),
         ("ours was given up", fleet_of(2, left), idle(-1), (0, None, "i-0, i-1")),
     ];
     for (name, fleet, facts, (stages, wakes, who)) in table {
         let plan = plan(&fleet, &policy, &facts, now);
         let staged = plan.steps.iter().filter(|planned| matches!(planned.step, Step::Stage(_))).count();
         let wake = plan.wake_at.map(|at| at.duration_since(now).as_secs());
-        let holds = plan.standings.iter().filter_map(|standing| standing.hold.as_ref());
-        let waits = holds.filter_map(|hold| match hold {
-            HoldReason::BudgetUsedUp { who, .. } => Some(who.as_str()),
-            _ => None,
-        });
-        assert_eq!((staged, wake, waits.last().unwrap_or_default()), (stages, wakes, who), "{name}");
+        let mut holds = plan.standings.iter().rev().filter_map(|standing| standing.hold.as_ref());
+        let waits = holds.find(|hold| hold.code() == "budget_used_up").map(HoldReason::to_string);
+        let waits = waits.as_ref().and_then(|text| text.split_once("waits for ")).map(|(_, who)| who);
+        assert_eq!((staged, wake, waits.unwrap_or_default()), (stages, wakes, who), "{name}");
     }
 }
 

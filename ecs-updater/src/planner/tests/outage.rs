@@ -53,7 +53,6 @@ fn said_beside(one: &Instance, others: &Others, now: Timestamp) -> String {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_version_is_not_blamed_for_what_hosts_without_it_have_too() {
     let lost = || VisitEnd::NotDelivered { detail: "x".into() };
     let new = || rebooting(Some(rebooted("1.27.0", AgentState::Registered)), at(4), None);
