@@ -312,7 +312,7 @@ fn a_release_that_was_withdrawn() {
             |i| i.visit.as_mut().unwrap().sent_at = at(3),
             &latest,
             &pulled,
-            "tasks",
+            "drain",
         ),
         (
             "the same by the bridge, which stages again",
@@ -340,6 +340,7 @@ fn a_release_that_was_withdrawn() {
     ];
     for (name, report, change, policy, other, expected) in table {
         let mut one = instance(0, Some(report), now);
+        one.tasks.as_mut().unwrap().at = at(4);
         change(&mut one);
         let plan = plan(&fleet(vec![one, other.clone()], vec![]), policy, &facts(), at(4));
         assert_eq!(said(&plan), expected, "{name}");
