@@ -314,16 +314,20 @@ fn a_boot_counts_as_its_own_only_where_no_command_can_have_made_it() {
 
 #[test]
 fn where_the_host_cannot_be_asked_for_its_agent_ecs_counts_after_five_minutes() {
-    // Minutes after the boot was heard of; whether ECS hears the agent.
-    for (minutes, connected, expected) in [
-        (4, true, "inspect refresh=false"),
-        (5, true, "finish updated 1.27.0"),
-        (5, false, "inspect refresh=false"),
-        (10, false, "mark 1.27.0"),
+    // Minutes after the boot was heard of; whether ECS hears the agent; whether the host was just visited.
+    for (minutes, connected, just_visited, expected) in [
+        (4, true, false, "inspect refresh=false"),
+        (5, true, false, "finish updated 1.27.0"),
+        (5, false, false, "inspect refresh=false"),
+        (10, false, false, "inspect refresh=false"),
+        (10, false, true, "mark 1.27.0"),
     ] {
         let unknown = rebooted("1.27.0", AgentState::Unknown("starting".into()));
         let mut one = checked(rebooting(Some(unknown), at(4), None), at(4), "ok");
         one.agent_connected = connected;
+        if just_visited {
+            one = visited(one, at(4 + minutes), VisitEnd::Done);
+        }
         let said = say(one, &Policy::default(), &facts(), at(4 + minutes));
         assert_eq!(said, expected, "{minutes} minutes, connected: {connected}");
     }
