@@ -199,9 +199,8 @@ fn one_run(text: &str, size: usize, wanted: Outcome) -> Result<Measured, Measure
         let report = ran.report.ok_or(MeasureError::NoReport)?;
         sound(&rollout, &report, size, wanted)?;
         let host = scenario.machines.first().map(|machine| machine.host.durations).unwrap_or_default();
-        let stage = host.refresh + host.prepare;
         let at_once = (size * BUDGET_PERCENT / 100).max(1);
-        let lives = (wanted == Outcome::Updated).then(|| lives(&rollout.region, stage, at_once));
+        let lives = (wanted == Outcome::Updated).then(|| lives(&rollout.region, host, at_once));
         let throttled = rollout.region.calls().iter().filter(|call| call.outcome.is_throttling()).count();
         Ok(Measured {
             size,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::CLAIM_TAG;
 
 use crate::Region;
-use crate::host::HostEvent;
+use crate::host::{Durations, HostEvent};
 use crate::world::{Actor, BootStep, Event, InstanceChange, InstanceStatus, LastStatus, MachineNo, TaskChange};
 
 /// Times of the rollout of a cluster.
@@ -16,6 +16,8 @@ pub struct Lives {
     pub at_once: usize,
     /// Refresh and prepare on the host, without anything random.
     pub stage: SignedDuration,
+    /// The refresh before the activation, which shows that the version is still offered; without anything random.
+    pub refresh: SignedDuration,
     /// Mean, from DRAINING to the last task STOPPED.
     pub drain: SignedDuration,
     /// Mean, from the accepted reboot to the host's going down.
@@ -24,21 +26,22 @@ pub struct Lives {
     pub boot: SignedDuration,
     /// Mean, from there until the ECS agent runs: before that nobody can put the instance back.
     pub agent: SignedDuration,
-    /// Out of service beyond drain, shutdown, boot and agent, each instance's, sorted.
+    /// Out of service beyond drain, refresh, shutdown, boot and agent, each instance's, sorted.
     pub extra: Vec<SignedDuration>,
     /// Its parts, each sorted: until the reboot was claimed, from there until it was accepted, and after the agent ran.
     pub parts: [Vec<SignedDuration>; 3],
 }
 
 impl Lives {
-    /// Nobody can be faster: stage + ⌈size / at once⌉ · (drain + shutdown + boot), where a boot ends with the agent.
+    /// Nobody can be faster: stage + ⌈size / at once⌉ · (drain + refresh + shutdown + boot), where a boot ends with
+    /// the agent.
     pub fn bound(&self, size: usize) -> SignedDuration {
-        self.waves(size, self.drain + self.shutdown + self.boot + self.agent)
+        self.waves(size, self.drain + self.refresh + self.shutdown + self.boot + self.agent)
     }
 
     /// The same where a boot ends with the host API, before there is an agent.
     pub fn strict_bound(&self, size: usize) -> SignedDuration {
-        self.waves(size, self.drain + self.shutdown + self.boot)
+        self.waves(size, self.drain + self.refresh + self.shutdown + self.boot)
     }
 
     fn waves(&self, size: usize, each: SignedDuration) -> SignedDuration {
@@ -94,7 +97,8 @@ impl Life {
 }
 
 /// Returns the times of a rollout that is over.
-pub(super) fn lives(region: &Region, stage: SignedDuration, at_once: usize) -> Lives {
+pub(super) fn lives(region: &Region, host: Durations, at_once: usize) -> Lives {
+    let (stage, refresh) = (host.refresh + host.prepare, host.refresh);
     let mut lives: BTreeMap<MachineNo, Life> = BTreeMap::new();
     for entry in region.log() {
         let Some(machine) = entry.event.machine() else { continue };
@@ -115,7 +119,7 @@ pub(super) fn lives(region: &Region, stage: SignedDuration, at_once: usize) -> L
             up.duration_since(down),
             agent.duration_since(up),
         ];
-        extra.push(parts.iter().fold(back.duration_since(drained), |left, part| left - *part));
+        extra.push(parts.iter().fold(back.duration_since(drained) - refresh, |left, part| left - *part));
         let claimed = claimed.unwrap_or(accepted);
         parts_of_extra[0].push(claimed.duration_since(empty));
         parts_of_extra[1].push(accepted.duration_since(claimed));
@@ -128,5 +132,5 @@ pub(super) fn lives(region: &Region, stage: SignedDuration, at_once: usize) -> L
     parts_of_extra.iter_mut().for_each(|part| part.sort());
     let count = i32::try_from(extra.len().max(1)).unwrap_or(i32::MAX);
     let [drain, shutdown, boot, agent] = sums.map(|sum| sum / count);
-    Lives { at_once, stage, drain, shutdown, boot, agent, extra, parts: parts_of_extra }
+    Lives { at_once, stage, refresh, drain, shutdown, boot, agent, extra, parts: parts_of_extra }
 }

@@ -269,6 +269,7 @@ fn a_write_that_fails_is_tried_twice() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_release_that_was_withdrawn() {
     let now = at(1);
     let without = |mut report: HostReport| {
