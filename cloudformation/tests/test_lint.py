@@ -248,7 +248,7 @@ def test_every_alarm_and_parameter_has_its_place_in_the_page():
 
 def test_every_action_that_the_updater_calls_is_allowed_and_no_other():
     """The operations that ecs-updater/src/aws names are the policies' actions."""
-    sources = (ROOT.parent / "ecs-updater" / "src" / "aws").glob("*.rs")
+    sources = (ROOT.parent / "ecs-updater" / "src" / "aws").rglob("*.rs")
     called = {
         name for path in sources for name in re.findall(r'"((?:ecs|ec2|ssm|dynamodb):[A-Z]\w+)"', path.read_text())
     }
