@@ -23,7 +23,7 @@ bench: ## Calls, times, memory and CPU of scans and rollouts, in release; writes
 test: test-rust test-cloudformation ## All tests
 
 # The commands that ship first, for the tests that start them. Twice as many tests at a time as a small machine has
-# cores: some wait for a real clock, and simulations share the cores among themselves (tests/src/proof/jobs.rs).
+# cores: commands wait for a real clock, and simulations share the cores among themselves (tests/src/proof/jobs.rs).
 test-rust: ## The crates, and every scenario
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked -- --test-threads=4

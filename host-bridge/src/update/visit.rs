@@ -19,7 +19,7 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// A visit that ends at `deadline` at the latest; what runs then is [`UpdateError::Unsure`].
+    /// A visit that ends at `deadline` at the latest; what runs then is [`super::UpdateError::Unsure`].
     pub fn new(client: &Client, deadline: Instant) -> Self {
         Self { client: client.clone(), deadline, wrote: None, saved_lock: None }
     }

@@ -1,5 +1,5 @@
 //! Many simulations side by side: each on a thread with a runtime of its own, and no more of them at a time in the whole
-//! process than there are cores for, so that tests on the real clock beside them keep their time.
+//! process than there are cores for.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
