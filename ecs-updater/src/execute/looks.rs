@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use models::claim::Transport;
-use models::fleet::{Instance, InstanceStatus, Reach, SeenTasks, Service, StatusChecks, Task};
+use models::fleet::{Instance, InstanceStatus, Reachability, SeenTasks, Service, StatusChecks, Task};
 use models::ids::{HostId, ServiceName, TaskArn};
 use models::time::after;
 
@@ -27,7 +27,10 @@ impl Actor<'_> {
             hosts.into_iter().partition(|host| self.pin_transport(host) == Transport::Bridge);
         for host in by_bridge {
             self.with_instance_mut(&host, |instance| {
-                record_reach(instance, Reach { at, closed: bridge::unreachable_reason(instance, at) });
+                record_reach(
+                    instance,
+                    Reachability { at, unreachable_because: bridge::unreachable_reason(instance, at) },
+                );
             });
         }
         if by_ssm.is_empty() {
@@ -37,7 +40,9 @@ impl Actor<'_> {
         let at = self.now();
         let mut record = |host: &HostId, closed: Option<String>| {
             self.succeeded(host);
-            self.with_instance_mut(host, |instance| record_reach(instance, Reach { at, closed }));
+            self.with_instance_mut(host, |instance| {
+                record_reach(instance, Reachability { at, unreachable_because: closed })
+            });
         };
         for (hosts, mut known) in parts.done {
             for host in hosts {
@@ -254,8 +259,8 @@ impl Actor<'_> {
     }
 }
 
-fn record_reach(instance: &mut Instance, reach: Reach) {
-    if reach.closed.is_some() {
+fn record_reach(instance: &mut Instance, reach: Reachability) {
+    if reach.unreachable_because.is_some() {
         instance.run.last_seen.unreachable = Some(reach.at);
     }
     instance.reach = Some(reach);

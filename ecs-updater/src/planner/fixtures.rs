@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Transport};
 use models::fleet::{
-    Attributes, Ec2, Exclusion, FleetSnapshot, Instance, InstanceStatus, MachineState, Reach, Resources, RunMemory,
-    SeenBoot, SeenTasks, Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
+    Attributes, Ec2, Exclusion, FleetSnapshot, Instance, InstanceStatus, MachineState, Reachability, Resources,
+    RunMemory, SeenBoot, SeenTasks, Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
 };
 use models::host::{
     AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedSettings, ReportedUpdate,
@@ -97,7 +97,7 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         tags: Tags::default(),
         tasks: Some(SeenTasks { at: seen, tasks: vec![] }),
         bridge: None,
-        reach: Some(Reach { at: seen, closed: None }),
+        reach: Some(Reachability { at: seen, unreachable_because: None }),
         visit: report.is_some().then(|| visit(HostCommand::Inspect { refresh: true }, VisitEnd::Done, seen)),
         run: RunMemory {
             boot: report.as_ref().map(|report| SeenBoot { id: report.boot_id.clone().unwrap(), at: seen }),

@@ -30,7 +30,7 @@ pub(super) fn has(instance: &Instance, trouble: Trouble, cx: &Context<'_>) -> Op
         Trouble::Agent => Some(!instance.agent_connected || lately(seen.disconnected)),
         Trouble::Silence => {
             let reach = instance.reach.as_ref().filter(|reach| is_fresh(reach.at))?;
-            Some(reach.closed.is_some() || lately(seen.unreachable))
+            Some(reach.unreachable_because.is_some() || lately(seen.unreachable))
         }
         Trouble::Checks => {
             let checks = instance.ec2.as_ref()?.checks.as_ref().filter(|checks| is_fresh(checks.at))?;

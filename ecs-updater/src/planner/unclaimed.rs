@@ -1,7 +1,7 @@
 //! An instance in service, or drained by another actor: is there something to update, and a reason not to?
 
 use models::claim::Transport;
-use models::fleet::{Instance, InstanceStatus, Reach, Visit, VisitEnd};
+use models::fleet::{Instance, InstanceStatus, Reachability, Visit, VisitEnd};
 use models::host::{ErrorCode, HostReport};
 use models::plan::{Cancel, End, HostCommand, Inspect, Phase, Step};
 use models::reason::{FailReason, HoldReason};
@@ -78,12 +78,16 @@ fn precondition_hold<'a>(instance: &'a Instance) -> Option<Next<'a>> {
 fn first_visit<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
     match &instance.reach {
         None => Next::Do(Phase::Unseen, Step::Reach),
-        Some(Reach { closed: None, .. }) => Next::Do(Phase::Unseen, Step::Inspect(Inspect { refresh: true })),
+        Some(Reachability { unreachable_because: None, .. }) => {
+            Next::Do(Phase::Unseen, Step::Inspect(Inspect { refresh: true }))
+        }
         Some(reach) if reach.at < cx.inspect_deadline() => {
             let again = after(reach.at, RETRY);
             if cx.now < again { Next::Wait(Phase::Unseen, again) } else { Next::Do(Phase::Unseen, Step::Reach) }
         }
-        Some(Reach { closed: Some(detail), .. }) => Next::Hold(HoldReason::HostUnreachable { detail: detail.clone() }),
+        Some(Reachability { unreachable_because: Some(detail), .. }) => {
+            Next::Hold(HoldReason::HostUnreachable { detail: detail.clone() })
+        }
     }
 }
 

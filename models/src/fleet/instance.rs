@@ -66,7 +66,7 @@ pub struct Instance {
     /// What its host bridge says, `None` where none has ever reported.
     pub bridge: Option<Result<Box<SeenBridge>, AttributesError>>,
     /// Whether a command would reach it, `None` where nobody asked yet.
-    pub reach: Option<Reach>,
+    pub reach: Option<Reachability>,
     /// The newest report of the host in this run.
     pub report: Option<Box<SeenReport>>,
     /// How the newest visit ended in this run.
@@ -360,11 +360,11 @@ impl Exclusion {
 
 /// Whether the way to the host is open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reach {
+pub struct Reachability {
     /// When it was asked.
     pub at: Timestamp,
     /// Why no command would be accepted; `None` where one would.
-    pub closed: Option<String>,
+    pub unreachable_because: Option<String>,
 }
 
 /// A report of the host bridge, as it stands in the attributes.

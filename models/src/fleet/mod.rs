@@ -15,7 +15,7 @@ use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
 // Where the controller takes it from.
 pub use crate::claim::BadClaim;
 pub use instance::{
-    Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reach, SeenBridge,
+    Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
     StatusChecks, Tags, report_since,
 };
 pub use memory::{CalledOff, DeniedCall, LastSeen, RefusedStep, RunMemory, SeenBoot, SentReboot};

@@ -14,7 +14,7 @@ fn an_instance_in_service() {
         (
             "SSM lost it a moment ago",
             None,
-            |i| i.reach.as_mut().unwrap().closed = Some("its SSM agent is ConnectionLost".into()),
+            |i| i.reach.as_mut().unwrap().unreachable_because = Some("its SSM agent is ConnectionLost".into()),
             "unseen wait",
         ),
         ("nothing offered", Some(idle()), nothing, "current rest"),

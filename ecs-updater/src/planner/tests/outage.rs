@@ -34,7 +34,9 @@ fn with_others(one: Instance, others: &Others, now: Timestamp) -> Vec<Instance> 
                 other = claimed(other, ClaimStep::Reboot, at(2));
                 other.agent_connected = false;
             }
-            Some("silent") => other.reach.as_mut().unwrap().closed = Some("its SSM agent is ConnectionLost".into()),
+            Some("silent") => {
+                other.reach.as_mut().unwrap().unreachable_because = Some("its SSM agent is ConnectionLost".into())
+            }
             Some("not asked") => other.reach = None,
             Some("impaired") => other = checked(other, now, "impaired"),
             Some("checks are fine") => other = checked(other, now, "ok"),
