@@ -56,6 +56,13 @@ fn a_circle_is_found_however_it_is_written() {
     let parent = ("a/mod.rs", "mod b; mod c; pub use b::B; pub use c::{C, c as other}; pub struct D;");
     let handed_on = [("lib.rs", "mod a;"), parent, ("a/b.rs", "use super::{D, C};"), ("a/c.rs", "use crate::a::B;")];
     assert_eq!(of(&handed_on), ["a/b.rs -> a/c.rs (super::C) -> a/b.rs (crate::a::B)"]);
+    let grandparent = [
+        ("lib.rs", "mod a;"),
+        ("a/mod.rs", "mod b; use b::g; pub struct D;"),
+        ("a/b/mod.rs", "mod c; pub use c::g;"),
+        ("a/b/c.rs", "use crate::a::D; pub fn g() {}"),
+    ];
+    assert_eq!(of(&grandparent), ["a/b/c.rs -> a/mod.rs (crate::a::D) -> a/b/c.rs (b::g)"]);
     let in_a_macro = [lib, ("a.rs", "fn f() { m!(crate::b::B) }"), ("b.rs", "type T = crate::a::A;")];
     assert_eq!(of(&in_a_macro).len(), 1);
     let sound = [
@@ -94,11 +101,15 @@ fn imports(files: &Files) -> Imports {
     let of = |module: &Vec<String>, file: &File| {
         let led = paths[module].iter().filter_map(|written| {
             let to = led_into(&written.path, module, &paths, 0)?;
-            (to != *module && !module.starts_with(&to)).then(|| (files[&to].name.clone(), written.path.join("::")))
+            (to != *module && !is_parent(&to, module)).then(|| (files[&to].name.clone(), written.path.join("::")))
         });
         (file.name.clone(), led.collect())
     };
     files.iter().map(|(module, file)| of(module, file)).collect()
+}
+
+fn is_parent(to: &[String], module: &[String]) -> bool {
+    module.split_last().is_some_and(|(_, parent)| parent == to)
 }
 
 /// The module that the path leads into; where that takes the next name from elsewhere, the one that it comes from.
