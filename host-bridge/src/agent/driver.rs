@@ -40,6 +40,8 @@ pub struct Agent {
     tags_pace: Pace,
     report_pace: Pace,
     report_at: Option<Instant>,
+    /// When the last claim was seen to be gone.
+    released_at: Option<Instant>,
     sent: Option<(BTreeMap<&'static str, String>, Instant)>,
 }
 
@@ -60,6 +62,7 @@ impl Agent {
             // After an outage of ECS, 10,000 agents come back over 10 minutes and more: half the bucket's rate.
             report_pace: Pace::new(seconds(10), 2.0, seconds(600), jitter),
             report_at: None,
+            released_at: None,
             sent: None,
             settings,
         }
@@ -169,6 +172,7 @@ impl Agent {
                 if tags.claim() != self.facts.tags.claim() {
                     tracing::info!(claim = tags.claim().map(Claim::to_string), "the claim changed");
                     self.look_at = None;
+                    self.released_at = tags.claim().is_none().then(Instant::now);
                 }
                 self.facts.tags = tags;
                 self.troubles.tags = None;
@@ -274,7 +278,7 @@ impl Agent {
             Some((sent, at)) => *sent != essence || at.elapsed() >= self.settings.heartbeat,
             None => true,
         };
-        if !due {
+        if !due || self.is_just_released() {
             return;
         }
         match self.environment.sink.put(target, &whole.encode(), now).await {
@@ -294,6 +298,12 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// Whether the claim has just gone, and nobody waits for what the agent says next.
+    fn is_just_released(&self) -> bool {
+        let is_free = matches!(self.facts.tags, Tags::Known { claim: None, .. }) && self.memory.claim.is_none();
+        is_free && self.released_at.is_some_and(|at| at.elapsed() < self.settings.idle_report_delay)
     }
 
     /// A first report waits for a first look at the host, unless there is none to be had.

@@ -34,6 +34,9 @@ pub struct Settings {
     /// more than 40 of a cluster within 5 s), and when a release opens a wave to many hosts at once: the hourly readings
     /// of the repository spread that over an hour, 2.8 calls a second.
     pub heartbeat: Duration,
+    /// How long after its claim has gone the agent holds back what it then says. At the end of a wave many hosts would say
+    /// it at once, in the seconds in which the next wave's reports and ACTIVE need the same bucket.
+    pub idle_report_delay: Duration,
     /// For one command on the host that writes an image.
     pub stage: Duration,
     /// For one command on the host that does not.
@@ -43,8 +46,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Spreads what is done at intervals, by up to a tenth and by a minute after a boot, so that the hosts of a fleet
-    /// that boots at once do not ask at once ever after. The same seed gives the same times.
+    /// Spreads what is done at intervals, by up to a tenth and by a minute after a boot, and the reports after a claim
+    /// over 30 s, so that the hosts of a fleet that boots at once do not ask at once ever after. The
+    /// same seed gives the same times.
     #[must_use]
     pub fn spread(self, seed: u64) -> Self {
         let tenths = |all: Duration, part: u64| all.mul_f64(0.9 + 0.2 * f64::from((seed >> part) as u16) / 65_536.0);
@@ -54,7 +58,8 @@ impl Settings {
             first_refresh: SignedDuration::from_secs((seed % 60).cast_signed()),
             ..self.limits
         };
-        Self { limits, heartbeat: tenths(self.heartbeat, 32), ..self }
+        let idle_report_delay = Duration::from_millis((seed >> 8) % 30_000);
+        Self { limits, heartbeat: tenths(self.heartbeat, 32), idle_report_delay, ..self }
     }
 }
 
@@ -68,6 +73,7 @@ impl Default for Settings {
             look_booted: Duration::from_secs(1),
             look_idle: Duration::from_mins(1),
             heartbeat: Duration::from_hours(3),
+            idle_report_delay: Duration::ZERO,
             stage: Duration::from_mins(20),
             short: Duration::from_mins(5),
             jitter: 0.5,

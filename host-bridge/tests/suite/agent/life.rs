@@ -115,6 +115,54 @@ async fn nothing_is_late_while_the_instance_is_out_of_service() {
     assert!(late <= Duration::from_secs(2), "{late:?}");
 }
 
+/// What nobody waits for is held back, so that the hosts of a wave do not say it all at once; a claim is answered at once.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_claim_is_reported_later_and_the_next_claim_at_once() {
+    const DELAY: Duration = Duration::from_secs(20);
+    let world = World::shared();
+    world.get().settings.idle_report_delay = DELAY;
+    world.get().claim(ClaimStep::Stage);
+    let (mut released, mut silent_for) = (None, None);
+    let updater = |world: &mut World| match released {
+        None if progress(world, ClaimStep::Stage) == Some(Progress::Done) => {
+            world.unclaim();
+            released = Some(Instant::now());
+            false
+        }
+        None => false,
+        Some(at) => {
+            silent_for = Some(at.elapsed());
+            world.report().is_some_and(|report| report.handled.is_none())
+        }
+    };
+    assert!(world.live(HOUR, updater).await);
+    let silent_for = silent_for.unwrap();
+    assert!(silent_for >= DELAY && silent_for <= DELAY + Duration::from_secs(11), "{silent_for:?}");
+
+    world.get().claim(ClaimStep::Stage);
+    let (mut released, mut claimed) = (false, None);
+    let updater = |world: &mut World| match (standing(world), claimed) {
+        (Some(_), None) if progress(world, ClaimStep::Stage) == Some(Progress::Done) => {
+            world.unclaim();
+            released = true;
+            false
+        }
+        // Two readings of the tags later.
+        (None, None) if released => {
+            claimed = Some(Instant::now() + Duration::from_secs(11));
+            false
+        }
+        (None, Some(at)) if Instant::now() >= at => {
+            world.claim(ClaimStep::Drain);
+            false
+        }
+        _ => progress(world, ClaimStep::Drain).is_some(),
+    };
+    assert!(world.live(HOUR, updater).await);
+    let answered_in = claimed.unwrap().elapsed();
+    assert!(answered_in <= Duration::from_secs(6), "{answered_in:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_agent_reports_once_in_three_hours() {
     let world = World::shared();
