@@ -13,6 +13,7 @@ mod lease;
 mod mutants;
 mod own_task;
 mod permissions;
+mod plan_and_run;
 mod random_walk;
 mod sdk;
 mod signals;

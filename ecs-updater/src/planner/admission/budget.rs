@@ -39,6 +39,11 @@ impl Budget {
         self.limit.saturating_sub(self.out)
     }
 
+    /// Returns how many instances this run can have out of service at once.
+    pub(super) fn places(&self) -> usize {
+        self.limit.saturating_sub(self.others)
+    }
+
     /// Takes one instance out of service.
     pub(super) fn take(&mut self) {
         self.out += 1;
@@ -46,7 +51,7 @@ impl Budget {
 
     /// Whether no place can come free by what this run does.
     pub(super) fn is_used_up_by_others(&self) -> bool {
-        self.others >= self.limit
+        self.places() == 0
     }
 
     pub(super) fn used_up(&self) -> HoldReason {

@@ -17,7 +17,9 @@ pub(crate) struct Counted<'a> {
     pub(super) members: usize,
     /// Members that are out of service, regardless of who took them out.
     pub(super) out_by_zone: BTreeMap<Option<&'a ZoneName>, usize>,
-    /// The same by name.
+    /// Those that this run has put back into service, or left, by zone.
+    pub(super) ended_by_zone: BTreeMap<Option<&'a ZoneName>, usize>,
+    /// The members that are out of service by name.
     pub(super) out_hosts: Vec<&'a HostId>,
     /// The first zone that has instances out of service by us.
     pub(super) zone: Option<&'a ZoneName>,
@@ -41,6 +43,7 @@ impl<'a> Counted<'a> {
         Self {
             members: 0,
             out_by_zone: BTreeMap::new(),
+            ended_by_zone: BTreeMap::new(),
             out_hosts: Vec::new(),
             zone: None,
             staging: 0,
@@ -62,6 +65,10 @@ impl<'a> Counted<'a> {
         if let Some(verdict) = instance.run.verdict.as_ref().filter(|verdict| verdict.outcome.is_failure()) {
             let failures = if verdict.of_its_own { &mut self.own_failures } else { &mut self.failures };
             *failures += 1;
+        }
+        let is_drained = instance.run.drained_at.is_some();
+        if instance.run.verdict.is_some() && is_drained {
+            *self.ended_by_zone.entry(instance.zone.as_ref()).or_default() += 1;
         }
         if instance.in_service() {
             self.count_in_service(instance, now);

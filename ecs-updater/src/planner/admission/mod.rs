@@ -49,7 +49,7 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
         }
     }
     let mut turn = 0;
-    for queued in order::in_line(cx, queue, counted) {
+    for queued in order::in_line(cx, queue, counted, admission.budget.places()) {
         let offer = admission.offer(&queued.candidate);
         turn += usize::from(!matches!(offer, Offer::Hold(_)));
         match offer {
@@ -91,6 +91,8 @@ struct Admission<'a> {
     horizon: Horizon,
     /// The zone that has instances out of service by us.
     zone: Option<&'a ZoneName>,
+    /// Whether an instance is out of service by us.
+    is_under_way: bool,
     /// What is left when everything under way has found its place; counted when it is first asked for, as is the next.
     room: Option<Room<'a>>,
     /// What there is apart from that: what has no room here has none at all.
@@ -114,6 +116,7 @@ impl<'a> Admission<'a> {
             stage_claims: counted.stage_claims,
             horizon: Horizon::new(counted.staging),
             zone: counted.zone,
+            is_under_way: counted.zone.is_some(),
             room: None,
             bare: None,
             slow_drains: None,
@@ -213,7 +216,13 @@ impl<'a> Admission<'a> {
         }
         // Whoever is only staged, or planned, is judged by itself.
         let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
-        bare.would_take(&instance.host, tasks).err()
+        let hold = bare.would_take(&instance.host, tasks).err();
+        if hold.is_some() || !cx.run.dry_run || self.is_under_way {
+            return hold;
+        }
+        // A run that has nothing under way does not wait for the room that is spoken for.
+        let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
+        room.would_take(&instance.host, tasks).err()
     }
 
     /// Returns why the instance is not drained although there is a place for it. Its tasks have their room if it is.

@@ -13,11 +13,17 @@ use crate::planner::context::Context;
 use crate::planner::draft::Queued;
 
 /// The candidates, which come by host, in the order of their turns. With [`Zones::Spread`] those that are equal
-/// otherwise take turns by zone, so that each zone loses as many as the next; with [`Zones::OneAtATime`] a zone is
-/// finished before the next.
+/// otherwise take turns by zone, so that each zone loses as many as the next, and among zones that lose as many the one with
+/// the fewest turns in this run comes first; with [`Zones::OneAtATime`] a zone is finished before the next. `places` are
+/// those that this run can fill at once: a place comes free before the turn after that.
 ///
 /// One whose last update failed may fail again, and is not to keep the others waiting, whatever its version or zone.
-pub(super) fn in_line<'q, 'a>(cx: &Context<'_>, queue: &'q [Queued<'a>], counted: &Counted<'a>) -> Vec<&'q Queued<'a>> {
+pub(super) fn in_line<'q, 'a>(
+    cx: &Context<'_>,
+    queue: &'q [Queued<'a>],
+    counted: &Counted<'a>,
+    places: usize,
+) -> Vec<&'q Queued<'a>> {
     fn failed_at(queued: &Queued<'_>) -> Option<Timestamp> {
         let last = queued.candidate.instance.tags.last.as_ref();
         last.filter(|last| last.is_failure()).map(|last| last.at)
@@ -42,12 +48,14 @@ pub(super) fn in_line<'q, 'a>(cx: &Context<'_>, queue: &'q [Queued<'a>], counted
                     .or_default()
                     .push_back(queued);
             }
-            let mut out = counted.out_by_zone.clone();
+            let mut rotation = Rotation::new(counted, places);
             for mut zones in groups.into_values() {
-                while let Some(zone) = zones.keys().copied().min_by_key(|zone| out.get(zone).copied().unwrap_or(0)) {
-                    *out.entry(zone).or_default() += 1;
+                while let Some(zone) = rotation.next(zones.keys().copied()) {
                     match zones.get_mut(&zone).and_then(VecDeque::pop_front) {
-                        Some(queued) => line.push(queued),
+                        Some(queued) => {
+                            rotation.take(zone);
+                            line.push(queued);
+                        }
                         None => drop(zones.remove(&zone)),
                     }
                 }
@@ -55,6 +63,44 @@ pub(super) fn in_line<'q, 'a>(cx: &Context<'_>, queue: &'q [Queued<'a>], counted
         }
     }
     line
+}
+
+/// Whose turn it is among the zones, as if each that has its turn were back before the places run out.
+struct Rotation<'z> {
+    out: BTreeMap<Option<&'z ZoneName>, usize>,
+    /// Out of service, or back from there in this run.
+    turns: BTreeMap<Option<&'z ZoneName>, usize>,
+    /// The zones of those that had their turn here and are still out.
+    taken: VecDeque<Option<&'z ZoneName>>,
+    places: usize,
+}
+
+impl<'z> Rotation<'z> {
+    fn new(counted: &Counted<'z>, places: usize) -> Self {
+        let mut turns = counted.out_by_zone.clone();
+        for (zone, ended) in &counted.ended_by_zone {
+            *turns.entry(*zone).or_default() += ended;
+        }
+        Self { out: counted.out_by_zone.clone(), turns, taken: VecDeque::new(), places: places.max(1) }
+    }
+
+    fn next(&mut self, zones: impl Iterator<Item = Option<&'z ZoneName>>) -> Option<Option<&'z ZoneName>> {
+        if self.taken.len() == self.places
+            && let Some(out) = self.taken.pop_front().and_then(|back| self.out.get_mut(&back))
+        {
+            *out = out.saturating_sub(1);
+        }
+        zones.min_by_key(|zone| {
+            let count = |counts: &BTreeMap<Option<&'z ZoneName>, usize>| counts.get(zone).copied().unwrap_or(0);
+            (count(&self.out), count(&self.turns))
+        })
+    }
+
+    fn take(&mut self, zone: Option<&'z ZoneName>) {
+        self.taken.push_back(zone);
+        *self.out.entry(zone).or_default() += 1;
+        *self.turns.entry(zone).or_default() += 1;
+    }
 }
 
 /// When its last update failed, its version, and whether it is still to be staged.
