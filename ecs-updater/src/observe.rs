@@ -71,22 +71,25 @@ pub(crate) async fn full_look(
     Ok(())
 }
 
-/// Describes the instances under way again. False when one of them was not found: then a full look is needed.
+/// Describes the instances under way again. Returns those that ECS does not describe, or has as INACTIVE: what they are now
+/// a full look tells.
 pub(crate) async fn short_look(
     aws: &Aws,
     fleet: &mut FleetSnapshot,
     hosts: &BTreeSet<HostId>,
     wanted: TransportPolicy,
     now: Timestamp,
-) -> Result<bool, AwsError> {
+) -> Result<BTreeSet<HostId>, AwsError> {
+    let known: Vec<&Instance> = hosts.iter().filter_map(|host| fleet.instances.get(host)).collect();
+    let mut missed: BTreeSet<HostId> = known.iter().map(|instance| instance.host.clone()).collect();
     let arns: Vec<ContainerInstanceArn> =
-        hosts.iter().filter_map(|host| fleet.instances.get(host)).map(|i| i.container_instance.clone()).collect();
+        known.into_iter().map(|instance| instance.container_instance.clone()).collect();
     let Answer { described, .. } = aws.describe_container_instances(&fleet.cluster, &arns).await?;
-    let found = described.iter().filter(|one| one.status != InstanceStatus::Inactive).count();
     for one in described.iter().filter(|one| one.status != InstanceStatus::Inactive) {
+        missed.remove(&one.host);
         merge_ecs(fleet, &one.host, one, wanted, now);
     }
-    Ok(found == arns.len())
+    Ok(missed)
 }
 
 /// Returns one entry a machine, the newest that is connected: after an OS rollback the old container instance can still be listed beside the new one.

@@ -86,6 +86,15 @@ impl AwsError {
         }
     }
 
+    /// Returns the refusal of an instance that ECS lists and does not describe.
+    pub(crate) fn not_described() -> Self {
+        Self {
+            operation: "ecs:DescribeContainerInstances",
+            kind: ErrorKind::Refused("NotDescribed".to_owned()),
+            message: "the instance is left out of the answer".to_owned(),
+        }
+    }
+
     /// Whether a call for many can have been refused because of one of them. Nobody is refused by itself what is asked for
     /// no instance in particular: a right to read, credentials, a document.
     pub(super) fn may_be_for_one(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Calls for many that AWS refuses because of one: halved until that one stands alone, so that its neighbours have their
 //! call all the same.
 
+use std::fmt::Debug;
+
 use super::error::AwsError;
 
 /// What became of a call for many.
@@ -57,6 +59,25 @@ impl<T, A> Parts<T, A> {
     /// Whether it was carried out for all.
     pub(crate) fn is_whole(&self) -> bool {
         self.refused.is_empty() && self.failed.is_none()
+    }
+
+    /// Returns the answers of a call that reads, and the members that were refused by themselves: what they are is not known.
+    ///
+    /// # Errors
+    /// A reason that is not one member's.
+    pub(crate) fn read(self) -> Result<(Vec<A>, Vec<T>), AwsError>
+    where
+        T: Debug,
+    {
+        if let Some((_, error)) = self.failed {
+            return Err(error);
+        }
+        let refused = self.refused.into_iter().map(|(member, error)| {
+            tracing::warn!(?member, %error, "not described");
+            member
+        });
+        let refused = refused.collect();
+        Ok((self.done.into_iter().map(|(_, answer)| answer).collect(), refused))
     }
 
     /// The refusal that two members have in common, while nothing was done.
@@ -131,6 +152,23 @@ mod tests {
             assert_eq!((not_done, done.len()), (failed, members.len() - failed - alone.len()), "{name}");
             assert!(calls <= most_calls, "{name}: {calls} calls");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_is_known_of_all_but_those_that_are_refused_alone() {
+        let read = async |bad: &[u32], kind: ErrorKind| {
+            let members: Vec<u32> = (0..10).collect();
+            let call = async |part: &[u32]| {
+                if part.iter().any(|member| bad.contains(member)) { Err(error(kind.clone())) } else { Ok(part.len()) }
+            };
+            halving(&members, 100, call).await.read()
+        };
+        let refused = || ErrorKind::Refused("InvalidParameterException".to_owned());
+        let (answers, unknown) = read(&[3], refused()).await.unwrap();
+        assert_eq!((answers.iter().sum::<usize>(), unknown), (9, vec![3]));
+        let all: Vec<u32> = (0..10).collect();
+        assert!(read(&all, refused()).await.is_err());
+        assert!(read(&[3], ErrorKind::NoAnswer).await.is_err());
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use models::ids::{ContainerInstanceArn, HostId};
 
 use super::Actor;
 use super::claims::is_in_boot_of;
+use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
 use crate::observe::{found_draining, merge_ec2, short_look};
 
@@ -131,10 +132,13 @@ impl Actor<'_> {
             hosts.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim().cloned()))).collect();
         let now = self.now();
         let asked = hosts.iter().cloned().collect();
-        if let Err(error) = short_look(self.aws, self.fleet, &asked, self.policy.host, now).await {
-            self.failed(hosts, error);
-            return None;
-        }
+        let missed = match short_look(self.aws, self.fleet, &asked, self.policy.host, now).await {
+            Ok(missed) => missed,
+            Err(error) => {
+                self.failed(hosts, error);
+                return None;
+            }
+        };
         let machines = match self.aws.describe_instances(hosts).await {
             Ok(machines) => machines,
             Err(error) => {
@@ -148,7 +152,14 @@ impl Actor<'_> {
         if self.is_superseded() {
             return None;
         }
+        if !missed.is_empty() {
+            // What was known of them is no last look.
+            self.failed(&Vec::from_iter(missed.iter().cloned()), AwsError::not_described());
+        }
         let same = |host: &&HostId| {
+            if missed.contains(*host) {
+                return false;
+            }
             if broken!(NoLookAtTags) {
                 return true;
             }

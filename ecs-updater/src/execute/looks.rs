@@ -125,7 +125,7 @@ impl Actor<'_> {
         self.know_services(services).await?;
         for (host, mut tasks) in tasks {
             for task in &mut tasks {
-                task.protected_until = protected.get(&task.arn).copied();
+                task.protected_until = protected.of(&task.arn);
             }
             self.succeeded(&host);
             self.with_instance_mut(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));

@@ -1,11 +1,13 @@
 //! What the loop of one cluster knows from one round to the next.
 
 use jiff::Timestamp;
+
 use models::fleet::FleetSnapshot;
-use models::ids::{ClusterName, Epoch};
+use models::ids::{ClusterName, Epoch, HostId};
 use models::pace::Pace;
 use models::plan::{Plan, PlannedStep};
 use models::policy::Policy;
+use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 use super::acts::{self, Acts};
@@ -51,6 +53,8 @@ pub(super) struct Cluster<'a> {
     pub(super) track: Track,
     pub(super) looked_full: Option<Timestamp>,
     pub(super) looked_short: Timestamp,
+    /// Those that the last short look did not find.
+    pub(super) missed: BTreeSet<HostId>,
     pub(super) looks: Looks,
     pub(super) look_pace: Pace,
     pub(super) acts: Acts,
@@ -84,6 +88,7 @@ impl<'a> Cluster<'a> {
             track: Track::default(),
             looked_full: None,
             looked_short: Timestamp::MIN,
+            missed: BTreeSet::new(),
             looks: Looks::default(),
             look_pace: acts::pace(),
             acts: Acts::default(),

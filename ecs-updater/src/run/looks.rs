@@ -57,11 +57,13 @@ impl Cluster<'_> {
         if full_due {
             self.full_look().await?;
         } else if !under_way.is_empty() && now >= after(self.looked_short, self.beat(now).short_look) {
-            let complete = observe::short_look(&self.aws, &mut self.fleet, &under_way, self.policy.host, now).await?;
+            let missed = observe::short_look(&self.aws, &mut self.fleet, &under_way, self.policy.host, now).await?;
             self.looked_short = now;
-            if !complete {
+            // A full look tells what became of them, and need not say it again while they are still missed.
+            if !missed.is_subset(&self.missed) {
                 self.full_look().await?;
             }
+            self.missed = missed;
         }
         let now = self.clock.now();
         for ended in self.awaited.ended(&self.fleet, now) {

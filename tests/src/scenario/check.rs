@@ -37,6 +37,7 @@ impl Scenario {
         }
         for (index, fault) in self.faults.iter().enumerate() {
             is_modelled(&fault.operation, || format!("fault {index}"))?;
+            self.check_hosts(fault.naming.as_slice())?;
             if !fault.has_effect() {
                 let reason = "needs error, status, delay, reset, malformed or fails";
                 return Err(ScenarioError::Fault { index, reason });

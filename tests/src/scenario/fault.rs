@@ -12,6 +12,8 @@ pub struct FaultSpec {
     /// Which calls of the operation, counted from 1; all where it is empty.
     #[serde(default)]
     pub nth: OneOrMany,
+    /// Only calls that name this host, a container instance of it, or a task on it.
+    pub naming: Option<usize>,
     /// From when on, since the start.
     pub from: Option<SignedDuration>,
     /// Until when, since the start.

@@ -75,13 +75,18 @@ impl Asked {
         }
     }
 
+    /// Returns all parameters as one line.
+    pub(super) fn text(&self) -> String {
+        match &self.body {
+            Body::Json(params) => params.summary(),
+            Body::Form(form) => form.summary(),
+        }
+    }
+
     /// A line for the log: parameters, cut.
     pub(crate) fn summary(&self) -> String {
         const MOST: usize = 200;
-        let text = match &self.body {
-            Body::Json(params) => params.summary(),
-            Body::Form(form) => form.summary(),
-        };
+        let text = self.text();
         match text.char_indices().nth(MOST) {
             Some((cut, _)) => format!("{}…", &text[..cut]),
             None => text,

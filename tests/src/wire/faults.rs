@@ -8,8 +8,8 @@ use super::asked::Asked;
 use super::buckets::throttled;
 use super::failure::Failure;
 use super::service::Service;
-use crate::dice::Dice;
 use crate::scenario::{FaultSpec, Reset, means};
+use crate::world::{MachineNo, World};
 
 /// The scenario's faults, and how often they have struck.
 #[derive(Debug, Default)]
@@ -35,20 +35,21 @@ impl Faults {
     }
 
     /// Counts a call, and says what goes wrong with it.
-    pub(super) fn strike(&mut self, asked: &Asked, dice: Dice, start: Timestamp, now: Timestamp) -> Fault {
+    pub(super) fn strike(&mut self, world: &World, asked: &Asked, now: Timestamp) -> Fault {
         let name = asked.name();
         let count = self.calls.entry(name.clone()).or_default();
         *count += 1;
-        let (n, since) = (*count, now.duration_since(start));
+        let (n, since) = (*count, now.duration_since(world.start));
         let mut fault = Fault::default();
         for (index, (spec, struck)) in self.specs.iter_mut().enumerate() {
-            let chance = |percent: u64| dice.between(&format!("fault {index} {name}"), n, 0, 99) < percent;
+            let chance = |percent: u64| world.dice.between(&format!("fault {index} {name}"), n, 0, 99) < percent;
             let applies = means(&spec.operation, &name)
                 && spec.nth.contains(n)
                 && spec.from.is_none_or(|from| from <= since)
                 && spec.until.is_none_or(|until| since < until)
                 && spec.times.is_none_or(|times| *struck < times)
-                && spec.percent.is_none_or(chance);
+                && spec.percent.is_none_or(chance)
+                && spec.naming.is_none_or(|host| names(asked, world, host));
             if !applies {
                 continue;
             }
@@ -63,6 +64,16 @@ impl Faults {
         }
         fault
     }
+}
+
+/// Whether a call names the host, a container instance of it, or a task on it.
+fn names(asked: &Asked, world: &World, host: usize) -> bool {
+    let machine = MachineNo(host);
+    let registrations = || world.registrations.iter().filter(|registration| registration.machine == machine);
+    let tasks = || registrations().flat_map(|registration| &registration.tasks).map(|task| &world.tasks[*task].arn);
+    let text = asked.text();
+    let is_named = |id: &String| text.contains(id.as_str());
+    is_named(&world.machines[machine].id) || registrations().map(|one| &one.arn).chain(tasks()).any(is_named)
 }
 
 fn failure(spec: &FaultSpec, service: Service) -> Option<Failure> {

@@ -87,7 +87,7 @@ impl Gateway {
         self.arrived += 1;
         let (asked, malformed) = Asked::read(request);
         self.needs.extend(iam::needs(world, &asked).into_iter().map(|need| (request.by, need)));
-        let mut fault = self.faults.strike(&asked, world.dice, world.start, now);
+        let mut fault = self.faults.strike(world, &asked, now);
         let spec = &world.spec;
         let ms = |duration: SignedDuration| u64::try_from(duration.as_millis()).unwrap_or(0);
         let latency = world.dice.between("latency", self.arrived, ms(spec.latency_min), ms(spec.latency_max).max(1));

@@ -118,19 +118,18 @@ impl Aws {
         cluster: &ClusterName,
         arns: &[ContainerInstanceArn],
     ) -> Result<Answer, AwsError> {
-        let mut described = Vec::with_capacity(arns.len());
-        let mut not_described = BTreeSet::new();
-        let mut alike = BTreeSet::new();
-        for chunk in arns.chunks(DESCRIBE_INSTANCES) {
+        let parts = halving(arns, DESCRIBE_INSTANCES, async |part: &[ContainerInstanceArn]| {
             self.pace(Bucket::ClusterRead).await;
-            let answer = self
-                .ecs
-                .describe_container_instances()
-                .cluster(cluster.as_str())
-                .set_container_instances(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
-                .send()
-                .await
-                .map_err(|error| AwsError::from_sdk("ecs:DescribeContainerInstances", error))?;
+            let arns = part.iter().map(|arn| arn.as_str().to_owned()).collect();
+            let call = self.ecs.describe_container_instances().cluster(cluster.as_str());
+            let answer = call.set_container_instances(Some(arns)).send().await;
+            answer.map_err(|error| AwsError::from_sdk("ecs:DescribeContainerInstances", error))
+        });
+        let (answers, refused) = parts.await.read()?;
+        let mut not_described: BTreeSet<ContainerInstanceArn> = refused.into_iter().collect();
+        let mut described = Vec::with_capacity(arns.len());
+        let mut alike = BTreeSet::new();
+        for answer in answers {
             for failure in answer.failures() {
                 tracing::debug!(arn = failure.arn(), reason = failure.reason(), "container instance not described");
                 not_described.extend(failure.arn().map(ContainerInstanceArn::from));

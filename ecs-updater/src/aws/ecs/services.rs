@@ -10,6 +10,7 @@ use models::ids::{ClusterName, ServiceName};
 use super::read::count;
 use crate::aws::client::Aws;
 use crate::aws::error::AwsError;
+use crate::aws::halving::halving;
 use crate::aws::limits::Bucket;
 
 /// Limits of the API (ECS API reference).
@@ -32,16 +33,14 @@ impl Aws {
         now: Timestamp,
     ) -> Result<Services, AwsError> {
         let mut services = Services::default();
-        for chunk in names.chunks(DESCRIBE_SERVICES) {
+        let parts = halving(names, DESCRIBE_SERVICES, async |part: &[ServiceName]| {
             self.pace(Bucket::ServiceRead).await;
-            let answer = self
-                .ecs
-                .describe_services()
-                .cluster(cluster.as_str())
-                .set_services(Some(chunk.iter().map(|name| name.as_str().to_owned()).collect()))
-                .send()
-                .await
-                .map_err(|error| AwsError::from_sdk("ecs:DescribeServices", error))?;
+            let names = part.iter().map(|name| name.as_str().to_owned()).collect();
+            let call = self.ecs.describe_services().cluster(cluster.as_str()).set_services(Some(names));
+            call.send().await.map_err(|error| AwsError::from_sdk("ecs:DescribeServices", error))
+        });
+        let (answers, _) = parts.await.read()?;
+        for answer in answers {
             let missing = answer.failures().iter().filter(|failure| failure.reason() == Some("MISSING"));
             services.gone.extend(missing.filter_map(|failure| name_of(failure.arn()?)));
             let (gone, there): (Vec<_>, Vec<_>) =

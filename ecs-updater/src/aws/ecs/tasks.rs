@@ -10,6 +10,7 @@ use models::ids::{ClusterName, ContainerInstanceArn, ServiceName, TaskArn};
 use super::read::shared;
 use crate::aws::client::Aws;
 use crate::aws::error::{AwsError, ErrorKind};
+use crate::aws::halving::halving;
 use crate::aws::limits::Bucket;
 
 /// Limits of the API (ECS API reference).
@@ -46,6 +47,22 @@ pub(crate) struct LiveTasks {
     pub(crate) on: BTreeMap<ContainerInstanceArn, Vec<Task>>,
     /// Those that it lists under `failures`: whether they have stopped is not known.
     pub(crate) not_described: BTreeSet<TaskArn>,
+}
+
+/// Which tasks are protected from being stopped.
+#[derive(Debug, Default)]
+pub(crate) struct Protection {
+    /// Until when, for each that is.
+    until: BTreeMap<TaskArn, Timestamp>,
+    /// Those that ECS refuses to say it of.
+    unknown: BTreeSet<TaskArn>,
+}
+
+impl Protection {
+    /// Returns until when a task is protected; without end where ECS does not say.
+    pub(crate) fn of(&self, task: &TaskArn) -> Option<Timestamp> {
+        self.until.get(task).copied().or_else(|| self.unknown.contains(task).then_some(Timestamp::MAX))
+    }
 }
 
 impl Aws {
@@ -126,30 +143,30 @@ impl Aws {
         arns.sort();
         arns.dedup();
         let mut live = LiveTasks::default();
-        let failed = self.describe_tasks(cluster, &arns, &mut live).await?;
-        live.not_described = self.describe_tasks(cluster, &failed, &mut live).await?.into_iter().collect();
+        let (failed, refused) = self.describe_tasks(cluster, &arns, &mut live).await?;
+        let (failed, refused_then) = self.describe_tasks(cluster, &failed, &mut live).await?;
+        live.not_described = failed.into_iter().chain(refused).chain(refused_then).collect();
         live.on.values_mut().for_each(Vec::shrink_to_fit);
         Ok(live)
     }
 
-    /// Adds the tasks that have not stopped. Returns those that ECS lists under `failures`.
+    /// Adds the tasks that have not stopped. Returns those that ECS lists under `failures`, and those that it refuses to
+    /// describe.
     async fn describe_tasks(
         &self,
         cluster: &ClusterName,
         arns: &[TaskArn],
         live: &mut LiveTasks,
-    ) -> Result<Vec<TaskArn>, AwsError> {
-        let (mut groups, mut failed) = (BTreeSet::new(), Vec::new());
-        for chunk in arns.chunks(DESCRIBE_TASKS) {
+    ) -> Result<(Vec<TaskArn>, Vec<TaskArn>), AwsError> {
+        let parts = halving(arns, DESCRIBE_TASKS, async |part: &[TaskArn]| {
             self.pace(Bucket::ClusterRead).await;
-            let answer = self
-                .ecs
-                .describe_tasks()
-                .cluster(cluster.as_str())
-                .set_tasks(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
-                .send()
-                .await
-                .map_err(|error| AwsError::from_sdk("ecs:DescribeTasks", error))?;
+            let arns = part.iter().map(|arn| arn.as_str().to_owned()).collect();
+            let call = self.ecs.describe_tasks().cluster(cluster.as_str()).set_tasks(Some(arns));
+            call.send().await.map_err(|error| AwsError::from_sdk("ecs:DescribeTasks", error))
+        });
+        let (answers, refused) = parts.await.read()?;
+        let (mut groups, mut failed) = (BTreeSet::new(), Vec::new());
+        for answer in answers {
             for failure in answer.failures() {
                 tracing::debug!(task = failure.arn(), reason = failure.reason(), "task not described");
                 failed.extend(failure.arn().map(TaskArn::from));
@@ -166,26 +183,20 @@ impl Aws {
                 }
             }
         }
-        Ok(failed)
+        Ok((failed, refused))
     }
 
-    /// Until when each of the tasks is protected; those that are not are left out.
-    pub(crate) async fn protection(
-        &self,
-        cluster: &ClusterName,
-        tasks: &[TaskArn],
-    ) -> Result<BTreeMap<TaskArn, Timestamp>, AwsError> {
-        let mut protected = BTreeMap::new();
-        for chunk in tasks.chunks(TASK_PROTECTION) {
+    /// Returns until when each of the tasks is protected. Those that are not are left out.
+    pub(crate) async fn protection(&self, cluster: &ClusterName, tasks: &[TaskArn]) -> Result<Protection, AwsError> {
+        let parts = halving(tasks, TASK_PROTECTION, async |part: &[TaskArn]| {
             self.pace(Bucket::TaskProtection).await;
-            let answer = self
-                .ecs
-                .get_task_protection()
-                .cluster(cluster.as_str())
-                .set_tasks(Some(chunk.iter().map(|arn| arn.as_str().to_owned()).collect()))
-                .send()
-                .await
-                .map_err(|error| AwsError::from_sdk("ecs:GetTaskProtection", error))?;
+            let arns = part.iter().map(|arn| arn.as_str().to_owned()).collect();
+            let call = self.ecs.get_task_protection().cluster(cluster.as_str()).set_tasks(Some(arns));
+            call.send().await.map_err(|error| AwsError::from_sdk("ecs:GetTaskProtection", error))
+        });
+        let (answers, unknown) = parts.await.read()?;
+        let mut protected = BTreeMap::new();
+        for answer in answers {
             for task in answer.protected_tasks() {
                 if let Some(arn) = task.task_arn().filter(|_| task.protection_enabled()) {
                     let until = task.expiration_date().and_then(|date| Timestamp::from_second(date.secs()).ok());
@@ -193,7 +204,7 @@ impl Aws {
                 }
             }
         }
-        Ok(protected)
+        Ok(Protection { until: protected, unknown: unknown.into_iter().collect() })
     }
 
     /// Asks ECS to stop a task; one that is gone already is no error.
