@@ -10,6 +10,7 @@ mod bridges;
 mod clocks;
 mod endless;
 mod outages;
+mod refusals;
 
 use toml::{Table, Value};
 
@@ -46,6 +47,7 @@ pub fn draw(seed: u64) -> Table {
     }
     clocks::add(seed, &mut scenario);
     outages::add(seed, &mut scenario, size);
+    refusals::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

@@ -61,7 +61,7 @@ struct Disturber<'a> {
 
 impl Disturber<'_> {
     fn disturb(&mut self) {
-        match self.draw.between(0, 11) {
+        match self.draw.between(0, 12) {
             0..=2 => {
                 let event = self.silence();
                 self.happens(event);
@@ -80,6 +80,12 @@ impl Disturber<'_> {
                 set(&mut dead, "do", "set");
                 set(&mut dead, "set", table([("agent_dead_on", VERSIONS.to_vec().into())]));
                 self.happens(dead);
+            }
+            11 => {
+                let right = self.draw.pick(&["ec2:CreateTags", "ec2:DeleteTags", "ssm:SendCommand"]);
+                let host = self.draw.between(0, self.size - 1);
+                let denied = table([("index", host.into()), ("deny", vec![right].into())]);
+                extend(self.scenario, "host", vec![denied.into()]);
             }
             _ => {
                 let mut away = self.at_some_time();
