@@ -12,13 +12,13 @@ use models::claim::{
 };
 use models::fleet::{
     BadClaim, EVENTUAL_CONSISTENCY, Ec2, Exclusion, FleetSnapshot, Instance, InstanceStatus, MachineState, RunMemory,
-    SeenBoot, SeenBridge, Tags, Visit, VisitEnd,
+    SeenBoot, SeenBridge, Tags, ToldBoot, Visit, VisitEnd,
 };
 use models::host::{HostReport, SeenReport};
 use models::ids::{ContainerInstanceArn, HostId};
 use models::last::LAST_TAG;
 use models::plan::HostCommand;
-use models::policy::TransportPolicy;
+use models::policy::Policy;
 use models::time::after;
 
 use crate::aws::ec2::{self, Machines};
@@ -32,12 +32,13 @@ pub(crate) use moves::{merge_services, undescribed};
 pub(crate) async fn full_look(
     aws: &Aws,
     fleet: &mut FleetSnapshot,
-    wanted: TransportPolicy,
+    policy: &Policy,
     now: Timestamp,
 ) -> Result<(), AwsError> {
     moves::look(aws, fleet, now).await?;
     let arns = aws.list_container_instances(&fleet.cluster, Listed::All).await?;
-    let Answer { described, not_described } = aws.describe_container_instances(&fleet.cluster, &arns).await?;
+    let Answer { described, not_described } =
+        aws.describe_container_instances(&fleet.cluster, &arns, policy.names_hosts()).await?;
     let mut others: BTreeSet<ContainerInstanceArn> = described.iter().map(|one| one.arn.clone()).collect();
     let newest = newest_by_host(described);
     for one in newest.values() {
@@ -49,7 +50,7 @@ pub(crate) async fn full_look(
     let on_ec2: Vec<HostId> = hosts.iter().filter(|host| !host.is_external()).cloned().collect();
     let machines = aws.describe_instances(&on_ec2).await?;
     for (host, described) in &newest {
-        merge_ecs(fleet, host, described, wanted, now);
+        merge_ecs(fleet, host, described, policy, now);
     }
     for (host, instance) in &mut fleet.instances {
         // What ECS lists and does not describe stays as it was.
@@ -77,17 +78,18 @@ pub(crate) async fn short_look(
     aws: &Aws,
     fleet: &mut FleetSnapshot,
     hosts: &BTreeSet<HostId>,
-    wanted: TransportPolicy,
+    policy: &Policy,
     now: Timestamp,
 ) -> Result<BTreeSet<HostId>, AwsError> {
     let known: Vec<&Instance> = hosts.iter().filter_map(|host| fleet.instances.get(host)).collect();
     let mut missed: BTreeSet<HostId> = known.iter().map(|instance| instance.host.clone()).collect();
     let arns: Vec<ContainerInstanceArn> =
         known.into_iter().map(|instance| instance.container_instance.clone()).collect();
-    let Answer { described, .. } = aws.describe_container_instances(&fleet.cluster, &arns).await?;
+    let Answer { described, .. } =
+        aws.describe_container_instances(&fleet.cluster, &arns, policy.names_hosts()).await?;
     for one in described.iter().filter(|one| one.status != InstanceStatus::Inactive) {
         missed.remove(&one.host);
-        merge_ecs(fleet, &one.host, one, wanted, now);
+        merge_ecs(fleet, &one.host, one, policy, now);
     }
     Ok(missed)
 }
@@ -107,13 +109,7 @@ fn newest_by_host(described: Vec<instances::Described>) -> BTreeMap<HostId, inst
     newest
 }
 
-fn merge_ecs(
-    fleet: &mut FleetSnapshot,
-    host: &HostId,
-    one: &instances::Described,
-    wanted: TransportPolicy,
-    now: Timestamp,
-) {
+fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Described, policy: &Policy, now: Timestamp) {
     let instance = fleet.instances.entry(host.clone()).or_insert_with(|| Instance {
         host: host.clone(),
         container_instance: one.arn.clone(),
@@ -125,6 +121,7 @@ fn merge_ecs(
         variant: None,
         zone: None,
         attributes: one.nameable.clone(),
+        instance_tag: None,
         registered: one.registered.clone(),
         remaining: one.remaining.clone(),
         seen_at: now,
@@ -142,6 +139,7 @@ fn merge_ecs(
     if instance.container_instance != one.arn {
         tracing::info!(host = %host, from = instance.container_instance.short(), to = one.arn.short(), "registered again");
         instance.container_instance = one.arn.clone();
+        instance.instance_tag = None;
         instance.tasks = None;
     }
     if one.status == InstanceStatus::Draining {
@@ -166,11 +164,24 @@ fn merge_ecs(
     if instance.attributes != one.nameable {
         instance.attributes = one.nameable.clone();
     }
+    merge_instance_tag(instance, one, policy, now);
     instance.registered = one.registered.clone();
     instance.remaining = one.remaining.clone();
     instance.seen_at = now;
-    if merge_bridge(instance, &one.attributes, now) && instance.transport(wanted, now) == Transport::Bridge {
+    if merge_bridge(instance, &one.attributes, now) && instance.transport(policy.host, now) == Transport::Bridge {
         adopt_bridge_report(instance, now);
+    }
+}
+
+/// Merges the tag that names the host, where tags were asked for. What this run has written stays for a while: ECS may still show what was there
+/// before.
+fn merge_instance_tag(instance: &mut Instance, one: &instances::Described, policy: &Policy, now: Timestamp) {
+    let written = instance.run.naming.as_ref().filter(|naming| naming.on == one.arn && naming.refused.is_none());
+    if !policy.names_hosts() || written.is_some_and(|naming| now < after(naming.at, EVENTUAL_CONSISTENCY)) {
+        return;
+    }
+    if instance.instance_tag.as_deref() != one.instance_tag.as_deref() {
+        instance.instance_tag = one.instance_tag.as_deref().map(Into::into);
     }
 }
 
@@ -278,10 +289,20 @@ fn exclusion(tags: &BTreeMap<String, String>) -> Option<Exclusion> {
     Some(Exclusion { tag: tag.clone(), note: note.clone() })
 }
 
+/// Records the boot that SSM tells of, where a bridge's word on it may need that.
+fn record_told_by_ssm(instance: &mut Instance, report: &HostReport) {
+    if instance.run.transport == Some(Transport::Bridge)
+        && let Some(id) = report.boot_id.clone()
+    {
+        instance.run.told_by_ssm = Some(Box::new(ToldBoot { id, version: report.running() }));
+    }
+}
+
 /// Records how a command ended on a host.
 pub(crate) fn record_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timestamp) {
     let Some(instance) = fleet.instances.get_mut(&ended.host) else { return };
     if let Some(report) = ended.report {
+        record_told_by_ssm(instance, &report);
         merge_report(instance, report, ended.sent_at, now);
     }
     match &ended.end {

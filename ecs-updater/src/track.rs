@@ -58,6 +58,15 @@ impl Track {
         self.lives.values().filter_map(|life| life.out_of_service(now)).max()
     }
 
+    /// How many instances had to be confirmed, and the longest that one waited for it.
+    pub(crate) fn confirming(&self, now: Timestamp) -> (usize, SignedDuration) {
+        let waited = self.lives.values().filter_map(|life| {
+            let confirming = life.phases.iter().filter(|time| time.phase == Phase::Confirming);
+            confirming.map(|time| time.duration(now)).reduce(|sum, time| sum + time)
+        });
+        waited.fold((0, SignedDuration::ZERO), |(count, longest), waited| (count + 1, longest.max(waited)))
+    }
+
     /// The instance's line of the report; `stand` is where the last plan saw it.
     pub(crate) fn report(
         &self,
@@ -158,6 +167,7 @@ pub(crate) fn outcome_of(standing: &Standing) -> Option<Outcome> {
             | Phase::Drained
             | Phase::Rebooting
             | Phase::Verifying
+            | Phase::Confirming
             | Phase::Reverting
             | Phase::Held
             | Phase::Settled,

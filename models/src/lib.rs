@@ -11,6 +11,7 @@ pub mod host;
 pub mod ids;
 pub mod last;
 pub mod location;
+pub mod own_host;
 pub mod pace;
 pub mod plan;
 pub mod policy;

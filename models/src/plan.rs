@@ -44,6 +44,8 @@ pub enum Step {
     Reach,
     /// Visit the host and report.
     Inspect(Inspect),
+    /// Have SSM say which boot and version run on a host that is reached by its bridge.
+    Confirm,
     /// List the tasks on the instance, and describe their services.
     LookAtTasks,
     /// Ask EC2 for the status checks.
@@ -144,6 +146,7 @@ impl Step {
         match self {
             Self::Reach => "reach",
             Self::Inspect(_) => "inspect",
+            Self::Confirm => "confirm",
             Self::LookAtTasks => "look_at_tasks",
             Self::LookAtChecks => "look_at_checks",
             Self::Stage(_) => "stage",
@@ -233,6 +236,8 @@ pub enum Phase {
     Rebooting,
     /// In a new boot; version, agent and checks are looked at.
     Verifying,
+    /// Healthy as its bridge says, which ECS or SSM has yet to confirm.
+    Confirming,
     /// Going back to the old version.
     Reverting,
     /// There is a reason to leave it alone.
@@ -254,6 +259,7 @@ impl Phase {
             Self::Drained => "drained",
             Self::Rebooting => "rebooting",
             Self::Verifying => "verifying",
+            Self::Confirming => "confirming",
             Self::Reverting => "reverting",
             Self::Held => "held",
             Self::Settled => "settled",
@@ -263,9 +269,13 @@ impl Phase {
     /// Whether we are in the middle of something with it.
     pub fn is_under_way(self) -> bool {
         match self {
-            Self::Staging | Self::Draining | Self::Drained | Self::Rebooting | Self::Verifying | Self::Reverting => {
-                true
-            }
+            Self::Staging
+            | Self::Draining
+            | Self::Drained
+            | Self::Rebooting
+            | Self::Verifying
+            | Self::Confirming
+            | Self::Reverting => true,
             Self::Unseen | Self::Current | Self::Outdated | Self::Staged | Self::Held | Self::Settled => false,
         }
     }

@@ -31,6 +31,8 @@ pub struct Policy {
     pub allow_downgrade: bool,
     /// How the hosts are reached.
     pub host: TransportPolicy,
+    /// What the hosts' instance roles let a host bridge report on.
+    pub bridge_policy: BridgePolicy,
     /// The SSM documents' names.
     pub documents: Documents,
 }
@@ -48,8 +50,16 @@ impl Default for Policy {
             max_duration: None,
             allow_downgrade: false,
             host: TransportPolicy::Auto,
+            bridge_policy: BridgePolicy::Cluster,
             documents: Documents::default(),
         }
+    }
+}
+
+impl Policy {
+    /// Whether each container instance is to have a tag that names its EC2 instance.
+    pub fn names_hosts(&self) -> bool {
+        self.bridge_policy == BridgePolicy::OwnHost && self.host != TransportPolicy::Ssm
     }
 }
 
@@ -261,6 +271,37 @@ impl FromStr for TransportPolicy {
             .into_iter()
             .find(|known| known.as_str() == text)
             .ok_or_else(|| format!("{text:?} is none of \"auto\", \"ssm\", \"bridge\""))
+    }
+}
+
+/// What the instance roles of the hosts let a host bridge report on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BridgePolicy {
+    /// Its own container instance alone, by the tag that names the EC2 instance.
+    OwnHost,
+    /// Every container instance of the cluster: a report may be another host's.
+    Cluster,
+}
+
+impl BridgePolicy {
+    /// As it stands in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OwnHost => "own-host",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+impl FromStr for BridgePolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::OwnHost, Self::Cluster]
+            .into_iter()
+            .find(|known| known.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is neither \"own-host\" nor \"cluster\""))
     }
 }
 

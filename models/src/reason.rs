@@ -80,6 +80,11 @@ reasons!(
             /// What was seen.
             detail: String,
         } = "host_unreachable", "no command reaches the host ({detail}); check its control container, instance role and route to SSM, or its host-bridge container";
+        /// The tag that lets its host report is missing.
+        NotNamed {
+            /// Why.
+            detail: String,
+        } = "not_named", "its container instance has no tag ecs-updater:instance-arn with the ARN of its EC2 instance, so that its host bridge may not report (bridge_policy = \"own-host\"): {detail}";
         /// The visit failed.
         InspectFailed {
             /// What was seen.
@@ -258,6 +263,11 @@ reasons!(
             /// What is wrong with it.
             detail: String,
         } = "trouble_elsewhere", "{detail}, and hosts that do not run the new version have had the same trouble for an hour longer than its time-out: no version is marked as failed; it is left with its claim, DRAINING, or as ECS has it since: the next run goes on once that trouble is over";
+        /// Only its bridge says that it has rebooted, which another host may have written.
+        Unconfirmed {
+            /// What its bridge says.
+            detail: String,
+        } = "unconfirmed", "its host bridge says that {detail}, and neither ECS, which never showed its agent disconnected since the claim, nor SSM has confirmed it: no version is marked as failed and nothing is rolled back; it is left with its claim, DRAINING, or as ECS has it since: see to it (bridge_policy = \"own-host\" needs no confirmation)";
         /// The way back failed.
         RollbackFailed {
             /// Where and why.
@@ -288,6 +298,7 @@ impl FailReason {
             | Self::RebootRefused { .. }
             | Self::RebootTimedOut
             | Self::TroubleElsewhere { .. }
+            | Self::Unconfirmed { .. }
             | Self::ActRefused { .. } => true,
             Self::NeverCameBack { .. }
             | Self::FellBackAtBoot { .. }

@@ -39,6 +39,9 @@ pub struct ClusterReport {
     /// Why the cluster could not be worked on (to the end), where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ClusterError>,
+    /// What else a person should know of the run, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Every instance, by its machine.
     pub instances: Vec<InstanceReport>,
     /// Requests sent to AWS by operation, such as `ecs:ListContainerInstances`; retries count.

@@ -24,7 +24,7 @@ use crate::host::Response;
 use crate::meter::Simulated;
 use crate::pipe::{Asked, on_the_wire, pipe};
 use crate::region::engine::Engine;
-use crate::wire::{Caller, Request};
+use crate::wire::{Caller, Request, Signature};
 use crate::world::MachineNo;
 
 /// Within this time the agents of a scenario's beginning are started.
@@ -156,9 +156,9 @@ impl Host {
 
     async fn ecs(self, asked: Asked) -> Option<Response> {
         let target = asked.header("x-amz-target").map(str::to_owned);
+        let signature = asked.header("authorization").and_then(Signature::read);
         let engine = self.engine.upgrade()?;
-        let answer =
-            engine.call_by(0, Request { target, body: asked.body, by: Caller::Agent, ..Request::default() }).await?;
+        let answer = engine.call_by(0, Request { target, body: asked.body, by: Caller::Agent, signature }).await?;
         Some(plain((answer.status, answer.body)))
     }
 }

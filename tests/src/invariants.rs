@@ -3,6 +3,7 @@
 //! A rule is broken by the caller, never by the world: what people do counts as given.
 
 mod leases;
+mod named;
 mod rule;
 
 #[cfg(test)]
@@ -85,6 +86,11 @@ impl Invariants {
         match &entry.event {
             Event::Instance { machine, change: InstanceChange::Status { to, by, .. } } => {
                 self.see_status(world, *machine, (*to, *by));
+            }
+            Event::Instance { machine, change: InstanceChange::Tagged { key, value, by: Actor::Updater } } => {
+                if let Some(what) = named::wrong(world, *machine, key, value) {
+                    self.broken(world, Rule::Claim, *machine, what);
+                }
             }
             Event::Boot { machine, step } => self.see_boot(world, *machine, step),
             Event::Host { machine, event } => self.see_host(*machine, event),

@@ -25,6 +25,9 @@ const LEASE: SignedDuration = SignedDuration::from_mins(15);
 /// instance").
 const SHARED_TROUBLE: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long a host's first report is waited for once its container instance is tagged (docs/host-bridge.md, "Installing it").
+const FIRST_REPORT: SignedDuration = SignedDuration::from_mins(11);
+
 /// What a run may have to wait for besides its instances.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Waits {
@@ -42,7 +45,8 @@ pub fn longest_wait(policy: &Policy, waits: Waits) -> SignedDuration {
     let there = inspect + stage * 2 + drain + reboot + verify;
     let back = stage + reboot;
     let lease = if waits.lease { LEASE } else { SignedDuration::ZERO };
-    there + back + SHARED_TROUBLE + SILENCE + lease + waits.pause
+    let first_report = if policy.names_hosts() { FIRST_REPORT } else { SignedDuration::ZERO };
+    there + back + SHARED_TROUBLE + SILENCE + lease + first_report + waits.pause
 }
 
 /// Sees whether the clusters of a run move, and hands on what it sees.

@@ -46,6 +46,9 @@ fn record_run(out: &mut String, ran: &Ran, times: bool) -> Result<(), Error> {
         for instance in &cluster.instances {
             record_instance(out, instance, times)?;
         }
+        for note in &cluster.notes {
+            writeln!(out, "  note: {note}")?;
+        }
         for group in &cluster.auto_scaling_groups {
             record_group(out, group)?;
         }

@@ -145,13 +145,15 @@ fn exit_alone(expect: &Expect) -> Expect {
     }
 }
 
-/// What the shipped policies would have refused. An agent's is for the cluster that it was made for, here web.
+/// What the shipped policies would have refused. An agent's is for the cluster that it was made for, here web, and for hosts
+/// that are limited to themselves.
 fn refused(rollout: &Rollout, expect: &Expect, role: Role) -> Result<Vec<String>, Failure> {
     if expect.other_names {
         return Ok(Vec::new());
     }
     let mut agents = rollout.region.needs(Caller::Agent);
-    agents.retain(|need| need.resource.contains("/web/"));
+    let is_limited = rollout.region.look(|world| world.hosts_are_limited());
+    agents.retain(|need| is_limited && need.resource.contains("/web/"));
     let mut problems = Vec::new();
     for (role, needs) in [(role, rollout.region.needs(Caller::Updater)), (Role::Agent, agents)] {
         let policies = shipped(role)?;

@@ -21,6 +21,8 @@ pub(crate) enum Bucket {
     TaskProtection,
     /// EC2's descriptions.
     Ec2Read,
+    /// `TagResource`.
+    EcsTags,
     /// `CreateTags` and `DeleteTags`.
     Ec2Tags,
     /// `SendCommand`.
@@ -38,6 +40,7 @@ impl Bucket {
             Self::ClusterModify => (50.0, 20.0),
             Self::ClusterRead | Self::ServiceRead | Self::Ec2Read => (50.0, 10.0),
             Self::TaskProtection => (100.0, 40.0),
+            Self::EcsTags => (10.0, 5.0),
             Self::Ec2Tags => (50.0, 5.0),
             Self::SsmSend | Self::SsmInvocations | Self::SsmInformation => (20.0, 5.0),
         }

@@ -4,7 +4,7 @@
 //! of flag, variable and tag, the help and the row of `docs/configuration.md` follow from it; a test prints the latter.
 
 use jiff::SignedDuration;
-use models::policy::{OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
+use models::policy::{BridgePolicy, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
 
 use super::syntax::{Between, CountOrNever, DocumentName, NotAllowed, OrNone, Parsed, Switch, Syntax, Words};
 use super::value::Value;
@@ -22,7 +22,8 @@ pub(super) struct Row {
 /// Whether a tag of an ECS cluster may set a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
-    /// Documents run as root on the hosts, and who may tag a cluster should not choose them.
+    /// Documents run as root on the hosts, and what the hosts' role allows is no matter of a cluster's: who may tag a
+    /// cluster should not choose them.
     Never,
     Any,
 }
@@ -160,6 +161,12 @@ pub(super) const ROWS: &[Row] = &[
             word: TransportPolicy::as_str
         },
         "How hosts are reached: by their host bridge, by SSM documents, or auto: by the bridge where one lives"
+    ),
+    row!(
+        bridge_policy,
+        Tag::Never,
+        Words { all: &[BridgePolicy::OwnHost, BridgePolicy::Cluster], word: BridgePolicy::as_str },
+        "What the hosts' role lets a host bridge report on: own-host, its own instance, or cluster, every one"
     ),
     row!(
         timeouts.inspect,

@@ -44,6 +44,7 @@ pub(super) struct Batches {
     pub(super) stop_tasks: Batch<StopTasks>,
     pub(super) drain: Batch<Drain>,
     pub(super) inspect: Batch<Inspect>,
+    pub(super) confirm: Batch<()>,
     pub(super) look_at_tasks: Batch<()>,
     pub(super) look_at_checks: Batch<()>,
     pub(super) cancel: Batch<Cancel>,
@@ -65,6 +66,7 @@ impl Batches {
                 Step::StopTasks(stop) => batches.stop_tasks.push(kind, host, stop),
                 Step::Drain(drain) => batches.drain.push(kind, host, drain),
                 Step::Inspect(inspect) => batches.inspect.push(kind, host, inspect),
+                Step::Confirm => batches.confirm.push(kind, host, ()),
                 Step::LookAtTasks => batches.look_at_tasks.push(kind, host, ()),
                 Step::LookAtChecks => batches.look_at_checks.push(kind, host, ()),
                 Step::Cancel(cancel) => batches.cancel.push(kind, host, cancel),
@@ -79,7 +81,13 @@ impl Batches {
 /// Whether a step asks something of the host, or whether it can be asked.
 pub(crate) fn goes_to_host(step: &Step) -> bool {
     match step {
-        Step::Reach | Step::Inspect(_) | Step::Stage(_) | Step::Reboot(_) | Step::Revert(_) | Step::Cancel(_) => true,
+        Step::Reach
+        | Step::Inspect(_)
+        | Step::Confirm
+        | Step::Stage(_)
+        | Step::Reboot(_)
+        | Step::Revert(_)
+        | Step::Cancel(_) => true,
         Step::LookAtTasks
         | Step::LookAtChecks
         | Step::Drain(_)

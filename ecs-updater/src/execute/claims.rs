@@ -6,6 +6,7 @@ use futures_util::StreamExt as _;
 use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Transport, whole_seconds};
 use models::fleet::{CalledOff, Instance};
 use models::ids::{BootId, HostId};
+use models::policy::BridgePolicy;
 use semver::Version;
 
 use super::{Actor, CONCURRENT};
@@ -121,9 +122,10 @@ impl Actor<'_> {
             self.instance(host).is_some_and(|instance| {
                 let by_bridge =
                     |claim: &Claim| claim.transport == Transport::Bridge || self.transport(host) == Transport::Bridge;
-                let meant = |claim: &&Claim| {
-                    by_bridge(claim) && is_in_boot_of(instance, claim) && !bridge::has_given_up(instance, claim)
-                };
+                // That it has given up another host can have written, where that may report for it.
+                let is_believed = self.policy.bridge_policy == BridgePolicy::OwnHost;
+                let has_given_up = |claim: &Claim| is_believed && bridge::has_given_up(instance, claim);
+                let meant = |claim: &&Claim| by_bridge(claim) && is_in_boot_of(instance, claim) && !has_given_up(claim);
                 instance.claim().filter(meant).is_some()
             })
         };

@@ -132,7 +132,7 @@ impl Actor<'_> {
             hosts.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim().cloned()))).collect();
         let now = self.now();
         let asked = hosts.iter().cloned().collect();
-        let missed = match short_look(self.aws, self.fleet, &asked, self.policy.host, now).await {
+        let missed = match short_look(self.aws, self.fleet, &asked, self.policy, now).await {
             Ok(missed) => missed,
             Err(error) => {
                 self.failed(hosts, error);

@@ -97,6 +97,9 @@ impl Actor<'_> {
         if let Some(steps) = self.begin(batches.inspect) {
             self.inspect(steps).await;
         }
+        if let Some(steps) = self.begin(batches.confirm) {
+            self.confirm(hosts_of(&steps)).await;
+        }
         if let Some(steps) = self.begin(batches.look_at_tasks) {
             self.look_at_tasks(hosts_of(&steps)).await;
         }

@@ -9,7 +9,7 @@ use models::ids::{BootId, HostId};
 use models::plan::HostCommand;
 
 use super::Actor;
-use crate::host::ssm::Sender;
+use crate::host::ssm::{Dispatch, Sender};
 use crate::host::{Ended, bridge};
 use crate::observe::record_ended;
 
@@ -27,9 +27,7 @@ impl Actor<'_> {
             if self.is_ssm_silent() {
                 return;
             }
-            let clock = self.clock.clone();
-            let sender = Sender { aws: self.aws, policy: self.policy, run: self.author.run };
-            let dispatch = self.commands.send(sender, &group, || clock.now()).await;
+            let dispatch = self.dispatch(&group).await;
             let reboots = group.first().is_some_and(|(_, command)| matches!(command, HostCommand::Reboot { .. }));
             let mut unsent: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
             let others_done = !dispatch.sent.is_empty();
@@ -55,6 +53,41 @@ impl Actor<'_> {
                 self.failed(&hosts, error);
             }
         }
+    }
+
+    /// Asks SSM what runs on hosts that are reached by their bridges. That SSM does not reach one, or is not to be used, is
+    /// no refusal of a step: then ECS is left to confirm what the bridge says.
+    pub(super) async fn confirm(&mut self, hosts: Vec<HostId>) {
+        if self.is_ssm_silent() {
+            return;
+        }
+        let command = HostCommand::Inspect { refresh: false };
+        let group: Vec<_> = hosts.into_iter().map(|host| (host, command.clone())).collect();
+        let Dispatch { sent, refused, failed, error, .. } = self.dispatch(&group).await;
+        let mut unsent: BTreeMap<HostId, HostCommand> = group.into_iter().collect();
+        for (host, sent_at) in sent {
+            unsent.remove(&host);
+            self.record_sent(&host, &command, sent_at);
+        }
+        for (host, detail) in
+            refused.into_iter().chain(failed.into_iter().map(|(host, error)| (host, error.to_string())))
+        {
+            unsent.remove(&host);
+            self.note_undelivered(&host, command.clone(), detail);
+        }
+        let Some(error) = error else { return };
+        for host in unsent.into_keys() {
+            self.note_undelivered(&host, command.clone(), error.to_string());
+        }
+        if error.kind.is_silence() {
+            self.failed(&[], error);
+        }
+    }
+
+    async fn dispatch(&mut self, group: &[(HostId, HostCommand)]) -> Dispatch {
+        let clock = self.clock.clone();
+        let sender = Sender { aws: self.aws, policy: self.policy, run: self.author.run };
+        self.commands.send(sender, group, || clock.now()).await
     }
 
     /// Records that SSM refuses the host: the command has ended before it began.

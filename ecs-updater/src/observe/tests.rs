@@ -1,4 +1,5 @@
-use models::fleet::{Attributes, Resources, SeenTasks};
+use models::fleet::{Attributes, Naming, Resources, SeenTasks};
+use models::policy::BridgePolicy;
 
 use super::*;
 
@@ -33,12 +34,13 @@ fn described(number: i64, status: InstanceStatus, agent_connected: bool) -> inst
         remaining: Resources::default(),
         registered_at: number,
         attributes: BTreeMap::new(),
+        instance_tag: None,
     }
 }
 
 fn see(fleet: &mut FleetSnapshot, status: InstanceStatus, connected: bool, now: Timestamp) -> &mut Instance {
     let host = HostId::from(HOST);
-    merge_ecs(fleet, &host, &described(0, status, connected), TransportPolicy::Auto, now);
+    merge_ecs(fleet, &host, &described(0, status, connected), &Policy::default(), now);
     fleet.instances.get_mut(&host).unwrap()
 }
 
@@ -114,4 +116,28 @@ fn what_ec2_says_of_a_machine() {
         merge_ec2(instance, &running, at(30));
         assert_eq!((instance.is_dead(), instance.is_off(), instance.left_out_since), (false, false, None));
     }
+}
+
+#[test]
+fn the_tag_that_names_a_host_is_as_ecs_shows_it_but_for_what_was_just_written() {
+    let own_host = Policy { bridge_policy: BridgePolicy::OwnHost, ..Policy::default() };
+    let mut fleet = empty();
+    let host = HostId::from(HOST);
+    let mut see = |number, tag: Option<&str>, written: Option<i64>, now| {
+        let one = instances::Described {
+            instance_tag: tag.map(str::to_owned),
+            ..described(number, InstanceStatus::Active, true)
+        };
+        if let Some(instance) = fleet.instances.get_mut(&host) {
+            let naming = |at| Naming { on: one.arn.clone(), tries: 1, at, refused: None };
+            instance.run.naming = written.map(|second| Box::new(naming(self::at(second))));
+        }
+        merge_ecs(&mut fleet, &host, &one, &own_host, at(now));
+        fleet.instances[&host].instance_tag.as_deref().map(str::to_owned)
+    };
+    assert_eq!(see(0, None, None, 0), None);
+    assert_eq!(see(0, Some("mine"), None, 10).as_deref(), Some("mine"));
+    assert_eq!(see(0, Some("theirs"), Some(10), 20).as_deref(), Some("mine"), "from before the write");
+    assert_eq!(see(0, Some("theirs"), Some(10), 30).as_deref(), Some("theirs"), "somebody has changed it");
+    assert_eq!(see(1, None, Some(10), 40), None, "registered again");
 }

@@ -77,6 +77,7 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         status: InstanceStatus::Active,
         agent_connected: true,
         disconnected_since: None,
+        instance_tag: Some(format!("arn:aws:ec2:eu-west-1:1:instance/{host}").into()),
         running_tasks: 0,
         pending_tasks: 0,
         variant: Some("aws-ecs-2".into()),

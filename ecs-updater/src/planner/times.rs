@@ -30,6 +30,11 @@ pub(crate) const SHARED_TROUBLE: SignedDuration = SignedDuration::from_hours(1);
 /// How long it is good for that comparison what was seen of such a host.
 pub(crate) const PEERS_FRESH: SignedDuration = SignedDuration::from_secs(60);
 
+/// Between two questions to SSM what runs on a host that is reached by its bridge.
+pub(crate) const CONFIRM_POLL: SignedDuration = SignedDuration::from_secs(30);
+/// How long an agent may take for its first report once it may report: it waits up to ten minutes after a refused one.
+pub(crate) const FIRST_REPORT: SignedDuration = SignedDuration::from_mins(11);
+
 /// Of how many such hosts SSM and EC2 are asked, a call for each: more would not tell more.
 pub(crate) const MAX_PEERS_ASKED: usize = 50;
 /// How often one image is written to one host in a run before the instance counts as failed.

@@ -9,6 +9,7 @@ use models::time::after;
 use semver::Version;
 
 use super::context::Context;
+use super::naming;
 use super::need::{Candidate, Next, trouble};
 use super::times::{MAX_CANCELS, MAX_STAGES, RETRY};
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted, withdrawn_at};
@@ -26,6 +27,9 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
         } else {
             Next::Hold(HoldReason::AgentDisconnected)
         };
+    }
+    if let Some(next) = naming::before_it_reports(instance, cx) {
+        return next;
     }
     if let Some(in_flight) = &instance.command {
         let phase = match in_flight.command {
@@ -81,19 +85,19 @@ fn first_visit<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
         Some(Reachability { unreachable_because: None, .. }) => {
             Next::Do(Phase::Unseen, Step::Inspect(Inspect { refresh: true }))
         }
-        Some(reach) if reach.at < cx.inspect_deadline() => {
+        Some(reach) if reach.at < naming::heard_by(instance, cx) => {
             let again = after(reach.at, RETRY);
             if cx.now < again { Next::Wait(Phase::Unseen, again) } else { Next::Do(Phase::Unseen, Step::Reach) }
         }
         Some(Reachability { unreachable_because: Some(detail), .. }) => {
-            Next::Hold(HoldReason::HostUnreachable { detail: detail.clone() })
+            Next::Hold(naming::unreachable(instance, detail.clone(), cx))
         }
     }
 }
 
 fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> Next<'a> {
     let again = |hold: HoldReason| {
-        if visit.sent_at >= cx.inspect_deadline() {
+        if visit.sent_at >= naming::heard_by(instance, cx) {
             return Next::Hold(hold);
         }
         visit_again(Phase::Unseen, visit, cx)
@@ -123,7 +127,7 @@ fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) ->
             | ErrorCode::Unknown(_)
             | ErrorCode::Missing => Next::Hold(HoldReason::InspectFailed { detail }),
         },
-        VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. } => again(HoldReason::HostUnreachable { detail }),
+        VisitEnd::NotDelivered { .. } | VisitEnd::Unsure { .. } => again(naming::unreachable(instance, detail, cx)),
         // What ended the document before it could say why may have been of that moment.
         VisitEnd::Malformed { .. } => again(HoldReason::InspectFailed { detail }),
     }

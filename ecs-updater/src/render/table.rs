@@ -112,6 +112,11 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
         text.push_str(&wrap(&sentence, width, ""));
         text.push('\n');
     }
+    for note in &cluster.notes {
+        text.push('\n');
+        text.push_str(&wrap(note, width, ""));
+        text.push('\n');
+    }
     for group in &cluster.auto_scaling_groups {
         let Some(sentence) = drift(group) else { continue };
         text.push('\n');

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 use super::acts::{self, Acts};
+use super::namer::Namer;
 use super::rhythm::Rounds;
 use crate::aws::Aws;
 use crate::clock::Clock;
@@ -48,6 +49,7 @@ pub(super) struct Cluster<'a> {
     pub(super) fleet: FleetSnapshot,
     pub(super) commands: Commands,
     pub(super) awaited: Awaited,
+    pub(super) namer: Namer,
     /// The last plan.
     pub(super) plan: Plan,
     pub(super) track: Track,
@@ -84,6 +86,7 @@ impl<'a> Cluster<'a> {
             fleet,
             commands: Commands::default(),
             awaited: Awaited::default(),
+            namer: Namer::default(),
             plan: Plan::default(),
             track: Track::default(),
             looked_full: None,

@@ -57,7 +57,7 @@ impl Cluster<'_> {
         if full_due {
             self.full_look().await?;
         } else if !under_way.is_empty() && now >= after(self.looked_short, self.beat(now).short_look) {
-            let missed = observe::short_look(&self.aws, &mut self.fleet, &under_way, self.policy.host, now).await?;
+            let missed = observe::short_look(&self.aws, &mut self.fleet, &under_way, self.policy, now).await?;
             self.looked_short = now;
             // A full look tells what became of them, and need not say it again while they are still missed.
             if !missed.is_subset(&self.missed) {
@@ -74,7 +74,7 @@ impl Cluster<'_> {
 
     async fn full_look(&mut self) -> Result<(), AwsError> {
         let now = self.clock.now();
-        observe::full_look(&self.aws, &mut self.fleet, self.policy.host, now).await?;
+        observe::full_look(&self.aws, &mut self.fleet, self.policy, now).await?;
         self.looked_full = Some(now);
         self.looked_short = now;
         Ok(())
@@ -178,6 +178,7 @@ impl Cluster<'_> {
             () = tokio::time::sleep(wait) => {}
             () = signal(stop) => {}
             () = self.commands.next_answer() => {}
+            () = self.namer.ended() => {}
         }
     }
 }

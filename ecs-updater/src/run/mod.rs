@@ -6,6 +6,7 @@
 //! - `work`: its rounds from beginning to end, under the lease.
 //! - `rounds`: one round after the other. `looks`: what a round looks at, and how long the loop sleeps.
 //! - `rhythm`: how often it looks, and how fast it may turn.
+//! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
 //! - `acts`: what went wrong with acts, and how long that is waited out.
 //! - `interruption`: what a signal does.
 //! - `report`: what it says when it is over. `watch`: who sees it before.
@@ -14,6 +15,8 @@ mod acts;
 mod cluster;
 mod interruption;
 mod looks;
+mod namer;
+mod naming;
 mod report;
 mod rhythm;
 mod rounds;

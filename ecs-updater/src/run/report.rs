@@ -31,6 +31,7 @@ pub(super) fn refused(cluster: &ClusterName, location: Location, error: &Cluster
         longest_out_of_service_s: None,
         estimate: None,
         auto_scaling_groups: Vec::new(),
+        notes: Vec::new(),
     }
 }
 
@@ -135,6 +136,28 @@ impl Cluster<'_> {
         ahead
     }
 
+    /// What concerns more than one instance.
+    fn notes(&self, now: Timestamp) -> Vec<String> {
+        let mut notes: Vec<String> = self.namer.note.iter().cloned().collect();
+        let unnamed = if self.facts.dry_run { planner::unnamed(&self.fleet, self.policy, now).len() } else { 0 };
+        if unnamed > 0 {
+            let all = self.fleet.instances.len();
+            notes.push(format!(
+                "{unnamed} of {all} container instances are not tagged yet with ecs-updater:instance-arn: a run does that \
+                 first, with ecs:TagResource, so that their host bridges may report (bridge_policy = \"own-host\")"
+            ));
+        }
+        let (waited, longest) = self.track.confirming(now);
+        if waited > 0 {
+            notes.push(format!(
+                "instances that were out of service for longer because of bridge_policy = \"cluster\", until ECS or SSM had \
+                 confirmed what their host bridges say: {waited}, by {} s at most; \"own-host\" needs no confirmation",
+                longest.as_secs()
+            ));
+        }
+        notes
+    }
+
     pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
         let now = self.clock.now();
         let instances: Vec<_> = self
@@ -160,6 +183,7 @@ impl Cluster<'_> {
         });
         let estimate =
             (self.facts.dry_run && error.is_none()).then(|| planner::estimate(&self.ahead(&instances), self.policy));
+        let notes = self.notes(now);
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
         ClusterReport {
             cluster: self.name.clone(),
@@ -167,6 +191,7 @@ impl Cluster<'_> {
             error,
             instances,
             auto_scaling_groups,
+            notes,
             aws_calls: self.aws.calls().counts(),
             longest_out_of_service_s: self.track.longest_out_of_service(now).map(|out| out.as_secs()),
             estimate,

@@ -35,6 +35,7 @@ impl Cluster<'_> {
                 let who = format!("run {run} with the later epoch {epoch} has claimed {host}");
                 return Err(lease_lost(self.name, &who));
             }
+            self.name_hosts();
             let now = self.clock.now();
             self.plan(watch, now);
             let steps = self.permitted(now);
@@ -79,6 +80,7 @@ impl Cluster<'_> {
             && self.plan.wake_at.is_none()
             && self.commands.is_empty()
             && self.awaited.is_empty()
+            && !self.namer.is_busy()
     }
 
     /// Returns the steps that may be carried out now: in a dry run the ones that only read, and none that needs SSM before
@@ -92,8 +94,9 @@ impl Cluster<'_> {
         let mut steps = Vec::new();
         for planned in &self.plan.steps {
             let by_ssm = || {
-                self.fleet.instances.get(&planned.host).map(|one| one.transport(self.policy.host, now))
-                    == Some(Transport::Ssm)
+                planned.step == Step::Confirm
+                    || self.fleet.instances.get(&planned.host).map(|one| one.transport(self.policy.host, now))
+                        == Some(Transport::Ssm)
             };
             if self.facts.dry_run && writes(&planned.step) {
                 continue;
@@ -174,6 +177,7 @@ fn goes_on(step: &Step) -> bool {
         Step::Finish(End::Updated { .. } | End::RolledBack { .. } | End::Failed { .. } | End::Gone) => true,
         Step::Reach
         | Step::Inspect(_)
+        | Step::Confirm
         | Step::LookAtTasks
         | Step::LookAtChecks
         | Step::Leave(_)
@@ -190,7 +194,9 @@ fn goes_on(step: &Step) -> bool {
 /// Whether a step changes something outside this program.
 fn writes(step: &Step) -> bool {
     match step {
-        Step::Reach | Step::Inspect(_) | Step::LookAtTasks | Step::LookAtChecks | Step::Leave(_) => false,
+        Step::Reach | Step::Inspect(_) | Step::Confirm | Step::LookAtTasks | Step::LookAtChecks | Step::Leave(_) => {
+            false
+        }
         Step::Stage(_)
         | Step::Drain(_)
         | Step::StopTasks(_)

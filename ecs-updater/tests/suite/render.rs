@@ -400,6 +400,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>) -> ClusterReport {
         longest_out_of_service_s: None,
         estimate: None,
         auto_scaling_groups: Vec::new(),
+        notes: Vec::new(),
     }
 }
 

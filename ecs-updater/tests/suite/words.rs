@@ -64,6 +64,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         longest_out_of_service_s: None,
         estimate: dry_run.then(|| Estimate { duration: SignedDuration::from_mins(1), rests_on: vec![text.to_owned()] }),
         auto_scaling_groups: vec![group],
+        notes: vec![text.to_owned()],
     };
     RunReport {
         version: 1,
@@ -209,6 +210,7 @@ fn notes_and_errors_of_many_lines_are_prose() {
     let cluster = &mut report.clusters[0];
     cluster.error = None;
     cluster.auto_scaling_groups.clear();
+    cluster.notes.clear();
     for (instance, (code, detail)) in
         cluster.instances.iter_mut().zip([(held.code(), held.to_string()), (failed.code(), failed.to_string())])
     {

@@ -15,6 +15,7 @@ use crate::claim::{BadClaim, Claim, ClaimStep, EXCLUDE_TAG, FailedVersions, Tran
 use crate::host::{AgentState, HostReport, SeenReport};
 use crate::ids::{ContainerInstanceArn, HostId, ImageId, ZoneName};
 use crate::last::Last;
+use crate::own_host::is_named;
 use crate::policy::TransportPolicy;
 use crate::reason::HoldReason;
 use crate::time::after;
@@ -48,6 +49,9 @@ pub struct Instance {
     /// The attributes that placement constraints can name: all but the agent's capabilities and this program's own.
     #[serde(default)]
     pub attributes: Attributes,
+    /// Its tag [`INSTANCE_TAG`](crate::own_host::INSTANCE_TAG), where tags were asked for and it has one.
+    #[serde(default)]
+    pub instance_tag: Option<SmolStr>,
     /// What the agent registered.
     pub registered: Resources,
     /// What is free of it.
@@ -139,6 +143,11 @@ impl Instance {
     pub fn may_be_draining(&self) -> bool {
         let drain = self.claim().filter(|claim| claim.step == ClaimStep::Drain && self.run.refused.is_none());
         drain.is_some_and(|claim| self.seen_at.duration_since(claim.since).abs() < EVENTUAL_CONSISTENCY)
+    }
+
+    /// Whether its tag names the EC2 instance below it, so that its host may report.
+    pub fn is_named(&self) -> bool {
+        self.instance_tag.as_deref().is_some_and(|tag| is_named(tag, &self.container_instance, &self.host))
     }
 
     /// The state of the machine, where EC2 tells it.

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::visit::VisitEnd;
 use crate::claim::{Claim, Transport};
-use crate::ids::{BootId, TaskArn};
+use crate::ids::{BootId, ContainerInstanceArn, TaskArn};
 use crate::plan::End;
 use crate::report::Verdict;
 
@@ -51,6 +51,12 @@ pub struct RunMemory {
     pub denied: Option<DeniedCall>,
     /// The step that AWS refuses on it.
     pub refused: Option<Box<RefusedStep>>,
+    /// How this run has named it by a tag of its container instance.
+    #[serde(default)]
+    pub naming: Option<Box<Naming>>,
+    /// The boot that SSM told of last, on a host that is reached by its bridge.
+    #[serde(default)]
+    pub told_by_ssm: Option<Box<ToldBoot>>,
     /// When it was last seen to be well, and not to be.
     pub last_seen: LastSeen,
     /// The end that is being carried out; a part of it may have been refused so far.
@@ -79,6 +85,28 @@ pub struct SeenBoot {
     pub id: BootId,
     /// When this run first heard of it.
     pub at: Timestamp,
+}
+
+/// A boot as SSM tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldBoot {
+    /// The boot id.
+    pub id: BootId,
+    /// The version that runs in it.
+    pub version: Option<Version>,
+}
+
+/// What became of the tag that names an instance's host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Naming {
+    /// The container instance that was to be tagged; another one has no tag yet.
+    pub on: ContainerInstanceArn,
+    /// How often that was tried.
+    pub tries: u32,
+    /// When it was tried last.
+    pub at: Timestamp,
+    /// What AWS said, where it was not done.
+    pub refused: Option<String>,
 }
 
 /// A call that AWS refused on one instance because a right is missing.

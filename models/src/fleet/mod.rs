@@ -18,7 +18,7 @@ pub use instance::{
     Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
     StatusChecks, Tags, report_since,
 };
-pub use memory::{CalledOff, DeniedCall, LastSeen, RefusedStep, RunMemory, SeenBoot, SentReboot};
+pub use memory::{CalledOff, DeniedCall, LastSeen, Naming, RefusedStep, RunMemory, SeenBoot, SentReboot, ToldBoot};
 pub use tasks::{Resources, SeenTasks, Service, Strategy, Task, TaskGroup};
 pub use visit::{CommandInFlight, Visit, VisitEnd};
 

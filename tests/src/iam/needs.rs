@@ -5,22 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use models::claim::{CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG};
 use models::last::LAST_TAG;
+use models::own_host::INSTANCE_TAG;
 
 use super::need::Need;
+use super::policy::SOURCE_INSTANCE_KEY;
 use crate::wire::asked::{Asked, Body};
 use crate::wire::form::Form;
 use crate::wire::params::Params;
-use crate::world::World;
+use crate::world::{MachineNo, World};
 
 type Context = BTreeMap<String, BTreeSet<String>>;
 /// Makes the ARN of a part of a service.
 type Arn<'a> = dyn Fn(&str, String) -> String + 'a;
 
-/// All that has to be allowed for a call; never empty. An operation that is not known here needs what no policy gives.
-pub(crate) fn needs(world: &World, asked: &Asked) -> Vec<Need> {
+/// All that has to be allowed for a call, by the role of a host where one makes it; never empty. An operation that is not known here needs what no policy gives.
+pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<Need> {
     let (region, account) = (&world.spec.name, &world.spec.account);
     let arn = |service: &str, rest: String| format!("arn:aws:{service}:{region}:{account}:{rest}");
     let resources = match (&asked.body, asked.name().as_str()) {
+        (Body::Json(params), "ecs:PutAttributes") => of_put_attributes(world, &arn, params, by),
+        (Body::Json(params), "ecs:TagResource") => of_tag_resource(params),
         (Body::Json(params), name) if name.starts_with("ecs:") => of_ecs(&arn, name, params),
         (Body::Json(params), "ssm:SendCommand") => of_send_command(world, &arn, params),
         (Body::Json(params), "dynamodb:UpdateItem") => {
@@ -71,14 +75,52 @@ fn of_ecs(arn: &Arn<'_>, name: &str, params: &Params) -> Vec<(String, Context)> 
         "ecs:ListTasks" if params.peek_text("containerInstance").is_none() => {
             vec![("*".to_owned(), in_cluster.clone())]
         }
-        "ecs:ListTasks"
-        | "ecs:DescribeContainerInstances"
-        | "ecs:UpdateContainerInstancesState"
-        | "ecs:PutAttributes" => part("container-instance"),
+        "ecs:ListTasks" | "ecs:DescribeContainerInstances" | "ecs:UpdateContainerInstancesState" => {
+            part("container-instance")
+        }
         "ecs:DescribeTasks" | "ecs:GetTaskProtection" | "ecs:StopTask" => part("task"),
         "ecs:DescribeServices" => part("service"),
         _ => Vec::new(),
     }
+}
+
+/// Of each container instance that is reported on, with its tag and with the host whose role reports. That it is the same
+/// host is what matters, and not which.
+fn of_put_attributes(world: &World, arn: &Arn<'_>, params: &Params, by: Option<MachineNo>) -> Vec<(String, Context)> {
+    let cluster = params.peek_text("cluster").unwrap_or_else(|| "default".to_owned());
+    let cluster = cluster.rsplit('/').next().unwrap_or_default().to_owned();
+    let an_instance = arn("ec2", "instance/id".to_owned());
+    let source = by.map(|machine| world.instance_arn(machine));
+    params
+        .peek_fields("attributes", "targetId")
+        .into_iter()
+        .map(|target| {
+            let mut context = one("ecs:cluster", arn("ecs", format!("cluster/{cluster}")));
+            let target = if target.starts_with("arn:") {
+                target
+            } else {
+                arn("ecs", format!("container-instance/{cluster}/{target}"))
+            };
+            if let Some(tag) = world.named_instance(&target) {
+                let value =
+                    if Some(tag) == source.as_ref() { an_instance.clone() } else { "another instance".to_owned() };
+                context.extend(one(&format!("aws:ResourceTag/{INSTANCE_TAG}"), value));
+            }
+            if source.is_some() {
+                context.extend(one(SOURCE_INSTANCE_KEY, an_instance.clone()));
+            }
+            (arn("ecs", format!("container-instance/{cluster}/id")), context)
+        })
+        .collect()
+}
+
+fn of_tag_resource(params: &Params) -> Vec<(String, Context)> {
+    let mut resource = params.peek_text("resourceArn").unwrap_or_default();
+    if let Some((before, _)) = resource.rsplit_once('/') {
+        resource = format!("{before}/id");
+    }
+    let keys = params.peek_fields("tags", "key").into_iter().collect();
+    vec![(resource, Context::from([("aws:TagKeys".to_owned(), keys)]))]
 }
 
 fn of_send_command(world: &World, arn: &Arn<'_>, params: &Params) -> Vec<(String, Context)> {

@@ -3,6 +3,7 @@
 //! Source: IAM user guide, "Policy evaluation logic", "IAM JSON policy elements: Condition operators", "Multivalued context
 //! keys".
 
+mod hosts;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,12 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::need::Need;
+
+/// The one policy variable that is known: the ARN of the EC2 instance whose role calls, where one does (IAM user guide,
+/// "AWS global condition context keys"; EC2 user guide, `iam-example-source-instance`).
+const SOURCE_INSTANCE: &str = "${ec2:SourceInstanceARN}";
+/// The condition key that it stands for.
+pub(super) const SOURCE_INSTANCE_KEY: &str = "ec2:SourceInstanceARN";
 
 /// Identity-based policies that are in force together; only `Allow` is known.
 #[derive(Debug, Clone, Default)]
@@ -127,7 +134,8 @@ impl Statement {
                 if read == Operator::Null && values != ["true"] && values != ["false"] {
                     return Err(odd(format!("Null {key} {values:?}")));
                 }
-                if values.iter().any(|value| value.contains("${")) {
+                let known = read == Operator::StringEquals && values.iter().all(|value| value == SOURCE_INSTANCE);
+                if !known && values.iter().any(|value| value.contains("${")) {
                     return Err(odd(format!("a variable in {key}")));
                 }
                 conditions.push(Condition { operator: read, key: key.clone(), values });
@@ -151,6 +159,10 @@ impl Condition {
             (Operator::ForAllValuesStringEquals, None) => true,
             (Operator::StringEquals | Operator::ArnLike, None) => false,
             (Operator::ForAllValuesStringEquals, Some(found)) => found.iter().all(|value| self.values.contains(value)),
+            (Operator::StringEquals, Some(found)) if self.values == [SOURCE_INSTANCE] => {
+                // Where it has no value, nothing is equal to it (IAM user guide, "Policy variables with no value").
+                need.context.get(SOURCE_INSTANCE_KEY).is_some_and(|source| found.iter().any(|one| source.contains(one)))
+            }
             (Operator::StringEquals, Some(found)) => found.iter().any(|value| self.values.contains(value)),
             (Operator::ArnLike, Some(found)) => {
                 found.iter().any(|arn| self.values.iter().any(|pattern| arn_matches(pattern, arn)))

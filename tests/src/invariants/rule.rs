@@ -11,7 +11,8 @@ use serde::Deserialize;
 pub enum Rule {
     /// An instance was taken out of service although the budget was used up.
     Budget,
-    /// An instance was drained, or written on, without a well-formed claim on it.
+    /// An instance was drained, or written on, without a well-formed claim on it. The one exception is the tag of its
+    /// container instance with the ARN of its own EC2 instance.
     Claim,
     /// Somebody else's drain was undone.
     ForeignDrain,

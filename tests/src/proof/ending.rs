@@ -10,9 +10,10 @@ use crate::scenario::ServiceKind;
 use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, World};
 
 /// Reasons for which an instance is left DRAINING on purpose (docs/operations.md#why-an-update-failed).
-const LEFT_DRAINING: [&str; 6] = [
+const LEFT_DRAINING: [&str; 7] = [
     "never_came_back",
     "trouble_elsewhere",
+    "unconfirmed",
     "rollback_failed",
     "unhealthy_after_rollback",
     "act_refused",

@@ -142,7 +142,8 @@ impl ecs_updater::run::Watch for StepsSeen {
     }
 }
 
-/// Every kind of step there is, and how an instance can be done with.
+/// Every kind of step that a run takes by SSM or by the bridge alone, and how an instance can be done with. `confirm` is for
+/// where both are used, and a bridge is not believed.
 pub const STEPS: [&str; 16] = [
     "reach",
     "inspect",
@@ -166,6 +167,7 @@ fn step_name(step: &Step) -> &'static str {
     match step {
         Step::Reach => "reach",
         Step::Inspect(_) => "inspect",
+        Step::Confirm => "confirm",
         Step::LookAtTasks => "look at tasks",
         Step::LookAtChecks => "look at checks",
         Step::Stage(_) => "stage",

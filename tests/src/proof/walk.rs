@@ -11,6 +11,7 @@ mod clocks;
 mod endless;
 mod outages;
 mod refusals;
+mod rights;
 
 use toml::{Table, Value};
 
@@ -48,6 +49,7 @@ pub fn draw(seed: u64) -> Table {
     clocks::add(seed, &mut scenario);
     outages::add(seed, &mut scenario, size);
     refusals::add(seed, &mut scenario, size);
+    rights::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

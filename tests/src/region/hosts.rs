@@ -14,7 +14,8 @@ use crate::clock::SimClock;
 use crate::documents::{self, Script};
 use crate::host::{NoAnswer, Request as HostRequest, Response as HostResponse};
 use crate::meter::Simulated;
-use crate::world::{CommandNo, Effect, MachineNo};
+use crate::wire::{Caller, Request, Signature};
+use crate::world::{CommandNo, Effect, MachineNo, role_key};
 
 type Documents = Arc<Mutex<BTreeMap<(CommandNo, MachineNo), AbortHandle>>>;
 
@@ -51,6 +52,14 @@ impl OnHosts for Running {
                     run.abort();
                 }
             }
+            Effect::Report { machine, parameters } => {
+                let engine = self.engine.clone();
+                drop(tokio::spawn(Simulated(Box::pin(async move {
+                    if let Some(engine) = engine.upgrade() {
+                        drop(engine.call_by(0, by_its_role(machine, &parameters)).await);
+                    }
+                }))));
+            }
             Effect::Bridge { machine, runs } => self.bridges.set(&self.engine, machine, self.clock, runs),
         }
     }
@@ -62,6 +71,16 @@ impl Drop for Running {
             run.abort();
         }
         self.bridges.end();
+    }
+}
+
+/// `PutAttributes`, signed with the role of a host.
+fn by_its_role(machine: MachineNo, parameters: &serde_json::Value) -> Request {
+    Request {
+        target: Some("AmazonEC2ContainerServiceV20141113.PutAttributes".to_owned()),
+        body: parameters.to_string().into(),
+        by: Caller::Agent,
+        signature: Some(Signature { access_key: role_key(machine), region: String::new() }),
     }
 }
 

@@ -76,6 +76,9 @@ impl Scenario {
     }
 
     fn check_host_action(&self, index: usize, hosts: &[usize], action: &HostAction) -> Result<(), ScenarioError> {
+        if let HostAction::Forge { of, .. } = action {
+            self.check_hosts(&[*of])?;
+        }
         let HostAction::Set { set } = action else { return Ok(()) };
         if set.is_empty() {
             return Err(ScenarioError::Event { index, reason: "set needs a key of the host".to_owned() });

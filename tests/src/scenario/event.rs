@@ -111,11 +111,30 @@ pub enum HostAction {
     MetadataTagsOn,
     /// It is switched off.
     MetadataTagsOff,
+    /// Somebody with the role of this host reports for another one, as its bridge would.
+    Forge {
+        /// The host that the report is about.
+        of: usize,
+        /// What it says.
+        says: Forged,
+    },
     /// The host changes.
     Set {
         /// The keys of the host that change.
         set: Table,
     },
+}
+
+/// What a forged report says of the claim that stands on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forged {
+    /// It was carried out: another boot has the new version.
+    Done,
+    /// Another boot has the old version again.
+    FellBack,
+    /// It could not be carried out.
+    Failed,
 }
 
 /// Name of a service, and of its cluster where that matters.

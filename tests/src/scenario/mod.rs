@@ -30,7 +30,8 @@ pub(crate) use machines::{host_spec, merge};
 pub use document::{DocumentSpec, KnownDocument};
 pub use error::ScenarioError;
 pub use event::{
-    Action, ClockAction, EventSpec, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName,
+    Action, ClockAction, EventSpec, EventTime, Forged, HostAction, Published, RepositoryAction, ServiceAction,
+    ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
 pub use machines::{InstanceSpec, MachineSpec};
@@ -130,7 +131,21 @@ impl Scenario {
         if let Some(defaults) = defaults.as_table_mut() {
             defaults.insert("host".to_owned(), Value::String("bridge".to_owned()));
         }
+        self.tell_bridge_policy();
         self
+    }
+
+    /// Tells the updater what the role of the hosts allows, where it reaches any by their bridges and was not told.
+    fn tell_bridge_policy(&mut self) {
+        let by_bridge = self.machines.iter().any(|machine| machine.instance.bridge);
+        if !by_bridge || self.updater.contains_key("parameter") {
+            return;
+        }
+        let defaults = self.updater.entry("defaults").or_insert_with(|| Value::Table(Table::new()));
+        if let Some(defaults) = defaults.as_table_mut() {
+            let policy = Value::String(self.region.bridge_policy.as_str().to_owned());
+            defaults.entry("bridge_policy").or_insert(policy);
+        }
     }
 
     /// Reads a file.
@@ -192,6 +207,7 @@ impl Scenario {
         };
         scenario.check()?;
         scenario.begin_earlier(written.warm_up);
+        scenario.tell_bridge_policy();
         Ok(scenario)
     }
 

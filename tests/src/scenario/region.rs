@@ -1,6 +1,7 @@
 //! `[region]`: how AWS itself behaves.
 
 use jiff::SignedDuration;
+use models::policy::BridgePolicy;
 use serde::Deserialize;
 
 /// How AWS behaves in this scenario. What `docs/facts/` calls unknown is a switch here.
@@ -21,6 +22,12 @@ pub struct RegionSpec {
     pub ssm_rate: (u32, u32),
     /// Operations that the caller has no permission for, such as `ecs:StopTask`.
     pub deny: Vec<String>,
+
+    /// What the role of the hosts lets their bridges report on. An updater that reaches hosts by them is told the same,
+    /// unless `[updater]` says otherwise.
+    pub bridge_policy: BridgePolicy,
+    /// Whether the container instances have the tag that names their EC2 instance from the start, as after an earlier run.
+    pub instances_named: bool,
 
     /// From the agent's stop to `agentConnected = false`: "within a few minutes". A host that is back earlier never
     /// shows false.
@@ -84,6 +91,8 @@ impl Default for RegionSpec {
             throttle: true,
             ssm_rate: (40, 10),
             deny: Vec::new(),
+            bridge_policy: BridgePolicy::OwnHost,
+            instances_named: true,
             agent_lost_after: SignedDuration::from_mins(3),
             agent_flap_every: None,
             agent_flap_for: SignedDuration::from_secs(5),

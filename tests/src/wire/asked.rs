@@ -83,6 +83,14 @@ impl Asked {
         }
     }
 
+    /// Returns the ARN of what `TagResource` tags.
+    pub(super) fn tagged(&self) -> Option<String> {
+        match &self.body {
+            Body::Json(params) if self.operation == "TagResource" => params.peek_text("resourceArn"),
+            Body::Json(_) | Body::Form(_) => None,
+        }
+    }
+
     /// A line for the log: parameters, cut.
     pub(crate) fn summary(&self) -> String {
         const MOST: usize = 200;

@@ -15,6 +15,8 @@ const CLUSTER_RESOURCE_MODIFY: Row = ("ecs cluster resource modify", 100, 40);
 const CLUSTER_RESOURCE_READ: Row = ("ecs cluster resource read", 100, 20);
 const SERVICE_READ: Row = ("ecs service read", 100, 20);
 const TASK_PROTECTION: Row = ("ecs task protection", 200, 80);
+/// `TagResource`.
+const TAG_MODIFY: Row = ("ecs tag modify", 20, 10);
 const CLUSTER_READ: Row = ("ecs cluster read", 50, 20);
 const EC2_READ: Row = ("ec2 non-mutating", 100, 20);
 /// `CreateTags` and `DeleteTags`.
@@ -89,6 +91,7 @@ fn row(service: Service, operation: &str, ssm_rate: (u32, u32)) -> Option<(Strin
         (Service::Ecs, "DescribeServices" | "ListServices") => SERVICE_READ,
         (Service::Ecs, "GetTaskProtection" | "UpdateTaskProtection") => TASK_PROTECTION,
         (Service::Ecs, "DescribeClusters" | "ListClusters") => CLUSTER_READ,
+        (Service::Ecs, "TagResource" | "UntagResource") => TAG_MODIFY,
         (Service::Ec2, "CreateTags" | "DeleteTags") => EC2_TAG,
         (Service::Ec2, _) => EC2_READ,
         (Service::Ssm, operation) => return Some((format!("ssm {operation}"), ssm_rate.0, ssm_rate.1)),

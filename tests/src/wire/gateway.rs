@@ -13,7 +13,7 @@ use super::faults::{Fault, Faults};
 use super::partial;
 use super::request::{Caller, Request, Response, Signature};
 use super::service::Service;
-use crate::iam::{self, Need};
+use crate::iam::{self, Need, Policies};
 use crate::scenario::{Reset, Scenario};
 use crate::world::World;
 
@@ -28,6 +28,8 @@ pub(crate) struct Gateway {
     unknown: Vec<String>,
     needs: BTreeSet<(Caller, Need)>,
     arrived: u64,
+    /// Of the hosts' role.
+    hosts_rights: Policies,
 }
 
 /// A call that has arrived and not yet been done.
@@ -56,6 +58,7 @@ impl Gateway {
             unknown: Vec::new(),
             needs: BTreeSet::new(),
             arrived: 0,
+            hosts_rights: Policies::of_hosts(scenario.region.bridge_policy),
         }
     }
 
@@ -86,7 +89,13 @@ impl Gateway {
     pub(crate) fn admit(&mut self, world: &World, request: &Request, now: Timestamp) -> Admission {
         self.arrived += 1;
         let (asked, malformed) = Asked::read(request);
-        self.needs.extend(iam::needs(world, &asked).into_iter().map(|need| (request.by, need)));
+        let host = request.signature.as_ref().and_then(|signature| world.host_of_key(&signature.access_key));
+        let by = if host.is_some() { Caller::Agent } else { request.by };
+        let needs = iam::needs(world, &asked, host);
+        let forbidden = host.and_then(|_| needs.iter().find(|need| !self.hosts_rights.allow(need)).cloned());
+        if forbidden.is_none() {
+            self.needs.extend(needs.into_iter().map(|need| (by, need)));
+        }
         let mut fault = self.faults.strike(world, &asked, now);
         let spec = &world.spec;
         let ms = |duration: SignedDuration| u64::try_from(duration.as_millis()).unwrap_or(0);
@@ -103,11 +112,12 @@ impl Gateway {
         let refused = malformed
             .or(fault.failure.take())
             .or_else(|| throttle(&mut self.buckets))
+            .or_else(|| forbidden.map(|need| forbidden_to_host(world, &need)))
             .or_else(|| denied(world, &asked));
         let Fault { reset, malformed, fails, .. } = fault;
         Admission {
             asked,
-            by: request.by,
+            by,
             signature: request.signature.clone(),
             refused,
             reset,
@@ -163,11 +173,23 @@ impl Gateway {
     }
 }
 
+/// The role of the host that calls does not allow it.
+fn forbidden_to_host(world: &World, Need { action, resource, .. }: &Need) -> Failure {
+    let who = format!("arn:aws:sts::{}:assumed-role/ecsInstanceRole/i-host", world.spec.account);
+    let because = format!("because no identity-based policy allows the {action} action");
+    Failure::new(
+        "AccessDeniedException",
+        format!("User: {who} is not authorized to perform: {action} on resource: {resource} {because}"),
+    )
+}
+
 /// The scenario's caller has no permission for an operation, or not on one of the instances that it names.
 fn denied(world: &World, asked: &Asked) -> Option<Failure> {
     let name = asked.name();
     let machines = asked.ec2_instances().into_iter().filter_map(|id| world.machine_ids.get(&id).copied());
-    let mut of_one = machines.filter(|machine| world.ec2_denies(*machine, &name));
+    let tagged =
+        asked.tagged().and_then(|arn| world.registration_arns.get(&arn)).map(|at| world.registrations[*at].machine);
+    let mut of_one = machines.chain(tagged).filter(|machine| world.ec2_denies(*machine, &name));
     if !world.spec.deny.contains(&name) && of_one.next().is_none() {
         return None;
     }

@@ -46,6 +46,12 @@ impl Params {
         items.filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
+    /// The texts of this name in the objects of a list, which stay where they are.
+    pub(crate) fn peek_fields(&self, list: &str, name: &str) -> Vec<String> {
+        let items = self.0.get(list).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(|item| item.get(name)?.as_str()).map(str::to_owned).collect()
+    }
+
     pub(super) fn integer(&mut self, name: &str) -> Result<Option<i64>, Failure> {
         match self.take(name) {
             None => Ok(None),

@@ -10,7 +10,7 @@ pub struct Request {
     pub body: Bytes,
     /// Who asks.
     pub by: Caller,
-    /// What the signature says of its maker. Nothing is checked.
+    /// What the signature says of its maker: the key of a host's role, or of the program under test. Nothing else is checked.
     pub signature: Option<Signature>,
 }
 

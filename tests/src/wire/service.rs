@@ -32,7 +32,7 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 26] = [
+pub(crate) const OPERATIONS: [&str; 27] = [
     "dynamodb:UpdateItem",
     "ec2:CreateTags",
     "ec2:DeleteTags",
@@ -52,6 +52,7 @@ pub(crate) const OPERATIONS: [&str; 26] = [
     "ecs:ListTasks",
     "ecs:PutAttributes",
     "ecs:StopTask",
+    "ecs:TagResource",
     "ecs:UpdateContainerInstancesState",
     "ssm:DescribeInstanceInformation",
     "ssm:GetCommandInvocation",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
+use models::own_host::INSTANCE_TAG;
 
 use super::World;
 use super::actor::Actor;
@@ -110,6 +111,22 @@ impl World {
             self.schedule(SignedDuration::from_millis(first), Due::Flap(number));
         }
         number
+    }
+
+    /// Returns the EC2 instance that the tag of a container instance names.
+    pub(crate) fn named_instance(&self, arn: &str) -> Option<&String> {
+        self.registrations[*self.registration_arns.get(arn)?].tags.get(INSTANCE_TAG)
+    }
+
+    /// Writes a tag on a container instance.
+    pub(crate) fn tag_registration(&mut self, number: RegistrationNo, key: &str, value: &str, by: Actor) {
+        let known = &mut self.registrations[number];
+        let machine = known.machine;
+        let before = known.tags.insert(key.to_owned(), value.to_owned());
+        if before.as_deref() != Some(value) {
+            let (key, value) = (key.to_owned(), value.to_owned());
+            self.record(Event::Instance { machine, change: InstanceChange::Tagged { key, value, by } });
+        }
     }
 
     /// The agent stopped: `agentConnected` follows "within a few minutes".

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
+use models::own_host::INSTANCE_TAG;
 
 use super::actor::Actor;
 use super::cluster::Cluster;
@@ -153,7 +154,9 @@ impl World {
         attributes.extend(custom.into_iter().map(|(name, value)| (name, Some(value))));
         let capacity = Resources { cpu: *cpu, memory: memory.0, ports: BTreeSet::new() };
         let registration = self.register(number, attributes, capacity);
+        let named = (self.spec.instances_named && *bottlerocket && !*external).then(|| self.instance_arn(number));
         let registration = &mut self.registrations[registration];
+        registration.tags.extend(named.map(|arn| (INSTANCE_TAG.to_owned(), arn)));
         registration.custom_attributes = names;
         registration.registered_at = day_ago;
         self.set_seen(number);

@@ -26,6 +26,13 @@ pub enum Effect {
         /// Whether it runs.
         runs: bool,
     },
+    /// Report to ECS with the role of a host.
+    Report {
+        /// The host whose role it is.
+        machine: MachineNo,
+        /// The parameters of `PutAttributes`.
+        parameters: serde_json::Value,
+    },
     /// End a document: its host went down, or its time is over.
     Abort {
         /// The command that it is for.

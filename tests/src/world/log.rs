@@ -136,6 +136,14 @@ pub enum InstanceChange {
         /// The new ARN.
         arn: String,
     },
+    /// A tag was written on it.
+    Tagged {
+        key: String,
+        /// The new value.
+        value: String,
+        /// By whom.
+        by: Actor,
+    },
     /// It is DRAINING, and no task that is not STOPPED is on it any more.
     Drained,
 }
@@ -242,6 +250,7 @@ impl fmt::Display for InstanceChange {
             Self::Status { from, to, by } => write!(f, "{} -> {} by {by:?}", from.name(), to.name()),
             Self::Connection { connected } => write!(f, "agentConnected {connected}"),
             Self::Registered { arn } => write!(f, "registered as {arn}"),
+            Self::Tagged { key, value, by } => write!(f, "container instance tagged {key}={value} by {by:?}"),
             Self::Drained => f.write_str("drained"),
         }
     }

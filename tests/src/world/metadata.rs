@@ -4,6 +4,7 @@
 //! `metadata_lag` is a switch (docs/facts/ec2.md#tags-in-the-metadata-service).
 
 use jiff::SignedDuration;
+use models::policy::BridgePolicy;
 use serde_json::json;
 
 use super::World;
@@ -13,6 +14,14 @@ use super::ids::MachineNo;
 const CREDENTIALS: SignedDuration = SignedDuration::from_hours(6);
 const TOKEN: &str = "AQAEAsimulatedtokenofthemetadataservice==";
 const ROLE: &str = "ecsInstanceRole";
+
+/// The id of the access key that the role of each host has: this and the host's number.
+const ROLE_KEY: &str = "ASIAHOST";
+
+/// Returns the id of the access key of a host's role.
+pub(crate) fn role_key(number: MachineNo) -> String {
+    format!("{ROLE_KEY}{:012}", number.0)
+}
 
 impl World {
     /// Status and body of the answer to one request.
@@ -51,7 +60,7 @@ impl World {
             let until = self.now.checked_add(CREDENTIALS).ok()?;
             return (role == ROLE).then(|| {
                 json!({
-                    "Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": "ASIASIMULATED0000000",
+                    "Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": role_key(number),
                     "SecretAccessKey": "simulated", "Token": "simulated", "Expiration": until.to_string(),
                 })
                 .to_string()
@@ -80,6 +89,22 @@ impl World {
         let most = u64::try_from(self.spec.metadata_lag.as_millis()).unwrap_or(0);
         let n = u64::try_from(number.0).unwrap_or(u64::MAX);
         SignedDuration::from_millis(i64::try_from(self.dice.between("metadata-lag", n, 0, most)).unwrap_or(0))
+    }
+
+    /// Returns the host whose role has the access key with this id.
+    pub(crate) fn host_of_key(&self, id: &str) -> Option<MachineNo> {
+        let number = MachineNo(id.strip_prefix(ROLE_KEY)?.parse().ok()?);
+        (number.0 < self.machines.len()).then_some(number)
+    }
+
+    /// Whether the role of the hosts lets each report on itself alone.
+    pub fn hosts_are_limited(&self) -> bool {
+        self.spec.bridge_policy == BridgePolicy::OwnHost
+    }
+
+    /// Returns the ARN of a machine's EC2 instance.
+    pub(crate) fn instance_arn(&self, number: MachineNo) -> String {
+        format!("arn:aws:ec2:{}:{}:instance/{}", self.spec.name, self.spec.account, self.machines[number].id)
     }
 
     /// Whether its metadata service answers at all.

@@ -115,6 +115,7 @@ impl World {
             }
             HostAction::MetadataTagsOn => self.serve_tags(machine, true),
             HostAction::MetadataTagsOff => self.serve_tags(machine, false),
+            HostAction::Forge { of, says } => self.forge(machine, MachineNo(*of), *says),
             HostAction::Set { set } => self.change_host(machine, set),
         }
     }

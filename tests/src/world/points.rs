@@ -38,6 +38,7 @@ fn point_of_instance(change: &InstanceChange) -> Option<Point> {
         InstanceChange::Drained => Some(Point::Drained),
         InstanceChange::Status { to: InstanceStatus::Inactive, .. }
         | InstanceChange::Connection { .. }
-        | InstanceChange::Registered { .. } => None,
+        | InstanceChange::Registered { .. }
+        | InstanceChange::Tagged { .. } => None,
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ecs::types::{ContainerInstance, ContainerInstanceStatus, Resource};
+use aws_sdk_ecs::types::{ContainerInstance, ContainerInstanceField, ContainerInstanceStatus, Resource, Tag};
 use models::attributes::PREFIX;
 use models::fleet::{Attributes, InstanceStatus, Resources};
 use models::ids::{ClusterName, ContainerInstanceArn, HostId, ZoneName};
+use models::own_host::INSTANCE_TAG;
 
 use super::read::{count, shared};
 use crate::aws::client::Aws;
@@ -16,6 +17,8 @@ use crate::aws::limits::Bucket;
 /// Limits of the API (ECS API reference).
 const DESCRIBE_INSTANCES: usize = 100;
 const UPDATE_STATE: usize = 10;
+/// The operation that tags a container instance.
+pub(crate) const TAG_RESOURCE: &str = "ecs:TagResource";
 /// Attributes that no constraint of a service names: the agent's capabilities, which are many, and our own.
 const UNNAMED_ATTRIBUTES: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.capability.", "ecs-updater."];
 
@@ -37,6 +40,8 @@ pub(crate) struct Described {
     pub(crate) registered_at: i64,
     /// Those of the host bridge.
     pub(crate) attributes: BTreeMap<String, String>,
+    /// The tag that names its machine; `None` too where tags were not asked for.
+    pub(crate) instance_tag: Option<String>,
 }
 
 /// What ECS says of the container instances that it was asked about.
@@ -112,17 +117,19 @@ impl Aws {
         Ok(arns)
     }
 
-    /// Describes any number of container instances.
+    /// Describes any number of container instances, with their tags or without.
     pub(crate) async fn describe_container_instances(
         &self,
         cluster: &ClusterName,
         arns: &[ContainerInstanceArn],
+        with_tags: bool,
     ) -> Result<Answer, AwsError> {
         let parts = halving(arns, DESCRIBE_INSTANCES, async |part: &[ContainerInstanceArn]| {
             self.pace(Bucket::ClusterRead).await;
             let arns = part.iter().map(|arn| arn.as_str().to_owned()).collect();
             let call = self.ecs.describe_container_instances().cluster(cluster.as_str());
-            let answer = call.set_container_instances(Some(arns)).send().await;
+            let tags = with_tags.then(|| vec![ContainerInstanceField::Tags]);
+            let answer = call.set_container_instances(Some(arns)).set_include(tags).send().await;
             answer.map_err(|error| AwsError::from_sdk("ecs:DescribeContainerInstances", error))
         });
         let (answers, refused) = parts.await.read()?;
@@ -139,6 +146,18 @@ impl Aws {
             );
         }
         Ok(Answer { described, not_described })
+    }
+
+    /// Writes the tag that names the EC2 instance below a container instance.
+    pub(crate) async fn tag_container_instance(
+        &self,
+        on: &ContainerInstanceArn,
+        instance_arn: &str,
+    ) -> Result<(), AwsError> {
+        self.pace(Bucket::EcsTags).await;
+        let tag = Tag::builder().key(INSTANCE_TAG).value(instance_arn).build();
+        let call = self.ecs.tag_resource().resource_arn(on.as_str()).tags(tag);
+        call.send().await.map(drop).map_err(|error| AwsError::from_sdk(TAG_RESOURCE, error))
     }
 
     /// Sets the status of any number of container instances.
@@ -201,7 +220,12 @@ fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>)
         remaining: read_resources(instance.remaining_resources()),
         registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),
         attributes: bridge_attributes(instance),
+        instance_tag: instance.tags().iter().find(|tag| tag.key() == Some(INSTANCE_TAG)).and_then(named),
     })
+}
+
+fn named(tag: &Tag) -> Option<String> {
+    tag.value().map(str::to_owned)
 }
 
 fn bridge_attributes(instance: &ContainerInstance) -> BTreeMap<String, String> {

@@ -25,10 +25,12 @@ pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &'a Context<'a
     if claimed.heard().is_some_and(|heard| !off.claim.is_for(heard.boot)) {
         return claimed.next();
     }
-    if instance.claim().is_some_and(|claim| instance.bridge_has_answered(claim)) {
+    let is_off = instance.claim().is_some_and(|claim| instance.bridge_has_answered(claim));
+    let until = after(off.at, CALL_OFF);
+    // Another host may have written that it is off: by then it is.
+    if is_off && (claimed.believes_bridge() || cx.now >= until) {
         return finish();
     }
-    let until = after(off.at, CALL_OFF);
     if cx.now < until {
         return Next::Wait(phase, until.min(after(cx.now, DRAIN_POLL)));
     }

@@ -67,8 +67,9 @@ impl<'a> Claimed<'a> {
         let Self { instance, claim, cx } = self;
         // An earlier run may have called a reboot off by this claim, and its bridge may not have read that yet.
         let off = after(self.since(), CALL_OFF);
-        let is_settled =
-            claim.transport == Transport::Ssm || claim.run == cx.run.run || instance.bridge_has_answered(claim);
+        let is_settled = claim.transport == Transport::Ssm
+            || claim.run == cx.run.run
+            || (self.believes_bridge() && instance.bridge_has_answered(claim));
         if !is_settled && cx.now < off {
             return Next::Wait(Phase::Draining, off.min(cx.next_poll(instance)));
         }

@@ -5,6 +5,7 @@
 
 mod blame;
 pub(super) mod call_off;
+mod confirm;
 mod drain;
 mod reboot;
 mod revert;

@@ -196,6 +196,9 @@ impl<'a> Claimed<'a> {
         if self.is_undone() {
             return self.verify(heard);
         }
+        if let Some(next) = self.unconfirmed(heard) {
+            return next;
+        }
         if !instance.tags.failed.contains(&claim.to) {
             return Next::Do(Phase::Verifying, Step::MarkFailed(MarkFailed { version: claim.to.clone() }));
         }

@@ -29,7 +29,7 @@ impl<'a> Claimed<'a> {
         let seen = instance.run.boot.as_ref().filter(|boot| &boot.id == heard.boot);
         let began = seen.map_or(cx.now, |boot| boot.at);
         let missing = match self.health(heard.report, began) {
-            Health::Good => return self.back_in_service(heard),
+            Health::Good => return self.unconfirmed(heard).unwrap_or_else(|| self.back_in_service(heard)),
             Health::Ask(step) => return Next::Do(Phase::Verifying, step),
             Health::Bad(missing) => missing,
         };
@@ -41,6 +41,9 @@ impl<'a> Claimed<'a> {
             });
         }
         self.visit_again(Phase::Verifying, deadline, || {
+            if let Some(next) = self.unconfirmed(heard) {
+                return next;
+            }
             let go_back = |missing: &String| self.go_back(heard, began, missing.clone());
             let is_blamed = heard.report.running().as_ref() != Some(&self.claim.from)
                 && instance.tags.failed.contains(&self.claim.to);

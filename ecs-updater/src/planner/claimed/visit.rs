@@ -9,6 +9,7 @@ use models::reason::FailReason;
 use models::time::after;
 
 use super::{Claimed, leave};
+use crate::planner::naming;
 use crate::planner::need::{Next, trouble};
 use crate::planner::times::{BOOT_POLL, FIRST_BOOT_POLL};
 
@@ -79,7 +80,8 @@ impl<'a> Claimed<'a> {
 
     /// Describes that nothing is heard of the host.
     pub(super) fn silence(self) -> String {
-        let detail = self.visit_trouble().or_else(|| said_by_bridge(self.instance));
+        let silenced = naming::silenced(self.instance, self.cx);
+        let detail = silenced.or_else(|| self.visit_trouble()).or_else(|| said_by_bridge(self.instance));
         detail.unwrap_or_else(|| "no answer at all".to_owned())
     }
 }

@@ -11,7 +11,9 @@ use models::fleet::{
 };
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Inspect, MarkFailed, Plan, Reboot, Stage, Step, StopTasks};
-use models::policy::{MaxUnavailable, OwnerLock, Policy, StandaloneTasks, StopAfter, Target, TransportPolicy, Zones};
+use models::policy::{
+    BridgePolicy, MaxUnavailable, OwnerLock, Policy, StandaloneTasks, StopAfter, Target, TransportPolicy, Zones,
+};
 use models::reason::{FailReason, HoldReason};
 use models::report::{Outcome, Verdict};
 use models::time::after;
@@ -28,6 +30,7 @@ mod memory;
 mod outage;
 mod pace;
 mod reboot;
+mod whose_word;
 
 /// What is said about the first instance: the step, or the hold's code, or how long to wait.
 fn said(plan: &Plan) -> String {
@@ -54,6 +57,7 @@ fn step_word(step: &Step) -> String {
         Step::Cancel(_) => "cancel".into(),
         Step::MarkFailed(MarkFailed { version }) => format!("mark {version}"),
         Step::Reach => "reach".into(),
+        Step::Confirm => "confirm".into(),
         Step::LookAtTasks => "tasks".into(),
         Step::LookAtChecks => "checks".into(),
         Step::StopTasks(StopTasks { tasks }) => format!("stop {}", tasks.len()),

@@ -4,6 +4,7 @@ mod attributes;
 mod clusters;
 mod instances;
 mod services;
+mod tags;
 mod tasks;
 
 use serde_json::{Value, json};
@@ -29,6 +30,7 @@ pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Res
         "PutAttributes" => attributes::put(world, params),
         "DeleteAttributes" => attributes::delete(world, params),
         "ListAttributes" => attributes::list(world, params),
+        "TagResource" => tags::tag(world, params),
         _ => Err(Failure::unknown("Operation", format!("ecs:{operation} is not modelled"))),
     }
 }

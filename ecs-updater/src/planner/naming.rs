@@ -1,0 +1,108 @@
+//! Which container instances get the tag that names their EC2 instance, by which IAM tells a host from the others.
+
+use jiff::{SignedDuration, Timestamp};
+use models::claim::Transport;
+use models::fleet::{FleetSnapshot, Instance};
+use models::ids::{ContainerInstanceArn, HostId};
+use models::own_host::instance_arn;
+use models::plan::Phase;
+use models::policy::Policy;
+use models::reason::HoldReason;
+use models::time::after;
+
+use super::context::Context;
+use super::need::Next;
+use super::times::{FIRST_REPORT, RETRY};
+
+/// Between the first two tries on one container instance; each wait is twice as long as the one before.
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(30);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(5);
+
+/// A container instance that is to be tagged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unnamed {
+    pub(crate) host: HostId,
+    pub(crate) on: ContainerInstanceArn,
+    /// The value of the tag.
+    pub(crate) instance_arn: String,
+}
+
+/// Returns the container instances that lack the tag, or whose tag names another machine, and whose turn it is now: new
+/// ones at once, the others after a while.
+pub(crate) fn unnamed(fleet: &FleetSnapshot, policy: &Policy, now: Timestamp) -> Vec<Unnamed> {
+    if !policy.names_hosts() {
+        return Vec::new();
+    }
+    let due = fleet.instances.values().filter(|one| lacks_name(one) && next_try(one).is_none_or(|at| now >= at));
+    due.filter_map(|one| {
+        let on = one.container_instance.clone();
+        Some(Unnamed { host: one.host.clone(), instance_arn: instance_arn(&on, &one.host)?, on })
+    })
+    .collect()
+}
+
+/// Whether it is a Bottlerocket host of which EC2 knows, without the tag.
+fn lacks_name(instance: &Instance) -> bool {
+    let is_known = instance.ec2.is_some() && instance.left_out_since.is_none() && !instance.is_dead();
+    let is_host = instance.variant.is_some() && !instance.host.is_external() && instance.is_registered();
+    is_known && is_host && !instance.is_named()
+}
+
+/// When a container instance is tried again that this run has tried already.
+fn next_try(instance: &Instance) -> Option<Timestamp> {
+    let tried = instance.run.naming.as_ref().filter(|naming| naming.on == instance.container_instance)?;
+    let doubled = FIRST_WAIT.saturating_mul(1 << tried.tries.saturating_sub(1).min(8));
+    Some(after(tried.at, doubled.min(LONGEST_WAIT)))
+}
+
+/// What an instance in service waits for whose host may not report yet; `None` where it may, or is not reached by its
+/// bridge.
+pub(super) fn before_it_reports<'a>(instance: &Instance, cx: &Context<'_>) -> Option<Next<'a>> {
+    let is_begun = instance.claim().is_some() || instance.command.is_some();
+    if is_begun || cx.run.dry_run || !may_not_report(instance, cx) {
+        return None;
+    }
+    Some(match refusal(instance) {
+        Some(refused) => Next::Hold(HoldReason::NotNamed { detail: format!("AWS refused it: {refused}") }),
+        None => Next::Wait(Phase::Unseen, after(cx.now, RETRY)),
+    })
+}
+
+/// Returns why no command reaches an instance: the missing tag, where its host may not report for want of it.
+pub(super) fn unreachable(instance: &Instance, detail: String, cx: &Context<'_>) -> HoldReason {
+    if !may_not_report(instance, cx) {
+        return HoldReason::HostUnreachable { detail };
+    }
+    let detail = match refusal(instance) {
+        Some(refused) => format!("AWS refused it: {refused}"),
+        None => "not tagged yet, a run does that first".to_owned(),
+    };
+    HoldReason::NotNamed { detail }
+}
+
+/// Returns until when a host that does not answer is tried again: longer for the first report of one that this run has
+/// tagged, and so allowed to report; in a plan not at all where it may not.
+pub(super) fn heard_by(instance: &Instance, cx: &Context<'_>) -> Timestamp {
+    if cx.run.dry_run && may_not_report(instance, cx) {
+        return Timestamp::MIN;
+    }
+    let named = instance.run.naming.as_ref().filter(|naming| naming.refused.is_none());
+    let by_bridge = cx.policy.names_hosts() && cx.transport(instance) == Transport::Bridge;
+    let first = named.filter(|_| by_bridge).map(|naming| after(naming.at, FIRST_REPORT));
+    cx.inspect_deadline().max(first.unwrap_or(Timestamp::MIN))
+}
+
+/// Returns why nothing is heard of a host in the middle of its update that may not report.
+pub(super) fn silenced(instance: &Instance, cx: &Context<'_>) -> Option<String> {
+    let refused = refusal(instance).filter(|_| may_not_report(instance, cx))?;
+    Some(format!("its host bridge may not report, since its container instance could not be tagged: {refused}"))
+}
+
+fn may_not_report(instance: &Instance, cx: &Context<'_>) -> bool {
+    cx.policy.names_hosts() && cx.transport(instance) == Transport::Bridge && !instance.is_named()
+}
+
+fn refusal(instance: &Instance) -> Option<&str> {
+    let naming = instance.run.naming.as_ref().filter(|naming| naming.on == instance.container_instance)?;
+    naming.refused.as_deref()
+}

@@ -1,0 +1,52 @@
+//! Which container instances are tagged with the ARNs of their EC2 instances, and what came of it.
+
+use jiff::Timestamp;
+use models::fleet::Naming;
+
+use super::cluster::Cluster;
+use crate::planner::{self, Unnamed};
+
+impl Cluster<'_> {
+    /// Takes in what was tagged, and has the next ones tagged. A plan writes nothing.
+    pub(super) fn name_hosts(&mut self) {
+        if self.facts.dry_run || !self.policy.names_hosts() {
+            return;
+        }
+        let now = self.clock.now();
+        for named in self.namer.take_heard() {
+            if let Some(refused) = self.namer.learn(&named, now) {
+                self.record_named(&named.order, refused, now);
+            }
+        }
+        if self.namer.waits(now) || !self.may_write() {
+            return;
+        }
+        let due = planner::unnamed(&self.fleet, self.policy, now);
+        if due.is_empty() {
+            self.namer.rest();
+        } else if let Some(why) = self.namer.refused_for_all(now).map(str::to_owned) {
+            for order in &due {
+                self.record_named(order, Some(why.clone()), now);
+            }
+        } else {
+            self.namer.begin(&self.aws, due);
+        }
+    }
+
+    fn record_named(&mut self, order: &Unnamed, refused: Option<String>, now: Timestamp) {
+        let Unnamed { host, on, instance_arn } = order;
+        let Some(instance) = self.fleet.instances.get_mut(host).filter(|one| one.container_instance == *on) else {
+            return;
+        };
+        match &refused {
+            None => {
+                tracing::info!(%host, on = on.short(), "tagged with the ARN of its EC2 instance");
+                instance.instance_tag = Some(instance_arn.as_str().into());
+            }
+            Some(why) => tracing::warn!(%host, on = on.short(), why, "not tagged with the ARN of its EC2 instance"),
+        }
+        let before = instance.run.naming.take().filter(|naming| naming.on == *on);
+        let tries = before.map_or(1, |naming| naming.tries.saturating_add(1));
+        instance.run.naming = Some(Box::new(Naming { on: on.clone(), tries, at: now, refused }));
+    }
+}
