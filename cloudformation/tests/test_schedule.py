@@ -250,6 +250,7 @@ def outcomes(report):
 WRITES = {
     "ecs:UpdateContainerInstancesState",
     "ecs:StopTask",
+    "ecs:TagResource",
     "ec2:CreateTags",
     "ec2:DeleteTags",
     "dynamodb:UpdateItem",

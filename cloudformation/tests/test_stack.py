@@ -193,6 +193,10 @@ def test_the_policies_name_clusters_documents_and_tag_keys(cloud, stack):
     keys = ["ecs-updater:claim", "ecs-updater:failed", "ecs-updater:last", "ecs-updater:version-lock"]
     assert tags["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": keys}
     assert tags["Condition"]["Null"] == {"aws:TagKeys": "false"}
+    named = update["NameHosts"]
+    assert named["Resource"] == [f"arn:*:ecs:*:*:container-instance/{name}/*" for name in ("web", "batch")]
+    assert named["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": "ecs-updater:instance-arn"}
+    assert named["Condition"]["Null"] == {"aws:TagKeys": "false"}
     writes = re.compile(r":(Create|Delete|Update|Put|Stop|Run|Tag|Pass)")
     actions = [a for s in plan for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])]
     assert not [action for action in actions if writes.search(action)]

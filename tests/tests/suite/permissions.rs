@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fleet_sim::iam::{Need, Policies, Role, shipped};
 use fleet_sim::rollout::Rollout;
-use fleet_sim::wire::Caller;
+use fleet_sim::wire::{Caller, Request, Signature};
 use fleet_sim::{Region, Scenario, server};
 use host_bridge::agent::{Ecs, Imds, Sink, Target};
 use host_bridge::transport::from_fn;
@@ -17,8 +17,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 7] = [
+const RUNS: [&str; 8] = [
     "cluster_table_wrong",
+    "first_named",
     "happy_three",
     "lease_kept",
     "old_image",
@@ -140,12 +141,56 @@ async fn the_agent_has_the_right_it_uses_and_no_other() {
     let attributes = BTreeMap::from([("ecs-updater.os-version", "1.27.0".to_owned())]);
     ecs.put(&target, &attributes, region.clock().now()).await.unwrap();
 
-    let (policies, needs) = (shipped(Role::Agent).unwrap(), region.needs(Caller::Updater));
+    let (policies, needs) = (shipped(Role::Agent).unwrap(), region.needs(Caller::Agent));
     assert_eq!((policies.statements().len(), needs.len()), (1, 1), "{needs:?}");
     fits(&policies, &needs);
-    let mut elsewhere = needs.first().unwrap().clone();
+    let own = needs.first().unwrap();
+    for (key, value) in
+        [("aws:ResourceTag/ecs-updater:instance-arn", "another instance"), ("ec2:SourceInstanceARN", "-")]
+    {
+        let mut others = own.clone();
+        others.context.insert(key.to_owned(), BTreeSet::from([value.to_owned()]));
+        assert!(!policies.allow(&others), "{others}");
+        others.context.remove(key);
+        assert!(!policies.allow(&others), "{others}");
+    }
+    let mut elsewhere = own.clone();
     elsewhere.resource = elsewhere.resource.replace("/web/", "/other/");
     assert!(!policies.allow(&elsewhere), "{elsewhere}");
+}
+
+/// What a host writes for itself and for the other one, by both policies, with the tags and without.
+#[tokio::test]
+async fn a_host_reports_on_itself_alone_where_its_role_is_limited_to_that() {
+    for (policy, named, by, of, allowed) in [
+        ("own-host", true, 0, 0, true),
+        ("own-host", true, 0, 1, false),
+        ("own-host", true, 1, 1, true),
+        ("own-host", false, 0, 0, false),
+        ("cluster", true, 0, 1, true),
+        ("cluster", false, 0, 1, true),
+    ] {
+        let scenario = format!(
+            "clusters = ['web']\n[region]\nbridge_policy = '{policy}'\ninstances_named = {named}\n[[instances]]\ncount = 2"
+        );
+        let region = Region::start(&Scenario::parse(&scenario).unwrap()).unwrap();
+        let target = region.snapshot_of(of).unwrap().container_instance;
+        let attribute = serde_json::json!({ "name": "x", "value": "y", "targetId": target });
+        let request = Request {
+            target: Some("AmazonEC2ContainerServiceV20141113.PutAttributes".to_owned()),
+            body: serde_json::json!({ "cluster": "web", "attributes": [attribute] }).to_string().into(),
+            by: Caller::Agent,
+            signature: Some(Signature { access_key: format!("ASIAHOST{by:012}"), region: String::new() }),
+        };
+        let answer = region.call(request).await.unwrap();
+        let said = (answer.status, answer.body.contains("AccessDeniedException"));
+        assert_eq!(
+            said,
+            if allowed { (200, false) } else { (400, true) },
+            "{policy} {named} {by} {of}: {}",
+            answer.body
+        );
+    }
 }
 
 /// The page shows the policy that the demonstration's template has.
@@ -165,7 +210,7 @@ fn the_agents_page_has_the_policy_of_the_template() {
 
 /// A metadata service that knows the Region and a role.
 fn metadata() -> std::io::Result<tokio::io::DuplexStream> {
-    const ROLE: &str = r#"{"Code": "Success", "AccessKeyId": "AKIA1", "SecretAccessKey": "s", "Token": "t",
+    const ROLE: &str = r#"{"Code": "Success", "AccessKeyId": "ASIAHOST000000000000", "SecretAccessKey": "s", "Token": "t",
         "Expiration": "2100-01-01T00:00:00Z"}"#;
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| async move {
