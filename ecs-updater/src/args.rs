@@ -5,6 +5,9 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use models::ids::AccountId;
+use models::location::is_account;
+
 use crate::config::{Given, Key};
 
 const LONG_ABOUT: &str = "\
@@ -144,6 +147,11 @@ pub struct GlobalArgs {
     /// environment, then AWS_PROFILE.
     #[arg(long, global = true, value_name = "NAME", help_heading = "AWS")]
     pub profile: Option<String>,
+    /// Refuse to work in any AWS account but this one
+    ///
+    /// Twelve digits. The account is that of the clusters, as ECS tells it before anything is done.
+    #[arg(long, global = true, value_name = "ID", value_parser = account, help_heading = "AWS")]
+    pub expect_account: Option<AccountId>,
     /// Endpoint for all AWS services, such as a simulator's [the SDK's own: AWS_ENDPOINT_URL]
     #[arg(long, global = true, value_name = "URL", help_heading = "AWS")]
     pub endpoint_url: Option<String>,
@@ -227,6 +235,10 @@ impl FromArgMatches for KeyArgs {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+fn account(text: &str) -> Result<AccountId, String> {
+    if is_account(text) { Ok(text.into()) } else { Err("an account's id is twelve digits".to_owned()) }
 }
 
 fn flag(key: Key) -> Arg {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::args::{Cli, GlobalArgs, Output};
 use crate::aws::{self, Access, Aws, AwsError, ErrorKind, ProfileError, SdkConfig};
 use crate::clock::Clock;
-use crate::cluster_settings::{self, Resolved};
+use crate::cluster_settings::{self, OtherAccount, Resolved};
 use crate::config::{self, ConfigError, Environment, Inputs};
 use crate::exit::ExitStatus;
 use crate::own_task;
@@ -35,6 +35,8 @@ enum CliError {
     Parameter { name: String, source: AwsError },
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    #[error(transparent)]
+    Account(#[from] OtherAccount),
     #[error("the logs could not be set up")]
     Telemetry(#[from] TelemetryError),
     #[error("the asynchronous runtime did not start")]
@@ -50,7 +52,10 @@ enum CliError {
 impl CliError {
     fn status(&self) -> ExitStatus {
         match self {
-            Self::Config(_) | Self::Profile(_) | Self::Telemetry(TelemetryError::BadLevel { .. }) => ExitStatus::Usage,
+            Self::Config(_)
+            | Self::Profile(_)
+            | Self::Account(_)
+            | Self::Telemetry(TelemetryError::BadLevel { .. }) => ExitStatus::Usage,
             Self::Parameter { source, .. } => unread_parameter(source),
             Self::Telemetry(TelemetryError::SetAlready(_))
             | Self::Runtime(_)
@@ -212,6 +217,9 @@ async fn resolved(
         }
     };
     let resolved = cluster_settings::resolve(&Aws::reading(&config), inputs, stop).await?;
+    if let Some(expected) = &args.expect_account {
+        resolved.expect_account(expected)?;
+    }
     Ok((config, resolved))
 }
 

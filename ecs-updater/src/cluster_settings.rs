@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use models::ids::ClusterName;
+use models::ids::{AccountId, ClusterName};
 use models::location::Location;
 use models::pace::Pace;
 use models::policy::Policy;
@@ -25,6 +25,31 @@ pub struct Resolved {
     pub clusters: Vec<ResolvedCluster>,
     /// Where each cluster is, or was looked for; the Region alone where ECS does not say more.
     pub locations: BTreeMap<ClusterName, Location>,
+}
+
+/// A cluster that is in another account than it should be, or nobody knows in which.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cluster {cluster} is in {location}, and --expect-account says {expected}: nothing was done")]
+pub struct OtherAccount {
+    pub cluster: ClusterName,
+    pub location: Location,
+    pub expected: AccountId,
+}
+
+impl Resolved {
+    /// Refuses clusters in any account but this one. What cannot be worked on anyhow is in none.
+    ///
+    /// # Errors
+    /// The first cluster that is not known to be in it.
+    pub fn expect_account(&self, expected: &AccountId) -> Result<(), OtherAccount> {
+        for (cluster, _) in self.clusters.iter().filter(|(_, policy)| policy.is_ok()) {
+            let location = self.locations.get(cluster).cloned().unwrap_or_default();
+            if location.account.as_ref() != Some(expected) {
+                return Err(OtherAccount { cluster: cluster.clone(), location, expected: expected.clone() });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How often the tags are asked for while AWS throttles: with the waits of [`pace`], a quarter of an hour.

@@ -33,7 +33,8 @@ fn is_region(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-')
 }
 
-fn is_account(text: &str) -> bool {
+/// Whether a text is written as AWS writes the id of an account.
+pub fn is_account(text: &str) -> bool {
     text.len() == 12 && text.chars().all(|char| char.is_ascii_digit())
 }
 

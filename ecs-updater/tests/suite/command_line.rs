@@ -68,11 +68,12 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
           --no-progress              No live view, also on a terminal
 
     AWS:
-          --region <REGION>     AWS Region [default: the profile's with --profile, else AWS_REGION]
-          --profile <NAME>      Use the credentials and the Region of this profile, whatever the
-                                environment says
-          --endpoint-url <URL>  Endpoint for all AWS services, such as a simulator's [the SDK's own:
-                                AWS_ENDPOINT_URL]
+          --region <REGION>      AWS Region [default: the profile's with --profile, else AWS_REGION]
+          --profile <NAME>       Use the credentials and the Region of this profile, whatever the
+                                 environment says
+          --expect-account <ID>  Refuse to work in any AWS account but this one
+          --endpoint-url <URL>   Endpoint for all AWS services, such as a simulator's [the SDK's own:
+                                 AWS_ENDPOINT_URL]
 
     Exit codes: 0 success, 1 failures, 2 usage or configuration, 3 not permitted, not reachable or no
     such cluster, 4 interrupted. More with --help.

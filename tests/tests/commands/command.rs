@@ -103,6 +103,21 @@ fn plans_and_then_updates_over_tcp() {
 }
 
 #[test]
+fn another_account_is_refused_before_anything_is_done() {
+    let served = serve(ONE, 30);
+    let ask = |command, account| run(&served.endpoint, &[command, "--cluster", "web", "--expect-account", account]);
+    let refused = ask("run", "210987654321");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    let sentence = "cluster web is in eu-central-1, account 123456789012, and --expect-account says 210987654321";
+    assert!(said.contains(sentence), "{said}");
+    let calls: Vec<String> = served.region.call_counts().into_keys().collect();
+    assert_eq!(calls, ["ecs:DescribeClusters"]);
+    assert_eq!(ask("run", "web").status.code(), Some(2), "no account's id");
+    assert_eq!(ask("plan", "123456789012").status.code(), Some(0));
+}
+
+#[test]
 fn a_signal_ends_it_with_a_report() {
     let served = serve(ONE, 1);
     let child = command(&served.endpoint, &["run", "--cluster", "web", "--output", "json"]).spawn().unwrap();
