@@ -151,6 +151,8 @@ def test_the_member_role_is_for_the_fleet_alone_and_for_this_run():
         f"arn:aws:iam::{HUB}:role/ExecutionRole",
     }
     place = json.loads(resources["FleetRunParameter"]["Properties"]["Value"])
+    cluster = f"arn:*:ecs:*:*:cluster/{place['cluster']}"
+    assert statements["RunTheTask"]["Condition"] == {"ArnEquals": {"ecs:cluster": cluster}}
     assert place["subnets"] == ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 
 
