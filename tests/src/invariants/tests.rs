@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::scenario::Scenario;
-use crate::world::{Sending, World};
+use crate::world::{RateControl, Sending, World};
 
 const CLAIM: &str = "v1/drain/RUN1/1.26.1/1.27.0/2026-11-23T03:00:00Z";
 
@@ -35,6 +35,8 @@ fn set(world: &mut World, host: usize, to: InstanceStatus, by: Actor) {
 fn send(world: &mut World, host: usize, script: Script) {
     let sending = Sending {
         document: "X".to_owned(),
+        version: "$DEFAULT".to_owned(),
+        rates: RateControl { at_once: 50, most_errors: 0 },
         parameters: BTreeMap::new(),
         comment: String::new(),
         delivery_timeout: SignedDuration::from_secs(60),

@@ -7,6 +7,7 @@ mod event;
 mod fault;
 mod machines;
 mod names;
+mod parameter;
 mod region;
 mod shape;
 mod size;
@@ -35,6 +36,7 @@ pub use event::{
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
 pub use machines::{InstanceSpec, MachineSpec};
+pub use parameter::{ParameterSpec, ParameterVersion};
 pub use region::RegionSpec;
 pub use shape::{ServiceKind, TaskShape};
 pub use size::Mib;
@@ -77,7 +79,7 @@ pub struct Scenario {
     /// SSM documents by name.
     pub documents: BTreeMap<String, DocumentSpec>,
     /// SSM parameters by name.
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, ParameterSpec>,
     /// DynamoDB tables: name of the partition key, a text, by name of the table.
     pub tables: BTreeMap<String, String>,
     /// The updater's own configuration, passed through.

@@ -53,6 +53,8 @@ pub struct RegionSpec {
     /// From the end of an EC2 instance to its deregistration, if its agent was connected.
     pub deregister_after: SignedDuration,
 
+    /// How long the status checks are `initializing` after an instance was started (docs/facts/ec2.md#instances-and-status-checks).
+    pub status_checks_begin: SignedDuration,
     /// How long the status checks stay `ok` after a host went down.
     pub status_check_lag: SignedDuration,
     /// How old the tags in an answer may be at most: EC2's API is eventually consistent.
@@ -104,6 +106,7 @@ impl Default for RegionSpec {
             stopped_tasks_visible: SignedDuration::from_hours(1),
             deleted_services_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),
+            status_checks_begin: SignedDuration::from_mins(2),
             status_check_lag: SignedDuration::from_mins(2),
             tags_lag: SignedDuration::ZERO,
             refused_tags_stay: false,

@@ -8,6 +8,7 @@ use toml::Table;
 
 use super::document::DocumentSpec;
 use super::fault::FaultSpec;
+use super::parameter::ParameterSpec;
 use super::region::RegionSpec;
 use super::workload::{ServiceSpec, TaskSpec};
 
@@ -44,7 +45,7 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) documents: BTreeMap<String, DocumentSpec>,
     #[serde(default)]
-    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) parameters: BTreeMap<String, ParameterSpec>,
     #[serde(default)]
     pub(super) tables: BTreeMap<String, String>,
     #[serde(default)]

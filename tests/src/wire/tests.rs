@@ -1,5 +1,6 @@
 //! Raw requests, as any client sends them, against a whole Region.
 
+mod as_the_models_say;
 mod in_doubt;
 
 use std::sync::Arc;
@@ -286,8 +287,17 @@ async fn attributes_have_limits() {
     let gone = json!({ "name": "a", "value": "x", "targetId": "0123" });
     assert_eq!(ecs_error(&region, "PutAttributes", put(vec![gone])).await, "TargetNotFoundException");
     ecs(&region, "DeleteAttributes", put(vec![json!({ "name": "own.3", "targetId": on })])).await;
-    let list = json!({ "cluster": "web", "targetType": "container-instance", "attributeValue": "x" });
-    assert_eq!(ecs(&region, "ListAttributes", list).await["attributes"].as_array().unwrap().len(), 9);
+    let list = |more: Value| {
+        let mut body = json!({ "cluster": "web", "targetType": "container-instance" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let all = ecs(&region, "ListAttributes", list(json!({}))).await["attributes"].as_array().unwrap().clone();
+    assert_eq!(all.iter().filter(|one| one["value"] == "x").count(), 9);
+    let one = list(json!({ "attributeName": "own.4", "attributeValue": "x" }));
+    assert_eq!(ecs(&region, "ListAttributes", one).await["attributes"].as_array().unwrap().len(), 1);
+    let value_alone = list(json!({ "attributeValue": "x" }));
+    assert_eq!(ecs_error(&region, "ListAttributes", value_alone).await, "InvalidParameterException");
     let filter = json!({ "cluster": "web", "filter": "attribute:own.4 == x" });
     assert_eq!(ecs(&region, "ListContainerInstances", filter).await["containerInstanceArns"], json!([on]));
 }

@@ -1,6 +1,6 @@
 //! A command of SSM, and how far it is on each host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,6 +14,8 @@ pub struct Command {
     pub id: String,
     /// Name of the document.
     pub document: String,
+    /// Its version, as the caller named it.
+    pub version: String,
     /// Parameters, as they were sent.
     pub parameters: BTreeMap<String, Vec<String>>,
     /// The caller's comment.
@@ -28,6 +30,10 @@ pub struct Command {
     pub script: Script,
     /// One for each host.
     pub invocations: BTreeMap<MachineNo, Invocation>,
+    /// How many more of these may fail.
+    pub(super) most_errors: usize,
+    /// Hosts that wait until others are done.
+    pub(super) queued: VecDeque<MachineNo>,
 }
 
 /// A command on one host.
@@ -68,6 +74,8 @@ pub enum InvocationStatus {
     Undeliverable,
     /// Cancelled before it ran.
     Cancelled,
+    /// Never sent: too many others had failed.
+    Terminated,
 }
 
 impl InvocationStatus {
@@ -80,7 +88,7 @@ impl InvocationStatus {
             Self::Success => "Success",
             Self::Failed | Self::Undeliverable => "Failed",
             Self::DeliveryTimedOut | Self::ExecutionTimedOut => "TimedOut",
-            Self::Cancelled => "Cancelled",
+            Self::Cancelled | Self::Terminated => "Cancelled",
         }
     }
 
@@ -90,6 +98,7 @@ impl InvocationStatus {
             Self::DeliveryTimedOut => "DeliveryTimedOut",
             Self::ExecutionTimedOut => "ExecutionTimedOut",
             Self::Undeliverable => "Undeliverable",
+            Self::Terminated => "Terminated",
             Self::Pending | Self::InProgress | Self::Delayed | Self::Success | Self::Failed | Self::Cancelled => {
                 self.status()
             }
@@ -105,9 +114,34 @@ impl InvocationStatus {
             | Self::DeliveryTimedOut
             | Self::ExecutionTimedOut
             | Self::Undeliverable
-            | Self::Cancelled => true,
+            | Self::Cancelled
+            | Self::Terminated => true,
         }
     }
+
+    /// Whether it counts towards `MaxErrors` (docs/facts/ssm.md#answers).
+    pub(super) fn is_an_error(self) -> bool {
+        match self {
+            Self::Failed | Self::ExecutionTimedOut => true,
+            Self::Pending
+            | Self::InProgress
+            | Self::Delayed
+            | Self::Success
+            | Self::DeliveryTimedOut
+            | Self::Undeliverable
+            | Self::Cancelled
+            | Self::Terminated => false,
+        }
+    }
+}
+
+/// How many hosts a command runs on at once, and how many may fail before it goes to no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateControl {
+    /// `MaxConcurrency`.
+    pub at_once: usize,
+    /// `MaxErrors`.
+    pub most_errors: usize,
 }
 
 /// What is sent.
@@ -115,6 +149,10 @@ impl InvocationStatus {
 pub struct Sending {
     /// Name of the document.
     pub document: String,
+    /// Its version, as the caller names it.
+    pub version: String,
+    /// How many hosts at once, and how many may fail.
+    pub rates: RateControl,
     pub parameters: BTreeMap<String, Vec<String>>,
     pub comment: String,
     /// For the delivery.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::ids::{ClusterNo, CommandNo, RegistrationNo};
 use crate::host::{Host, HostSpec};
-use crate::scenario::InstanceSpec;
+use crate::scenario::{InstanceSpec, RegionSpec};
 
 /// An EC2 instance (or an EXTERNAL machine, which EC2 does not know).
 #[derive(Debug)]
@@ -158,6 +158,8 @@ pub enum StatusCheck {
     Ok,
     /// `impaired`, `failed`.
     Impaired,
+    /// `initializing`: the instance was started a moment ago.
+    Initializing,
     /// `not-applicable`: the instance does not run.
     NotApplicable,
 }
@@ -186,12 +188,15 @@ impl Machine {
 
     /// The instance status check. `ok` is stale for a while after the host went down and comes back late after it is
     /// up again (docs/facts/ec2.md#instances-and-status-checks).
-    pub fn status_check(&self, now: Timestamp, stale_for: SignedDuration) -> StatusCheck {
+    pub fn status_check(&self, now: Timestamp, region: &RegionSpec) -> StatusCheck {
         if self.state != Ec2State::Running {
             return StatusCheck::NotApplicable;
         }
+        if now.duration_since(self.state_since) < region.status_checks_begin {
+            return StatusCheck::Initializing;
+        }
         match self.down_since {
-            Some(since) if now.duration_since(since) >= stale_for => StatusCheck::Impaired,
+            Some(since) if now.duration_since(since) >= region.status_check_lag => StatusCheck::Impaired,
             Some(_) | None => StatusCheck::Ok,
         }
     }

@@ -47,7 +47,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use actor::Actor;
 pub use cluster::{Cluster, OutOfService};
 pub(crate) use command::Ping;
-pub use command::{Command, Invocation, InvocationStatus, Sending};
+pub use command::{Command, Invocation, InvocationStatus, RateControl, Sending};
 pub use effect::Effect;
 pub use id_vec::{Id, IdVec};
 pub use ids::{ClusterNo, CommandNo, MachineNo, RegistrationNo, ServiceNo, TaskNo};
@@ -63,7 +63,7 @@ pub use task::{Desired, LastStatus, Task};
 use crate::dice::Dice;
 use crate::host::Repository;
 use crate::invariants::Invariants;
-use crate::scenario::{EventSpec, RegionSpec};
+use crate::scenario::{EventSpec, ParameterSpec, RegionSpec};
 use queue::{Due, Queue};
 
 /// The simulated Region. See the [module](self).
@@ -84,7 +84,7 @@ pub struct World {
     pub(crate) task_arns: BTreeMap<String, TaskNo>,
     pub(crate) command_ids: BTreeMap<String, CommandNo>,
     pub(crate) documents: BTreeMap<String, crate::scenario::DocumentSpec>,
-    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) parameters: BTreeMap<String, ParameterSpec>,
     pub(crate) repository: Repository,
     pub(crate) tables: BTreeMap<String, Table>,
     /// Whose call is being carried out: a number for each process that calls.

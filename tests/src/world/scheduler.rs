@@ -63,6 +63,7 @@ impl World {
         let wanted = desired_count.saturating_sub(keepers).min(room.saturating_sub(sorted.not_stopped));
         self.start_replicas(number, wanted);
 
+        let all_stay = sorted.pending_to_move.is_empty() && sorted.running_to_move.is_empty();
         let mut healthy = sorted.healthy;
         let may_stop = |world: &Self, task: TaskNo, healthy: &mut usize| {
             let counts = usize::from(world.tasks[task].is_healthy(world.now));
@@ -92,7 +93,7 @@ impl World {
                 self.stop_for_service(task, "scale-in");
             }
         }
-        self.note_steady(number);
+        self.note_steady(number, all_stay);
     }
 
     fn start_replicas(&mut self, number: ServiceNo, wanted: usize) {
@@ -138,9 +139,13 @@ impl World {
         self.stop_task(task, "ServiceSchedulerInitiated", reason);
     }
 
-    fn note_steady(&mut self, number: ServiceNo) {
+    /// A service is steady once it has what it wants, and where it wants it: one whose tasks are to leave DRAINING
+    /// instances, with or without room elsewhere, is not.
+    fn note_steady(&mut self, number: ServiceNo, all_stay: bool) {
         let service = &self.services[number];
-        let steady = service.tasks.len() == usize::try_from(service.desired).unwrap_or(usize::MAX)
+        let steady = all_stay
+            && !service.starved
+            && service.tasks.len() == usize::try_from(service.desired).unwrap_or(usize::MAX)
             && service.tasks.iter().all(|task| self.tasks[*task].is_healthy(self.now));
         let was = service.steady;
         let name = service.name.clone();

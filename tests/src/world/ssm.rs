@@ -21,7 +21,7 @@ impl World {
         let id = self.dice.uuid("command", u64::try_from(number.0).unwrap_or(u64::MAX));
         let (delivery, execution) = (sending.delivery_timeout, sending.execution_timeout);
         let mut invocations = BTreeMap::new();
-        for machine in &sending.machines {
+        for (index, machine) in sending.machines.iter().enumerate() {
             let visible_after = self.draw_ms("invocation", 200, 500);
             let invocation = Invocation {
                 status: InvocationStatus::Pending,
@@ -32,9 +32,8 @@ impl World {
                 interrupted: false,
             };
             invocations.insert(*machine, invocation);
-            let travel = self.draw_ms("delivery", 300, 1_500) + self.late();
-            if !self.chance("lost", self.spec.ssm_loses) {
-                self.schedule(travel, Due::Deliver(number, *machine));
+            if index < sending.rates.at_once {
+                self.send_to(number, *machine);
             }
             self.schedule(delivery, Due::DeliveryTimeout(number, *machine));
         }
@@ -42,6 +41,7 @@ impl World {
         self.commands.push(Command {
             id: id.clone(),
             document: sending.document,
+            version: sending.version,
             parameters: sending.parameters,
             comment: sending.comment,
             sent_at: self.now,
@@ -49,12 +49,37 @@ impl World {
             execution_timeout: execution,
             script: sending.script.clone(),
             invocations,
+            most_errors: sending.rates.most_errors,
+            queued: sending.machines.iter().skip(sending.rates.at_once).copied().collect(),
         });
         for machine in sending.machines {
             let (command, script) = (id.clone(), sending.script.clone());
             self.record(Event::Command { machine, command, step: CommandStep::Sent { script, by } });
         }
         number
+    }
+
+    /// A command is on its way to a host.
+    fn send_to(&mut self, command: CommandNo, machine: MachineNo) {
+        let travel = self.draw_ms("delivery", 300, 1_500) + self.late();
+        if !self.chance("lost", self.spec.ssm_loses) {
+            self.schedule(travel, Due::Deliver(command, machine));
+        }
+    }
+
+    /// A host is done with a command: it goes to the next one, unless too many have failed.
+    fn send_to_next(&mut self, number: CommandNo) {
+        let command = &mut self.commands[number];
+        let Some(machine) = command.queued.pop_front() else { return };
+        let errors = command.invocations.values().filter(|invocation| invocation.status.is_an_error()).count();
+        let stops = errors > command.most_errors;
+        if stops {
+            self.end_command(number, machine, InvocationStatus::Terminated);
+        } else if self.is_open(number, machine) {
+            self.send_to(number, machine);
+        } else {
+            self.send_to_next(number);
+        }
     }
 
     /// How much later than usual a command reaches its host.
@@ -169,9 +194,10 @@ impl World {
         let known = &mut self.machines[machine];
         known.ssm_running.retain(|other| *other != command);
         known.ssm_waiting.retain(|other| *other != command);
-        let command = self.commands[command].id.clone();
+        let id = self.commands[command].id.clone();
         let step = CommandStep::Ended { status: status.details() };
-        self.record(Event::Command { machine, command, step });
+        self.record(Event::Command { machine, command: id, step });
+        self.send_to_next(command);
     }
 
     /// The agent is gone: what ran is cut off, and SSM is not told.

@@ -60,6 +60,27 @@ fn min_100_stops_a_task_only_after_its_replacement_is_healthy() {
 }
 
 #[test]
+fn a_service_whose_tasks_are_to_leave_is_not_steady() {
+    let is_steady = |world: &World| world.services[ServiceNo(0)].steady;
+    let last_word = |world: &World| world.services[ServiceNo(0)].events[0].message.clone();
+    for (hosts, max_percent) in [(1, 200), (2, 100)] {
+        let service = format!("[[service]]\nname = \"s\"\ndesired = {hosts}\nmax_percent = {max_percent}");
+        let mut world = world(&fleet(hosts, &service));
+        for host in 0..hosts {
+            drain(&mut world, host);
+        }
+        pass(&mut world, 600);
+        assert_eq!((healthy(&world, 0), is_steady(&world)), (hosts, false), "{hosts} hosts: no room elsewhere");
+        for host in 0..hosts {
+            set(&mut world, host, InstanceStatus::Active);
+        }
+        pass(&mut world, 10);
+        assert!(is_steady(&world));
+        assert_eq!(last_word(&world), "(service s) has reached a steady state.");
+    }
+}
+
+#[test]
 fn max_100_starts_no_replacement_until_one_has_stopped() {
     let service = "[[service]]\nname = \"s\"\ndesired = 4\nmin_percent = 50\nmax_percent = 100\nstop_time = \"20s\"";
     let mut world = world(&fleet(4, service));
@@ -312,12 +333,28 @@ fn an_agent_that_stays_away_is_noticed_late_and_its_tasks_stay() {
 fn the_status_check_is_stale_for_a_while() {
     let mut world = world("[[instances]]\nnever_boots_on = [\"1.26.1\"]");
     world.reset(MachineNo(0));
-    let check = |world: &World| world.machines[MachineNo(0)].status_check(world.now, world.spec.status_check_lag);
+    let check = |world: &World| world.machines[MachineNo(0)].status_check(world.now, &world.spec);
     pass(&mut world, 100);
     assert_eq!(check(&world), StatusCheck::Ok);
     pass(&mut world, 30);
     assert_eq!(check(&world), StatusCheck::Impaired);
     assert_eq!(world.machines[MachineNo(0)].state, Ec2State::Running);
+}
+
+#[test]
+fn the_status_checks_begin_after_a_start_and_not_after_a_reboot() {
+    let mut world = world("[[instances]]");
+    let check = |world: &World| world.machines[MachineNo(0)].status_check(world.now, &world.spec);
+    assert_eq!(check(&world), StatusCheck::Ok);
+    world.reset(MachineNo(0));
+    pass(&mut world, 100);
+    assert_eq!(check(&world), StatusCheck::Ok, "an OS boot is no start");
+    world.stop_instance(MachineNo(0));
+    pass(&mut world, 60);
+    world.start_instance(MachineNo(0));
+    assert_eq!(check(&world), StatusCheck::Initializing);
+    pass(&mut world, 120);
+    assert_eq!(check(&world), StatusCheck::Ok);
 }
 
 #[test]

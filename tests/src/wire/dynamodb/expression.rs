@@ -349,8 +349,21 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Why a token cannot stand where it does: DynamoDB would not take it, or it is beyond what is modelled here.
 fn syntax(expression: &str, token: &str) -> Failure {
-    invalid(format!("Invalid {expression}: Syntax error, or not modelled; token: {token:?}"))
+    if is_beyond(token) {
+        return Failure::unknown("Expression", format!("{token:?} in {expression} is not modelled"));
+    }
+    invalid(format!("Invalid {expression}: Syntax error; token: {token:?}"))
+}
+
+/// Whether a token is DynamoDB's, but not ours: a key word, a function, an attribute without a placeholder, or a path into
+/// an attribute.
+fn is_beyond(token: &str) -> bool {
+    let is_word = token.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_ours = ["SET", "AND", "OR", "NOT"].iter().any(|word| token.eq_ignore_ascii_case(word))
+        || ["attribute_exists", "attribute_not_exists", "if_not_exists"].contains(&token);
+    (is_word && !is_ours) || token.starts_with(['.', '['])
 }
 
 /// Words, placeholders and symbols; the first that is none of these otherwise.
@@ -361,7 +374,7 @@ fn tokens(text: &str) -> Result<Vec<&str>, &str> {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let prefix = usize::from(rest.starts_with(['#', ':']));
         let length = prefix + rest[prefix..].find(|c| !word(c)).unwrap_or(rest.len() - prefix);
-        let symbols = ["<>", "<=", ">=", "<", ">", "=", "(", ")", ",", "+", "-"];
+        let symbols = ["<>", "<=", ">=", "<", ">", "=", "(", ")", ",", "+", "-", ".", "[", "]"];
         let length = if length > prefix {
             length
         } else {

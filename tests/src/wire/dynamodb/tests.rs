@@ -91,7 +91,7 @@ fn updates_are_computed_from_the_item_as_it_was() {
 }
 
 #[test]
-fn what_dynamodb_would_refuse_or_is_not_modelled_is_refused() {
+fn what_dynamodb_would_refuse_is_refused() {
     let one = || json!({ ":n": { "N": "1" } });
     let a = || json!({ "#a": "a" });
     for (request, words) in [
@@ -102,17 +102,17 @@ fn what_dynamodb_would_refuse_or_is_not_modelled_is_refused() {
         (set(None, "SET #a = :n", json!({ "#a": "a", "#x": "x" }), one()), "unused in expressions: keys: {#x}"),
         (set(None, "SET #a = :m", a(), json!({})), "is not defined; attribute value: :m"),
         (set(None, "SET #b = :n", a(), one()), "is not defined; attribute name: #b"),
-        (set(None, "SET a = :n", json!({}), one()), "token: \"a\""),
         (set(None, "SET #a = #a + :n", a(), one()), "does not exist in the item"),
         (set(None, "SET #a = :n + :n", a(), json!({ ":n": { "S": "1" } })), "incorrect data type"),
         (set(None, "SET #a = :n, #a = :n", a(), one()), "overlap"),
         (set(None, "SET #a = :n", json!({ "#a": "lease" }), one()), "part of the key"),
-        (set(None, "REMOVE #a", a(), json!({})), "token: \"REMOVE\""),
-        (set(Some("size(#a) > :n"), "SET #a = :n", a(), one()), "token: \"size\""),
+        (set(None, "SET :n = #a", a(), one()), "token: \":n\""),
+        (set(None, "#a = :n", a(), one()), "token: \"#a\""),
         (set(Some("#a = :n)"), "SET #a = :n", a(), one()), "token: \")\""),
         (set(Some("#a ? :n"), "SET #a = :n", a(), one()), "token: \"? :n\""),
-        (set(None, "SET #a = :n", a(), json!({ ":n": { "N": "1.5" } })), "numeric value"),
-        (set(None, "SET #a = :n", a(), json!({ ":n": { "BOOL": true } })), "not modelled"),
+        (set(None, "SET #a = :n", a(), json!({ ":n": { "N": "one" } })), "numeric value"),
+        (set(None, "SET #a = :n", a(), json!({ ":n": {} })), "is empty"),
+        (set(None, "SET #a = :n", a(), json!({ ":n": { "N": "1", "S": "1" } })), "more than one"),
     ] {
         let (code, message, _) = call(&mut world(), request).unwrap_err();
         assert_eq!(code, "ValidationException", "{words}");
@@ -124,7 +124,61 @@ fn what_dynamodb_would_refuse_or_is_not_modelled_is_refused() {
     let mut other_key = set(None, "SET #a = :n", a(), one());
     other_key["Key"] = json!({ "id": { "S": "web" } });
     assert!(call(&mut world(), other_key).unwrap_err().1.contains("does not match the schema"));
+    let mut no_key = set(None, "SET #a = :n", a(), one());
+    no_key["Key"] = json!({ "lease": { "S": "" } });
+    assert!(call(&mut world(), no_key).unwrap_err().1.contains("empty string"));
+    for name in ["ReturnValues", "ReturnValuesOnConditionCheckFailure"] {
+        let mut odd = set(None, "SET #a = :n", a(), one());
+        odd[name] = json!("SOME");
+        let (code, message, _) = call(&mut world(), odd).unwrap_err();
+        assert!(code == "ValidationException" && message.contains("enum value set"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn what_is_not_modelled_is_said_to_be_so() {
+    let one = || json!({ ":n": { "N": "1" } });
+    let a = || json!({ "#a": "a" });
+    let is_loud = |request: Value, what: &str| {
+        let (code, message, _) = call(&mut world(), request).unwrap_err();
+        assert!(code.starts_with("SimulatorUnknown") && message.contains("not modelled"), "{what}: {code}: {message}");
+    };
+    for (condition, update) in [
+        (None, "REMOVE #a"),
+        (None, "add #a :n"),
+        (None, "DELETE #a :n"),
+        (None, "SET #a = :n REMOVE #a"),
+        (None, "SET a = :n"),
+        (None, "SET #a.#a = :n"),
+        (None, "SET #a[0] = :n"),
+        (None, "SET #a = list_append(#a, :n)"),
+        (Some("size(#a) > :n"), "SET #a = :n"),
+        (Some("begins_with(#a, :n)"), "SET #a = :n"),
+        (Some("contains(#a, :n)"), "SET #a = :n"),
+        (Some("attribute_type(#a, :n)"), "SET #a = :n"),
+        (Some("attribute_exists(a)"), "SET #a = :n"),
+        (Some("attribute_exists(#a.b)"), "SET #a = :n"),
+        (Some("#a BETWEEN :n AND :n"), "SET #a = :n"),
+        (Some("#a in (:n)"), "SET #a = :n"),
+        (Some("a = :n"), "SET #a = :n"),
+    ] {
+        is_loud(set(condition, update, a(), one()), &format!("{condition:?} {update}"));
+    }
+    let lists = [json!({ "BOOL": true }), json!({ "NULL": true }), json!({ "M": {} }), json!({ "L": [] })];
+    let more = [json!({ "SS": ["a"] }), json!({ "NS": ["1"] }), json!({ "B": "YQ==" }), json!({ "N": "1.5" })];
+    for value in lists.into_iter().chain(more) {
+        is_loud(set(None, "SET #a = :n", a(), json!({ ":n": value })), &value.to_string());
+    }
     let mut returned = set(None, "SET #a = :n", a(), one());
     returned["ReturnValues"] = json!("UPDATED_NEW");
-    assert!(call(&mut world(), returned).unwrap_err().0.starts_with("SimulatorUnknown"));
+    is_loud(returned, "UPDATED_NEW");
+    for (name, value) in [
+        ("AttributeUpdates", json!({ "a": {} })),
+        ("Expected", json!({})),
+        ("ReturnItemCollectionMetrics", json!("SIZE")),
+    ] {
+        let mut old = set(None, "SET #a = :n", a(), one());
+        old[name] = value;
+        is_loud(old, name);
+    }
 }

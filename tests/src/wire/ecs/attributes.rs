@@ -61,6 +61,9 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     if kind.as_deref() != Some("container-instance") {
         return Err(Failure::invalid("targetType must be container-instance."));
     }
+    if value.is_some() && name.is_none() {
+        return Err(Failure::invalid("attributeName must be given with attributeValue."));
+    }
     let mut found = Vec::new();
     for number in &world.clusters[cluster].registrations {
         let known = &world.registrations[*number];

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::super::params::Params;
-use super::{arns, failure, page_size};
+use super::{arns, failure, include, page_size};
 use crate::world::{ClusterNo, Desired, LastStatus, World};
 
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
@@ -17,7 +17,8 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
 
 pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
     let names = params.texts("clusters")?.unwrap_or_else(|| vec!["default".to_owned()]);
-    let included = params.texts("include")?.unwrap_or_default();
+    let known = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "STATISTICS", "TAGS"];
+    let included = include(&mut params, &known)?;
     if let Some(what) = included.iter().find(|what| *what != "TAGS") {
         return Err(Failure::unknown("Parameter", format!("DescribeClusters with include {what} is not modelled")));
     }

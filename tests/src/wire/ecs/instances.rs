@@ -5,16 +5,19 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::super::params::Params;
-use super::{arns, cluster, failure, ids, page_size, registration, time};
+use super::{arns, cluster, failure, ids, include, one_of, page_size, registration, time};
 use crate::query::{Filter, Subject};
 use crate::world::{
     Actor, Desired, InstanceStatus, LastStatus, RESERVED_PORTS, Registration, RegistrationNo, Resources, World,
 };
 
+/// By which instances can be listed.
+const STATUSES: [&str; 5] = ["ACTIVE", "DRAINING", "REGISTERING", "DEREGISTERING", "REGISTRATION_FAILED"];
+
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;
     let filter = params.text("filter")?;
-    let status = params.text("status")?;
+    let status = one_of(&mut params, "status", &STATUSES)?;
     let size = page_size(&mut params, 100, 100)?;
     let token = params.text("nextToken")?;
     params.done("ListContainerInstances")?;
@@ -24,8 +27,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
         None => None,
         Some("ACTIVE") => Some(Some(InstanceStatus::Active)),
         Some("DRAINING") => Some(Some(InstanceStatus::Draining)),
-        Some("REGISTERING" | "REGISTRATION_FAILED" | "DEREGISTERING") => Some(None),
-        Some(_) => return Err(Failure::invalid("status is not a valid container instance status.")),
+        Some(_) => Some(None),
     };
     let since = world.now - world.lag("lists-lag", world.spec.lists_lag);
     let found = world.clusters[cluster]
@@ -47,11 +49,8 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
 pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;
     let wanted = ids(&mut params, "containerInstances", 100)?;
-    let include = params.texts("include")?.unwrap_or_default();
+    let include = include(&mut params, &["TAGS", "CONTAINER_INSTANCE_HEALTH"])?;
     params.done("DescribeContainerInstances")?;
-    if let Some(odd) = include.iter().find(|what| !matches!(what.as_str(), "TAGS" | "CONTAINER_INSTANCE_HEALTH")) {
-        return Err(Failure::invalid(format!("include: {odd} is not a valid value.")));
-    }
     let since = world.now - world.lag("describes-lag", world.spec.describes_lag);
     let (mut instances, mut failures) = (Vec::new(), Vec::new());
     for id in wanted {

@@ -41,6 +41,29 @@ fn cluster(world: &World, params: &mut Params) -> Result<ClusterNo, Failure> {
     world.cluster(&name).ok_or_else(|| Failure::new("ClusterNotFoundException", "Cluster not found."))
 }
 
+/// The names of launch types.
+const LAUNCH_TYPES: [&str; 4] = ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"];
+
+/// A text that must be one of the API model's.
+fn one_of(params: &mut Params, name: &str, known: &[&str]) -> Result<Option<String>, Failure> {
+    let text = params.text(name)?;
+    text.map(|text| check_known(name, &text, known).map(|()| text)).transpose()
+}
+
+/// `include`: names of the API model.
+fn include(params: &mut Params, known: &[&str]) -> Result<Vec<String>, Failure> {
+    let include = params.texts("include")?.unwrap_or_default();
+    include.iter().try_for_each(|what| check_known("include", what, known))?;
+    Ok(include)
+}
+
+fn check_known(name: &str, text: &str, known: &[&str]) -> Result<(), Failure> {
+    if known.contains(&text) {
+        return Ok(());
+    }
+    Err(Failure::invalid(format!("{name} {text} is not valid: it must be one of [{}].", known.join(", "))))
+}
+
 /// `maxResults` between 1 and `most`.
 fn page_size(params: &mut Params, most: usize, default: usize) -> Result<usize, Failure> {
     match params.integer("maxResults")? {

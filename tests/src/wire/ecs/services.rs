@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::super::failure::Failure;
 use super::super::params::Params;
 use super::tasks::counts;
-use super::{arns, cluster, failure, find_service, ids, page_size, time};
+use super::{LAUNCH_TYPES, arns, cluster, failure, find_service, ids, include, one_of, page_size, time};
 use crate::scenario::ServiceKind;
 use crate::world::{Service, ServiceNo, World};
 
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;
-    let strategy = params.text("schedulingStrategy")?;
-    let launch_type = params.text("launchType")?;
+    let strategy = one_of(&mut params, "schedulingStrategy", &["REPLICA", "DAEMON"])?;
+    let launch_type = one_of(&mut params, "launchType", &LAUNCH_TYPES)?;
     let size = page_size(&mut params, 100, 10)?;
     let token = params.text("nextToken")?;
     params.done("ListServices")?;
@@ -31,7 +31,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
 pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;
     let wanted = ids(&mut params, "services", 10)?;
-    let include = params.texts("include")?.unwrap_or_default();
+    let include = include(&mut params, &["TAGS"])?;
     params.done("DescribeServices")?;
     let (mut services, mut failures) = (Vec::new(), Vec::new());
     for id in wanted {

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::super::params::Params;
-use super::{arns, cluster, failure, find_service, ids, page_size, registration, task, time};
+use super::{
+    LAUNCH_TYPES, arns, cluster, failure, find_service, ids, include, one_of, page_size, registration, task, time,
+};
 use crate::world::{Desired, ServiceNo, Task, TaskNo, World};
 
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
@@ -13,12 +15,16 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     let family = params.text("family")?;
     let service = params.text("serviceName")?;
     let started_by = params.text("startedBy")?;
-    let desired = params.text("desiredStatus")?;
-    let launch_type = params.text("launchType")?;
+    let desired = one_of(&mut params, "desiredStatus", &["RUNNING", "PENDING", "STOPPED"])?;
+    let launch_type = one_of(&mut params, "launchType", &LAUNCH_TYPES)?;
     let size = page_size(&mut params, 100, 100)?;
     let token = params.text("nextToken")?;
     params.done("ListTasks")?;
 
+    let is_filtered = [&on, &family, &service, &desired, &launch_type].into_iter().any(Option::is_some);
+    if started_by.is_some() && is_filtered {
+        return Err(Failure::invalid("cannot specify startedBy with other arguments"));
+    }
     let on = match on {
         Some(id) => Some(
             registration(world, cluster, &id)
@@ -37,8 +43,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     let desired = match desired.as_deref() {
         None | Some("RUNNING") => Some(Desired::Running),
         Some("STOPPED") => Some(Desired::Stopped),
-        Some("PENDING") => None,
-        Some(_) => return Err(Failure::invalid("desiredStatus must be one of [RUNNING, PENDING, STOPPED].")),
+        Some(_) => None,
     };
     let candidates: Vec<TaskNo> = match on {
         Some(number) => {
@@ -74,7 +79,7 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
 pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;
     let wanted = ids(&mut params, "tasks", 100)?;
-    let include = params.texts("include")?.unwrap_or_default();
+    let include = include(&mut params, &["TAGS"])?;
     params.done("DescribeTasks")?;
     let with_tags = include.iter().any(|what| what == "TAGS");
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());

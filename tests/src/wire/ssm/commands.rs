@@ -9,33 +9,34 @@ use super::super::ecs::time;
 use super::super::failure::Failure;
 use super::super::page::{self, Page};
 use super::super::params::Params;
-use super::{constraint, page_size};
+use super::limits::{self, Rates};
+use super::page_size;
 use crate::documents::Script;
 use crate::scenario::{DocumentSpec, KnownDocument};
 use crate::world::{Actor, Command, Ec2State, Invocation, MachineNo, Ping, Sending, World};
 
 pub(super) fn send(world: &mut World, mut params: Params) -> Result<Value, Failure> {
-    let document = params.text("DocumentName")?.unwrap_or_default();
+    let name = params.text("DocumentName")?.unwrap_or_default();
     let ids = params.texts("InstanceIds")?.unwrap_or_default();
     let delivery = params.integer("TimeoutSeconds")?.unwrap_or(3600);
     let comment = params.text("Comment")?.unwrap_or_default();
-    let version = params.text("DocumentVersion")?;
+    let version = params.text("DocumentVersion")?.unwrap_or_else(|| "$DEFAULT".to_owned());
     let parameters = params.map_of_texts("Parameters")?;
-    // How many at once, and how many may fail: nothing here fails so many that it would matter.
-    let concurrency = params.text("MaxConcurrency")?;
-    let errors = params.text("MaxErrors")?;
+    let rates = Rates::read(&mut params)?;
     params.done("SendCommand")?;
-    check_limits(delivery, &ids, &comment)?;
-    if version.is_some_and(|version| !matches!(version.as_str(), "1" | "$DEFAULT" | "$LATEST")) {
+    limits::check(delivery, &ids, &comment)?;
+    if !matches!(version.as_str(), "1" | "$DEFAULT" | "$LATEST") {
         return Err(Failure::new("InvalidDocumentVersion", "The document version isn't valid or doesn't exist."));
     }
-    let Some(spec) = world.documents.get(&document_name(&document)).cloned() else {
-        return Err(Failure::new("InvalidDocument", format!("Document with name {document} does not exist.")));
+    let Some(spec) = document(world, &name).cloned() else {
+        return Err(Failure::new("InvalidDocument", format!("Document with name {name} does not exist.")));
     };
     let (script, execution_timeout) = script(&spec, &parameters)?;
     let machines = targets(world, &ids)?;
     let sending = Sending {
-        document: document.clone(),
+        document: name.clone(),
+        version: version.clone(),
+        rates: rates.of(ids.len()),
         parameters: parameters.clone(),
         comment: comment.clone(),
         delivery_timeout: SignedDuration::from_secs(delivery),
@@ -49,8 +50,8 @@ pub(super) fn send(world: &mut World, mut params: Params) -> Result<Value, Failu
     Ok(json!({
         "Command": {
             "CommandId": command.id,
-            "DocumentName": document,
-            "DocumentVersion": "$DEFAULT",
+            "DocumentName": name,
+            "DocumentVersion": version,
             "Comment": comment,
             "ExpiresAfter": time(expires),
             "Parameters": parameters,
@@ -60,8 +61,8 @@ pub(super) fn send(world: &mut World, mut params: Params) -> Result<Value, Failu
             "Status": "Pending",
             "StatusDetails": "Pending",
             "TimeoutSeconds": delivery,
-            "MaxConcurrency": concurrency.unwrap_or_else(|| "50".to_owned()),
-            "MaxErrors": errors.unwrap_or_else(|| "0".to_owned()),
+            "MaxConcurrency": rates.concurrency,
+            "MaxErrors": rates.errors,
             "TargetCount": command.invocations.len(),
             "CompletedCount": 0,
             "ErrorCount": 0,
@@ -70,30 +71,17 @@ pub(super) fn send(world: &mut World, mut params: Params) -> Result<Value, Failu
     }))
 }
 
-fn check_limits(delivery: i64, ids: &[String], comment: &str) -> Result<(), Failure> {
-    if !(30..=2_592_000).contains(&delivery) {
-        let rule = if delivery < 30 {
-            "have value greater than or equal to 30"
-        } else {
-            "have value less than or equal to 2592000"
-        };
-        return Err(constraint("timeoutSeconds", delivery, rule));
+/// The document of a name or an ARN. One of another account has to be shared, and none is.
+fn document<'a>(world: &'a World, name: &str) -> Option<&'a DocumentSpec> {
+    if !name.starts_with("arn:") {
+        return world.documents.get(name);
     }
-    if ids.is_empty() || ids.len() > 50 {
-        return Err(constraint("instanceIds", format!("[{}]", ids.join(", ")), "have length less than or equal to 50"));
-    }
-    if comment.chars().count() > 100 {
-        return Err(constraint("comment", comment, "have length less than or equal to 100"));
-    }
-    Ok(())
-}
-
-/// A document may be named by its ARN.
-fn document_name(name: &str) -> String {
-    match name.strip_prefix("arn:") {
-        Some(arn) => arn.rsplit('/').next().unwrap_or(name).to_owned(),
-        None => name.to_owned(),
-    }
+    let rest = name.strip_prefix(&format!("arn:aws:ssm:{}:", world.spec.name))?;
+    let (account, path) = rest.split_once(':')?;
+    let name = path.strip_prefix("document/")?;
+    // Those of AWS itself have no account in their ARN.
+    let owner = if name.starts_with("AWS-") { "" } else { &world.spec.account };
+    world.documents.get(name).filter(|_| account == owner)
 }
 
 /// What a document runs, and its own time-out. Parameters that the document does not take are refused, as SSM does.
@@ -199,7 +187,7 @@ fn listed(world: &World, command: &Command, number: MachineNo, invocation: &Invo
         "InstanceName": "",
         "Comment": command.comment,
         "DocumentName": command.document,
-        "DocumentVersion": "$DEFAULT",
+        "DocumentVersion": command.version,
         "RequestedDateTime": time(command.sent_at),
         "Status": invocation.status.status(),
         "StatusDetails": invocation.status.details(),
@@ -249,7 +237,7 @@ pub(super) fn get(world: &World, mut params: Params) -> Result<Value, Failure> {
         "InstanceId": instance,
         "Comment": command.comment,
         "DocumentName": command.document,
-        "DocumentVersion": "$DEFAULT",
+        "DocumentVersion": command.version,
         "PluginName": PLUGIN,
         "ResponseCode": response_code(invocation),
         "ExecutionStartDateTime": text_time(invocation.started_at),

@@ -2,8 +2,10 @@
 
 mod commands;
 mod inventory;
+mod limits;
+mod parameters;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::failure::Failure;
 use super::params::Params;
@@ -15,35 +17,9 @@ pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Res
         "ListCommandInvocations" => commands::list(world, params),
         "GetCommandInvocation" => commands::get(world, params),
         "DescribeInstanceInformation" => inventory::describe(world, params),
-        "GetParameter" => parameter(world, params),
+        "GetParameter" => parameters::get(world, params),
         _ => Err(Failure::unknown("Operation", format!("ssm:{operation} is not modelled"))),
     }
-}
-
-fn parameter(world: &World, mut params: Params) -> Result<Value, Failure> {
-    let name = params.text("Name")?.unwrap_or_default();
-    params.flag("WithDecryption")?;
-    params.done("GetParameter")?;
-    let value = world
-        .parameters
-        .get(&name)
-        .ok_or_else(|| Failure::new("ParameterNotFound", format!("Parameter {name} not found.")))?;
-    let arn = if name.starts_with('/') {
-        format!("arn:aws:ssm:{}:{}:parameter{name}", world.spec.name, world.spec.account)
-    } else {
-        format!("arn:aws:ssm:{}:{}:parameter/{name}", world.spec.name, world.spec.account)
-    };
-    Ok(json!({
-        "Parameter": {
-            "Name": name,
-            "Type": "String",
-            "Value": value,
-            "Version": 1,
-            "DataType": "text",
-            "ARN": arn,
-            "LastModifiedDate": super::ecs::time(world.start),
-        }
-    }))
 }
 
 /// A value outside its limits, in the words of the SDKs' common validation.
