@@ -1,16 +1,64 @@
 //! Placement constraints of the kind `memberOf`: expressions in the cluster query language (ECS developer guide,
-//! `cluster-query-language`), as far as they speak of what does not change while an instance runs: its attributes and
-//! its EC2 id.
+//! `cluster-query-language`), as far as they speak of an instance's attributes, its EC2 id, and the groups of its tasks.
 //!
-//! What this cannot read, or cannot know (tasks, agents, patterns), is neither true nor false: then placement is ECS's
-//! to decide, and the drain's time-out is the net below.
+//! What this cannot read, or cannot know (agents, counts, patterns, the groups where nobody has looked at the tasks), is
+//! neither true nor false: then placement is ECS's to decide, and the drain's time-out is the net below.
 
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use models::fleet::Instance;
+use models::ids::ServiceName;
 
-/// Whether the instance meets the expression; `None` where that cannot be told.
-pub(crate) fn meets(expression: &str, instance: &Instance) -> Option<bool> {
+/// What an expression is asked of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) instance: &'a Instance,
+    pub(crate) groups: &'a Groups,
+    /// Services whose tasks are to come.
+    pub(crate) promised: &'a [&'a ServiceName],
+}
+
+/// The groups of the tasks on an instance.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Groups {
+    /// As ECS writes them.
+    present: BTreeSet<String>,
+    /// Whether there are no others.
+    is_complete: bool,
+}
+
+/// What was seen on an instance this long ago may have moved since.
+const GROUPS_KNOWN_FOR: SignedDuration = SignedDuration::from_mins(5);
+
+impl Groups {
+    /// Returns what is known of an instance's groups. A task that stops may be there or not. There are no others only where
+    /// ECS counts as many tasks now as were seen then: an instance that is back in service has none yet, and will.
+    pub(crate) fn of(instance: &Instance, now: Timestamp) -> Self {
+        let Some(seen) = instance.tasks.as_ref().filter(|seen| now.duration_since(seen.at) <= GROUPS_KNOWN_FOR) else {
+            return Self::default();
+        };
+        let stay = |task: &&models::fleet::Task| !task.stopping && !task.undescribed;
+        let (running, pending) = (instance.running_tasks as usize, instance.pending_tasks as usize);
+        let is_the_count = [running, running + pending].contains(&seen.tasks.len());
+        Self {
+            present: seen.tasks.iter().filter(stay).map(|task| task.group.to_string()).collect(),
+            is_complete: is_the_count && !seen.tasks.is_empty() && seen.tasks.iter().all(|task| stay(&task)),
+        }
+    }
+}
+
+/// Whether an expression asks for the groups of tasks.
+pub(crate) fn asks_for_groups(expression: &str) -> bool {
+    expression.contains(TASK_GROUP)
+}
+
+const TASK_GROUP: &str = "task:group";
+
+/// Whether the subject meets the expression; `None` where that cannot be told.
+pub(crate) fn meets(expression: &str, subject: Subject<'_>) -> Option<bool> {
     let words = words(expression)?;
-    let mut parser = Parser { words: &words, instance };
+    let mut parser = Parser { words: &words, subject };
     let value = parser.any()?;
     parser.words.is_empty().then_some(value).flatten()
 }
@@ -81,7 +129,7 @@ fn words(text: &str) -> Option<Vec<Word>> {
 /// Reads and decides at once. The outer `Option` of its answers is `None` where the expression cannot be read.
 struct Parser<'a> {
     words: &'a [Word],
-    instance: &'a Instance,
+    subject: Subject<'a>,
 }
 
 /// Whether an expression holds; `None` where that cannot be told.
@@ -138,12 +186,13 @@ impl<'a> Parser<'a> {
     fn comparison(&mut self) -> Option<Known> {
         let subject = self.text()?;
         let operator = self.text()?;
+        let instance = self.subject.instance;
         let own = if let Some(name) = subject.strip_prefix("attribute:") {
-            Some(self.instance.attributes.get(name))
+            Some(instance.attributes.get(name))
         } else if subject == "ec2InstanceId" {
-            Some(Some(self.instance.host.as_str()))
+            Some(Some(instance.host.as_str()))
         } else {
-            // agentConnected, runningTasksCount, task:group and the like change.
+            // agentConnected, runningTasksCount and the like change.
             None
         };
         let values = match operator {
@@ -151,6 +200,9 @@ impl<'a> Parser<'a> {
             "in" | "!in" | "not_in" => self.list()?,
             _ => vec![self.text()?],
         };
+        if subject == TASK_GROUP {
+            return Some(self.of_groups(operator, &values));
+        }
         let Some(own) = own else { return Some(None) };
         let among = own.is_some_and(|own| values.contains(&own));
         Some(match operator {
@@ -161,6 +213,23 @@ impl<'a> Parser<'a> {
             "!=" | "not_equals" | "!in" | "not_in" => Some(!among),
             _ => None,
         })
+    }
+
+    /// A test holds where one of the groups passes it.
+    fn of_groups(&self, operator: &str, values: &[&str]) -> Known {
+        let Subject { groups, promised, .. } = self.subject;
+        let promised = promised.iter().map(|service| format!("service:{service}"));
+        let mut known = groups.present.iter().cloned().chain(promised);
+        let is_there = |found: bool| (found || groups.is_complete).then_some(found);
+        match operator {
+            "exists" => is_there(known.next().is_some()),
+            "!exists" | "not_exists" => is_there(known.next().is_some()).map(|found| !found),
+            "==" | "equals" | "in" => is_there(known.any(|group| values.contains(&group.as_str()))),
+            "!=" | "not_equals" | "!in" | "not_in" => {
+                is_there(known.any(|group| values.contains(&group.as_str()))).map(|found| !found)
+            }
+            _ => None,
+        }
     }
 
     fn text(&mut self) -> Option<&'a str> {
@@ -188,8 +257,14 @@ impl<'a> Parser<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::meets;
-    use crate::planner::fixtures::{at, attributes, instance};
+    use models::fleet::{Instance, SeenTasks, Task};
+
+    use super::{Groups, Subject};
+    use crate::planner::fixtures::{at, attributes, instance, task};
+
+    fn meets(expression: &str, instance: &Instance) -> Option<bool> {
+        super::meets(expression, Subject { instance, groups: &Groups::default(), promised: &[] })
+    }
 
     #[test]
     fn expressions_of_the_guide() {
@@ -228,6 +303,47 @@ mod tests {
         ];
         for (expression, wanted) in table {
             assert_eq!(meets(expression, &host), wanted, "{expression}");
+        }
+    }
+
+    #[test]
+    fn groups_of_tasks() {
+        let now = at(10);
+        let mut host = instance(1, None, now);
+        host.running_tasks = 2;
+        let stopping = Task { stopping: true, ..task(3, Some("db")) };
+        let on = |tasks: Vec<Task>, seen| Some(SeenTasks { at: seen, tasks });
+        let shop = || vec![task(0, Some("shop")), task(1, None)];
+        let with_stopping = || vec![task(0, Some("shop")), stopping.clone()];
+        let web = "web".into();
+        for (tasks, promised, expression, wanted) in [
+            (on(shop(), now), false, "task:group == service:shop", Some(true)),
+            (on(shop(), now), false, "task:group == service:db", Some(false)),
+            (on(shop(), now), false, "task:group != service:shop", Some(false)),
+            (on(shop(), now), false, "task:group != service:db", Some(true)),
+            (on(shop(), now), false, "not(task:group == service:db)", Some(true)),
+            (on(shop(), now), false, "task:group in [service:db, family:batch]", Some(true)),
+            (on(shop(), now), false, "task:group not_in [service:db]", Some(true)),
+            (on(shop(), now), false, "task:group exists", Some(true)),
+            // An instance that has just come back has no tasks yet.
+            (on(vec![], now), false, "task:group == service:db", None),
+            // ECS counts two now.
+            (on(shop()[..1].to_vec(), now), false, "task:group == service:db", None),
+            (on(shop()[..1].to_vec(), now), false, "task:group == service:shop", Some(true)),
+            (on(shop(), now), false, "task:group =~ service:.*", None),
+            // What is promised is as good as there.
+            (on(shop(), now), true, "task:group == service:web", Some(true)),
+            (None, true, "task:group == service:web", Some(true)),
+            // What stops may be there or not; what is there is there.
+            (on(with_stopping(), now), false, "task:group == service:db", None),
+            (on(with_stopping(), now), false, "task:group == service:shop", Some(true)),
+            (None, false, "task:group == service:shop", None),
+            (on(shop(), at(4)), false, "task:group == service:shop", None),
+        ] {
+            host.tasks = tasks;
+            let promised: &[_] = if promised { &[&web] } else { &[] };
+            let subject = Subject { instance: &host, groups: &Groups::of(&host, now), promised };
+            assert_eq!(super::meets(expression, subject), wanted, "{expression}: {:?}", host.tasks);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! of this is as it was at the last full look: services first, then instances, so that a task that was placed in
 //! between counts twice rather than not at all.
 //!
-//! What this cannot know (patterns in constraints, constraints of the task definition, GPU) is ECS's to decide: the
+//! What this cannot know (patterns and the like in constraints, constraints of the task definition, GPU) is ECS's to decide: the
 //! drain's time-out is the net below.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Resources, Service,
 use models::ids::{HostId, ServiceName, ZoneName};
 use models::reason::HoldReason;
 
-use super::constraint;
+use super::constraint::{self, Groups, Subject};
 
 /// The room on the instances in service, and the tasks that services can do without.
 #[derive(Debug, Clone)]
@@ -37,6 +37,10 @@ struct Place<'a> {
     ports: Vec<u16>,
     /// Services that allow one task an instance and were promised this one.
     promised: BTreeSet<&'a ServiceName>,
+    /// What is known of the groups of its tasks; nothing where no constraint asks for them.
+    groups: Groups,
+    /// The services of all the tasks that were promised it.
+    expected: Vec<&'a ServiceName>,
 }
 
 /// What was done for one instance, to be undone where it does not come out.
@@ -59,9 +63,12 @@ enum Placement {
 impl<'a> Room<'a> {
     /// Returns the room as ECS counts it, with nothing promised.
     pub(crate) fn bare(fleet: &'a FleetSnapshot) -> Self {
+        let groups_matter = fleet.services.values().any(asks_for_groups);
         let place = |instance: &'a Instance| {
             let Resources { cpu, memory, .. } = instance.remaining;
-            Place { instance, cpu, memory, ports: Vec::new(), promised: BTreeSet::new() }
+            let groups = if groups_matter { Groups::of(instance, fleet.taken_at) } else { Groups::default() };
+            let (ports, promised, expected) = (Vec::new(), BTreeSet::new(), Vec::new());
+            Place { instance, cpu, memory, ports, promised, groups, expected }
         };
         Self {
             services: &fleet.services,
@@ -77,10 +84,11 @@ impl<'a> Room<'a> {
         let traps = fleet.instances.values().filter(|one| one.takes_placements() && (one.is_dead() || one.is_off()));
         let moving = moving(tasks, &fleet.services);
         traps.into_iter().find_map(|trap| {
+            let groups = Groups::of(trap, fleet.taken_at);
             let takes = |(task, service): &&(&Task, &'a Service)| {
                 task.needs.cpu <= trap.registered.cpu
                     && task.needs.memory <= trap.registered.memory
-                    && meets_all(service, trap)
+                    && meets_all(service, Subject { instance: trap, groups: &groups, promised: &[] })
             };
             moving.iter().find(takes).map(|(_, service)| (&trap.host, &service.name))
         })
@@ -156,7 +164,18 @@ impl<'a> Room<'a> {
         if service.distinct_instance {
             place.promised.insert(&service.name);
         }
+        place.expected.push(&service.name);
+        self.look_again_at(found?);
         found
+    }
+
+    /// A place that was full for a service may suit it once a task of another group comes there.
+    fn look_again_at(&mut self, place: usize) {
+        for (name, (_, until)) in &mut self.full_until {
+            if self.services.get(*name).is_some_and(asks_for_groups) {
+                *until = (*until).min(place);
+            }
+        }
     }
 
     fn undo(&mut self, attempt: Attempt<'a>) {
@@ -170,6 +189,7 @@ impl<'a> Room<'a> {
                     place.memory += needs.memory;
                     place.ports.truncate(place.ports.len().saturating_sub(needs.ports.len()));
                     place.promised.remove(&service.name);
+                    place.expected.pop();
                     touched.push(*at);
                 }
                 Placement::Stopped => {
@@ -206,8 +226,8 @@ impl<'a> Room<'a> {
             words.push_str(&format!(" and host port {}", ports.join(", ")));
         }
         if !service.member_of.is_empty() {
-            let fitting = self.places.iter().map(|place| place.instance).filter(|host| meets_all(service, host));
-            let zones: BTreeSet<&ZoneName> = fitting.filter_map(|instance| instance.zone.as_ref()).collect();
+            let fitting = self.places.iter().filter(|place| meets_all(service, place.subject()));
+            let zones: BTreeSet<&ZoneName> = fitting.filter_map(|place| place.instance.zone.as_ref()).collect();
             match (zones.first(), zones.len()) {
                 (Some(zone), 1) => words.push_str(&format!(" in {zone}")),
                 _ => words.push_str(&format!(" where {}", service.member_of.join(" and "))),
@@ -228,13 +248,21 @@ impl Place<'_> {
             && needs.memory <= self.memory
             && !needs.ports.iter().any(in_use)
             && !(service.distinct_instance && taken())
-            && meets_all(service, self.instance)
+            && meets_all(service, self.subject())
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { instance: self.instance, groups: &self.groups, promised: &self.expected }
     }
 }
 
 /// Whether nothing that is known keeps a service's task off the instance.
-fn meets_all(service: &Service, instance: &Instance) -> bool {
-    service.member_of.iter().all(|expression| constraint::meets(expression, instance) != Some(false))
+fn meets_all(service: &Service, subject: Subject<'_>) -> bool {
+    service.member_of.iter().all(|expression| constraint::meets(expression, subject) != Some(false))
+}
+
+fn asks_for_groups(service: &Service) -> bool {
+    service.member_of.iter().any(|expression| constraint::asks_for_groups(expression))
 }
 
 /// The tasks that services replace elsewhere, the largest first: first fit finds more that way.
@@ -317,6 +345,10 @@ mod tests {
         #[test]
         fn what_is_remembered_changes_nothing(
             instances in instances(),
+            constraint in proptest::option::of(proptest::sample::select(vec![
+                "task:group == service:web",
+                "not(task:group == service:web)",
+            ])),
             acts in proptest::collection::vec((any::<bool>(), 0..9_usize), 1..30),
         ) {
             let names = ["web", "api"];
@@ -331,6 +363,7 @@ mod tests {
             });
             let mut api = service("api", 8, 50, 100);
             api.distinct_instance = true;
+            api.member_of = constraint.into_iter().map(str::to_owned).collect();
             let fleet = fleet(hosts.collect(), vec![service("web", 8, 100, 200), api]);
             let (mut one, mut other) = (Room::bare(&fleet), Room::bare(&fleet));
             for (moves, number) in acts {

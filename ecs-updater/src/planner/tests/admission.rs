@@ -207,6 +207,8 @@ fn constraints_say_where_there_is_room() {
         change(&mut service);
         let mut instances = three_and_a_spare(2, now);
         instances[3].attributes = attributes(&[("disk", "slow")]);
+        instances[3].tasks.as_mut().unwrap().tasks.push(task(9, None));
+        instances[3].running_tasks = 1;
         let plan = plan(&fleet(instances, vec![service]), &policy, &facts(), now);
         let hold = plan
             .standings
@@ -223,6 +225,10 @@ fn constraints_say_where_there_is_room() {
     assert_eq!(told(&|service| service.member_of.push("attribute:disk =~ f.*".into())), (2, None), "ECS's to decide");
     let fast = told(&|service| service.member_of.push("attribute:disk == fast".into()));
     assert_eq!(fast, (0, needs("512 CPU units and 1 GiB where attribute:disk == fast")));
+    let apart = |service: &mut models::fleet::Service| service.member_of.push("not(task:group == service:web)".into());
+    assert_eq!(told(&apart).0, 1, "one of them on the spare, and none where another is");
+    let beside = told(&|service| service.member_of.push("task:group == service:api".into()));
+    assert_eq!(beside, (0, needs("512 CPU units and 1 GiB in eu-west-1a")), "none of them on the spare");
     let one_each = |service: &mut models::fleet::Service| service.distinct_instance = true;
     assert_eq!(told(&one_each).0, 1, "one of them on the spare");
     let taken = told(&|service| {
