@@ -12,8 +12,8 @@
 //! - [`proof`]: that nothing is lost, wherever a run dies and whatever goes wrong.
 //!
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
-//! the tags that it writes; `expect`, `liveness`, `rollout`, `processes`, `trial`, `record`, `verdict`, `run`, `signals`,
-//! `measure`, `proof` and `demo` alone know its library.
+//! the tags that it writes; `expect`, `liveness`, `rollout`, `processes`, `trial`, `record`, `verdict`, `run`, `serve`,
+//! `signals`, `measure`, `proof` and `demo` alone know its library.
 
 pub mod bench;
 mod bridges;
@@ -44,9 +44,11 @@ pub mod region;
 pub mod rollout;
 pub mod run;
 pub mod scenario;
+mod serve;
 pub mod server;
 pub mod signals;
 pub mod trial;
+mod until;
 pub mod verdict;
 pub mod wire;
 pub mod world;
