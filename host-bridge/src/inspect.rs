@@ -36,6 +36,8 @@ pub struct Seen {
     pub report: HostReport,
     /// Whether an update command ran (423), or the API was blocked (408); then the report has no update status.
     pub busy: bool,
+    /// Whether it was the API that was blocked: whether a command ran is not known then.
+    pub blocked: bool,
     /// Whether the next boot takes the other partition set; `None` where nobody can say. The status knows only what the
     /// update commands did.
     pub other_set_next: Option<bool>,
@@ -55,12 +57,16 @@ pub async fn inspect(
     step: &str,
 ) -> Result<Seen, ClientError> {
     let os = client.os().await?;
-    let mut busy = false;
+    let (mut busy, mut blocked) = (false, false);
     let status = match client.update_status().await {
         Ok(StatusAnswer::Known(status)) => Some(status),
         Ok(StatusAnswer::Uninitialized | StatusAnswer::ServerError(_)) => None,
-        Ok(StatusAnswer::Locked) | Err(ClientError::Blocked { .. }) => {
+        Ok(StatusAnswer::Locked) => {
             busy = true;
+            None
+        }
+        Err(ClientError::Blocked { .. }) => {
+            (busy, blocked) = (true, true);
             None
         }
         Err(error) => {
@@ -101,7 +107,7 @@ pub async fn inspect(
     };
     let active = status.as_deref().and_then(|status| status.active_partition.as_ref());
     let other_set_next = active.and_then(|active| (!active.next_to_boot).then_some(true));
-    Ok(Seen { report, busy, other_set_next })
+    Ok(Seen { report, busy, blocked, other_set_next })
 }
 
 fn reported_os(os: OsInfo) -> ReportedOs {

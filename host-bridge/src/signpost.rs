@@ -29,9 +29,6 @@ pub const HOST_ROOT: &str = "/.bottlerocket/rootfs";
 /// Exit status of the [`ON_HOST`] process when it could not become the program; no program of the host uses it.
 const NOT_STARTED: i32 = 113;
 
-/// `signpost` rewrites one partition table.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// Why the host does not boot the other set next.
 #[derive(Debug, thiserror::Error)]
 pub enum SignpostError {
@@ -77,25 +74,25 @@ pub enum SignpostError {
 ///
 /// # Errors
 /// [`SignpostError`].
-pub async fn rollback_to_inactive(root: &Path) -> Result<(), SignpostError> {
-    signpost(root, "rollback-to-inactive").await.map(drop)
+pub async fn rollback_to_inactive(root: &Path, limit: Duration) -> Result<(), SignpostError> {
+    signpost(root, "rollback-to-inactive", limit).await.map(drop)
 }
 
 /// Returns whether the next boot takes the inactive partition set.
 ///
 /// # Errors
 /// [`SignpostError`].
-pub async fn inactive_is_next(root: &Path) -> Result<bool, SignpostError> {
-    let status = signpost(root, "status").await?;
+pub async fn inactive_is_next(root: &Path, limit: Duration) -> Result<bool, SignpostError> {
+    let status = signpost(root, "status", limit).await?;
     let named = |name: &str| status.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
     match (named("Active:"), named("Next:")) {
-        (Some(active), Some(next)) => Ok(active != next),
+        (Some(active), Some(next)) if next != "None" => Ok(active != next),
         _ => Err(SignpostError::Failed { detail: excerpt(&format!("its status is {status:?}")) }),
     }
 }
 
 /// Runs it on the host and returns what it prints.
-async fn signpost(root: &Path, verb: &str) -> Result<String, SignpostError> {
+async fn signpost(root: &Path, verb: &str, limit: Duration) -> Result<String, SignpostError> {
     check_rights(root)?;
     let mut command = Command::new("/proc/self/exe");
     command
@@ -105,9 +102,9 @@ async fn signpost(root: &Path, verb: &str) -> Result<String, SignpostError> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let output = match timeout(LIMIT, command.output()).await {
+    let output = match timeout(limit, command.output()).await {
         Ok(output) => output.map_err(SignpostError::Spawn)?,
-        Err(_) => return Err(SignpostError::Unsure { detail: format!("was still running after {LIMIT:?}") }),
+        Err(_) => return Err(SignpostError::Unsure { detail: format!("was still running after {limit:?}") }),
     };
     let detail =
         excerpt(&format!("{} {}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout)));

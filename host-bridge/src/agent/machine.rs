@@ -1,6 +1,7 @@
 //! The machine below the agent: its clock, which boot it is in, and its root.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -22,6 +23,9 @@ pub trait Machine: Send + Sync {
     /// `signpost rollback-to-inactive`.
     fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>>;
 }
+
+/// `signpost` rewrites one partition table.
+const SIGNPOST: Duration = Duration::from_secs(60);
 
 /// The machine that this process runs on.
 #[derive(Debug, Clone)]
@@ -46,6 +50,6 @@ impl Machine for ThisMachine {
     }
 
     fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
-        Box::pin(signpost::rollback_to_inactive(&self.host_root))
+        Box::pin(signpost::rollback_to_inactive(&self.host_root, SIGNPOST))
     }
 }

@@ -2,13 +2,15 @@
 
 use models::host::{AgentState, CommandStatus, HostReport, UpdateState};
 use semver::Version;
+use tokio::time::{Duration, Instant, timeout_at};
 
 use super::args::{Command, Reboot, Rollback, Stage};
 use super::ending::{CommandError, Done};
-use crate::client::{Client, RebootAnswer, excerpt};
+use crate::client::{Client, ClientError, RebootAnswer, excerpt};
 use crate::inspect::{Boot, Seen, inspect};
 use crate::introspection::{Introspection, Task};
 use crate::signpost::{SignpostError, inactive_is_next, rollback_to_inactive};
+use crate::transport::TransportError;
 use crate::update::{LATEST, LockAfter, StageRequest, Switched, Visit, chain};
 
 /// What the commands work with.
@@ -17,12 +19,30 @@ pub(super) struct Tools {
     pub(super) agent: Introspection,
     pub(super) boot: Boot,
     pub(super) host_root: std::path::PathBuf,
+    /// When the command is to have ended.
+    pub(super) deadline: Instant,
 }
 
+/// How long the last look at a host may last whose command has used its time up.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+/// `signpost` reads one partition table for its status.
+const SIGNPOST_STATUS: Duration = Duration::from_secs(5);
+/// And rewrites it.
+const SIGNPOST: Duration = Duration::from_secs(60);
+
 impl Tools {
+    /// One look, until the deadline, or for a moment where that has passed.
     pub(super) async fn look(&self) -> Result<Seen, CommandError> {
-        let seen = inspect(&self.client, Some(&self.agent), &self.boot, "inspect").await.map_err(CommandError::Look)?;
-        let other_set_next = match inactive_is_next(&self.host_root).await {
+        let begun = Instant::now();
+        let until = self.deadline.max(begun + LAST_LOOK);
+        let looked = timeout_at(until, inspect(&self.client, Some(&self.agent), &self.boot, "inspect")).await;
+        let too_long = |_| ClientError::Transport {
+            request: "GET /os".to_owned(),
+            source: TransportError::TooLong { limit: until - begun },
+        };
+        let seen = looked.map_err(too_long).flatten().map_err(CommandError::Look)?;
+        let limit = SIGNPOST_STATUS.min(until.saturating_duration_since(Instant::now()));
+        let other_set_next = match inactive_is_next(&self.host_root, limit).await {
             Ok(is_next) => Some(is_next),
             // Only the host's root can be asked; the update status knows what the update commands did.
             Err(SignpostError::NoRights { .. }) => seen.other_set_next,
@@ -68,14 +88,18 @@ pub(super) async fn run(
         }
         Command::Cancel => {
             let switched = visit.cancel().await?;
-            finish(tools, seen, |now| {
+            let done = finish(tools, seen, |now| {
                 let running = running(&now.report);
                 match switched {
                     Switched::Now => format!("cancelled: the next boot takes {running} again"),
                     Switched::Already => format!("nothing to do: the next boot takes {running} anyhow"),
                 }
             })
-            .await
+            .await?;
+            match seen.as_ref().filter(|now| goes_to_the_other_set(now, now.report.state())) {
+                Some(now) => Err(CommandError::OtherSetNext { running: running(&now.report) }),
+                None => Ok(done),
+            }
         }
         Command::Reboot(reboot) => run_reboot(reboot, tools, seen).await,
         Command::Rollback(rollback) => run_rollback(rollback, tools, visit, seen).await,
@@ -109,9 +133,12 @@ async fn run_stage(
 async fn run_reboot(reboot: &Reboot, tools: &Tools, seen: &mut Option<Seen>) -> Result<Done, CommandError> {
     // Looked at before: afterwards the host is going down.
     let before = tools.look().await?;
-    let (boots, busy) = (boots_into(&before), before.busy);
+    let (boots, busy, blocked) = (boots_into(&before), before.busy, before.blocked);
     *seen = Some(before);
     if !reboot.force {
+        if blocked {
+            return Err(CommandError::ApiBlocked);
+        }
         if busy {
             return Err(CommandError::UpdateRunning);
         }
@@ -139,7 +166,8 @@ async fn run_rollback(
     seen: &mut Option<Seen>,
 ) -> Result<Done, CommandError> {
     let Some(to) = &rollback.to else {
-        rollback_to_inactive(&tools.host_root).await?;
+        let limit = SIGNPOST.min(tools.deadline.saturating_duration_since(Instant::now()));
+        rollback_to_inactive(&tools.host_root, limit).await?;
         // The root of the host needs no API.
         *seen = tools.look().await.ok();
         return Ok(Done {
@@ -174,6 +202,9 @@ async fn finish(
 /// What a person does with a host that stands like this.
 pub(super) fn next_step(seen: &Seen) -> String {
     let host = &seen.report;
+    if seen.blocked {
+        return "the host API is blocked, by a long request or for want of CPU; look again".to_owned();
+    }
     if seen.busy {
         return "an update command is running; look again when it has ended".to_owned();
     }

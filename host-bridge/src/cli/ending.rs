@@ -27,6 +27,12 @@ pub(super) enum CommandError {
     Look(#[source] ClientError),
     #[error("an update command runs on the host")]
     UpdateRunning,
+    #[error("whether an update command runs on the host is not known, because its API is blocked (408)")]
+    ApiBlocked,
+    #[error(
+        "no activation is there to be cancelled, and the next boot takes the other partition set all the same: `signpost` made it the next, and {running} runs"
+    )]
+    OtherSetNext { running: String },
     #[error("{} on this host: {}", count(*.running), .names)]
     TasksRunning { running: usize, names: String },
     #[error("whether tasks run on this host is not known")]
@@ -110,9 +116,11 @@ pub(super) fn exit(ending: &Result<Done, CommandError>) -> Exit {
         | CommandError::RebootRefused { .. }
         | CommandError::Runtime(_) => Exit::Failed,
         CommandError::RebootUnsure(_) | CommandError::Interrupted { .. } => Exit::Unsure,
-        CommandError::UpdateRunning | CommandError::TasksRunning { .. } | CommandError::TasksUnknown(_) => {
-            Exit::Refused
-        }
+        CommandError::UpdateRunning
+        | CommandError::ApiBlocked
+        | CommandError::OtherSetNext { .. }
+        | CommandError::TasksRunning { .. }
+        | CommandError::TasksUnknown(_) => Exit::Refused,
     }
 }
 
@@ -129,7 +137,8 @@ impl CommandError {
         let (at, code) = match self {
             Self::Update(error) => return error.report(),
             Self::Look(error) => ("os", error.code()),
-            Self::UpdateRunning => ("reboot", ErrorCode::Busy),
+            Self::UpdateRunning | Self::ApiBlocked => ("reboot", ErrorCode::Busy),
+            Self::OtherSetNext { .. } => ("deactivate", ErrorCode::Refused),
             Self::TasksRunning { .. } => ("reboot", ErrorCode::TasksRunning),
             Self::TasksUnknown(_) => ("reboot", ErrorCode::Refused),
             Self::RebootRefused { .. } => ("reboot", ErrorCode::Failed),
@@ -150,6 +159,12 @@ impl CommandError {
             Self::Update(error) => next_after(error),
             Self::Look(source) | Self::Reboot(source) => about_api(source),
             Self::UpdateRunning => "wait until `host-bridge status` shows a state, or reboot with --force".to_owned(),
+            Self::ApiBlocked => "try again, or reboot with --force".to_owned(),
+            Self::OtherSetNext { .. } => {
+                "`signpost cancel-upgrade` as root on the host stays on the running set; the other one can then be booted \
+                 only after it was written again"
+                    .to_owned()
+            }
             Self::TasksRunning { .. } => {
                 "set the container instance to DRAINING and try again when its tasks are gone, or reboot with --force"
                     .to_owned()

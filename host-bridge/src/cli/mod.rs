@@ -80,7 +80,7 @@ fn run(global: &Global, command: &Command) -> Ended {
 
 async fn run_until_stopped(global: &Global, command: &Command) -> Ended {
     let tools = tools(global, command);
-    let mut visit = Visit::new(&tools.client, Instant::now() + timeout(global, command));
+    let mut visit = Visit::new(&tools.client, tools.deadline);
     let mut seen = None;
     let ending = tokio::select! {
         ending = commands::run(command, &tools, &mut visit, &mut seen) => ending,
@@ -121,6 +121,7 @@ fn tools(global: &Global, command: &Command) -> Tools {
         agent: Introspection::at(global.ecs_agent),
         boot: Boot::read(std::path::Path::new("/proc")),
         host_root: global.host_root.clone(),
+        deadline: Instant::now() + whole,
     }
 }
 

@@ -22,6 +22,7 @@ struct Document<'a> {
     wrote: Option<String>,
     error: Option<ReportedError>,
     busy: bool,
+    blocked: bool,
     other_set_next: Option<bool>,
     host: Option<&'a HostReport>,
 }
@@ -47,7 +48,8 @@ pub(super) fn json(
         next,
         wrote,
         error,
-        busy: seen.is_some_and(|seen| seen.busy),
+        busy: seen.is_some_and(|seen| seen.busy && !seen.blocked),
+        blocked: seen.is_some_and(|seen| seen.blocked),
         other_set_next: seen.and_then(|seen| seen.other_set_next),
         // A look that failed is no host.
         host: seen.map(|seen| &seen.report).filter(|host| host.os.is_some()),
@@ -96,6 +98,7 @@ fn table(seen: &Seen) -> Vec<String> {
                 rows.push(("last command", format!("{} {}", last.r#type, last.status)));
             }
         }
+        None if seen.blocked => rows.push(("update state", "not known: the host API is blocked (408)".to_owned())),
         None if seen.busy => rows.push(("update state", "an update command is running".to_owned())),
         None => rows.push(("update state", "not known since this boot".to_owned())),
     }

@@ -2,6 +2,7 @@
 
 use models::host::{UpdateState, UpdateStatus};
 use semver::Version;
+use tokio::time::{Duration, Instant, timeout_at};
 
 use super::error::{Unsure, UpdateError};
 use super::status::{offers, shown_version, staged_version};
@@ -103,14 +104,22 @@ impl Visit {
         match self.issue(action).await {
             Ok(ended) if ended.status.update_state == goal => Ok(Switched::Now),
             Ok(ended) => Err(UpdateError::Unsure { at: action, why: Unsure::State(ended.status.update_state) }),
-            Err(UpdateError::Unsure { at, why }) => match self.client.update_status().await {
-                Ok(StatusAnswer::Known(status)) if status.update_state == goal => Ok(Switched::Now),
+            Err(UpdateError::Unsure { at, why }) => match self.last_look().await {
+                Some(StatusAnswer::Known(status)) if status.update_state == goal => Ok(Switched::Now),
                 _ => Err(UpdateError::Unsure { at, why }),
             },
             Err(error) => Err(error),
         }
     }
+
+    async fn last_look(&self) -> Option<StatusAnswer> {
+        let until = self.deadline.max(Instant::now() + LAST_LOOK);
+        timeout_at(until, self.client.update_status()).await.ok()?.ok()
+    }
 }
+
+/// How long the look may last that tells what an unsure command came to, where the deadline has passed.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 fn expect_staged(staged: Option<&Version>, expected: &Version) -> Result<(), UpdateError> {
     if staged == Some(expected) {

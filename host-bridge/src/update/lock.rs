@@ -148,7 +148,9 @@ impl Visit {
         info!("version-lock: {found} -> {lock}");
         // Remembered before the change, so that a visit dropped in the middle can be tidied up.
         self.saved_lock.get_or_insert(found);
-        self.write_lock(lock).await.map_err(|source| match source {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let written = timeout(left, self.write_lock(lock)).await;
+        written.unwrap_or(Err(ChangeError::TooLong { limit: left })).map_err(|source| match source {
             ChangeError::LockedDown { reason } => UpdateError::HostLockedDown { detail: reason },
             source => UpdateError::Lock { lock: lock.to_owned(), source },
         })
@@ -156,7 +158,8 @@ impl Visit {
 
     /// Reads `version-lock`, so that what needs it set can be refused before anything is changed.
     pub(super) async fn read_lock(&self) -> Result<String, UpdateError> {
-        match self.client.update_settings().await {
+        let answer = timeout_at(self.deadline, self.client.update_settings()).await;
+        match answer.map_err(|_| UpdateError::Busy { at: Action::Refresh })? {
             Ok(SettingsAnswer::Known(settings)) => Ok(settings.version_lock.unwrap_or_else(|| LATEST.to_owned())),
             Ok(SettingsAnswer::LockedDown(detail)) => Err(UpdateError::HostLockedDown { detail: excerpt(&detail) }),
             Ok(SettingsAnswer::ServerError(detail)) => {

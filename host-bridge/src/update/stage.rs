@@ -2,6 +2,7 @@
 
 use models::host::{UpdateState, UpdateStatus, parse_version};
 use semver::Version;
+use tokio::time::timeout_at;
 use tracing::info;
 
 use super::commands::Switched;
@@ -123,17 +124,17 @@ impl Visit {
         }
         let chosen = chosen_version(&status);
         let is_chosen = chosen.as_ref() == Some(&wanted);
-        if !is_chosen && request.lock != LockAfter::Untouched {
-            // A host under API lockdown refuses before its activation is undone.
+        // What is refused is refused before an activation is undone: also by a host under API lockdown.
+        if !is_chosen && request.lock == LockAfter::Untouched {
+            return Err(UpdateError::ChoseOther { wanted, chosen });
+        }
+        if !is_chosen {
             self.read_lock().await?;
         }
         if status.update_state == UpdateState::Ready {
             self.cancel().await?;
         }
         if !is_chosen {
-            if request.lock == LockAfter::Untouched {
-                return Err(UpdateError::ChoseOther { wanted, chosen });
-            }
             status = self.pin(&wanted).await?;
         }
         self.prepare(&wanted, &status).await
@@ -154,7 +155,8 @@ impl Visit {
     }
 
     async fn running(&self, at: Action) -> Result<Version, UpdateError> {
-        let os = self.client.os().await.map_err(|source| UpdateError::Api { at, source })?;
+        let os = timeout_at(self.deadline, self.client.os()).await.map_err(|_| UpdateError::Busy { at })?;
+        let os = os.map_err(|source| UpdateError::Api { at, source })?;
         parse_version(&os.version_id)
             .ok_or_else(|| UpdateError::refused(at, format!("the host runs {:?}, which is no version", os.version_id)))
     }

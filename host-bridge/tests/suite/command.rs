@@ -176,7 +176,20 @@ fn the_json_has_its_documented_shape() {
     let keys: Vec<&str> = staged.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys,
-        ["busy", "command", "error", "exit", "host", "message", "next", "other_set_next", "result", "v", "wrote"]
+        [
+            "blocked",
+            "busy",
+            "command",
+            "error",
+            "exit",
+            "host",
+            "message",
+            "next",
+            "other_set_next",
+            "result",
+            "v",
+            "wrote"
+        ]
     );
     assert_eq!(staged["v"], 1);
     assert_eq!((&staged["command"], &staged["result"]), (&json!("stage"), &json!("done")));
@@ -263,6 +276,36 @@ fn a_deadline_is_unsure() {
 }
 
 #[test]
+fn a_blocked_api_is_no_running_command() {
+    let blocked = || {
+        let host = Host::new(Fake::default());
+        host.fake.lock().unwrap().instead.extend([("GET /updates/status", text(408, ""))]);
+        host
+    };
+    blocked().run(&["status"]).ends(0, "not known: the host API is blocked (408)", "the host API is blocked");
+    blocked().run(&["reboot"]).ends(4, "whether an update command runs on the host is not known", "--force");
+    let whole = blocked().json(&["status"]);
+    assert_eq!((&whole["busy"], &whole["blocked"]), (&json!(false), &json!(true)));
+}
+
+#[test]
+fn a_blocked_api_does_not_overrun_the_time_out() {
+    for arguments in [&["status"][..], &["check"], &["stage"], &["stage", "--version", "1.26.0"], &["reboot"]] {
+        let host = Host::new(Fake::default());
+        let answers = std::iter::repeat_n(("GET", text(408, "")), 5_000);
+        host.fake.lock().unwrap().instead.extend(answers);
+        let begun = Instant::now();
+        let ran = host.run(&[arguments, &["--timeout", "1s"]].concat());
+        // A last look shows where the host was left; starting a process takes its time too.
+        assert!(
+            ran.code != 0 && begun.elapsed() < Duration::from_secs(10),
+            "{arguments:?} {:?} {ran:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+#[test]
 fn reboot_refuses_while_tasks_run() {
     let host = Host::new(Fake::default());
     *host.tasks.lock().unwrap() = tasks(&[("web", "RUNNING"), ("old", "STOPPED"), ("batch", "PENDING")]);
@@ -333,12 +376,26 @@ fn host_root(at: &Path, signpost: &str) -> bool {
     true
 }
 
+/// What `signpost status` prints, as [its source][state] writes it: with two sets, of which one is active and one next.
+///
+/// [state]: https://github.com/bottlerocket-os/bottlerocket-core-kit/blob/v3.1.1/sources/updater/signpost/src/state.rs
+fn signpost_status(active: &str, next: &str) -> String {
+    format!(
+        "OS disk: /dev/nvme0n1\n\
+         Set A:   boot=/dev/nvme0n1p3 root=/dev/nvme0n1p4 hash=/dev/nvme0n1p5 priority=1 tries_left=0 successful=true\n\
+         Set B:   boot=/dev/nvme0n1p9 root=/dev/nvme0n1p10 hash=/dev/nvme0n1p11 priority=2 tries_left=0 successful=true\n\
+         Active:  {active}\n\
+         Next:    {next}\n"
+    )
+}
+
 #[test]
 fn rollback_to_the_inactive_set_runs_signpost_on_the_host() {
     let host = Host::new(Fake::default());
     let root = host.dir.path().join("root");
     let run = || host.run(&["rollback", "--inactive", "--host-root", root.to_str().unwrap()]);
-    if !host_root(&root, "echo $1 >> /said; printf 'Active:  Set A\nNext:    Set B\n'") {
+    let prints = |next: &str| format!("printf '%s' '{}'", signpost_status("Set A", next));
+    if !host_root(&root, &format!("echo $1 >> /said; {}", prints("Set B"))) {
         eprintln!("skipped: this needs root");
         return;
     }
@@ -353,7 +410,12 @@ fn rollback_to_the_inactive_set_runs_signpost_on_the_host() {
         "the host boots the other partition set",
         "status",
     );
-    host_root(&root, "printf 'Active:  Set B\nNext:    Set B\n'");
+    let cancel = || host.run(&["cancel", "--host-root", root.to_str().unwrap()]);
+    cancel().ends(4, "the next boot takes the other partition set all the same", "`signpost cancel-upgrade`");
+    host_root(&root, &prints("None"));
+    assert!(!status().out.contains("next boot"), "neither boots: {:?}", status());
+    host_root(&root, &prints("Set A"));
+    cancel().ends(0, "nothing to do: the next boot takes 1.26.1 anyhow", "check");
     assert!(status().out.contains("next boot     this partition set"), "{:?}", status());
 
     host_root(
@@ -365,6 +427,13 @@ fn rollback_to_the_inactive_set_runs_signpost_on_the_host() {
     run().ends(1, "signpost failed: Failed to open disk", "--to V");
     host_root(&root, "kill -9 $$");
     run().ends(3, "not known", "signpost status");
+    let pipe = root.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    host_root(&root, "read line < /pipe");
+    let begun = Instant::now();
+    host.run(&["status", "--timeout", "1s", "--host-root", root.to_str().unwrap()]).ends(0, "1.26.1 runs", "check");
+    assert!(begun.elapsed() < Duration::from_secs(20), "a signpost that hangs is not waited for");
+    std::fs::write(&pipe, "end\n").unwrap();
     std::fs::remove_file(root.join("usr/bin/signpost")).unwrap();
     run().ends(1, "could not be started on the host: signpost: No such file", "--to V");
 }

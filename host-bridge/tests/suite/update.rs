@@ -524,6 +524,20 @@ async fn trap_11_under_api_lockdown_a_pin_is_refused_before_anything_is_changed(
     assert!(matches!(error, UpdateError::HostLockedDown { .. }), "{error:?}");
 }
 
+/// A lock that is not ours to set, and a host that has activated something else.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_undoes_no_activation() {
+    let fake = Fake { available: vec!["1.28.0".into(), "1.27.0".into()], ..with_staged("Ready") }.shared();
+    let untouched = StageRequest { lock: LockAfter::Untouched, ..version("1.27.0") };
+    fake.lock().unwrap().last = None;
+    let error = visit(&fake).stage(&untouched).await.unwrap_err();
+    assert!(matches!(error, UpdateError::ChoseOther { .. }), "{error:?}");
+    let error = visit(&fake).stage(&version("1.99.0")).await.unwrap_err();
+    assert!(matches!(error, UpdateError::NotOffered { .. }), "{error:?}");
+    assert!(acts(&fake).iter().all(|act| act.contains("refresh")), "{:?}", acts(&fake));
+    assert_eq!(fake.lock().unwrap().state, "Ready");
+}
+
 #[tokio::test(start_paused = true)]
 async fn trap_12_a_blocked_server_is_asked_again_and_then_busy() {
     let mut fake = Fake::default();

@@ -36,7 +36,7 @@ fn facts() -> Facts {
     };
     Facts {
         boot: Boot { id: Some(BOOT.into()), at: Some(start().as_second()) },
-        host: Some(Seen { report, busy: false, other_set_next: None }),
+        host: Some(Seen { report, other_set_next: None, ..Seen::default() }),
         host_answers: true,
         tags: Tags::Known { claim: None, failed: FailedVersions::default(), lock: None },
         refreshed_at: Some(start()),
