@@ -95,6 +95,10 @@ def compact(template):
         del parameter["Description"]
     for output in tree["Outputs"].values():
         del output["Description"]
+    for resource in tree["Resources"].values():
+        if resource["Type"] == "AWS::SSM::Document":
+            for parameter in resource["Properties"]["Content"]["parameters"].values():
+                del parameter["description"]
     for entry in tree["Mappings"]["Scripts"].values():
         entry["Text"] = bare(entry["Text"])
     return json.dumps(tree, separators=(",", ":")) + "\n"

@@ -11,6 +11,7 @@ readonly POLL=2     # seconds between two looks at a status
 readonly CALL=10    # seconds for one request to the host API
 readonly MARGIN=5   # seconds before Timeout at which no command is waited for any longer
 readonly WAY_OUT=4  # seconds of these for the lock and the last look
+readonly SETTLE=90  # seconds after which a pinned version that is not chosen will not be
 readonly GONE=15    # seconds without the update lock held after which a command's worker was killed
 readonly TX=ecs-updater-$$-$RANDOM$RANDOM
 room=2400           # bytes that may still be printed: all of it reaches whoever asks, or the end is cut off
@@ -327,21 +328,22 @@ offered() {
 
 # write_ VERSION: onto the inactive partition set, by the worker's own word.
 write_() {
-  local locked
+  local locked chosen
   command_ refresh || return 1
-  read_status || return 1
-  if [[ -n $body && $(get .chosen_update.version) != "$1" ]]; then
-    # A host under API lockdown refuses before anything is changed.
-    read_lock pin || return 1
-  fi
-  deactivate_if_ready || return 1
   read_status || return 1
   if [[ -z $body ]]; then
     note refresh failed "the host has no update status after a refresh"
     return 1
   fi
+  # What is refused is refused before anything is changed: a version that is not offered, and then a pin where the
+  # host is under API lockdown.
   offered "$1" || return 1
-  if [[ $(get .chosen_update.version) != "$1" ]]; then
+  chosen=$(get .chosen_update.version)
+  if [[ $chosen != "$1" ]]; then
+    read_lock pin || return 1
+  fi
+  deactivate_if_ready || return 1
+  if [[ $chosen != "$1" ]]; then
     pin "$1" || return 1
   fi
   command_ prepare || return 1
@@ -373,25 +375,28 @@ set_lock() {
 }
 
 # pin VERSION: locks the host to it and refreshes until it is chosen, since settings reach
-# the update tools after the answer.
+# the update tools after the answer. A refresh can fail just while its settings are rewritten:
+# its error does not stand beside a later success.
 pin() {
-  local chosen locked
+  local chosen locked settled
   part=pin
   read_lock pin || return 1
   found_lock=$locked
   if [[ $locked != "$1" ]]; then
     set_lock pin "$1" || return 1
   fi
+  tick
+  settled=$((now + SETTLE))
   while :; do
-    command_ refresh || return 1
-    part=pin
-    read_status || return 1
-    chosen=$(get .chosen_update.version)
-    if [[ $chosen == "$1" ]]; then return 0; fi
-    if ! in_time; then
+    if command_ refresh; then
+      part=pin
+      read_status || return 1
+      chosen=$(get .chosen_update.version)
+      if [[ $chosen == "$1" ]]; then return 0; fi
       note pin failed "locked to $1, but ${chosen:-nothing} stays chosen"
-      return 1
     fi
+    if [[ $error_code != failed ]] || ! in_time || ((now >= settled)); then return 1; fi
+    error_at='' error_code='' error_detail=''
     sleep "$POLL"
   done
 }
@@ -423,11 +428,12 @@ look() {
 # introspect PATH: the ECS agent's answer into body; 1: nothing answers; 2: there is no way to ask.
 introspect() {
   local out status=0
+  # A NUL in an answer makes bash complain.
   # shellcheck disable=SC2016 # expands in the inner shell
-  out=$(timeout -k 1 3 bash -c '
+  { out=$(timeout -k 1 3 bash -c '
     exec 3<>/dev/tcp/127.0.0.1/51678 || exit 1
     printf "GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n" "$1" >&3
-    cat <&3' introspect "$1" 2>&1) || status=$?
+    cat <&3' introspect "$1" 2>&1) || status=$?; } 2>/dev/null
   if [[ $status != 0 ]]; then
     if [[ $out == *'No such file or directory'* ]]; then return 2; fi
     return 1

@@ -135,7 +135,7 @@ class Agent(http.server.BaseHTTPRequestHandler):
         body = body() if callable(body) else body
         self.send_response(200 if body is not None else 404)
         self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
+        self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
 
     def log_message(self, *_):
         pass

@@ -167,6 +167,14 @@ def test_a_bash_that_cannot_ask_the_agent_leaves_it_out(host):
     assert "agent" not in output.report
 
 
+def test_a_nul_in_what_a_worker_or_the_agent_says_makes_no_noise(host):
+    host.set(fails={"prepare": 1}, failure_text="no\0 route\n")
+    output = host.run("Stage", Version="1.27.0")
+    assert (output.error, output.report["error"]["detail"]) == (("prepare", "failed"), "no route")
+    host.agent.answers["/v1/metadata"] = b'{"ContainerInstanceArn": "' + host.ARN.encode() + b'"}\0'
+    assert host.run("Inspect").report["agent"]["state"] == "registered"
+
+
 def test_an_agent_that_does_not_answer_is_not_waited_for(host):
     import socket
 
@@ -357,6 +365,36 @@ def test_stage_refuses_what_is_not_offered_or_runs_already(host):
     host.set(wave_open=False)
     assert host.run("Stage", Version="1.27.0").error == ("refresh", "not_offered")
     assert "POST /actions/prepare-update" not in host.state["calls"]
+
+
+def test_what_is_refused_undoes_no_activation_and_asks_for_no_settings(host):
+    host.staged()
+    host.set(inhibited=True)
+    host.run("Reboot", Version="1.27.0", Boot=BOOT)
+    before = len(host.state["calls"])
+    output = host.run("Stage", Version="1.99.0")
+    assert (output.error, output.report["update"]["state"]) == (("refresh", "not_offered"), "Ready")
+    made = host.state["calls"][before:]
+    assert not [call for call in made if "deactivate" in call]
+    # The only look at the settings is the one for the report.
+    assert len([call for call in made if "/settings" in call]) == 1
+    host.set(lockdown=True)
+    assert host.run("Stage", Version="1.99.0").error == ("refresh", "not_offered")
+
+
+def test_the_error_of_a_refresh_does_not_stand_beside_a_later_success(host):
+    # The second refresh is the first one under the pin.
+    host.set(repository=["1.28.0", "1.27.0"], fails_at={"refresh": [2]})
+    output = host.run("Stage", Version="1.27.0")
+    assert (output.error, output.report["wrote"]) == (None, "1.27.0")
+
+
+def test_a_pin_is_not_refreshed_for_longer_than_its_settings_take(host):
+    begun = host.uptime
+    host.set(repository=["1.28.0", "1.27.0"], fails_at={"refresh": range(2, 99)})
+    output = host.run("Stage", Version="1.27.0")
+    assert (output.error, lock(output)) == (("refresh", "failed"), "latest")
+    assert host.uptime - begun < 120, "and not for the whole Timeout"
 
 
 def test_stage_sees_that_prepare_wrote_another_version(host):

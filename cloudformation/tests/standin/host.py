@@ -57,6 +57,8 @@ def fresh(**changes):
         "races": 0,  # so often somebody else takes it between our status and our request
         "wave_open": True,
         "fails": {},  # command: how often
+        "fails_at": {},  # command: which of its runs, counted from the first
+        "runs": {},  # command: how many have ended
         "killed": {},  # command: how often its worker dies
         "slow": {},  # command: by how many seconds
         "failure_text": "Failed to fetch the update repository\nno route\n",
@@ -114,7 +116,8 @@ class Host:
 
     def end(self, command, at):
         status = self.state["status"]
-        stderr, failed = "", self.take("fails", command)
+        run = self.state["runs"][command] = self.state["runs"].get(command, 0) + 1
+        stderr, failed = "", self.take("fails", command) or run in self.state["fails_at"].get(command, [])
         if failed:
             stderr = self.state["failure_text"]
             if command == "refresh" and status["update_state"] == "Available":

@@ -16,6 +16,8 @@ use crate::host::{NoAnswer, Request, Response};
 const POLL: SignedDuration = SignedDuration::from_secs(2);
 /// How long nobody has held the update lock when a command's worker is taken for killed (`GONE` of `lib.sh`).
 const GONE: SignedDuration = SignedDuration::from_secs(15);
+/// After this time a pinned version that is not chosen will not be (`SETTLE` of `lib.sh`).
+const SETTLE: SignedDuration = SignedDuration::from_secs(90);
 /// How long the documents wait for the answer to one request (`CALL` of `lib.sh`), and how long after their deadline such a
 /// wait may last (`WAY_OUT`).
 const CALL: SignedDuration = SignedDuration::from_secs(10);
@@ -229,22 +231,29 @@ impl<'m> Visit<'m> {
         if committed.is_success() { Ok(()) } else { Err(failed(at, &committed)) }
     }
 
-    /// Locks the host to `version` and refreshes until it is chosen: settings reach the update tools after the answer.
+    /// Locks the host to `version` and refreshes until it is chosen: settings reach the update tools after the answer. A
+    /// refresh can fail just while its settings are rewritten: its error does not stand beside a later success.
     pub(super) async fn pin(&mut self, version: &str) -> Step<()> {
         let found = self.lock("pin").await?;
         self.found_lock = Some(found.clone());
         if found != version {
             self.set_lock("pin", version).await?;
         }
+        let settled = self.machine.now() + SETTLE;
         loop {
-            self.command(REFRESH).await?;
-            let chosen = self.status().await?.and_then(|seen| seen.chosen);
-            if chosen.as_deref() == Some(version) {
-                return Ok(());
-            }
-            if !self.in_time() {
-                let chosen = chosen.unwrap_or_else(|| "nothing".to_owned());
-                return Err(stop("pin", ErrorCode::Failed, format!("locked to {version}, but {chosen} stays chosen")));
+            let error = match self.command(REFRESH).await {
+                Err(error) => error,
+                Ok(_) => {
+                    let chosen = self.status().await?.and_then(|seen| seen.chosen);
+                    if chosen.as_deref() == Some(version) {
+                        return Ok(());
+                    }
+                    let chosen = chosen.unwrap_or_else(|| "nothing".to_owned());
+                    stop("pin", ErrorCode::Failed, format!("locked to {version}, but {chosen} stays chosen"))
+                }
+            };
+            if error.code != ErrorCode::Failed || !self.in_time() || self.machine.now() >= settled {
+                return Err(error);
             }
             self.wait().await;
         }

@@ -178,14 +178,15 @@ async fn write(visit: &mut Visit<'_>, version: &str) -> Step<()> {
     let Some(seen) = visit.status().await? else {
         return Err(stop("refresh", ErrorCode::Failed, "the host has no update status after a refresh"));
     };
+    // What is refused is refused before anything is changed: a version that is not offered, and then a pin where the host is
+    // under API lockdown.
+    offered(&seen.available, version)?;
     if seen.chosen.as_deref() != Some(version) {
-        // A host under API lockdown refuses before anything is changed.
         visit.lock("pin").await?;
     }
     if seen.state == "Ready" {
         visit.command(DEACTIVATE).await?;
     }
-    offered(&seen.available, version)?;
     if seen.chosen.as_deref() != Some(version) {
         visit.pin(version).await?;
     }

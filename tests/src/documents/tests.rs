@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use models::host::{AgentState, ErrorCode, HostReport};
+use models::host::{AgentState, ErrorCode, HostReport, UpdateState};
 use semver::Version;
 
 use super::*;
@@ -132,7 +132,9 @@ async fn stage_under_api_lockdown_needs_no_settings_but_for_a_pin() {
     let locked = || machine(HostSpec { lockdown: true, ..HostSpec::default() });
     let chosen = report(&locked(), Script::Stage, &[("Version", "1.27.0")]).await;
     assert_eq!((chosen.error, chosen.wrote.as_deref()), (None, Some("1.27.0")));
-    let pinned = report(&locked(), Script::Stage, &[("Version", "1.26.0")]).await;
+    let machine = locked();
+    machine.open().repository.publish(Release::new(NEWER));
+    let pinned = report(&machine, Script::Stage, &[("Version", "1.27.0")]).await;
     assert_eq!(error(&pinned), ("pin", ErrorCode::HostLockedDown));
 }
 
@@ -272,6 +274,56 @@ async fn a_killed_worker_costs_seconds() {
     let unsure = report(&machine, Script::Inspect, &[("Refresh", "yes"), ("Timeout", "600")]).await;
     assert_eq!(error(&unsure), ("refresh", ErrorCode::Unsure));
     assert!(machine.now().duration_since(begun) < SignedDuration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_hangs_costs_the_time_out_and_leaves_the_lock_held() {
+    let machine = machine(HostSpec { workers_hang: 1, ..HostSpec::default() });
+    let begun = machine.now();
+    let unsure = report(&machine, Script::Inspect, &[("Refresh", "yes"), ("Timeout", "60")]).await;
+    assert_eq!(error(&unsure), ("refresh", ErrorCode::Unsure));
+    assert_eq!(unsure.error.unwrap().detail, "the deadline passed before the command ended");
+    let took = machine.now().duration_since(begun);
+    assert!((SignedDuration::from_secs(55)..SignedDuration::from_secs(65)).contains(&took), "{took}");
+    let busy = report(&machine, Script::Stage, &[("Version", "1.27.0"), ("Timeout", "60")]).await;
+    assert_eq!(busy.error.unwrap().code, ErrorCode::Busy);
+    let now = machine.now();
+    let mut inside = machine.open();
+    let (host, repository) = (&mut inside.host, Repository::of(&[NEW, OLD]));
+    host.spontaneous_reboot(now, &repository);
+    let later = now + SignedDuration::from_mins(5);
+    host.advance(later, &repository);
+    let refresh = host.handle(later, &repository, &Request::post("/actions/refresh-updates")).unwrap();
+    assert_eq!(refresh.status, 204, "the lock ends with the boot");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_not_offered_undoes_no_activation() {
+    let machine = default_machine();
+    report(&machine, Script::Stage, &[("Version", "1.27.0")]).await;
+    machine.api(&Request::post("/actions/activate-update")).unwrap();
+    machine.sleep(SignedDuration::from_secs(5)).await;
+    machine.open().host.spec_mut().lockdown = true;
+    let refused = report(&machine, Script::Stage, &[("Version", "1.99.0")]).await;
+    assert_eq!(refused.update.as_ref().unwrap().state, UpdateState::Ready);
+    assert_eq!(error(&refused), ("refresh", ErrorCode::NotOffered));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_under_a_pin_is_tried_again() {
+    let machine = default_machine();
+    machine.open().repository.publish(Release::new(NEWER));
+    // The first refresh of the visit works, and the next one fails.
+    let parameters = [("Version", "1.27.0"), ("Timeout", "300")];
+    let visit = report(&machine, Script::Stage, &parameters);
+    let fail = async {
+        while machine.api(&Request::get("/settings?prefix=updates")).unwrap().body.contains("latest") {
+            machine.sleep(SignedDuration::from_millis(100)).await;
+        }
+        machine.open().host.spec_mut().refresh_fails = 1;
+    };
+    let (staged, ()) = tokio::join!(visit, fail);
+    assert_eq!((staged.error, staged.wrote.as_deref()), (None, Some("1.27.0")));
 }
 
 #[tokio::test(start_paused = true)]

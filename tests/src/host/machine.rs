@@ -192,7 +192,7 @@ impl Host {
             Power::Off | Power::Dark => return None,
         };
         let candidates = [
-            self.worker.as_ref().map(|worker| (worker.ends_at, Due::Worker)),
+            self.worker.as_ref().and_then(|worker| Some((worker.ends_at?, Due::Worker))),
             self.apply_due.iter().min().map(|at| (*at, Due::Apply)),
             self.ssm_agent.due().map(|at| (at, Due::SsmAgent)),
             self.ecs_agent.due().map(|at| (at, Due::EcsAgent)),

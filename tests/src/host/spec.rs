@@ -72,6 +72,8 @@ pub struct HostSpec {
     /// How many update commands are killed half-way: the lock is free again, the old status stays
     /// (docs/facts/host-api.md#issue-then-wait).
     pub workers_killed: u32,
+    /// How many workers never end: they hold the lock until the next boot.
+    pub workers_hang: u32,
     /// From when on this host cannot reach the update repository.
     pub repo_unreachable_from: Option<Timestamp>,
     /// Until when this host cannot reach the update repository.
@@ -110,6 +112,7 @@ impl Default for HostSpec {
             prepare_fails: 0,
             activate_fails: 0,
             workers_killed: 0,
+            workers_hang: 0,
             repo_unreachable_from: None,
             repo_unreachable_until: None,
         }

@@ -65,6 +65,7 @@ impl Host {
             Command::Activate | Command::Deactivate => durations.activate,
         };
         let killed = spend(&mut self.spec.workers_killed);
+        let hangs = spend(&mut self.spec.workers_hang);
         let takes = self.rng.stretch(takes, self.spec.jitter_percent) / if killed { 2 } else { 1 };
         // No two results carry one timestamp: clients wait for it to change.
         let nanos = i64::try_from(1 + self.rng.below(999_999)).unwrap_or(1);
@@ -74,7 +75,8 @@ impl Host {
             // docs/facts/host-api.md#trap-6).
             self.disk.clear_inactive();
         }
-        self.worker = Some(Worker { ends_at: now + takes + SignedDuration::from_nanos(nanos), command, killed, work });
+        let ends_at = (!hangs).then(|| now + takes + SignedDuration::from_nanos(nanos));
+        self.worker = Some(Worker { ends_at, command, killed, work });
     }
 
     fn plan_work(&mut self, now: Timestamp, repository: &Repository, command: Command, chosen: Option<Image>) -> Work {
@@ -128,7 +130,7 @@ impl Host {
 
     /// The worker's end, at the moment it was due.
     pub(super) fn end_worker(&mut self, repository: &Repository) {
-        let Some(Worker { ends_at: at, command, killed, work }) = self.worker.take() else { return };
+        let Some(Worker { ends_at: Some(at), command, killed, work }) = self.worker.take() else { return };
         let Some(mut status) = self.status.take() else { return };
         if killed {
             // The lock goes with the process, and nobody writes the status.

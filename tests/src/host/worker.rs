@@ -9,7 +9,8 @@ use super::status::Command;
 /// A forked worker. It holds the lock until it ends.
 #[derive(Debug, Clone)]
 pub(super) struct Worker {
-    pub(super) ends_at: Timestamp,
+    /// `None`: it hangs, and holds the lock until the next boot.
+    pub(super) ends_at: Option<Timestamp>,
     pub(super) command: Command,
     pub(super) killed: bool,
     pub(super) work: Work,
