@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use semver::Version;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 use crate::clock::SimClock;
@@ -20,7 +21,8 @@ use crate::host::introspection::{Metadata, Task, Tasks};
 use crate::host::{Host, HostEvent, HostSpec, NoAnswer, Repository, Request, Response};
 use crate::pipe::{on_the_wire, serve};
 
-/// The server closes a connection that is idle for so long (docs/facts/host-api.md#endpoints).
+/// The server closes a connection that is idle for so long (docs/facts/host-api.md#endpoints), and one that has never asked
+/// anything it answers 408 (docs/facts/host-api.md#trap-12).
 const IDLE: Duration = Duration::from_secs(5);
 /// Of the host's own state.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -103,9 +105,7 @@ impl HostServer {
                 accepted = accept(socket.as_ref()) => match accepted {
                     Ok(stream) => {
                         let served = Arc::clone(&served);
-                        connections.spawn(serve(stream, Some(IDLE), move |asked| {
-                            on_the_wire(served.api(&asked.to_host()))
-                        }));
+                        connections.spawn(talk(stream, served));
                     }
                     Err(error) => say(&format!("a connection could not be accepted: {error}")),
                 },
@@ -165,7 +165,18 @@ impl HostServer {
     }
 }
 
-async fn accept(listener: Option<&UnixListener>) -> io::Result<tokio::net::UnixStream> {
+async fn talk(mut stream: UnixStream, served: Arc<Served>) {
+    if tokio::time::timeout(IDLE, stream.readable()).await.is_err() {
+        let silence = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        if let Err(error) = stream.write_all(silence).await {
+            tracing::debug!(%error, "a silent connection was closed by the other side");
+        }
+        return;
+    }
+    serve(stream, Some(IDLE), move |asked| on_the_wire(served.api(&asked.to_host()))).await;
+}
+
+async fn accept(listener: Option<&UnixListener>) -> io::Result<UnixStream> {
     match listener {
         Some(listener) => listener.accept().await.map(|(stream, _)| stream),
         None => std::future::pending().await,
@@ -243,5 +254,53 @@ fn told(event: &HostEvent) -> String {
         HostEvent::WentDark { .. } => "the host does not come back".to_owned(),
         HostEvent::SsmAgentUp { .. } => "the SSM agent is up".to_owned(),
         HostEvent::EcsAgentUp { .. } => "the ECS agent is up".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What a host on a socket answers to these bytes.
+    async fn answer(sent: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("api.sock");
+        let server = HostServer { socket: socket.clone(), introspection: None, tasks: 0, time_scale: 1 };
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = server.serve(HostSpec::default(), Vec::new(), async { stopped.await.unwrap() }, |_| {});
+        let asked = async {
+            while !socket.exists() {
+                tokio::task::yield_now().await;
+            }
+            let mut stream = UnixStream::connect(&socket).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            stop.send(()).unwrap();
+            answer
+        };
+        let (served, answer) = tokio::join!(served, asked);
+        served.unwrap();
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_answered_408_and_a_long_head_431() {
+        assert!(answer("").await.starts_with("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n"));
+        let with_fields = |count: usize| {
+            let fields: String = (1..count).map(|n| format!("x-{n}: y\r\n")).collect();
+            format!("GET /os HTTP/1.1\r\n{fields}connection: close\r\n\r\n")
+        };
+        assert!(answer(&with_fields(96)).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(answer(&with_fields(97)).await.starts_with("HTTP/1.1 431 "));
+        let long = format!("GET /os HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(256 * 1024));
+        assert!(answer(&long).await.starts_with("HTTP/1.1 431 "));
+        let head = answer("HEAD /os HTTP/1.1\r\nconnection: close\r\n\r\n").await;
+        assert!(
+            head.starts_with("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n") && head.ends_with("\r\n\r\n"),
+            "{head}"
+        );
     }
 }

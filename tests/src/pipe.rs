@@ -14,8 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
 use crate::host::{NoAnswer, Request, Response};
 
-/// Far more than any request to a host or of an agent.
-const MOST_BYTES: usize = 1024 * 1024;
+/// More than the host API takes, which says so itself.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// As the host API's server has it: what is longer is answered 431.
+const MOST_HEAD_BYTES: usize = 128 * 1024;
+const MOST_HEADERS: usize = 96;
 /// Of what is written and not read yet. Each connection allocates it twice, and agents make one every few seconds.
 const BUFFER: usize = 8 * 1024;
 
@@ -52,6 +55,7 @@ where
     F: Future<Output = Option<Response>>,
 {
     let mut server = hyper::server::conn::http1::Builder::new();
+    server.max_buf_size(MOST_HEAD_BYTES).max_headers(MOST_HEADERS);
     if let Some(idle) = idle {
         server.timer(TokioTimer::new()).header_read_timeout(idle);
     }
@@ -90,9 +94,13 @@ where
     F: Future<Output = Option<Response>>,
 {
     let (head, body) = request.into_parts();
+    let is_head = head.method == http::Method::HEAD;
     let body = Limited::new(body, MOST_BYTES).collect().await.map_err(io::Error::other)?.to_bytes();
     let response = answer(Asked { head, body }).await.ok_or(io::ErrorKind::ConnectionReset)?;
     let mut answer = hyper::Response::builder().status(response.status);
+    if is_head {
+        answer = answer.header("content-length", response.body.len());
+    }
     if let Some(kind) = response.content_type {
         answer = answer.header("content-type", kind);
     }

@@ -57,15 +57,16 @@ impl Host {
             ("PATCH", "/settings/keypair") => self.patch_keypairs(request),
             ("GET", "/tx") => Response::json_text(self.settings.pending_json(&transaction(request))),
             ("GET", "/tx/list") => Response::json(&self.settings.transactions()),
-            ("DELETE", "/tx") => Response::json(&self.settings.drop_tx(&transaction(request))),
+            ("DELETE", "/tx") => self.delete_transaction(request),
             ("POST", "/tx/commit") => self.commit(now, request, false),
             ("POST", "/tx/commit_and_apply") => self.commit(now, request, true),
             ("POST", "/tx/apply") => {
                 self.schedule_apply(now);
                 Response { content_type: Some("application/json"), ..Response::no_content() }
             }
-            ("GET", "/metadata/affected-services") => named(request, "keys", affected_services),
-            ("GET", "/services") => named(request, "names", service),
+            ("GET", "/metadata/affected-services") => affected(request),
+            ("GET", "/services") => listed(request, &SERVICES),
+            ("GET", "/configuration-files") => listed(request, &CONFIGURATION_FILES),
             _ => Response::not_found(),
         }
     }
@@ -106,7 +107,8 @@ impl Host {
             Ok(os) => os,
             Err(error) => return Response::error(500, format!("Unable to serialize: {error}")),
         };
-        let parts = [("settings", settings), ("os", os)];
+        let [files, services] = [&CONFIGURATION_FILES, &SERVICES].map(|list| list.matching(&prefix).to_string());
+        let parts = [(CONFIGURATION_FILES.name, files), ("os", os), (SERVICES.name, services), ("settings", settings)];
         let parts: Vec<String> =
             parts.iter().filter(|(_, json)| json != "{}").map(|(name, json)| format!("\"{name}\":{json}")).collect();
         Response::json_text(format!("{{{}}}", parts.join(",")))
@@ -156,8 +158,11 @@ impl Host {
     }
 
     fn patch_settings(&mut self, request: &Request) -> Response {
-        if !is_json(request) {
-            return refused_body("Content type error".to_owned());
+        if let Err(refused) = check_body(request) {
+            return refused;
+        }
+        if let Some(refused) = too_long(request, "set_keys", "/settings") {
+            return refused;
         }
         match self.settings.patch_json(&transaction(request), &request.body) {
             Ok(()) => Response::no_content(),
@@ -166,14 +171,30 @@ impl Host {
     }
 
     fn patch_keypairs(&mut self, request: &Request) -> Response {
-        if !is_json(request) {
-            return refused_body("Content type error".to_owned());
+        if let Err(refused) = check_body(request) {
+            return refused;
+        }
+        if let Some(refused) = too_long(request, "set_keys", "/settings") {
+            return refused;
         }
         match self.settings.patch_keypairs(&transaction(request), &request.body) {
             Ok(()) => Response::no_content(),
             Err(KeypairError::Json(reason)) => refused_body(reason),
             Err(KeypairError::Model(reason)) => Response::error(400, reason),
         }
+    }
+
+    /// As v3.1.1 does it, everything that anybody has pending goes (docs/facts/host-api.md#trap-16).
+    fn delete_transaction(&mut self, request: &Request) -> Response {
+        if let Some(refused) = too_long(request, "delete_pending", "") {
+            return refused;
+        }
+        let tx = transaction(request);
+        let dropped = self.settings.drop_tx(&tx);
+        if self.spec.delete_takes_all {
+            self.settings.drop_all();
+        }
+        Response::json(&dropped)
     }
 
     fn commit(&mut self, now: Timestamp, request: &Request, apply: bool) -> Response {
@@ -197,11 +218,49 @@ fn transaction(request: &Request) -> String {
     request.query("tx").unwrap_or_else(|| DEFAULT_TX.to_owned())
 }
 
+/// What a JSON body may have at most, and what a file name of the data store.
+const MOST_JSON: usize = 2 * 1024 * 1024;
+const MOST_NAME: usize = 255;
+
+fn check_body(request: &Request) -> Result<(), Response> {
+    if !is_json(request) {
+        return Err(refused_body("Content type error".to_owned()));
+    }
+    let length = request.body.len();
+    if length > MOST_JSON {
+        let reason = format!("JSON payload ({length} bytes) is larger than allowed (limit: {MOST_JSON} bytes).");
+        return Err(Response { status: 413, ..refused_body(reason) });
+    }
+    Ok(())
+}
+
+/// `application/json`, and any other type of JSON.
 fn is_json(request: &Request) -> bool {
-    request
-        .content_type
-        .as_deref()
-        .is_some_and(|kind| kind.split(';').next().map(str::trim) == Some("application/json"))
+    let essence = request.content_type.as_deref().and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    essence
+        .trim()
+        .to_ascii_lowercase()
+        .split_once('/')
+        .is_some_and(|(_, kind)| kind == "json" || kind.ends_with("+json"))
+}
+
+/// The answer to a transaction whose name is too long for a directory, each byte but letters, digits, `_` and `-` taking
+/// three ([`filesystem.rs`][store]).
+///
+/// [store]: https://github.com/bottlerocket-os/bottlerocket-core-kit/blob/v3.1.1/sources/api/datastore/src/filesystem.rs
+fn too_long(request: &Request, op: &str, below: &str) -> Option<Response> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let encode = |byte: &u8| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
+    let name: String = transaction(request).as_bytes().iter().map(encode).collect();
+    (name.len() > MOST_NAME).then(|| {
+        Response::error(
+            500,
+            format!(
+                "Data store error during {op}: IO error on \
+                 '/var/lib/bottlerocket/datastore/current/pending/{name}{below}': File name too long (os error 36)"
+            ),
+        )
+    })
 }
 
 fn empty_input(name: &str) -> Response {
@@ -213,27 +272,80 @@ fn refused_body(reason: String) -> Response {
     Response { content_type: Some("text/plain; charset=utf-8"), ..Response::error(400, reason) }
 }
 
-fn named(request: &Request, parameter: &str, look_up: fn(&str) -> Option<Value>) -> Response {
-    match request.query(parameter) {
-        None => Response::error(400, format!("Missing required input '{parameter}'")),
-        Some(names) if names.is_empty() => empty_input(parameter),
-        Some(names) => {
-            let found: BTreeMap<&str, Value> =
-                names.split(',').filter_map(|name| look_up(name).map(|value| (name, value))).collect();
+fn affected(request: &Request) -> Response {
+    match request.query("keys") {
+        None => Response::error(400, "Missing required input 'keys'"),
+        Some(keys) if keys.is_empty() => empty_input("keys"),
+        Some(keys) => {
+            let found: BTreeMap<&str, Value> = keys
+                .split(',')
+                .filter(|key| key.starts_with("settings.updates"))
+                .map(|key| (key, serde_json::json!(["updog", "thar-be-updates"])))
+                .collect();
             Response::json(&found)
         }
     }
 }
 
-fn affected_services(key: &str) -> Option<Value> {
-    key.starts_with("settings.updates").then(|| serde_json::json!(["updog", "thar-be-updates"]))
+/// Entries of the data store beside the settings. Of the host's own only those that have to do with updates.
+struct Listed {
+    name: &'static str,
+    entries: [(&'static str, fn() -> Value); 2],
 }
 
-fn service(name: &str) -> Option<Value> {
-    let file = match name {
-        "updog" => "updog-toml",
-        "thar-be-updates" => "thar-be-updates-toml",
-        _ => return None,
-    };
-    Some(serde_json::json!({"configuration-files": [file], "restart-commands": []}))
+const SERVICES: Listed = Listed {
+    name: "services",
+    entries: [("updog", || service("updog-toml")), ("thar-be-updates", || service("thar-be-updates-toml"))],
+};
+
+const CONFIGURATION_FILES: Listed = Listed {
+    name: "configuration-files",
+    entries: [
+        ("updog-toml", || configuration_file("updog")),
+        ("thar-be-updates-toml", || configuration_file("thar-be-updates")),
+    ],
+};
+
+fn service(file: &str) -> Value {
+    serde_json::json!({ "configuration-files": [file], "restart-commands": [] })
+}
+
+fn configuration_file(of: &str) -> Value {
+    serde_json::json!({ "path": format!("/etc/{of}.toml"), "template-path": format!("/usr/share/templates/{of}-toml") })
+}
+
+impl Listed {
+    /// The entries whose full name begins with a prefix, or is the beginning of it. (A prefix that goes on into an
+    /// entry's own fields gives the whole entry here.)
+    fn matching(&self, prefix: &str) -> Value {
+        let passes = |name: &str| {
+            let full = format!("{}.{name}", self.name);
+            full.starts_with(prefix) || prefix.starts_with(&format!("{full}."))
+        };
+        let found = self.entries.iter().filter(|(name, _)| passes(name));
+        Value::Object(found.map(|(name, value)| ((*name).to_owned(), value())).collect())
+    }
+}
+
+/// All of them, by `names` or by `prefix`. A name that is not there is 404, a prefix without entries is not.
+fn listed(request: &Request, list: &Listed) -> Response {
+    if let Some(names) = request.query("names") {
+        if names.is_empty() {
+            return empty_input("names");
+        }
+        let mut found = BTreeMap::new();
+        for wanted in names.split(',') {
+            match list.entries.iter().find(|(name, _)| *name == wanted) {
+                Some((name, value)) => found.insert(*name, value()),
+                None => return Response::error(404, format!("Found no '{}.{wanted}' in datastore", list.name)),
+            };
+        }
+        return Response::json(&found);
+    }
+    match request.query("prefix") {
+        Some(prefix) if prefix.is_empty() => empty_input("prefix"),
+        Some(prefix) if prefix.starts_with(list.name) => Response::json(&list.matching(&prefix)),
+        Some(prefix) => Response::json(&list.matching(&format!("{}.{prefix}", list.name))),
+        None => Response::json(&list.matching("")),
+    }
 }

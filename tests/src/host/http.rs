@@ -132,6 +132,7 @@ impl Response {
             404 => "Not Found",
             408 => "Request Timeout",
             409 => "Conflict",
+            413 => "Payload Too Large",
             422 => "Unprocessable Entity",
             423 => "Locked",
             500 => "Internal Server Error",

@@ -1,10 +1,10 @@
 //! An OS image, as the host API names it.
 
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// An OS image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// `x86_64` or `aarch64`.
     pub arch: String,

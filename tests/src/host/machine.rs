@@ -347,6 +347,22 @@ impl Host {
         self.status.as_ref()
     }
 
+    /// Takes over the status of another host that is like this one, with what it says of the partition sets.
+    ///
+    /// # Errors
+    /// [`SignpostError`] never: what the status calls staged is made valid first.
+    pub fn resume(&mut self, status: Status) -> Result<(), SignpostError> {
+        if let Some(staging) = &status.staging_partition {
+            self.disk.clear_inactive();
+            self.disk.mark_inactive_valid(staging.image.clone());
+            if staging.next_to_boot {
+                self.disk.upgrade_to_inactive()?;
+            }
+        }
+        self.status = Some(status);
+        Ok(())
+    }
+
     /// `signpost rollback-to-inactive`, as host root: the other set boots next. The host is not rebooted, and the
     /// update status knows nothing of it.
     ///

@@ -22,6 +22,8 @@ mod update;
 mod worker;
 
 #[cfg(test)]
+mod rarer;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod walk;

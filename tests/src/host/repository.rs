@@ -130,7 +130,11 @@ impl Repository {
     /// The version that a host is to update to, `None` where it has nothing to do (`update_required`). A running
     /// version above `max_version` gets a *downgrade* (docs/facts/host-api.md#trap-4).
     pub fn choose(&self, host: &Asking<'_>, now: Timestamp) -> Option<Version> {
-        let offered = self.offered(host, now);
+        self.choose_among(self.offered(host, now), host, now)
+    }
+
+    /// As [`Repository::choose`], among versions that were read before.
+    pub fn choose_among(&self, offered: Vec<Version>, host: &Asking<'_>, now: Timestamp) -> Option<Version> {
         if host.version_lock == "latest" {
             let withdrawn = self.max_version_for(host, now).is_some_and(|most| *host.running > most);
             return offered.into_iter().find(|version| host.running < version || withdrawn);
@@ -140,18 +144,19 @@ impl Repository {
         offered.into_iter().find(|version| *version == locked)
     }
 
-    /// Checks that migrations lead from `running` to `target`, in either direction.
+    /// Checks that migrations lead from `running` to `target`, in either direction: they are walked as a chain, so that a gap
+    /// also blocks what lies around it (docs/facts/host-api.md#trap-13).
     ///
     /// # Errors
     /// The line that `updog` writes when there is no path (docs/facts/host-api.md#trap-5).
     pub fn migrations(&self, running: &Version, target: &Version) -> Result<(), String> {
         let (low, high) = if running <= target { (running, target) } else { (target, running) };
-        let missing =
-            |pair: (&Version, &Version)| self.missing_migrations.iter().any(|(a, b)| (a, b) == pair || (b, a) == pair);
-        if missing((low, high)) {
-            return Err(format!("Reached end of migration chain at {low} but target is {high}"));
+        let gaps = self.missing_migrations.iter().map(|(a, b)| if a <= b { (a, b) } else { (b, a) });
+        let in_the_way = gaps.filter(|(from, to)| low <= *from && *to <= high);
+        match in_the_way.map(|(from, _)| from).min() {
+            Some(end) => Err(format!("Reached end of migration chain at {end} but target is {high}")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn published<'a>(&'a self, host: &Asking<'a>, now: Timestamp) -> impl Iterator<Item = &'a Release> {

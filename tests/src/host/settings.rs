@@ -72,23 +72,21 @@ impl Settings {
             .map_err(|error| KeypairError::Json(format!("Json deserialize error: {error}")))?;
         let mut all = Vec::new();
         for pair in &payload.request_payload {
-            let (key, text) = pair.split_once('=').ok_or_else(|| {
-                KeypairError::Model(format!("Input '{pair}' is not a valid key-value pair, expected KEY=VALUE"))
+            let (key, text) = pair
+                .split_once('=')
+                .ok_or_else(|| KeypairError::Model(format!("Failed to split the string: {pair}")))?;
+            check_key(key).map_err(|why| {
+                KeypairError::Model(format!(
+                    "Prefix '{key}' is not a valid key: Key name '{key}' has invalid format: {why}"
+                ))
             })?;
-            let key = key.strip_prefix("settings.").unwrap_or(key);
-            let as_text = nested(key, Value::from(text));
-            let as_scalar = serde_json::from_str::<Value>(text).ok().map(|value| nested(key, value));
-            let fits = |value: &Value| Model::deserialize(value).map(drop);
-            let value = match (fits(&as_text), as_scalar) {
-                (Ok(()), _) => as_text,
-                (Err(_), Some(scalar)) if fits(&scalar).is_ok() => scalar,
-                (Err(error), _) => {
-                    return Err(KeypairError::Model(format!(
-                        "Unable to match your input to the data model.  We may not have enough type information.  \
-                         Please try the --json input form.  Cause: Error deserializing scalar value: {error}"
-                    )));
-                }
-            };
+            let value = nested(key.strip_prefix("settings.").unwrap_or(key), scalar(text));
+            Model::deserialize(&value).map_err(|error| {
+                KeypairError::Model(format!(
+                    "Unable to match your input to the data model.  We may not have enough type information.  \
+                     Please try the --json input form.  Cause: Error deserializing scalar value: {error}"
+                ))
+            })?;
             all.push(value);
         }
         for value in &all {
@@ -97,9 +95,13 @@ impl Settings {
         Ok(())
     }
 
+    /// A patch without a value, `{}` or nothing but nulls, makes no transaction.
     fn add(&mut self, tx: &str, value: &Value) {
-        let pending = self.pending.entry(tx.to_owned()).or_default();
-        flatten("settings", value, pending);
+        let mut pairs = Pairs::new();
+        flatten("settings", value, &mut pairs);
+        if !pairs.is_empty() {
+            self.pending.entry(tx.to_owned()).or_default().extend(pairs);
+        }
     }
 
     /// `POST /tx/commit`: the changed keys, `None` where nothing is pending.
@@ -116,6 +118,11 @@ impl Settings {
         let dropped = self.pending.get_mut(tx).map(std::mem::take).unwrap_or_default();
         self.forget(tx);
         dropped.into_keys().rev().collect()
+    }
+
+    /// What everybody has pending is dropped.
+    pub(super) fn drop_all(&mut self) {
+        self.pending.retain(|tx, _| tx == LAUNCH_TX);
     }
 
     fn forget(&mut self, tx: &str) {
@@ -146,6 +153,34 @@ pub(super) enum KeypairError {
     Json(String),
     /// A key or value does not fit the model; from the handler, so without.
     Model(String),
+}
+
+/// The value of a text, as the server guesses its type: truth values and numbers first.
+fn scalar(text: &str) -> Value {
+    let parsed = serde_json::from_str::<Value>(text).ok();
+    parsed.filter(|value| value.is_boolean() || value.is_number()).unwrap_or_else(|| Value::from(text))
+}
+
+/// Why a text is no key of the data store ([`key.rs`][key]).
+///
+/// [key]: https://github.com/bottlerocket-os/bottlerocket-core-kit/blob/v3.1.1/sources/api/datastore/src/key.rs
+fn check_key(key: &str) -> Result<(), String> {
+    if key.is_empty() {
+        return Err("cannot be empty".to_owned());
+    }
+    let is_good = |c: char| c.is_ascii_alphanumeric() || "_-/.\"".contains(c);
+    if let Some(odd) = key.chars().find(|c| !is_good(*c)) {
+        return Err(format!("invalid character in key: '{odd}'"));
+    }
+    if key.matches('"').count() % 2 == 1 {
+        return Err("unbalanced quotes".to_owned());
+    }
+    let segments = segments(key);
+    match segments.iter().position(|segment| segment.trim_matches('"').is_empty()) {
+        Some(at) if at + 1 == segments.len() => Err("ends with separator".to_owned()),
+        Some(_) => Err("empty key segment".to_owned()),
+        None => Ok(()),
+    }
 }
 
 fn nested(key: &str, value: Value) -> Value {

@@ -74,6 +74,9 @@ pub struct HostSpec {
     pub workers_killed: u32,
     /// How many workers never end: they hold the lock until the next boot.
     pub workers_hang: u32,
+    /// Whether `DELETE /tx` drops what everybody has pending, as v3.1.1 does; otherwise the named transaction alone
+    /// (docs/facts/host-api.md#trap-16).
+    pub delete_takes_all: bool,
     /// From when on this host cannot reach the update repository.
     pub repo_unreachable_from: Option<Timestamp>,
     /// Until when this host cannot reach the update repository.
@@ -113,6 +116,7 @@ impl Default for HostSpec {
             activate_fails: 0,
             workers_killed: 0,
             workers_hang: 0,
+            delete_takes_all: true,
             repo_unreachable_from: None,
             repo_unreachable_until: None,
         }

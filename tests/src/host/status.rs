@@ -1,15 +1,17 @@
 //! The update status as `thar-be-updates` writes it (`thar-be-updates/src/status.rs`): field order and spelling are
 //! those of the wire.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::image::Image;
 use super::partitions::Disk;
 
 /// What the status says of a partition set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetStatus {
     /// What the status believes is written there; for the staging set that is what was chosen at the refresh, whatever
     /// prepare wrote (docs/facts/host-api.md#trap-1 and #trap-2).
@@ -19,7 +21,7 @@ pub struct SetStatus {
 }
 
 /// The update state machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpdateState {
     /// Nothing chosen, or the last refresh failed.
     Idle,
@@ -32,7 +34,7 @@ pub enum UpdateState {
 }
 
 /// The four update commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Command {
     /// Read the repository.
@@ -45,8 +47,19 @@ pub enum Command {
     Deactivate,
 }
 
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refresh => "refresh",
+            Self::Prepare => "prepare",
+            Self::Activate => "activate",
+            Self::Deactivate => "deactivate",
+        })
+    }
+}
+
 /// `cmd_status` on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommandOutcome {
     /// Exit status 0.
     Success,
@@ -55,13 +68,13 @@ pub enum CommandOutcome {
 }
 
 /// How the last command ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandResult {
     /// Which it was.
     pub cmd_type: Command,
     /// How it ended.
     pub cmd_status: CommandOutcome,
-    /// RFC 3339 with nanoseconds.
+    /// RFC 3339, with as many groups of three digits as it takes (docs/facts/host-api.md#trap-16).
     pub timestamp: String,
     /// The worker's exit status.
     pub exit_status: Option<i32>,
@@ -76,15 +89,24 @@ impl CommandResult {
         Self {
             cmd_type: command,
             cmd_status,
-            timestamp: format!("{at:.9}"),
+            timestamp: written(at),
             exit_status: Some(exit_status),
             stderr: Some(stderr),
         }
     }
 }
 
+fn written(at: Timestamp) -> String {
+    match at.subsec_nanosecond() {
+        0 => format!("{at:.0}"),
+        nanos if nanos % 1_000_000 == 0 => format!("{at:.3}"),
+        nanos if nanos % 1_000 == 0 => format!("{at:.6}"),
+        _ => format!("{at:.9}"),
+    }
+}
+
 /// The status file, and so the answer to `GET /updates/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Where the state machine stands.
     pub update_state: UpdateState,

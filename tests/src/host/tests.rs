@@ -201,7 +201,7 @@ fn trap_8_waves_open_by_seed_and_can_be_ignored() {
 
 #[test]
 fn trap_10_images_without_in_place_updates_and_lockdown_answer_500() {
-    const MISSING: &str = "Unable to start the update dispatcher: No such file or directory (os error 2)";
+    const MISSING: &str = "Unable to start the update dispatcher: No such file or directory (os error 2) ";
     let mut life = Life::of(HostSpec { in_place_updates: false, lockdown: true, ..HostSpec::default() });
     for action in ["refresh-updates", "prepare-update", "activate-update", "deactivate-update"] {
         let answer = life.ask(&Request::post(&format!("/actions/{action}")));

@@ -19,7 +19,7 @@ impl Host {
         if !self.spec.in_place_updates {
             return Response::error(
                 500,
-                "Unable to start the update dispatcher: No such file or directory (os error 2)",
+                "Unable to start the update dispatcher: No such file or directory (os error 2) ",
             );
         }
         if spend(&mut self.spec.dispatcher_fails) {
@@ -67,15 +67,20 @@ impl Host {
         let killed = spend(&mut self.spec.workers_killed);
         let hangs = spend(&mut self.spec.workers_hang);
         let takes = self.rng.stretch(takes, self.spec.jitter_percent) / if killed { 2 } else { 1 };
-        // No two results carry one timestamp: clients wait for it to change.
+        // No two results carry one timestamp: clients wait for it to change. Some have fewer digits.
         let nanos = i64::try_from(1 + self.rng.below(999_999)).unwrap_or(1);
+        let step = match nanos % 8 {
+            0 => 1_000_000,
+            1 => 1_000,
+            _ => 1,
+        };
         let work = self.plan_work(now, repository, command, chosen);
         if let Work::Write { .. } = work {
             // Written to the partition table before the download (`updog`, `update_image`;
             // docs/facts/host-api.md#trap-6).
             self.disk.clear_inactive();
         }
-        let ends_at = (!hangs).then(|| now + takes + SignedDuration::from_nanos(nanos));
+        let ends_at = (!hangs).then(|| up_to(now + takes + SignedDuration::from_nanos(nanos), step));
         self.worker = Some(Worker { ends_at, command, killed, work });
     }
 
@@ -91,12 +96,7 @@ impl Host {
             return Work::Fail { stderr: self.no_network() };
         }
         match (command, chosen) {
-            (Command::Refresh, _) => {
-                let asking = self.asking();
-                let available = repository.offered(&asking, now);
-                let chosen = repository.choose(&asking, now).map(|version| self.image(version));
-                Work::Refresh { available, chosen }
-            }
+            (Command::Refresh, _) => Work::Refresh { available: repository.offered(&self.asking(), now) },
             // The version is chosen again here (docs/facts/host-api.md#trap-2); what the status then calls staged is
             // what the last refresh chose.
             (Command::Prepare, Some(believed)) => match repository.choose(&self.asking(), now) {
@@ -139,7 +139,12 @@ impl Host {
             return;
         }
         let away = !repository.reachable || self.spec.repo_unreachable(at);
-        let ended = self.do_work(&mut status, command, work, away);
+        let chosen = match &work {
+            Work::Refresh { available } => repository.choose_among(available.clone(), &self.asking(), at),
+            Work::Write { .. } | Work::WriteNothing { .. } | Work::SetFlags | Work::Fail { .. } => None,
+        };
+        let chosen = chosen.map(|version| self.image(version));
+        let ended = self.do_work(&mut status, command, work, Seen { chosen, away });
         let success = ended.is_ok();
         let (exit_status, stderr) = match ended {
             Ok(stderr) => (0, stderr),
@@ -151,9 +156,10 @@ impl Host {
     }
 
     /// Does the work and moves the state machine; gives the worker's stderr, in `Err` where it exits 1.
-    fn do_work(&mut self, status: &mut Status, command: Command, work: Work, away: bool) -> Result<String, String> {
+    fn do_work(&mut self, status: &mut Status, command: Command, work: Work, seen: Seen) -> Result<String, String> {
+        let Seen { chosen, away } = seen;
         match work {
-            Work::Refresh { available, chosen } => {
+            Work::Refresh { available } => {
                 if matches!(status.update_state, UpdateState::Idle | UpdateState::Available) {
                     status.update_state = if chosen.is_some() { UpdateState::Available } else { UpdateState::Idle };
                 }
@@ -217,6 +223,20 @@ impl Host {
         }
         text
     }
+}
+
+/// The next time that is a multiple of so many nanoseconds.
+fn up_to(time: Timestamp, step: i32) -> Timestamp {
+    let beyond = time.subsec_nanosecond() % step;
+    if beyond == 0 { time } else { time + SignedDuration::from_nanos(i64::from(step - beyond)) }
+}
+
+/// What a worker finds of the repository at its end.
+struct Seen {
+    /// What a refresh chooses.
+    chosen: Option<Image>,
+    /// Whether the repository cannot be reached.
+    away: bool,
 }
 
 fn stage(status: &mut Status, believed: Image) {

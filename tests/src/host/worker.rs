@@ -16,10 +16,11 @@ pub(super) struct Worker {
     pub(super) work: Work,
 }
 
-/// What a worker will do. It reads settings and manifest when it starts and changes the disk when it ends.
+/// What a worker will do. It reads the manifest when it starts, and changes the disk when it ends. A refresh reads the lock at
+/// its end (docs/facts/host-api.md#trap-14), a prepare at its start.
 #[derive(Debug, Clone)]
 pub(super) enum Work {
-    Refresh { available: Vec<Version>, chosen: Option<Image> },
+    Refresh { available: Vec<Version> },
     Write { image: Image, believed: Image, breaks: bool },
     WriteNothing { believed: Image },
     SetFlags,

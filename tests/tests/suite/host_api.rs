@@ -123,7 +123,8 @@ fn http(machine: &LoneMachine, call: &str) -> String {
         content_type: (!body.is_empty()).then(|| "application/json".to_owned()),
         body: body.as_bytes().to_vec(),
     };
-    let response = machine.api(&request).expect("the host is up");
+    let mut response = machine.api(&request).expect("the host is up");
+    response.body = with_nine_digits(&response.body);
     let headers: String = response.headers().iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     format!("HTTP/1.1 {} {}\n{headers}\n{}", response.status, response.reason(), response.body)
 }
@@ -135,7 +136,7 @@ async fn shell(machine: &LoneMachine, call: &str) -> String {
 }
 
 fn normalised(text: &str) -> String {
-    let text = text.replace('\u{1b}', "␛");
+    let text = with_nine_digits(text).replace('\u{1b}', "␛");
     let lines = text.lines().map(|line| {
         let line = masked(line, "timestamp\":\"", 30, "TIMESTAMP");
         let line = masked(&line, "timestamp\": \"", 30, "TIMESTAMP");
@@ -146,6 +147,22 @@ fn normalised(text: &str) -> String {
         }
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The recording has nine digits behind each second; the host leaves out those that are zeros.
+fn with_nine_digits(text: &str) -> String {
+    let mut written = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("timestamp\"") {
+        let end = at + rest[at..].find('Z').expect("the end of a timestamp");
+        let (time, after) = rest.split_at(end);
+        let digits = rest[at..end].rsplit_once('.').map_or(0, |(_, digits)| digits.len());
+        written.push_str(time);
+        written.push_str(if digits == 0 { "." } else { "" });
+        written.push_str(&"0".repeat(9 - digits));
+        rest = after;
+    }
+    written + rest
 }
 
 /// Puts `placeholder` over the `length` bytes after each `marker`.
