@@ -13,7 +13,12 @@ import yaml
 from conftest import ROOT, template
 
 TOP = ROOT.parent
-DOCKERFILES = ["ecs-updater/Dockerfile", "host-bridge/Dockerfile"]
+PACKAGES = {
+    "ecs-updater/Dockerfile": "ecs-updater",
+    "host-bridge/Dockerfile": "host-bridge",
+    "conformance/Dockerfile": "fleet-sim",
+}
+DOCKERFILES = list(PACKAGES)
 WORKFLOWS = sorted((TOP / ".github" / "workflows").glob("*.yml"))
 
 
@@ -49,7 +54,7 @@ def test_the_layer_of_the_dependencies_is_a_workspace(name, tmp_path):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(TOP / path, tmp_path / path)
     subprocess.run(["sh", "-euc", layer], cwd=tmp_path, check=True)
-    command = ["cargo", "tree", "--locked", "--package", name.split("/")[0], "--depth", "1"]
+    command = ["cargo", "tree", "--locked", "--package", PACKAGES[name], "--depth", "1"]
     subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -76,7 +81,7 @@ def test_the_bases_are_pinned_by_digest():
         assert re.findall(r"^FROM (\S+)", text, re.M) == ["${RUST_IMAGE}", "${BASE_IMAGE}"]
         assert "# syntax=" not in text, "another image, by a tag alone"
         found.add(tuple(arguments))
-    assert len(found) == 1, "both images stand on the same bases"
+    assert len(found) == 1, "all images stand on the same bases"
     page = (TOP / "docs" / "release.md").read_text()
     for _, value in found.pop():
         assert value.split("@")[0] in page, "docs/release.md says how to renew it"

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::conform::{self, ConformArgs, ConformError};
 use crate::demo;
 use crate::errors::chain;
 use crate::host::HostSpec;
@@ -33,6 +34,8 @@ enum Command {
     Serve(ServeArgs),
     /// Serve the host API of one simulated host on a Unix socket, for host-bridge and other clients
     Host(HostArgs),
+    /// Compare a real host API with a simulated host in the same state: 0 without a difference, 1 with one (docs/conformance.md)
+    Conform(ConformArgs),
     /// Read on standard input what an SSM document of the updater printed, as the updater does, and print the report
     ReadReport,
     /// Measure scans and rollouts: calls, times, memory and CPU; writes bench.json beside the build
@@ -86,6 +89,8 @@ enum CliError {
     #[error(transparent)]
     Bench(#[from] crate::bench::BenchError),
     #[error(transparent)]
+    Conform(#[from] ConformError),
+    #[error(transparent)]
     ReadReport(#[from] ReadReportError),
     #[error(transparent)]
     Demo(#[from] demo::DemoError),
@@ -109,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args).map_err(CliError::from),
         Command::Serve(args) => serve::run(&args).map(done).map_err(CliError::from),
         Command::Host(host) => run_host(host).map(done),
+        Command::Conform(args) => conform::run(&args).map_err(CliError::from),
         Command::ReadReport => read_report::run().map(done).map_err(CliError::from),
         Command::Bench => crate::bench::run().map(done).map_err(CliError::from),
         Command::Demo { output } => demo::run(output == Output::Json).map(done).map_err(CliError::from),

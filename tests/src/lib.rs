@@ -19,6 +19,7 @@ pub mod bench;
 mod bridges;
 pub mod cli;
 pub mod clock;
+mod conform;
 pub mod connector;
 pub mod demo;
 pub mod dice;
