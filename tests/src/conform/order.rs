@@ -5,7 +5,7 @@ use crate::host::Command;
 const COMMANDS: [Command; 4] = [Command::Refresh, Command::Prepare, Command::Activate, Command::Deactivate];
 
 /// Returns the shortest walk in which each order of `length` commands comes: a de Bruijn sequence, its beginning once more at
-/// its end.
+/// its end. After its last deactivate there are refreshes only, so that no activation is left.
 pub(super) fn every_order(length: u32) -> Vec<Command> {
     let length = usize::try_from(length).unwrap_or(1);
     let mut word = vec![0; length + 1];
@@ -42,6 +42,8 @@ mod tests {
     fn each_order_comes_once() {
         for length in 1..=5 {
             let walk = every_order(length);
+            let last = walk.iter().rfind(|command| **command != Command::Refresh);
+            assert_eq!(last, Some(&Command::Deactivate));
             let size = usize::try_from(length).unwrap();
             let orders: Vec<String> = walk.windows(size).map(|order| format!("{order:?}")).collect();
             assert_eq!(orders.len(), 4_usize.pow(length));
