@@ -290,8 +290,11 @@ fn affected(request: &Request) -> Response {
 /// Entries of the data store beside the settings. Of the host's own only those that have to do with updates.
 struct Listed {
     name: &'static str,
-    entries: [(&'static str, fn() -> Value); 2],
+    entries: [Entry; 2],
 }
+
+/// Its name and what it is.
+type Entry = (&'static str, fn() -> Value);
 
 const SERVICES: Listed = Listed {
     name: "services",

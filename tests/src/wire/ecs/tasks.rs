@@ -7,7 +7,7 @@ use super::super::params::Params;
 use super::{
     LAUNCH_TYPES, arns, cluster, failure, find_service, ids, include, one_of, page_size, registration, task, time,
 };
-use crate::world::{Desired, ServiceNo, Task, TaskNo, World};
+use crate::world::{ClusterNo, Desired, RegistrationNo, ServiceNo, Task, TaskNo, World};
 
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;
@@ -25,20 +25,8 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     if started_by.is_some() && is_filtered {
         return Err(Failure::invalid("cannot specify startedBy with other arguments"));
     }
-    let on = match on {
-        Some(id) => Some(
-            registration(world, cluster, &id)
-                .ok_or_else(|| Failure::invalid("The referenced container instance was not found."))?,
-        ),
-        None => None,
-    };
-    let service = match service {
-        Some(name) => Some(
-            find_service(world, cluster, &name)
-                .ok_or_else(|| Failure::new("ServiceNotFoundException", "Service not found."))?,
-        ),
-        None => None,
-    };
+    let on = on.map(|id| instance(world, cluster, &id)).transpose()?;
+    let service = service.map(|name| known_service(world, cluster, &name)).transpose()?;
     // PENDING may be asked for and returns nothing (docs/facts/ecs.md#tasks-and-services).
     let desired = match desired.as_deref() {
         None | Some("RUNNING") => Some(Desired::Running),
@@ -74,6 +62,15 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
         .map(|task| task.arn.as_str())
         .collect();
     arns("taskArns", found, size, token.as_deref())
+}
+
+fn instance(world: &World, cluster: ClusterNo, id: &str) -> Result<RegistrationNo, Failure> {
+    let found = registration(world, cluster, id);
+    found.ok_or_else(|| Failure::invalid("The referenced container instance was not found."))
+}
+
+fn known_service(world: &World, cluster: ClusterNo, name: &str) -> Result<ServiceNo, Failure> {
+    find_service(world, cluster, name).ok_or_else(|| Failure::new("ServiceNotFoundException", "Service not found."))
 }
 
 pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failure> {
