@@ -4,11 +4,12 @@
 //! [`Keeper::keep`] runs beside the loop in the same task, so that it never outlives it, and so that a look that takes
 //! minutes does not cost the lease.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use models::ids::{ClusterName, Epoch, RunId};
 use models::report::{ClusterError, ClusterErrorKind};
+use tokio::sync::{Notify, watch};
 
 use crate::aws::dynamodb::{LeaseKey, Written};
 use crate::aws::{Aws, AwsError, ErrorKind, Fence};
@@ -24,7 +25,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The lease as the loop, the keeper and the fence before every write see it; `None` while there is none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct HeldLease(Arc<Mutex<Option<Tenure>>>);
+pub(crate) struct HeldLease {
+    tenure: watch::Sender<Option<Tenure>>,
+    doubted: Arc<Notify>,
+}
 
 impl HeldLease {
     /// A fence that is open while the lease is surely ours.
@@ -37,12 +41,24 @@ impl HeldLease {
         self.get().is_some_and(|tenure| tenure.may_write(clock.moment()))
     }
 
+    /// Has the lease renewed at once, and waits until that has shown that it is ours. Where it is not, or nobody can tell,
+    /// this never ends, and [`Keeper::keep`] does.
+    pub(crate) async fn prove(&self, clock: &Clock) {
+        let asked = clock.moment();
+        self.doubted.notify_one();
+        let mut tenure = self.tenure.subscribe();
+        let proof = |tenure: &Option<Tenure>| tenure.is_some_and(|tenure| tenure.was_held_at(asked));
+        if tenure.wait_for(proof).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     fn get(&self) -> Option<Tenure> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.tenure.borrow()
     }
 
     fn set(&self, tenure: Option<Tenure>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tenure;
+        self.tenure.send_replace(tenure);
     }
 }
 
@@ -109,16 +125,21 @@ impl Keeper {
         }
     }
 
-    /// Renews the lease for as long as it is polled. Ends only when the lease is lost, or its renewal was refused or not
+    /// Renews the lease for as long as it is polled, each minute and where it is doubted. Ends only when the lease is lost, or its renewal was refused or not
     /// answered for longer than there is patience for: until then nothing is written from [`Tenure::writes_until`] on.
     pub(crate) async fn keep(&self) -> ClusterError {
-        let (mut wait, mut trouble) = (LOOK_EVERY, Streak::default());
+        let (mut wait, mut trouble, mut doubted) = (LOOK_EVERY, Streak::default(), false);
         loop {
-            tokio::time::sleep(wait).await;
+            // A renewal that failed is tried again at its pace, however often the lease is doubted.
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(wait) => {}
+                () = self.hold.doubted.notified(), if !doubted => doubted = true,
+            }
             let Some(tenure) = self.hold.get() else { return self.lost(None) };
             let due = tenure.renew_in(self.clock.moment());
             wait = due.min(LOOK_EVERY);
-            if !due.is_zero() {
+            if !due.is_zero() && !doubted {
                 continue;
             }
             let began = self.clock.now();
@@ -126,7 +147,7 @@ impl Keeper {
                 Ok(()) => {
                     tracing::debug!(cluster = %self.key.cluster, "lease renewed");
                     trouble.is_over();
-                    wait = LOOK_EVERY;
+                    (wait, doubted) = (LOOK_EVERY, false);
                     continue;
                 }
                 // The run is over: what becomes of the lease, its return says.
@@ -250,8 +271,7 @@ impl Keeper {
     }
 }
 
-/// The end of a run that was superseded.
-pub(crate) fn lease_lost(cluster: &ClusterName, who: &str) -> ClusterError {
+fn lease_lost(cluster: &ClusterName, who: &str) -> ClusterError {
     tracing::error!(%cluster, who, "lease lost: nothing more is written");
     let message = format!(
         "cluster {cluster}: this run lost its lease ({who}) and wrote nothing more; what was under way keeps its claim, \

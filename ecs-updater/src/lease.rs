@@ -6,12 +6,13 @@
 //! of two runs that both believe to hold it the one with the higher epoch is right. Renewing and releasing keep it.
 //!
 //! A lease alone cannot stop a process that sleeps: it wakes with a write in hand and its lease long taken. So the time
-//! is looked at before every single request that writes (`Tenure::may_write`), by two clocks; and what the clocks
-//! miss, a claim with a higher epoch on the instance tells (`superseded`).
+//! is looked at before every single request that writes (`Tenure::may_write`), by two clocks. What the clocks miss, a
+//! claim with a higher epoch on an instance makes doubtful (`doubted`), and the table settles: a tag can be anybody's.
 
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use models::claim::Claim;
 use models::fleet::FleetSnapshot;
 use models::ids::{Epoch, HostId, RunId};
 use models::time::after;
@@ -131,6 +132,11 @@ impl Tenure {
         self.passed(now) < LASTS - LAST_WRITES
     }
 
+    /// Whether we surely held it at that moment or later: what made it so was not sent before.
+    pub(crate) fn was_held_at(&self, moment: Moment) -> bool {
+        self.since.ticks >= moment.ticks
+    }
+
     /// Until when writes are sent, by the date.
     pub(crate) fn writes_until(&self) -> Timestamp {
         after(self.since.wall, LASTS - LAST_WRITES)
@@ -153,10 +159,20 @@ impl Tenure {
     }
 }
 
-/// Whether a run with a higher epoch than ours has claimed an instance: then ours is over, whatever the clocks say.
-pub(crate) fn superseded(fleet: &FleetSnapshot, ours: Epoch) -> Option<(&HostId, &RunId, Epoch)> {
-    let mut claims = fleet.instances.values().filter_map(|one| Some((&one.host, one.claim()?)));
-    claims.find_map(|(host, claim)| Some((host, &claim.run, claim.epoch.filter(|theirs| *theirs > ours)?)))
+/// Returns the claims that no run can have written while we hold the lease under this epoch. So either the lease is lost,
+/// or they are lies.
+pub(crate) fn doubted<'a>(
+    fleet: &'a FleetSnapshot,
+    us: &'a RunId,
+    ours: Epoch,
+) -> impl Iterator<Item = (&'a HostId, &'a Claim)> {
+    let claims = fleet.instances.values().filter_map(|one| Some((&one.host, one.claim()?)));
+    claims.filter(move |(_, claim)| denies(claim, us, ours))
+}
+
+/// Whether the claim has a later epoch than ours, or ours and another run.
+fn denies(claim: &Claim, us: &RunId, ours: Epoch) -> bool {
+    claim.epoch.is_some_and(|epoch| epoch > ours || (epoch == ours && claim.run != *us))
 }
 
 #[cfg(test)]
@@ -226,6 +242,25 @@ mod tests {
         assert_eq!(Refusal::of(Some(entry.clone()), &"B".into()), Refusal::Ours(Epoch::new(3)));
         assert_eq!(Refusal::of(Some(entry.clone()), &"A".into()), Refusal::Theirs(entry));
         assert_eq!(Refusal::of(None, &"A".into()), Refusal::Gone);
+    }
+
+    #[test]
+    fn what_puts_a_lease_in_doubt() {
+        let ours = Epoch::new(7);
+        let cases = [
+            ("no epoch: an earlier run had no lease", "A", None, false),
+            ("an earlier run", "A", Some(6), false),
+            ("ours", "US", Some(7), false),
+            ("our epoch by another run", "A", Some(7), true),
+            ("a later run", "A", Some(8), true),
+            ("the last epoch that there is", "A", Some(u64::MAX), true),
+            ("a later epoch under our name", "US", Some(8), true),
+        ];
+        for (what, run, epoch, doubt) in cases {
+            let epoch = epoch.map(|number| format!("+{number}")).unwrap_or_default();
+            let claim = format!("v1/drain/{run}{epoch}/1.26.1/1.27.0/2026-11-23T03:00:00Z");
+            assert_eq!(denies(&claim.parse().unwrap(), &"US".into(), ours), doubt, "{what}");
+        }
     }
 
     #[test]

@@ -264,6 +264,7 @@ pub(crate) fn merge_tags(instance: &mut Instance, machine: &ec2::Described, now:
     } else {
         read
     };
+    instance.note_claim(now);
 }
 
 /// Returns the tags as EC2 shows them.

@@ -213,7 +213,7 @@ impl Life {
     /// An instance that an earlier run took out counts from its claim.
     fn mark_out_of_service(&mut self, instance: &Instance, now: Timestamp) {
         self.out_since.get_or_insert_with(|| {
-            let since = instance.run.drained_at.or(instance.claim().map(|claim| claim.since)).unwrap_or(now);
+            let since = instance.run.drained_at.or(instance.claim().map(|claim| instance.began(claim))).unwrap_or(now);
             since.min(now)
         });
     }

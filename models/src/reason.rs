@@ -90,13 +90,13 @@ reasons!(
             /// What was seen.
             detail: String,
         } = "inspect_failed", "the host could not be inspected: {detail}";
-        /// The tag is there and cannot be read.
+        /// The tag is there and cannot be read, or cannot be true.
         MalformedClaim {
             /// The tag's value.
             value: String,
             /// What is wrong.
             error: ClaimError,
-        } = "malformed_claim", "its EC2 tag ecs-updater:claim = {value:?} cannot be understood ({error}); check the instance and remove the tag";
+        } = "malformed_claim", "its EC2 tag ecs-updater:claim = {value:?} is no valid claim ({error}); check the instance and remove the tag";
         /// A remembered failure.
         VersionFailedBefore {
             version: Version,

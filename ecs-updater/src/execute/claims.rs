@@ -68,7 +68,9 @@ impl Actor<'_> {
             return new;
         }
         let attempt = if is_ours && standing.transport == new.transport { next_attempt(instance, standing) } else { 1 };
-        Claim { since: standing.since, boots: standing.boots.clone(), attempt, ..new }
+        // A date that lay ahead is not kept: each run would count from its own first sight of it.
+        let since = whole_seconds(instance.began(standing));
+        Claim { since, boots: standing.boots.clone(), attempt, ..new }
     }
 
     /// Writes claims, in one call for the instances whose claims differ by their boots alone. Returns the hosts whose
@@ -106,6 +108,7 @@ impl Actor<'_> {
             note_begun(instance, claim);
             instance.run.tags_written_at = Some(now);
             instance.tags.claim = Some(Ok(claim.clone()));
+            instance.note_claim(now);
             instance.tags.saved_lock = saved_lock.or(instance.tags.saved_lock.take());
         });
     }

@@ -126,7 +126,7 @@ impl Actor<'_> {
     }
 
     /// Reads status and tags again; returns the hosts whose claim is as it was. `None` when AWS did not answer, or when
-    /// one of them shows that a later run has taken over.
+    /// a claim on one of them says that a later run has taken over.
     async fn still_ours(&mut self, hosts: &[HostId]) -> Option<Vec<HostId>> {
         let before: BTreeMap<HostId, Option<Claim>> =
             hosts.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim().cloned()))).collect();
@@ -149,7 +149,7 @@ impl Actor<'_> {
         for host in hosts {
             self.with_instance_mut(host, |instance| merge_ec2(instance, &machines, now));
         }
-        if self.is_superseded() {
+        if self.is_lease_in_doubt() {
             return None;
         }
         if !missed.is_empty() {

@@ -30,7 +30,7 @@ use crate::aws::{Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
 use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
-use crate::lease::superseded;
+use crate::lease::doubted;
 use crate::planner::refused_again;
 
 pub(crate) use batches::goes_to_host;
@@ -130,7 +130,7 @@ impl Actor<'_> {
     /// As [`Actor::begin`], for batches that a stopped run still carries out. Once SSM has not answered in this round, the
     /// steps that need it are left out, so that the others do not wait for it again.
     fn begin_ending<T>(&mut self, batch: Batch<T>) -> Option<Vec<(HostId, T)>> {
-        if self.is_superseded() {
+        if self.is_lease_in_doubt() {
             return None;
         }
         let Batch { kind, mut steps } = batch;
@@ -148,9 +148,10 @@ impl Actor<'_> {
         self.progress.errors.iter().any(|error| error.is_of_ssm() && error.kind.is_silence())
     }
 
-    /// Whether a look has shown a claim of a run with a later lease; then nothing more is written.
-    fn is_superseded(&self) -> bool {
-        self.author.epoch.is_some_and(|ours| superseded(self.fleet, ours).is_some())
+    /// Whether a look has shown a claim that says that a later run has the lease: nothing is written before that is settled.
+    fn is_lease_in_doubt(&self) -> bool {
+        let Author { run, epoch } = self.author;
+        epoch.is_some_and(|ours| doubted(self.fleet, run, ours).next().is_some())
     }
 
     fn now(&self) -> Timestamp {

@@ -107,7 +107,7 @@ impl Actor<'_> {
     fn note_maybe_sent(&mut self, host: &HostId) {
         let now = self.now();
         self.with_instance_mut(host, |instance| {
-            let since = instance.claim().map(|claim| claim.since);
+            let since = instance.claim().map(|claim| instance.began(claim));
             let of_this_claim = |sent: &&SentReboot| since.is_some_and(|since| sent.sent_at >= since);
             let known = instance.run.reboot.as_deref().filter(of_this_claim).cloned();
             let unanswered = || {
@@ -160,7 +160,8 @@ impl Actor<'_> {
 
 /// Returns this run's next reboot command. Commands for an earlier claim were meant for another boot.
 fn next_reboot(instance: &Instance, sent_at: Timestamp, end: Option<(Timestamp, VisitEnd)>) -> SentReboot {
-    let of_this_claim = |before: &&SentReboot| instance.claim().is_some_and(|claim| before.sent_at >= claim.since);
+    let of_this_claim =
+        |before: &&SentReboot| instance.claim().is_some_and(|claim| before.sent_at >= instance.began(claim));
     let before = instance.run.reboot.as_deref().filter(of_this_claim);
     SentReboot { sent_at, earlier: before.and_then(SentReboot::may_act_since), end }
 }

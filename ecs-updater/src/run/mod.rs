@@ -7,12 +7,14 @@
 //! - `rounds`: one round after the other. `looks`: what a round looks at, and how long the loop sleeps.
 //! - `rhythm`: how often it looks, and how fast it may turn.
 //! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
+//! - `doubts`: claims that say that another run has the lease.
 //! - `acts`: what went wrong with acts, and how long that is waited out.
 //! - `interruption`: what a signal does.
 //! - `report`: what it says when it is over. `watch`: who sees it before.
 
 mod acts;
 mod cluster;
+mod doubts;
 mod interruption;
 mod looks;
 mod namer;

@@ -31,7 +31,7 @@ pub(super) fn is_left_alone(instance: &Instance, transport: Transport, now: Time
     let Some(claim) = instance.claim().filter(|claim| !claim.boots.is_empty()) else { return false };
     let heard = instance.run.boot.as_ref().is_some_and(|boot| !claim.is_for(&boot.id));
     let looked_at = transport == Transport::Ssm && !heard && now < after(instance.seen_at, REBOOTING_LOOK);
-    looked_at || now < after(claim.since, planner::FIRST_BOOT_POLL)
+    looked_at || now < after(instance.began(claim), planner::FIRST_BOOT_POLL)
 }
 
 /// Wake-ups fall on a grid, so that what is due for many instances is done for them in one call.

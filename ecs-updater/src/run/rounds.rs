@@ -11,8 +11,6 @@ use super::cluster::Cluster;
 use super::watch::{View, Watch};
 use crate::aws::{AwsError, ErrorKind};
 use crate::execute::{Actor, Author, Progress, goes_to_host};
-use crate::keeper::lease_lost;
-use crate::lease::superseded;
 use crate::patience::Try;
 use crate::planner::{self, Stop};
 
@@ -31,9 +29,8 @@ impl Cluster<'_> {
             if !self.look_and_endure().await? {
                 continue;
             }
-            if let Some((host, run, epoch)) = self.epoch.and_then(|ours| superseded(&self.fleet, ours)) {
-                let who = format!("run {run} with the later epoch {epoch} has claimed {host}");
-                return Err(lease_lost(self.name, &who));
+            if !self.settle_doubts().await {
+                continue;
             }
             self.name_hosts();
             let now = self.clock.now();

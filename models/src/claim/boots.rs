@@ -47,9 +47,9 @@ impl Boots {
 
     /// As they stand in a tag. One that was written before claims named several is a whole id.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let is_mark = |mark: &str| {
-            (Self::WRITTEN..=40).contains(&mark.len()) && mark.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-')
-        };
+        let is_digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+        let is_mark =
+            |mark: &str| (mark.len() == Self::WRITTEN && mark.bytes().all(is_digit)) || BootId::from(mark).is_uuid();
         text.split('+').all(is_mark).then(|| Self(text.into()))
     }
 }

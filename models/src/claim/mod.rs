@@ -189,9 +189,21 @@ pub enum ClaimError {
     /// No boot ids, or some where the step has none.
     #[error("{0:?} are no boot ids for this step")]
     Boots(String),
+    /// The lease on the cluster shows that no run can have written it.
+    #[error("{}, and this run holds the lease with epoch {held}: no run that takes the lease from the same table wrote it", of_epoch(*.claimed))]
+    Epoch {
+        /// The epoch that it names.
+        claimed: Option<Epoch>,
+        /// The epoch of the lease by which it was disproved.
+        held: Epoch,
+    },
 }
 
-/// A claim tag that cannot be read.
+fn of_epoch(claimed: Option<Epoch>) -> String {
+    claimed.map_or_else(|| "it names no epoch".to_owned(), |epoch| format!("it names epoch {epoch}"))
+}
+
+/// A claim tag that cannot be read, or cannot be true.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadClaim {
     /// The tag's value.

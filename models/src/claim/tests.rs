@@ -95,6 +95,9 @@ fn what_is_not_understood_is_never_guessed_at() {
         (good.replace("drain", "reboot") + "/2b5d4f3", ClaimError::Boots("2b5d4f3".into())),
         (good.replace("drain", "reboot") + "/2b5d4f3e+", ClaimError::Boots("2b5d4f3e+".into())),
         (good.replace("drain", "reboot") + "/latest..", ClaimError::Boots("latest..".into())),
+        (good.replace("drain", "reboot") + "/--------", ClaimError::Boots("--------".into())),
+        (good.replace("drain", "reboot") + "/2B5D4F3E", ClaimError::Boots("2B5D4F3E".into())),
+        (good.replace("drain", "reboot") + "/2b5d4f3e-0000", ClaimError::Boots("2b5d4f3e-0000".into())),
     ];
     for (text, error) in cases {
         assert_eq!(text.parse::<Claim>(), Err(error), "{text}");

@@ -142,7 +142,7 @@ impl Instance {
     /// that ECS refused was not.
     pub fn may_be_draining(&self) -> bool {
         let drain = self.claim().filter(|claim| claim.step == ClaimStep::Drain && self.run.refused.is_none());
-        drain.is_some_and(|claim| self.seen_at.duration_since(claim.since).abs() < EVENTUAL_CONSISTENCY)
+        drain.is_some_and(|claim| self.seen_at.duration_since(self.began(claim)).abs() < EVENTUAL_CONSISTENCY)
     }
 
     /// Whether its tag names the EC2 instance below it, so that its host may report.
@@ -157,7 +157,7 @@ impl Instance {
 
     /// Whether its own agent says that no task is left on it: asked on the host, long enough after the drain began.
     pub fn is_empty_by_its_agent(&self) -> bool {
-        let Some(drained) = self.run.drained_at.or(self.claim().map(|claim| claim.since)) else { return false };
+        let Some(drained) = self.run.drained_at.or(self.claim().map(|claim| self.began(claim))) else { return false };
         let agent = report_since(self, after(drained, EVENTUAL_CONSISTENCY)).and_then(|report| report.agent.as_ref());
         agent.is_some_and(|agent| agent.state == AgentState::Registered && agent.tasks == Some(0))
     }
@@ -193,16 +193,6 @@ impl Instance {
                 None => Transport::Ssm,
             }),
         }
-    }
-
-    /// The claim, where it takes the instance out of service.
-    pub fn out_of_service_claim(&self) -> Option<&Claim> {
-        self.claim().filter(|claim| claim.step.takes_out_of_service())
-    }
-
-    /// The claim, where there is a well-formed one.
-    pub fn claim(&self) -> Option<&Claim> {
-        self.tags.claim.as_ref().and_then(|claim| claim.as_ref().ok())
     }
 }
 

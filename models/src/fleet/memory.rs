@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::visit::VisitEnd;
-use crate::claim::{Claim, Transport};
+use crate::claim::{BadClaim, Claim, ClaimStep, Transport};
 use crate::ids::{BootId, ContainerInstanceArn, TaskArn};
 use crate::plan::End;
 use crate::report::Verdict;
@@ -32,6 +32,12 @@ pub struct RunMemory {
     pub reboot: Option<Box<SentReboot>>,
     /// `since` of the claim `reboot` or `revert` that this run wrote first, and not another before it.
     pub began: Option<Timestamp>,
+    /// The claim that stands, and when this run first saw it.
+    #[serde(default)]
+    pub claim_seen: Option<SeenClaim>,
+    /// The claim that was shown to be a lie last.
+    #[serde(default)]
+    pub disproved: Option<Box<BadClaim>>,
     /// How many boots of the host this run has claimed a reboot for.
     pub reboot_claims: u32,
     /// `since` of the claim `reboot` whose activation this run has undone, or tried to.
@@ -107,6 +113,20 @@ pub struct Naming {
     pub at: Timestamp,
     /// What AWS said, where it was not done.
     pub refused: Option<String>,
+}
+
+/// When this run first saw what a claim asks for. A claim that asks for the same again keeps its `since`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenClaim {
+    pub step: ClaimStep,
+    pub since: Timestamp,
+    pub at: Timestamp,
+}
+
+impl SeenClaim {
+    pub(super) fn is_of(&self, claim: &Claim) -> bool {
+        (self.step, self.since) == (claim.step, claim.since)
+    }
 }
 
 /// A call that AWS refused on one instance because a right is missing.

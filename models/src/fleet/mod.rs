@@ -1,5 +1,6 @@
 //! One look at a cluster: everything the planner may know, and nothing else.
 
+mod claimed;
 mod instance;
 mod memory;
 mod tasks;
@@ -18,7 +19,9 @@ pub use instance::{
     Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
     StatusChecks, Tags, report_since,
 };
-pub use memory::{CalledOff, DeniedCall, LastSeen, Naming, RefusedStep, RunMemory, SeenBoot, SentReboot, ToldBoot};
+pub use memory::{
+    CalledOff, DeniedCall, LastSeen, Naming, RefusedStep, RunMemory, SeenBoot, SeenClaim, SentReboot, ToldBoot,
+};
 pub use tasks::{Resources, SeenTasks, Service, Strategy, Task, TaskGroup};
 pub use visit::{CommandInFlight, Visit, VisitEnd};
 

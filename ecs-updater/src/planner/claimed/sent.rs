@@ -8,14 +8,18 @@ use models::time::after;
 use crate::planner::context::RunFacts;
 use crate::planner::times::REBOOT_MAY_COME;
 
-/// Returns when the claim's step began. Of an earlier run's claim only the date is known, by that run's clock: it was not
-/// after this run began, whatever it says.
+/// Returns when the claim's step began, see [`Instance::began`]. Of a claim that this run did not write, and has not been
+/// seen to read, only the date is known, by another clock: it was not after this run began, whatever it says.
 pub(super) fn began(instance: &Instance, claim: &Claim, run: &RunFacts) -> Timestamp {
     let first = match claim.step {
         ClaimStep::Reboot | ClaimStep::Revert => instance.run.began == Some(claim.since),
         ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Cancel => true,
     };
-    if first && claim.run == run.run { claim.since } else { claim.since.min(run.started_at) }
+    if (first && claim.run == run.run) || instance.first_seen(claim).is_some() {
+        instance.began(claim)
+    } else {
+        claim.since.min(run.started_at)
+    }
 }
 
 /// Returns this run's reboot command for this claim.

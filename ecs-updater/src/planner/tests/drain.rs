@@ -162,3 +162,35 @@ fn a_task_that_ecs_does_not_describe_has_left_once_the_hosts_agent_says_so() {
         assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{tasks:?} at {said_at}");
     }
 }
+
+/// The claim seems to begin at 300 min. The time-out of a drain is 20 minutes.
+#[test]
+fn a_drain_that_is_dated_ahead() {
+    let seen_first = |run: &str, first: Option<i64>| {
+        let mut one = claimed(instance(0, Some(staged()), at(1)), ClaimStep::Drain, at(300));
+        one.run.drained_at = None;
+        one.tags.claim.as_mut().unwrap().as_mut().unwrap().run = run.into();
+        if let Some(first) = first {
+            one.note_claim(at(first));
+            one.note_claim(at(first + 1));
+        }
+        one.running_tasks = 1;
+        one
+    };
+    let table = [
+        ("by us, it says", "RUN", Some(2), 21, false),
+        ("by us, it says, and its time is over", "RUN", Some(2), 22, true),
+        ("by another run", "DEAD", Some(2), 21, false),
+        ("by another run, and its time is over", "DEAD", Some(2), 22, true),
+        ("by another run, written in the middle of this one", "DEAD", Some(60), 79, false),
+        ("by another run, written in the middle of this one, and its time is over", "DEAD", Some(60), 80, true),
+        ("by another run, not known since when", "DEAD", None, 20, true),
+    ];
+    for (name, run, first, now, over) in table {
+        let now = at(now);
+        let mut one = Instance { seen_at: now, ..seen_first(run, first) };
+        one.tasks = Some(models::fleet::SeenTasks { at: now, tasks: vec![task(1, Some("web"))] });
+        let expected = if over { "finish failed drain_timed_out" } else { "draining wait" };
+        assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
