@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use models::cluster_tags::IgnoredTag;
 use models::ids::{AccountId, ClusterName};
 use models::location::Location;
 use models::pace::Pace;
@@ -106,6 +107,10 @@ pub async fn resolve(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) ->
                 );
                 ClusterError { kind: ClusterErrorKind::Configuration, message }
             };
+            for tag in cluster.policy.iter().flat_map(|policy| &policy.from_tags.ignored) {
+                let IgnoredTag { tag, value, setting, stands } = tag;
+                tracing::warn!(cluster = %cluster.name, tag, value, setting, stands, "tag ignored: it loosens a setting");
+            }
             let policy = match described.failure(&cluster.name) {
                 Some(error) => Err(error.on(&cluster.name)),
                 None => cluster.policy.map_err(refuse),

@@ -6,11 +6,13 @@
 pub mod attributes;
 pub mod claim;
 pub mod clean;
+pub mod cluster_tags;
 pub mod fleet;
 pub mod host;
 pub mod ids;
 pub mod last;
 pub mod location;
+pub mod max_unavailable;
 pub mod own_host;
 pub mod pace;
 pub mod plan;

@@ -7,6 +7,10 @@ use jiff::SignedDuration;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster_tags::{FromTags, OpenKeys};
+
+pub use crate::max_unavailable::MaxUnavailable;
+
 /// The settings of one cluster. The configuration page of the documents lists them for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -35,6 +39,12 @@ pub struct Policy {
     pub bridge_policy: BridgePolicy,
     /// The SSM documents' names.
     pub documents: Documents,
+    /// The keys that tags of the cluster may set although they loosen.
+    #[serde(default)]
+    pub tags: OpenKeys,
+    /// What became of the cluster's tags.
+    #[serde(default)]
+    pub from_tags: FromTags,
 }
 
 impl Default for Policy {
@@ -52,6 +62,8 @@ impl Default for Policy {
             host: TransportPolicy::Auto,
             bridge_policy: BridgePolicy::Cluster,
             documents: Documents::default(),
+            tags: OpenKeys::default(),
+            from_tags: FromTags::default(),
         }
     }
 }
@@ -60,55 +72,6 @@ impl Policy {
     /// Whether each container instance is to have a tag that names its EC2 instance.
     pub fn names_hosts(&self) -> bool {
         self.bridge_policy == BridgePolicy::OwnHost && self.host != TransportPolicy::Ssm
-    }
-}
-
-/// How many instances may be out of service at once: a count, or a percentage of the cluster's instances, rounded
-/// down, at least one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaxUnavailable {
-    /// At least 1.
-    Count(u32),
-    /// 1 to 100.
-    Percent(u32),
-}
-
-impl MaxUnavailable {
-    /// The number of instances for a cluster of `size`.
-    pub fn of(self, size: usize) -> usize {
-        match self {
-            Self::Count(count) => count as usize,
-            Self::Percent(percent) => (size * percent as usize / 100).max(1),
-        }
-    }
-}
-
-impl fmt::Display for MaxUnavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Count(count) => write!(f, "{count}"),
-            Self::Percent(percent) => write!(f, "{percent}%"),
-        }
-    }
-}
-
-impl FromStr for MaxUnavailable {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("{text:?} is neither a count from 1 nor a percentage from 1% to 100%");
-        // A tag takes no `%`.
-        let (number, percent) = match text.strip_suffix('%').or_else(|| text.strip_suffix(" percent")) {
-            Some(number) => (number, true),
-            None => (text, false),
-        };
-        let number: u32 = number.trim().parse().map_err(|_| bad())?;
-        match (number, percent) {
-            (1..=100, true) => Ok(Self::Percent(number)),
-            (1.., false) => Ok(Self::Count(number)),
-            _ => Err(bad()),
-        }
     }
 }
 
@@ -175,8 +138,8 @@ impl FromStr for Target {
     }
 }
 
-/// What the `updates.version-lock` that a host's owner has set means to a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What the `updates.version-lock` that a host's owner has set means to a target; the stricter comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnerLock {
     /// A host that is locked to another version is left alone.
@@ -206,8 +169,8 @@ impl FromStr for OwnerLock {
     }
 }
 
-/// What to do with tasks that no service replaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What to do with tasks that no service replaces; the stricter comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StandaloneTasks {
     /// Leave the instance alone while such a task runs.
@@ -334,8 +297,8 @@ impl Default for Timeouts {
     }
 }
 
-/// After how many failures nothing new is begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// After how many failures nothing new is begun; the stricter comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopAfter {
     /// This many, at least 1.

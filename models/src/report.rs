@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster_tags::IgnoredTag;
 use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ImageId, RunId, ZoneName};
 use crate::location::Location;
 use crate::plan::{Estimate, Phase};
@@ -51,6 +52,9 @@ pub struct ClusterReport {
     /// On a dry run, how long a run would take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+    /// The tags of the cluster that are ignored since they would loosen a setting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored_tags: Vec<IgnoredTag>,
     /// What the Auto Scaling groups of its instances launched last, by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub auto_scaling_groups: Vec<GroupReport>,

@@ -43,6 +43,13 @@ fn record_run(out: &mut String, ran: &Ran, times: bool) -> Result<(), Error> {
         if let Some(error) = &cluster.error {
             writeln!(out, "  error {:?}: {}", error.kind, error.message)?;
         }
+        for ignored in &cluster.ignored_tags {
+            writeln!(
+                out,
+                "  ignored tag {} = {}: {} is {}",
+                ignored.tag, ignored.value, ignored.setting, ignored.stands
+            )?;
+        }
         for instance in &cluster.instances {
             record_instance(out, instance, times)?;
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::names::{CLUSTERS_VARIABLE, CONFIG_VARIABLE};
+use super::names::{CLUSTERS_VARIABLE, CONFIG_VARIABLE, NEVER_OPENED, OPENS};
 
 /// Everything that is wrong with a configuration; at least one problem.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -159,6 +159,12 @@ pub enum Problem {
         /// What was probably meant, or what there is.
         advice: Advice,
     },
+    /// A tag of a cluster for a key that is not open to tags.
+    #[error("tag {tag} of cluster {cluster:?} may not set `{key}`; {}", Open(key))]
+    ClosedTag { tag: String, cluster: String, key: &'static str },
+    /// A name under `tags` that is no key.
+    #[error("`tags` of cluster {cluster:?} names `{key}`, which is no key that tags can set; {advice}")]
+    NoSuchKey { key: String, cluster: String, advice: Advice },
     /// A value that its key does not allow.
     #[error("`{key}` = {shown} in {origin} must be {allowed}")]
     BadValue {
@@ -259,6 +265,16 @@ pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{:?}", format!("{}…", &text[..at])),
         None => format!("{text:?}"),
+    }
+}
+
+struct Open<'a>(&'a str);
+
+impl fmt::Display for Open<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(key) = self;
+        write!(f, "it belongs in the configuration file, the environment or a flag")?;
+        if NEVER_OPENED.contains(key) { Ok(()) } else { write!(f, ", or these let tags set it: {OPENS} = [{key:?}]") }
     }
 }
 

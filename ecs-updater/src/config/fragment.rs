@@ -61,6 +61,22 @@ impl PolicyFragment {
         policy
     }
 
+    /// The keys that were given.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.given.iter().copied()
+    }
+
+    /// Whether this key was given.
+    pub(super) fn has(&self, key: Key) -> bool {
+        self.given.contains(&key)
+    }
+
+    /// Returns what was given for these keys alone.
+    #[must_use]
+    pub(super) fn only(&self, keys: BTreeSet<Key>) -> Self {
+        Self { given: keys, values: self.values.clone() }
+    }
+
     /// Sets one key from what was written.
     pub(super) fn set(&mut self, key: Key, value: &Value) -> Result<(), NotAllowed> {
         key.set(&mut self.values, value)?;

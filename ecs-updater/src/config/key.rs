@@ -6,7 +6,7 @@ use std::fmt;
 use models::claim::TAG_PREFIX;
 use models::policy::Policy;
 
-use super::names::VARIABLE_PREFIX;
+use super::names::{NEVER_OPENED, VARIABLE_PREFIX};
 use super::rows::{ROWS, Row, Tag};
 use super::syntax::NotAllowed;
 use super::value::Value;
@@ -61,12 +61,29 @@ impl Key {
         format!("{VARIABLE_PREFIX}{}", self.flag().to_uppercase().replace('-', "_"))
     }
 
-    /// Returns the tag on an ECS cluster, if one may set the key: the flag's name behind [`TAG_PREFIX`].
-    pub fn tag(self) -> Option<String> {
-        match self.row().tag {
-            Tag::Any => Some(format!("{TAG_PREFIX}{}", self.flag())),
-            Tag::Never => None,
-        }
+    /// Returns the tag on an ECS cluster: the flag's name behind [`TAG_PREFIX`].
+    pub fn tag(self) -> String {
+        format!("{TAG_PREFIX}{}", self.flag())
+    }
+
+    /// Names what a tag may do to the key where it is not opened: `never`, `stricter` or `any`.
+    pub fn tag_may(self) -> &'static str {
+        self.row().tag.name()
+    }
+
+    /// What a tag may do to the key where it is not opened.
+    pub(super) fn tag_rule(self) -> Tag {
+        self.row().tag
+    }
+
+    /// Whether `tags` can open the key.
+    pub fn can_be_opened(self) -> bool {
+        !NEVER_OPENED.contains(&self.path())
+    }
+
+    /// Returns the value of the key as it would stand in TOML.
+    pub(super) fn value(self, policy: &Policy) -> String {
+        self.row().setting.write(policy)
     }
 
     /// Describes what the value may be, to follow "must be".

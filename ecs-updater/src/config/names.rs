@@ -12,3 +12,7 @@ pub const LEASE_TABLE_VARIABLE: &str = "ECS_UPDATER_LEASE_TABLE";
 pub const PARAMETER_PREFIX: &str = "ssm:";
 /// What to log; read by [`crate::telemetry`].
 pub const LOG_VARIABLE: &str = "ECS_UPDATER_LOG";
+/// The key that opens others to tags; no tag sets it.
+pub(super) const OPENS: &str = "tags";
+/// The keys that no tag sets, and that are not opened: what the hosts' role allows is no matter of a cluster's.
+pub(super) const NEVER_OPENED: [&str; 2] = [OPENS, "bridge_policy"];

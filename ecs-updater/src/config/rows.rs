@@ -3,10 +3,12 @@
 //! A row is all that a key needs beside its field in [`Policy`], which has the same path and holds the default. The names
 //! of flag, variable and tag, the help and the row of `docs/configuration.md` follow from it; a test prints the latter.
 
+use std::cmp::Ordering;
+
 use jiff::SignedDuration;
 use models::policy::{BridgePolicy, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
 
-use super::syntax::{Between, CountOrNever, DocumentName, NotAllowed, OrNone, Parsed, Switch, Syntax, Words};
+use super::syntax::{Between, CountOrNever, DocumentName, KeyList, NotAllowed, OrNone, Parsed, Switch, Syntax, Words};
 use super::value::Value;
 
 /// What is known of a key.
@@ -19,14 +21,31 @@ pub(super) struct Row {
     pub(super) help: &'static str,
 }
 
-/// Whether a tag of an ECS cluster may set a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a tag of an ECS cluster may do to a key. Anybody who may tag the cluster can write one, so that it is heard where
+/// it is more careful than file, variable and default, or where no value is more careful than another.
+#[derive(Clone, Copy)]
 pub(super) enum Tag {
-    /// Documents run as root on the hosts, and what the hosts' role allows is no matter of a cluster's: who may tag a
-    /// cluster should not choose them.
+    /// What is written on hosts, and by whom: documents run as root there. Nor what the hosts' role allows, which is no matter
+    /// of a cluster's.
     Never,
+    /// Only what allows no more.
+    Stricter(Compare),
     Any,
 }
+
+impl Tag {
+    /// As the documents name it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Stricter(_) => "stricter",
+            Self::Any => "any",
+        }
+    }
+}
+
+/// Compares how much two policies allow by one key; `None` where only the cluster's size tells.
+pub(super) type Compare = fn(&Policy, &Policy) -> Option<Ordering>;
 
 /// A field of [`Policy`] with the syntax of its values.
 pub(super) trait Setting: Sync {
@@ -101,7 +120,7 @@ macro_rules! row {
 pub(super) const ROWS: &[Row] = &[
     row!(
         max_unavailable,
-        Tag::Any,
+        Tag::Stricter(|one, two| one.max_unavailable.compare(two.max_unavailable)),
         Parsed {
             allowed: "a count from 1, such as 2, or a percentage from \"1%\" to \"100%\"",
             placeholder: "COUNT|PERCENT",
@@ -116,19 +135,19 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row!(
         target,
-        Tag::Any,
+        Tag::Never,
         Parsed { allowed: "\"latest\" or a version such as \"1.27.0\"", placeholder: "VERSION" },
         "What to update to: \"latest\", which is what each host chooses, or a version"
     ),
     row!(
         owner_lock,
-        Tag::Any,
+        Tag::Stricter(|one, two| Some(one.owner_lock.cmp(&two.owner_lock))),
         Words { all: &[OwnerLock::Respect, OwnerLock::Override], word: OwnerLock::as_str },
         "Hosts whose own updates.version-lock names another version than the target: respect it, or override it"
     ),
     row!(
         standalone_tasks,
-        Tag::Any,
+        Tag::Stricter(|one, two| Some(one.standalone_tasks.cmp(&two.standalone_tasks))),
         Words {
             all: &[StandaloneTasks::Skip, StandaloneTasks::Wait, StandaloneTasks::Stop],
             word: StandaloneTasks::as_str,
@@ -137,25 +156,25 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row!(
         stop_after_failures,
-        Tag::Any,
+        Tag::Stricter(|one, two| Some(one.stop_after_failures.cmp(&two.stop_after_failures))),
         CountOrNever,
         "Begin no further instance after so many failed or were rolled back, or \"never\""
     ),
     row!(
         max_duration,
-        Tag::Any,
+        Tag::Stricter(|one, two| Some(longest(one.max_duration).cmp(&longest(two.max_duration)))),
         OrNone { some: Between(mins(1), hours(14 * 24)), example: hours(4) },
         "Begin no further instance after this long, such as \"4h\"; \"none\" for no limit"
     ),
     row!(
         allow_downgrade,
-        Tag::Any,
+        Tag::Never,
         Switch,
         "Let a host go to a lower version: a lower --target, or a withdrawn release"
     ),
     row!(
         host,
-        Tag::Any,
+        Tag::Never,
         Words {
             all: &[TransportPolicy::Auto, TransportPolicy::Ssm, TransportPolicy::Bridge],
             word: TransportPolicy::as_str
@@ -197,7 +216,13 @@ pub(super) const ROWS: &[Row] = &[
     row!(documents.stage, Tag::Never, DocumentName, "SSM document that writes the update"),
     row!(documents.reboot, Tag::Never, DocumentName, "SSM document that activates and reboots"),
     row!(documents.revert, Tag::Never, DocumentName, "SSM document that undoes"),
+    row!(tags, Tag::Never, KeyList, "Keys that tags of the ECS clusters may set although they loosen, with commas"),
 ];
+
+/// No limit is the longest.
+fn longest(limit: Option<SignedDuration>) -> SignedDuration {
+    limit.unwrap_or(SignedDuration::MAX)
+}
 
 const fn secs(count: i64) -> SignedDuration {
     SignedDuration::from_secs(count)

@@ -3,9 +3,11 @@
 use models::ids::ClusterName;
 use models::policy::Policy;
 
-use super::error::{ConfigError, Problem};
+use super::error::{Advice, ConfigError, Problem};
 use super::fragment::{Fragment, PolicyFragment};
 use super::inputs::Inputs;
+use super::key::Key;
+use super::tags::heard;
 
 /// What a run works by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +58,33 @@ impl Inputs {
         let tagged = self.tags.get(name);
         let mut problems: Vec<Problem> =
             listed.into_iter().chain(tagged).flat_map(|own| own.problems.iter().cloned()).collect();
-        let upper = self.flags.policy.clone().or(tagged.map(|tags| tags.policy.clone()).unwrap_or_default());
-        let lower = self.file.as_ref().map(|file| file.policy_of(name)).unwrap_or_default();
-        let policy = upper.or(self.environment.policy.clone()).or(lower).over(Policy::default());
+        let in_file = self.file.as_ref().map(|file| file.policy_of(name)).unwrap_or_default();
+        let lower = self.environment.policy.clone().or(in_file);
+        let base = lower.over(Policy::default());
+        let open = self.flags.policy.over(base.clone());
+        problems.extend(no_keys(name, &open));
+        let heard = tagged.map(|tags| heard(tags, &self.flags.policy, &base, &open)).unwrap_or_default();
+        problems.extend(heard.problems);
+        let mut policy = self.flags.policy.clone().or(heard.policy).or(lower).over(Policy::default());
+        if let Some(by_size) = &heard.from_tags.by_size {
+            policy.max_unavailable = by_size.says.and(by_size.stands);
+        }
+        policy.from_tags = heard.from_tags;
         problems.extend(same_documents(name, &policy));
         ConfigError::unless_sound(policy, problems)
     }
+}
+
+/// What `tags` opens must be a key.
+fn no_keys(name: &ClusterName, policy: &Policy) -> Vec<Problem> {
+    let keys = || Key::all().filter(|key| key.can_be_opened()).map(Key::path);
+    let unknown = policy.tags.paths().filter(|path| !keys().any(|key| key == *path));
+    let problem = |path: &str| Problem::NoSuchKey {
+        key: path.to_owned(),
+        cluster: name.as_str().to_owned(),
+        advice: Advice::for_unknown(path, keys().map(str::to_owned)),
+    };
+    unknown.map(problem).collect()
 }
 
 impl Fragment {

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
+use models::cluster_tags::OpenKeys;
 use models::policy::StopAfter;
 
 use super::value::Value;
@@ -223,6 +224,35 @@ impl Syntax<String> for DocumentName {
 
     fn placeholder(&self) -> String {
         "NAME".to_owned()
+    }
+}
+
+/// The paths of keys: a list in TOML, a text with commas everywhere. Which keys there are, is not known here.
+pub(super) struct KeyList;
+
+impl Syntax<OpenKeys> for KeyList {
+    fn read(&self, value: &Value) -> Result<OpenKeys, NotAllowed> {
+        let texts = match value {
+            Value::Array(items) => items.iter().map(|item| text(&item.value)).collect::<Result<Vec<_>, _>>()?,
+            Value::Scalar { text, .. } if text.is_empty() => Vec::new(),
+            Value::Scalar { text, .. } => text.split(',').map(str::trim).collect(),
+            Value::Table(_) | Value::Other { .. } => return Err(NotAllowed),
+        };
+        let allowed = |char: char| char.is_ascii_lowercase() || "_.".contains(char);
+        let is_path = |text: &&str| !text.is_empty() && text.chars().all(allowed);
+        if texts.iter().all(is_path) { Ok(texts.into_iter().map(str::to_owned).collect()) } else { Err(NotAllowed) }
+    }
+
+    fn write(&self, value: &OpenKeys) -> String {
+        format!("[{}]", value.paths().map(quoted).collect::<Vec<_>>().join(", "))
+    }
+
+    fn allowed(&self, _: &OpenKeys) -> String {
+        "a list of keys, such as [\"target\", \"host\"], or \"target,host\"".to_owned()
+    }
+
+    fn placeholder(&self) -> String {
+        "KEYS".to_owned()
     }
 }
 

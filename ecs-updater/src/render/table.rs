@@ -10,6 +10,7 @@ use std::collections::btree_map::Entry;
 use comfy_table::{ContentArrangement, ContentLineStyle, LineStyle, Row, Table, TableStyle};
 use jiff::SignedDuration;
 use models::clean;
+use models::cluster_tags::IgnoredTag;
 use models::ids::ZoneName;
 use models::report::{ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
 
@@ -87,6 +88,14 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
     text.push('\n');
     if let Some(error) = &cluster.error {
         text.push_str(&wrap(&error.message, width, "  "));
+        text.push('\n');
+    }
+    for IgnoredTag { tag, value, setting, stands } in &cluster.ignored_tags {
+        let sentence = format!(
+            "tag {tag} = {value:?} of the cluster is ignored: it would loosen {setting}, which is {stands}; the setting \
+             tags says which keys a tag may loosen"
+        );
+        text.push_str(&wrap(&sentence, width, "  "));
         text.push('\n');
     }
     if cluster.instances.is_empty() {

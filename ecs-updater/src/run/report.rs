@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep, Transport, whole_seconds};
+use models::cluster_tags::IgnoredTag;
 use models::fleet::Instance;
 use models::ids::{ClusterName, ImageId};
 use models::location::Location;
@@ -30,6 +31,7 @@ pub(super) fn refused(cluster: &ClusterName, location: Location, error: &Cluster
         aws_calls: BTreeMap::new(),
         longest_out_of_service_s: None,
         estimate: None,
+        ignored_tags: Vec::new(),
         auto_scaling_groups: Vec::new(),
         notes: Vec::new(),
     }
@@ -185,11 +187,18 @@ impl Cluster<'_> {
             (self.facts.dry_run && error.is_none()).then(|| planner::estimate(&self.ahead(&instances), self.policy));
         let notes = self.notes(now);
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
+        let (size, _) = self.fleet.counted_and_out();
+        let ignored_tags: Vec<IgnoredTag> = self.policy.from_tags.ignored_at(size).cloned().collect();
+        for IgnoredTag { tag, value, setting, stands } in ignored_tags.iter().skip(self.policy.from_tags.ignored.len())
+        {
+            tracing::warn!(cluster = %self.name, tag, value, setting, stands, size, "tag ignored: it loosens a setting");
+        }
         ClusterReport {
             cluster: self.name.clone(),
             location: Location::default(),
             error,
             instances,
+            ignored_tags,
             auto_scaling_groups,
             notes,
             aws_calls: self.aws.calls().counts(),

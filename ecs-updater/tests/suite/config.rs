@@ -7,7 +7,7 @@ use ecs_updater::args::Cli;
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs, Key, PolicyFragment, Settings};
 use jiff::SignedDuration;
 use models::ids::ClusterName;
-use models::policy::{MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target};
+use models::policy::{MaxUnavailable, Policy, StandaloneTasks, StopAfter, Target, Timeouts};
 use proptest::prelude::*;
 
 const FULL: &str = r#"
@@ -128,7 +128,7 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
       - unknown key `drain` in [defaults] of fleet.toml:8:1; did you mean `timeouts.drain`?
       - `stop_after_failures` = 0 in [defaults] of fleet.toml:9:23 must be a count from 1, or "never"
       - `allow_downgrade` = "yes" in [defaults] of fleet.toml:10:19 must be true or false
-      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, owner_lock, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert
+      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, owner_lock, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
       - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest" or a version such as "1.27.0"
       - `max_duration` = 14400 in [defaults] of fleet.toml:13:16 must be a duration from 1m to 14d with its unit, such as "4h", or "none"
       - `timeouts.drain` = "5s" in [defaults] of fleet.toml:15:9 must be a duration from 30s to 14d with its unit, such as "20m"
@@ -196,7 +196,7 @@ fn mistakes_of_environment_and_flags_are_collected() {
     insta::assert_snapshot!(load(&given, &environment).unwrap_err(), @r#"
     9 problems in the configuration:
       - cluster name "" in environment variable ECS_UPDATER_CLUSTERS must be 1 to 255 letters, digits, hyphens and underscores
-      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT
+      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
       - unknown environment variable ECS_UPDATER_MAX_UNAVAILBLE; did you mean `ECS_UPDATER_MAX_UNAVAILABLE`?
       - `target` = "newest" in environment variable ECS_UPDATER_TARGET must be "latest" or a version such as "1.27.0"
       - cluster "web" is named twice in flag --cluster; name it once
@@ -240,7 +240,7 @@ fn two_steps_never_share_a_document() {
 }
 
 /// For every key: the built-in default gives way to `[defaults]`, that to `[[cluster]]`, that to the environment, that
-/// to the cluster's tag where there is one, and that to the flag.
+/// to the cluster's tag where it is open to tags, and that to the flag.
 #[test]
 fn for_each_key_the_nearest_place_wins() {
     let web = ClusterName::new("web");
@@ -252,9 +252,10 @@ fn for_each_key_the_nearest_place_wins() {
             let line = |value: &str, from: usize| {
                 if places >= from { format!("{} = {value:?}\n", key.path()) } else { String::new() }
             };
-            let text = format!("[defaults]\n{}[[cluster]]\nname = \"web\"\n{}", line(defaults, 1), line(cluster, 2));
+            let (defaults, cluster) = (line(defaults, 1), line(cluster, 2));
+            let text = format!("[defaults]\n{}{defaults}[[cluster]]\nname = \"web\"\n{cluster}", opened(key));
             let environment = if places >= 3 { variables(&[(&key.variable(), variable)]) } else { Environment::new() };
-            let tags = key.tag().filter(|_| places >= 4).map(|key| (key, tag.to_owned()));
+            let tags = (places >= 4 && key.can_be_opened()).then(|| (key.tag(), tag.to_owned()));
             let given = if places >= 5 { flags(&[&format!("--{}={flag}", key.flag())]) } else { Given::default() };
             let inputs = Inputs {
                 file: Some(config::parse(&text, "fleet.toml").unwrap()),
@@ -264,19 +265,25 @@ fn for_each_key_the_nearest_place_wins() {
             inputs.with_tags(&tags).settings().unwrap().clusters.remove(0).policy.unwrap()
         };
         let expected = |value: &str| {
-            let text = format!("[defaults]\n{} = {value:?}\n", key.path());
+            let text = format!("[defaults]\n{}{} = {value:?}\n", opened(key), key.path());
             config::parse(&text, "one").unwrap().defaults.over(Policy::default())
         };
-        assert_eq!(policy(0), Policy::default(), "{key:?}");
+        let tags = [key.path().to_owned()].into_iter().filter(|_| key.can_be_opened()).collect();
+        assert_eq!(policy(0), Policy { tags, ..Policy::default() }, "{key:?}");
         assert_eq!(policy(1), expected(defaults), "{key:?}: [defaults]");
         assert_eq!(policy(2), expected(cluster), "{key:?}: [[cluster]]");
         assert_eq!(policy(3), expected(variable), "{key:?}: environment");
-        tagged += usize::from(key.tag().is_some());
-        let by_tag = if key.tag().is_some() { tag } else { variable };
+        tagged += usize::from(key.can_be_opened());
+        let by_tag = if key.can_be_opened() { tag } else { variable };
         assert_eq!(policy(4), expected(by_tag), "{key:?}: tag");
         assert_eq!(policy(5), expected(flag), "{key:?}: flag");
     }
-    assert_eq!(tagged, Key::all().count() - 5, "all but the documents and what the hosts' role is like");
+    assert_eq!(tagged, Key::all().count() - 2, "all but the one that opens them, and what the hosts' role is like");
+}
+
+/// A line that opens a key to tags.
+fn opened(key: Key) -> String {
+    if key.can_be_opened() { format!("tags = [{:?}]\n", key.path()) } else { String::new() }
 }
 
 /// Five values of a key in the order of the places, neighbours differing, so that a place that is not heard shows.
@@ -288,6 +295,7 @@ fn five_values(key: Key) -> [String; 5] {
         "VERSION" => vec!["1.25.0", "1.26.0", "latest", "1.27.0", "1.28.0"],
         "COUNT" => vec!["2", "never", "4", "5", "6"],
         "DURATION" => vec!["8m", "9m", "12m", "14m", "16m"],
+        "KEYS" => vec!["target", "host", "zone", "target,host", "timeouts.drain"],
         "NAME" => vec!["Acme-1", "Acme-2", "Acme-3", "Acme-4", "Acme-5"],
         words => words.split('|').filter(|word| *word != default).chain([default.as_str()]).collect(),
     };
@@ -341,7 +349,7 @@ fn a_mistake_in_one_clusters_tags_concerns_that_cluster_alone() {
         (
             ClusterName::new("web"),
             tags(&[
-                ("ecs-updater:max-unavailable", "10 percent"),
+                ("ecs-updater:drain-timeout", "12h"),
                 ("ecs-updater:target", ""),
                 ("ecs-updater:wave", "staging"),
                 ("team", "shop"),
@@ -350,15 +358,17 @@ fn a_mistake_in_one_clusters_tags_concerns_that_cluster_alone() {
     ]);
     let settings = inputs.clone().with_tags(&of_clusters).settings().unwrap();
     let [web, batch] = settings.clusters.as_slice() else { panic!("{settings:?}") };
-    assert_eq!(web.policy, Ok(Policy { max_unavailable: MaxUnavailable::Percent(10), ..Policy::default() }));
+    let drain = SignedDuration::from_hours(12);
+    let timeouts = Timeouts { drain, ..Timeouts::default() };
+    assert_eq!(web.policy, Ok(Policy { timeouts, ..Policy::default() }));
     insta::assert_snapshot!(batch.policy.as_ref().unwrap_err(), @r#"
     6 problems in the configuration:
       - `allow_downgrade` = "True" in tag ecs-updater:allow-downgrade of cluster "batch" must be true or false
-      - unknown tag ecs-updater:colour of cluster "batch"; known are: ecs-updater:max-unavailable, ecs-updater:zone, ecs-updater:target, ecs-updater:owner-lock, ecs-updater:standalone-tasks, ecs-updater:stop-after-failures, ecs-updater:max-duration, ecs-updater:allow-downgrade, ecs-updater:host, ecs-updater:inspect-timeout, ecs-updater:stage-timeout, ecs-updater:drain-timeout, ecs-updater:reboot-timeout, ecs-updater:verify-timeout
+      - unknown tag ecs-updater:colour of cluster "batch"; known are: ecs-updater:max-unavailable, ecs-updater:zone, ecs-updater:owner-lock, ecs-updater:standalone-tasks, ecs-updater:stop-after-failures, ecs-updater:max-duration, ecs-updater:inspect-timeout, ecs-updater:stage-timeout, ecs-updater:drain-timeout, ecs-updater:reboot-timeout, ecs-updater:verify-timeout
       - `timeouts.drain` = "5" in tag ecs-updater:drain-timeout of cluster "batch" must be a duration from 30s to 14d with its unit, such as "20m"
       - `max_unavailable` = "0 percent" in tag ecs-updater:max-unavailable of cluster "batch" must be a count from 1, such as 2, or a percentage from "1 percent" to "100 percent"
       - unknown tag ecs-updater:max-unavailble of cluster "batch"; did you mean `ecs-updater:max-unavailable`?
-      - unknown tag ecs-updater:stage-document of cluster "batch"; it belongs in the configuration file, the environment or a flag
+      - tag ecs-updater:stage-document of cluster "batch" may not set `documents.stage`; it belongs in the configuration file, the environment or a flag, or these let tags set it: tags = ["documents.stage"]
     "#);
 
     let mut both = of_clusters;
@@ -477,9 +487,10 @@ fn row_of_the_page(key: Key) -> String {
     let allowed: String = key.allowed().split('"').enumerate().map(code).collect();
     let without_value = if key.bare().is_some() { format!(", or `--{}=false`", key.flag()) } else { String::new() };
     format!(
-        "| `{}` | {allowed} | `{}` | `{}` | `--{}`{without_value} |\n",
+        "| `{}` | {allowed} | `{}` | {} | `{}` | `--{}`{without_value} |\n",
         key.path(),
         key.default_value(),
+        key.tag_may(),
         key.variable(),
         key.flag()
     )

@@ -7,4 +7,5 @@ mod config;
 mod docs;
 mod house;
 mod render;
+mod tags;
 mod words;

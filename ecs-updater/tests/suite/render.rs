@@ -399,6 +399,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>) -> ClusterReport {
         aws_calls: BTreeMap::new(),
         longest_out_of_service_s: None,
         estimate: None,
+        ignored_tags: Vec::new(),
         auto_scaling_groups: Vec::new(),
         notes: Vec::new(),
     }

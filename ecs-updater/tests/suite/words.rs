@@ -63,6 +63,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         aws_calls: BTreeMap::from([(text.to_owned(), 1)]),
         longest_out_of_service_s: None,
         estimate: dry_run.then(|| Estimate { duration: SignedDuration::from_mins(1), rests_on: vec![text.to_owned()] }),
+        ignored_tags: Vec::new(),
         auto_scaling_groups: vec![group],
         notes: vec![text.to_owned()],
     };
