@@ -10,6 +10,7 @@ use models::attributes::{AttributesError, BridgeReport};
 use models::claim::{
     CLAIM_TAG, Claim, EXCLUDE_TAG, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG, Transport, is_exclusion, is_unknown,
 };
+use models::clean;
 use models::fleet::{
     BadClaim, EVENTUAL_CONSISTENCY, Ec2, Exclusion, FleetSnapshot, Instance, InstanceStatus, MachineState, RunMemory,
     SeenBoot, SeenBridge, Tags, ToldBoot, Visit, VisitEnd,
@@ -279,7 +280,7 @@ pub(crate) fn read_tags(machine: &ec2::Described) -> Tags {
         saved_lock: tags.get(SAVED_LOCK_TAG).filter(|value| !value.is_empty()).cloned(),
         last: tags.get(LAST_TAG).and_then(|value| value.parse().ok()),
         others: machine.others,
-        unknown: tags.keys().filter(|key| is_unknown(key)).cloned().collect(),
+        unknown: tags.keys().filter(|key| is_unknown(key)).map(|key| clean::name(key)).collect(),
     }
 }
 
@@ -287,7 +288,7 @@ pub(crate) fn read_tags(machine: &ec2::Described) -> Tags {
 fn exclusion(tags: &BTreeMap<String, String>) -> Option<Exclusion> {
     let wishes = tags.iter().filter(|(key, value)| is_exclusion(key) && !value.eq_ignore_ascii_case("false"));
     let (tag, note) = wishes.min_by_key(|(key, _)| *key != EXCLUDE_TAG)?;
-    Some(Exclusion { tag: tag.clone(), note: note.clone() })
+    Some(Exclusion { tag: clean::name(tag), note: note.clone() })
 }
 
 /// Records the boot that SSM tells of, where a bridge's word on it may need that.

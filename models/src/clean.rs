@@ -39,8 +39,42 @@ pub fn json(json: &str) -> Cow<'_, str> {
     text.into()
 }
 
+/// As [`line()`], and no longer than `most` characters: the last of a longer text is `…`. For where words come in.
+pub fn cut(text: &str, most: usize) -> String {
+    let Some((end, _)) = text.char_indices().nth(most) else { return line(text).into_owned() };
+    let last = text[..end].char_indices().next_back().map_or(0, |(at, _)| at);
+    format!("{}…", line(&text[..last]))
+}
+
+/// The longest name that AWS gives anything that is read here: an Auto Scaling group's, a task group's.
+const LONGEST_NAME: usize = 255;
+
+/// A name as AWS allows it is returned as it is; whatever else stands in its place is cut and cleaned.
+pub fn name(text: &str) -> String {
+    cut(text, LONGEST_NAME)
+}
+
 fn replaced(text: &str, with: impl Fn(char) -> char) -> Cow<'_, str> {
-    if text.chars().all(|char| with(char) == char) { text.into() } else { text.chars().map(with).collect() }
+    let shown = || {
+        let mut marks = 0;
+        text.chars().map(move |char| {
+            marks = if is_mark(char) { marks + 1 } else { 0 };
+            (char, marks > MOST_MARKS)
+        })
+    };
+    let with = |(char, is_too_many)| if is_too_many { '�' } else { with(char) };
+    if shown().all(|one| with(one) == one.0) { text.into() } else { shown().map(with).collect() }
+}
+
+/// How many marks may stand on one character. Languages need three; many more run over the lines above and below.
+const MOST_MARKS: usize = 4;
+
+/// Whether a character is drawn onto the one before it: the blocks of combining marks that stand on any letter.
+fn is_mark(char: char) -> bool {
+    matches!(
+        u32::from(char),
+        0x300..=0x36f | 0x483..=0x489 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0xfe20..=0xfe2f
+    )
 }
 
 fn shown(char: char) -> char {
@@ -98,11 +132,33 @@ mod tests {
             ("\u{202e}evas\u{202c} \u{2066}x\u{2069}", "�evas� �x�", "�evas� �x�"),
             ("zero\u{200b}width\u{200d}\u{feff}\u{ad}", "zero�width���", "zero�width���"),
             ("tag\u{e0041}", "tag�", "tag�"),
+            ("e\u{301}\u{323}", "e\u{301}\u{323}", "e\u{301}\u{323}"),
+            (
+                "e\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}x",
+                "e\u{301}\u{302}\u{303}\u{304}��x",
+                "e\u{301}\u{302}\u{303}\u{304}��x",
+            ),
         ];
         for (given, as_line, as_lines) in cases {
             assert_eq!(line(given), as_line, "{given:?}");
             assert_eq!(lines(given), as_lines, "{given:?}");
         }
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (text, most, expected) in [
+            ("", 3, ""),
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("äöüß", 3, "äö…"),
+            ("a\n\x1bd", 3, "a …"),
+            ("ab", 1, "…"),
+        ] {
+            assert_eq!(cut(text, most), expected, "{text:?}");
+        }
+        assert_eq!(cut(&"x".repeat(1 << 20), 400).chars().count(), 400);
+        assert_eq!(name("family:curl-test_1"), "family:curl-test_1");
     }
 
     #[test]

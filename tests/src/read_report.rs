@@ -27,7 +27,7 @@ pub enum ReadReportError {
 pub fn run() -> Result<(), ReadReportError> {
     let mut output = String::new();
     std::io::stdin().read_to_string(&mut output)?;
-    let report = HostReport::parse(&output)?;
+    let report = HostReport::read(&output)?;
     for value in unknown(&report) {
         eprintln!("not known to the updater: {value}");
     }

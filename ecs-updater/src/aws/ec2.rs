@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName, Tag};
 use jiff::Timestamp;
 use models::claim::{CLAIM_TAG, FAILED_TAG, SAVED_LOCK_TAG, TAG_PREFIX, is_exclusion, is_unknown};
+use models::clean;
 use models::fleet::{Ec2, MachineState, StatusChecks, Tags};
 use models::ids::{HostId, ImageId};
 use models::last::LAST_TAG;
@@ -170,7 +171,7 @@ impl Aws {
                     .map_err(|error| AwsError::from_sdk("ec2:DescribeImages", error))?;
                 for image in answer.images() {
                     if let (Some(id), Some(name)) = (image.image_id(), image.name()) {
-                        names.insert(id.into(), name.to_owned());
+                        names.insert(id.into(), clean::name(name));
                     }
                 }
                 token = answer.next_token.filter(|token| !token.is_empty());
@@ -205,7 +206,7 @@ impl Aws {
             .await
             .map_err(|error| AwsError::from_sdk("ec2:DescribeInstanceStatus", error))?;
         let word = |summary: Option<&aws_sdk_ec2::types::InstanceStatusSummary>| {
-            summary.and_then(|s| s.status()).map_or("unknown".to_owned(), |s| s.as_str().to_owned())
+            summary.and_then(|s| s.status()).map_or("unknown".to_owned(), |s| clean::name(s.as_str()))
         };
         let checks = answer.instance_statuses().iter().filter_map(|status| {
             let (instance, system) = (word(status.instance_status()), word(status.system_status()));
@@ -259,6 +260,9 @@ fn ids(hosts: &[HostId]) -> Vec<String> {
     hosts.iter().map(|host| host.as_str().to_owned()).collect()
 }
 
+/// What a tag's value holds (EC2 user guide, "Tag restrictions").
+const LONGEST_VALUE: usize = 256;
+
 fn read(instance: &Instance) -> Described {
     let tags = || instance.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
     let ec2 = Ec2 {
@@ -266,7 +270,7 @@ fn read(instance: &Instance) -> Described {
         spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
         auto_scaling_group: tags()
             .find(|(key, _)| *key == "aws:autoscaling:groupName")
-            .map(|(_, group)| group.to_owned()),
+            .map(|(_, group)| clean::name(group)),
         image: instance.image_id().map(ImageId::from),
         launched_at: instance.launch_time().and_then(|time| Timestamp::from_second(time.secs()).ok()),
         checks: None,
@@ -274,7 +278,11 @@ fn read(instance: &Instance) -> Described {
     let is_ours = |key: &str| key.starts_with(TAG_PREFIX) || is_exclusion(key) || is_unknown(key);
     let ours = tags().filter(|(key, _)| is_ours(key));
     let others = tags().filter(|(key, _)| !key.starts_with(AWS_TAGS) && !WRITTEN.contains(key)).count();
-    Described { ec2, others, tags: ours.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
+    Described {
+        ec2,
+        others,
+        tags: ours.map(|(key, value)| (key.to_owned(), clean::cut(value, LONGEST_VALUE))).collect(),
+    }
 }
 
 #[cfg(test)]

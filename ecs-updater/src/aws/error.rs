@@ -3,22 +3,31 @@
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use models::clean;
 use models::ids::ClusterName;
 use models::report::{ClusterError, ClusterErrorKind};
 
+use super::answer_limit::TOO_LONG;
 use super::{fence, shutdown};
 
 /// A call to AWS that did not do what it was for.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{operation}: {message}")]
+#[error("{operation}: {}", clean::cut(message, MOST_SHOWN))]
 pub struct AwsError {
     /// Such as `ecs:ListContainerInstances`.
     pub operation: &'static str,
     /// What to make of it.
     pub kind: ErrorKind,
-    /// AWS's own words, or the transport's.
+    /// AWS's own words, or the transport's; clean, and no longer than [`MOST_HEARD`].
     pub message: String,
 }
+
+/// How much of a message is kept: AWS names a thousand instance ids in one.
+const MOST_HEARD: usize = 32_768;
+/// How much of it is shown.
+const MOST_SHOWN: usize = 1_000;
+/// The longest code of an error.
+const LONGEST_CODE: usize = 100;
 
 /// Kinds of failure that are handled differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,13 +68,13 @@ impl AwsError {
     {
         match error.as_service_error() {
             Some(service) => {
-                let code = service.code().unwrap_or("without a code");
+                let code = clean::cut(service.code().unwrap_or("without a code"), LONGEST_CODE);
                 let message = match service.message() {
-                    Some(message) => format!("{message} ({code})"),
-                    None => code.to_owned(),
+                    Some(message) => format!("{} ({code})", clean::cut(message, MOST_HEARD)),
+                    None => code.clone(),
                 };
                 let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-                Self { operation, kind: kind(code, status), message }
+                Self { operation, kind: kind(&code, status), message }
             }
             None if fence::is_closed(&error) => {
                 Self { operation, kind: ErrorKind::LeaseOver, message: fence::Closed.to_string() }
@@ -81,6 +90,7 @@ impl AwsError {
                         chain(&error)
                     }
                 };
+                let message = clean::cut(&message, MOST_HEARD);
                 Self { operation, kind: ErrorKind::NoAnswer, message }
             }
         }
@@ -158,12 +168,19 @@ impl AwsError {
             ErrorKind::Denied => {
                 "give the task role (or your profile) the action named: docs/operations.md lists every permission"
             }
+            _ if says(TOO_LONG) => {
+                "whoever answers is not AWS: check the endpoint (--endpoint-url, AWS_ENDPOINT_URL) and what stands between"
+            }
             _ if says("Missing Region") || says("missing signing region") => {
                 "no Region is set: give --region NAME, or set AWS_REGION"
             }
             _ if says("no credentials found in chain") => {
                 "no AWS credentials were found: give --profile NAME (aws configure list-profiles), or set AWS_PROFILE, or \
                  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            }
+            _ if says("IMDS") => {
+                "the metadata service of this machine gives no credentials: check that it is on and that the instance has a \
+                 role, or give --profile NAME"
             }
             _ if says("ProfileFile provider could not be built") => {
                 "correct the profile in the AWS configuration files (~/.aws/config), or give another one by --profile"
@@ -241,14 +258,17 @@ fn kind(code: &str, status: u16) -> ErrorKind {
     }
 }
 
+/// What the SDK says where it says nothing.
+const FILLERS: [&str; 3] = ["dispatch failure", "other", "service error"];
+
 /// An error and its causes in their own words, each once, without what only a debugger reads.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut words = String::new();
     for cause in causes {
         let text = cause.to_string();
-        let line = text.lines().next().unwrap_or_default().trim_end_matches(". Attempted:");
-        if !line.is_empty() && !words.contains(line) {
+        let line = text.lines().next().unwrap_or_default().trim_end_matches(". Attempted:").trim_end_matches('.');
+        if !line.is_empty() && !FILLERS.contains(&line) && !words.contains(line) {
             words = if words.is_empty() { line.to_owned() } else { format!("{words}: {line}") };
         }
     }

@@ -9,6 +9,7 @@
 //! - `dynamodb`, `ec2`, `ecs`, `ssm`, `parameters`: the operations.
 
 mod access;
+mod answer_limit;
 mod calls;
 mod client;
 pub(crate) mod dynamodb;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ssm::types::InstanceInformationStringFilter;
+use models::clean;
 use models::ids::HostId;
 
 use super::client::Aws;
@@ -63,7 +64,7 @@ impl Aws {
             let last = page.next_token.is_none();
             for information in page.instance_information_list() {
                 if let (Some(id), Some(ping)) = (information.instance_id(), information.ping_status()) {
-                    known.insert(id.into(), ping.as_str().to_owned());
+                    known.insert(id.into(), clean::name(ping.as_str()));
                 }
             }
             if last {
@@ -114,8 +115,8 @@ impl Aws {
                 let output = invocation.command_plugins().iter().filter_map(|plugin| plugin.output()).collect();
                 Some(Invocation {
                     host: invocation.instance_id()?.into(),
-                    status: invocation.status().map_or(String::new(), |status| status.as_str().to_owned()),
-                    details: invocation.status_details().unwrap_or_default().to_owned(),
+                    status: invocation.status().map_or(String::new(), |status| clean::name(status.as_str())),
+                    details: clean::name(invocation.status_details().unwrap_or_default()),
                     output,
                 })
             }));

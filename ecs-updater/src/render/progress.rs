@@ -101,8 +101,8 @@ impl Line {
         };
         format!(
             "{:<19}  {:<10}  {:<9}  {versions:<15}  {}",
-            self.host.as_str(),
-            self.zone.as_ref().map_or("–", ZoneName::as_str),
+            clean::name(self.host.as_str()),
+            clean::name(self.zone.as_ref().map_or("–", ZoneName::as_str)),
             self.phase.as_str(),
             duration::short(now.duration_since(self.since)),
         )
@@ -179,18 +179,22 @@ impl Live {
 
 const TEMPLATE: &str = "{msg}";
 
-/// The whole view, cleaned; lines that are wider than the terminal are cut.
-fn text(head: Option<&String>, views: &BTreeMap<ClusterName, ClusterView>, width: Option<u16>) -> String {
-    let names = views.keys().map(|name| name.as_str().chars().count()).max().unwrap_or_default();
+/// No line of the view is longer, however wide the terminal.
+const LONGEST_LINE: usize = 1_000;
+
+/// Returns the whole view, cleaned; lines that are wider than the terminal are cut.
+pub fn text(head: Option<&String>, views: &BTreeMap<ClusterName, ClusterView>, width: Option<u16>) -> String {
+    let shown: Vec<String> = views.keys().map(|name| clean::name(name.as_str())).collect();
+    let names = shown.iter().map(|name| name.chars().count()).max().unwrap_or_default();
     let most = (MOST_LINES / views.len().max(1)).max(1);
     let mut lines: Vec<String> = head.cloned().into_iter().collect();
-    for view in views.values() {
+    for (name, view) in shown.iter().zip(views.values()) {
         let (done, total) = (view.done(), view.total);
-        lines.push(format!("{:<names$}  {}  {done}/{total}  {}", view.cluster, gauge(done, total), view.headline()));
+        lines.push(format!("{name:<names$}  {}  {done}/{total}  {}", gauge(done, total), view.headline()));
         lines.extend(view.lines(most).into_iter().map(|line| format!("  {line}")));
     }
     let width = width.map_or(usize::MAX, usize::from);
-    lines.iter().map(|line| cut(&clean::line(line), width).to_owned()).collect::<Vec<String>>().join("\n")
+    lines.iter().map(|line| cut(&clean::cut(line, LONGEST_LINE), width).to_owned()).collect::<Vec<String>>().join("\n")
 }
 
 /// As much of a line as `width` columns hold.

@@ -241,8 +241,8 @@ fn cells(instance: &InstanceReport, dry_run: bool) -> Vec<String> {
         (None, None) => NONE.to_owned(),
     };
     let mut cells = vec![
-        flat(instance.ec2_instance_id.as_str()),
-        flat(instance.zone.as_ref().map_or(NONE, ZoneName::as_str)),
+        flat(&clean::name(instance.ec2_instance_id.as_str())),
+        flat(&clean::name(instance.zone.as_ref().map_or(NONE, ZoneName::as_str))),
         version,
         word(instance.outcome).to_owned(),
     ];
@@ -255,10 +255,14 @@ fn cells(instance: &InstanceReport, dry_run: bool) -> Vec<String> {
     cells
 }
 
+/// No sentence is shown any longer.
+const LONGEST_SENTENCE: usize = 4_000;
+
 /// The reason's code and its sentence, which is the code again where there is none.
 fn reason(instance: &InstanceReport) -> Option<(String, String)> {
     let code = instance.reason.as_deref().or(instance.detail.as_deref())?;
-    Some((flat(code), flat(instance.detail.as_deref().unwrap_or(code))))
+    let sentence = instance.detail.as_deref().unwrap_or(code);
+    Some((flat(&clean::name(code)), flat(&clean::cut(sentence, LONGEST_SENTENCE))))
 }
 
 fn lay_out(header: Vec<&str>, rows: Vec<Vec<String>>, width: Option<u16>) -> String {
@@ -341,17 +345,25 @@ fn flat(text: &str) -> String {
     clean::line(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// No paragraph is longer; that of many instances with one reason is the longest.
+const LONGEST_PARAGRAPH: usize = 1 << 18;
+
 /// Breaks at spaces to `width` columns, each line behind `indent`.
 fn wrap(text: &str, width: Option<u16>, indent: &str) -> String {
     let width = width.map_or(usize::MAX, usize::from);
-    let mut lines: Vec<String> = Vec::new();
-    for word in clean::line(text).split_whitespace() {
+    let (mut lines, mut used): (Vec<String>, usize) = (Vec::new(), 0);
+    for word in clean::cut(text, LONGEST_PARAGRAPH).split_whitespace() {
+        let more = columns(word);
         match lines.last_mut() {
-            Some(line) if columns(line) + 1 + columns(word) <= width => {
+            Some(line) if used + 1 + more <= width => {
                 line.push(' ');
                 line.push_str(word);
+                used += 1 + more;
             }
-            _ => lines.push(format!("{indent}{word}")),
+            Some(_) | None => {
+                lines.push(format!("{indent}{word}"));
+                used = columns(indent) + more;
+            }
         }
     }
     lines.join("\n")

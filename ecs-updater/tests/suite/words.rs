@@ -5,12 +5,14 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use ecs_updater::render::json::{self, Layout};
+use ecs_updater::render::progress::{self, ClusterView, Line};
 use ecs_updater::render::table;
 use ecs_updater::telemetry;
 use jiff::{SignedDuration, Timestamp};
+use models::cluster_tags::IgnoredTag;
 use models::ids::RunId;
 use models::location::Location;
-use models::plan::Estimate;
+use models::plan::{Estimate, Phase};
 use models::reason::{FailReason, HoldReason};
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
 use proptest::prelude::*;
@@ -44,7 +46,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         turn: None,
         phases: Vec::new(),
         out_of_service_s: None,
-        unknown_tags: vec![],
+        unknown_tags: vec![text.to_owned()],
     };
     let group = GroupReport {
         name: text.to_owned(),
@@ -63,7 +65,12 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         aws_calls: BTreeMap::from([(text.to_owned(), 1)]),
         longest_out_of_service_s: None,
         estimate: dry_run.then(|| Estimate { duration: SignedDuration::from_mins(1), rests_on: vec![text.to_owned()] }),
-        ignored_tags: Vec::new(),
+        ignored_tags: vec![IgnoredTag {
+            tag: text.to_owned(),
+            value: text.to_owned(),
+            setting: text.to_owned(),
+            stands: text.to_owned(),
+        }],
         auto_scaling_groups: vec![group],
         notes: vec![text.to_owned()],
     };
@@ -187,6 +194,77 @@ proptest! {
     }
 }
 
+/// A live view that has `text` wherever somebody else's words can stand.
+fn live(text: &str) -> String {
+    let line = Line {
+        host: text.into(),
+        zone: Some(text.into()),
+        phase: Phase::Rebooting,
+        from: None,
+        to: None,
+        since: Timestamp::UNIX_EPOCH,
+    };
+    let view = ClusterView {
+        cluster: text.into(),
+        total: 2,
+        settled: BTreeMap::from([(Outcome::Held, 1)]),
+        under_way: vec![line],
+        out_of_service: 1,
+        budget: 1,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    progress::text(Some(&text.to_owned()), &BTreeMap::from([(view.cluster.clone(), view)]), Some(80))
+}
+
+/// The ten worst things to say, each in every field that reaches a terminal or a program that reads the output.
+#[test]
+fn the_ten_worst_words_do_nothing() {
+    let marks = format!("e{}", "\u{301}".repeat(400));
+    let long = "all work and no play ".repeat(50_000);
+    let words = [
+        ("clears the screen and sets the title", "\u{1b}[2J\u{1b}[H\u{1b}]0;root\u{7}\u{9b}31m"),
+        ("writes to the clipboard", "\u{1b}]52;c;cm0gLXJmIC8=\u{1b}\\"),
+        ("turns what follows around", "\u{202e}dlotted\u{2066}\u{61c}\u{200f}"),
+        ("overwrites its line, and feigns another", "held\rupdated\nRun 01X: 9 updated\u{85}\u{2028}ok"),
+        ("ends a text in C", "i-1\0; rm -rf /"),
+        ("is markup", "<script>alert(1)</script><!-- &amp; ]]> | a |\n|---|---|\n[x](javascript:1) ```"),
+        ("breaks out of JSON", "\\\",\"outcome\":\"updated\",\"x\":\"\\u001b[2J\\"),
+        ("runs over the lines around it", &marks),
+        ("is not seen, or looks like something else", "w\u{200b}e\u{ad}b\u{feff}\u{e0041}\u{3164} \u{430}dmin"),
+        ("is a megabyte", &long),
+    ];
+    for (what, word) in words {
+        for width in [Some(80), None] {
+            let report = report(word, false);
+            let shown = table::render(&report, width);
+            assert_eq!(harmful(&shown), None, "{what}: the table");
+            assert!(most_marks(&shown) <= 4, "{what}: the table");
+            assert!(shown.len() < 8 << 20, "{what}: the table has {} bytes", shown.len());
+        }
+        let shown = live(word);
+        assert_eq!((harmful(&shown), shown.lines().count()), (None, 3), "{what}: the live view");
+        assert!(most_marks(&shown) <= 4 && shown.len() < 4_096, "{what}: the live view");
+        let report = report(word, true);
+        for layout in [Layout::Pretty, Layout::Compact] {
+            let document = json::render(&report, layout).unwrap();
+            assert_eq!(harmful(&document), None, "{what}: JSON");
+            assert_eq!(serde_json::from_str::<RunReport>(&document).unwrap(), report, "{what}: JSON");
+        }
+        for colours in [Some(true), Some(false), None] {
+            let line = logged(word, colours);
+            let plain = if colours == Some(true) { without_colours(&line) } else { line.clone() };
+            assert_eq!((harmful(&plain), line.matches('\n').count()), (None, 1), "{what}: a log line");
+            assert!(colours.is_none() || most_marks(&plain) <= 4, "{what}: a log line");
+        }
+    }
+}
+
+/// The most combining marks that follow each other.
+fn most_marks(text: &str) -> usize {
+    let runs = text.split(|char| !('\u{300}'..='\u{36f}').contains(&char));
+    runs.map(|run| run.chars().count()).max().unwrap_or_default()
+}
+
 #[test]
 fn a_log_line_looks_as_it_did() {
     let line = logged("all's well", Some(false));
@@ -212,10 +290,12 @@ fn notes_and_errors_of_many_lines_are_prose() {
     cluster.error = None;
     cluster.auto_scaling_groups.clear();
     cluster.notes.clear();
+    cluster.ignored_tags.clear();
     for (instance, (code, detail)) in
         cluster.instances.iter_mut().zip([(held.code(), held.to_string()), (failed.code(), failed.to_string())])
     {
         instance.ec2_instance_id = "i-00000000000000001".into();
+        instance.unknown_tags.clear();
         instance.zone = Some("eu-west-1a".into());
         (instance.reason, instance.detail) = (Some(code.to_owned()), Some(detail));
     }

@@ -33,9 +33,10 @@ use smol_str::SmolStr;
 
 use self::text::{Fields, NONE, field, list, list_of, number, prose, text_of};
 use crate::claim::{Claim, ClaimStep};
+use crate::clean;
 use crate::host::{
-    AgentState, CommandStatus, CommandType, ErrorCode, HostReport, ReportedAgent, ReportedCommand, ReportedError,
-    ReportedOs, ReportedSettings, ReportedUpdate, UpdateState,
+    AgentState, CommandStatus, CommandType, ErrorCode, HostReport, NoVersion, ReportedAgent, ReportedCommand,
+    ReportedError, ReportedOs, ReportedSettings, ReportedUpdate, UpdateState,
 };
 use crate::ids::{BootId, RunId};
 
@@ -176,6 +177,14 @@ pub enum AttributesError {
     /// The boot id is no UUID.
     #[error("the attribute {HOST} has the boot id {0:?}, which is no UUID")]
     BootId(String),
+    /// A version is none.
+    #[error("the attributes have the {at} {text:?}, which is no version")]
+    Version {
+        /// Where it stands in the report.
+        at: String,
+        /// What stands there.
+        text: String,
+    },
 }
 
 impl BridgeReport {
@@ -243,8 +252,8 @@ impl BridgeReport {
     /// Reads the attributes of a container instance, those of others among them.
     ///
     /// # Errors
-    /// [`AttributesError`] where no bridge of a known version has reported, or the boot id is no UUID. Everything else is
-    /// read as far as it can be.
+    /// [`AttributesError`] where no bridge of a known version has reported, the boot id is no UUID, or a version is none.
+    /// Everything else is read as far as it can be.
     pub fn decode(attributes: &BTreeMap<String, String>) -> Result<Self, AttributesError> {
         let value = |name: &str| attributes.get(name).map(String::as_str);
         let bridge = value(BRIDGE).ok_or(AttributesError::Absent)?;
@@ -252,7 +261,7 @@ impl BridgeReport {
         let mut host = Fields::of(value(HOST));
         let boot_id = host.text().map(BootId::new);
         if let Some(boot) = boot_id.as_ref().filter(|boot| !boot.is_uuid()) {
-            return Err(AttributesError::BootId(boot.to_string()));
+            return Err(AttributesError::BootId(clean::name(boot.as_str())));
         }
         let booted_at = host.number();
         let (variant, arch) = (host.text(), host.text());
@@ -283,6 +292,8 @@ impl BridgeReport {
             wrote,
             error,
         };
+        let believed = report.believed();
+        let report = believed.map_err(|NoVersion { at, text }| AttributesError::Version { at: at.to_owned(), text })?;
         Ok(Self { heartbeat, available_cut: available_cut && report.update.is_some(), report, handled })
     }
 }
@@ -354,8 +365,8 @@ fn heartbeat(value: &str) -> Result<Heartbeat, AttributesError> {
     let mut fields = Fields::of(Some(value));
     match fields.next() {
         Some(FORMAT) => {}
-        Some(other) => return Err(AttributesError::UnknownVersion(other.to_owned())),
-        None => return Err(AttributesError::Malformed(value.to_owned())),
+        Some(other) => return Err(AttributesError::UnknownVersion(clean::name(other))),
+        None => return Err(AttributesError::Malformed(clean::name(value))),
     }
     let version = fields.text().unwrap_or_default();
     let (at, heartbeat) = (fields.time(), fields.number::<u32>());
@@ -363,7 +374,7 @@ fn heartbeat(value: &str) -> Result<Heartbeat, AttributesError> {
         (Some(at), Some(seconds)) => {
             Ok(Heartbeat { agent_version: version.into(), at, interval: SignedDuration::from_secs(i64::from(seconds)) })
         }
-        _ => Err(AttributesError::Malformed(value.to_owned())),
+        _ => Err(AttributesError::Malformed(clean::name(value))),
     }
 }
 

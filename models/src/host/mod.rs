@@ -5,6 +5,7 @@
 //! `Unknown`, and every field of an object may be null or missing.
 
 mod api;
+mod belief;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -15,4 +16,5 @@ pub use report::{
     AgentState, ErrorCode, HostReport, ReportError, ReportedAgent, ReportedCommand, ReportedError, ReportedOs,
     ReportedSettings, ReportedUpdate, SeenReport,
 };
+pub(crate) use tolerant::NoVersion;
 pub use tolerant::parse_version;

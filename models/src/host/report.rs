@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use smol_str::SmolStr;
 
 use super::api::{CommandStatus, CommandType, UpdateState};
-use super::tolerant::{null_is_default, open_enum, parse_version};
+use super::tolerant::{NoVersion, null_is_default, open_enum, parse_version};
+use crate::clean;
 use crate::ids::{BootId, ContainerInstanceArn};
 
 /// What is known of a host after one visit, whichever way the visit was made: the one line of JSON that an SSM
@@ -60,12 +61,20 @@ impl HostReport {
     /// How many characters of the host's own output an error carries at most.
     pub const MAX_DETAIL: usize = 400;
 
-    /// Reads the line that a document printed. Text before the last line that begins with `{` is passed over:
+    /// Reads the line that a document printed, and takes of it what can be a host's word.
+    ///
+    /// # Errors
+    /// As [`HostReport::read`]; and where a version is none.
+    pub fn parse(output: &str) -> Result<Self, ReportError> {
+        Self::read(output)?.believed().map_err(|NoVersion { at, text }| ReportError::Version { at, text })
+    }
+
+    /// Reads the line that a document printed, as it stands. Text before the last line that begins with `{` is passed over:
     /// tools on the host may print warnings.
     ///
     /// # Errors
     /// [`ReportError`] when there is no such line, or it is no report.
-    pub fn parse(output: &str) -> Result<Self, ReportError> {
+    pub fn read(output: &str) -> Result<Self, ReportError> {
         let line = output
             .lines()
             .rev()
@@ -266,14 +275,19 @@ pub enum ReportError {
         /// The first part of what it says.
         boot: String,
     },
+    /// A version that it names is none.
+    #[error("the host's report has the {at} {text:?}, which is no version")]
+    Version {
+        /// Where it stands.
+        at: &'static str,
+        /// The first part of what it says.
+        text: String,
+    },
 }
 
 fn excerpt(text: &str) -> String {
     const MOST: usize = 120;
-    match text.char_indices().nth(MOST) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text.to_owned(),
-    }
+    clean::cut(text, MOST)
 }
 
 /// A report and when it was received.

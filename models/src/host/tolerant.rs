@@ -18,6 +18,15 @@ macro_rules! open_enum {
         }
 
         impl $name {
+            /// The value, where this program knows it or the host said nothing; else `unknown`.
+            #[must_use]
+            pub fn known(self) -> Self {
+                match self {
+                    Self::Unknown(_) => Self::Unknown("unknown".to_owned()),
+                    known => known,
+                }
+            }
+
             /// The host's own spelling.
             pub fn as_str(&self) -> &str {
                 match self {
@@ -74,4 +83,13 @@ where
 pub fn parse_version(text: &str) -> Option<Version> {
     let text = text.trim();
     Version::parse(text.strip_prefix('v').unwrap_or(text)).ok()
+}
+
+/// A part of a report that is no version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoVersion {
+    /// Where it stands.
+    pub(crate) at: &'static str,
+    /// What stands there, cut.
+    pub(crate) text: String,
 }

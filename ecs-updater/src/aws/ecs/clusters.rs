@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ecs::types::ClusterField;
+use models::clean;
 use models::ids::{ClusterName, RegionName};
 use models::location::Location;
 
@@ -39,6 +40,9 @@ impl Described {
 const MISSING: &str = "MISSING";
 const DESCRIBE: &str = "ecs:DescribeClusters";
 
+/// What a tag's value holds (ECS API reference, `Tag`).
+const LONGEST_VALUE: usize = 256;
+
 impl Aws {
     /// Describes these clusters.
     pub(crate) async fn describe_clusters(&self, clusters: &[ClusterName]) -> Result<Described, AwsError> {
@@ -54,15 +58,14 @@ impl Aws {
                 .map_err(|error| AwsError::from_sdk(DESCRIBE, error))?;
             for cluster in answer.clusters() {
                 let Some(name) = cluster.cluster_name() else { continue };
-                let own = cluster
-                    .tags()
-                    .iter()
-                    .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
+                let own = cluster.tags().iter().filter_map(|tag| {
+                    Some((clean::name(tag.key()?), clean::cut(tag.value().unwrap_or_default(), LONGEST_VALUE)))
+                });
                 described.tags.insert(ClusterName::from(name), own.collect());
             }
             for failure in answer.failures() {
                 let Some((_, name)) = failure.arn().and_then(|arn| arn.rsplit_once(":cluster/")) else { continue };
-                let reason = failure.reason().unwrap_or("no reason").to_owned();
+                let reason = clean::name(failure.reason().unwrap_or("no reason"));
                 described.failures.insert(ClusterName::from(name), reason);
             }
             let failed = answer.failures().iter().filter_map(|failure| failure.arn());

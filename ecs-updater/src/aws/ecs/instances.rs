@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{ContainerInstance, ContainerInstanceField, ContainerInstanceStatus, Resource, Tag};
 use models::attributes::PREFIX;
+use models::clean;
 use models::fleet::{Attributes, InstanceStatus, Resources};
 use models::ids::{ClusterName, ContainerInstanceArn, HostId, ZoneName};
 use models::own_host::INSTANCE_TAG;
@@ -214,8 +215,8 @@ fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>)
         agent_connected: instance.agent_connected(),
         running_tasks: count(instance.running_tasks_count()),
         pending_tasks: count(instance.pending_tasks_count()),
-        variant: attribute("bottlerocket.variant"),
-        zone: attribute("ecs.availability-zone").map(ZoneName::from),
+        variant: attribute("bottlerocket.variant").map(|variant| clean::name(&variant)),
+        zone: attribute("ecs.availability-zone").map(|zone| ZoneName::from(clean::name(&zone))),
         registered: read_resources(instance.registered_resources()),
         remaining: read_resources(instance.remaining_resources()),
         registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ecs::types::{PlacementConstraint, PlacementConstraintType, SchedulingStrategy};
 use jiff::Timestamp;
+use models::clean;
 use models::fleet::{Service, Strategy};
 use models::ids::{ClusterName, ServiceName};
 
@@ -45,14 +46,14 @@ impl Aws {
             services.gone.extend(missing.filter_map(|failure| name_of(failure.arn()?)));
             let (gone, there): (Vec<_>, Vec<_>) =
                 answer.services().iter().partition(|service| service.status() == Some("INACTIVE"));
-            services.gone.extend(gone.iter().filter_map(|service| service.service_name().map(ServiceName::from)));
+            services.gone.extend(gone.iter().filter_map(|service| service.service_name().map(named)));
             services.described.extend(there.into_iter().filter_map(|service| {
                 let deployment = service.deployment_configuration();
                 let (running, pending) = (count(service.running_count()), count(service.pending_count()));
                 let constraints = service.placement_constraints();
                 let is = |one: &PlacementConstraint, kind| one.r#type() == Some(&kind);
                 Some(Service {
-                    name: service.service_name()?.into(),
+                    name: named(service.service_name()?),
                     at: now,
                     strategy: match service.scheduling_strategy() {
                         Some(SchedulingStrategy::Daemon) => Strategy::Daemon,
@@ -80,8 +81,12 @@ impl Aws {
 }
 
 /// The name at the end of a service's ARN, or by itself.
+fn named(name: &str) -> ServiceName {
+    clean::name(name).into()
+}
+
 fn name_of(arn: &str) -> Option<ServiceName> {
-    arn.rsplit('/').next().map(ServiceName::from)
+    arn.rsplit('/').next().map(named)
 }
 
 /// What the newest deployment has still to place, while an older one has tasks.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::DesiredStatus;
 use jiff::Timestamp;
+use models::clean;
 use models::fleet::{Resources, Task, TaskGroup};
 use models::ids::{ClusterName, ContainerInstanceArn, ServiceName, TaskArn};
 
@@ -247,7 +248,7 @@ fn read_task(task: &aws_sdk_ecs::types::Task) -> Option<Task> {
         .collect();
     Some(Task {
         arn: task.task_arn()?.into(),
-        group: TaskGroup::from(task.group().unwrap_or_default().to_owned()),
+        group: TaskGroup::from(clean::name(task.group().unwrap_or_default())),
         stopping: task.desired_status() == Some("STOPPED"),
         needs: Resources {
             cpu: size(task.cpu(), &|container| number(container.cpu()).unwrap_or(0)),
