@@ -11,15 +11,15 @@ use models::report::RunReport;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::args::{Cli, GlobalArgs, Output};
+use crate::args::Cli;
 use crate::aws::{self, Access, Aws, AwsError, ErrorKind, ProfileError, SdkConfig};
 use crate::clock::Clock;
 use crate::cluster_settings::{self, OtherAccount, Resolved};
 use crate::config::{self, ConfigError, Environment, Inputs};
+use crate::delivery::{self, DeliveryError};
 use crate::exit::ExitStatus;
 use crate::own_task;
 use crate::render::progress::{ClusterView, Line, Live};
-use crate::render::{json, stdout_width, table};
 use crate::run::{Job, View, Watch, run};
 use crate::telemetry::{self, TelemetryError};
 
@@ -43,10 +43,8 @@ enum CliError {
     Runtime(#[source] std::io::Error),
     #[error("signals cannot be caught")]
     Signals(#[source] std::io::Error),
-    #[error("the report could not be written")]
-    Output(#[source] std::io::Error),
-    #[error("the report could not be made")]
-    Render(#[from] serde_json::Error),
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
 }
 
 impl CliError {
@@ -60,8 +58,7 @@ impl CliError {
             Self::Telemetry(TelemetryError::SetAlready(_))
             | Self::Runtime(_)
             | Self::Signals(_)
-            | Self::Output(_)
-            | Self::Render(_) => ExitStatus::Failures,
+            | Self::Delivery(_) => ExitStatus::Failures,
         }
     }
 }
@@ -105,7 +102,7 @@ fn execute(cli: &Cli) -> Result<RunReport, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let report = runtime.block_on(with_signals(cli, &environment, &live))?;
     live.finish();
-    print(&cli.global, &report)?;
+    delivery::deliver(&cli.global, &report)?;
     Ok(report)
 }
 
@@ -221,18 +218,6 @@ async fn resolved(
         resolved.expect_account(expected)?;
     }
     Ok((config, resolved))
-}
-
-fn print(args: &GlobalArgs, report: &RunReport) -> Result<(), CliError> {
-    let text = match args.output {
-        Output::Table => table::render(report, stdout_width()),
-        Output::Json => json::render(report, json::Layout::Pretty)?,
-    };
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 impl Watch for Live {

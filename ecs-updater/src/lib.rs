@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster_settings;
 pub mod config;
+mod delivery;
 mod execute;
 pub mod exit;
 mod host;

@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser};
 use ecs_updater::args::{Cli, Command, LogFormat, Output};
 use ecs_updater::config::Environment;
 use ecs_updater::telemetry;
+use models::report::RunReport;
 use tracing::Level;
 
 #[test]
@@ -158,4 +159,87 @@ fn what_no_call_can_be_made_without_is_named() {
         assert_eq!(output.status.code(), Some(3), "{said}");
         assert!(said.contains(words) && !said.contains("DispatchFailure"), "not {words:?}: {said}");
     }
+}
+
+/// A run without credentials, whose report names a cluster.
+fn run_to_nowhere(line: &str) -> std::process::Command {
+    let home = std::env::temp_dir();
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", line, env!("CARGO_BIN_EXE_ecs-updater")])
+        .env_clear()
+        .env("HOME", &home)
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_CONFIG_FILE", home.join("there-is-none"))
+        .env("AWS_SHARED_CREDENTIALS_FILE", home.join("there-is-none"))
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+}
+
+/// Standard output that is full, closed, or read by nobody any more: the report is on standard error, and the code tells.
+#[test]
+fn a_report_that_standard_output_does_not_take_is_kept() {
+    let broken = "(sleep 1; \"$0\" CMD; echo code $? >&2) | true; wait";
+    let table = [
+        ("exec \"$0\" CMD >/dev/full", "run", "No space left on device", 1),
+        ("exec \"$0\" CMD >/dev/full", "plan", "No space left on device", 1),
+        ("exec \"$0\" CMD >&-", "run", "it is closed", 1),
+        ("exec \"$0\" CMD >&-", "plan", "it is closed", 1),
+        (broken, "run", "Broken pipe", 1),
+    ];
+    for (line, command, why, code) in table {
+        let line = line.replace("CMD", &format!("{command} --cluster web --output json"));
+        let output = run_to_nowhere(&line).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let is_code = output.status.code() == Some(code) || said.contains(&format!("\ncode {code}\n"));
+        assert!(is_code, "{line}: {:?}: {said}", output.status);
+        assert!(output.stdout.is_empty(), "{line}");
+        let from = said.find("\n{\n").unwrap_or_else(|| panic!("{line}: no report in {said}"));
+        let mut reports = serde_json::Deserializer::from_str(&said[from..]).into_iter::<RunReport>();
+        assert_eq!(reports.next().unwrap().unwrap().clusters[0].cluster.as_str(), "web", "{line}");
+        assert!(said.contains("it stands on standard error, above this line") && said.contains(why), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_report_stands_in_a_line_of_its_own_among_logs_in_json() {
+    let line = "exec \"$0\" run --cluster web --log-format json >/dev/full";
+    let said = String::from_utf8(run_to_nowhere(line).output().unwrap().stderr).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    let (last, logs) = lines.split_last().unwrap();
+    assert!(last.starts_with("ecs-updater: the report could not be written"), "{said}");
+    assert!(logs.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{said}");
+    assert!(serde_json::from_str::<RunReport>(logs.last().unwrap()).is_ok(), "{said}");
+}
+
+/// Whoever pages through a plan and leaves has read enough; and `/dev/null` is what somebody asked for.
+#[test]
+fn a_plan_whose_reader_is_gone_and_a_report_that_nobody_wants_are_no_failures() {
+    let broken = "(sleep 1; \"$0\" plan --cluster web; echo code $? >&2) | true; wait";
+    for line in [broken, "\"$0\" run --cluster web >/dev/null; echo code $? >&2"] {
+        let output = run_to_nowhere(line).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("code 3") || output.status.code() == Some(3), "{line}: {said}");
+        assert!(!said.contains("could not be written"), "{line}: {said}");
+    }
+}
+
+/// The metadata service refuses: one sentence says so, and what to do.
+#[test]
+fn a_metadata_service_that_refuses_is_one_sentence() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let body = "<html>\nno\n</html>";
+            let _ = write!(stream, "HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    let mut command = run_to_nowhere("exec \"$0\" plan --cluster web");
+    command.env_remove("AWS_EC2_METADATA_DISABLED").env("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint);
+    let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    insta::assert_snapshot!(said.lines().nth(1).unwrap().trim(), @"cluster web: AWS gives no usable answer (ecs:DescribeClusters: an error occurred while loading credentials: failed to load IMDS session token: request forbidden: IMDS is disabled or the caller has insufficient permissions); the metadata service of this machine gives no credentials: check that it is on and that the instance has a role, or give --profile NAME");
 }

@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["render"]),
     ("args", &["config"]),
     ("telemetry", &["args", "config", "render"]),
+    ("delivery", &["args", "render"]),
     // SDK types stop in `aws`, so that it knows nobody but the plain values of a lease.
     ("aws", &["lease"]),
     ("host", &["aws"]),
@@ -47,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "cluster_settings",
             "config",
+            "delivery",
             "exit",
             "own_task",
             "render",

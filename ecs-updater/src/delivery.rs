@@ -1,0 +1,67 @@
+//! Where the report goes: to standard output, and where that does not take it, to standard error. A run cannot be done
+//! again for its report.
+
+use std::io::{self, Write};
+
+use models::report::RunReport;
+
+use crate::args::{GlobalArgs, LogFormat, Output};
+use crate::render::{json, stdout_width, table};
+
+/// Why the report is not where it was meant to be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeliveryError {
+    #[error("the report could not be written to standard output; it stands on standard error, above this line")]
+    OnStandardError(#[source] io::Error),
+    #[error("the report could be written neither to standard output nor to standard error")]
+    Nowhere(#[source] io::Error),
+    #[error("the report could not be made")]
+    Render(#[from] serde_json::Error),
+}
+
+/// Writes the report to standard output.
+///
+/// # Errors
+/// It is not there. That the reader of a plan is gone is none: it has read what it wanted, as `head` does, and a plan can
+/// be made again.
+pub(crate) fn deliver(args: &GlobalArgs, report: &RunReport) -> Result<(), DeliveryError> {
+    let text = match args.output {
+        Output::Table => table::render(report, stdout_width()),
+        Output::Json => json::render(report, json::Layout::Pretty)?,
+    };
+    let written = if is_closed() { Err(io::Error::other("it is closed")) } else { write(io::stdout().lock(), &text) };
+    match written {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe && report.dry_run => Ok(()),
+        Err(error) => {
+            // Among logs in JSON each line stays an object.
+            let text = match args.log_format {
+                LogFormat::Text => text,
+                LogFormat::Json => json::render(report, json::Layout::Compact)?,
+            };
+            match write(io::stderr().lock(), &text) {
+                Ok(()) => Err(DeliveryError::OnStandardError(error)),
+                Err(_) => Err(DeliveryError::Nowhere(error)),
+            }
+        }
+    }
+}
+
+fn write(mut out: impl Write, text: &str) -> io::Result<()> {
+    writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush())
+}
+
+/// Whether this process was started without a standard output. Rust then opens `/dev/null` for reading and writing in its
+/// place, where the report would be lost without a word; a shell opens it for writing alone. Linux tells; elsewhere it is
+/// not known, and none counts as closed.
+fn is_closed() -> bool {
+    let is_null = std::fs::read_link("/proc/self/fd/1").is_ok_and(|path| path.as_os_str() == "/dev/null");
+    let about = std::fs::read_to_string("/proc/self/fdinfo/1").unwrap_or_default();
+    let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).unwrap_or(0);
+    is_null && flags & ACCESS_MODE == READ_AND_WRITE
+}
+
+/// `O_ACCMODE` and `O_RDWR` of Linux (open(2)).
+const ACCESS_MODE: u32 = 0o3;
+const READ_AND_WRITE: u32 = 0o2;
