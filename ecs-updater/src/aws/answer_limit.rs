@@ -145,6 +145,6 @@ mod tests {
         assert!(error.to_string().contains("longer than any real one"), "{error}");
         let name: ClusterName = "web".into();
         let answer = aws(|| (200, SdkBody::from("{\"clusters\":[{\"clusterName\":\"web\"}]}")));
-        assert!(answer.describe_clusters(&[name.clone()]).await.unwrap().tags.contains_key(&name));
+        assert!(answer.describe_clusters(std::slice::from_ref(&name)).await.unwrap().tags.contains_key(&name));
     }
 }
