@@ -24,6 +24,7 @@ VALUES = {
     "Target": ["", "latest", "1.27.0", "v1.27.0", "0.0.0", "1.27.0-rc.1+b.2"],
     "MaxDuration": ["", "none", "1m", "90m", "14d"],
     "StopAfterFailures": ["", "never", "1", "999999"],
+    "OpenTags": ["", "target", "target,host,documents.stage"],
     "InspectTimeout": ["", "30s", "1h"],
     "StageTimeout": ["", "30s", "1h"],
     "DrainTimeout": ["", "30s", "20m", "14d"],
@@ -38,6 +39,7 @@ REFUSED = {
     "MaxDuration": ["4", "0h", "-1m"],
     "StopAfterFailures": ["0", "-1", "always"],
     "DrainTimeout": ["20", "0s", "soon", "none"],
+    "OpenTags": ["Target", "target host"],
 }
 
 
