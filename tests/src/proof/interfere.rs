@@ -26,11 +26,17 @@ pub enum Deed {
     Disconnect,
     /// A person forgets the versions that failed on it.
     Forget,
+    /// A person marks the new version as failed on it.
+    Mark,
+    /// The EC2 instance is stopped.
+    Stop,
+    /// The container instance is deregistered by force.
+    Deregister,
 }
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Drain,
         Self::Activate,
         Self::Exclude,
@@ -39,6 +45,9 @@ impl Deed {
         Self::Terminate,
         Self::Disconnect,
         Self::Forget,
+        Self::Mark,
+        Self::Stop,
+        Self::Deregister,
     ];
 
     fn name(self) -> &'static str {
@@ -51,6 +60,9 @@ impl Deed {
             Self::Terminate => "terminate",
             Self::Disconnect => "disconnect",
             Self::Forget => "forget",
+            Self::Mark => "mark",
+            Self::Stop => "stop",
+            Self::Deregister => "deregister",
         }
     }
 }
@@ -84,6 +96,9 @@ impl Interference {
             Deed::Terminate => HostAction::Terminate,
             Deed::Exclude => HostAction::Tag { key: EXCLUDE_TAG.to_owned(), value: "a person's wish".to_owned() },
             Deed::Forget => HostAction::Untag { key: FAILED_TAG.to_owned() },
+            Deed::Mark => HostAction::Tag { key: FAILED_TAG.to_owned(), value: "1.27.0".to_owned() },
+            Deed::Stop => HostAction::Stop,
+            Deed::Deregister => HostAction::Deregister,
             Deed::StartTask => HostAction::StartTask { family: None, lasts: Some(SignedDuration::from_mins(5)) },
             Deed::Disconnect => HostAction::Disconnect { lasts: SignedDuration::from_secs(90) },
         };
