@@ -29,7 +29,8 @@ pub(crate) fn deliver(args: &GlobalArgs, report: &RunReport) -> Result<(), Deliv
         Output::Table => table::render(report, stdout_width()),
         Output::Json => json::render(report, json::Layout::Pretty)?,
     };
-    let written = if is_closed() { Err(io::Error::other("it is closed")) } else { write(io::stdout().lock(), &text) };
+    let is_closed = is_closed();
+    let written = if is_closed { Err(io::Error::other("it is closed")) } else { write(io::stdout().lock(), &text) };
     match written {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe && report.dry_run => Ok(()),
@@ -40,6 +41,8 @@ pub(crate) fn deliver(args: &GlobalArgs, report: &RunReport) -> Result<(), Deliv
                 LogFormat::Json => json::render(report, json::Layout::Compact)?,
             };
             match write(io::stderr().lock(), &text) {
+                // Whoever started it so wants no report, or cannot take one; what came of the run is not for that.
+                Ok(()) if is_closed => Ok(()),
                 Ok(()) => Err(DeliveryError::OnStandardError(error)),
                 Err(_) => Err(DeliveryError::Nowhere(error)),
             }
@@ -52,8 +55,8 @@ fn write(mut out: impl Write, text: &str) -> io::Result<()> {
 }
 
 /// Whether this process was started without a standard output. Rust then opens `/dev/null` for reading and writing in its
-/// place, where the report would be lost without a word; a shell opens it for writing alone. Linux tells; elsewhere it is
-/// not known, and none counts as closed.
+/// place, where the report would be lost without a word; a shell opens it for writing alone, and a program that wants no output
+/// may do either. Linux tells; elsewhere it is not known, and none counts as closed.
 fn is_closed() -> bool {
     let is_null = std::fs::read_link("/proc/self/fd/1").is_ok_and(|path| path.as_os_str() == "/dev/null");
     let about = std::fs::read_to_string("/proc/self/fdinfo/1").unwrap_or_default();

@@ -40,6 +40,9 @@ pub(crate) async fn full_look(
     let arns = aws.list_container_instances(&fleet.cluster, Listed::All).await?;
     let Answer { described, not_described } =
         aws.describe_container_instances(&fleet.cluster, &arns, policy.names_hosts()).await?;
+    if described.is_empty() && !not_described.is_empty() {
+        return Err(AwsError::not_described());
+    }
     let mut others: BTreeSet<ContainerInstanceArn> = described.iter().map(|one| one.arn.clone()).collect();
     let newest = newest_by_host(described);
     for one in newest.values() {
@@ -54,14 +57,21 @@ pub(crate) async fn full_look(
         merge_ecs(fleet, host, described, policy, now);
     }
     for (host, instance) in &mut fleet.instances {
-        // What ECS lists and does not describe stays as it was.
-        if !newest.contains_key(host) && !not_described.contains(&instance.container_instance) {
+        let is_described = newest.contains_key(host);
+        if !is_described && not_described.contains(&instance.container_instance) {
+            // What ECS lists and does not describe stays as it was.
+            instance.undescribed_since.get_or_insert(now);
+        } else if !is_described {
             instance.status = InstanceStatus::Inactive;
             instance.agent_connected = false;
             instance.seen_at = now;
+            instance.undescribed_since = None;
         }
         merge_ec2(instance, &machines, now);
     }
+    let known: BTreeSet<&ContainerInstanceArn> =
+        fleet.instances.values().map(|instance| &instance.container_instance).collect();
+    fleet.unknown_registrations = not_described.into_iter().filter(|arn| !known.contains(arn)).collect();
     // What is not registered any more and was nothing to us is no part of the cluster.
     fleet.instances.retain(|_, instance| {
         instance.status != InstanceStatus::Inactive
@@ -126,6 +136,7 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
         registered: one.registered.clone(),
         remaining: one.remaining.clone(),
         seen_at: now,
+        undescribed_since: None,
         ec2: None,
         left_out_since: None,
         tags: Tags::default(),
@@ -169,6 +180,7 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
     instance.registered = one.registered.clone();
     instance.remaining = one.remaining.clone();
     instance.seen_at = now;
+    instance.undescribed_since = None;
     if merge_bridge(instance, &one.attributes, now) && instance.transport(policy.host, now) == Transport::Bridge {
         adopt_bridge_report(instance, now);
     }

@@ -66,6 +66,8 @@ reasons!(
         } = "not_running", "EC2 says that its machine is {state}: it takes no place in max_unavailable and is looked at again in the next run";
         /// Left out of EC2's answer.
         UnknownToEc2 = "unknown_to_ec2", "EC2 leaves its machine out of its answers without an error (it belongs to somebody else, or AWS hides what it manages), so that its tags cannot be read: it is not touched";
+        /// Left out of ECS's descriptions.
+        NotDescribed = "not_described", "ECS lists it and does not describe it, so that nothing of it is known by now: it is not touched";
         /// REGISTERING and the like.
         NotActive {
             /// ECS status.

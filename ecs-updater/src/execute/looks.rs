@@ -122,10 +122,11 @@ impl Actor<'_> {
         let services: BTreeSet<ServiceName> = of_services.clone().map(|(_, service)| service.clone()).collect();
         let arns: Vec<TaskArn> = of_services.map(|(arn, _)| arn.clone()).collect();
         let protected = self.aws.protection(&self.fleet.cluster, &arns).await?;
-        self.know_services(services).await?;
+        let refused = self.know_services(services).await?;
+        self.forget_refused(&mut tasks, &protected.unknown, &refused);
         for (host, mut tasks) in tasks {
             for task in &mut tasks {
-                task.protected_until = protected.of(&task.arn);
+                task.protected_until = protected.until.get(&task.arn).copied();
             }
             self.succeeded(&host);
             self.with_instance_mut(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
@@ -241,21 +242,21 @@ impl Actor<'_> {
         these.iter().all(|instance| instance.in_service()) && costs_less()
     }
 
-    async fn know_services(&mut self, names: BTreeSet<ServiceName>) -> Result<(), AwsError> {
+    async fn know_services(&mut self, names: BTreeSet<ServiceName>) -> Result<BTreeSet<ServiceName>, AwsError> {
         let now = self.now();
         let known = &self.fleet.services;
         let fresh = |name: &ServiceName| known.get(name).is_some_and(|service| now < after(service.at, TASKS_FRESH));
         let stale: Vec<ServiceName> = names.into_iter().filter(|name| !fresh(name)).collect();
         let placed = |service: &Service| (service.name.clone(), service.placed);
         let placed: BTreeMap<ServiceName, u32> = self.fleet.services.values().map(placed).collect();
-        merge_services(self.aws, self.fleet, &stale, now).await?;
+        let refused = merge_services(self.aws, self.fleet, &stale, now).await?;
         // What was placed since the last full look is not in the instances' remaining resources.
         for name in stale {
             if let (Some(service), Some(placed)) = (self.fleet.services.get_mut(&name), placed.get(&name)) {
                 service.placed = service.placed.min(*placed);
             }
         }
-        Ok(())
+        Ok(refused)
     }
 }
 

@@ -34,17 +34,37 @@ impl Actor<'_> {
         Ok(known)
     }
 
-    /// Leaves out the instances with a task that nothing is known of: whether it may be moved cannot be told. They are
-    /// looked at again, as after a refusal.
+    /// Leaves out the instances with a task that nothing is known of: whether it may be moved cannot be told.
     pub(super) fn forget_unknown(&mut self, tasks: &mut BTreeMap<HostId, Vec<Task>>) {
-        let is_unknown = |task: &Task| task.undescribed && task.group == TaskGroup::Other(String::new());
-        let unknown: Vec<(HostId, TaskArn)> = tasks
-            .iter()
-            .filter_map(|(host, tasks)| Some((host.clone(), tasks.iter().find(|task| is_unknown(task))?.arn.clone())))
-            .collect();
-        for (host, task) in unknown {
+        self.forget(tasks, |task| {
+            let is_unknown = task.undescribed && task.group == TaskGroup::Other(String::new());
+            is_unknown.then(|| format!("ecs:DescribeTasks: task {} is listed and not described", task.arn.short()))
+        });
+    }
+
+    /// Leaves out the instances with a task of which ECS refuses to say whether it is protected, or how its service may lose
+    /// it.
+    pub(super) fn forget_refused(
+        &mut self,
+        tasks: &mut BTreeMap<HostId, Vec<Task>>,
+        unprotected: &BTreeSet<TaskArn>,
+        services: &BTreeSet<ServiceName>,
+    ) {
+        self.forget(tasks, |task| {
+            let of_task = || format!("ecs:GetTaskProtection: task {} is refused", task.arn.short());
+            let of_service = |name: &ServiceName| format!("ecs:DescribeServices: service {name} is refused");
+            let service = task.service().filter(|name| services.contains(*name));
+            unprotected.contains(&task.arn).then(of_task).or_else(|| service.map(of_service))
+        });
+    }
+
+    /// Leaves out the instances with a task for which there is a reason. They are looked at again, as after a refusal.
+    fn forget(&mut self, tasks: &mut BTreeMap<HostId, Vec<Task>>, why: impl Fn(&Task) -> Option<String>) {
+        let unknown: Vec<(HostId, String)> =
+            tasks.iter().filter_map(|(host, tasks)| Some((host.clone(), tasks.iter().find_map(&why)?))).collect();
+        for (host, why) in unknown {
             tasks.remove(&host);
-            self.refused(&host, format!("ecs:DescribeTasks: task {} is listed and not described", task.short()));
+            self.refused(&host, why);
         }
     }
 

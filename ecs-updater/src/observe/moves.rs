@@ -27,7 +27,7 @@ pub(super) async fn look(aws: &Aws, fleet: &mut FleetSnapshot, now: Timestamp) -
         seen.tasks = left;
     }
     let names: Vec<ServiceName> = fleet.services.keys().cloned().collect();
-    merge_services(aws, fleet, &names, now).await
+    merge_services(aws, fleet, &names, now).await.map(drop)
 }
 
 /// Returns those of an instance's known tasks that ECS did not describe: they are not known to have stopped.
@@ -41,14 +41,14 @@ fn still_undescribed(known: &[Task], not_described: &BTreeSet<TaskArn>) -> Vec<T
 }
 
 /// Describes services, with the places of the tasks where a service allows one an instance. One that was deleted is
-/// forgotten: nothing replaces a task of it.
+/// forgotten: nothing replaces a task of it. Returns those that ECS refuses to describe.
 pub(crate) async fn merge_services(
     aws: &Aws,
     fleet: &mut FleetSnapshot,
     names: &[ServiceName],
     now: Timestamp,
-) -> Result<(), AwsError> {
-    let Services { mut described, gone } = aws.describe_services(&fleet.cluster, names, now).await?;
+) -> Result<BTreeSet<ServiceName>, AwsError> {
+    let Services { mut described, gone, refused } = aws.describe_services(&fleet.cluster, names, now).await?;
     for service in described.iter_mut().filter(|service| service.distinct_instance) {
         let arns = aws.list_tasks_of(&fleet.cluster, &service.name).await?;
         let live = aws.live_tasks(&fleet.cluster, arns).await?;
@@ -61,5 +61,5 @@ pub(crate) async fn merge_services(
     }
     fleet.services.retain(|name, _| !gone.contains(name));
     fleet.services.extend(described.into_iter().map(|service| (service.name.clone(), service)));
-    Ok(())
+    Ok(refused)
 }

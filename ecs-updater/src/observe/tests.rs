@@ -15,6 +15,7 @@ fn empty() -> FleetSnapshot {
         taken_at: at(0),
         instances: BTreeMap::new(),
         outdated_registrations: Default::default(),
+        unknown_registrations: Default::default(),
         services: BTreeMap::new(),
     }
 }

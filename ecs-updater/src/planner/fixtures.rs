@@ -94,6 +94,7 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
             launched_at: None,
             checks: None,
         }),
+        undescribed_since: None,
         left_out_since: None,
         tags: Tags::default(),
         tasks: Some(SeenTasks { at: seen, tasks: vec![] }),
@@ -193,6 +194,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         taken_at: start(),
         instances: instances.into_iter().map(|instance| (instance.host.clone(), instance)).collect(),
         outdated_registrations: Default::default(),
+        unknown_registrations: Default::default(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
     }
 }

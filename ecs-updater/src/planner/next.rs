@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use models::fleet::Instance;
 use models::plan::{End, Phase, Step};
-use models::reason::HoldReason;
+use models::reason::{FailReason, HoldReason};
 use models::time::after;
 
 use super::claimed::{self, Claimed, call_off};
@@ -36,6 +36,9 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     if let Some(next) = refusal::given_up(instance, cx) {
         return next;
     }
+    if let Some(since) = instance.undescribed_since {
+        return not_described(instance, since, cx);
+    }
     if cx.run.dry_run {
         return match instance.out_of_service_claim() {
             Some(claim) => Next::Standing(claimed::phase(claim)),
@@ -49,6 +52,19 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
         Some(claim) => Claimed { instance, claim, cx }.next(),
         None => unclaimed::next(instance, cx),
     }
+}
+
+/// Waits while ECS lists an instance and does not describe it: nothing of it is known by now, neither its status nor whether
+/// its agent is connected. After some minutes of that it is left as it is; no version is to blame.
+fn not_described<'a>(instance: &Instance, since: Timestamp, cx: &Context<'_>) -> Next<'a> {
+    if !cx.run.dry_run && cx.now < after(since, refusal::PATIENCE) {
+        return Next::Wait(instance.claim().map_or(Phase::Unseen, claimed::phase), after(cx.now, RETRY));
+    }
+    if instance.out_of_service_claim().is_some() && !cx.run.dry_run {
+        let detail = "ECS lists the instance and does not describe it; it is left as it was, with its claim".to_owned();
+        return Next::Do(Phase::Held, Step::Leave(End::Failed { why: FailReason::ActRefused { detail } }));
+    }
+    Next::Hold(HoldReason::NotDescribed)
 }
 
 /// Leaves an instance alone that EC2 leaves out of its answers: what its tags say is not known. An answer that was cut off

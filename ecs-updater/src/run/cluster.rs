@@ -72,6 +72,7 @@ impl<'a> Cluster<'a> {
             taken_at: clock.now(),
             instances: Default::default(),
             outdated_registrations: Default::default(),
+            unknown_registrations: Default::default(),
             services: Default::default(),
         };
         Self {

@@ -141,6 +141,14 @@ impl Cluster<'_> {
     /// What concerns more than one instance.
     fn notes(&self, now: Timestamp) -> Vec<String> {
         let mut notes: Vec<String> = self.namer.note.iter().cloned().collect();
+        if let Some(first) = self.fleet.unknown_registrations.first() {
+            notes.push(format!(
+                "ECS lists {} container instances and does not describe them, the first of them {}: nothing is known of them, \
+                 and they are not in this report",
+                self.fleet.unknown_registrations.len(),
+                first.short(),
+            ));
+        }
         let unnamed = if self.facts.dry_run { planner::unnamed(&self.fleet, self.policy, now).len() } else { 0 };
         if unnamed > 0 {
             let all = self.fleet.instances.len();

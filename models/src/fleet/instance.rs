@@ -58,6 +58,9 @@ pub struct Instance {
     pub remaining: Resources,
     /// When ECS was asked for the fields above.
     pub seen_at: Timestamp,
+    /// Since when ECS lists the instance and does not describe it: the fields above may be as they were before that.
+    #[serde(default)]
+    pub undescribed_since: Option<Timestamp>,
     /// What EC2 said of the machine last; `None` where it never did.
     pub ec2: Option<Ec2>,
     /// Since when EC2 leaves the machine out of its answers without an error: it does not say what has become of it.

@@ -35,6 +35,9 @@ pub struct FleetSnapshot {
     pub instances: BTreeMap<HostId, Instance>,
     /// Container instances of the last full look that are not the present one of their machine.
     pub outdated_registrations: BTreeSet<ContainerInstanceArn>,
+    /// Registrations that ECS lists and has never described to this run: whose they are is not known.
+    #[serde(default)]
+    pub unknown_registrations: BTreeSet<ContainerInstanceArn>,
     /// The services that have a task on an instance whose tasks were looked at.
     pub services: BTreeMap<ServiceName, Service>,
 }

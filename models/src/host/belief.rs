@@ -81,7 +81,8 @@ fn checked<T: AsRef<str>>(
 }
 
 fn is_version(text: &str) -> bool {
-    text.len() <= MAX_VERSION && parse_version(text).is_some()
+    // Blanks would go on with it, into a tag and into a command.
+    text.trim() == text && text.len() <= MAX_VERSION && parse_version(text).is_some()
 }
 
 fn word(text: &str) -> String {

@@ -23,6 +23,8 @@ pub(crate) struct Services {
     pub(crate) described: Vec<Service>,
     /// Deleted: INACTIVE, or missing.
     pub(crate) gone: BTreeSet<ServiceName>,
+    /// Those that ECS refuses to describe.
+    pub(crate) refused: BTreeSet<ServiceName>,
 }
 
 impl Aws {
@@ -40,7 +42,8 @@ impl Aws {
             let call = self.ecs.describe_services().cluster(cluster.as_str()).set_services(Some(names));
             call.send().await.map_err(|error| AwsError::from_sdk("ecs:DescribeServices", error))
         });
-        let (answers, _) = parts.await.read()?;
+        let (answers, refused) = parts.await.read()?;
+        services.refused.extend(refused);
         for answer in answers {
             let missing = answer.failures().iter().filter(|failure| failure.reason() == Some("MISSING"));
             services.gone.extend(missing.filter_map(|failure| name_of(failure.arn()?)));

@@ -54,16 +54,9 @@ pub(crate) struct LiveTasks {
 #[derive(Debug, Default)]
 pub(crate) struct Protection {
     /// Until when, for each that is.
-    until: BTreeMap<TaskArn, Timestamp>,
+    pub(crate) until: BTreeMap<TaskArn, Timestamp>,
     /// Those that ECS refuses to say it of.
-    unknown: BTreeSet<TaskArn>,
-}
-
-impl Protection {
-    /// Returns until when a task is protected; without end where ECS does not say.
-    pub(crate) fn of(&self, task: &TaskArn) -> Option<Timestamp> {
-        self.until.get(task).copied().or_else(|| self.unknown.contains(task).then_some(Timestamp::MAX))
-    }
+    pub(crate) unknown: BTreeSet<TaskArn>,
 }
 
 impl Aws {

@@ -10,11 +10,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use models::clean;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Resources, Service, Strategy, Task};
 use models::ids::{HostId, ServiceName, ZoneName};
 use models::reason::HoldReason;
 
 use super::constraint::{self, Groups, Subject};
+
+/// Of a constraint so many characters are told.
+const MAX_CONSTRAINT: usize = 300;
 
 /// The room on the instances in service, and the tasks that services can do without.
 #[derive(Debug, Clone)]
@@ -230,7 +234,9 @@ impl<'a> Room<'a> {
             let zones: BTreeSet<&ZoneName> = fitting.filter_map(|place| place.instance.zone.as_ref()).collect();
             match (zones.first(), zones.len()) {
                 (Some(zone), 1) => words.push_str(&format!(" in {zone}")),
-                _ => words.push_str(&format!(" where {}", service.member_of.join(" and "))),
+                _ => {
+                    words.push_str(&format!(" where {}", clean::cut(&service.member_of.join(" and "), MAX_CONSTRAINT)))
+                }
             }
         }
         if service.distinct_instance {

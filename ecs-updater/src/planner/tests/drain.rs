@@ -163,6 +163,26 @@ fn a_task_that_ecs_does_not_describe_has_left_once_the_hosts_agent_says_so() {
     }
 }
 
+/// Whatever step it is in: what is known of it is from before, so that nothing is done by it and no version is blamed.
+#[test]
+fn what_ecs_lists_and_does_not_describe_is_waited_for_and_then_left() {
+    let steps = [
+        (ClaimStep::Drain, staged()),
+        (ClaimStep::Reboot, rebooted("1.27.0", AgentState::Registered)),
+        (ClaimStep::Revert, rebooted("1.26.1", AgentState::Registered)),
+    ];
+    for (step, report) in steps {
+        for (since, left) in [(at(59), false), (at(56), false), (at(55), true), (at(1), true)] {
+            let mut one = claimed(instance(0, Some(report.clone()), at(1)), step, at(1));
+            one.running_tasks = 3;
+            one.undescribed_since = Some(since);
+            let said = say(one, &Policy::default(), &facts(), at(60));
+            let expected = if left { "leave failed act_refused" } else { "wait" };
+            assert!(said.contains(expected), "{step:?} since {since}: {said}");
+        }
+    }
+}
+
 /// The claim seems to begin at 300 min. The time-out of a drain is 20 minutes.
 #[test]
 fn a_drain_that_is_dated_ahead() {

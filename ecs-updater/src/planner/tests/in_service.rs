@@ -95,6 +95,8 @@ fn an_instance_in_service() {
             },
             "leave gone",
         ),
+        ("not described for a while", Some(available()), |i| i.undescribed_since = Some(at(0)), "unseen wait"),
+        ("not described for long", Some(available()), |i| i.undescribed_since = Some(at(-4)), "hold not_described"),
         ("left out by EC2 a moment ago", Some(available()), |i| i.left_out_since = Some(at(0)), "unseen wait"),
         ("left out by EC2", Some(available()), |i| i.left_out_since = Some(at(-3)), "hold unknown_to_ec2"),
         (
