@@ -27,10 +27,10 @@ pub enum ReadReportError {
 pub fn run() -> Result<(), ReadReportError> {
     let mut output = String::new();
     std::io::stdin().read_to_string(&mut output)?;
-    let report = HostReport::read(&output)?;
-    for value in unknown(&report) {
+    for value in unknown(&HostReport::read(&output)?) {
         eprintln!("not known to the updater: {value}");
     }
+    let report = HostReport::parse(&output)?;
     Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?)
 }
 
@@ -66,7 +66,7 @@ mod tests {
         let known = r#"{"v":1,"update":{"state":"Ready","last":{"type":"prepare","status":"Success"}},
             "agent":{"state":"down"},"error":{"at":"os","code":"api_down","detail":""}}"#;
         let known = known.replace('\n', "");
-        assert_eq!(unknown(&HostReport::parse(&known).unwrap()), Vec::<String>::new());
+        assert_eq!(unknown(&HostReport::read(&known).unwrap()), Vec::<String>::new());
         let odd = known
             .replace("Ready", "Paused")
             .replace("prepare", "defrost")
@@ -74,7 +74,7 @@ mod tests {
             .replace("down\"}", "asleep\"}")
             .replace("api_down", "tired");
         assert_eq!(
-            unknown(&HostReport::parse(&odd).unwrap()),
+            unknown(&HostReport::read(&odd).unwrap()),
             [
                 "update.state \"Paused\"",
                 "update.last.type \"defrost\"",

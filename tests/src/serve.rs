@@ -150,7 +150,7 @@ mod tests {
         let settings = "max_unavailable = 2";
         let words: Vec<String> =
             budgets_of(settings).unwrap().iter().map(|(name, most)| format!("{name} {most}")).collect();
-        assert_eq!(words, ["api 30%", "web 2"]);
+        assert_eq!(words, ["api 2 or 30%, whichever is fewer", "web 2"]);
         assert!(budgets_of("max_unavailable = 0").is_err());
     }
 }
