@@ -27,10 +27,11 @@ pub enum ReadReportError {
 pub fn run() -> Result<(), ReadReportError> {
     let mut output = String::new();
     std::io::stdin().read_to_string(&mut output)?;
-    for value in unknown(&HostReport::read(&output)?) {
+    let report = HostReport::read(&output)?;
+    for value in unknown(&report) {
         eprintln!("not known to the updater: {value}");
     }
-    let report = HostReport::parse(&output)?;
+    HostReport::parse(&output)?;
     Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?)
 }
 
