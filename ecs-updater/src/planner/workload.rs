@@ -111,6 +111,13 @@ mod tests {
     use crate::planner::fixtures::{service, task};
 
     #[test]
+    fn only_standalone_tasks_are_named_as_such() {
+        let both = [task(1, Some("web")), task(2, None), task(3, None)];
+        assert_eq!(standalone_words(&both).as_deref(), Some("00000002 of family:batch, 00000003 of family:batch"));
+        assert_eq!(standalone_words(&both[..1]), None);
+    }
+
+    #[test]
     fn what_is_left_says_what_is_stopping() {
         let stopping = |number| Task { stopping: true, ..task(number, Some("web")) };
         let services = BTreeMap::from([("web".into(), service("web", 4, 100, 200))]);

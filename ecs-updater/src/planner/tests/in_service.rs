@@ -86,6 +86,24 @@ fn an_instance_in_service() {
         ("terminated", Some(available()), |i| i.ec2.as_mut().unwrap().state = MachineState::Terminated, "leave gone"),
         ("unknown to EC2", Some(available()), |i| i.ec2.as_mut().unwrap().state = MachineState::NotFound, "leave gone"),
         (
+            "terminated while it was out of service",
+            Some(staged()),
+            |i| {
+                *i = claimed(i.clone(), ClaimStep::Drain, at(0));
+                i.ec2.as_mut().unwrap().state = MachineState::Terminated;
+            },
+            "leave gone",
+        ),
+        (
+            "stopped while it was out of service",
+            Some(staged()),
+            |i| {
+                *i = claimed(i.clone(), ClaimStep::Drain, at(0));
+                i.ec2.as_mut().unwrap().state = MachineState::Stopped;
+            },
+            "leave failed never_came_back",
+        ),
+        (
             "dead with a claim of the future",
             Some(available()),
             |i| {
@@ -221,6 +239,19 @@ fn an_instance_in_service() {
         let mut one = instance(0, report, now);
         change(&mut one);
         assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_refused_on_a_draining_one_says_how_it_is_left() {
+    let now = at(1);
+    let in_service = instance(0, Some(staged()), now);
+    let draining = claimed(in_service.clone(), ClaimStep::Drain, at(0));
+    for (mut one, is_said) in [(in_service, false), (draining, true)] {
+        one.run.refused = refused("reboot", -300, 0);
+        let plan = plan(&fleet(vec![one], vec![]), &Policy::default(), &facts(), now);
+        let Step::Leave(End::Failed { why }) = &plan.steps[0].step else { unreachable!("{:?}", plan.steps) };
+        assert_eq!(why.to_string().contains("left DRAINING, with its claim"), is_said, "{why}");
     }
 }
 

@@ -103,3 +103,31 @@ fn nothing_is_begun_that_could_not_be_written_down() {
     current.tags.others = 50;
     assert_eq!(say(current, &Policy::default(), &facts(), now), "current rest");
 }
+
+/// These count only two in a row; the others can be the version's fault, and count at once.
+#[test]
+fn what_is_a_hosts_own_failure() {
+    let (detail, version) = (String::new, || version("1.27.0"));
+    let own = [
+        FailReason::StageFailed { detail: detail() },
+        FailReason::DrainTimedOut { left: detail() },
+        FailReason::RebootRefused { detail: detail() },
+        FailReason::RebootTimedOut,
+        FailReason::TroubleElsewhere { detail: detail() },
+        FailReason::Unconfirmed { detail: detail() },
+        FailReason::ActRefused { detail: detail() },
+    ];
+    let of_the_version = [
+        FailReason::NeverCameBack { detail: detail() },
+        FailReason::FellBackAtBoot { version: version() },
+        FailReason::Unhealthy { version: version(), detail: detail() },
+        FailReason::RollbackFailed { detail: detail() },
+        FailReason::UnhealthyAfterRollback { detail: detail() },
+    ];
+    assert_eq!(own.len() + of_the_version.len(), FailReason::CODES.len());
+    for (reasons, is_own) in [(&own[..], true), (&of_the_version[..], false)] {
+        for reason in reasons {
+            assert_eq!(reason.is_of_its_own(), is_own, "{}", reason.code());
+        }
+    }
+}

@@ -29,6 +29,7 @@ mod in_service;
 mod memory;
 mod outage;
 mod pace;
+mod plan;
 mod reboot;
 mod whose_word;
 
