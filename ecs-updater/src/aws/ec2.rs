@@ -290,6 +290,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tags_of_ours_and_of_aws_are_not_counted() {
+        let tag = |key: &str| Tag::builder().key(key).value("x").build();
+        let table = [
+            (vec![], 0, 0),
+            (vec!["Name", "team"], 2, 0),
+            (vec!["Name", "aws:autoscaling:groupName", "aws:ec2launchtemplate:id"], 1, 0),
+            (vec![CLAIM_TAG, LAST_TAG, FAILED_TAG, SAVED_LOCK_TAG], 0, 4),
+            (vec!["ecs-updater:exclude", "ecs-updater:skip"], 2, 2),
+        ];
+        for (keys, others, ours) in table {
+            let instance = Instance::builder().set_tags(Some(keys.iter().map(|key| tag(key)).collect())).build();
+            let described = read(&instance);
+            assert_eq!((described.others, described.tags.len()), (others, ours), "{keys:?}");
+        }
+    }
+
+    #[test]
     fn an_error_names_ids_and_not_their_beginnings() {
         let message = "The instance IDs 'i-1234567890abcdef0, i-0a1b2c3d' do not exist (InvalidInstanceID.NotFound)";
         for (host, named) in

@@ -279,3 +279,40 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 pub(super) fn invalid(operation: &'static str, what: &dyn std::fmt::Display) -> AwsError {
     AwsError { operation, kind: ErrorKind::Refused("Invalid".to_owned()), message: what.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a call for many can have been refused because of one of them, and whether it is each one's own trouble.
+    #[test]
+    fn whose_trouble_a_refusal_is() {
+        let refused = |code: &str| ErrorKind::Refused(code.to_owned());
+        let table = [
+            ("ssm:SendCommand", refused("InvalidInstanceId"), true, true),
+            ("ec2:DescribeInstances", refused("InvalidInstanceID.NotFound"), true, true),
+            ("ec2:CreateTags", refused("InvalidInstanceID.Malformed"), true, true),
+            ("ec2:CreateTags", refused("TagLimitExceeded"), true, false),
+            ("ssm:SendCommand", refused("InvalidDocument"), false, false),
+            ("ssm:SendCommand", refused("InvalidDocumentVersion"), false, false),
+            ("ssm:SendCommand", ErrorKind::Denied, true, false),
+            ("ecs:DescribeTasks", ErrorKind::Denied, false, false),
+            ("ecs:GetTaskProtection", ErrorKind::Denied, false, false),
+            ("ecs:ListTasks", ErrorKind::Denied, false, false),
+            ("ecs:DescribeTasks", refused("InvalidParameterException"), true, false),
+            ("ec2:CreateTags", ErrorKind::NotFound, false, false),
+            ("ec2:CreateTags", ErrorKind::Throttled, false, false),
+            ("ec2:CreateTags", ErrorKind::NoAnswer, false, false),
+            ("ec2:CreateTags", ErrorKind::LeaseOver, false, false),
+            ("ec2:CreateTags", ErrorKind::Stopped, false, false),
+        ];
+        for (operation, kind, may_be_for_one, is_about_an_instance) in table {
+            let error = AwsError { operation, kind, message: String::new() };
+            let said = (error.may_be_for_one(), error.is_about_an_instance());
+            assert_eq!(said, (may_be_for_one, is_about_an_instance), "{error:?}");
+        }
+        let message = "the token has expired (ExpiredToken)".to_owned();
+        let expired = AwsError { operation: "ec2:CreateTags", kind: ErrorKind::Denied, message };
+        assert!(!expired.may_be_for_one(), "nobody has other credentials");
+    }
+}

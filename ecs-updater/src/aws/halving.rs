@@ -132,6 +132,7 @@ mod tests {
             case("the last", 60, &[59], ErrorKind::Denied, 10),
             case("the only one", 1, &[0], full(), 1),
             case("two neighbours", 50, &[0, 1], full(), 14),
+            case("the first ones but for one", 50, &[0, 1, 2, 4], full(), 30),
             case("some", 50, &[0, 1, 20, 49], ErrorKind::Denied, 35),
             Case { refused: vec![], failed: 60, ..case("all", 60, &all, full(), 17) },
             Case { refused: vec![], failed: 2, ..case("both", 2, &[0, 1], ErrorKind::Denied, 3) },

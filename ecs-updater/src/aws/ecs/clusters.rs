@@ -84,3 +84,26 @@ impl Aws {
         ecs.config().region().map(|region| region.as_ref().into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_were_not_read_are_not_known() {
+        let name = |text: &str| ClusterName::from(text);
+        let described = Described {
+            tags: BTreeMap::from([(name("web"), BTreeMap::new())]),
+            failures: BTreeMap::from([
+                (name("gone"), "MISSING".to_owned()),
+                (name("slow"), "DEPENDENCY_FAILURE".to_owned()),
+            ]),
+            ..Described::default()
+        };
+        let kind = |cluster: &str| described.failure(&name(cluster)).map(|error| error.kind);
+        assert_eq!(kind("web"), None);
+        assert_eq!(kind("gone"), Some(ErrorKind::NotFound));
+        assert_eq!(kind("slow"), Some(ErrorKind::NoAnswer));
+        assert_eq!(kind("left-out"), Some(ErrorKind::NoAnswer));
+    }
+}
