@@ -104,6 +104,29 @@ async fn activate_and_cancel_look_at_the_state() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_offered_no_longer_is_not_activated() {
+    let fake = with_staged("Staged").shared();
+    assert_eq!(visit(&fake).activate_offered(&v("1.27.0")).await.unwrap(), Switched::Now);
+    assert_eq!(acts(&fake), [REFRESH, ACTIVATE], "it reads its repository first");
+
+    let mut withdrawn = with_staged("Staged");
+    withdrawn.available.retain(|version| version != "1.27.0");
+    let fake = withdrawn.shared();
+    let error = visit(&fake).activate_offered(&v("1.27.0")).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::NotOffered, "{error}");
+    assert_eq!(acts(&fake), [REFRESH]);
+
+    let fake = Fake { fail: Some(("refresh", "no route".into())), ..with_staged("Staged") }.shared();
+    let error = visit(&fake).activate_offered(&v("1.27.0")).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Failed, "what cannot be read is not withdrawn: {error}");
+    assert_eq!(acts(&fake), [REFRESH]);
+
+    let fake = with_staged("Staged").shared();
+    let error = visit(&fake).activate_offered(&v("1.28.0")).await.unwrap_err();
+    assert_eq!((error.code(), acts(&fake).len()), (ErrorCode::Refused, 0), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn refusals_of_the_host_are_refusals() {
     for (reply, words) in [
         (text(409, NOT_ALLOWED), "409"),
