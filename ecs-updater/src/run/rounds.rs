@@ -204,3 +204,36 @@ fn writes(step: &Step) -> bool {
         | Step::Finish(_) => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use models::plan::{Drain, Inspect};
+    use models::reason::{FailReason, HoldReason};
+    use semver::Version;
+
+    use super::*;
+
+    /// Whether an update goes on by a step, and whether it writes.
+    #[test]
+    fn what_ends_the_wait_for_a_place() {
+        let (from, to) = (Version::new(1, 26, 1), Version::new(1, 27, 0));
+        let why = FailReason::RebootTimedOut;
+        let table = [
+            (Step::Finish(End::Held { why: HoldReason::OutOfTime }), false, true),
+            (Step::Finish(End::Current), false, true),
+            (Step::Finish(End::Gone), true, true),
+            (Step::Finish(End::Failed { why: why.clone() }), true, true),
+            (Step::Finish(End::Updated { from: from.clone(), to: to.clone() }), true, true),
+            (Step::Leave(End::Failed { why }), false, false),
+            (Step::Drain(Drain { from, to }), true, true),
+            (Step::Inspect(Inspect { refresh: true }), false, false),
+            (Step::Reach, false, false),
+            (Step::Confirm, false, false),
+            (Step::LookAtTasks, false, false),
+            (Step::LookAtChecks, false, false),
+        ];
+        for (step, on, written) in table {
+            assert_eq!((goes_on(&step), writes(&step)), (on, written), "{step:?}");
+        }
+    }
+}
