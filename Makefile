@@ -8,7 +8,7 @@ TOOLS := $(TARGET)/tools
 # CARGO_DENY names one that is there already.
 DENY := $(or $(CARGO_DENY),$(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny)
 
-.PHONY: help demo bench test test-rust test-full soak test-cloudformation check fmt clippy doc deny advisories
+.PHONY: help demo bench test test-rust test-full soak mutations test-cloudformation check fmt clippy doc deny advisories
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,10 @@ test-full: ## All crashes, all that others do, and 5,000 random scenarios
 
 soak: ## Random scenarios: make soak SEEDS=20000
 	SEEDS=$(or $(SEEDS),20000) FROM=$(or $(FROM),0) cargo test -p fleet-sim --locked --test suite -- --nocapture random_walk
+
+# A copy of the sources with a target directory of its own; a quarter of a minute for most of them.
+mutations: ## Small mistakes, each of which a test must find: make mutations ONLY=15.3
+	tests/mutations $(ONLY)
 
 test-cloudformation: ## Templates, documents, Dockerfiles, workflows
 	cloudformation/tests/run

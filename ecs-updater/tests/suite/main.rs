@@ -6,6 +6,7 @@ mod command_line;
 mod config;
 mod docs;
 mod house;
+mod mutations;
 mod render;
 mod tags;
 mod words;
