@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use models::claim::{Boots, CLAIM_TAG, Claim, ClaimStep, SAVED_LOCK_TAG, Transport, whole_seconds};
 use models::fleet::{CalledOff, Instance};
 use models::ids::{BootId, HostId};
-use models::policy::BridgePolicy;
+use models::plan::End;
 use semver::Version;
 
 use super::{Actor, CONCURRENT};
@@ -120,19 +120,11 @@ impl Actor<'_> {
     /// Replaces the claims for which a bridge may still reboot by `drain` claims, before the instances go back into
     /// service. Returns the affected hosts: their bridges have to confirm that the reboot is off. One that has given the
     /// reboot up does not come back to it.
-    pub(super) async fn call_off_reboots(&mut self, hosts: &[HostId]) -> Vec<HostId> {
-        let due = |host: &&HostId| {
-            self.instance(host).is_some_and(|instance| {
-                let by_bridge =
-                    |claim: &Claim| claim.transport == Transport::Bridge || self.transport(host) == Transport::Bridge;
-                // That it has given up another host can have written, where that may report for it.
-                let is_believed = self.policy.bridge_policy == BridgePolicy::OwnHost;
-                let has_given_up = |claim: &Claim| is_believed && bridge::has_given_up(instance, claim);
-                let meant = |claim: &&Claim| by_bridge(claim) && is_in_boot_of(instance, claim) && !has_given_up(claim);
-                instance.claim().filter(meant).is_some()
-            })
-        };
-        let due: Vec<HostId> = hosts.iter().filter(due).cloned().collect();
+    pub(super) async fn call_off_reboots(&mut self, ends: &[(HostId, End)]) -> Vec<HostId> {
+        let due = ends
+            .iter()
+            .filter(|(host, end)| self.instance(host).is_some_and(|instance| self.bridge_may_reboot(instance, end)));
+        let due: Vec<HostId> = due.map(|(host, _)| host.clone()).collect();
         let before: Vec<(HostId, Claim)> =
             due.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim()?.clone()))).collect();
         let claims = before.iter().map(|(host, claim)| NewClaim {
@@ -149,6 +141,23 @@ impl Actor<'_> {
             });
         }
         due
+    }
+
+    /// Whether a bridge may still reboot the host for its claim. That it has given up, or that its host is in another boot,
+    /// any host can have written that may report for it. An agent that was disconnected tells of the reboot only where
+    /// the update has ended by one.
+    fn bridge_may_reboot(&self, instance: &Instance, end: &End) -> bool {
+        let Some(claim) = instance.claim().filter(|claim| claim.step.needs_boot()) else { return false };
+        let transport = instance.transport(self.policy.host, self.now());
+        if claim.transport != Transport::Bridge && transport != Transport::Bridge {
+            return false;
+        }
+        let is_own_word = instance.speaks_for_itself(self.policy.bridge_policy);
+        let has_given_up = is_own_word && bridge::has_given_up(instance, claim);
+        let has_rebooted = matches!(end, End::Updated { .. } | End::RolledBack { .. })
+            && instance.was_disconnected_since(instance.began(claim));
+        let is_known = is_own_word || transport == Transport::Ssm || instance.is_boot_told_by_ssm() || has_rebooted;
+        !has_given_up && !(is_known && !is_in_boot_of(instance, claim))
     }
 }
 

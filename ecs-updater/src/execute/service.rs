@@ -81,7 +81,7 @@ impl Actor<'_> {
         for (host, end) in &ends {
             self.with_instance_mut(host, |instance| instance.run.ending = Some(Box::new(end.clone())));
         }
-        let called_off = self.call_off_reboots(&hosts_of(&ends)).await;
+        let called_off = self.call_off_reboots(&ends).await;
         ends.retain(|(host, _)| !called_off.contains(host));
         let kept = self.put_back(&hosts_of(&ends)).await;
         ends.retain(|(host, _)| !kept.contains(host));

@@ -127,7 +127,8 @@ impl ClaimStep {
         }
     }
 
-    fn needs_boot(self) -> bool {
+    /// Whether it is bound to a boot: it ends in a reboot.
+    pub fn needs_boot(self) -> bool {
         match self {
             Self::Reboot | Self::Revert => true,
             Self::Stage | Self::Drain | Self::Cancel => false,

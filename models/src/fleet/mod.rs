@@ -5,6 +5,7 @@ mod instance;
 mod memory;
 mod tasks;
 mod visit;
+mod word;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -135,6 +135,10 @@ pub enum Forged {
     FellBack,
     /// It could not be carried out.
     Failed,
+    /// It was not begun: the repository could not be read.
+    DidNothing,
+    /// Another boot has the old version, and the new one is not offered any more.
+    Withdrawn,
 }
 
 /// Name of a service, and of its cluster where that matters.

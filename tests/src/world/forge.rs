@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use models::attributes::{BridgeReport, Handled, Heartbeat, Progress};
 use models::claim::Claim;
-use models::host::{AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs};
+use models::host::{AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedUpdate};
 use serde_json::{Value, json};
 
 use super::World;
@@ -35,10 +35,20 @@ impl World {
         let (progress, version, boot) = match says {
             Forged::Done => (Progress::Done, &claim.to, NO_BOOT),
             Forged::FellBack => (Progress::FellBack, &claim.from, NO_BOOT),
-            Forged::Failed => (Progress::Failed, &claim.from, host.boot_id()),
+            Forged::Failed | Forged::DidNothing => (Progress::Failed, &claim.from, host.boot_id()),
+            Forged::Withdrawn => (Progress::Failed, &claim.from, NO_BOOT),
         };
-        let failed =
-            || ReportedError { at: "activate".to_owned(), code: ErrorCode::Failed, detail: "forged".to_owned() };
+        let failed_at = match says {
+            Forged::Done | Forged::FellBack => None,
+            Forged::Failed => Some("activate"),
+            Forged::DidNothing | Forged::Withdrawn => Some("refresh"),
+        };
+        let error = failed_at.map(|at| ReportedError {
+            at: at.to_owned(),
+            code: ErrorCode::Failed,
+            detail: "forged".to_owned(),
+        });
+        let update = ReportedUpdate { available: vec![claim.from.to_string().into()], ..ReportedUpdate::default() };
         BridgeReport {
             heartbeat: Heartbeat {
                 agent_version: "0.1.0".to_owned(),
@@ -54,7 +64,8 @@ impl World {
                     arch: host.spec().arch.as_str().into(),
                 }),
                 agent: Some(ReportedAgent { state: AgentState::Registered, container_instance: None, tasks: Some(0) }),
-                error: (says == Forged::Failed).then(failed),
+                update: (says == Forged::Withdrawn).then_some(update),
+                error,
                 ..HostReport::default()
             },
             handled: Some(Handled {

@@ -22,11 +22,11 @@ pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &'a Context<'a
     let finish = || Next::Do(phase, Step::Finish(end.clone()));
     let Some(off) = instance.run.called_off.as_deref() else { return finish() };
     let claimed = Claimed { instance, claim: &off.claim, cx };
-    if claimed.heard().is_some_and(|heard| !off.claim.is_for(heard.boot)) {
-        return claimed.next();
+    let until = after(off.at, CALL_OFF);
+    if let Some(heard) = claimed.heard().filter(|heard| !off.claim.is_for(heard.boot)) {
+        return claimed.rebooted_after_all(heard, until);
     }
     let is_off = instance.claim().is_some_and(|claim| instance.bridge_has_answered(claim));
-    let until = after(off.at, CALL_OFF);
     // Another host may have written that it is off: by then it is.
     if is_off && (claimed.believes_bridge() || cx.now >= until) {
         return finish();
@@ -41,6 +41,20 @@ pub(crate) fn conclude<'a>(instance: &'a Instance, end: &End, cx: &'a Context<'a
 }
 
 impl<'a> Claimed<'a> {
+    /// Goes on as if the reboot had not been called off. An agent that was disconnected for another reason is no proof that
+    /// the reboot has come, so that what may still come of it is waited out where the bridge is not believed.
+    fn rebooted_after_all(self, heard: Heard<'a>, until: Timestamp) -> Next<'a> {
+        if let Some(next) = self.unconfirmed(heard) {
+            return next;
+        }
+        let is_certain = self.believes_report() || self.instance.is_boot_told_by_ssm();
+        if is_certain || self.cx.now >= until {
+            self.next()
+        } else {
+            Next::Wait(Phase::Rebooting, until.min(self.cx.next_poll(self.instance)))
+        }
+    }
+
     /// Gives a reboot up that has not come: what may still come of it is waited out first, with the activation left as
     /// it is. A host that goes down after its activation was undone would look like one that fell back; and one that
     /// is ACTIVE would go down with tasks on it.

@@ -1,32 +1,29 @@
 //! Whose word is it? Where every host may report for every other one, a report alone is no proof that its host has
-//! rebooted.
+//! rebooted, nor that its bridge has given a reboot up.
 
-use models::claim::Transport;
+use jiff::Timestamp;
+use models::claim::{ClaimStep, Transport};
 use models::plan::{Phase, Step};
-use models::policy::{BridgePolicy, TransportPolicy};
+use models::policy::TransportPolicy;
 use models::reason::FailReason;
 use models::time::after;
 
 use super::visit::Heard;
 use super::{Claimed, leave};
-use crate::planner::context::Context;
 use crate::planner::need::Next;
-use crate::planner::times::{CONFIRM_POLL, EVENTUAL_CONSISTENCY};
+use crate::planner::times::CONFIRM_POLL;
 
 impl<'a> Claimed<'a> {
     /// Returns what comes before anything is made of a report from a new boot: `None` where it is the host's own, or was
     /// confirmed.
-    ///
-    /// ECS confirms it by an agent that was disconnected since the claim, SSM by telling of the same boot and version.
     pub(super) fn unconfirmed(self, heard: Heard<'a>) -> Option<Next<'a>> {
         let Self { instance, cx, .. } = self;
-        if self.believes_bridge() || self.was_disconnected() || self.is_told_by_ssm(heard) {
+        if self.is_confirmed() {
             return None;
         }
-        let seen = instance.run.boot.as_ref().filter(|boot| &boot.id == heard.boot);
-        let deadline = after(seen.map_or(cx.now, |boot| boot.at), cx.policy.timeouts.verify).max(cx.inspect_deadline());
+        let deadline = self.confirm_deadline(heard);
         if cx.now >= deadline {
-            return Some(leave(FailReason::Unconfirmed { detail: said(heard) }));
+            return self.never_confirmed(heard);
         }
         if instance.command.is_some() || cx.policy.host != TransportPolicy::Auto {
             return Some(Next::Wait(Phase::Confirming, deadline.min(cx.next_poll(instance))));
@@ -38,26 +35,38 @@ impl<'a> Claimed<'a> {
         })
     }
 
-    /// Whether what stands in the attributes of the instance can be its own host's alone; also where they are not asked.
+    /// Leaves an instance whose new boot nothing has confirmed in time.
+    pub(super) fn never_confirmed(self, heard: Heard<'a>) -> Option<Next<'a>> {
+        let is_late = !self.is_confirmed() && self.cx.now >= self.confirm_deadline(heard);
+        is_late.then(|| leave(FailReason::Unconfirmed { detail: said(heard) }))
+    }
+
+    /// Counts from when the boot was first heard of; who makes up one boot after the other gains no time by it.
+    fn confirm_deadline(self, heard: Heard<'a>) -> Timestamp {
+        let Self { instance, claim, cx } = self;
+        let seen = instance.run.boot.as_ref().filter(|boot| &boot.id == heard.boot).map_or(cx.now, |boot| boot.at);
+        let latest = match claim.step {
+            ClaimStep::Reboot => self.silence_deadline(),
+            ClaimStep::Revert => self.revert_deadline(),
+            ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Cancel => Timestamp::MAX,
+        };
+        after(seen.min(latest), cx.policy.timeouts.verify).max(cx.inspect_deadline())
+    }
+
+    /// Whether the newest report is its host's own word, or its boot was confirmed by ECS or SSM.
+    fn is_confirmed(self) -> bool {
+        self.believes_report() || self.instance.is_boot_confirmed(self.since())
+    }
+
+    /// Whether nobody but its host can have given the newest report: by SSM nobody else speaks for it.
+    pub(super) fn believes_report(self) -> bool {
+        self.believes_bridge() || self.cx.transport(self.instance) == Transport::Ssm
+    }
+
+    /// Whether nobody but its host can have written what its bridge says of a claim.
     pub(super) fn believes_bridge(self) -> bool {
-        believes_bridge(self.cx) || self.cx.transport(self.instance) == Transport::Ssm
+        self.instance.speaks_for_itself(self.cx.policy.bridge_policy)
     }
-
-    /// Whether ECS has shown its agent disconnected since the claim, by an answer that is not from before it.
-    fn was_disconnected(self) -> bool {
-        let since = after(self.since(), EVENTUAL_CONSISTENCY);
-        self.instance.run.last_seen.disconnected.is_some_and(|at| at >= since)
-    }
-
-    fn is_told_by_ssm(self, heard: Heard<'a>) -> bool {
-        let told = self.instance.run.told_by_ssm.as_deref();
-        told.is_some_and(|told| told.id == *heard.boot && told.version == heard.report.running())
-    }
-}
-
-/// Whether no host can report for another one.
-pub(super) fn believes_bridge(cx: &Context<'_>) -> bool {
-    cx.policy.bridge_policy == BridgePolicy::OwnHost
 }
 
 fn said(heard: Heard<'_>) -> String {

@@ -64,16 +64,22 @@ impl<'a> Claimed<'a> {
     }
 
     fn excluded(self, exclusion: &Exclusion) -> Next<'a> {
+        self.put_back(Phase::Draining, End::Held { why: exclusion.hold() })
+    }
+
+    /// Ends the drain in the old boot. An earlier run may have called a reboot off by this claim, and its bridge may not have
+    /// read that yet.
+    fn put_back(self, phase: Phase, end: End) -> Next<'a> {
         let Self { instance, claim, cx } = self;
-        // An earlier run may have called a reboot off by this claim, and its bridge may not have read that yet.
         let off = after(self.since(), CALL_OFF);
-        let is_settled = claim.transport == Transport::Ssm
+        let is_settled = claim.step != ClaimStep::Drain
+            || claim.transport == Transport::Ssm
             || claim.run == cx.run.run
             || (self.believes_bridge() && instance.bridge_has_answered(claim));
         if !is_settled && cx.now < off {
-            return Next::Wait(Phase::Draining, off.min(cx.next_poll(instance)));
+            return Next::Wait(phase, off.min(cx.next_poll(instance)));
         }
-        Next::Do(Phase::Draining, Step::Finish(End::Held { why: exclusion.hold() }))
+        Next::Do(phase, Step::Finish(end))
     }
 
     /// Returns `None` once nothing that is known speaks against it being drained; the executor looks again before the
@@ -116,7 +122,7 @@ impl<'a> Claimed<'a> {
             return Some(if hidden { self.visit_at_pace(Phase::Draining) } else { self.wait_for_tasks() });
         }
         let left = workload::left(tasks, &cx.snapshot.services);
-        Some(Next::Do(Phase::Draining, Step::Finish(End::Failed { why: FailReason::DrainTimedOut { left } })))
+        Some(self.put_back(Phase::Draining, End::Failed { why: FailReason::DrainTimedOut { left } }))
     }
 
     pub(super) fn drained(self) -> Next<'a> {
@@ -140,7 +146,7 @@ impl<'a> Claimed<'a> {
         }
         if is_not_offered(instance, heard.report, &claim.to) {
             let why = HoldReason::Withdrawn { version: claim.to.clone() };
-            return Next::Do(Phase::Drained, Step::Finish(End::Held { why }));
+            return self.put_back(Phase::Drained, End::Held { why });
         }
         if is_staged(instance, heard.report, &claim.to) {
             return Next::Do(Phase::Drained, Step::Reboot(Reboot { to: claim.to.clone(), boot: heard.boot.clone() }));
@@ -164,7 +170,7 @@ impl<'a> Claimed<'a> {
     }
 
     fn not_rebooted(self, detail: String) -> Next<'a> {
-        Next::Do(Phase::Drained, Step::Finish(End::Failed { why: FailReason::RebootRefused { detail } }))
+        self.put_back(Phase::Drained, End::Failed { why: FailReason::RebootRefused { detail } })
     }
 
     /// Returns until when to wait since the executor, just before a reboot, found tasks that have not stopped.

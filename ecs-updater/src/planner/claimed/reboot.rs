@@ -63,7 +63,7 @@ impl<'a> Claimed<'a> {
     }
 
     /// Returns until when the host may be silent: a command that was sent again has its whole time.
-    fn silence_deadline(self) -> Timestamp {
+    pub(super) fn silence_deadline(self) -> Timestamp {
         let deadline = self.reboot_deadline();
         match self.reboot_sent().and_then(SentReboot::may_act_since) {
             Some(asked) => deadline.max(after(asked, self.cx.policy.timeouts.reboot)),
@@ -190,14 +190,14 @@ impl<'a> Claimed<'a> {
             // The host may have rebooted by itself before it got the command; the command's end will tell.
             return self.wait(Phase::Rebooting);
         }
+        if let Some(next) = self.unconfirmed(heard) {
+            return next;
+        }
         if let Some(seen_at) = self.did_nothing() {
             return self.rebooted_by_itself(heard, seen_at);
         }
         if self.is_undone() {
             return self.verify(heard);
-        }
-        if let Some(next) = self.unconfirmed(heard) {
-            return next;
         }
         if !instance.tags.failed.contains(&claim.to) {
             return Next::Do(Phase::Verifying, Step::MarkFailed(MarkFailed { version: claim.to.clone() }));

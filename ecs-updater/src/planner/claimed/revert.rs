@@ -21,6 +21,9 @@ impl<'a> Claimed<'a> {
         }
         let Some(heard) = self.heard() else { return self.wait_for_old_version() };
         if !claim.is_for(heard.boot) {
+            if let Some(next) = self.unconfirmed(heard) {
+                return next;
+            }
             return if heard.report.running().as_ref() == Some(&claim.from) {
                 self.verify(heard)
             } else {
@@ -53,7 +56,7 @@ impl<'a> Claimed<'a> {
         self.activate_old_version(heard)
     }
 
-    fn revert_deadline(self) -> Timestamp {
+    pub(super) fn revert_deadline(self) -> Timestamp {
         let timeouts = &self.cx.policy.timeouts;
         after(after(self.since(), timeouts.stage), timeouts.reboot).max(self.cx.inspect_deadline())
     }

@@ -40,6 +40,9 @@ impl<'a> Claimed<'a> {
                 leave(FailReason::NeverCameBack { detail: format!("its ECS status became {status}") })
             });
         }
+        if let Some(next) = self.never_confirmed(heard) {
+            return next;
+        }
         self.visit_again(Phase::Verifying, deadline, || {
             if let Some(next) = self.unconfirmed(heard) {
                 return next;

@@ -1,6 +1,6 @@
 //! Whose word a bridge's report is: what it needs before something is made of it, and who may report at all.
 
-use models::fleet::{Naming, ToldBoot};
+use models::fleet::{Naming, SeenClaim, ToldBoot};
 
 use super::*;
 use crate::planner::unnamed;
@@ -38,6 +38,21 @@ fn a_reboot_that_only_a_bridge_tells_of_is_confirmed_where_others_may_report_for
         one.report.as_mut().unwrap().report.agent.as_mut().unwrap().state = AgentState::Down;
         one
     };
+    let did_nothing = || {
+        let mut one = old();
+        one.run.reboot.as_mut().unwrap().end = Some((at(3), error("refresh", ErrorCode::Failed)));
+        one
+    };
+    let went_back = || {
+        let mut one = failed_before(new(), "1.27.0");
+        one.tags.claim.as_mut().unwrap().as_mut().unwrap().step = ClaimStep::Revert;
+        one
+    };
+    let ever_new = || {
+        let mut one = unhealthy();
+        one.run.boot.as_mut().unwrap().at = at(21);
+        one
+    };
     let updated = "finish updated 1.27.0";
     let table = [
         ("its own word", new(), OwnHost, bridge, at(4), updated),
@@ -55,6 +70,20 @@ fn a_reboot_that_only_a_bridge_tells_of_is_confirmed_where_others_may_report_for
         ("fell back", old(), OwnHost, bridge, at(4), "mark 1.27.0"),
         ("fell back, perhaps", old(), Cluster, bridge, at(4), "confirming wait"),
         ("fell back, confirmed", disconnected_at(old(), at(3)), Cluster, bridge, at(4), "mark 1.27.0"),
+        ("did nothing", did_nothing(), OwnHost, bridge, at(4), "stage 1.27.0 lock=latest"),
+        ("did nothing, perhaps", did_nothing(), Cluster, bridge, at(4), "confirming wait"),
+        (
+            "did nothing, confirmed",
+            disconnected_at(did_nothing(), at(3)),
+            Cluster,
+            bridge,
+            at(4),
+            "stage 1.27.0 lock=latest",
+        ),
+        ("did nothing, never confirmed", did_nothing(), Cluster, bridge, at(14), "leave failed unconfirmed"),
+        ("went back", went_back(), OwnHost, bridge, at(4), "leave failed rollback_failed"),
+        ("went back, perhaps", went_back(), Cluster, bridge, at(4), "confirming wait"),
+        ("one made-up boot after the other", ever_new(), Cluster, bridge, at(22), "leave failed unconfirmed"),
         ("fell back, never confirmed", old(), Cluster, bridge, at(14), "leave failed unconfirmed"),
         (
             "unhealthy for too long, perhaps",
@@ -103,13 +132,28 @@ fn that_a_called_off_reboot_is_off_is_waited_out_where_others_may_say_so() {
         one.bridge = Some(Ok(Box::new(SeenBridge { since: at(6), report })));
         one
     };
+    let in_another_boot = {
+        let mut one = off.clone();
+        let claim_seen = SeenClaim { step: ClaimStep::Drain, since: at(5), at: at(5) };
+        one.run.claim_seen = Some(claim_seen);
+        one.report.as_mut().unwrap().report = rebooted("1.26.1", AgentState::Registered);
+        one
+    };
+    let disconnected = || disconnected_at(in_another_boot.clone(), at(4));
+    let told = || told_by_ssm(in_another_boot.clone(), NEW_BOOT, "1.26.1");
     let bridge = TransportPolicy::Bridge;
-    for (of_hosts, now, expected) in [
-        (BridgePolicy::OwnHost, now, "finish held excluded"),
-        (BridgePolicy::Cluster, now, "draining wait"),
-        (BridgePolicy::Cluster, at(13), "finish held excluded"),
+    use BridgePolicy::{Cluster, OwnHost};
+    for (name, one, of_hosts, now, expected) in [
+        ("off", off.clone(), OwnHost, now, "finish held excluded"),
+        ("perhaps off", off.clone(), Cluster, now, "draining wait"),
+        ("over", off, Cluster, at(13), "finish held excluded"),
+        ("rebooted after all", in_another_boot.clone(), OwnHost, now, "mark 1.27.0"),
+        ("rebooted, perhaps", in_another_boot.clone(), Cluster, now, "confirming wait"),
+        ("rebooted, by SSM's word", told(), Cluster, now, "mark 1.27.0"),
+        ("or was disconnected for another reason", disconnected(), Cluster, now, "rebooting wait"),
+        ("which is waited out", disconnected(), Cluster, at(13), "mark 1.27.0"),
     ] {
-        assert_eq!(say(off.clone(), &policy(of_hosts, bridge), &facts(), now), expected, "{of_hosts:?} at {now}");
+        assert_eq!(say(one, &policy(of_hosts, bridge), &facts(), now), expected, "{name}");
     }
 }
 

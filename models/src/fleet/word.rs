@@ -1,0 +1,31 @@
+//! Whose word a report of a host bridge is, and what else tells that a host has rebooted.
+
+use jiff::Timestamp;
+
+use super::instance::{EVENTUAL_CONSISTENCY, Instance};
+use crate::policy::BridgePolicy;
+use crate::time::after;
+
+impl Instance {
+    /// Whether nobody but its own host can have written what stands in the attributes of its bridge.
+    pub fn speaks_for_itself(&self, policy: BridgePolicy) -> bool {
+        policy == BridgePolicy::OwnHost
+    }
+
+    /// Whether something else than the word of its bridge tells of the boot of its newest report: ECS has shown the agent
+    /// disconnected since its claim began, or SSM tells of the same boot and version.
+    pub fn is_boot_confirmed(&self, claim_began: Timestamp) -> bool {
+        self.was_disconnected_since(claim_began) || self.is_boot_told_by_ssm()
+    }
+
+    /// Whether ECS has shown its agent disconnected, by an answer that is not from before this time.
+    pub fn was_disconnected_since(&self, time: Timestamp) -> bool {
+        self.run.last_seen.disconnected.is_some_and(|at| at >= after(time, EVENTUAL_CONSISTENCY))
+    }
+
+    /// Whether SSM tells of the boot and the version of the newest report.
+    pub fn is_boot_told_by_ssm(&self) -> bool {
+        let (Some(told), Some(seen)) = (self.run.told_by_ssm.as_deref(), self.report.as_deref()) else { return false };
+        seen.report.boot_id.as_ref() == Some(&told.id) && seen.report.running() == told.version
+    }
+}
