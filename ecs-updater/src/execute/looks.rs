@@ -24,7 +24,7 @@ impl Actor<'_> {
     pub(super) async fn reach(&mut self, hosts: Vec<HostId>) {
         let at = self.now();
         let (by_bridge, by_ssm): (Vec<HostId>, Vec<HostId>) =
-            hosts.into_iter().partition(|host| self.pin_transport(host) == Transport::Bridge);
+            hosts.into_iter().partition(|host| self.settle_transport(host) == Transport::Bridge);
         for host in by_bridge {
             self.with_instance_mut(&host, |instance| {
                 record_reach(
@@ -44,10 +44,14 @@ impl Actor<'_> {
                 record_reach(instance, Reachability { at, unreachable_because: closed })
             });
         };
+        let mut open = Vec::new();
         for (hosts, mut known) in parts.done {
             for host in hosts {
                 let closed = match known.remove(&host) {
-                    Some(ping) if ping == "Online" => None,
+                    Some(ping) if ping == "Online" => {
+                        open.push(host.clone());
+                        None
+                    }
                     Some(ping) => Some(format!("its SSM agent is {ping}")),
                     None => Some("SSM does not know the instance".to_owned()),
                 };
@@ -56,6 +60,9 @@ impl Actor<'_> {
         }
         for (host, error) in parts.refused {
             record(&host, Some(error.to_string()));
+        }
+        for host in &open {
+            self.pin_transport(host);
         }
         if let Some((hosts, error)) = parts.failed {
             self.failed(&hosts, error);

@@ -31,7 +31,7 @@ use crate::clock::Clock;
 use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
 use crate::lease::doubted;
-use crate::planner::refused_again;
+use crate::planner::{may_get_a_bridge, refused_again};
 
 pub(crate) use batches::goes_to_host;
 
@@ -210,11 +210,19 @@ impl Actor<'_> {
         self.instance(host).map_or(Transport::Ssm, |instance| instance.transport(self.policy.host, self.now()))
     }
 
-    /// As [`Actor::transport`]; from now on the host is reached by it.
-    fn pin_transport(&mut self, host: &HostId) -> Transport {
+    /// As [`Actor::transport`]; from now on the host is reached by it, unless it may yet get a bridge.
+    fn settle_transport(&mut self, host: &HostId) -> Transport {
+        let now = self.now();
+        if self.instance(host).is_none_or(|instance| !may_get_a_bridge(instance, self.policy, now)) {
+            self.pin_transport(host);
+        }
+        self.transport(host)
+    }
+
+    /// From now on the host is reached as it is now.
+    fn pin_transport(&mut self, host: &HostId) {
         let transport = self.transport(host);
         self.with_instance_mut(host, |instance| instance.run.transport = Some(transport));
-        transport
     }
 
     fn instance(&self, host: &HostId) -> Option<&Instance> {

@@ -18,7 +18,7 @@ impl Actor<'_> {
     pub(super) async fn send(&mut self, commands: Vec<(HostId, HostCommand)>) {
         let mut groups: BTreeMap<HostCommand, Vec<(HostId, HostCommand)>> = BTreeMap::new();
         for (host, command) in commands {
-            match self.pin_transport(&host) {
+            match self.settle_transport(&host) {
                 Transport::Bridge => self.hand_to_bridge(&host, command),
                 Transport::Ssm => groups.entry(apart_from_the_boot(&command)).or_default().push((host, command)),
             }
@@ -33,6 +33,7 @@ impl Actor<'_> {
             let others_done = !dispatch.sent.is_empty();
             for (host, sent_at) in dispatch.sent {
                 if let Some(command) = unsent.remove(&host) {
+                    self.pin_transport(&host);
                     self.record_sent(&host, &command, sent_at);
                 }
             }
@@ -45,8 +46,11 @@ impl Actor<'_> {
                 unsent.remove(&host);
                 self.refused_alone(&host, error, others_done);
             }
-            for host in dispatch.maybe_sent.iter().filter(|_| reboots) {
-                self.note_maybe_sent(host);
+            for host in &dispatch.maybe_sent {
+                self.pin_transport(host);
+                if reboots {
+                    self.note_maybe_sent(host);
+                }
             }
             if let Some(error) = dispatch.error {
                 let hosts: Vec<HostId> = unsent.into_keys().collect();

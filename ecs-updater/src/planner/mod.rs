@@ -38,7 +38,7 @@ pub(crate) use claimed::sent::reboot_may_come_until;
 pub use context::{RunFacts, Stop};
 pub(crate) use estimate::{Ahead, estimate};
 pub use groups::{groups, image_version, youngest_images};
-pub(crate) use naming::{Unnamed, unnamed};
+pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub(crate) use refusal::refused_again;
 pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, TASKS_FRESH};
 pub(crate) use workload::standalone_words;

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Transport;
-use models::fleet::{FleetSnapshot, Instance};
+use models::fleet::{FleetSnapshot, Instance, VisitEnd};
 use models::ids::{ContainerInstanceArn, HostId};
 use models::own_host::instance_arn;
 use models::plan::Phase;
-use models::policy::Policy;
+use models::policy::{Policy, TransportPolicy};
 use models::reason::HoldReason;
 use models::time::after;
 
@@ -62,10 +62,22 @@ pub(super) fn before_it_reports<'a>(instance: &Instance, cx: &Context<'_>) -> Op
     if is_begun || cx.run.dry_run || !may_not_report(instance, cx) {
         return None;
     }
-    Some(match refusal(instance) {
-        Some(refused) => Next::Hold(HoldReason::NotNamed { detail: format!("AWS refused it: {refused}") }),
-        None => Next::Wait(Phase::Unseen, after(cx.now, RETRY)),
-    })
+    match refusal(instance) {
+        // SSM may reach it yet.
+        Some(_) if cx.transport(instance) == Transport::Ssm => None,
+        Some(refused) => Some(Next::Hold(HoldReason::NotNamed { detail: format!("AWS refused it: {refused}") })),
+        None => Some(Next::Wait(Phase::Unseen, after(cx.now, RETRY))),
+    }
+}
+
+/// Whether it is not settled yet by which way a host is reached: with `auto`, one that SSM does not reach may have a bridge
+/// that reports as soon as it may, or that has just been allowed to.
+pub(crate) fn may_get_a_bridge(instance: &Instance, policy: &Policy, now: Timestamp) -> bool {
+    let is_open = policy.host == TransportPolicy::Auto && policy.names_hosts();
+    if !is_open || instance.run.transport.is_some() || instance.live_bridge(now).is_some() {
+        return false;
+    }
+    lacks_name(instance) || named_at(instance).is_some_and(|at| now < after(at, FIRST_REPORT))
 }
 
 /// Returns why no command reaches an instance: the missing tag, where its host may not report for want of it.
@@ -86,9 +98,9 @@ pub(super) fn heard_by(instance: &Instance, cx: &Context<'_>) -> Timestamp {
     if cx.run.dry_run && may_not_report(instance, cx) {
         return Timestamp::MIN;
     }
-    let named = instance.run.naming.as_ref().filter(|naming| naming.refused.is_none());
-    let by_bridge = cx.policy.names_hosts() && cx.transport(instance) == Transport::Bridge;
-    let first = named.filter(|_| by_bridge).map(|naming| after(naming.at, FIRST_REPORT));
+    let by_bridge = cx.policy.names_hosts()
+        && (cx.transport(instance) == Transport::Bridge || may_get_a_bridge(instance, cx.policy, cx.now));
+    let first = named_at(instance).filter(|_| by_bridge).map(|at| after(at, FIRST_REPORT));
     cx.inspect_deadline().max(first.unwrap_or(Timestamp::MIN))
 }
 
@@ -99,7 +111,23 @@ pub(super) fn silenced(instance: &Instance, cx: &Context<'_>) -> Option<String> 
 }
 
 fn may_not_report(instance: &Instance, cx: &Context<'_>) -> bool {
-    cx.policy.names_hosts() && cx.transport(instance) == Transport::Bridge && !instance.is_named()
+    let is_by_bridge = match cx.transport(instance) {
+        Transport::Bridge => true,
+        Transport::Ssm => may_get_a_bridge(instance, cx.policy, cx.now) && is_out_of_reach(instance),
+    };
+    cx.policy.names_hosts() && is_by_bridge && !instance.is_named()
+}
+
+/// Whether SSM was asked, or told, and does not reach it.
+fn is_out_of_reach(instance: &Instance) -> bool {
+    let is_closed = instance.reach.as_ref().is_some_and(|reach| reach.unreachable_because.is_some());
+    is_closed || instance.visit.as_ref().is_some_and(|visit| matches!(visit.end, VisitEnd::NotDelivered { .. }))
+}
+
+/// Returns when this run has tagged it, and so allowed its bridge to report.
+fn named_at(instance: &Instance) -> Option<Timestamp> {
+    let naming = instance.run.naming.as_ref().filter(|naming| naming.on == instance.container_instance)?;
+    naming.refused.is_none().then_some(naming.at)
 }
 
 fn refusal(instance: &Instance) -> Option<&str> {

@@ -246,4 +246,25 @@ fn a_host_that_may_not_report_is_waited_for_and_held_by_name() {
     for (name, one, facts, now, expected) in table {
         assert_eq!(say(one, &policy, &facts, now), expected, "{name}");
     }
+    // With `auto` SSM is asked first, and one that it does not reach may have a bridge that may not report.
+    let policy = self::policy(BridgePolicy::OwnHost, TransportPolicy::Auto);
+    let unasked = || Instance { reach: None, ..untagged(1) };
+    let pinned = |mut one: Instance| {
+        one.run.transport = Some(Transport::Ssm);
+        one
+    };
+    let table = [
+        ("nobody was asked", unasked(), facts(), at(1), "reach"),
+        ("its turn to be tagged is to come", untagged(9), facts(), at(9), "unseen wait"),
+        ("refused, and SSM is asked again", tried(untagged(1), 1, 1, Some("AccessDenied")), facts(), at(2), "reach"),
+        ("refused, for long", tried(untagged(4), 1, 1, Some("AccessDenied")), facts(), at(4), "hold not_named"),
+        ("in a plan", untagged(1), plan.clone(), at(1), "hold not_named"),
+        ("tagged, its report is to come", tagged_at(4, 1), facts(), at(4), "unseen wait"),
+        ("tagged, and nothing came", tagged_at(13, 1), facts(), at(13), "hold host_unreachable"),
+        ("tagged before this run", silent(4), facts(), at(4), "hold host_unreachable"),
+        ("reached by SSM once", pinned(untagged(4)), facts(), at(4), "hold host_unreachable"),
+    ];
+    for (name, one, facts, now, expected) in table {
+        assert_eq!(say(one, &policy, &facts, now), expected, "auto: {name}");
+    }
 }
