@@ -196,6 +196,13 @@ fn merge_instance_tag(instance: &mut Instance, one: &instances::Described, polic
     if instance.instance_tag.as_deref() != one.instance_tag.as_deref() {
         instance.instance_tag = one.instance_tag.as_deref().map(Into::into);
     }
+    instance.note_misnamed(now);
+    // Who changes it is not waited for: it is put back at once.
+    if instance.is_named()
+        && let Some(naming) = &mut instance.run.naming
+    {
+        naming.tries = 0;
+    }
 }
 
 /// Records that ECS says DRAINING. Where that is news, the known tasks are dropped, so that they are listed again.

@@ -142,3 +142,26 @@ fn the_tag_that_names_a_host_is_as_ecs_shows_it_but_for_what_was_just_written() 
     assert_eq!(see(0, Some("theirs"), Some(10), 30).as_deref(), Some("theirs"), "somebody has changed it");
     assert_eq!(see(1, None, Some(10), 40), None, "registered again");
 }
+
+#[test]
+fn a_tag_that_named_another_host_is_put_back_at_once_and_remembered() {
+    let own_host = Policy { bridge_policy: BridgePolicy::OwnHost, ..Policy::default() };
+    let mut fleet = empty();
+    let host = HostId::from(HOST);
+    let mine = format!("arn:aws:ec2:eu-west-1:1:instance/{HOST}");
+    for (now, tag, tries, misnamed_at) in [
+        (0, None, 3, None),
+        (30, Some(mine.as_str()), 0, None),
+        (60, Some("arn:aws:ec2:eu-west-1:1:instance/i-7"), 0, Some(at(60))),
+        (90, Some(mine.as_str()), 0, Some(at(60))),
+    ] {
+        let one =
+            instances::Described { instance_tag: tag.map(str::to_owned), ..described(0, InstanceStatus::Active, true) };
+        merge_ecs(&mut fleet, &host, &one, &own_host, at(now));
+        let instance = fleet.instances.get_mut(&host).unwrap();
+        let refused = Some("no".to_owned());
+        instance.run.naming.get_or_insert(Box::new(Naming { on: one.arn, tries: 3, at: at(0), refused }));
+        assert_eq!(instance.run.naming.as_ref().unwrap().tries, tries, "{now} s");
+        assert_eq!(instance.run.misnamed_at, misnamed_at, "{now} s");
+    }
+}

@@ -48,9 +48,12 @@ fn lacks_name(instance: &Instance) -> bool {
     is_known && is_host && !instance.is_named()
 }
 
-/// When a container instance is tried again that this run has tried already.
+/// When a container instance is tried again that this run has tried already and that ECS has not shown tagged since.
 fn next_try(instance: &Instance) -> Option<Timestamp> {
     let tried = instance.run.naming.as_ref().filter(|naming| naming.on == instance.container_instance)?;
+    if tried.tries == 0 {
+        return None;
+    }
     let doubled = FIRST_WAIT.saturating_mul(1 << tried.tries.saturating_sub(1).min(8));
     Some(after(tried.at, doubled.min(LONGEST_WAIT)))
 }

@@ -41,6 +41,7 @@ impl Cluster<'_> {
         match &refused {
             None => {
                 tracing::info!(%host, on = on.short(), "tagged with the ARN of its EC2 instance");
+                instance.note_misnamed(now);
                 instance.instance_tag = Some(instance_arn.as_str().into());
             }
             Some(why) => tracing::warn!(%host, on = on.short(), why, "not tagged with the ARN of its EC2 instance"),

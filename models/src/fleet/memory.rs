@@ -60,6 +60,9 @@ pub struct RunMemory {
     /// How this run has named it by a tag of its container instance.
     #[serde(default)]
     pub naming: Option<Box<Naming>>,
+    /// Until when the tag of its container instance was last known to name another host.
+    #[serde(default)]
+    pub misnamed_at: Option<Timestamp>,
     /// The boot that SSM told of last, on a host that is reached by its bridge.
     #[serde(default)]
     pub told_by_ssm: Option<Box<ToldBoot>>,
@@ -107,7 +110,7 @@ pub struct ToldBoot {
 pub struct Naming {
     /// The container instance that was to be tagged; another one has no tag yet.
     pub on: ContainerInstanceArn,
-    /// How often that was tried.
+    /// How often that was tried since ECS last showed the tag.
     pub tries: u32,
     /// When it was tried last.
     pub at: Timestamp,

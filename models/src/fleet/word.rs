@@ -7,9 +7,22 @@ use crate::policy::BridgePolicy;
 use crate::time::after;
 
 impl Instance {
-    /// Whether nobody but its own host can have written what stands in the attributes of its bridge.
+    /// Whether nobody but its own host can have written what stands in the attributes of its bridge: the hosts' role is
+    /// limited by the tag of the container instance, which names the host, and named no other one when that was written.
     pub fn speaks_for_itself(&self, policy: BridgePolicy) -> bool {
-        policy == BridgePolicy::OwnHost
+        policy == BridgePolicy::OwnHost && self.is_named() && !self.may_be_another_hosts_word()
+    }
+
+    fn may_be_another_hosts_word(&self) -> bool {
+        let (Some(at), Some(seen)) = (self.run.misnamed_at, self.heard_bridge()) else { return false };
+        seen.since < after(at, EVENTUAL_CONSISTENCY)
+    }
+
+    /// Records that its tag named another host until now, where it does.
+    pub fn note_misnamed(&mut self, now: Timestamp) {
+        if self.instance_tag.is_some() && !self.is_named() {
+            self.run.misnamed_at = Some(now);
+        }
     }
 
     /// Whether something else than the word of its bridge tells of the boot of its newest report: ECS has shown the agent

@@ -27,6 +27,18 @@ fn told_by_ssm(mut one: Instance, boot: &str, running: &str) -> Instance {
     one
 }
 
+/// The same, as its bridge has said it first in this minute.
+fn reported_at(mut one: Instance, minute: i64) -> Instance {
+    let heartbeat =
+        Heartbeat { agent_version: "0.1.0".into(), at: at(minute), interval: SignedDuration::from_hours(3) };
+    let report = one.report.as_ref().unwrap().report.clone();
+    let report = BridgeReport { heartbeat, report, handled: None, available_cut: false };
+    one.bridge = Some(Ok(Box::new(SeenBridge { since: at(minute), report })));
+    one
+}
+
+const ANOTHER: &str = "arn:aws:ec2:eu-west-1:1:instance/i-7";
+
 #[test]
 fn a_reboot_that_only_a_bridge_tells_of_is_confirmed_where_others_may_report_for_it() {
     use BridgePolicy::{Cluster, OwnHost};
@@ -53,8 +65,18 @@ fn a_reboot_that_only_a_bridge_tells_of_is_confirmed_where_others_may_report_for
         one.run.boot.as_mut().unwrap().at = at(21);
         one
     };
+    let named = |tag: Option<&str>| Instance { instance_tag: tag.map(Into::into), ..new() };
+    let misnamed = |minute| {
+        let mut one = reported_at(new(), 4);
+        one.run.misnamed_at = Some(at(minute));
+        one
+    };
     let updated = "finish updated 1.27.0";
     let table = [
+        ("its tag names another host", named(Some(ANOTHER)), OwnHost, bridge, at(4), "confirming wait"),
+        ("its tag is missing", named(None), OwnHost, bridge, at(4), "confirming wait"),
+        ("its tag named another host until then", misnamed(4), OwnHost, bridge, at(4), "confirming wait"),
+        ("its tag named another host before", misnamed(3), OwnHost, bridge, at(4), updated),
         ("its own word", new(), OwnHost, bridge, at(4), updated),
         ("perhaps another's", new(), Cluster, bridge, at(4), "confirming wait"),
         ("perhaps another's, asked of SSM", new(), Cluster, auto, at(5), "confirm"),
@@ -173,19 +195,14 @@ fn who_is_tagged_and_when() {
         change(&mut one);
         one
     };
-    let table: [(&str, Instance, Policy, i64, bool); 15] = [
+    let table: [(&str, Instance, Policy, i64, bool); 16] = [
         ("no tag", untagged(), policy(own, bridge), 0, true),
         ("reached by either", untagged(), policy(own, TransportPolicy::Auto), 0, true),
         ("reached by SSM", untagged(), policy(own, TransportPolicy::Ssm), 0, false),
         ("not told to", untagged(), policy(BridgePolicy::Cluster, bridge), 0, false),
         ("tagged", instance(0, None, start()), policy(own, bridge), 0, false),
-        (
-            "as another",
-            with(|one| one.instance_tag = Some("arn:aws:ec2:eu-west-1:1:instance/i-7".into())),
-            policy(own, bridge),
-            0,
-            true,
-        ),
+        ("as another", with(|one| one.instance_tag = Some(ANOTHER.into())), policy(own, bridge), 0, true),
+        ("changed by somebody since ECS showed it", tried(untagged(), 0, 1, None), policy(own, bridge), 1, true),
         ("drained", with(|one| one.status = InstanceStatus::Draining), policy(own, bridge), 0, true),
         ("no Bottlerocket", with(|one| one.variant = None), policy(own, bridge), 0, false),
         ("EXTERNAL", with(|one| one.host = "mi-0".into()), policy(own, bridge), 0, false),
