@@ -87,7 +87,7 @@ impl Actor<'_> {
         let mut empty = Vec::new();
         for (host, mut tasks) in looks {
             let counted = self.instance(&host).map_or(0, |instance| instance.running_tasks);
-            if self.instance(&host).is_some_and(Instance::is_empty_by_its_agent) {
+            if self.instance(&host).is_some_and(|instance| instance.is_empty_by_its_own_word(self.policy, at)) {
                 tasks.retain(|task| !task.undescribed);
             }
             if broken!(NoLookBeforeReboot) || (broken!(DrainedByCount) && counted == 0) {

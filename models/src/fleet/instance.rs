@@ -159,7 +159,7 @@ impl Instance {
     }
 
     /// Whether its own agent says that no task is left on it: asked on the host, long enough after the drain began.
-    pub fn is_empty_by_its_agent(&self) -> bool {
+    pub(super) fn is_empty_by_its_agent(&self) -> bool {
         let Some(drained) = self.run.drained_at.or(self.claim().map(|claim| self.began(claim))) else { return false };
         let agent = report_since(self, after(drained, EVENTUAL_CONSISTENCY)).and_then(|report| report.agent.as_ref());
         agent.is_some_and(|agent| agent.state == AgentState::Registered && agent.tasks == Some(0))

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::instance::{EVENTUAL_CONSISTENCY, Instance};
-use crate::policy::BridgePolicy;
+use crate::claim::Transport;
+use crate::policy::{BridgePolicy, Policy};
 use crate::time::after;
 
 impl Instance {
@@ -11,6 +12,16 @@ impl Instance {
     /// limited by the tag of the container instance, which names the host, and named no other one when that was written.
     pub fn speaks_for_itself(&self, policy: BridgePolicy) -> bool {
         policy == BridgePolicy::OwnHost && self.is_named() && !self.may_be_another_hosts_word()
+    }
+
+    /// Whether nobody but its own host can have given its newest report: by SSM nobody else speaks for it.
+    pub fn is_own_report(&self, policy: &Policy, now: Timestamp) -> bool {
+        self.transport(policy.host, now) == Transport::Ssm || self.speaks_for_itself(policy.bridge_policy)
+    }
+
+    /// Whether its own agent says that no task is left on it, and nobody else can have said so.
+    pub fn is_empty_by_its_own_word(&self, policy: &Policy, now: Timestamp) -> bool {
+        self.is_own_report(policy, now) && self.is_empty_by_its_agent()
     }
 
     fn may_be_another_hosts_word(&self) -> bool {

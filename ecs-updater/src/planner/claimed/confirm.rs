@@ -2,7 +2,7 @@
 //! rebooted, nor that its bridge has given a reboot up.
 
 use jiff::Timestamp;
-use models::claim::{ClaimStep, Transport};
+use models::claim::ClaimStep;
 use models::plan::{Phase, Step};
 use models::policy::TransportPolicy;
 use models::reason::FailReason;
@@ -60,7 +60,7 @@ impl<'a> Claimed<'a> {
 
     /// Whether nobody but its host can have given the newest report: by SSM nobody else speaks for it.
     pub(super) fn believes_report(self) -> bool {
-        self.believes_bridge() || self.cx.transport(self.instance) == Transport::Ssm
+        self.instance.is_own_report(self.cx.policy, self.cx.now)
     }
 
     /// Whether nobody but its host can have written what its bridge says of a claim.

@@ -91,7 +91,8 @@ impl<'a> Claimed<'a> {
         // Once none is counted, those that were there before it drained are the ones that may still be stopping.
         let seen = instance.tasks.as_ref().filter(|seen| !counted || seen.at >= drained_at);
         // What ECS does not describe any more, the agent on the host has to tell of.
-        let has_left = |task: &Task| task.undescribed && instance.is_empty_by_its_agent();
+        let is_empty = instance.is_empty_by_its_own_word(cx.policy, cx.now);
+        let has_left = |task: &Task| task.undescribed && is_empty;
         let left = seen.is_some_and(|seen| !seen.tasks.iter().all(has_left)) && !broken!(DrainedByCount);
         if !counted && !left {
             return None;

@@ -161,6 +161,15 @@ fn a_task_that_ecs_does_not_describe_has_left_once_the_hosts_agent_says_so() {
         one.tasks = Some(SeenTasks { at: now, tasks: vec![Task { undescribed: true, ..task(0, Some("web")) }] });
         assert_eq!(say(one, &Policy::default(), &facts(), now), expected, "{tasks:?} at {said_at}");
     }
+    for (bridge_policy, expected) in
+        [(BridgePolicy::OwnHost, "reboot 1.27.0"), (BridgePolicy::Cluster, "inspect refresh=false")]
+    {
+        let mut one = claimed(instance(0, Some(staged()), at(4)), ClaimStep::Drain, at(2));
+        one.seen_at = now;
+        one.tasks = Some(SeenTasks { at: now, tasks: vec![Task { undescribed: true, ..task(0, Some("web")) }] });
+        let policy = Policy { bridge_policy, host: TransportPolicy::Bridge, ..Policy::default() };
+        assert_eq!(say(one, &policy, &facts(), now), expected, "by its bridge, {bridge_policy:?}");
+    }
 }
 
 /// Whatever step it is in: what is known of it is from before, so that nothing is done by it and no version is blamed.
