@@ -108,7 +108,7 @@ impl Actor<'_> {
             note_begun(instance, claim);
             instance.run.tags_written_at = Some(now);
             instance.tags.claim = Some(Ok(claim.clone()));
-            instance.note_claim(now);
+            instance.note_own_claim(now);
             instance.tags.saved_lock = saved_lock.or(instance.tags.saved_lock.take());
         });
     }

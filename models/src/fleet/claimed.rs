@@ -29,12 +29,23 @@ impl Instance {
         self.run.claim_seen.as_ref().filter(|seen| seen.is_of(claim)).map(|seen| seen.at)
     }
 
-    /// Records that its claim was read or written now. One that was disproved before is no claim.
+    /// Records that its claim was read now. One that was disproved before is no claim. One that somebody has put in the place
+    /// of another for the same step counts from when that was first seen: by a new date nobody gains time.
     pub fn note_claim(&mut self, now: Timestamp) {
         let Some(claim) = self.claim() else { return };
         if let Some(bad) = self.run.disproved.as_deref().filter(|bad| bad.value == claim.to_string()) {
             self.tags.claim = Some(Err(bad.clone()));
         } else if self.first_seen(claim).is_none() {
+            let before = self.run.claim_seen.as_ref().filter(|seen| seen.step == claim.step);
+            let at = before.map_or(now, |seen| seen.at);
+            self.run.claim_seen = Some(SeenClaim { step: claim.step, since: claim.since, at });
+        }
+    }
+
+    /// Records that its claim was written by this run now.
+    pub fn note_own_claim(&mut self, now: Timestamp) {
+        let Some(claim) = self.claim() else { return };
+        if self.first_seen(claim).is_none() {
             self.run.claim_seen = Some(SeenClaim { step: claim.step, since: claim.since, at: now });
         }
     }

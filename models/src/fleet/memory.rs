@@ -118,7 +118,8 @@ pub struct Naming {
     pub refused: Option<String>,
 }
 
-/// When this run first saw what a claim asks for. A claim that asks for the same again keeps its `since`.
+/// When this run first saw what a claim asks for, or one of the same step that somebody has replaced by it. A claim that asks
+/// for the same again keeps its `since`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenClaim {
     pub step: ClaimStep,

@@ -192,6 +192,32 @@ fn what_ecs_lists_and_does_not_describe_is_waited_for_and_then_left() {
     }
 }
 
+/// Somebody writes another claim with another date to come each minute.
+#[test]
+fn a_claim_that_is_dated_ahead_by_ever_more_gains_no_time() {
+    let seen = |claims: &[(ClaimStep, i64)]| {
+        let mut one = instance(0, Some(staged()), at(1));
+        for (&(step, since), minute) in claims.iter().zip(2..) {
+            one = claimed(one, step, at(since));
+            one.note_claim(at(minute));
+        }
+        one.began(one.claim().unwrap())
+    };
+    use ClaimStep::{Drain, Reboot};
+    for (claims, began) in [
+        (vec![(Drain, 300), (Drain, 301), (Drain, 302)], 2),
+        (vec![(Drain, 300), (Drain, 1)], 1),
+        (vec![(Drain, 300), (Reboot, 301)], 3),
+    ] {
+        assert_eq!(seen(&claims), at(began), "{claims:?}");
+    }
+    let mut ours = claimed(instance(0, Some(staged()), at(1)), Drain, at(2));
+    ours.note_own_claim(at(2));
+    let mut ours = claimed(ours, Drain, at(7));
+    ours.note_own_claim(at(7));
+    assert_eq!(ours.began(ours.claim().unwrap()), at(7), "what this run writes counts from then");
+}
+
 /// The claim seems to begin at 300 min. The time-out of a drain is 20 minutes.
 #[test]
 fn a_drain_that_is_dated_ahead() {
