@@ -5,6 +5,7 @@
 //! minutes does not cost the lease.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use models::ids::{ClusterName, Epoch, RunId};
@@ -28,29 +29,34 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct HeldLease {
     tenure: watch::Sender<Option<Tenure>>,
     doubted: Arc<Notify>,
+    /// A claim says that another run has it, and the table has not settled that yet.
+    is_in_doubt: Arc<AtomicBool>,
 }
 
 impl HeldLease {
-    /// A fence that is open while the lease is surely ours.
+    /// A fence that is open while the lease is surely ours, for whatever writes beside the loop too.
     pub(crate) fn fence(&self, clock: &Clock) -> Fence {
         let (hold, clock) = (self.clone(), clock.clone());
         Fence::new(move || hold.may_write(&clock))
     }
 
     pub(crate) fn may_write(&self, clock: &Clock) -> bool {
-        self.get().is_some_and(|tenure| tenure.may_write(clock.moment()))
+        let is_in_doubt = self.is_in_doubt.load(Ordering::SeqCst);
+        !is_in_doubt && self.get().is_some_and(|tenure| tenure.may_write(clock.moment()))
     }
 
-    /// Has the lease renewed at once, and waits until that has shown that it is ours. Where it is not, or nobody can tell,
-    /// this never ends, and [`Keeper::keep`] does.
+    /// Has the lease renewed at once, and waits until that has shown that it is ours; nothing may be written before. Where it
+    /// is not, or nobody can tell, this never ends, and [`Keeper::keep`] does.
     pub(crate) async fn prove(&self, clock: &Clock) {
+        self.is_in_doubt.store(true, Ordering::SeqCst);
         let asked = clock.moment();
         self.doubted.notify_one();
         let mut tenure = self.tenure.subscribe();
         let proof = |tenure: &Option<Tenure>| tenure.is_some_and(|tenure| tenure.was_held_at(asked));
         if tenure.wait_for(proof).await.is_err() {
-            std::future::pending().await
+            return std::future::pending().await;
         }
+        self.is_in_doubt.store(false, Ordering::SeqCst);
     }
 
     fn get(&self) -> Option<Tenure> {
@@ -278,4 +284,26 @@ fn lease_lost(cluster: &ClusterName, who: &str) -> ClusterError {
          and the run that has the lease goes on with it"
     );
     ClusterError { kind: ClusterErrorKind::LeaseLost, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_written_before_a_doubted_lease_is_proved() {
+        let clock = Clock::system();
+        let hold = HeldLease::default();
+        let acquired = || Some(Tenure::new(Epoch::new(7), clock.moment()));
+        hold.set(acquired());
+        assert!(hold.may_write(&clock));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let mut proof = Box::pin(hold.prove(&clock));
+        assert!(futures_util::poll!(&mut proof).is_pending());
+        assert!(!hold.may_write(&clock), "its fence is closed to the tags of container instances too");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        hold.set(acquired());
+        proof.await;
+        assert!(hold.may_write(&clock));
+    }
 }
