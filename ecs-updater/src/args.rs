@@ -98,6 +98,14 @@ impl Command {
         }
     }
 
+    /// Returns whether updates are begun outside of the windows too.
+    pub fn outside_window(&self) -> bool {
+        match self {
+            Self::Run(run) => run.outside_window,
+            Self::Plan(_) => false,
+        }
+    }
+
     /// Returns the flags that both commands take.
     pub fn settings(&self) -> &SettingArgs {
         match self {
@@ -113,6 +121,11 @@ pub struct RunArgs {
     /// Only show what would be done, as `plan` does
     #[arg(long)]
     pub dry_run: bool,
+    /// Begin updates outside of the windows too, this once
+    ///
+    /// A freeze and a pause stay what they are.
+    #[arg(long)]
+    pub outside_window: bool,
     /// The flags that `plan` takes too.
     #[command(flatten)]
     pub settings: SettingArgs,

@@ -8,6 +8,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster_tags::{FromTags, OpenKeys};
+use crate::schedule::{Freeze, Window};
 
 pub use crate::max_unavailable::MaxUnavailable;
 
@@ -30,6 +31,14 @@ pub struct Policy {
     pub stop_after_failures: StopAfter,
     /// After this long no further instance is begun; those begun are brought to their end. `None`: no limit.
     pub max_duration: Option<SignedDuration>,
+    /// Updates are begun only while one of these is open; none: at any time.
+    pub windows: Vec<Window>,
+    /// Nothing is begun that close to the end of the windows. `None`: as long as an update is expected to take.
+    pub window_cutoff: Option<SignedDuration>,
+    /// How long a run with nothing under way waits for a window that will open.
+    pub window_wait: SignedDuration,
+    /// Nothing is begun on these days.
+    pub freeze: Vec<Freeze>,
     /// Whether a host may go to a lower version: when its repository withdrew the one it runs, or the target is
     /// lower.
     pub allow_downgrade: bool,
@@ -58,6 +67,10 @@ impl Default for Policy {
             timeouts: Timeouts::default(),
             stop_after_failures: StopAfter::Count(1),
             max_duration: None,
+            windows: Vec::new(),
+            window_cutoff: None,
+            window_wait: SignedDuration::from_mins(30),
+            freeze: Vec::new(),
             allow_downgrade: false,
             host: TransportPolicy::Auto,
             bridge_policy: BridgePolicy::Cluster,

@@ -210,6 +210,25 @@ reasons!(
         } = "stopped_after_failures", "not begun: {failures} instances failed in this run (stop_after_failures)";
         /// The run's time is over.
         OutOfTime = "out_of_time", "not begun: the run reached its max_duration; the next run goes on";
+        /// No window is open, or none for long enough.
+        OutsideWindow {
+            /// Which of the two.
+            why: String,
+            /// When the next one opens.
+            until: Timestamp,
+        } = "outside_window", "not begun: {why}; the next opens at {until}, and a run then goes on (--outside-window does not wait for that)";
+        /// A day on which nothing is to be begun, or one is near.
+        Frozen {
+            /// Which freeze.
+            why: String,
+            /// When the first update may be begun after it.
+            until: Timestamp,
+        } = "frozen", "not begun: {why}; nothing is begun before {until}, and a run then goes on";
+        /// A person's tag on the cluster.
+        Paused {
+            /// The tag's value.
+            note: String,
+        } = "paused", "not begun: the cluster is paused by its tag ecs-updater:pause = \"{note}\"; remove the tag, and the next run goes on";
         /// The cluster's loop ended early.
         ClusterGivenUp = "cluster_given_up", "not begun: the work on the cluster ended early, for the reason above; the next run goes on";
         /// A signal.

@@ -74,6 +74,8 @@ pub struct BridgeExpect {
 pub struct RunSpec {
     /// Only plan.
     pub dry_run: bool,
+    /// Begin updates outside of the windows too.
+    pub outside_window: bool,
     /// Die without a word at this moment.
     pub kill: Option<Moment>,
     /// Get a signal at this moment.

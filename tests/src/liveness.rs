@@ -46,7 +46,9 @@ pub fn longest_wait(policy: &Policy, waits: Waits) -> SignedDuration {
     let back = stage + reboot;
     let lease = if waits.lease { LEASE } else { SignedDuration::ZERO };
     let first_report = if policy.names_hosts() { FIRST_REPORT } else { SignedDuration::ZERO };
-    there + back + SHARED_TROUBLE + SILENCE + lease + first_report + waits.pause
+    let bound = !policy.windows.is_empty() || !policy.freeze.is_empty();
+    let opening = if bound { policy.window_wait } else { SignedDuration::ZERO };
+    there + back + SHARED_TROUBLE + SILENCE + lease + first_report + opening + waits.pause
 }
 
 /// Sees whether the clusters of a run move, and hands on what it sees.
@@ -171,6 +173,8 @@ mod tests {
         let patient = Timeouts { drain: SignedDuration::from_hours(3), ..policy.timeouts };
         let longer = longest_wait(&Policy { timeouts: patient, ..policy.clone() }, NONE) - longest_wait(&policy, NONE);
         assert_eq!(longer, SignedDuration::from_mins(160));
+        let night = Policy { windows: vec!["Mon 02:00-05:00 UTC".parse().unwrap()], ..policy.clone() };
+        assert_eq!(longest_wait(&night, NONE) - longest_wait(&policy, NONE), policy.window_wait);
         let waits = Waits { lease: true, pause: SignedDuration::from_mins(14) };
         assert_eq!(longest_wait(&policy, waits) - longest_wait(&policy, NONE), SignedDuration::from_mins(15 + 14));
     }

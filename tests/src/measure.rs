@@ -240,7 +240,14 @@ struct Timer {
 
 impl Timer {
     fn new(policy: Policy, started_at: Timestamp) -> Self {
-        let facts = RunFacts { run: "TIMED".into(), started_at, dry_run: false, stop: None, idle_since: None };
+        let facts = RunFacts {
+            run: "TIMED".into(),
+            started_at,
+            dry_run: false,
+            stop: None,
+            idle_since: None,
+            outside_window: false,
+        };
         Self { policy, facts, seen: RefCell::default() }
     }
 

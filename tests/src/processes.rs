@@ -42,6 +42,7 @@ impl Rollout {
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
             dry_run: false,
+            outside_window: false,
             lease_table: self.lease_table.clone(),
         };
         let began = clock.now();

@@ -171,6 +171,7 @@ impl Rollout {
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
             dry_run: spec.dry_run,
+            outside_window: spec.outside_window,
             lease_table: self.lease_table.clone(),
         };
         let clock = self.region.clock_of_a_run(SignedDuration::ZERO);

@@ -74,6 +74,7 @@ impl Rollout {
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
             dry_run: false,
+            outside_window: false,
             lease_table: self.lease_table.clone(),
         };
         let mut work = pin!(tokio::time::timeout(at_most, run(&config, &clock, job, &(), stopped)));

@@ -13,6 +13,7 @@ fn empty() -> FleetSnapshot {
     FleetSnapshot {
         cluster: "web".into(),
         taken_at: at(0),
+        pause: None,
         instances: BTreeMap::new(),
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),

@@ -12,6 +12,7 @@ use models::reason::HoldReason;
 use models::time::after;
 use semver::Version;
 
+use super::gate::Gate;
 use super::times::{BRIDGE_POLL, DRAIN_POLL};
 use super::track_record::{TrackRecord, track_records};
 
@@ -28,6 +29,8 @@ pub struct RunFacts {
     pub stop: Option<Stop>,
     /// Since when nothing was under way although instances wait for a place in the budget.
     pub idle_since: Option<Timestamp>,
+    /// Whether a person asked to begin updates outside of the windows too.
+    pub outside_window: bool,
 }
 
 /// Reasons from outside not to begin anything new.
@@ -72,6 +75,11 @@ impl<'a> Context<'a> {
             track_records: OnceCell::new(),
             withdrawn: OnceCell::new(),
         }
+    }
+
+    /// Returns what people allow to be begun now.
+    pub(super) fn gate(&self) -> Gate<'a> {
+        Gate::of(self.snapshot, self.policy, self.run.outside_window, self.now)
     }
 
     /// Returns how the instance's host is spoken to.

@@ -11,6 +11,8 @@ const STAGE: SignedDuration = SignedDuration::from_mins(3);
 const DRAIN: SignedDuration = SignedDuration::from_mins(3);
 /// Shutdown, boot, agent, checks.
 const REBOOT: SignedDuration = SignedDuration::from_mins(3);
+/// How long one instance is out of service.
+pub(super) const OUT_OF_SERVICE: SignedDuration = SignedDuration::from_mins(DRAIN.as_mins() + REBOOT.as_mins());
 
 /// So many minor releases are many for one update in place: each leaves data behind
 /// (docs/operations.md#a-host-that-has-no-room-for-its-data-store).
@@ -40,8 +42,8 @@ pub(crate) fn estimate(ahead: &Ahead, policy: &Policy) -> Estimate {
         let rounds = i32::try_from(count.div_ceil(at_once)).unwrap_or(i32::MAX);
         each.checked_mul(rounds).unwrap_or(SignedDuration::MAX)
     };
-    let wait = (policy.timeouts.drain - DRAIN).max(SignedDuration::ZERO);
-    let duration = times(DRAIN + REBOOT, updates.len()).saturating_add(STAGE).saturating_add(times(wait, *waits));
+    let wait = longest_wait(policy);
+    let duration = times(OUT_OF_SERVICE, updates.len()).saturating_add(STAGE).saturating_add(times(wait, *waits));
     let mut rests_on = vec![
         format!(
             "{at_once} at once (max_unavailable {} of {registered} instances, {out} out of service now)",
@@ -60,6 +62,11 @@ pub(crate) fn estimate(ahead: &Ahead, policy: &Policy) -> Estimate {
     }
     rests_on.extend(jump(updates));
     Estimate { duration, rests_on }
+}
+
+/// Returns how much longer a drain may take that waits for the end of standalone tasks.
+pub(super) fn longest_wait(policy: &Policy) -> SignedDuration {
+    (policy.timeouts.drain - DRAIN).max(SignedDuration::ZERO)
 }
 
 /// Says where an update skips many releases.

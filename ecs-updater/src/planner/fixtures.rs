@@ -35,7 +35,14 @@ pub(super) fn version(text: &str) -> Version {
 }
 
 pub(super) fn facts() -> RunFacts {
-    RunFacts { run: "RUN".into(), started_at: start(), dry_run: false, stop: None, idle_since: None }
+    RunFacts {
+        run: "RUN".into(),
+        started_at: start(),
+        dry_run: false,
+        stop: None,
+        idle_since: None,
+        outside_window: false,
+    }
 }
 
 /// A report of a host in its old boot on 1.26.1.
@@ -192,6 +199,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
     FleetSnapshot {
         cluster: "web".into(),
         taken_at: start(),
+        pause: None,
         instances: instances.into_iter().map(|instance| (instance.host.clone(), instance)).collect(),
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),

@@ -70,6 +70,7 @@ impl<'a> Cluster<'a> {
         let fleet = FleetSnapshot {
             cluster: name.clone(),
             taken_at: clock.now(),
+            pause: None,
             instances: Default::default(),
             outdated_registrations: Default::default(),
             unknown_registrations: Default::default(),

@@ -53,6 +53,8 @@ pub struct Job {
     pub locations: BTreeMap<ClusterName, Location>,
     /// Whether to read only.
     pub dry_run: bool,
+    /// Whether to begin updates outside of the windows too.
+    pub outside_window: bool,
     /// The DynamoDB table with the leases, where there is one.
     pub lease_table: Option<String>,
 }
@@ -69,7 +71,14 @@ pub async fn run(
     let started_at = clock.now();
     let limits = Limits::default();
     let loops = job.clusters.iter().map(|(cluster, policy)| {
-        let facts = RunFacts { run: job.run.clone(), started_at, dry_run: job.dry_run, stop: None, idle_since: None };
+        let facts = RunFacts {
+            run: job.run.clone(),
+            started_at,
+            dry_run: job.dry_run,
+            stop: None,
+            idle_since: None,
+            outside_window: job.outside_window,
+        };
         let table = job.lease_table.as_deref().filter(|_| !job.dry_run);
         let (limits, stop) = (limits.clone(), stop.clone());
         let location = job.locations.get(cluster).cloned().unwrap_or_default();

@@ -32,6 +32,9 @@ pub struct FleetSnapshot {
     pub cluster: ClusterName,
     /// When the look was complete.
     pub taken_at: Timestamp,
+    /// The note of a person's wish that nothing be begun, where the cluster is paused.
+    #[serde(default)]
+    pub pause: Option<String>,
     /// Every container instance that is not INACTIVE, by the machine below it.
     pub instances: BTreeMap<HostId, Instance>,
     /// Container instances of the last full look that are not the present one of their machine.

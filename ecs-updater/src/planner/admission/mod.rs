@@ -23,6 +23,7 @@ use models::time::after;
 
 use super::context::Context;
 use super::draft::{Draft, Queued};
+use super::gate::{Closed, expected, expected_of};
 use super::need::Candidate;
 use super::times::TASKS_FRESH;
 use super::workload;
@@ -84,7 +85,7 @@ enum Offer {
 
 struct Admission<'a> {
     cx: &'a Context<'a>,
-    stop: Option<HoldReason>,
+    stop: Option<Closed>,
     budget: Budget,
     drains: Pacer,
     stage_claims: Pacer,
@@ -124,10 +125,10 @@ impl<'a> Admission<'a> {
     }
 
     fn offer(&mut self, candidate: &Candidate<'a>) -> Offer {
-        if let Some(why) = &self.stop {
-            return Offer::Hold(why.clone());
-        }
         let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.free());
+        if let Some(stop) = &self.stop {
+            return self.stopped(stop);
+        }
         if self.budget.is_used_up_by_others() {
             let why = self.budget.used_up();
             return if dry_run { Offer::Hold(why) } else { Offer::Later(why, None) };
@@ -154,6 +155,9 @@ impl<'a> Admission<'a> {
         if let Some(why) = self.hold_reason(candidate.instance, &seen.tasks) {
             return Offer::Hold(why);
         }
+        if let Some(stop) = self.too_late_for(candidate.instance) {
+            return self.stopped(&stop);
+        }
         if dry_run {
             return self.later();
         }
@@ -164,6 +168,14 @@ impl<'a> Admission<'a> {
         } else {
             self.horizon.prepare();
             self.later()
+        }
+    }
+
+    /// Lets a candidate wait for the opening that a run waits for, or holds it.
+    fn stopped(&self, stop: &Closed) -> Offer {
+        match stop.wait_until.filter(|_| !self.cx.run.dry_run) {
+            Some(until) => Offer::Later(stop.why.clone(), Some(until)),
+            None => Offer::Hold(stop.why.clone()),
         }
     }
 
@@ -205,6 +217,12 @@ impl<'a> Admission<'a> {
         self.zone = self.zone.or(candidate.instance.zone.as_ref());
         let (from, to) = (candidate.from.clone(), candidate.to.clone());
         Offer::Act(Phase::Staged, Step::Drain(Drain { from, to }))
+    }
+
+    /// Returns why an instance that takes longer than others is not begun now, if so.
+    fn too_late_for(&self, instance: &Instance) -> Option<Closed> {
+        let takes = expected_of(instance, self.cx.policy)?;
+        self.cx.gate().closed(takes.max(expected(self.cx.snapshot, self.cx.now)))
     }
 
     /// Returns what these tasks have against a drain at any time, as far as that is to be known now.

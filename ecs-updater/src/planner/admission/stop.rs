@@ -6,9 +6,18 @@ use models::time::after;
 
 use super::counted::Counted;
 use crate::planner::context::{Context, Stop};
+use crate::planner::gate::{Closed, expected};
 
 /// Returns why nothing new is begun, if so.
-pub(super) fn stop(cx: &Context<'_>, counted: &Counted<'_>) -> Option<HoldReason> {
+pub(super) fn stop(cx: &Context<'_>, counted: &Counted<'_>) -> Option<Closed> {
+    match of_the_run(cx, counted) {
+        Some(why) => Some(Closed { why, wait_until: None }),
+        None => cx.gate().closed(expected(cx.snapshot, cx.now)),
+    }
+}
+
+/// Returns what the run itself has come to.
+fn of_the_run(cx: &Context<'_>, counted: &Counted<'_>) -> Option<HoldReason> {
     match &cx.run.stop {
         Some(Stop::Interrupted) => return Some(HoldReason::Interrupted),
         Some(Stop::NotPermitted { detail, .. }) => return Some(HoldReason::NotPermitted { detail: detail.clone() }),

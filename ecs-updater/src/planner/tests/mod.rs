@@ -25,6 +25,7 @@ use super::{RunFacts, Stop, plan};
 mod admission;
 mod dead_run;
 mod drain;
+mod gate;
 mod in_service;
 mod memory;
 mod outage;
