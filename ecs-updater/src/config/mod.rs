@@ -27,6 +27,7 @@ mod inputs;
 mod key;
 mod names;
 mod rows;
+mod schedule;
 mod settings;
 mod syntax;
 mod tags;

@@ -14,5 +14,7 @@ pub const PARAMETER_PREFIX: &str = "ssm:";
 pub const LOG_VARIABLE: &str = "ECS_UPDATER_LOG";
 /// The key that opens others to tags; no tag sets it.
 pub(super) const OPENS: &str = "tags";
-/// The keys that no tag sets, and that are not opened: what the hosts' role allows is no matter of a cluster's.
-pub(super) const NEVER_OPENED: [&str; 2] = [OPENS, "bridge_policy"];
+/// The keys that no tag sets, and that are not opened: what the hosts' role allows is no matter of a cluster's, and
+/// windows and freezes bind those who may tag it.
+pub(super) const NEVER_OPENED: [&str; 6] =
+    [OPENS, "bridge_policy", "windows", "window_cutoff", "window_wait", "freeze"];

@@ -8,7 +8,10 @@ use std::cmp::Ordering;
 use jiff::SignedDuration;
 use models::policy::{BridgePolicy, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
 
-use super::syntax::{Between, CountOrNever, DocumentName, KeyList, NotAllowed, OrNone, Parsed, Switch, Syntax, Words};
+use super::schedule::{Freezes, Windows};
+use super::syntax::{
+    AUTO, Between, CountOrNever, DocumentName, KeyList, NONE, NotAllowed, OrNone, Parsed, Switch, Syntax, Words,
+};
 use super::value::Value;
 
 /// What is known of a key.
@@ -26,7 +29,7 @@ pub(super) struct Row {
 #[derive(Clone, Copy)]
 pub(super) enum Tag {
     /// What is written on hosts, and by whom: documents run as root there. Nor what the hosts' role allows, which is no matter
-    /// of a cluster's.
+    /// of a cluster's, nor the windows that bind those who may tag it.
     Never,
     /// Only what allows no more.
     Stricter(Compare),
@@ -163,9 +166,28 @@ pub(super) const ROWS: &[Row] = &[
     row!(
         max_duration,
         Tag::Stricter(|one, two| Some(longest(one.max_duration).cmp(&longest(two.max_duration)))),
-        OrNone { some: Between(mins(1), hours(14 * 24)), example: hours(4) },
+        OrNone { some: Between(mins(1), hours(14 * 24)), example: hours(4), none: NONE },
         "Begin no further instance after this long, such as \"4h\"; \"none\" for no limit"
     ),
+    row!(
+        windows,
+        Tag::Never,
+        Windows,
+        "Begin updates only while one of these is open, such as \"Sat-Sun 02:00-05:00 UTC\""
+    ),
+    row!(
+        window_cutoff,
+        Tag::Never,
+        OrNone { some: Between(secs(0), hours(24)), example: mins(20), none: AUTO },
+        "Begin no update this close to the end of the windows, or auto: as long as one is expected to take"
+    ),
+    row!(
+        window_wait,
+        Tag::Never,
+        Between(secs(0), hours(24)),
+        "Wait for a window that opens within this time, rather than end"
+    ),
+    row!(freeze, Tag::Never, Freezes, "Begin no update on these days, such as \"2026-12-20..2027-01-04: holidays\""),
     row!(
         allow_downgrade,
         Tag::Never,

@@ -178,25 +178,29 @@ impl Syntax<SignedDuration> for Between {
     }
 }
 
-/// A value of another kind, or `"none"`, which lifts what a lower place set.
+/// A value of another kind, or a word that lifts what a lower place set.
 pub(super) struct OrNone<S, T> {
     pub(super) some: S,
     pub(super) example: T,
+    pub(super) none: &'static str,
 }
 
-const NONE: &str = "none";
+/// Lifts a limit.
+pub(super) const NONE: &str = "none";
+/// Leaves a value to the program.
+pub(super) const AUTO: &str = "auto";
 
 impl<S: Syntax<T>, T: Sync> Syntax<Option<T>> for OrNone<S, T> {
     fn read(&self, value: &Value) -> Result<Option<T>, NotAllowed> {
-        if value.as_text() == Some(NONE) { Ok(None) } else { self.some.read(value).map(Some) }
+        if value.as_text() == Some(self.none) { Ok(None) } else { self.some.read(value).map(Some) }
     }
 
     fn write(&self, value: &Option<T>) -> String {
-        value.as_ref().map_or_else(|| quoted(NONE), |value| self.some.write(value))
+        value.as_ref().map_or_else(|| quoted(self.none), |value| self.some.write(value))
     }
 
     fn allowed(&self, _: &Option<T>) -> String {
-        format!("{}, or {NONE:?}", self.some.allowed(&self.example))
+        format!("{}, or {:?}", self.some.allowed(&self.example), self.none)
     }
 
     fn placeholder(&self) -> String {
@@ -260,6 +264,6 @@ fn text(value: &Value) -> Result<&str, NotAllowed> {
     value.as_text().ok_or(NotAllowed)
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("{text:?}")
 }

@@ -7,6 +7,7 @@ use models::claim::TAG_PREFIX;
 use models::cluster_tags::{FromTags, IgnoredTag, TagBySize};
 use models::ids::ClusterName;
 use models::policy::Policy;
+use models::schedule::PAUSE_TAG;
 
 use super::error::{Advice, Origin, Problem};
 use super::fragment::{ClusterFragment, PolicyFragment};
@@ -14,8 +15,9 @@ use super::key::Key;
 use super::rows::Tag;
 use super::value::Value;
 
-/// The tags with our prefix that are no settings. `cloudformation/fleet.yaml` finds the clusters of a wave by its tag.
-const NO_SETTINGS: [&str; 1] = ["ecs-updater:wave"];
+/// The tags with our prefix that are no settings. `cloudformation/fleet.yaml` finds the clusters of a wave by one, and a run reads
+/// the other at each look.
+const NO_SETTINGS: [&str; 2] = ["ecs-updater:wave", PAUSE_TAG];
 
 /// Reads a cluster's tags; those with other prefixes are somebody else's. An empty one says nothing, since templates
 /// often cannot leave a tag out.

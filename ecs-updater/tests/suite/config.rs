@@ -128,7 +128,7 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
       - unknown key `drain` in [defaults] of fleet.toml:8:1; did you mean `timeouts.drain`?
       - `stop_after_failures` = 0 in [defaults] of fleet.toml:9:23 must be a count from 1, or "never"
       - `allow_downgrade` = "yes" in [defaults] of fleet.toml:10:19 must be true or false
-      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, owner_lock, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
+      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, owner_lock, standalone_tasks, stop_after_failures, max_duration, windows, window_cutoff, window_wait, freeze, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
       - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest" or a version such as "1.27.0"
       - `max_duration` = 14400 in [defaults] of fleet.toml:13:16 must be a duration from 1m to 14d with its unit, such as "4h", or "none"
       - `timeouts.drain` = "5s" in [defaults] of fleet.toml:15:9 must be a duration from 30s to 14d with its unit, such as "20m"
@@ -196,7 +196,7 @@ fn mistakes_of_environment_and_flags_are_collected() {
     insta::assert_snapshot!(load(&given, &environment).unwrap_err(), @r#"
     9 problems in the configuration:
       - cluster name "" in environment variable ECS_UPDATER_CLUSTERS must be 1 to 255 letters, digits, hyphens and underscores
-      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
+      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_WINDOWS, ECS_UPDATER_WINDOW_CUTOFF, ECS_UPDATER_WINDOW_WAIT, ECS_UPDATER_FREEZE, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
       - unknown environment variable ECS_UPDATER_MAX_UNAVAILBLE; did you mean `ECS_UPDATER_MAX_UNAVAILABLE`?
       - `target` = "newest" in environment variable ECS_UPDATER_TARGET must be "latest" or a version such as "1.27.0"
       - cluster "web" is named twice in flag --cluster; name it once
@@ -278,7 +278,11 @@ fn for_each_key_the_nearest_place_wins() {
         assert_eq!(policy(4), expected(by_tag), "{key:?}: tag");
         assert_eq!(policy(5), expected(flag), "{key:?}: flag");
     }
-    assert_eq!(tagged, Key::all().count() - 2, "all but the one that opens them, and what the hosts' role is like");
+    assert_eq!(
+        tagged,
+        Key::all().count() - 6,
+        "all but the one that opens them, what the hosts' role is like, windows and freezes"
+    );
 }
 
 /// A line that opens a key to tags.
@@ -296,11 +300,63 @@ fn five_values(key: Key) -> [String; 5] {
         "COUNT" => vec!["2", "never", "4", "5", "6"],
         "DURATION" => vec!["8m", "9m", "12m", "14m", "16m"],
         "KEYS" => vec!["target", "host", "zone", "target,host", "timeouts.drain"],
+        "WINDOW;…" => vec![
+            "Mon 02:00-05:00 UTC",
+            "Tue 02:00-05:00 UTC;Sat 00:00-24:00 Europe/Berlin",
+            "Wed 02:00-05:00 UTC",
+            "none",
+            "Fri 22:00-04:00 UTC",
+        ],
+        "FREEZE;…" => vec![
+            "2026-12-20..2027-01-04",
+            "2026-12-21..2027-01-04 Europe/Berlin: holidays; 2027-02-01..2027-02-02",
+            "2026-12-22..2027-01-04",
+            "none",
+            "2026-12-23..2027-01-04",
+        ],
         "NAME" => vec!["Acme-1", "Acme-2", "Acme-3", "Acme-4", "Acme-5"],
         words => words.split('|').filter(|word| *word != default).chain([default.as_str()]).collect(),
     };
     let mut values = words.into_iter().cycle().map(str::to_owned);
     std::array::from_fn(|_| values.next().unwrap())
+}
+
+#[test]
+fn windows_and_freezes_are_lists() {
+    let policy =
+        |line: &str| config::parse(&format!("[defaults]\n{line}\n"), "one").unwrap().defaults.over(Policy::default());
+    let two = policy(r#"windows = ["Mon-Fri 02:00-05:00 UTC", "Sat 22:00-04:00 Europe/Berlin"]"#);
+    assert_eq!(two.windows.len(), 2);
+    assert_eq!(policy(r#"windows = "Mon-Fri 02:00-05:00 UTC;Sat 22:00-04:00 Europe/Berlin""#), two);
+    let tables = r#"freeze = [{ from = "2026-12-20", to = 2027-01-04, zone = "UTC", why = "sale" }, { from = "2027-02-01", to = "2027-02-01" }]"#;
+    let freeze = policy(tables).freeze;
+    assert_eq!(
+        freeze.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["2026-12-20..2027-01-04 UTC: sale", "2027-02-01..2027-02-01"]
+    );
+    assert_eq!(policy(r#"freeze = ["2026-12-20..2027-01-04 UTC: sale", "2027-02-01..2027-02-01"]"#).freeze, freeze);
+    assert_eq!(policy("windows = \"none\"\nfreeze = \"none\"\nwindow_cutoff = \"auto\""), Policy::default());
+    // What was to limit updates must not come to limit none.
+    for wrong in [
+        "windows = []",
+        "windows = [\"\"]",
+        "windows = \"Mon 02:00-05:00 UTC;\"",
+        "windows = [\"Mon 02:00-05:00\"]",
+        "windows = [[\"Mon 02:00-05:00 UTC\"]]",
+        "windows = [\"none\"]",
+        "freeze = []",
+        "freeze = [{ from = \"2026-12-20\" }]",
+        "freeze = [{ from = \"2026-12-20\", to = \"2026-12-19\" }]",
+        "freeze = [{ from = \"2026-12-20\", to = \"2026-12-21\", until = \"x\" }]",
+        "freeze = [{ from = \"2026-12-20\", to = 2026-12-21T10:00:00Z }]",
+    ] {
+        assert_eq!(refused(&format!("[defaults]\n{wrong}\n")).problems().len(), 1, "{wrong}");
+    }
+    insta::assert_snapshot!(refused("[defaults]\nwindows = [\"Mon 2-5 UTC\"]\nfreeze = [{}]"), @r#"
+    2 problems in the configuration:
+      - `windows` = […] in [defaults] of fleet.toml:2:11 must be a list of windows such as "Mon-Fri 02:00-05:00 Europe/Berlin", or "none"
+      - `freeze` = […] in [defaults] of fleet.toml:3:10 must be a list of freezes such as "2026-12-20..2027-01-04: holidays", or "none"
+    "#);
 }
 
 #[test]
