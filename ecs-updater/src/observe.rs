@@ -37,7 +37,10 @@ pub(crate) async fn full_look(
     now: Timestamp,
 ) -> Result<(), AwsError> {
     moves::look(aws, fleet, now).await?;
-    let arns = aws.list_container_instances(&fleet.cluster, Listed::All).await?;
+    let (arns, pause) =
+        tokio::join!(aws.list_container_instances(&fleet.cluster, Listed::All), aws.pause(&fleet.cluster));
+    let arns = arns?;
+    fleet.pause = pause?;
     let Answer { described, not_described } =
         aws.describe_container_instances(&fleet.cluster, &arns, policy.names_hosts()).await?;
     if described.is_empty() && !not_described.is_empty() {

@@ -139,7 +139,11 @@ impl Expect {
             .iter()
             .map(|event| match &event.action {
                 Action::Hosts(hosts, HostAction::Replace) => hosts.len(),
-                Action::Hosts(..) | Action::Service(..) | Action::Repository(_) | Action::Clock(_) => 0,
+                Action::Hosts(..)
+                | Action::Service(..)
+                | Action::Cluster(..)
+                | Action::Repository(_)
+                | Action::Clock(_) => 0,
             })
             .sum();
         let bridge = self.bridge.iter();

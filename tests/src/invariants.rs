@@ -127,6 +127,7 @@ impl Invariants {
                 self.check_draining_claim(world, machine);
                 self.check_budget(world, machine);
                 self.check_excluded(world, machine);
+                self.check_paused(world, machine);
             }
             (InstanceStatus::Active, Actor::Person | Actor::World) => {
                 self.taken_back.insert(machine, world.now());
@@ -339,6 +340,16 @@ impl Invariants {
         let halfway = world.claim(machine).is_some_and(|claim| !claim.boots.is_empty());
         if let Some(note) = tag.filter(|_| !halfway && self.excluded.get(&machine).is_none_or(known)) {
             self.broken(world, Rule::Excluded, machine, format!("drained although it is excluded: {note}"));
+        }
+    }
+
+    /// The same for the cluster.
+    fn check_paused(&mut self, world: &World, machine: MachineNo) {
+        let cluster = &world.clusters()[world.machines()[machine].cluster];
+        let known = cluster.paused_since.is_some_and(|since| world.now().duration_since(since) >= UNKNOWABLE);
+        let halfway = world.claim(machine).is_some_and(|claim| !claim.boots.is_empty());
+        if known && !halfway {
+            self.broken(world, Rule::Paused, machine, "drained although the cluster is paused".to_owned());
         }
     }
 

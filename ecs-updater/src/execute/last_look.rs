@@ -12,28 +12,34 @@ use super::claims::is_in_boot_of;
 use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
 use crate::observe::{found_draining, merge_ec2, short_look};
+use crate::planner::closed_for_drains;
 
 impl Actor<'_> {
-    /// Checks status, tags and budget as they are *now*. Returns the hosts that may be drained, at most as many as the
+    /// Checks status, tags, budget, the windows and the pause as they are *now*. Returns the hosts that may be drained, at most as many as the
     /// budget has places for.
     pub(super) async fn clear_for_drain(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let Some(mut clear) = self.still_ours(hosts).await else { return Vec::new() };
         let cluster = &self.fleet.cluster;
-        let (draining, lost) = match (
-            self.aws.list_container_instances(cluster, Listed::Draining).await,
-            self.aws.list_container_instances(cluster, Listed::Disconnected).await,
-        ) {
-            (Ok(draining), Ok(lost)) => (draining, lost),
-            (Err(error), _) | (_, Err(error)) => {
+        let draining = self.aws.list_container_instances(cluster, Listed::Draining).await;
+        let lost = self.aws.list_container_instances(cluster, Listed::Disconnected);
+        let (draining, lost, pause) = match (draining, tokio::join!(lost, self.aws.pause(cluster))) {
+            (Ok(draining), (Ok(lost), Ok(pause))) => (draining, lost, pause),
+            (Err(error), _) | (_, (Err(error), _) | (_, Err(error))) => {
                 self.failed(hosts, error);
                 return Vec::new();
             }
         };
+        self.fleet.pause = pause;
         let unknown = self.merge_listed(draining, lost);
         let (members, out) = self.fleet.counted_and_out();
         let budget = self.policy.max_unavailable.of(members) + usize::from(broken!(BudgetOffByOne));
         clear.retain(|host| self.instance(host).is_some_and(Instance::in_service));
         clear.truncate(budget.saturating_sub(out + unknown));
+        // The looks may have taken long.
+        if let Some(why) = closed_for_drains(self.fleet, self.policy, self.outside_window, self.now()) {
+            tracing::info!(cluster = %self.fleet.cluster, %why, "not drained after all");
+            return Vec::new();
+        }
         clear
     }
 

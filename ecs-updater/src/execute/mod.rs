@@ -52,6 +52,8 @@ pub(crate) struct Author<'a> {
 pub(crate) struct Actor<'a> {
     pub(crate) aws: &'a Aws,
     pub(crate) policy: &'a Policy,
+    /// Whether a person asked to begin updates outside of the windows too.
+    pub(crate) outside_window: bool,
     pub(crate) author: Author<'a>,
     pub(crate) clock: &'a Clock,
     pub(crate) fleet: &'a mut FleetSnapshot,

@@ -141,6 +141,7 @@ impl Cluster<'_> {
         let actor = Actor {
             aws: &self.aws,
             policy: self.policy,
+            outside_window: self.facts.outside_window,
             author: Author { run: &self.facts.run, epoch: self.epoch },
             clock: self.clock,
             fleet: &mut self.fleet,

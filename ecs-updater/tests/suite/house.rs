@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("aws", &["lease"]),
     ("host", &["aws"]),
     ("observe", &["aws", "host"]),
-    // Of the planner, `execute` takes its constants; it never decides.
+    // Of the planner, `execute` takes its constants, and its word on when something may be begun; it never decides.
     ("execute", &["aws", "clock", "host", "lease", "observe", "planner"]),
     ("keeper", &["aws", "clock", "lease", "patience"]),
     ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "patience", "planner", "track"]),

@@ -33,6 +33,8 @@ pub enum Rule {
     RebootInService,
     /// An instance was drained although somebody had excluded it.
     Excluded,
+    /// An instance was drained although somebody had paused its cluster.
+    Paused,
 }
 
 /// A rule that was broken.

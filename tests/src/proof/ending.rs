@@ -110,7 +110,8 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::SingleRun
         | Rule::Unverified
         | Rule::RebootInService
-        | Rule::Excluded => false,
+        | Rule::Excluded
+        | Rule::Paused => false,
     }
 }
 

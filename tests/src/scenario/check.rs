@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use super::error::ScenarioError;
-use super::event::{Action, EventSpec, EventTime, HostAction};
+use super::event::{Action, ClusterAction, EventSpec, EventTime, HostAction};
 use super::machines::{host_spec, merge};
 use super::when::{When, means};
 use crate::wire::service::OPERATIONS;
@@ -63,7 +63,25 @@ impl Scenario {
             Action::Service(named, _) if !self.services.iter().any(|service| service.name == named.service) => {
                 Err(ScenarioError::NoSuchService { index, name: named.service.clone() })
             }
+            Action::Cluster(name, action) => self.check_cluster_action(index, name.as_deref(), action),
             Action::Service(..) | Action::Repository(_) | Action::Clock(_) => Ok(()),
+        }
+    }
+
+    fn check_cluster_action(
+        &self,
+        index: usize,
+        name: Option<&str>,
+        action: &ClusterAction,
+    ) -> Result<(), ScenarioError> {
+        self.cluster_of(&format!("event {index}"), name)?;
+        let texts = match action {
+            ClusterAction::ClusterTag { key, value } => [key.as_str(), value.as_str()],
+            ClusterAction::ClusterUntag { key } => [key.as_str(), ""],
+        };
+        match texts.iter().find(|text| !text.chars().all(in_ecs_tags)) {
+            Some(text) => Err(ScenarioError::Event { index, reason: format!("{text:?} cannot stand in a tag of ECS") }),
+            None => Ok(()),
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Action {
     Hosts(Vec<usize>, HostAction),
     /// To the service of this name, in the cluster of this name or in each that has one.
     Service(ServiceName, ServiceAction),
+    /// To the cluster of this name, or to the only one.
+    Cluster(Option<String>, ClusterAction),
     /// To the update repository.
     Repository(RepositoryAction),
     /// The date of the machine that the program under test runs on leaps; a machine that was suspended does that too.
@@ -173,6 +175,16 @@ pub enum ServiceAction {
     DeleteService,
 }
 
+/// What is done to a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClusterAction {
+    /// A tag of the cluster is written.
+    ClusterTag { key: String, value: String },
+    /// A tag of the cluster is deleted.
+    ClusterUntag { key: String },
+}
+
 /// What becomes of the update repository.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -255,6 +267,7 @@ fn event_time(table: Table) -> Result<EventTime, String> {
 
 fn action(name: &str, mut table: Table) -> Result<Action, String> {
     let (hosts, services, repository) = (names::<HostAction>(), names::<ServiceAction>(), names::<RepositoryAction>());
+    let clusters = names::<ClusterAction>();
     if hosts.contains(&name) {
         let hosts = take_hosts(&mut table)?;
         return Ok(Action::Hosts(hosts, payload(name, table)?));
@@ -264,6 +277,10 @@ fn action(name: &str, mut table: Table) -> Result<Action, String> {
         let cluster = take_one(&mut table, "cluster")?;
         return Ok(Action::Service(ServiceName { service, cluster }, payload(name, table)?));
     }
+    if clusters.contains(&name) {
+        let cluster = take_one(&mut table, "cluster")?;
+        return Ok(Action::Cluster(cluster, payload(name, table)?));
+    }
     if repository.contains(&name) {
         return Ok(Action::Repository(payload(name, table)?));
     }
@@ -272,7 +289,7 @@ fn action(name: &str, mut table: Table) -> Result<Action, String> {
         return Ok(Action::Clock(payload(name, table)?));
     }
     let known: Vec<String> =
-        [hosts, services, repository, clock].concat().iter().map(|name| format!("`{name}`")).collect();
+        [hosts, services, clusters, repository, clock].concat().iter().map(|name| format!("`{name}`")).collect();
     Err(format!("is nothing that an event can do: expected one of {}", known.join(", ")))
 }
 
@@ -308,6 +325,7 @@ impl fmt::Display for Action {
         match self {
             Self::Hosts(_, action) => write!(f, "{action:?}"),
             Self::Service(_, action) => write!(f, "{action:?}"),
+            Self::Cluster(_, action) => write!(f, "{action:?}"),
             Self::Repository(action) => write!(f, "{action:?}"),
             Self::Clock(action) => write!(f, "{action:?}"),
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use models::own_host::INSTANCE_TAG;
+use models::schedule::pause;
 
 use super::actor::Actor;
 use super::cluster::Cluster;
@@ -93,6 +94,7 @@ impl World {
         self.clusters.push(Cluster {
             name: name.to_owned(),
             arn: format!("arn:aws:ecs:{}:{}:cluster/{name}", self.spec.name, self.spec.account),
+            paused_since: pause(&tags).map(|_| self.now),
             tags,
             registrations: BTreeSet::new(),
             services: BTreeSet::new(),

@@ -14,6 +14,8 @@ pub struct Cluster {
     pub name: String,
     pub arn: String,
     pub tags: BTreeMap<String, String>,
+    /// Since when a tag pauses it.
+    pub paused_since: Option<Timestamp>,
     /// Its container instances that are not INACTIVE.
     pub registrations: BTreeSet<RegistrationNo>,
     pub services: BTreeSet<ServiceNo>,

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
+use models::schedule::pause;
 use toml::Table;
 
 use super::World;
@@ -16,8 +17,8 @@ use super::registration::InstanceStatus;
 use super::tasks::NewTask;
 use crate::host::Request;
 use crate::scenario::{
-    Action, ClockAction, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName, TaskShape,
-    When, host_spec, means, merge,
+    Action, ClockAction, ClusterAction, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName,
+    TaskShape, When, host_spec, means, merge,
 };
 
 /// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's
@@ -76,11 +77,23 @@ impl World {
                     self.act_on_service(service, &action);
                 }
             }
+            Action::Cluster(name, action) => self.act_on_cluster(name.as_deref(), action),
             Action::Repository(action) => self.change_repository(action),
             Action::Clock(ClockAction::Clock { by }) => {
                 let millis = i64::try_from(by.as_millis()).unwrap_or(0);
                 self.date_is_off.fetch_add(millis, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// Without a name there is one cluster.
+    fn act_on_cluster(&mut self, name: Option<&str>, action: ClusterAction) {
+        for cluster in self.clusters.iter_mut().filter(|cluster| name.is_none_or(|name| cluster.name == name)) {
+            match &action {
+                ClusterAction::ClusterTag { key, value } => cluster.tags.insert(key.clone(), value.clone()),
+                ClusterAction::ClusterUntag { key } => cluster.tags.remove(key),
+            };
+            cluster.paused_since = pause(&cluster.tags).map(|_| cluster.paused_since.unwrap_or(self.now));
         }
     }
 

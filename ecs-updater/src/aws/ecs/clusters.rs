@@ -6,6 +6,7 @@ use aws_sdk_ecs::types::ClusterField;
 use models::clean;
 use models::ids::{ClusterName, RegionName};
 use models::location::Location;
+use models::schedule::pause;
 
 use crate::aws::client::Aws;
 use crate::aws::error::{AwsError, ErrorKind};
@@ -76,6 +77,16 @@ impl Aws {
             }));
         }
         Ok(described)
+    }
+
+    /// Returns the note of a pause, where a cluster's tags say that it is paused.
+    pub(crate) async fn pause(&self, cluster: &ClusterName) -> Result<Option<String>, AwsError> {
+        let described = self.describe_clusters(std::slice::from_ref(cluster)).await?;
+        if let Some(error) = described.failure(cluster) {
+            // Whether it is there is said by the list of its container instances.
+            return Err(AwsError { kind: ErrorKind::NoAnswer, ..error });
+        }
+        Ok(described.tags.get(cluster).and_then(pause).map(str::to_owned))
     }
 
     /// Returns the Region that the calls go to.
