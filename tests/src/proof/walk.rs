@@ -9,6 +9,7 @@ mod absent;
 mod bridges;
 mod clocks;
 mod endless;
+mod gates;
 mod outages;
 mod refusals;
 mod rights;
@@ -50,6 +51,7 @@ pub fn draw(seed: u64) -> Table {
     outages::add(seed, &mut scenario, size);
     refusals::add(seed, &mut scenario, size);
     rights::add(seed, &mut scenario, size);
+    gates::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }
