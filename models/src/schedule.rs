@@ -103,7 +103,7 @@ impl FromStr for Days {
 
 fn day(text: &str) -> Result<usize, String> {
     let is_it = |name: &&str| name.eq_ignore_ascii_case(text);
-    NAMES.iter().position(|name| is_it(&name)).ok_or_else(|| format!("{text:?} is none of Mon, Tue … Sun"))
+    NAMES.iter().position(is_it).ok_or_else(|| format!("{text:?} is none of Mon, Tue … Sun"))
 }
 
 /// A maintenance window: on these days from one time of the zone's clocks to another, on the next day where that is not
