@@ -123,8 +123,8 @@ fn newest_by_host(described: Vec<instances::Described>) -> BTreeMap<HostId, inst
     newest
 }
 
-fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Described, policy: &Policy, now: Timestamp) {
-    let instance = fleet.instances.entry(host.clone()).or_insert_with(|| Instance {
+fn first_seen(host: &HostId, one: &instances::Described, now: Timestamp) -> Instance {
+    Instance {
         host: host.clone(),
         container_instance: one.arn.clone(),
         status: one.status,
@@ -150,7 +150,11 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
         visit: None,
         command: None,
         run: RunMemory::default(),
-    });
+    }
+}
+
+fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Described, policy: &Policy, now: Timestamp) {
+    let instance = fleet.instances.entry(host.clone()).or_insert_with(|| first_seen(host, one, now));
     if instance.container_instance != one.arn {
         tracing::info!(host = %host, from = instance.container_instance.short(), to = one.arn.short(), "registered again");
         instance.container_instance = one.arn.clone();
@@ -189,8 +193,8 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
     }
 }
 
-/// Merges the tag that names the host, where tags were asked for. What this run has written stays for a while: ECS may still show what was there
-/// before.
+/// Merges the tag that names the host, where tags were asked for. What this run has written stays for a while: ECS may still
+/// show what was there before.
 fn merge_instance_tag(instance: &mut Instance, one: &instances::Described, policy: &Policy, now: Timestamp) {
     let written = instance.run.naming.as_ref().filter(|naming| naming.on == one.arn && naming.refused.is_none());
     if !policy.names_hosts() || written.is_some_and(|naming| now < after(naming.at, EVENTUAL_CONSISTENCY)) {

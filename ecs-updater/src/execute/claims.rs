@@ -157,7 +157,7 @@ impl Actor<'_> {
         let has_rebooted = matches!(end, End::Updated { .. } | End::RolledBack { .. })
             && instance.was_disconnected_since(instance.began(claim));
         let is_known = is_own_word || transport == Transport::Ssm || instance.is_boot_told_by_ssm() || has_rebooted;
-        !has_given_up && !(is_known && !is_in_boot_of(instance, claim))
+        !has_given_up && (!is_known || is_in_boot_of(instance, claim))
     }
 }
 

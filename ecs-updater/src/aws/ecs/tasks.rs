@@ -260,18 +260,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ecs_does_not_tell_of_a_protection_protects() {
-        let end: Timestamp = "2026-11-23T04:00:00Z".parse().unwrap();
-        let protection = Protection {
-            until: BTreeMap::from([("until-four".into(), end)]),
-            unknown: BTreeSet::from(["not-told".into()]),
-        };
-        for (task, until) in [("until-four", Some(end)), ("not-told", Some(Timestamp::MAX)), ("free", None)] {
-            assert_eq!(protection.of(&task.into()), until, "{task}");
-        }
-    }
-
-    #[test]
     fn a_service_that_is_gone_has_no_tasks() {
         let refused = |code: &str| {
             let kind = ErrorKind::Refused(code.to_owned());

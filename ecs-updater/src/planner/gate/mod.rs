@@ -181,7 +181,8 @@ mod tests {
             one
         };
         let updated = |minute| Some((minute, Outcome::Updated));
-        let table: [(&str, Vec<Option<(i64, Outcome)>>, i64); 6] = [
+        type Ends = Vec<Option<(i64, Outcome)>>;
+        let table: [(&str, Ends, i64); 6] = [
             ("nothing is known", vec![], 6),
             ("the longest", vec![updated(3), updated(4), updated(2)], 4),
             ("a rollback says nothing", vec![Some((40, Outcome::RolledBack)), Some((20, Outcome::Failed))], 6),
@@ -208,22 +209,25 @@ mod tests {
     /// The hold's code, until when, and for how many minutes a run waits.
     fn said(gate: Gate<'_>, takes: i64) -> Option<(&'static str, String, Option<i64>)> {
         let closed = gate.closed(SignedDuration::from_mins(takes))?;
-        let until = match &closed.why {
-            HoldReason::OutsideWindow { until, .. } | HoldReason::Frozen { until, .. } => format!("{until:.0}"),
-            other => panic!("{other:?}"),
+        let (HoldReason::OutsideWindow { until, .. } | HoldReason::Frozen { until, .. }) = &closed.why else {
+            panic!("{:?}", closed.why)
         };
+        let until = format!("{until:.0}");
         Some((closed.why.code(), until, closed.wait_until.map(|at| at.duration_since(gate.now).as_mins())))
     }
 
     /// From Monday 23 November 2026 on.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn when_something_may_be_begun() {
         const NIGHT: &[&str] = &["Mon-Fri 02:00-05:00 UTC"];
         const SHORT: &[&str] = &["Mon 02:00-02:05 UTC", "Mon 02:20-04:00 UTC"];
         const SOON: &[&str] = &["2026-11-23..2026-11-24", "2026-11-24..2026-11-25: sale"];
         type Said = Option<(&'static str, &'static str, Option<i64>)>;
         let (outside, frozen) = ("outside_window", "frozen");
-        let table: Vec<(&str, &[&str], &[&str], &str, Said)> = vec![
+        /// What it is about, windows, freezes, the time, and what is said.
+        type Case = (&'static str, &'static [&'static str], &'static [&'static str], &'static str, Said);
+        let table: Vec<Case> = vec![
             ("no list: always", &[], &[], "2026-11-23T12:00:00Z", None),
             ("inside", NIGHT, &[], "2026-11-23T02:00:00Z", None),
             ("an update just fits", NIGHT, &[], "2026-11-23T04:54:00Z", None),

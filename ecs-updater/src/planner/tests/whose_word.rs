@@ -40,6 +40,7 @@ fn reported_at(mut one: Instance, minute: i64) -> Instance {
 const ANOTHER: &str = "arn:aws:ec2:eu-west-1:1:instance/i-7";
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_reboot_that_only_a_bridge_tells_of_is_confirmed_where_others_may_report_for_it() {
     use BridgePolicy::{Cluster, OwnHost};
     let (auto, bridge) = (TransportPolicy::Auto, TransportPolicy::Bridge);
@@ -62,7 +63,7 @@ fn a_reboot_that_only_a_bridge_tells_of_is_confirmed_where_others_may_report_for
     };
     let ever_new = || {
         let mut one = unhealthy();
-        one.run.boot.as_mut().unwrap().at = at(21);
+        one.run.boot.as_mut().unwrap().at = at(26);
         one
     };
     let named = |tag: Option<&str>| Instance { instance_tag: tag.map(Into::into), ..new() };
@@ -105,7 +106,7 @@ fn a_reboot_that_only_a_bridge_tells_of_is_confirmed_where_others_may_report_for
         ("did nothing, never confirmed", did_nothing(), Cluster, bridge, at(14), "leave failed unconfirmed"),
         ("went back", went_back(), OwnHost, bridge, at(4), "leave failed rollback_failed"),
         ("went back, perhaps", went_back(), Cluster, bridge, at(4), "confirming wait"),
-        ("one made-up boot after the other", ever_new(), Cluster, bridge, at(22), "leave failed unconfirmed"),
+        ("one made-up boot after the other", ever_new(), Cluster, bridge, at(27), "leave failed unconfirmed"),
         ("fell back, never confirmed", old(), Cluster, bridge, at(14), "leave failed unconfirmed"),
         (
             "unhealthy for too long, perhaps",
