@@ -18,7 +18,7 @@ pub struct AwsError {
     pub operation: &'static str,
     /// What to make of it.
     pub kind: ErrorKind,
-    /// AWS's own words, or the transport's; clean, and no longer than [`MOST_HEARD`].
+    /// AWS's own words, or the transport's; clean, and no longer than a paragraph.
     pub message: String,
 }
 
