@@ -97,6 +97,7 @@ def compact(template):
         del output["Description"]
     for resource in tree["Resources"].values():
         if resource["Type"] == "AWS::SSM::Document":
+            del resource["Properties"]["Content"]["description"]
             for parameter in resource["Properties"]["Content"]["parameters"].values():
                 del parameter["description"]
     for entry in tree["Mappings"]["Scripts"].values():

@@ -165,6 +165,7 @@ def test_the_template_holds_the_scripts_of_documents():
         assert compact["Mappings"]["Scripts"][key]["Text"] == generate.bare(text)
     for resource in tree["Resources"].values():
         if resource["Type"] == "AWS::SSM::Document":
+            assert resource["Properties"]["Content"].pop("description")
             for parameter in resource["Properties"]["Content"]["parameters"].values():
                 assert parameter.pop("description")
     for part in ("Conditions", "Resources"):

@@ -26,8 +26,6 @@ pub enum Deed {
     Disconnect,
     /// A person forgets the versions that failed on it.
     Forget,
-    /// A person marks the new version as failed on it.
-    Mark,
     /// The EC2 instance is stopped.
     Stop,
     /// The container instance is deregistered by force.
@@ -36,7 +34,7 @@ pub enum Deed {
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Drain,
         Self::Activate,
         Self::Exclude,
@@ -45,7 +43,6 @@ impl Deed {
         Self::Terminate,
         Self::Disconnect,
         Self::Forget,
-        Self::Mark,
         Self::Stop,
         Self::Deregister,
     ];
@@ -60,7 +57,6 @@ impl Deed {
             Self::Terminate => "terminate",
             Self::Disconnect => "disconnect",
             Self::Forget => "forget",
-            Self::Mark => "mark",
             Self::Stop => "stop",
             Self::Deregister => "deregister",
         }
@@ -96,7 +92,6 @@ impl Interference {
             Deed::Terminate => HostAction::Terminate,
             Deed::Exclude => HostAction::Tag { key: EXCLUDE_TAG.to_owned(), value: "a person's wish".to_owned() },
             Deed::Forget => HostAction::Untag { key: FAILED_TAG.to_owned() },
-            Deed::Mark => HostAction::Tag { key: FAILED_TAG.to_owned(), value: "1.27.0".to_owned() },
             Deed::Stop => HostAction::Stop,
             Deed::Deregister => HostAction::Deregister,
             Deed::StartTask => HostAction::StartTask { family: None, lasts: Some(SignedDuration::from_mins(5)) },

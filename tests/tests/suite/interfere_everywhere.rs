@@ -1,5 +1,5 @@
 //! Somebody drains, activates, excludes, reboots, stops, terminates, deregisters, disconnects an instance, starts a task on it,
-//! marks a version as failed there or forgets it, right after each single AWS call of a rollout: between any look and the act that rests on it. Every
+//! or forgets its failed versions, right after each single AWS call of a rollout: between any look and the act that rests on it. Every
 //! rule holds, and the run brings everything to an end. Of all these cases a part is taken; `EVERY=1` takes all.
 //!
 //! `DEED=drain:2:17 cargo test -p fleet-sim --test suite interfere_everywhere` repeats one case, with its log; `BY=bridge`
