@@ -17,8 +17,8 @@ use models::report::{ClusterReport, InstanceReport, Outcome, RunReport};
 
 /// Reasons that are a matter of how far a run gets in its time.
 const TIMES: [&str; 3] = ["out_of_time", "interrupted", "drain_timed_out"];
-/// A plan takes no lease, and does not know that the run will get none.
-const LEASES: [&str; 3] = ["lease_not_permitted", "lease_plan", "lease_table_missing"];
+/// A plan takes no lease: it does not know that the run will get none, nor what the lease's table says of a claim.
+const LEASES: [&str; 4] = ["claim_with_a_huge_epoch", "lease_not_permitted", "lease_plan", "lease_table_missing"];
 /// Who waits for room that drains under way take lets the next in line go: when that is, only the run knows.
 const ROOM: [&str; 2] = ["one_task_an_instance", "slow_drain_overtaken"];
 /// At least so many scenarios are compared by each way.
@@ -67,7 +67,10 @@ fn compare(path: &Path, by: fn(Scenario) -> Scenario) -> Option<Vec<String>> {
     let is_disturbed = !scenario.events.is_empty() || !scenario.faults.is_empty() || !scenario.region.deny.is_empty();
     let is_among = |names: &[&str]| path.file_stem().is_some_and(|stem| names.iter().any(|name| stem == *name));
     let flaps = scenario.region.agent_flap_every.is_some();
-    if is_disturbed || flaps || is_among(&LEASES) || !expect.process.is_empty() {
+    // A window is a time limit; and a plan tags no instance, without which no bridge reports.
+    let is_timed = scenario.updater.to_string().contains("windows");
+    let is_unnamed = !scenario.region.instances_named;
+    if is_disturbed || flaps || is_timed || is_unnamed || is_among(&LEASES) || !expect.process.is_empty() {
         return None;
     }
     for machine in &mut scenario.machines {
