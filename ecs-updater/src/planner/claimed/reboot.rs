@@ -8,7 +8,7 @@ use models::plan::{End, MarkFailed, Phase, Reboot, Step};
 use models::reason::{FailReason, HoldReason};
 use models::time::after;
 
-use super::visit::Heard;
+use super::visit::{Heard, said_by_bridge};
 use super::{Claimed, leave, sent};
 use crate::planner::need::{Next, trouble};
 use crate::planner::times::{FIRST_BOOT_POLL, RETRY};
@@ -121,6 +121,12 @@ impl<'a> Claimed<'a> {
         }
         if !is_late && self.came_to_nothing() {
             return self.ask_for_reboot(heard);
+        }
+        if is_late
+            && self.bridge_could_not_reboot()
+            && let Some(detail) = said_by_bridge(self.instance)
+        {
+            return self.refuse_reboot(detail);
         }
         if is_late && self.stays_awake(sent) {
             return self.give_reboot_up(End::Failed { why: FailReason::RebootTimedOut });
