@@ -41,7 +41,7 @@ pub(crate) fn deliver(args: &GlobalArgs, report: &RunReport) -> Result<(), Deliv
                 LogFormat::Json => json::render(report, json::Layout::Compact)?,
             };
             match write(io::stderr().lock(), &text) {
-                // Whoever started it so wants no report, or cannot take one; what came of the run is not for that.
+                // A program that started it so wants no report, or takes none: that is no failure of the run.
                 Ok(()) if is_closed => Ok(()),
                 Ok(()) => Err(DeliveryError::OnStandardError(error)),
                 Err(_) => Err(DeliveryError::Nowhere(error)),

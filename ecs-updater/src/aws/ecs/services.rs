@@ -83,11 +83,11 @@ impl Aws {
     }
 }
 
-/// The name at the end of a service's ARN, or by itself.
 fn named(name: &str) -> ServiceName {
     clean::name(name).into()
 }
 
+/// The name at the end of a service's ARN, or by itself.
 fn name_of(arn: &str) -> Option<ServiceName> {
     arn.rsplit('/').next().map(named)
 }
