@@ -58,6 +58,8 @@ pub struct Invariants {
     put_back: BTreeSet<MachineNo>,
     /// The claims that stood, each with the time at which it went.
     claims_before: BTreeMap<MachineNo, Vec<(Timestamp, Claim)>>,
+    /// Whose claim, if there is one, is of the caller's making.
+    written: BTreeSet<MachineNo>,
     /// The claim as it is.
     claims: BTreeMap<MachineNo, Option<Claim>>,
     leases: Leases,
@@ -128,6 +130,7 @@ impl Invariants {
                 self.check_budget(world, machine);
                 self.check_excluded(world, machine);
                 self.check_paused(world, machine);
+                self.check_traps(world, machine);
             }
             (InstanceStatus::Active, Actor::Person | Actor::World) => {
                 self.taken_back.insert(machine, world.now());
@@ -189,6 +192,11 @@ impl Invariants {
     fn see_tag(&mut self, world: &World, machine: MachineNo, (key, value, by): (&str, Option<&str>, Actor)) {
         match key {
             CLAIM_TAG => {
+                if by == Actor::Updater {
+                    self.written.insert(machine);
+                } else {
+                    self.written.remove(&machine);
+                }
                 let claim = value.and_then(|value| value.parse().ok());
                 if let Some(before) = self.claims.insert(machine, claim).flatten() {
                     self.claims_before.entry(machine).or_default().push((world.now(), before));
@@ -230,11 +238,22 @@ impl Invariants {
             }
         }
         for (number, machine) in world.machines().iter_with_ids() {
-            let claim = machine.tags.get(CLAIM_TAG);
+            let claim = machine.tags.get(CLAIM_TAG).filter(|claim| !self.is_of_others(world, number, claim));
             if let Some(claim) = claim.filter(|_| world.is_in_service(number)) {
                 self.broken(world, Rule::ClaimLeft, number, format!("is in service with the claim {claim}"));
             }
         }
+    }
+
+    /// Whether the claim cannot be of a caller's making, in this run or an earlier one: somebody else wrote it, and it is
+    /// malformed or has an epoch that no lease has had. It is not the caller's to remove.
+    fn is_of_others(&self, world: &World, machine: MachineNo, claim: &str) -> bool {
+        let cluster = &world.clusters()[world.machines()[machine].cluster].name;
+        let is_believable = claim.parse::<Claim>().is_ok_and(|claim| {
+            let highest = self.leases.epoch(cluster);
+            claim.epoch.zip(highest).is_none_or(|(epoch, highest)| i128::from(epoch.number()) <= highest)
+        });
+        !is_believable && !self.written.contains(&machine)
     }
 
     /// What is dead, and what others have stopped, takes no place: the caller can read both from EC2.
@@ -350,6 +369,23 @@ impl Invariants {
         let halfway = world.claim(machine).is_some_and(|claim| !claim.boots.is_empty());
         if known && !halfway {
             self.broken(world, Rule::Paused, machine, "drained although the cluster is paused".to_owned());
+        }
+    }
+
+    /// Nothing that runs here may come to a machine that does not run, and that ECS takes for connected still.
+    fn check_traps(&mut self, world: &World, machine: MachineNo) {
+        let cluster = world.machines()[machine].cluster;
+        let late = left_unknowable(world.machines().iter().filter(|other| other.cluster == cluster).count());
+        let is_known = |trap: &MachineNo| self.left.get(trap).is_some_and(|at| world.now().duration_since(*at) >= late);
+        let dead = world.machines().iter_with_ids().filter(|(number, other)| {
+            other.cluster == cluster && other.state != Ec2State::Running && !world.ec2_hides(*number)
+        });
+        let halfway = world.claim(machine).is_some_and(|claim| !claim.boots.is_empty());
+        let mut traps = dead.map(|(number, _)| number).filter(|number| is_known(number) && !halfway);
+        if let Some(trap) = traps.find(|trap| world.could_move(machine, *trap)) {
+            let id = &world.machines()[trap].id;
+            let detail = format!("drained while ECS would place its tasks on {id}, which does not run");
+            self.broken(world, Rule::PlacedOnDead, machine, detail);
         }
     }
 

@@ -46,6 +46,11 @@ impl Leases {
         found
     }
 
+    /// The highest epoch of the cluster's lease so far; `None` where nobody took it.
+    pub(super) fn epoch(&self, cluster: &str) -> Option<i128> {
+        self.by_cluster.get(cluster).map(|lease| lease.epoch)
+    }
+
     fn take(&mut self, world: &World, cluster: &str, item: &Item, caller: u32) -> Option<Violation> {
         let (Some(Attribute::Text(holder)), Some(Attribute::Number(epoch))) = (item.get("holder"), item.get("epoch"))
         else {

@@ -20,7 +20,8 @@ pub enum Rule {
     TasksOnReboot,
     /// At the end an instance that was drained is not ACTIVE, and the report does not name it.
     LeftBehind,
-    /// At the end there is a claim on an instance in service.
+    /// At the end there is a claim on an instance in service. One that somebody else wrote is not the caller's to remove
+    /// where it is malformed, or where its epoch is above the lease's.
     ClaimLeft,
     /// A version that failed on an instance was activated there again.
     FailedVersion,
@@ -35,6 +36,8 @@ pub enum Rule {
     Excluded,
     /// An instance was drained although somebody had paused its cluster.
     Paused,
+    /// An instance was drained while ECS would place its tasks on a machine that does not run.
+    PlacedOnDead,
 }
 
 /// A rule that was broken.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::scenario::Scenario;
-use crate::world::{RateControl, Sending, World};
+use crate::world::{Attribute, RateControl, Sending, World};
 
 const CLAIM: &str = "v1/drain/RUN1/1.26.1/1.27.0/2026-11-23T03:00:00Z";
 
@@ -220,6 +220,43 @@ fn nothing_is_left_behind() {
     assert_eq!(finish(&mut world, &[]), []);
     set(&mut world, 0, InstanceStatus::Draining, Actor::Person);
     assert_eq!(finish(&mut world, &[]), [], "a person drained it since");
+}
+
+#[test]
+fn a_claim_that_is_a_lie_is_not_the_caller_s_to_remove() {
+    let lie = |value: &str, by: Actor| {
+        let mut world = world("");
+        let item = [("holder", Attribute::Text("RUN1".to_owned())), ("epoch", Attribute::Number(7))];
+        let item = item.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        let key = world.clusters()[world.machines()[MachineNo(0)].cluster].name.clone();
+        world.record(Event::Stored { table: "leases".to_owned(), key, item, caller: 0 });
+        tag(&mut world, 0, CLAIM_TAG, value, by);
+        finish(&mut world, &[])
+    };
+    let with_epoch = |epoch: u64| CLAIM.replace("RUN1", &format!("RUN1+{epoch}"));
+    assert_eq!(lie("hello", Actor::Person), []);
+    assert_eq!(lie(&with_epoch(8), Actor::Person), []);
+    assert_eq!(lie(&with_epoch(7), Actor::Person), [Rule::ClaimLeft]);
+    assert_eq!(lie(CLAIM, Actor::Person), [Rule::ClaimLeft]);
+    assert!(lie("hello", Actor::Updater).contains(&Rule::ClaimLeft));
+    assert!(lie(&with_epoch(8), Actor::Updater).contains(&Rule::ClaimLeft));
+}
+
+#[test]
+fn nothing_moves_to_a_machine_that_does_not_run() {
+    let service = "[[service]]\nname = \"web\"\ndesired = 2\ncpu = 256\nmemory = \"512 MiB\"\n";
+    let stops = "[[event]]\nat = \"61s\"\ndo = \"stop\"\nhost = 2\n[[host]]\nindex = 2\n";
+    let after = |seconds: i64, more: &str| {
+        let mut world = world(&format!("{service}{more}"));
+        pass(&mut world, seconds);
+        claim(&mut world, 0);
+        set(&mut world, 0, InstanceStatus::Draining, Actor::Updater);
+        rules(&world)
+    };
+    assert_eq!(after(120, ""), [], "all run");
+    assert_eq!(after(20, stops), [], "nobody can know yet");
+    assert_eq!(after(60, stops), [Rule::PlacedOnDead]);
+    assert_eq!(after(900, stops), [], "ECS has seen that its agent is gone");
 }
 
 #[test]

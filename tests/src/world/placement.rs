@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
-use super::ids::{RegistrationNo, ServiceNo};
+use super::ids::{MachineNo, RegistrationNo, ServiceNo};
 use super::tasks::NewTask;
 use crate::query::Subject;
+use crate::scenario::ServiceKind;
 
 /// The instances that could take a task of one service now. Good for one look at the service.
 pub(super) struct Candidates {
@@ -52,6 +53,21 @@ impl World {
         registration.takes_tasks()
             && registration.fits(of.shape.cpu, of.shape.memory, of.shape.host_port)
             && of.member_of.as_ref().is_none_or(|(_, filter)| filter.matches(&self.subject(number)))
+    }
+
+    /// Whether a task of a service that is on the first machine could be placed on the second one now.
+    pub(crate) fn could_move(&self, from: MachineNo, to: MachineNo) -> bool {
+        let registrations = self.machines[from].registrations.iter();
+        let tasks = registrations.flat_map(|number| &self.registrations[*number].tasks);
+        let services: BTreeSet<ServiceNo> = tasks.filter_map(|task| self.tasks[*task].service).collect();
+        let is_on = |service: ServiceNo, number: RegistrationNo| {
+            self.services[service].tasks.iter().any(|task| self.tasks[*task].registration == number)
+        };
+        services.into_iter().filter(|service| self.services[*service].kind == ServiceKind::Replica).any(|service| {
+            self.machines[to].registrations.iter().any(|number| {
+                self.can_take(service, *number) && !(self.services[service].distinct_instance && is_on(service, *number))
+            })
+        })
     }
 
     /// An instance as the cluster query language sees it.
