@@ -121,26 +121,34 @@ impl Actor<'_> {
     /// service. Returns the affected hosts: their bridges have to confirm that the reboot is off. One that has given the
     /// reboot up does not come back to it.
     pub(super) async fn call_off_reboots(&mut self, ends: &[(HostId, End)]) -> Vec<HostId> {
-        let due = ends
+        let mut due: Vec<HostId> = ends.iter().filter_map(|(host, _)| self.called_off_unheard(host)).collect();
+        let reboots = ends
             .iter()
             .filter(|(host, end)| self.instance(host).is_some_and(|instance| self.bridge_may_reboot(instance, end)));
-        let due: Vec<HostId> = due.map(|(host, _)| host.clone()).collect();
-        let before: Vec<(HostId, Claim)> =
-            due.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim()?.clone()))).collect();
-        let claims = before.iter().map(|(host, claim)| NewClaim {
-            host: host.clone(),
-            claim: self.new_claim(host, ClaimStep::Drain, Versions::from(claim), None),
-            saved_lock: None,
-        });
-        let claims = claims.collect();
-        let written = self.claim(claims).await;
-        let at = self.now();
-        for (host, claim) in before.into_iter().filter(|(host, _)| written.contains(host)) {
-            self.with_instance_mut(&host, |instance| {
-                instance.run.called_off = Some(Box::new(CalledOff { claim, at }));
-            });
+        let reboots: Vec<HostId> = reboots.map(|(host, _)| host.clone()).collect();
+        let mut claims = Vec::new();
+        for host in &reboots {
+            let Some(before) = self.instance(host).and_then(|instance| instance.claim()).cloned() else { continue };
+            let claim = self.new_claim(host, ClaimStep::Drain, Versions::from(&before), None);
+            claims.push(NewClaim { host: host.clone(), claim, saved_lock: None });
+            self.with_instance_mut(host, |instance| instance.run.calling_off = Some(Box::new(before)));
         }
+        for host in self.claim(claims).await {
+            self.called_off_unheard(&host);
+        }
+        due.extend(reboots);
         due
+    }
+
+    /// Records that the reboot is called off which this run wanted to call off, if its claim is replaced by now, whatever
+    /// EC2 answered to that. Returns the host where it is so, and was not known before.
+    fn called_off_unheard(&mut self, host: &HostId) -> Option<HostId> {
+        let (run, at) = (self.author.run.clone(), self.now());
+        let instance = self.fleet.instances.get_mut(host)?;
+        let standing = instance.claim().filter(|claim| claim.step == ClaimStep::Drain && claim.run == run)?.clone();
+        let claim = instance.run.calling_off.take_if(|before| before.to == standing.to)?;
+        instance.run.called_off = Some(Box::new(CalledOff { claim: *claim, at }));
+        Some(host.clone())
     }
 
     /// Whether a bridge may still reboot the host for its claim. That it has given up, or that its host is in another boot,

@@ -44,6 +44,10 @@ pub struct RunMemory {
     pub undone: Option<Timestamp>,
     /// The reboot that this run has called off with the host's bridge, while it is not known to be off.
     pub called_off: Option<Box<CalledOff>>,
+    /// The claim for a reboot that this run has asked EC2 to replace, which takes the reboot back. EC2's answer may be lost
+    /// and the request carried out all the same.
+    #[serde(default)]
+    pub calling_off: Option<Box<Claim>>,
     /// How often this run undid an activation or put a lock back.
     pub cancels: u32,
     /// When this run wrote or removed one of its tags on it last. EC2's answers may be older than that for a while.
