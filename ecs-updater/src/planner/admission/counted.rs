@@ -70,7 +70,7 @@ impl<'a> Counted<'a> {
         if instance.run.verdict.is_some() && is_drained {
             *self.ended_by_zone.entry(instance.zone.as_ref()).or_default() += 1;
         }
-        if instance.in_service() {
+        if instance.in_service() && !is_halfway(instance) {
             self.count_in_service(instance, now);
         } else {
             self.count_out_of_service(instance);
@@ -104,4 +104,10 @@ impl<'a> Counted<'a> {
             self.zone = Some(self.zone.map_or(zone, |first| first.min(zone)));
         }
     }
+}
+
+/// Whether a reboot of ours has begun on it and has not ended. Somebody may have set it ACTIVE meanwhile; what this run does
+/// next may take it out of service again, so that its place stays taken.
+fn is_halfway(instance: &Instance) -> bool {
+    instance.run.verdict.is_none() && instance.claim().is_some_and(|claim| claim.step.needs_boot())
 }
