@@ -247,6 +247,23 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All, in the order of a life.
+    pub const ALL: [Self; 13] = [
+        Self::Unseen,
+        Self::Current,
+        Self::Outdated,
+        Self::Staging,
+        Self::Staged,
+        Self::Draining,
+        Self::Drained,
+        Self::Rebooting,
+        Self::Verifying,
+        Self::Confirming,
+        Self::Reverting,
+        Self::Held,
+        Self::Settled,
+    ];
+
     /// For people and reports.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 //!
 //! `INSTA_UPDATE=always cargo test -p fleet-sim --test scenarios` records again; read what changed.
 
+mod report_schema;
 mod walked;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,6 +132,7 @@ async fn roll(scenario: &Scenario, transport: Transport) -> Result<Rolled, Failu
     let mut problems = verdict.problems;
     let planned = expect.process.is_empty() && expect.runs().iter().all(|run| run.dry_run);
     problems.extend(refused(&rollout, &expect, if planned { Role::Plan } else { Role::Run })?);
+    problems.extend(trial.ran.iter().filter_map(|ran| ran.report.as_ref()).flat_map(report_schema::misfits));
     Ok(Rolled { recorded, problems, last: report.clone(), differs })
 }
 

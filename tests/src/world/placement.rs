@@ -65,7 +65,8 @@ impl World {
         };
         services.into_iter().filter(|service| self.services[*service].kind == ServiceKind::Replica).any(|service| {
             self.machines[to].registrations.iter().any(|number| {
-                self.can_take(service, *number) && !(self.services[service].distinct_instance && is_on(service, *number))
+                self.can_take(service, *number)
+                    && !(self.services[service].distinct_instance && is_on(service, *number))
             })
         })
     }

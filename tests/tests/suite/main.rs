@@ -15,5 +15,6 @@ mod own_task;
 mod permissions;
 mod plan_and_run;
 mod random_walk;
+mod report_schema;
 mod sdk;
 mod signals;
