@@ -31,6 +31,7 @@ fn described(number: i64, status: InstanceStatus, agent_connected: bool) -> inst
         pending_tasks: 0,
         variant: None,
         zone: None,
+        provider: None,
         nameable: Attributes::default(),
         registered: Resources::default(),
         remaining: Resources::default(),

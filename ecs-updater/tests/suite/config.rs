@@ -360,6 +360,22 @@ fn windows_and_freezes_are_lists() {
 }
 
 #[test]
+fn a_select_that_cannot_be_read_is_told_with_its_place() {
+    let policy =
+        |line: &str| config::parse(&format!("[defaults]\n{line}\n"), "one").unwrap().defaults.over(Policy::default());
+    let select = policy("select = \"attribute:role == web and tag:env in ['a', 'b']\"").select;
+    assert_eq!(select.unwrap().to_string(), "attribute:role == web and tag:env in ['a', 'b']");
+    assert_eq!(policy("select = \"none\""), Policy::default());
+    // What was to limit updates must not come to limit none.
+    insta::assert_snapshot!(refused("[defaults]\nselect = ''\n[[cluster]]\nname = 'web'\nselect = 'attribute:role = web'"), @r#"
+    2 problems in the configuration:
+      - `select` = "" in [defaults] of fleet.toml:2:10 must be an expression such as "attribute:role == web", or "none": it ends where a subject such as attribute:NAME is expected (at character 1)
+      - `select` = "attribute:role = web" in [[cluster]] "web" of fleet.toml:5:10 must be an expression such as "attribute:role == web", or "none": "=" stands where ==, !=, in, !in, exists, !exists, =~ or !~ is expected (at character 16)
+    "#);
+    insta::assert_snapshot!(refused("[defaults]\nselect = ['attribute:role == web']"), @r#"`select` = […] in [defaults] of fleet.toml:2:10 must be an expression such as "attribute:role == web", or "none""#);
+}
+
+#[test]
 fn a_mistake_in_one_clusters_table_concerns_that_cluster_alone() {
     let text = "[[cluster]]\nname = 'web'\n[[cluster]]\nname = 'batch'\nmax_unavailable = 0\nmax_unavailble = 2\n[[cluster]]\nname = 'odd'\ntarget = 'x'\n";
     let fragment = config::parse(text, "fleet.toml").unwrap();

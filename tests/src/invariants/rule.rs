@@ -35,6 +35,8 @@ pub enum Rule {
     Excluded,
     /// An instance was drained although somebody had paused its cluster.
     Paused,
+    /// An instance was drained, or claimed to be staged, that is not selected.
+    Selected,
 }
 
 /// A rule that was broken.
