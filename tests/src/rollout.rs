@@ -175,7 +175,8 @@ impl Rollout {
     pub async fn run_within(&mut self, limit: Limit, spec: &RunSpec, watch: &dyn Watch) -> Ran {
         self.runs += 1;
         self.region.spare();
-        let named = self.region.look(|world| spec.named(|index| world.machines().iter().nth(index).map(|one| one.id.clone())));
+        let named =
+            self.region.look(|world| spec.named(|index| world.machines().iter().nth(index).map(|one| one.id.clone())));
         self.region.set_named(named.clone());
         let job = Job {
             run: RunId::new(format!("01SIM{:021}", self.runs)),

@@ -42,7 +42,12 @@ impl Machines {
     /// What EC2 says of this machine alone.
     #[cfg(test)]
     pub(crate) fn of(host: HostId, state: MachineState) -> Self {
-        let one = Described { ec2: Ec2 { state, ..Ec2::default() }, tags: BTreeMap::new(), others: 0, all_tags: BTreeMap::new() };
+        let one = Described {
+            ec2: Ec2 { state, ..Ec2::default() },
+            tags: BTreeMap::new(),
+            others: 0,
+            all_tags: BTreeMap::new(),
+        };
         Self { described: BTreeMap::from([(host, one)]), not_found: BTreeSet::new() }
     }
 

@@ -63,7 +63,8 @@ fn judge(looks: Vec<(&ClusterName, Result<Vec<Registered>, AwsError>)>, named: &
     let (only, skip) = (hosts(&named.only, "--instance"), hosts(&named.skip, "--skip"));
     problems.extend(only.intersection(&skip).map(|host| format!("{host} is named by both --instance and --skip")));
     let mut refused = BTreeMap::new();
-    let silent: Vec<&str> = looks.iter().filter(|(_, look)| look.is_err()).map(|(cluster, _)| cluster.as_str()).collect();
+    let silent: Vec<&str> =
+        looks.iter().filter(|(_, look)| look.is_err()).map(|(cluster, _)| cluster.as_str()).collect();
     for (cluster, look) in &looks {
         let error = match look {
             Err(error) => error.on(cluster),
@@ -99,7 +100,8 @@ mod tests {
 
     fn judged(named: &Named, is_db_silent: bool) -> Found {
         let (web, db) = ("web".into(), "db".into());
-        let of_db = if is_db_silent { Err(AwsError::not_described()) } else { Ok(vec![(DB.into(), "i-00000002".into())]) };
+        let of_db =
+            if is_db_silent { Err(AwsError::not_described()) } else { Ok(vec![(DB.into(), "i-00000002".into())]) };
         judge(vec![(&web, Ok(vec![(WEB.into(), "i-00000001".into())])), (&db, of_db)], named)
     }
 

@@ -125,7 +125,8 @@ impl Parser {
         };
         match (subject, self.dialect) {
             (Some(Subject::Attribute(name)), Dialect::Select) if crate::attributes::is_unnamed(&name) => {
-                let what = format!("the attribute {name} is not read: no agent's capabilities, none of this program's own");
+                let what =
+                    format!("the attribute {name} is not read: no agent's capabilities, none of this program's own");
                 Err(QueryError::new(word.at, what))
             }
             (None, Dialect::Select) => Err(word.instead_of(SUBJECTS)),

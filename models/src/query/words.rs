@@ -53,7 +53,8 @@ pub(super) fn words(text: &str) -> Result<Vec<Word>, QueryError> {
                     word.text.push(next);
                 }
                 if word.text == "!" {
-                    let follows: String = chars.clone().map(|(next, _)| next).take_while(|n| !ENDS.contains(*n)).collect();
+                    let follows: String =
+                        chars.clone().map(|(next, _)| next).take_while(|n| !ENDS.contains(*n)).collect();
                     // `!exists`, `!in`: operators that begin with the sign.
                     if ["exists", "in"].contains(&follows.as_str()) {
                         word.text.push_str(&follows);

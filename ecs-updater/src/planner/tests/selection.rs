@@ -40,7 +40,12 @@ fn nothing_is_begun_on_what_is_not_selected() {
         ("a tag that EC2 does not tell", "tag:env == prod", hidden(), held),
         ("the contrary of that", "not (tag:env == prod)", hidden(), held),
         ("never looked at", "attribute:role == db", web(instance(0, None, now)), held),
-        ("selected, and held for another reason", "attribute:role == web", web(no_variant(now)), "hold not_bottlerocket"),
+        (
+            "selected, and held for another reason",
+            "attribute:role == web",
+            web(no_variant(now)),
+            "hold not_bottlerocket",
+        ),
         ("not selected either", "attribute:role == db", web(no_variant(now)), "hold not_bottlerocket"),
     ];
     for (name, select, instance, expected) in table {

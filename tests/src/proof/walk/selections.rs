@@ -77,7 +77,9 @@ fn events(draw: &mut Draw, scenario: &mut Table, size: i64) {
 
 /// Instances that the runs before the last are told of.
 fn named(draw: &mut Draw, scenario: &mut Table, size: i64) {
-    let Some(runs) = scenario.get_mut("expect").and_then(|expect| expect.get_mut("run")?.as_array_mut()) else { return };
+    let Some(runs) = scenario.get_mut("expect").and_then(|expect| expect.get_mut("run")?.as_array_mut()) else {
+        return;
+    };
     let before = runs.len().saturating_sub(1);
     for run in runs.iter_mut().take(before).filter_map(Value::as_table_mut) {
         let flag = draw.pick(&["instance", "skip", "none"]);
