@@ -44,16 +44,6 @@ pub use text::MAX_VALUE;
 
 /// Every attribute of ours begins so.
 pub const PREFIX: &str = "ecs-updater.";
-
-/// What the names of attributes begin with that are read for nothing but what they are for: the agent's capabilities, which
-/// are many, and our own.
-const UNNAMED: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.capability.", PREFIX];
-
-/// Whether an attribute is one that no placement constraint of a service names, and no `select` may.
-pub fn is_unnamed(name: &str) -> bool {
-    UNNAMED.iter().any(|prefix| name.starts_with(prefix))
-}
-
 /// The running version.
 pub const OS_VERSION: &str = "ecs-updater.os-version";
 /// Who reports, and when: the attribute that shows that there is an agent.

@@ -5,6 +5,17 @@ use std::fmt;
 
 use regex_lite::Regex;
 
+use crate::attributes::PREFIX;
+
+/// What the names of attributes begin with that are read for nothing but what they are for: the agent's capabilities, which
+/// are many, and our own.
+const UNNAMED: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.capability.", PREFIX];
+
+/// Whether an attribute is one that no placement constraint of a service names, and no `select` may.
+pub fn is_unnamed(name: &str) -> bool {
+    UNNAMED.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// An expression that was read.
 #[derive(Debug, Clone)]
 pub struct Expression(pub(super) Node);

@@ -13,7 +13,7 @@ mod parser;
 mod select;
 mod words;
 
-pub use expression::{Expression, Known, QueryError, Subject};
+pub use expression::{Expression, Known, QueryError, Subject, is_unnamed};
 pub use select::{MAX_SELECT, Select};
 
 use parser::{Dialect, Parser};

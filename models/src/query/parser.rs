@@ -2,7 +2,7 @@
 
 use regex_lite::Regex;
 
-use super::expression::{Node, QueryError, Subject, Test};
+use super::expression::{Node, QueryError, Subject, Test, is_unnamed};
 use super::words::{Word, words};
 
 /// Whose expression it is.
@@ -124,7 +124,7 @@ impl Parser {
             }
         };
         match (subject, self.dialect) {
-            (Some(Subject::Attribute(name)), Dialect::Select) if crate::attributes::is_unnamed(&name) => {
+            (Some(Subject::Attribute(name)), Dialect::Select) if is_unnamed(&name) => {
                 let what =
                     format!("the attribute {name} is not read: no agent's capabilities, none of this program's own");
                 Err(QueryError::new(word.at, what))

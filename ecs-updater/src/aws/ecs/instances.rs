@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{ContainerInstance, ContainerInstanceField, ContainerInstanceStatus, Resource, Tag};
-use models::attributes::{PREFIX, is_unnamed};
+use models::attributes::PREFIX;
 use models::clean;
 use models::fleet::{Attributes, InstanceStatus, Resources};
 use models::ids::{ClusterName, ContainerInstanceArn, HostId, ZoneName};
 use models::own_host::INSTANCE_TAG;
+use models::query::is_unnamed;
 use models::selection::InstanceName;
 
 use super::read::{count, shared};
