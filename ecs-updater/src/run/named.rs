@@ -1,5 +1,5 @@
 //! Which instances `--instance` and `--skip` name, before anything is begun: one that no cluster has is a slip of the pen, and
-//! whoever wrote it meant another one.
+//! was meant for another one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
