@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand,
 
 use models::ids::AccountId;
 use models::location::is_account;
+use models::selection::{InstanceName, Named};
 
 use crate::config::{Given, Key};
 
@@ -33,6 +34,8 @@ Examples:
       Update every cluster in the file, each by its own settings.
   ecs-updater run --config fleet.toml --cluster web --target 1.27.0
       Only this one, and to this version.
+  ecs-updater run --cluster web --instance i-0123456789abcdef0
+      Only this instance. What an earlier run has begun on others is finished all the same.
   ecs-updater run --cluster web --output json --log-format json
       For programs: the report on standard output and nothing else, logs on standard error.
 
@@ -86,7 +89,7 @@ pub enum Command {
     ///
     /// The same as `run --dry-run`: reads, and the inspect document, and nothing else. Shows each instance, its turn,
     /// and the reason for each that would be held; ends with the counts and an estimate of the time.
-    Plan(SettingArgs),
+    Plan(PlanArgs),
 }
 
 impl Command {
@@ -106,11 +109,19 @@ impl Command {
         }
     }
 
+    /// Returns the instances that are named.
+    pub fn named(&self) -> Named {
+        match self {
+            Self::Run(run) => run.selection.named(),
+            Self::Plan(plan) => plan.selection.named(),
+        }
+    }
+
     /// Returns the flags that both commands take.
     pub fn settings(&self) -> &SettingArgs {
         match self {
             Self::Run(run) => &run.settings,
-            Self::Plan(settings) => settings,
+            Self::Plan(plan) => &plan.settings,
         }
     }
 }
@@ -126,9 +137,45 @@ pub struct RunArgs {
     /// A freeze and a pause stay what they are.
     #[arg(long)]
     pub outside_window: bool,
+    /// The instances that are named.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
     /// The flags that `plan` takes too.
     #[command(flatten)]
     pub settings: SettingArgs,
+}
+
+/// What `plan` takes.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// The instances that are named.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// The flags that `run` takes too.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// Which instances may be begun this once.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelectionArgs {
+    /// Begin updates on these instances only, this once
+    ///
+    /// Ids of EC2 instances, or ARNs or ids of container instances; several with spaces or commas. What is under way on
+    /// others is finished all the same. An id that none of the clusters has is an error, and nothing is begun.
+    #[arg(long = "instance", value_name = "ID", num_args = 1.., value_delimiter = ',', help_heading = "Instances")]
+    pub only: Vec<InstanceName>,
+    /// Begin no update on these instances, this once
+    ///
+    /// Ids as for --instance.
+    #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',', help_heading = "Instances")]
+    pub skip: Vec<InstanceName>,
+}
+
+impl SelectionArgs {
+    fn named(&self) -> Named {
+        Named { only: self.only.clone(), skip: self.skip.clone() }
+    }
 }
 
 /// What all commands take.

@@ -172,7 +172,8 @@ async fn work(
     };
     live.head(locations.values());
     let (dry_run, outside_window) = (cli.command.dry_run(), cli.command.outside_window());
-    let job = Job { run: run_id, clusters, locations, dry_run, outside_window, lease_table };
+    let named = cli.command.named();
+    let job = Job { run: run_id, clusters, locations, dry_run, outside_window, named, lease_table };
     let advice = async {
         if job.lease_table.is_none() && !job.dry_run {
             let metadata = std::env::var(own_task::METADATA_VARIABLE).ok();

@@ -20,6 +20,7 @@ use models::ids::{ContainerInstanceArn, HostId};
 use models::last::LAST_TAG;
 use models::plan::HostCommand;
 use models::policy::Policy;
+use models::query::Select;
 use models::time::after;
 
 use crate::aws::ec2::{self, Machines};
@@ -70,7 +71,7 @@ pub(crate) async fn full_look(
             instance.seen_at = now;
             instance.undescribed_since = None;
         }
-        merge_ec2(instance, &machines, now);
+        merge_ec2(instance, &machines, policy, now);
     }
     let known: BTreeSet<&ContainerInstanceArn> =
         fleet.instances.values().map(|instance| &instance.container_instance).collect();
@@ -134,6 +135,7 @@ fn first_seen(host: &HostId, one: &instances::Described, now: Timestamp) -> Inst
         pending_tasks: 0,
         variant: None,
         zone: None,
+        provider: None,
         attributes: one.nameable.clone(),
         instance_tag: None,
         registered: one.registered.clone(),
@@ -180,6 +182,9 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
     // A re-registration can lose attributes; what a host is does not change.
     instance.variant = one.variant.as_deref().map(Into::into).or(instance.variant.take());
     instance.zone = one.zone.clone().or(instance.zone.take());
+    if instance.provider.as_deref() != one.provider.as_deref() {
+        instance.provider = one.provider.as_deref().map(Into::into);
+    }
     if instance.attributes != one.nameable {
         instance.attributes = one.nameable.clone();
     }
@@ -262,7 +267,7 @@ fn merge_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp
 
 /// Merges what EC2 says. What it leaves out of its answer, it says nothing of; nor does it of a machine that it does not
 /// find and whose agent ECS hears.
-pub(crate) fn merge_ec2(instance: &mut Instance, machines: &Machines, now: Timestamp) {
+pub(crate) fn merge_ec2(instance: &mut Instance, machines: &Machines, policy: &Policy, now: Timestamp) {
     if instance.host.is_external() {
         return;
     }
@@ -270,7 +275,7 @@ pub(crate) fn merge_ec2(instance: &mut Instance, machines: &Machines, now: Times
         let checks = instance.ec2.take().and_then(|ec2| ec2.checks);
         instance.ec2 = Some(Ec2 { checks, ..machine.ec2.clone() });
         instance.left_out_since = None;
-        merge_tags(instance, machine, now);
+        merge_tags(instance, machine, policy, now);
     } else if machines.is_not_found(&instance.host) && !instance.agent_connected {
         instance.ec2.get_or_insert_default().state = MachineState::NotFound;
         instance.left_out_since = None;
@@ -283,11 +288,15 @@ pub(crate) fn merge_ec2(instance: &mut Instance, machines: &Machines, now: Times
 const TAGS_EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 
 /// Merges the tags. What this run has written stays for a while.
-pub(crate) fn merge_tags(instance: &mut Instance, machine: &ec2::Described, now: Timestamp) {
-    let read = read_tags(machine);
+pub(crate) fn merge_tags(instance: &mut Instance, machine: &ec2::Described, policy: &Policy, now: Timestamp) {
+    let mut read = read_tags(machine);
+    let asked_for = policy.select.as_ref().map(Select::tags).unwrap_or_default();
+    let value = |key: &str| Some((key.to_owned(), machine.all_tags.get(key)?.clone()));
+    read.asked_for = asked_for.into_iter().filter_map(value).collect();
     let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_EVENTUAL_CONSISTENCY);
     instance.tags = if fresh {
-        Tags { exclude: read.exclude, unknown: read.unknown, others: read.others, ..std::mem::take(&mut instance.tags) }
+        let Tags { exclude, unknown, others, asked_for, .. } = read;
+        Tags { exclude, unknown, others, asked_for, ..std::mem::take(&mut instance.tags) }
     } else {
         read
     };
@@ -306,6 +315,7 @@ pub(crate) fn read_tags(machine: &ec2::Described) -> Tags {
         saved_lock: tags.get(SAVED_LOCK_TAG).filter(|value| !value.is_empty()).cloned(),
         last: tags.get(LAST_TAG).and_then(|value| value.parse().ok()),
         others: machine.others,
+        asked_for: BTreeMap::new(),
         unknown: tags.keys().filter(|key| is_unknown(key)).map(|key| clean::name(key)).collect(),
     }
 }

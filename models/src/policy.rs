@@ -8,6 +8,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster_tags::{FromTags, OpenKeys};
+use crate::query::Select;
 use crate::schedule::{Freeze, Window};
 
 pub use crate::max_unavailable::MaxUnavailable;
@@ -23,6 +24,9 @@ pub struct Policy {
     pub target: Target,
     /// Whether the hosts' own `updates.version-lock` stands above a target.
     pub owner_lock: OwnerLock,
+    /// Updates are begun only on the instances that meet it; `None`: on all.
+    #[serde(default)]
+    pub select: Option<Select>,
     /// What to do with an instance that runs tasks of no service.
     pub standalone_tasks: StandaloneTasks,
     /// How long each step may take.
@@ -63,6 +67,7 @@ impl Default for Policy {
             zone: Zones::Spread,
             target: Target::Latest,
             owner_lock: OwnerLock::Respect,
+            select: None,
             standalone_tasks: StandaloneTasks::Skip,
             timeouts: Timeouts::default(),
             stop_after_failures: StopAfter::Count(1),

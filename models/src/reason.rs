@@ -229,6 +229,11 @@ reasons!(
             /// The tag's value.
             note: String,
         } = "paused", "not begun: the cluster is paused by its tag ecs-updater:pause = \"{note}\"; remove the tag, and the next run goes on";
+        /// A person has not selected it.
+        NotSelected {
+            /// By what, and what would change it.
+            why: String,
+        } = "not_selected", "not begun: {why}";
         /// The cluster's loop ended early.
         ClusterGivenUp = "cluster_given_up", "not begun: the work on the cluster ended early, for the reason above; the next run goes on";
         /// A signal.

@@ -111,7 +111,7 @@ pub enum ClusterErrorKind {
     AnotherRun,
     /// Another run took the lease over; the work ended in the middle.
     LeaseLost,
-    /// Its own settings, in its table or its tags, are wrong; nothing was begun on it.
+    /// Its own settings, in its table or its tags, or the instances named for the run are wrong; nothing was begun on it.
     Configuration,
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use models::report::Outcome;
+use models::selection::{InstanceName, Named};
 use semver::Version;
 use serde::Deserialize;
 
@@ -76,6 +77,10 @@ pub struct RunSpec {
     pub dry_run: bool,
     /// Begin updates outside of the windows too.
     pub outside_window: bool,
+    /// Begin only these: indices of hosts, or what a person may write.
+    pub instance: Vec<NamedHost>,
+    /// Begin all but these.
+    pub skip: Vec<NamedHost>,
     /// Die without a word at this moment.
     pub kill: Option<Moment>,
     /// Get a signal at this moment.
@@ -84,6 +89,30 @@ pub struct RunSpec {
     pub after: Option<SignedDuration>,
     /// It does not begin earlier than so long after the scenario's start.
     pub not_before: Option<SignedDuration>,
+}
+
+/// An instance that a run is told of.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum NamedHost {
+    /// The host of this index, by the id of its machine.
+    Index(usize),
+    /// As it is written.
+    Text(String),
+}
+
+impl RunSpec {
+    /// What the run is told of instances, with the ids of machines by their indices.
+    pub(crate) fn named(&self, id: impl Fn(usize) -> Option<String>) -> Named {
+        let name = |host: &NamedHost| match host {
+            NamedHost::Index(index) => id(*index)?.parse().ok(),
+            NamedHost::Text(text) => text.parse().ok(),
+        };
+        Named {
+            only: self.instance.iter().filter_map(name).collect(),
+            skip: self.skip.iter().filter_map(name).collect(),
+        }
+    }
 }
 
 /// Why a table is no `[expect]`.
@@ -101,6 +130,9 @@ pub enum ExpectError {
         /// How many hosts there are.
         count: usize,
     },
+    /// A name of an instance that the command line would refuse.
+    #[error("run {number} names {text:?}: {why}")]
+    NoInstance { number: usize, text: String, why: String },
     /// Both would be run.
     #[error("run and process exclude each other")]
     RunAndProcess,
@@ -158,6 +190,18 @@ impl Expect {
             }
         }
         for (number, run) in (1..).zip(&self.run) {
+            for host in run.instance.iter().chain(&run.skip) {
+                match host {
+                    NamedHost::Index(index) if *index >= count + launched => {
+                        return Err(ExpectError::NoSuchHost { what: format!("run {number}"), index: *index, count });
+                    }
+                    NamedHost::Index(_) => {}
+                    NamedHost::Text(text) => {
+                        let read = text.parse::<InstanceName>();
+                        read.map_err(|why| ExpectError::NoInstance { number, text: text.clone(), why })?;
+                    }
+                }
+            }
             for moment in run.kill.iter().chain(&run.interrupt) {
                 if let Moment::Host(HostWhen { host: Some(index), .. }) = moment
                     && *index >= count + launched

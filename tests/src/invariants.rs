@@ -5,6 +5,7 @@
 mod leases;
 mod named;
 mod rule;
+mod selected;
 
 #[cfg(test)]
 mod tests;
@@ -15,13 +16,16 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::{CLAIM_TAG, Claim, ClaimStep, FAILED_TAG, FailedVersions, Transport, is_exclusion};
 use models::ids::{ClusterName, HostId};
 use models::policy::MaxUnavailable;
+use models::selection::Named;
 use semver::Version;
 
 use leases::Leases;
 pub use rule::{Rule, Violation};
+use selected::Selected;
 
 use crate::documents::Script;
 use crate::host::HostEvent;
+use crate::query::Filter;
 use crate::world::{
     Actor, BootStep, CommandStep, Ec2State, Entry, Event, InstanceChange, InstanceStatus, LastStatus, MachineNo, Task,
     World,
@@ -67,13 +71,27 @@ pub struct Invariants {
     accepted: BTreeMap<MachineNo, Timestamp>,
     /// Since when somebody excludes it; those that were excluded from the start are missing.
     excluded: BTreeMap<MachineNo, Timestamp>,
+    selected: Selected,
 }
+
+/// A look at the whole cluster may be this old when an instance is staged.
+const STAGED_BY_AN_OLD_LOOK: SignedDuration = SignedDuration::from_mins(2);
 
 impl Invariants {
     /// How many machines of a cluster may be out of service at once; 1 where nothing was said. A percentage is one of the
     /// machines that are registered at the time.
     pub fn set_budget(&mut self, cluster: impl Into<ClusterName>, most: MaxUnavailable) {
         self.budgets.insert(cluster.into(), most);
+    }
+
+    /// Which instances of a cluster may be begun; all where nothing was said.
+    pub fn set_select(&mut self, cluster: impl Into<ClusterName>, select: Filter) {
+        self.selected.set_select(cluster.into(), select);
+    }
+
+    /// The instances that are named for the run that begins now.
+    pub(crate) fn set_named(&mut self, world: &World, named: Named) {
+        self.selected.set_named(world, named);
     }
 
     /// What was broken so far.
@@ -85,6 +103,9 @@ impl Invariants {
     pub(crate) fn seen(&mut self, world: &World, entry: &Entry) {
         self.violations.extend(self.leases.see(world, &entry.event));
         self.follow_status(world, &entry.event);
+        if let Some(machine) = entry.event.machine() {
+            self.selected.follow(world, machine, entry.at);
+        }
         match &entry.event {
             Event::Instance { machine, change: InstanceChange::Status { to, by, .. } } => {
                 self.see_status(world, *machine, (*to, *by));
@@ -131,6 +152,7 @@ impl Invariants {
                 self.check_excluded(world, machine);
                 self.check_paused(world, machine);
                 self.check_traps(world, machine);
+                self.check_selected(world, machine, "drained", UNKNOWABLE);
             }
             (InstanceStatus::Active, Actor::Person | Actor::World) => {
                 self.taken_back.insert(machine, world.now());
@@ -197,7 +219,10 @@ impl Invariants {
                 } else {
                     self.written.remove(&machine);
                 }
-                let claim = value.and_then(|value| value.parse().ok());
+                let claim: Option<Claim> = value.and_then(|value| value.parse().ok());
+                if by == Actor::Updater && claim.as_ref().is_some_and(|claim| claim.step == ClaimStep::Stage) {
+                    self.check_selected(world, machine, "claimed to be staged", STAGED_BY_AN_OLD_LOOK);
+                }
                 if let Some(before) = self.claims.insert(machine, claim).flatten() {
                     self.claims_before.entry(machine).or_default().push((world.now(), before));
                 }
@@ -386,6 +411,16 @@ impl Invariants {
             let id = &world.machines()[trap].id;
             let detail = format!("drained while ECS would place its tasks on {id}, which does not run");
             self.broken(world, Rule::PlacedOnDead, machine, detail);
+        }
+    }
+
+    /// Nothing is begun on what a person has not selected.
+    fn check_selected(&mut self, world: &World, machine: MachineNo, what: &str, unknowable: SignedDuration) {
+        let Some(since) = self.selected.unselected_since(machine) else { return };
+        let halfway = world.claim(machine).is_some_and(|claim| !claim.boots.is_empty());
+        let is_known = since == Timestamp::MIN || world.now().duration_since(since) >= unknowable;
+        if is_known && !halfway {
+            self.broken(world, Rule::Selected, machine, format!("{what} although it is not selected"));
         }
     }
 

@@ -247,6 +247,7 @@ impl Timer {
             stop: None,
             idle_since: None,
             outside_window: false,
+            selection: Default::default(),
         };
         Self { policy, facts, seen: RefCell::default() }
     }

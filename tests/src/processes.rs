@@ -43,6 +43,7 @@ impl Rollout {
             locations: self.locations.clone(),
             dry_run: false,
             outside_window: false,
+            named: Default::default(),
             lease_table: self.lease_table.clone(),
         };
         let began = clock.now();

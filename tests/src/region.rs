@@ -13,6 +13,7 @@ use ecs_updater::clock::Clock;
 use jiff::{SignedDuration, Timestamp};
 use models::ids::HostId;
 use models::policy::MaxUnavailable;
+use models::selection::Named;
 use tokio::sync::oneshot;
 
 pub use awaited::CrashPoint;
@@ -21,6 +22,7 @@ pub use snapshot::HostSnapshot;
 use crate::clock::SimClock;
 use crate::iam::Need;
 use crate::invariants::Violation;
+use crate::query::Filter;
 use crate::scenario::{HostWhen, Scenario, ScenarioError};
 use crate::wire::{Call, Caller, Request, Response};
 use crate::world::{Entry, World};
@@ -158,6 +160,20 @@ impl Region {
     /// How many machines of a cluster may be out of service at once; 1 where nothing is said.
     pub fn set_budget(&self, cluster: &str, most: MaxUnavailable) {
         self.engine.with(|inner, _| inner.world.invariants_mut().set_budget(cluster, most));
+    }
+
+    /// Which instances of a cluster may be begun, in the updater's words; all where nothing is said.
+    pub fn set_select(&self, cluster: &str, select: Filter) {
+        self.engine.with(|inner, _| inner.world.invariants_mut().set_select(cluster, select));
+    }
+
+    /// The instances that are named for the run that begins now.
+    pub fn set_named(&self, named: Named) {
+        self.engine.with(|inner, _| {
+            let mut invariants = std::mem::take(inner.world.invariants_mut());
+            invariants.set_named(&inner.world, named);
+            *inner.world.invariants_mut() = invariants;
+        });
     }
 
     /// The rules that were broken so far.

@@ -28,6 +28,7 @@ use crate::invariants::Violation;
 use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
+use crate::query::{Filter, FilterError};
 use crate::scenario::{Scenario, ScenarioError};
 
 /// What a run came to.
@@ -82,6 +83,9 @@ pub enum RolloutError {
     /// What `[expect]` says cannot be used.
     #[error("the [expect] table is malformed")]
     Expect(#[from] ExpectError),
+    /// The updater has taken a `select` that the checker cannot read.
+    #[error("the checker cannot read select = {text:?}")]
+    Select { text: String, source: FilterError },
     /// `parameter` of `[updater]`.
     #[error("the SSM parameter {name} could not be read")]
     Parameter {
@@ -98,7 +102,7 @@ impl RolloutError {
         match self {
             Self::Config(_) => Some(ExitStatus::Usage),
             Self::Parameter { source, .. } => Some(cli::unread_parameter(source)),
-            Self::Scenario(_) | Self::Expect(_) => None,
+            Self::Scenario(_) | Self::Expect(_) | Self::Select { .. } => None,
         }
     }
 }
@@ -144,6 +148,11 @@ impl Rollout {
         for (cluster, policy) in &clusters {
             let Ok(policy) = policy else { continue };
             region.set_budget(cluster.as_str(), policy.max_unavailable);
+            if let Some(select) = &policy.select {
+                let text = select.to_string();
+                let own = Filter::parse_select(&text).map_err(|source| RolloutError::Select { text, source })?;
+                region.set_select(cluster.as_str(), own);
+            }
         }
         Ok(Self { region, clusters, locations, expect, lease_table, config, began: None, runs: 0 })
     }
@@ -166,12 +175,16 @@ impl Rollout {
     pub async fn run_within(&mut self, limit: Limit, spec: &RunSpec, watch: &dyn Watch) -> Ran {
         self.runs += 1;
         self.region.spare();
+        let named =
+            self.region.look(|world| spec.named(|index| world.machines().iter().nth(index).map(|one| one.id.clone())));
+        self.region.set_named(named.clone());
         let job = Job {
             run: RunId::new(format!("01SIM{:021}", self.runs)),
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
             dry_run: spec.dry_run,
             outside_window: spec.outside_window,
+            named,
             lease_table: self.lease_table.clone(),
         };
         let clock = self.region.clock_of_a_run(SignedDuration::ZERO);

@@ -75,6 +75,7 @@ impl Rollout {
             locations: self.locations.clone(),
             dry_run: false,
             outside_window: false,
+            named: Default::default(),
             lease_table: self.lease_table.clone(),
         };
         let mut work = pin!(tokio::time::timeout(at_most, run(&config, &clock, job, &(), stopped)));

@@ -22,6 +22,8 @@ pub(crate) struct Described {
     pub(crate) tags: BTreeMap<String, String>,
     /// How many tags it has besides those that this program writes, without AWS's own.
     pub(crate) others: usize,
+    /// All its tags, for those that `select` asks for.
+    pub(crate) all_tags: BTreeMap<String, String>,
 }
 
 /// What EC2 says of machines that it was asked about by their ids. One that is in neither was left out of the answer without
@@ -40,7 +42,12 @@ impl Machines {
     /// What EC2 says of this machine alone.
     #[cfg(test)]
     pub(crate) fn of(host: HostId, state: MachineState) -> Self {
-        let one = Described { ec2: Ec2 { state, ..Ec2::default() }, tags: BTreeMap::new(), others: 0 };
+        let one = Described {
+            ec2: Ec2 { state, ..Ec2::default() },
+            tags: BTreeMap::new(),
+            others: 0,
+            all_tags: BTreeMap::new(),
+        };
         Self { described: BTreeMap::from([(host, one)]), not_found: BTreeSet::new() }
     }
 
@@ -281,6 +288,7 @@ fn read(instance: &Instance) -> Described {
     Described {
         ec2,
         others,
+        all_tags: tags().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         tags: ours.map(|(key, value)| (key.to_owned(), clean::cut(value, LONGEST_VALUE))).collect(),
     }
 }

@@ -153,7 +153,7 @@ impl Reader<'_> {
             match (Key::find(&path), node.value) {
                 (Some(key), value) => {
                     if policy.set(key, &value).is_err() {
-                        self.bad(&path, &value, node.place, table, &key.allowed());
+                        self.bad(&path, &value, node.place, table, &key.allowed_for(&value));
                     }
                 }
                 (None, Value::Table(entries)) if is_table(&path) => {

@@ -184,7 +184,7 @@ fn set(policy: &mut PolicyFragment, key: Key, value: &str, origin: impl Fn() -> 
             key: key.path().to_owned(),
             shown: value.shown(),
             origin: origin(),
-            allowed: key.allowed(),
+            allowed: key.allowed_for(&value),
         });
     }
 }

@@ -91,9 +91,17 @@ impl Key {
         self.row().setting.allowed()
     }
 
-    /// As [`Key::allowed`], in the characters that ECS takes in a tag (ECS API reference, `Tag`): no `%`.
-    pub(super) fn allowed_in_tag(self) -> String {
-        self.allowed().replace('%', " percent")
+    /// As [`Key::allowed`], with what is wrong with this value.
+    pub(super) fn allowed_for(self, value: &Value) -> String {
+        match self.row().setting.fault(value) {
+            Some(fault) => format!("{}: {fault}", self.allowed()),
+            None => self.allowed(),
+        }
+    }
+
+    /// As [`Key::allowed_for`], in the characters that ECS takes in a tag (ECS API reference, `Tag`): no `%`.
+    pub(super) fn allowed_in_tag(self, value: &Value) -> String {
+        self.allowed_for(value).replace('%', " percent")
     }
 
     /// Returns the built-in default, as it would stand in TOML.

@@ -28,6 +28,7 @@ mod key;
 mod names;
 mod rows;
 mod schedule;
+mod select;
 mod settings;
 mod syntax;
 mod tags;

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use models::policy::{BridgePolicy, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
 
 use super::schedule::{Freezes, Windows};
+use super::select::Expression;
 use super::syntax::{
     AUTO, Between, CountOrNever, DocumentName, KeyList, NONE, NotAllowed, OrNone, Parsed, Switch, Syntax, Words,
 };
@@ -54,6 +55,8 @@ pub(super) type Compare = fn(&Policy, &Policy) -> Option<Ordering>;
 pub(super) trait Setting: Sync {
     /// Sets the field from what was written.
     fn set(&self, policy: &mut Policy, value: &Value) -> Result<(), NotAllowed>;
+    /// Says what is wrong with a value that is not allowed, where its kind can tell.
+    fn fault(&self, value: &Value) -> Option<String>;
     /// Sets the field of one policy to that of another.
     fn copy(&self, from: &Policy, to: &mut Policy);
     /// Writes the field as it would stand in TOML.
@@ -73,6 +76,10 @@ impl<T: Clone, S: Syntax<T>> Setting for Field<T, S> {
     fn set(&self, policy: &mut Policy, value: &Value) -> Result<(), NotAllowed> {
         *(self.get_mut)(policy) = self.syntax.read(value)?;
         Ok(())
+    }
+
+    fn fault(&self, value: &Value) -> Option<String> {
+        self.syntax.fault(value)
     }
 
     fn copy(&self, from: &Policy, to: &mut Policy) {
@@ -147,6 +154,12 @@ pub(super) const ROWS: &[Row] = &[
         Tag::Stricter(|one, two| Some(one.owner_lock.cmp(&two.owner_lock))),
         Words { all: &[OwnerLock::Respect, OwnerLock::Override], word: OwnerLock::as_str },
         "Hosts whose own updates.version-lock names another version than the target: respect it, or override it"
+    ),
+    row!(
+        select,
+        Tag::Never,
+        Expression,
+        "Begin updates only on instances that meet this, such as \"attribute:role == web\", by attributes, tags and providers"
     ),
     row!(
         standalone_tasks,

@@ -21,6 +21,11 @@ pub(super) trait Syntax<T>: Sync {
     /// Reads a value. All places are read by the same rule, so `2` and `"2"` are the same in TOML too.
     fn read(&self, value: &Value) -> Result<T, NotAllowed>;
 
+    /// Says what is wrong with a value that [`Syntax::read`] does not take, and where in it, where the kind can tell.
+    fn fault(&self, _: &Value) -> Option<String> {
+        None
+    }
+
     /// Writes a value as it would stand in TOML.
     fn write(&self, value: &T) -> String;
 

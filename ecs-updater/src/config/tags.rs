@@ -38,7 +38,7 @@ pub(super) fn of_tags(cluster: &ClusterName, tags: &BTreeMap<String, String>) ->
                 key: key.path().to_owned(),
                 shown: value.shown(),
                 origin: Origin::Tag { key: tag.clone(), cluster: name.clone() },
-                allowed: key.allowed_in_tag(),
+                allowed: key.allowed_in_tag(&value),
             });
         }
     }

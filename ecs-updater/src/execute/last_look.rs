@@ -12,11 +12,11 @@ use super::claims::is_in_boot_of;
 use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
 use crate::observe::{found_draining, merge_ec2, short_look};
-use crate::planner::closed_for_drains;
+use crate::planner::{closed_for_drains, not_selected};
 
 impl Actor<'_> {
-    /// Checks status, tags, budget, the windows and the pause as they are *now*. Returns the hosts that may be drained, at most as many as the
-    /// budget has places for.
+    /// Checks status, tags, budget, the windows, the pause and the selection as they are *now*. Returns the hosts that may be
+    /// drained, at most as many as the budget has places for.
     pub(super) async fn clear_for_drain(&mut self, hosts: &[HostId]) -> Vec<HostId> {
         let Some(mut clear) = self.still_ours(hosts).await else { return Vec::new() };
         let cluster = &self.fleet.cluster;
@@ -33,7 +33,7 @@ impl Actor<'_> {
         let unknown = self.merge_listed(draining, lost);
         let (members, out) = self.fleet.counted_and_out();
         let budget = self.policy.max_unavailable.of(members) + usize::from(broken!(BudgetOffByOne));
-        clear.retain(|host| self.instance(host).is_some_and(Instance::in_service));
+        clear.retain(|host| self.instance(host).is_some_and(|one| one.in_service() && self.is_selected(one)));
         clear.truncate(budget.saturating_sub(out + unknown));
         // The looks may have taken long.
         if let Some(why) = closed_for_drains(self.fleet, self.policy, self.outside_window, self.now()) {
@@ -41,6 +41,13 @@ impl Actor<'_> {
             return Vec::new();
         }
         clear
+    }
+
+    /// Whether the instance is still one that a person has selected, by what this look has read.
+    fn is_selected(&self, instance: &Instance) -> bool {
+        let Some(why) = not_selected(instance, self.policy, self.selection) else { return true };
+        tracing::info!(host = %instance.host, %why, "not drained after all");
+        false
     }
 
     /// Records which instances ECS lists as DRAINING, and which as disconnected. Returns how many of them are unknown: one
@@ -153,7 +160,8 @@ impl Actor<'_> {
             }
         };
         for host in hosts {
-            self.with_instance_mut(host, |instance| merge_ec2(instance, &machines, now));
+            let policy = self.policy;
+            self.with_instance_mut(host, |instance| merge_ec2(instance, &machines, policy, now));
         }
         if self.is_lease_in_doubt() {
             return None;

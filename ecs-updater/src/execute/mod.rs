@@ -25,6 +25,7 @@ use models::fleet::{DeniedCall, FleetSnapshot, Instance};
 use models::ids::{Epoch, HostId, RunId};
 use models::plan::PlannedStep;
 use models::policy::Policy;
+use models::selection::Selection;
 
 use crate::aws::{Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
@@ -54,6 +55,8 @@ pub(crate) struct Actor<'a> {
     pub(crate) policy: &'a Policy,
     /// Whether a person asked to begin updates outside of the windows too.
     pub(crate) outside_window: bool,
+    /// The instances that a person has named for this run.
+    pub(crate) selection: &'a Selection,
     pub(crate) author: Author<'a>,
     pub(crate) clock: &'a Clock,
     pub(crate) fleet: &'a mut FleetSnapshot,

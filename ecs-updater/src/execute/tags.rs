@@ -55,7 +55,8 @@ impl Actor<'_> {
         let mut shown = BTreeMap::new();
         for host in hosts {
             let Some(machine) = machines.get(host) else { continue };
-            self.with_instance_mut(host, |instance| merge_tags(instance, machine, now));
+            let policy = self.policy;
+            self.with_instance_mut(host, |instance| merge_tags(instance, machine, policy, now));
             shown.insert(host.clone(), read_tags(machine));
         }
         shown

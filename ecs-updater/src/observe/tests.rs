@@ -31,6 +31,7 @@ fn described(number: i64, status: InstanceStatus, agent_connected: bool) -> inst
         pending_tasks: 0,
         variant: None,
         zone: None,
+        provider: None,
         nameable: Attributes::default(),
         registered: Resources::default(),
         remaining: Resources::default(),
@@ -110,12 +111,12 @@ fn what_ec2_says_of_a_machine() {
     ] {
         let mut fleet = empty();
         let instance = see(&mut fleet, InstanceStatus::Active, connected, at(0));
-        merge_ec2(instance, &stopped, at(0));
-        merge_ec2(instance, machines, at(9));
+        merge_ec2(instance, &stopped, &Policy::default(), at(0));
+        merge_ec2(instance, machines, &Policy::default(), at(9));
         assert_eq!((instance.is_dead(), instance.is_off(), instance.left_out_since), expected, "{machines:?}");
-        merge_ec2(instance, &left_out, at(20));
+        merge_ec2(instance, &left_out, &Policy::default(), at(20));
         assert_eq!(instance.left_out_since, expected.2.or(Some(at(20))), "since the first answer without it");
-        merge_ec2(instance, &running, at(30));
+        merge_ec2(instance, &running, &Policy::default(), at(30));
         assert_eq!((instance.is_dead(), instance.is_off(), instance.left_out_since), (false, false, None));
     }
 }

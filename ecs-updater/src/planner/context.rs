@@ -9,10 +9,12 @@ use models::fleet::{FleetSnapshot, Instance};
 use models::ids::RunId;
 use models::policy::Policy;
 use models::reason::HoldReason;
+use models::selection::Selection;
 use models::time::after;
 use semver::Version;
 
 use super::gate::Gate;
+use super::selection::not_selected;
 use super::times::{BRIDGE_POLL, DRAIN_POLL};
 use super::track_record::{TrackRecord, track_records};
 
@@ -31,6 +33,8 @@ pub struct RunFacts {
     pub idle_since: Option<Timestamp>,
     /// Whether a person asked to begin updates outside of the windows too.
     pub outside_window: bool,
+    /// The instances that a person has named for this run.
+    pub selection: Selection,
 }
 
 /// Reasons from outside not to begin anything new.
@@ -80,6 +84,11 @@ impl<'a> Context<'a> {
     /// Returns what people allow to be begun now.
     pub(super) fn gate(&self) -> Gate<'a> {
         Gate::of(self.snapshot, self.policy, self.run.outside_window, self.now)
+    }
+
+    /// Returns why nothing is begun on the instance, where a person has not selected it.
+    pub(super) fn not_selected(&self, instance: &Instance) -> Option<HoldReason> {
+        not_selected(instance, self.policy, &self.run.selection)
     }
 
     /// Returns how the instance's host is spoken to.

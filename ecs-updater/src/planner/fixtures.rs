@@ -13,6 +13,7 @@ use models::host::{
     SeenReport, UpdateState,
 };
 use models::plan::HostCommand;
+use models::selection::Selection;
 use models::time::after;
 use semver::Version;
 
@@ -42,6 +43,7 @@ pub(super) fn facts() -> RunFacts {
         stop: None,
         idle_since: None,
         outside_window: false,
+        selection: Selection::default(),
     }
 }
 
@@ -89,6 +91,7 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         pending_tasks: 0,
         variant: Some("aws-ecs-2".into()),
         zone: Some("eu-west-1a".into()),
+        provider: None,
         attributes: Attributes::default(),
         registered: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
         remaining: Resources { cpu: 2048, memory: 7_680, ports: vec![] },

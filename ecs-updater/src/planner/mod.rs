@@ -17,6 +17,7 @@ mod need;
 mod next;
 mod outage;
 mod refusal;
+mod selection;
 mod times;
 mod track_record;
 mod unclaimed;
@@ -42,6 +43,7 @@ pub(crate) use gate::closed_for_drains;
 pub use groups::{groups, image_version, youngest_images};
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub(crate) use refusal::refused_again;
+pub(crate) use selection::{not_selected, selects_none};
 pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, TASKS_FRESH};
 pub(crate) use workload::standalone_words;
 

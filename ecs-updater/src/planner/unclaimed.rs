@@ -11,12 +11,13 @@ use semver::Version;
 use super::context::Context;
 use super::naming;
 use super::need::{Candidate, Next, trouble};
+use super::selection::is_begun;
 use super::times::{MAX_CANCELS, MAX_STAGES, RETRY};
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted, withdrawn_at};
 
 /// Returns what an instance needs next whose claim, if it has one, leaves it in service.
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
-    if let Some(next) = precondition_hold(instance) {
+    if let Some(next) = precondition_hold(instance, cx) {
         return next;
     }
     if !instance.agent_connected {
@@ -50,7 +51,7 @@ pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
 }
 
 /// What is known of the instance without a word from its host, where that decides.
-fn precondition_hold<'a>(instance: &'a Instance) -> Option<Next<'a>> {
+fn precondition_hold<'a>(instance: &'a Instance, cx: &Context<'_>) -> Option<Next<'a>> {
     if let Some(ec2) = instance.ec2.as_ref().filter(|_| instance.is_off()) {
         return Some(Next::Hold(HoldReason::NotRunning { state: ec2.state.as_str().to_owned() }));
     }
@@ -64,7 +65,7 @@ fn precondition_hold<'a>(instance: &'a Instance) -> Option<Next<'a>> {
         return Some(Next::Hold(exclusion.hold()));
     }
     match instance.status {
-        InstanceStatus::Active => None,
+        InstanceStatus::Active => cx.not_selected(instance).filter(|_| !is_begun(instance)).map(Next::Hold),
         InstanceStatus::Draining if broken!(ActivateForeignDrains) => {
             Some(Next::Do(Phase::Held, Step::Finish(End::Held { why: HoldReason::DrainedBySomebodyElse })))
         }
@@ -200,6 +201,9 @@ struct Update {
 
 fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx: &Context<'_>) -> Next<'a> {
     let Update { from, to } = update;
+    if let Some(why) = cx.not_selected(instance) {
+        return Next::Hold(why);
+    }
     // One host was told that the release was withdrawn: the others ask before they are drained for it.
     let visit = instance.visit.as_deref().filter(|_| !cx.run.dry_run);
     let doubted = visit.filter(|visit| withdrawn_at(&to, cx).is_some_and(|at| visit.sent_at < at));

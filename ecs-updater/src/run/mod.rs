@@ -7,6 +7,7 @@
 //! - `rounds`: one round after the other. `looks`: what a round looks at, and how long the loop sleeps.
 //! - `rhythm`: how often it looks, and how fast it may turn.
 //! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
+//! - `named`: which instances a person has named for this run.
 //! - `doubts`: claims that say that another run has the lease.
 //! - `acts`: what went wrong with acts, and how long that is waited out.
 //! - `interruption`: what a signal does.
@@ -17,6 +18,7 @@ mod cluster;
 mod doubts;
 mod interruption;
 mod looks;
+mod named;
 mod namer;
 mod naming;
 mod report;
@@ -31,6 +33,7 @@ use models::ids::{ClusterName, RunId};
 use models::location::Location;
 use models::policy::Policy;
 use models::report::{ClusterError, ClusterReport, RunReport};
+use models::selection::Named;
 
 use crate::aws::{Aws, Fence, Limits};
 use crate::clock::Clock;
@@ -40,6 +43,7 @@ use crate::planner::RunFacts;
 pub use watch::{View, Watch};
 
 use cluster::{Cluster, Deps, Lease};
+use named::Found;
 use report::refused;
 
 /// What a run is to do.
@@ -55,6 +59,8 @@ pub struct Job {
     pub dry_run: bool,
     /// Whether to begin updates outside of the windows too.
     pub outside_window: bool,
+    /// The instances that a person has named.
+    pub named: Named,
     /// The DynamoDB table with the leases, where there is one.
     pub lease_table: Option<String>,
 }
@@ -70,6 +76,9 @@ pub async fn run(
 ) -> RunReport {
     let started_at = clock.now();
     let limits = Limits::default();
+    let asked = job.clusters.iter().filter(|(_, policy)| policy.is_ok());
+    let asked = asked.map(|(cluster, _)| (cluster, Aws::new(config, &Fence::open(), limits.clone()))).collect();
+    let Found { selection, refused: unnamed } = named::find(asked, &job.named, stop.clone()).await;
     let loops = job.clusters.iter().map(|(cluster, policy)| {
         let facts = RunFacts {
             run: job.run.clone(),
@@ -78,10 +87,15 @@ pub async fn run(
             stop: None,
             idle_since: None,
             outside_window: job.outside_window,
+            selection: selection.clone(),
         };
         let table = job.lease_table.as_deref().filter(|_| !job.dry_run);
         let (limits, stop) = (limits.clone(), stop.clone());
         let location = job.locations.get(cluster).cloned().unwrap_or_default();
+        let policy = match unnamed.get(cluster) {
+            Some(error) => Err(error),
+            None => policy.as_ref(),
+        };
         async move {
             let policy = match policy {
                 Ok(policy) => policy,

@@ -149,6 +149,10 @@ impl Cluster<'_> {
                 first.short(),
             ));
         }
+        if let Some(note) = planner::selects_none(&self.fleet, self.policy) {
+            tracing::warn!(cluster = %self.name, note);
+            notes.push(note);
+        }
         let unnamed = if self.facts.dry_run { planner::unnamed(&self.fleet, self.policy, now).len() } else { 0 };
         if unnamed > 0 {
             let all = self.fleet.instances.len();

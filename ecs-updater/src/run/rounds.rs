@@ -142,6 +142,7 @@ impl Cluster<'_> {
             aws: &self.aws,
             policy: self.policy,
             outside_window: self.facts.outside_window,
+            selection: &self.facts.selection,
             author: Author { run: &self.facts.run, epoch: self.epoch },
             clock: self.clock,
             fleet: &mut self.fleet,

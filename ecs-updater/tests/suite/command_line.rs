@@ -34,8 +34,30 @@ fn global_flags_stand_before_or_behind_the_command() {
 }
 
 #[test]
+fn instances_are_named_for_a_run_and_for_a_plan() {
+    for (line, only, skip) in [
+        ("run --cluster web", 0, 0),
+        ("run --instance i-01234567 i-89abcdef --cluster web", 2, 0),
+        ("run --instance i-01234567,i-89abcdef --skip i-00000001 --dry-run", 2, 1),
+        ("plan --instance i-01234567 --instance i-89abcdef", 2, 0),
+        ("plan --skip 0123456789abcdef0123456789abcdef", 0, 1),
+    ] {
+        let named = parse(line).command.named();
+        assert_eq!((named.only.len(), named.skip.len()), (only, skip), "{line}");
+    }
+}
+
+#[test]
 fn a_usage_error_exits_with_2() {
-    for line in ["", "roll", "run --outptu json", "run -v --log-level debug", "run --output xml"] {
+    for line in [
+        "",
+        "roll",
+        "run --outptu json",
+        "run -v --log-level debug",
+        "run --output xml",
+        "run --instance web-1",
+        "run --skip",
+    ] {
         let error = Cli::try_parse_from(std::iter::once("ecs-updater").chain(line.split_whitespace())).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");
     }

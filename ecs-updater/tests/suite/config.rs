@@ -128,7 +128,7 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
       - unknown key `drain` in [defaults] of fleet.toml:8:1; did you mean `timeouts.drain`?
       - `stop_after_failures` = 0 in [defaults] of fleet.toml:9:23 must be a count from 1, or "never"
       - `allow_downgrade` = "yes" in [defaults] of fleet.toml:10:19 must be true or false
-      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, owner_lock, standalone_tasks, stop_after_failures, max_duration, windows, window_cutoff, window_wait, freeze, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
+      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, owner_lock, select, standalone_tasks, stop_after_failures, max_duration, windows, window_cutoff, window_wait, freeze, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
       - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest" or a version such as "1.27.0"
       - `max_duration` = 14400 in [defaults] of fleet.toml:13:16 must be a duration from 1m to 14d with its unit, such as "4h", or "none"
       - `timeouts.drain` = "5s" in [defaults] of fleet.toml:15:9 must be a duration from 30s to 14d with its unit, such as "20m"
@@ -196,7 +196,7 @@ fn mistakes_of_environment_and_flags_are_collected() {
     insta::assert_snapshot!(load(&given, &environment).unwrap_err(), @r#"
     9 problems in the configuration:
       - cluster name "" in environment variable ECS_UPDATER_CLUSTERS must be 1 to 255 letters, digits, hyphens and underscores
-      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_WINDOWS, ECS_UPDATER_WINDOW_CUTOFF, ECS_UPDATER_WINDOW_WAIT, ECS_UPDATER_FREEZE, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
+      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_SELECT, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_WINDOWS, ECS_UPDATER_WINDOW_CUTOFF, ECS_UPDATER_WINDOW_WAIT, ECS_UPDATER_FREEZE, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
       - unknown environment variable ECS_UPDATER_MAX_UNAVAILBLE; did you mean `ECS_UPDATER_MAX_UNAVAILABLE`?
       - `target` = "newest" in environment variable ECS_UPDATER_TARGET must be "latest" or a version such as "1.27.0"
       - cluster "web" is named twice in flag --cluster; name it once
@@ -296,6 +296,7 @@ fn five_values(key: Key) -> [String; 5] {
     let default = key.default_value().replace('"', "");
     let words = match placeholder.as_str() {
         "COUNT|PERCENT" => vec!["2", "10%", "3", "30 percent", "25%"],
+        "EXPRESSION" => vec!["tag:a exists", "tag:b exists", "provider:c", "tag:d == e", "none"],
         "VERSION" => vec!["1.25.0", "1.26.0", "latest", "1.27.0", "1.28.0"],
         "COUNT" => vec!["2", "never", "4", "5", "6"],
         "DURATION" => vec!["8m", "9m", "12m", "14m", "16m"],
@@ -357,6 +358,22 @@ fn windows_and_freezes_are_lists() {
       - `windows` = […] in [defaults] of fleet.toml:2:11 must be a list of windows such as "Mon-Fri 02:00-05:00 Europe/Berlin", or "none"
       - `freeze` = […] in [defaults] of fleet.toml:3:10 must be a list of freezes such as "2026-12-20..2027-01-04: holidays", or "none"
     "#);
+}
+
+#[test]
+fn a_select_that_cannot_be_read_is_told_with_its_place() {
+    let policy =
+        |line: &str| config::parse(&format!("[defaults]\n{line}\n"), "one").unwrap().defaults.over(Policy::default());
+    let select = policy("select = \"attribute:role == web and tag:env in ['a', 'b']\"").select;
+    assert_eq!(select.unwrap().to_string(), "attribute:role == web and tag:env in ['a', 'b']");
+    assert_eq!(policy("select = \"none\""), Policy::default());
+    // What was to limit updates must not come to limit none.
+    insta::assert_snapshot!(refused("[defaults]\nselect = ''\n[[cluster]]\nname = 'web'\nselect = 'attribute:role = web'"), @r#"
+    2 problems in the configuration:
+      - `select` = "" in [defaults] of fleet.toml:2:10 must be an expression such as "attribute:role == web", or "none": it ends where a subject such as attribute:NAME is expected (at character 1)
+      - `select` = "attribute:role = web" in [[cluster]] "web" of fleet.toml:5:10 must be an expression such as "attribute:role == web", or "none": "=" stands where ==, !=, in, !in, exists, !exists, =~ or !~ is expected (at character 16)
+    "#);
+    insta::assert_snapshot!(refused("[defaults]\nselect = ['attribute:role == web']"), @r#"`select` = […] in [defaults] of fleet.toml:2:10 must be an expression such as "attribute:role == web", or "none""#);
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
         ("host", "auto", "ssm", Refused),
         ("allow_downgrade", "true", "false", Refused),
         ("documents.reboot", "Mine", "AWS-RunShellScript", Refused),
+        ("select", "tag:a exists", "tag:b exists", Refused),
     ];
     for (path, stands, says, is) in table {
         let key = Key::find(path).unwrap();
@@ -72,7 +73,7 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
     let tried = |is: Is| table.iter().filter(|(.., came)| *came == is).map(|(path, ..)| *path).collect::<Vec<_>>();
     assert!(may("stricter").iter().all(|path| tried(Heard).contains(path) && tried(Ignored).contains(path)));
     assert_eq!(may("stricter").len(), 5);
-    assert_eq!(may("never").len(), 13);
+    assert_eq!(may("never").len(), 14);
 }
 
 /// The built-in default is held against a tag as what a person wrote is.
@@ -127,7 +128,7 @@ fn what_is_closed_or_no_key_is_told() {
     insta::assert_snapshot!(refused("target", "1.27.0", ""), @r#"tag ecs-updater:target of cluster "web" may not set `target`; it belongs in the configuration file, the environment or a flag, or these let tags set it: tags = ["target"]"#);
     insta::assert_snapshot!(refused("tags", "target", "target"), @r#"tag ecs-updater:tags of cluster "web" may not set `tags`; it belongs in the configuration file, the environment or a flag"#);
     insta::assert_snapshot!(refused("zone", "spread", "tagret"), @r#"`tags` of cluster "web" names `tagret`, which is no key that tags can set; did you mean `target`?"#);
-    insta::assert_snapshot!(refused("zone", "spread", "tags"), @r#"`tags` of cluster "web" names `tags`, which is no key that tags can set; known are: max_unavailable, zone, target, owner_lock, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, host, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert"#);
+    insta::assert_snapshot!(refused("zone", "spread", "tags"), @r#"`tags` of cluster "web" names `tags`, which is no key that tags can set; known are: max_unavailable, zone, target, owner_lock, select, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, host, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert"#);
 }
 
 #[derive(Clone, Copy)]

@@ -46,6 +46,9 @@ pub struct Instance {
     pub variant: Option<SmolStr>,
     /// Attribute `ecs.availability-zone`.
     pub zone: Option<ZoneName>,
+    /// The capacity provider that it was registered with.
+    #[serde(default)]
+    pub provider: Option<SmolStr>,
     /// The attributes that placement constraints can name: all but the agent's capabilities and this program's own.
     #[serde(default)]
     pub attributes: Attributes,
@@ -326,6 +329,9 @@ pub struct Tags {
     /// `ecs-updater:last`: how its last update ended, where the tag can be read.
     #[serde(default)]
     pub last: Option<Last>,
+    /// Those that `select` asks for, by their keys.
+    #[serde(default)]
+    pub asked_for: BTreeMap<String, String>,
     /// How many others it has that count toward [`Tags::MOST`].
     #[serde(default)]
     pub others: usize,

@@ -38,6 +38,8 @@ pub enum Rule {
     Paused,
     /// An instance was drained while ECS would place its tasks on a machine that does not run.
     PlacedOnDead,
+    /// An instance was drained, or claimed to be staged, that is not selected.
+    Selected,
 }
 
 /// A rule that was broken.

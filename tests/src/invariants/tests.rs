@@ -80,6 +80,52 @@ fn the_budget_counts_whoever_took_an_instance_out() {
 }
 
 #[test]
+fn what_is_not_selected_is_not_begun() {
+    let named = |only: &[&str], skip: &[&str]| {
+        let read = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        Named { only: read(only), skip: read(skip) }
+    };
+    let (first, second) = ("i-00000000000000000", "i-00000000000000001");
+    for (name, select, told, broken) in [
+        ("meets select", "tag:role == web and attribute:role == web and provider:asg", named(&[], &[]), false),
+        ("does not", "tag:role == web and attribute:role != web", named(&[], &[]), true),
+        ("is named", "tag:role == web", named(&[first], &[]), false),
+        ("is not", "tag:role == web", named(&[second], &[]), true),
+        ("is skipped", "tag:role == web", named(&[], &[first]), true),
+    ] {
+        let host = "[[host]]\nindex = 0\ntags = { role = 'web' }\nattributes = { role = 'web' }\nprovider = 'asg'";
+        let mut world = world(host);
+        let mut invariants = std::mem::take(world.invariants_mut());
+        invariants.set_select("main", Filter::parse_select(select).unwrap());
+        invariants.set_named(&world, told);
+        *world.invariants_mut() = invariants;
+        claim(&mut world, 0);
+        set(&mut world, 0, InstanceStatus::Draining, Actor::Updater);
+        assert_eq!(rules(&world), vec![Rule::Selected; usize::from(broken)], "{name}");
+    }
+}
+
+#[test]
+fn that_a_tag_has_gone_cannot_be_known_at_once() {
+    for (passed, step, broken) in
+        [(9, "drain", false), (11, "drain", true), (100, "stage", false), (130, "stage", true)]
+    {
+        let mut world = world("[[host]]\nindex = 0\ntags = { role = 'web' }");
+        let mut invariants = std::mem::take(world.invariants_mut());
+        invariants.set_select("main", Filter::parse_select("tag:role == web").unwrap());
+        invariants.set_named(&world, Named::default());
+        *world.invariants_mut() = invariants;
+        world.delete_tag(MachineNo(0), "role", None, Actor::Person);
+        pass(&mut world, passed);
+        tag(&mut world, 0, CLAIM_TAG, &CLAIM.replace("drain", step), Actor::Updater);
+        if step == "drain" {
+            set(&mut world, 0, InstanceStatus::Draining, Actor::Updater);
+        }
+        assert_eq!(rules(&world), vec![Rule::Selected; usize::from(broken)], "{step} after {passed} s");
+    }
+}
+
+#[test]
 fn a_percentage_is_one_of_the_machines_that_are_known_to_be_registered() {
     for (passed, broken) in [(39, false), (41, true)] {
         let mut world = world("");

@@ -112,7 +112,8 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::RebootInService
         | Rule::Excluded
         | Rule::Paused
-        | Rule::PlacedOnDead => false,
+        | Rule::PlacedOnDead
+        | Rule::Selected => false,
     }
 }
 

@@ -30,11 +30,13 @@ pub enum Deed {
     Stop,
     /// The container instance is deregistered by force.
     Deregister,
+    /// It is selected no longer: its attribute `role` is deleted.
+    Unselect,
 }
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Drain,
         Self::Activate,
         Self::Exclude,
@@ -45,6 +47,7 @@ impl Deed {
         Self::Forget,
         Self::Stop,
         Self::Deregister,
+        Self::Unselect,
     ];
 
     fn name(self) -> &'static str {
@@ -59,6 +62,7 @@ impl Deed {
             Self::Forget => "forget",
             Self::Stop => "stop",
             Self::Deregister => "deregister",
+            Self::Unselect => "unselect",
         }
     }
 }
@@ -94,6 +98,7 @@ impl Interference {
             Deed::Forget => HostAction::Untag { key: FAILED_TAG.to_owned() },
             Deed::Stop => HostAction::Stop,
             Deed::Deregister => HostAction::Deregister,
+            Deed::Unselect => HostAction::DeleteAttribute { name: "role".to_owned() },
             Deed::StartTask => HostAction::StartTask { family: None, lasts: Some(SignedDuration::from_mins(5)) },
             Deed::Disconnect => HostAction::Disconnect { lasts: SignedDuration::from_secs(90) },
         };

@@ -23,6 +23,15 @@ pub struct Subject<'a> {
     pub running_tasks: usize,
 }
 
+/// What the updater's `select` can ask for besides.
+#[derive(Debug)]
+pub struct Extra<'a> {
+    /// EC2 tags.
+    pub tags: &'a BTreeMap<String, String>,
+    /// The capacity provider.
+    pub provider: Option<&'a str>,
+}
+
 #[derive(Debug, Clone)]
 pub(super) enum Node {
     And(Box<Node>, Box<Node>),
@@ -40,6 +49,8 @@ pub(super) enum Field {
     RegisteredAt,
     RunningTasksCount,
     TaskGroup,
+    Tag(String),
+    Provider,
 }
 
 #[derive(Debug, Clone)]
@@ -62,22 +73,24 @@ pub(super) enum Comparison {
 }
 
 impl Node {
-    pub(super) fn holds(&self, subject: &Subject<'_>) -> bool {
+    pub(super) fn holds(&self, subject: &Subject<'_>, extra: &Extra<'_>) -> bool {
         match self {
-            Self::And(a, b) => a.holds(subject) && b.holds(subject),
-            Self::Or(a, b) => a.holds(subject) || b.holds(subject),
-            Self::Not(node) => !node.holds(subject),
-            Self::Test(field, test) => test.holds(field, subject),
+            Self::And(a, b) => a.holds(subject, extra) && b.holds(subject, extra),
+            Self::Or(a, b) => a.holds(subject, extra) || b.holds(subject, extra),
+            Self::Not(node) => !node.holds(subject, extra),
+            Self::Test(field, test) => test.holds(field, subject, extra),
         }
     }
 }
 
 impl Field {
     /// Its values; `None` for an attribute without one. Only of tasks there can be several.
-    fn values(&self, subject: &Subject<'_>) -> Vec<Option<String>> {
+    fn values(&self, subject: &Subject<'_>, extra: &Extra<'_>) -> Vec<Option<String>> {
         let one = |value: String| vec![Some(value)];
         match self {
             Self::Attribute(name) => subject.attributes.get(name).cloned().into_iter().collect(),
+            Self::Tag(key) => extra.tags.get(key).cloned().map(Some).into_iter().collect(),
+            Self::Provider => extra.provider.map(|name| Some(name.to_owned())).into_iter().collect(),
             Self::AgentConnected => one(subject.agent_connected.to_string()),
             Self::AgentVersion => one(subject.agent_version.to_owned()),
             Self::Ec2InstanceId => one(subject.ec2_instance_id.to_owned()),
@@ -90,8 +103,8 @@ impl Field {
 
 impl Test {
     /// Whether one of the subject's values passes.
-    fn holds(&self, field: &Field, subject: &Subject<'_>) -> bool {
-        field.values(subject).iter().any(|value| self.passes(field, value.as_deref()))
+    fn holds(&self, field: &Field, subject: &Subject<'_>, extra: &Extra<'_>) -> bool {
+        field.values(subject, extra).iter().any(|value| self.passes(field, value.as_deref()))
     }
 
     fn passes(&self, field: &Field, value: Option<&str>) -> bool {

@@ -1,15 +1,18 @@
 //! The cluster query language (ECS developer guide, "Cluster query language"), for `filter` of
 //! `ListContainerInstances` and for placement constraints.
 //!
-//! Where the guide is silent: a comparison with an attribute that is not there is false, and its negation true.
+//! The guide does not say what a comparison with an attribute means that is not there. Observed: it is false, and so is
+//! `!=` ([containers-roadmap #486](https://github.com/aws/containers-roadmap/issues/486)); what `not (…)` makes of that is
+//! not known, and is the contrary here.
 
 mod expression;
 mod parser;
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use expression::Node;
-pub use expression::Subject;
+pub use expression::{Extra, Subject};
 pub use parser::FilterError;
 use parser::Parser;
 
@@ -26,9 +29,22 @@ impl Filter {
         Parser::whole(text).map(Self)
     }
 
+    /// Reads an expression of the updater's `select`, which can ask for EC2 tags and capacity providers too.
+    ///
+    /// # Errors
+    /// [`FilterError`] where the text is no expression.
+    pub fn parse_select(text: &str) -> Result<Self, FilterError> {
+        Parser::whole_select(text).map(Self)
+    }
+
     /// Whether the instance is one of those that the expression speaks of.
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
-        self.0.holds(subject)
+        self.0.holds(subject, &Extra { tags: &BTreeMap::new(), provider: None })
+    }
+
+    /// The same of an expression of `select`.
+    pub fn matches_with(&self, subject: &Subject<'_>, extra: &Extra<'_>) -> bool {
+        self.0.holds(subject, extra)
     }
 }
 
@@ -42,8 +58,6 @@ impl FromStr for Filter {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn holds(expression: &str) -> bool {
@@ -79,7 +93,7 @@ mod tests {
             "attribute:bottlerocket.variant != aws-ecs-1",
             "attribute:nothing !exists",
             "attribute:nothing not_exists",
-            "attribute:nothing != x",
+            "not (attribute:nothing == x)",
             "attribute:ecs.capability.task-eni exists",
             "attribute:ecs.instance-type !in [t3.micro]",
             "agentConnected == true",
@@ -100,6 +114,8 @@ mod tests {
         for expression in [
             "attribute:nothing exists",
             "attribute:nothing == x",
+            "attribute:nothing != x",
+            "attribute:nothing !in [x]",
             "attribute:bottlerocket.variant !exists",
             "attribute:bottlerocket.variant !~ aws.*",
             "agentConnected == false",

@@ -35,12 +35,23 @@ struct Word {
 pub(super) struct Parser {
     words: Vec<Word>,
     at: usize,
+    /// Whether it is the updater's `select`.
+    is_select: bool,
 }
 
 impl Parser {
     /// Reads a whole text.
     pub(super) fn whole(text: &str) -> Result<Node, FilterError> {
-        let mut parser = Self { words: words(text)?, at: 0 };
+        Self::read(text, false)
+    }
+
+    /// Reads a whole `select`.
+    pub(super) fn whole_select(text: &str) -> Result<Node, FilterError> {
+        Self::read(text, true)
+    }
+
+    fn read(text: &str, is_select: bool) -> Result<Node, FilterError> {
+        let mut parser = Self { words: words(text)?, at: 0, is_select };
         let node = parser.any()?;
         match parser.next() {
             None => Ok(node),
@@ -90,6 +101,9 @@ impl Parser {
             self.expect(")")?;
             return Ok(node);
         }
+        if let Some(name) = self.provider_alone() {
+            return Ok(Node::Test(Field::Provider, Test::Compare(Comparison::Equal, name)));
+        }
         let field = self.field()?;
         self.test(field)
     }
@@ -104,6 +118,14 @@ impl Parser {
         }
     }
 
+    /// `provider:NAME`, without an operator.
+    fn provider_alone(&mut self) -> Option<String> {
+        let word = self.words.get(self.at).filter(|_| self.is_select)?;
+        let name = word.text.strip_prefix("provider:").filter(|name| !name.is_empty())?.to_owned();
+        self.at += 1;
+        Some(name)
+    }
+
     fn field(&mut self) -> Result<Field, FilterError> {
         let word = self.next().ok_or(FilterError::Ends("a subject"))?;
         match word.text.as_str() {
@@ -113,6 +135,10 @@ impl Parser {
             "registeredAt" => Ok(Field::RegisteredAt),
             "runningTasksCount" => Ok(Field::RunningTasksCount),
             "task:group" => Ok(Field::TaskGroup),
+            "provider" if self.is_select => Ok(Field::Provider),
+            text if self.is_select && text.strip_prefix("tag:").is_some_and(|key| !key.is_empty()) => {
+                Ok(Field::Tag(text["tag:".len()..].to_owned()))
+            }
             text => match text.strip_prefix("attribute:") {
                 Some(name) if !name.is_empty() => Ok(Field::Attribute(name.to_owned())),
                 Some(_) | None => {
@@ -135,7 +161,14 @@ impl Parser {
                 return Ok(Node::Test(field, Test::Compare(comparison, self.value()?)));
             }
         }
-        let not = |node| Node::Not(Box::new(node));
+        // Of what is not there no comparison holds; a task's group is of the tasks that are there.
+        let is_attribute = matches!(field, Field::Attribute(_) | Field::Tag(_) | Field::Provider);
+        let exists = Node::Test(field.clone(), Test::Exists);
+        let without = |node| Node::Not(Box::new(node));
+        let not = |node| {
+            let not = without(node);
+            if is_attribute { Node::And(Box::new(exists.clone()), Box::new(not)) } else { not }
+        };
         if self.take(&["!=", "not_equals"]) {
             return Ok(not(Node::Test(field, Test::Compare(Comparison::Equal, self.value()?))));
         }
@@ -143,7 +176,7 @@ impl Parser {
             return Ok(Node::Test(field, Test::Exists));
         }
         if self.take(&["!exists", "not_exists"]) {
-            return Ok(not(Node::Test(field, Test::Exists)));
+            return Ok(without(Node::Test(field, Test::Exists)));
         }
         if self.take(&["in"]) {
             return Ok(Node::Test(field, Test::In(self.list()?)));

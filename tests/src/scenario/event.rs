@@ -77,6 +77,14 @@ pub enum HostAction {
         /// The tag's key.
         key: String,
     },
+    /// A custom attribute of the container instance is written.
+    PutAttribute {
+        name: String,
+        /// The attribute's value.
+        value: String,
+    },
+    /// A custom attribute is deleted.
+    DeleteAttribute { name: String },
     /// The standalone tasks on the host are stopped.
     StopTasks,
     /// A standalone task is started on the host by `StartTask`.

@@ -41,6 +41,8 @@ pub struct InstanceSpec {
     pub lifecycle: Option<String>,
     /// Name of its Auto Scaling group.
     pub asg: Option<String>,
+    /// Name of the capacity provider that it was registered with.
+    pub provider: Option<String>,
     /// The version in the image that it was launched from, and that its Auto Scaling group launches; that of the host
     /// where it is missing.
     pub image: Option<Version>,
@@ -83,6 +85,7 @@ impl Default for InstanceSpec {
             memory: Mib(7_680),
             lifecycle: None,
             asg: None,
+            provider: None,
             image: None,
             tags: BTreeMap::new(),
             other_tags: 0,

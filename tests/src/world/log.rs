@@ -144,6 +144,8 @@ pub enum InstanceChange {
         /// By whom.
         by: Actor,
     },
+    /// A person wrote or deleted a custom attribute.
+    Attribute { name: String },
     /// It is DRAINING, and no task that is not STOPPED is on it any more.
     Drained,
 }
@@ -251,6 +253,7 @@ impl fmt::Display for InstanceChange {
             Self::Connection { connected } => write!(f, "agentConnected {connected}"),
             Self::Registered { arn } => write!(f, "registered as {arn}"),
             Self::Tagged { key, value, by } => write!(f, "container instance tagged {key}={value} by {by:?}"),
+            Self::Attribute { name } => write!(f, "attribute {name} changed"),
             Self::Drained => f.write_str("drained"),
         }
     }

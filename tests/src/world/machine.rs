@@ -181,6 +181,11 @@ impl Machine {
         old.map_or(&self.tags, |(_, tags)| tags)
     }
 
+    /// The capacity provider that it was registered with.
+    pub fn provider(&self) -> Option<&str> {
+        self.instance.provider.as_deref()
+    }
+
     /// Whether SSM or ECS know it as a machine outside EC2.
     pub fn is_external(&self) -> bool {
         self.id.starts_with("mi-")

@@ -9,7 +9,7 @@ use toml::Table;
 use super::World;
 use super::actor::Actor;
 use super::ids::{MachineNo, ServiceNo};
-use super::log::Event;
+use super::log::{Event, InstanceChange};
 use super::machine::HostContainer;
 use super::points::comes_to;
 use super::queue::Due;
@@ -113,6 +113,8 @@ impl World {
                 }
             }
             HostAction::Untag { key } => self.delete_tag(machine, key, None, Actor::Person),
+            HostAction::PutAttribute { name, value } => self.change_attribute(machine, name, Some(value)),
+            HostAction::DeleteAttribute { name } => self.change_attribute(machine, name, None),
             HostAction::StartTask { family, lasts } => self.start_by_hand(machine, family.as_deref(), *lasts),
             HostAction::StopTasks => self.stop_standalone(machine),
             HostAction::Disconnect { lasts } => {
@@ -131,6 +133,23 @@ impl World {
             HostAction::Forge { of, says } => self.forge(machine, MachineNo(*of), *says),
             HostAction::Set { set } => self.change_host(machine, set),
         }
+    }
+
+    /// `PutAttributes` or `DeleteAttributes` by a person.
+    fn change_attribute(&mut self, machine: MachineNo, name: &str, value: Option<&String>) {
+        let Some(number) = self.machines[machine].registration else { return };
+        let known = &mut self.registrations[number];
+        match value {
+            Some(value) => {
+                known.custom_attributes.insert(name.to_owned());
+                known.attributes.insert(name.to_owned(), Some(value.clone()));
+            }
+            None if known.custom_attributes.remove(name) => drop(known.attributes.remove(name)),
+            None => return,
+        }
+        known.version += 1;
+        let name = name.to_owned();
+        self.record(Event::Instance { machine, change: InstanceChange::Attribute { name } });
     }
 
     fn act_on_service(&mut self, service: ServiceNo, action: &ServiceAction) {

@@ -8,6 +8,8 @@ use models::clean;
 use models::fleet::{Attributes, InstanceStatus, Resources};
 use models::ids::{ClusterName, ContainerInstanceArn, HostId, ZoneName};
 use models::own_host::INSTANCE_TAG;
+use models::query::is_unnamed;
+use models::selection::InstanceName;
 
 use super::read::{count, shared};
 use crate::aws::client::Aws;
@@ -18,10 +20,10 @@ use crate::aws::limits::Bucket;
 /// Limits of the API (ECS API reference).
 const DESCRIBE_INSTANCES: usize = 100;
 const UPDATE_STATE: usize = 10;
+/// Ids in one filter, so that it stays as short as a placement constraint may be.
+const FILTERED_HOSTS: usize = 50;
 /// The operation that tags a container instance.
 pub(crate) const TAG_RESOURCE: &str = "ecs:TagResource";
-/// Attributes that no constraint of a service names: the agent's capabilities, which are many, and our own.
-const UNNAMED_ATTRIBUTES: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.capability.", "ecs-updater."];
 
 /// A container instance as ECS describes it.
 #[derive(Debug, Clone)]
@@ -34,6 +36,7 @@ pub(crate) struct Described {
     pub(crate) pending_tasks: u32,
     pub(crate) variant: Option<String>,
     pub(crate) zone: Option<ZoneName>,
+    pub(crate) provider: Option<String>,
     /// Those that placement constraints can name.
     pub(crate) nameable: Attributes,
     pub(crate) registered: Resources,
@@ -97,6 +100,15 @@ impl Aws {
             Listed::Draining => (Some(ContainerInstanceStatus::Draining), None),
             Listed::Disconnected => (None, Some("agentConnected == false".to_owned())),
         };
+        self.list_by(cluster, status, filter).await
+    }
+
+    async fn list_by(
+        &self,
+        cluster: &ClusterName,
+        status: Option<ContainerInstanceStatus>,
+        filter: Option<String>,
+    ) -> Result<Vec<ContainerInstanceArn>, AwsError> {
         let mut pages = self
             .ecs
             .list_container_instances()
@@ -116,6 +128,30 @@ impl Aws {
             }
         }
         Ok(arns)
+    }
+
+    /// Finds the container instances that have one of these names, each with its machine.
+    pub(crate) async fn find_container_instances(
+        &self,
+        cluster: &ClusterName,
+        names: &[InstanceName],
+    ) -> Result<Vec<(ContainerInstanceArn, HostId)>, AwsError> {
+        let hosts: Vec<&str> = names.iter().filter_map(InstanceName::host).map(HostId::as_str).collect();
+        let mut arns = BTreeSet::new();
+        for part in hosts.chunks(FILTERED_HOSTS) {
+            let filter = format!("ec2InstanceId in [{}]", part.join(", "));
+            arns.extend(self.list_by(cluster, None, Some(filter)).await?);
+        }
+        if hosts.len() < names.len() {
+            let all = self.list_container_instances(cluster, Listed::All).await?;
+            arns.extend(all.into_iter().filter(|arn| names.iter().any(|name| name.is_of(arn))));
+        }
+        let arns = Vec::from_iter(arns);
+        if arns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Answer { described, .. } = self.describe_container_instances(cluster, &arns, false).await?;
+        Ok(described.into_iter().map(|one| (one.arn, one.host)).collect())
     }
 
     /// Describes any number of container instances, with their tags or without.
@@ -205,7 +241,7 @@ fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>)
     let nameable = instance
         .attributes()
         .iter()
-        .filter(|attribute| !UNNAMED_ATTRIBUTES.iter().any(|prefix| attribute.name().starts_with(prefix)))
+        .filter(|attribute| !is_unnamed(attribute.name()))
         .map(|attribute| (attribute.name().to_owned(), attribute.value().unwrap_or_default().to_owned()));
     Some(Described {
         nameable: shared(nameable.collect::<BTreeMap<_, _>>().into(), alike),
@@ -216,6 +252,7 @@ fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>)
         running_tasks: count(instance.running_tasks_count()),
         pending_tasks: count(instance.pending_tasks_count()),
         variant: attribute("bottlerocket.variant").map(|variant| clean::name(&variant)),
+        provider: instance.capacity_provider_name().map(str::to_owned),
         zone: attribute("ecs.availability-zone").map(|zone| ZoneName::from(clean::name(&zone))),
         registered: read_resources(instance.registered_resources()),
         remaining: read_resources(instance.remaining_resources()),

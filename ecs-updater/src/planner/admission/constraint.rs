@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::Instance;
 use models::ids::ServiceName;
+use models::query::{self, Known};
 
 /// What an expression is asked of.
 #[derive(Debug, Clone, Copy)]
@@ -57,201 +58,22 @@ const TASK_GROUP: &str = "task:group";
 
 /// Whether the subject meets the expression; `None` where that cannot be told.
 pub(crate) fn meets(expression: &str, subject: Subject<'_>) -> Option<bool> {
-    let words = words(expression)?;
-    let mut parser = Parser { words: &words, subject };
-    let value = parser.any()?;
-    parser.words.is_empty().then_some(value).flatten()
+    query::constraint(expression).ok()?.holds(|asked| known(subject, asked))
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Word {
-    Open,
-    Close,
-    OpenList,
-    CloseList,
-    Comma,
-    /// `!` before an expression.
-    Bang,
-    Text(String),
-}
-
-fn words(text: &str) -> Option<Vec<Word>> {
-    let mut words = Vec::new();
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        let word = match char {
-            ' ' | '\t' | '\n' => continue,
-            '(' => Word::Open,
-            ')' => Word::Close,
-            '[' => Word::OpenList,
-            ']' => Word::CloseList,
-            ',' => Word::Comma,
-            '"' | '\'' => {
-                let mut quoted = String::new();
-                loop {
-                    match chars.next()? {
-                        end if end == char => break Word::Text(quoted),
-                        other => quoted.push(other),
-                    }
-                }
-            }
-            '=' | '!' | '<' | '>' | '&' | '|' => {
-                let mut sign = char.to_string();
-                while let Some(next) = chars.next_if(|next| "=~&|".contains(*next)) {
-                    sign.push(next);
-                }
-                let follows = chars.peek().copied();
-                match (sign.as_str(), follows) {
-                    // `!exists`, `!in`: an operator that begins with the sign.
-                    ("!", Some(next)) if next.is_ascii_lowercase() => {
-                        while let Some(next) = chars.next_if(char::is_ascii_lowercase) {
-                            sign.push(next);
-                        }
-                        Word::Text(sign)
-                    }
-                    ("!", _) => Word::Bang,
-                    _ => Word::Text(sign),
-                }
-            }
-            other => {
-                let mut bare = other.to_string();
-                while let Some(next) = chars.next_if(|next| !" \t\n()[],=!<>&|\"'".contains(*next)) {
-                    bare.push(next);
-                }
-                Word::Text(bare)
-            }
-        };
-        words.push(word);
-    }
-    Some(words)
-}
-
-/// Reads and decides at once. The outer `Option` of its answers is `None` where the expression cannot be read.
-struct Parser<'a> {
-    words: &'a [Word],
-    subject: Subject<'a>,
-}
-
-/// Whether an expression holds; `None` where that cannot be told.
-type Known = Option<bool>;
-
-impl<'a> Parser<'a> {
-    fn next(&mut self) -> Option<&'a Word> {
-        let (first, rest) = self.words.split_first()?;
-        self.words = rest;
-        Some(first)
-    }
-
-    fn takes(&mut self, wanted: &[&str]) -> bool {
-        let found = matches!(self.words.first(), Some(Word::Text(text)) if wanted.contains(&text.as_str()));
-        if found {
-            self.words = &self.words[1..];
-        }
-        found
-    }
-
-    fn any(&mut self) -> Option<Known> {
-        let mut value = self.all()?;
-        while self.takes(&["or", "||"]) {
-            let other = self.all()?;
-            let decides = value == Some(true) || other == Some(true);
-            value = if decides { Some(true) } else { value.and(other) };
-        }
-        Some(value)
-    }
-
-    fn all(&mut self) -> Option<Known> {
-        let mut value = self.one()?;
-        while self.takes(&["and", "&&"]) {
-            let other = self.one()?;
-            let decides = value == Some(false) || other == Some(false);
-            value = if decides { Some(false) } else { value.and(other) };
-        }
-        Some(value)
-    }
-
-    fn one(&mut self) -> Option<Known> {
-        if self.words.first() == Some(&Word::Bang) || self.words.first() == Some(&Word::Text("not".to_owned())) {
-            self.next();
-            return Some(self.one()?.map(|value| !value));
-        }
-        if self.words.first() == Some(&Word::Open) {
-            self.next();
-            let value = self.any()?;
-            return (self.next()? == &Word::Close).then_some(value);
-        }
-        self.comparison()
-    }
-
-    fn comparison(&mut self) -> Option<Known> {
-        let subject = self.text()?;
-        let operator = self.text()?;
-        let instance = self.subject.instance;
-        let own = if let Some(name) = subject.strip_prefix("attribute:") {
-            Some(instance.attributes.get(name))
-        } else if subject == "ec2InstanceId" {
-            Some(Some(instance.host.as_str()))
-        } else {
-            // agentConnected, runningTasksCount and the like change.
-            None
-        };
-        let values = match operator {
-            "exists" | "!exists" | "not_exists" => Vec::new(),
-            "in" | "!in" | "not_in" => self.list()?,
-            _ => vec![self.text()?],
-        };
-        if subject == TASK_GROUP {
-            return Some(self.of_groups(operator, &values));
-        }
-        let Some(own) = own else { return Some(None) };
-        let among = own.is_some_and(|own| values.contains(&own));
-        Some(match operator {
-            "exists" => Some(own.is_some()),
-            "!exists" | "not_exists" => Some(own.is_none()),
-            "==" | "equals" | "in" => Some(among),
-            // An attribute that is not there differs from every value.
-            "!=" | "not_equals" | "!in" | "not_in" => Some(!among),
-            _ => None,
-        })
-    }
-
-    /// A test holds where one of the groups passes it.
-    fn of_groups(&self, operator: &str, values: &[&str]) -> Known {
-        let Subject { groups, promised, .. } = self.subject;
-        let promised = promised.iter().map(|service| format!("service:{service}"));
-        let mut known = groups.present.iter().cloned().chain(promised);
-        let is_there = |found: bool| (found || groups.is_complete).then_some(found);
-        match operator {
-            "exists" => is_there(known.next().is_some()),
-            "!exists" | "not_exists" => is_there(known.next().is_some()).map(|found| !found),
-            "==" | "equals" | "in" => is_there(known.any(|group| values.contains(&group.as_str()))),
-            "!=" | "not_equals" | "!in" | "not_in" => {
-                is_there(known.any(|group| values.contains(&group.as_str()))).map(|found| !found)
-            }
-            _ => None,
-        }
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        match self.next()? {
-            Word::Text(text) => Some(text),
-            Word::Open | Word::Close | Word::OpenList | Word::CloseList | Word::Comma | Word::Bang => None,
-        }
-    }
-
-    fn list(&mut self) -> Option<Vec<&'a str>> {
-        let mut values = Vec::new();
-        if self.next()? != &Word::OpenList {
-            return None;
-        }
-        loop {
-            values.push(self.text()?);
-            match self.next()? {
-                Word::Comma => {}
-                Word::CloseList => return Some(values),
-                Word::Open | Word::Close | Word::OpenList | Word::Bang | Word::Text(_) => return None,
+/// What changes while nobody looks is not known.
+fn known<'a>(Subject { instance, groups, promised }: Subject<'a>, asked: &query::Subject) -> Known<'a> {
+    match asked {
+        query::Subject::Attribute(name) => Known::One(instance.attributes.get(name)),
+        query::Subject::Ec2InstanceId => Known::One(Some(instance.host.as_str())),
+        query::Subject::TaskGroup => {
+            let promised = promised.iter().map(|service| format!("service:{service}"));
+            Known::Several {
+                values: groups.present.iter().cloned().chain(promised).collect(),
+                are_all: groups.is_complete,
             }
         }
+        query::Subject::Tag(_) | query::Subject::Provider => Known::Nothing,
     }
 }
 
@@ -284,6 +106,9 @@ mod tests {
             ("attribute:stack !exists", Some(false)),
             ("attribute:gpu exists", Some(false)),
             ("attribute:gpu == yes", Some(false)),
+            // As observed, see models::query.
+            ("attribute:gpu != yes", Some(false)),
+            ("not (attribute:gpu == yes)", Some(true)),
             ("not (attribute:stack == prod)", Some(false)),
             ("!(attribute:stack == \"test\")", Some(true)),
             ("attribute:stack == prod and attribute:ecs.availability-zone == us-east-1b", Some(false)),

@@ -32,6 +32,7 @@ mod outage;
 mod pace;
 mod plan;
 mod reboot;
+mod selection;
 mod whose_word;
 
 /// What is said about the first instance: the step, or the hold's code, or how long to wait.

@@ -134,6 +134,9 @@ fn shape(world: &World, number: RegistrationNo, since: Timestamp, include: &[Str
         "attributes": attributes,
         "attachments": [],
     });
+    if let Some(provider) = machine.provider() {
+        answer["capacityProviderName"] = json!(provider);
+    }
     if include.iter().any(|what| what == "TAGS") {
         let tags: Vec<Value> = known.tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
         answer["tags"] = json!(tags);
