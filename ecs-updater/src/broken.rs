@@ -44,6 +44,10 @@ mod mistakes {
         UpdatedUnseen,
         /// What is on the inactive set counts as staged, whatever version it is.
         StagedVersionIgnored,
+        /// Versions are installed that are skipped, or above the maximum.
+        LimitsIgnored,
+        /// Releases of any age are installed.
+        AgeIgnored,
         /// A person's exclusion is not read.
         ExclusionIgnored,
         /// The last look before DRAINING is at the budget alone: whatever the tags say by then.

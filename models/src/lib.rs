@@ -18,6 +18,7 @@ pub mod pace;
 pub mod plan;
 pub mod policy;
 pub mod reason;
+pub mod release;
 pub mod report;
 pub mod schedule;
 pub mod time;

@@ -32,6 +32,7 @@ mod settings;
 mod syntax;
 mod tags;
 mod value;
+mod versions;
 
 pub use error::ConfigError;
 pub(crate) use error::Origin;
