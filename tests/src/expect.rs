@@ -76,6 +76,10 @@ pub struct RunSpec {
     pub dry_run: bool,
     /// Begin updates outside of the windows too.
     pub outside_window: bool,
+    /// Flags of this run, by their names without dashes.
+    pub flags: BTreeMap<String, String>,
+    /// What `[updater.defaults]` says otherwise in this run, as after a deployment.
+    pub defaults: toml::Table,
     /// Die without a word at this moment.
     pub kill: Option<Moment>,
     /// Get a signal at this moment.
@@ -143,6 +147,7 @@ impl Expect {
                 | Action::Service(..)
                 | Action::Cluster(..)
                 | Action::Repository(_)
+                | Action::Parameter(_)
                 | Action::Clock(_) => 0,
             })
             .sum();

@@ -20,7 +20,7 @@ pub use snapshot::HostSnapshot;
 
 use crate::clock::SimClock;
 use crate::iam::Need;
-use crate::invariants::Violation;
+use crate::invariants::{Limits, Violation};
 use crate::scenario::{HostWhen, Scenario, ScenarioError};
 use crate::wire::{Call, Caller, Request, Response};
 use crate::world::{Entry, World};
@@ -158,6 +158,11 @@ impl Region {
     /// How many machines of a cluster may be out of service at once; 1 where nothing is said.
     pub fn set_budget(&self, cluster: &str, most: MaxUnavailable) {
         self.engine.with(|inner, _| inner.world.invariants_mut().set_budget(cluster, most));
+    }
+
+    /// Which versions may be installed in a cluster from now on; any where nothing is said.
+    pub fn set_limits(&self, cluster: &str, limits: Limits) {
+        self.engine.with(|inner, now| inner.world.invariants_mut().set_limits(cluster, limits, now));
     }
 
     /// The rules that were broken so far.

@@ -111,7 +111,8 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::Unverified
         | Rule::RebootInService
         | Rule::Excluded
-        | Rule::Paused => false,
+        | Rule::Paused
+        | Rule::Unwanted => false,
     }
 }
 

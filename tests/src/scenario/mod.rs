@@ -31,7 +31,7 @@ pub(crate) use machines::{host_spec, merge};
 pub use document::{DocumentSpec, KnownDocument};
 pub use error::ScenarioError;
 pub use event::{
-    Action, ClockAction, ClusterAction, EventSpec, EventTime, Forged, HostAction, Published, RepositoryAction,
+    Action, ClockAction, ClusterAction, EventSpec, EventTime, Forged, HostAction, ParameterAction, Published, RepositoryAction,
     ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};

@@ -3,7 +3,7 @@
 use super::super::failure::Failure;
 use super::super::form::{EcFilter, Form};
 use super::super::xml::{text, wrap};
-use super::images::image_id;
+use crate::world::image_id;
 use super::{Wanted, chosen, matches_pattern, next_token, state};
 use crate::world::{Machine, World};
 
