@@ -163,7 +163,9 @@ fn policy_by_approval(policy: Policy, cluster: &ClusterName, approved: &Approved
     };
     let Some(version) = parse_version(text) else {
         let shown = clean::cut(text, LONGEST_SHOWN);
-        return Err(refuse(format!("the SSM parameter {name}, which target names, says {shown:?}, which is no version")));
+        return Err(refuse(format!(
+            "the SSM parameter {name}, which target names, says {shown:?}, which is no version"
+        )));
     };
     tracing::info!(%cluster, parameter = name, %version, "approved version");
     Ok(Policy { target: Target::Version(version), approved_by: Some(name.clone()), ..policy })

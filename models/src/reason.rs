@@ -160,12 +160,12 @@ reasons!(
         /// One of `skip_versions`.
         VersionSkipped {
             version: Version,
-        } = "version_skipped", "{version} is one of skip_versions; another release is taken, or this one where it is named on the command line (--target {version})";
+        } = "version_skipped", "{version} is one of skip_versions: it is installed only where it is named on the command line (--target {version})";
         /// Above `max_version`.
         AboveMaxVersion {
             version: Version,
             max: MaxVersion,
-        } = "above_max_version", "{version} is above max_version = \"{max}\"; raise that, or name the version on the command line (--target {version})";
+        } = "above_max_version", "{version} is above max_version = \"{max}\": it is installed only where it is named on the command line (--target {version})";
         /// Its repository offers an older version (docs/facts/host-api.md#trap-4).
         DowngradeOffered {
             version: Version,

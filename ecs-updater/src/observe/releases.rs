@@ -52,10 +52,7 @@ async fn of_images(aws: &Aws, releases: &[Release]) -> Result<BTreeMap<Release, 
     Ok(releases.iter().filter_map(youngest).collect())
 }
 
-async fn of_parameters(
-    aws: &Aws,
-    releases: &[&Release],
-) -> Result<BTreeMap<Release, Timestamp>, crate::aws::AwsError> {
+async fn of_parameters(aws: &Aws, releases: &[&Release]) -> Result<BTreeMap<Release, Timestamp>, crate::aws::AwsError> {
     let names: Vec<String> = releases.iter().map(|release| parameter(release)).collect();
     let modified = aws.parameters_modified(&names).await?;
     let date = |(release, name): (&&Release, &String)| Some(((*release).clone(), *modified.get(name)?));

@@ -91,12 +91,7 @@ fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Cont
 
 /// Returns the newest version that a host is offered and may have, where it may not have the one that it chose. A host that
 /// its owner has locked to a version gets no other one.
-fn next_best(
-    report: &HostReport,
-    running: &Version,
-    (chosen, why): (Version, HoldReason),
-    cx: &Context<'_>,
-) -> Wanted {
+fn next_best(report: &HostReport, running: &Version, (chosen, why): (Version, HoldReason), cx: &Context<'_>) -> Wanted {
     if set_lock(report).is_some() {
         return Wanted::Held(why);
     }

@@ -32,7 +32,9 @@ impl Cluster<'_> {
         for (release, date) in &dates {
             match &date.published {
                 Ok(published) => tracing::info!(cluster = %self.name, %release, %published, "release dated"),
-                Err(why) => tracing::warn!(cluster = %self.name, %release, why, "how old this release is, is not known"),
+                Err(why) => {
+                    tracing::warn!(cluster = %self.name, %release, why, "how old this release is, is not known")
+                }
             }
         }
         self.fleet.releases.extend(dates);
@@ -57,8 +59,9 @@ impl Cluster<'_> {
                 return;
             }
         };
-        let unapproved = says
-            .map(|says| format!("the SSM parameter {name}, which target names, said {version} when the run began, and {says}"));
+        let unapproved = says.map(|says| {
+            format!("the SSM parameter {name}, which target names, said {version} when the run began, and {says}")
+        });
         if let Some(why) = unapproved.as_ref().filter(|_| self.fleet.unapproved != unapproved) {
             tracing::warn!(cluster = %self.name, why, "nothing more is begun; what is under way is finished");
         }

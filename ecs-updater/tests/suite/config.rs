@@ -619,3 +619,25 @@ fn flags(arguments: &[&str]) -> Given {
 fn variables(variables: &[(&str, &str)]) -> Environment {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
 }
+
+/// A version on the command line is named; one anywhere else is not, nor is a parameter.
+#[test]
+fn a_target_is_named_on_the_command_line_alone() {
+    let target = Key::find("target").unwrap();
+    let policy = |flag: Option<&str>, variable: &str| {
+        let given = Given {
+            clusters: vec!["web".to_owned()],
+            values: flag.map(|value| (target, value.to_owned())).into_iter().collect(),
+            ..Given::default()
+        };
+        let environment = Environment::from([(target.variable(), variable.to_owned())]);
+        let inputs = Inputs::gather(&given, &environment, None).unwrap();
+        inputs.settings().unwrap().clusters.remove(0).policy.unwrap()
+    };
+    assert!(policy(Some("1.27.0"), "").target_is_named);
+    assert!(policy(Some("1.27.0"), "1.28.0").target_is_named);
+    assert!(!policy(Some("latest"), "1.28.0").target_is_named);
+    assert!(!policy(Some("ssm:/approved/prod"), "").target_is_named);
+    assert!(!policy(None, "1.27.0").target_is_named);
+    assert_eq!(policy(None, "ssm:/approved/prod").target, Target::Parameter("/approved/prod".to_owned()));
+}

@@ -304,8 +304,11 @@ fn action(name: &str, mut table: Table) -> Result<Action, String> {
     if clock.contains(&name) {
         return Ok(Action::Clock(payload(name, table)?));
     }
-    let known: Vec<String> =
-        [hosts, services, clusters, repository, parameters, clock].concat().iter().map(|name| format!("`{name}`")).collect();
+    let known: Vec<String> = [hosts, services, clusters, repository, parameters, clock]
+        .concat()
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
     Err(format!("is nothing that an event can do: expected one of {}", known.join(", ")))
 }
 

@@ -32,7 +32,10 @@ impl World {
         for (host, image) in self.built() {
             let seen = |created, by_aws| PublicImage { name: name(&host), created, by_aws };
             if let Some(copied) = image.copied_at {
-                images.insert(image_id(&HostSpec { build_id: format!("{} copied", host.build_id), ..host.clone() }), seen(copied, false));
+                images.insert(
+                    image_id(&HostSpec { build_id: format!("{} copied", host.build_id), ..host.clone() }),
+                    seen(copied, false),
+                );
             }
             if image.is_there {
                 images.insert(image_id(&host), seen(image.created(), true));
@@ -52,9 +55,9 @@ impl World {
 
     /// When this release was published on a host like this one, as AWS may tell it: by the image, and by the parameter.
     pub(crate) fn published(&self, like: &HostSpec, version: &Version) -> Vec<Timestamp> {
-        let of_it = self.built().filter(|(host, _)| {
-            host.version == *version && host.variant == like.variant && host.arch == like.arch
-        });
+        let of_it = self
+            .built()
+            .filter(|(host, _)| host.version == *version && host.variant == like.variant && host.arch == like.arch);
         of_it
             .flat_map(|(_, image)| {
                 let image_at = image.is_there.then(|| image.created());
@@ -71,7 +74,8 @@ impl World {
             .map(|machine| &machine.launched_as)
             .map(|host| ((host.variant.as_str(), host.arch.as_str(), host.build_id.as_str()), host))
             .collect();
-        let out = self.repository.releases.iter().filter(|release| release.published_at.is_none_or(|at| at <= self.now));
+        let out =
+            self.repository.releases.iter().filter(|release| release.published_at.is_none_or(|at| at <= self.now));
         out.flat_map(move |release| {
             let fits = |host: &&HostSpec| {
                 release.variant.as_ref().is_none_or(|only| *only == host.variant)

@@ -17,8 +17,8 @@ use super::registration::InstanceStatus;
 use super::tasks::NewTask;
 use crate::host::Request;
 use crate::scenario::{
-    Action, ClockAction, ClusterAction, EventTime, HostAction, ParameterAction, Published, RepositoryAction, ServiceAction, ServiceName,
-    TaskShape, When, host_spec, means, merge,
+    Action, ClockAction, ClusterAction, EventTime, HostAction, ParameterAction, Published, RepositoryAction,
+    ServiceAction, ServiceName, TaskShape, When, host_spec, means, merge,
 };
 
 /// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's

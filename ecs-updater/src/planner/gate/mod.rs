@@ -206,7 +206,13 @@ mod tests {
     fn a_pause_comes_before_all_else_and_is_not_waited_for() {
         let policy = policy(&["Mon-Fri 02:00-05:00 UTC"], &["2026-11-23..2026-11-23"]);
         for now in ["2026-11-23T03:00:00Z", "2026-11-24T03:00:00Z", "2026-11-24T12:00:00Z"] {
-            let gate = Gate { policy: &policy, pause: Some("sale"), unapproved: None, outside_window: true, now: now.parse().unwrap() };
+            let gate = Gate {
+                policy: &policy,
+                pause: Some("sale"),
+                unapproved: None,
+                outside_window: true,
+                now: now.parse().unwrap(),
+            };
             let closed = gate.closed(SignedDuration::ZERO).unwrap();
             assert_eq!((closed.why.code(), closed.wait_until), ("paused", None), "{now}");
         }
@@ -286,7 +292,13 @@ mod tests {
         ];
         for (name, windows, freezes, now, expected) in table {
             let policy = policy(windows, freezes);
-            let gate = Gate { policy: &policy, pause: None, unapproved: None, outside_window: false, now: now.parse().unwrap() };
+            let gate = Gate {
+                policy: &policy,
+                pause: None,
+                unapproved: None,
+                outside_window: false,
+                now: now.parse().unwrap(),
+            };
             assert_eq!(said(gate, 6), expected.map(|(code, until, wait)| (code, until.to_owned(), wait)), "{name}");
         }
     }
@@ -300,7 +312,8 @@ mod tests {
             policy
         };
         let code = |policy: &Policy, outside_window: bool, now: &str| {
-            said(Gate { policy, pause: None, unapproved: None, outside_window, now: now.parse().unwrap() }, 6).map(|(code, ..)| code)
+            said(Gate { policy, pause: None, unapproved: None, outside_window, now: now.parse().unwrap() }, 6)
+                .map(|(code, ..)| code)
         };
         let none = with(|policy| policy.window_cutoff = Some(SignedDuration::ZERO));
         assert_eq!(code(&none, false, "2026-11-23T04:59:59Z"), None, "a cutoff of nothing");
