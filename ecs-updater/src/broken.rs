@@ -70,7 +70,7 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 27] = [
+        pub const ALL: [Self; 29] = [
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
@@ -89,6 +89,8 @@ mod mistakes {
             Self::NoVerifyAfterFallBack,
             Self::UpdatedUnseen,
             Self::StagedVersionIgnored,
+            Self::LimitsIgnored,
+            Self::AgeIgnored,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,
             Self::MalformedClaimOverwritten,

@@ -45,7 +45,7 @@ fn too_young(report: &HostReport, version: &Version, cx: &Context<'_>) -> Option
     let min_age = cx.policy.min_age.filter(|_| !is_named(version, cx.policy) && !broken!(AgeIgnored))?;
     let unknown = |why: String| Some(HoldReason::ReleaseAgeUnknown { version: version.clone(), why });
     let Some(release) = release(report, version) else {
-        return unknown("the host does not say of which variant it is".to_owned());
+        return unknown("the host does not say its variant".to_owned());
     };
     match cx.snapshot.releases.get(&release).map(|date| &date.published) {
         None => unknown("AWS has not been asked yet".to_owned()),
@@ -90,7 +90,7 @@ pub(crate) fn undated(fleet: &FleetSnapshot, policy: &Policy, now: Timestamp) ->
     releases.into_iter().collect()
 }
 
-/// The releases of which the age matters for an instance.
+/// The releases whose age matters for an instance.
 fn matters(instance: &Instance, policy: &Policy) -> Vec<Release> {
     let Some(report) = instance.report.as_ref().map(|seen| &seen.report) else { return Vec::new() };
     let Some(running) = report.running() else { return Vec::new() };

@@ -111,7 +111,7 @@ fn only_the_version_that_a_person_has_named_is_past_the_limits() {
     let strict = limits(7, "1.26.x", &["1.28.0"]);
     let target =
         |named, text: &str| Policy { target: Target::Version(version(text)), target_is_named: named, ..strict.clone() };
-    let mut fleet = offered(&["1.28.0", "1.27.0", "1.26.1"]);
+    let fleet = offered(&["1.28.0", "1.27.0", "1.26.1"]);
     assert!(said(&fleet, &target(false, "1.28.0")).starts_with("version_skipped"));
     assert!(said(&fleet, &target(false, "1.27.0")).starts_with("above_max_version"));
     assert_eq!(said(&fleet, &target(true, "1.28.0")), "1.28.0");
