@@ -16,6 +16,8 @@ use super::context::Context;
 
 /// A date that lies further ahead is none: clocks differ by less.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
+/// The names of Bottlerocket's releases have half as many characters.
+const LONGEST: usize = 100;
 /// How long it stays so that a release's age could not be told, before AWS is asked again.
 const ASKED_AGAIN: SignedDuration = SignedDuration::from_mins(5);
 
@@ -45,7 +47,7 @@ fn too_young(report: &HostReport, version: &Version, cx: &Context<'_>) -> Option
     let min_age = cx.policy.min_age.filter(|_| !is_named(version, cx.policy) && !broken!(AgeIgnored))?;
     let unknown = |why: String| Some(HoldReason::ReleaseAgeUnknown { version: version.clone(), why });
     let Some(release) = release(report, version) else {
-        return unknown("the host does not say its variant".to_owned());
+        return unknown("what the host says of its variant and architecture is no name".to_owned());
     };
     match cx.snapshot.releases.get(&release).map(|date| &date.published) {
         None => unknown("AWS has not been asked yet".to_owned()),
@@ -60,9 +62,13 @@ fn too_young(report: &HostReport, version: &Version, cx: &Context<'_>) -> Option
     }
 }
 
+/// Returns the release as AWS is asked for it: nothing of a host's that could spoil a call for many.
 fn release(report: &HostReport, version: &Version) -> Option<Release> {
     let os = report.os.as_ref()?;
-    Some(Release { variant: os.variant.clone(), arch: os.arch.clone(), version: version.clone() })
+    let is_name = |text: &str| text.chars().all(|char| char.is_ascii_alphanumeric() || "-_".contains(char));
+    let release = Release { variant: os.variant.clone(), arch: os.arch.clone(), version: version.clone() };
+    let is_plain = !os.variant.is_empty() && is_name(&os.variant) && is_name(&os.arch) && version.build.is_empty();
+    (is_plain && release.to_string().len() <= LONGEST).then_some(release)
 }
 
 /// Returns of several objections the one that a person is told: what ends by itself, the first to end before the others;

@@ -145,6 +145,24 @@ fn what_is_asked_for_is_what_may_be_wanted_and_is_not_known() {
     assert_eq!(asked(&fleet, &limits(7, "", &[]), 5), "1.27.0 1.27.1", "again after a while");
 }
 
+/// One call asks for many: what a host makes up is not in it.
+#[test]
+fn what_a_host_makes_up_is_not_asked_for() {
+    let asked = |variant: &str, offers: &str| {
+        let mut fleet = offered(&[offers]);
+        let report = &mut fleet.instances.values_mut().next().unwrap().report.as_mut().unwrap().report;
+        report.os.as_mut().unwrap().variant = variant.into();
+        (undated(&fleet, &limits(7, "", &[]), at(1)).len(), said(&fleet, &limits(7, "", &[])))
+    };
+    assert_eq!(asked("aws-ecs-2", "1.27.0").0, 1);
+    for (variant, offers) in
+        [("", "1.27.0"), ("*", "1.27.0"), ("aws ecs", "1.27.0"), ("aws-ecs-2", "1.27.0+x"), (&"a".repeat(99), "1.27.0")]
+    {
+        let (count, said) = asked(variant, offers);
+        assert!(count == 0 && said.starts_with("release_age_unknown"), "{variant:?}, {offers}: {count}, {said}");
+    }
+}
+
 #[test]
 fn while_the_approval_says_otherwise_nothing_is_begun() {
     let mut fleet = offered(&["1.28.0", "1.26.1"]);
