@@ -21,7 +21,7 @@ GIVEN = {
 VALUES = {
     "ClusterNames": ["web", "web,batch", "A-b_9" + "c" * 250],
     "MaxUnavailable": ["", "1", "999999", "1%", "100%"],
-    "Target": ["", "latest", "1.27.0", "v1.27.0", "0.0.0", "1.27.0-rc.1+b.2"],
+    "Target": ["", "latest", "1.27.0", "v1.27.0", "0.0.0", "1.27.0-rc.1+b.2", "ssm:/ecs-updater/approved/prod"],
     "MaxDuration": ["", "none", "1m", "90m", "14d"],
     "StopAfterFailures": ["", "never", "1", "999999"],
     "Windows": ["", "none", "Mon-Fri 02:00-05:00 Europe/Berlin", "Sat 00:00-24:00 UTC;Sun 01:00-02:00 UTC"],
@@ -39,7 +39,7 @@ VALUES = {
 REFUSED = {
     "ClusterNames": ["", "arn:aws:ecs:eu-west-1:123456789012:cluster/web"],
     "MaxUnavailable": ["0", "0%", "101%", "1.5", "-1", "ten"],
-    "Target": ["newest", "1.27", "1.27.0.0"],
+    "Target": ["newest", "1.27", "1.27.0.0", "ssm:/prod", "ssm:/ecs-updater/approved/"],
     "MaxDuration": ["4", "0h", "-1m"],
     "StopAfterFailures": ["0", "-1", "always"],
     "DrainTimeout": ["20", "0s", "soon", "none"],

@@ -44,6 +44,10 @@ mod mistakes {
         UpdatedUnseen,
         /// What is on the inactive set counts as staged, whatever version it is.
         StagedVersionIgnored,
+        /// Versions are installed that are skipped, or above the maximum.
+        LimitsIgnored,
+        /// Releases of any age are installed.
+        AgeIgnored,
         /// A person's exclusion is not read.
         ExclusionIgnored,
         /// The last look before DRAINING is at the budget alone: whatever the tags say by then.
@@ -66,7 +70,7 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 27] = [
+        pub const ALL: [Self; 29] = [
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
@@ -85,6 +89,8 @@ mod mistakes {
             Self::NoVerifyAfterFallBack,
             Self::UpdatedUnseen,
             Self::StagedVersionIgnored,
+            Self::LimitsIgnored,
+            Self::AgeIgnored,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,
             Self::MalformedClaimOverwritten,

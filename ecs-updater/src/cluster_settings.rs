@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use models::clean;
 use models::cluster_tags::IgnoredTag;
+use models::host::parse_version;
 use models::ids::{AccountId, ClusterName};
 use models::location::Location;
 use models::pace::Pace;
-use models::policy::Policy;
+use models::policy::{Policy, Target};
 use models::report::{ClusterError, ClusterErrorKind};
 use tokio::sync::watch;
 
@@ -91,6 +93,7 @@ pub async fn resolve(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) ->
     };
     locations.extend(described.locations.clone());
     let settings = inputs.with_tags(&described.tags).settings()?;
+    let approved = approved(aws, settings.clusters.iter().filter_map(|cluster| cluster.policy.as_ref().ok())).await;
     let clusters = settings
         .clusters
         .into_iter()
@@ -113,13 +116,63 @@ pub async fn resolve(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) ->
             }
             let policy = match described.failure(&cluster.name) {
                 Some(error) => Err(error.on(&cluster.name)),
-                None => cluster.policy.map_err(refuse),
+                None => {
+                    let policy = cluster.policy.map_err(refuse);
+                    policy.and_then(|policy| policy_by_approval(policy, &cluster.name, &approved))
+                }
             };
             (cluster.name.clone(), policy)
         })
         .collect();
     Ok(Resolved { lease_table, clusters, locations })
 }
+
+/// What the parameters say that targets name. Each is read once.
+type Approved = BTreeMap<String, Result<Option<String>, AwsError>>;
+
+async fn approved(aws: &Aws, policies: impl Iterator<Item = &Policy>) -> Approved {
+    let mut approved = Approved::new();
+    for policy in policies {
+        if let Target::Parameter(name) = &policy.target
+            && !approved.contains_key(name)
+        {
+            approved.insert(name.clone(), aws.parameter(name).await);
+        }
+    }
+    approved
+}
+
+/// Puts the version that its parameter holds in the place of a target that names one.
+fn policy_by_approval(policy: Policy, cluster: &ClusterName, approved: &Approved) -> Result<Policy, ClusterError> {
+    let Target::Parameter(name) = &policy.target else { return Ok(policy) };
+    let refuse = |why: String| {
+        let message = format!(
+            "cluster {cluster}: nothing is begun, since {why}; let the pipeline that promotes versions write one to it, such \
+             as 1.27.0 (aws ssm put-parameter --name {name} --type String --overwrite --value VERSION)"
+        );
+        ClusterError { kind: ClusterErrorKind::Configuration, message }
+    };
+    let text = match approved.get(name) {
+        Some(Ok(Some(text))) => text.trim(),
+        Some(Ok(None)) | None => return Err(refuse(format!("there is no SSM parameter {name}, which target names"))),
+        Some(Err(error)) => {
+            let ClusterError { kind, message } = error.on(cluster);
+            let message = format!("{message} (target = \"ssm:{name}\" needs ssm:GetParameter on that parameter)");
+            return Err(ClusterError { kind, message });
+        }
+    };
+    let Some(version) = parse_version(text) else {
+        let shown = clean::cut(text, LONGEST_SHOWN);
+        return Err(refuse(format!(
+            "the SSM parameter {name}, which target names, says {shown:?}, which is no version"
+        )));
+    };
+    tracing::info!(%cluster, parameter = name, %version, "approved version");
+    Ok(Policy { target: Target::Version(version), approved_by: Some(name.clone()), ..policy })
+}
+
+/// How many characters of a value are shown that is no version.
+const LONGEST_SHOWN: usize = 60;
 
 /// Waits out throttling, as a run's first look does, and for a minute a cluster that is there and not described.
 async fn describe(aws: &Aws, names: &[ClusterName], mut stop: watch::Receiver<bool>) -> Result<Described, AwsError> {

@@ -2,6 +2,7 @@
 //! budget and the claims rest on, a short look only the instances under way.
 
 mod moves;
+pub(crate) mod releases;
 
 use std::collections::{BTreeMap, BTreeSet};
 

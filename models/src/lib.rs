@@ -19,6 +19,7 @@ pub mod plan;
 pub mod policy;
 pub mod query;
 pub mod reason;
+pub mod release;
 pub mod report;
 pub mod schedule;
 pub mod selection;

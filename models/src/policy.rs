@@ -1,5 +1,6 @@
 //! What a person decided for one cluster: the settings after files, environment and flags are joined.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster_tags::{FromTags, OpenKeys};
 use crate::query::Select;
+use crate::release::MaxVersion;
 use crate::schedule::{Freeze, Window};
 
 pub use crate::max_unavailable::MaxUnavailable;
@@ -22,6 +24,21 @@ pub struct Policy {
     pub zone: Zones,
     /// What to update to.
     pub target: Target,
+    /// Whether a person has named the target, a version, on the command line: the limits below do not hold for it.
+    #[serde(default)]
+    pub target_is_named: bool,
+    /// The SSM parameter that the target, a version, was read from.
+    #[serde(default)]
+    pub approved_by: Option<String>,
+    /// A release is installed only once it is this old. `None`: at any age.
+    #[serde(default)]
+    pub min_age: Option<SignedDuration>,
+    /// No version above this one is installed. `None`: no limit.
+    #[serde(default)]
+    pub max_version: Option<MaxVersion>,
+    /// These versions are not installed.
+    #[serde(default)]
+    pub skip_versions: BTreeSet<Version>,
     /// Whether the hosts' own `updates.version-lock` stands above a target.
     pub owner_lock: OwnerLock,
     /// Updates are begun only on the instances that meet it; `None`: on all.
@@ -66,6 +83,11 @@ impl Default for Policy {
             max_unavailable: MaxUnavailable::Count(1),
             zone: Zones::Spread,
             target: Target::Latest,
+            target_is_named: false,
+            approved_by: None,
+            min_age: None,
+            max_version: None,
+            skip_versions: BTreeSet::new(),
             owner_lock: OwnerLock::Respect,
             select: None,
             standalone_tasks: StandaloneTasks::Skip,
@@ -132,13 +154,19 @@ pub enum Target {
     Latest,
     /// This version on every host.
     Version(Version),
+    /// The version that an SSM parameter of this name holds, which is read when a run begins.
+    Parameter(String),
 }
+
+/// What stands before the name of the SSM parameter of [`Target::Parameter`].
+const PARAMETER: &str = "ssm:";
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Latest => f.write_str("latest"),
             Self::Version(version) => write!(f, "{version}"),
+            Self::Parameter(name) => write!(f, "{PARAMETER}{name}"),
         }
     }
 }
@@ -149,6 +177,15 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "latest" {
             return Ok(Self::Latest);
+        }
+        if let Some(name) = text.strip_prefix(PARAMETER) {
+            let allowed = |char: char| char.is_ascii_alphanumeric() || "_.-/:".contains(char);
+            let is_name = !name.is_empty() && name.chars().all(allowed);
+            return if is_name {
+                Ok(Self::Parameter(name.to_owned()))
+            } else {
+                Err(format!("{name:?} is no name of an SSM parameter"))
+            };
         }
         crate::host::parse_version(text)
             .map(Self::Version)

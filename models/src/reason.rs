@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::claim::ClaimError;
 use crate::ids::{HostId, ZoneName};
+use crate::release::MaxVersion;
 
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $(
@@ -144,6 +145,27 @@ reasons!(
             /// What it runs.
             running: Version,
         } = "ahead_of_target", "it runs {running}, above the target {target}; allow_downgrade = true would take it back";
+        /// Newer than `min_age` allows.
+        TooYoung {
+            version: Version,
+            /// When it is old enough.
+            until: Timestamp,
+        } = "too_young", "{version} is not old enough yet for min_age: it may be installed from {until} on, and a later run takes it";
+        /// Nobody says when the release was published.
+        ReleaseAgeUnknown {
+            version: Version,
+            /// What was found.
+            why: String,
+        } = "release_age_unknown", "how old {version} is, which min_age asks for, is not known: {why}";
+        /// One of `skip_versions`.
+        VersionSkipped {
+            version: Version,
+        } = "version_skipped", "{version} is one of skip_versions: it is installed only where it is named on the command line (--target {version})";
+        /// Above `max_version`.
+        AboveMaxVersion {
+            version: Version,
+            max: MaxVersion,
+        } = "above_max_version", "{version} is above max_version = \"{max}\": it is installed only where it is named on the command line (--target {version})";
         /// Its repository offers an older version (docs/facts/host-api.md#trap-4).
         DowngradeOffered {
             version: Version,
@@ -234,6 +256,11 @@ reasons!(
             /// By what, and what would change it.
             why: String,
         } = "not_selected", "not begun: {why}";
+        /// The parameter that approves a version has changed.
+        ApprovalChanged {
+            /// From what to what.
+            why: String,
+        } = "approval_changed", "not begun: {why}; the next run goes by what it says then";
         /// The cluster's loop ended early.
         ClusterGivenUp = "cluster_given_up", "not begun: the work on the cluster ended early, for the reason above; the next run goes on";
         /// A signal.

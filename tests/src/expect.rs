@@ -81,6 +81,10 @@ pub struct RunSpec {
     pub instance: Vec<NamedHost>,
     /// Begin all but these.
     pub skip: Vec<NamedHost>,
+    /// Flags of this run, by their names without dashes.
+    pub flags: BTreeMap<String, String>,
+    /// What `[updater.defaults]` says otherwise in this run, as after a deployment.
+    pub defaults: toml::Table,
     /// Die without a word at this moment.
     pub kill: Option<Moment>,
     /// Get a signal at this moment.
@@ -175,6 +179,7 @@ impl Expect {
                 | Action::Service(..)
                 | Action::Cluster(..)
                 | Action::Repository(_)
+                | Action::Parameter(_)
                 | Action::Clock(_) => 0,
             })
             .sum();

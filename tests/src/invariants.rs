@@ -3,6 +3,7 @@
 //! A rule is broken by the caller, never by the world: what people do counts as given.
 
 mod leases;
+mod limits;
 mod named;
 mod rule;
 mod selected;
@@ -20,6 +21,7 @@ use models::selection::Named;
 use semver::Version;
 
 use leases::Leases;
+pub use limits::Limits;
 pub use rule::{Rule, Violation};
 use selected::Selected;
 
@@ -45,6 +47,7 @@ fn left_unknowable(size: usize) -> SignedDuration {
 #[derive(Debug, Clone, Default)]
 pub struct Invariants {
     budgets: BTreeMap<ClusterName, MaxUnavailable>,
+    limits: BTreeMap<ClusterName, limits::Known>,
     /// Counts no more, since when: it has no container instance any more, or its machine does not run.
     left: BTreeMap<MachineNo, Timestamp>,
     /// Switched on again, and when.
@@ -85,13 +88,20 @@ impl Invariants {
     }
 
     /// Which instances of a cluster may be begun; all where nothing was said.
-    pub fn set_select(&mut self, cluster: impl Into<ClusterName>, select: Filter) {
+    pub fn set_select(&mut self, cluster: impl Into<ClusterName>, select: Option<Filter>) {
         self.selected.set_select(cluster.into(), select);
     }
 
     /// The instances that are named for the run that begins now.
     pub(crate) fn set_named(&mut self, world: &World, named: Named) {
         self.selected.set_named(world, named);
+    }
+
+    /// Which versions may be installed in a cluster from now on; any where nothing was said.
+    pub fn set_limits(&mut self, cluster: impl Into<ClusterName>, limits: Limits, now: Timestamp) {
+        let cluster = cluster.into();
+        let known = limits::Known::next(self.limits.get(&cluster), limits, now);
+        self.limits.insert(cluster, known);
     }
 
     /// What was broken so far.
@@ -174,6 +184,7 @@ impl Invariants {
         match step {
             BootStep::Accepted { by: Actor::Updater } => {
                 self.check_claim(world, machine, "reboot");
+                self.check_next(world, machine);
                 self.accepted.insert(machine, world.now());
                 self.check_tasks(world, machine, UNKNOWABLE);
                 self.check_not_put_back(world, machine);
@@ -185,7 +196,10 @@ impl Invariants {
                     self.check_tasks(world, machine, SignedDuration::MAX);
                 }
             }
-            BootStep::Activated { version } => self.check_version(world, machine, version),
+            BootStep::Activated { version } => {
+                self.check_version(world, machine, version);
+                self.check_limits(world, machine, version);
+            }
             BootStep::Accepted { by: Actor::Person | Actor::World }
             | BootStep::Begins { by: Actor::Person | Actor::World } => {}
         }
@@ -460,6 +474,23 @@ impl Invariants {
         if marked || failed {
             let why = if marked { "is marked as failed here" } else { "has failed to boot here" };
             self.broken(world, Rule::FailedVersion, machine, format!("activated {version}, which {why}"));
+        }
+    }
+
+    /// What is activated when a reboot is accepted.
+    fn check_next(&mut self, world: &World, machine: MachineNo) {
+        let host = &world.machines()[machine].host;
+        let next = host.disk().next().and_then(|set| host.disk().sets()[set].image.as_ref());
+        if let Some(version) = next.map(|image| image.version.clone()).filter(|next| next != host.running_version()) {
+            self.check_limits(world, machine, &version);
+        }
+    }
+
+    fn check_limits(&mut self, world: &World, machine: MachineNo, version: &Version) {
+        let cluster = &world.clusters()[world.machines()[machine].cluster];
+        let known = self.limits.get(&ClusterName::from(cluster.name.as_str()));
+        if let Some(why) = known.and_then(|known| known.objection(world, machine, version)) {
+            self.broken(world, Rule::Unwanted, machine, format!("{version} is the next to boot, which {why}"));
         }
     }
 

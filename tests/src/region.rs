@@ -21,7 +21,7 @@ pub use snapshot::HostSnapshot;
 
 use crate::clock::SimClock;
 use crate::iam::Need;
-use crate::invariants::Violation;
+use crate::invariants::{Limits, Violation};
 use crate::query::Filter;
 use crate::scenario::{HostWhen, Scenario, ScenarioError};
 use crate::wire::{Call, Caller, Request, Response};
@@ -163,7 +163,7 @@ impl Region {
     }
 
     /// Which instances of a cluster may be begun, in the updater's words; all where nothing is said.
-    pub fn set_select(&self, cluster: &str, select: Filter) {
+    pub fn set_select(&self, cluster: &str, select: Option<Filter>) {
         self.engine.with(|inner, _| inner.world.invariants_mut().set_select(cluster, select));
     }
 
@@ -174,6 +174,11 @@ impl Region {
             invariants.set_named(&inner.world, named);
             *inner.world.invariants_mut() = invariants;
         });
+    }
+
+    /// Which versions may be installed in a cluster from now on; any where nothing is said.
+    pub fn set_limits(&self, cluster: &str, limits: Limits) {
+        self.engine.with(|inner, now| inner.world.invariants_mut().set_limits(cluster, limits, now));
     }
 
     /// The rules that were broken so far.

@@ -12,24 +12,24 @@ use aws_smithy_async::time::TimeSource;
 use ecs_updater::aws::{self, Aws};
 use ecs_updater::cli;
 use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
-use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs};
+use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs, Key};
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::run::{Job, Watch, run};
 use jiff::{SignedDuration, Timestamp};
 use models::ids::{ClusterName, HostId, RunId};
 use models::location::Location;
-use models::report::{Outcome, RunReport};
+use models::report::{ClusterError, ClusterErrorKind, Outcome, RunReport};
 use tokio::sync::watch;
 
 use crate::Region;
 use crate::clock::SimClock;
 use crate::expect::{Expect, ExpectError, RunSpec};
-use crate::invariants::Violation;
+use crate::invariants::{Limits, Violation};
 use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
 use crate::query::{Filter, FilterError};
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{Scenario, ScenarioError, merge};
 
 /// What a run came to.
 #[derive(Debug)]
@@ -119,6 +119,10 @@ pub struct Rollout {
     pub expect: Expect,
     pub(crate) lease_table: Option<String>,
     pub(crate) config: SdkConfig,
+    /// Where the settings of each run come from.
+    scenario: Scenario,
+    /// Whether the last run had settings of its own.
+    changed: bool,
     /// When the last run began.
     began: Option<Timestamp>,
     runs: u32,
@@ -144,17 +148,70 @@ impl Rollout {
         let aws = Aws::reading(&config);
         let inputs = inputs(&aws, scenario).await?;
         let (_interrupt, stop) = watch::channel(false);
-        let Resolved { lease_table, clusters, locations } = cluster_settings::resolve(&aws, inputs, &stop).await?;
-        for (cluster, policy) in &clusters {
+        let resolved = cluster_settings::resolve(&aws, inputs, &stop).await?;
+        let Resolved { lease_table, clusters, locations } = resolved;
+        let rollout = Self {
+            region,
+            clusters,
+            locations,
+            expect,
+            lease_table,
+            config,
+            scenario: scenario.clone(),
+            changed: false,
+            began: None,
+            runs: 0,
+        };
+        rollout.tell_rules()?;
+        Ok(rollout)
+    }
+
+    /// Tells the checker what the run that begins was told.
+    fn tell_rules(&self) -> Result<(), RolloutError> {
+        for (cluster, policy) in &self.clusters {
             let Ok(policy) = policy else { continue };
-            region.set_budget(cluster.as_str(), policy.max_unavailable);
-            if let Some(select) = &policy.select {
-                let text = select.to_string();
-                let own = Filter::parse_select(&text).map_err(|source| RolloutError::Select { text, source })?;
-                region.set_select(cluster.as_str(), own);
-            }
+            self.region.set_budget(cluster.as_str(), policy.max_unavailable);
+            self.region.set_limits(cluster.as_str(), Limits::of(policy));
+            let select = policy.select.as_ref().map(ToString::to_string);
+            let own = select.map(|text| {
+                Filter::parse_select(&text).map_err(|source| RolloutError::Select { text: text.clone(), source })
+            });
+            self.region.set_select(cluster.as_str(), own.transpose()?);
         }
-        Ok(Self { region, clusters, locations, expect, lease_table, config, began: None, runs: 0 })
+        Ok(())
+    }
+
+    /// Reads the settings again where they may be others than those of the run before: a target's parameter is read when a
+    /// run begins.
+    async fn settings_of(&mut self, spec: &RunSpec) {
+        let by_parameter = self.scenario.updater.to_string().contains("\"ssm:");
+        let may_differ = !spec.flags.is_empty() || !spec.defaults.is_empty() || self.changed || by_parameter;
+        if !may_differ {
+            return;
+        }
+        let mut scenario = self.scenario.clone();
+        let defaults = scenario.updater.entry("defaults").or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if let Some(defaults) = defaults.as_table_mut() {
+            merge(defaults, spec.defaults.clone());
+        }
+        self.changed = !spec.flags.is_empty() || !spec.defaults.is_empty();
+        let aws = Aws::reading(&self.config);
+        let (_interrupt, stop) = watch::channel(false);
+        let resolved = async {
+            let inputs = with_flags(inputs(&aws, &scenario).await?, &spec.flags)?;
+            Ok::<_, RolloutError>(cluster_settings::resolve(&aws, inputs, &stop).await?)
+        };
+        let told = resolved.await.and_then(|Resolved { lease_table, clusters, locations }| {
+            (self.lease_table, self.clusters, self.locations) = (lease_table, clusters, locations);
+            self.tell_rules()
+        });
+        if let Err(error) = told {
+            let refused = |cluster: &ClusterName| {
+                let message = format!("the settings of the run are not usable: {error}");
+                (cluster.clone(), Err(ClusterError { kind: ClusterErrorKind::Configuration, message }))
+            };
+            self.clusters = self.clusters.iter().map(|(cluster, _)| refused(cluster)).collect();
+        }
     }
 
     /// Runs the updater once, when its time has come.
@@ -175,6 +232,9 @@ impl Rollout {
     pub async fn run_within(&mut self, limit: Limit, spec: &RunSpec, watch: &dyn Watch) -> Ran {
         self.runs += 1;
         self.region.spare();
+        if self.runs > 1 || !spec.flags.is_empty() || !spec.defaults.is_empty() {
+            self.settings_of(spec).await;
+        }
         let named =
             self.region.look(|world| spec.named(|index| world.machines().iter().nth(index).map(|one| one.id.clone())));
         self.region.set_named(named.clone());
@@ -266,6 +326,14 @@ impl Rollout {
             .collect();
         self.region.finish(&named)
     }
+}
+
+/// The same with flags.
+fn with_flags(inputs: Inputs, flags: &BTreeMap<String, String>) -> Result<Inputs, ConfigError> {
+    let key = |name: &str| Key::all().find(|key| key.flag() == name);
+    let values = flags.iter().filter_map(|(name, value)| Some((key(name)?, value.clone()))).collect();
+    let given = Given { values, ..Given::default() };
+    Ok(Inputs { flags: Inputs::gather(&given, &Environment::new(), None)?.flags, ..inputs })
 }
 
 /// `[updater]` as the configuration file; or with `parameter`, which names an SSM parameter, as `--config ssm:NAME`.

@@ -6,7 +6,7 @@
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `halving`: calls for many that are refused because of one.
-//! - `dynamodb`, `ec2`, `ecs`, `ssm`, `parameters`: the operations.
+//! - `dynamodb`, `ec2`, `ecs`, `ssm`, `parameters`, `releases`: the operations.
 
 mod access;
 mod answer_limit;
@@ -22,6 +22,7 @@ mod in_flight;
 mod limits;
 mod parameters;
 mod profile;
+mod releases;
 mod shutdown;
 pub(crate) mod ssm;
 mod timing;

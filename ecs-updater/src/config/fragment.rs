@@ -7,6 +7,7 @@ use models::policy::Policy;
 
 use super::error::{Origin, Problem};
 use super::key::Key;
+use super::rows::Join;
 use super::syntax::NotAllowed;
 use super::value::Value;
 
@@ -75,6 +76,13 @@ impl PolicyFragment {
     #[must_use]
     pub(super) fn only(&self, keys: BTreeSet<Key>) -> Self {
         Self { given: keys, values: self.values.clone() }
+    }
+
+    /// Adds what a policy says by one key to what was given for it.
+    pub(super) fn add(&mut self, key: Key, policy: &Policy, join: Join) {
+        if self.has(key) {
+            join(policy, &mut self.values);
+        }
     }
 
     /// Sets one key from what was written.

@@ -33,6 +33,7 @@ mod settings;
 mod syntax;
 mod tags;
 mod value;
+mod versions;
 
 pub use error::ConfigError;
 pub(crate) use error::Origin;

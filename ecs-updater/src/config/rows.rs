@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use jiff::SignedDuration;
 use models::policy::{BridgePolicy, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
+use models::release::MaxVersion;
 
 use super::schedule::{Freezes, Windows};
 use super::select::Expression;
@@ -14,6 +15,7 @@ use super::syntax::{
     AUTO, Between, CountOrNever, DocumentName, KeyList, NONE, NotAllowed, OrNone, Parsed, Switch, Syntax, Words,
 };
 use super::value::Value;
+use super::versions::VersionList;
 
 /// What is known of a key.
 pub(super) struct Row {
@@ -34,6 +36,8 @@ pub(super) enum Tag {
     Never,
     /// Only what allows no more.
     Stricter(Compare),
+    /// A list of what is not allowed: the tag's is heard beside the one that stands without it.
+    Adds(Join),
     Any,
 }
 
@@ -43,6 +47,7 @@ impl Tag {
         match self {
             Self::Never => "never",
             Self::Stricter(_) => "stricter",
+            Self::Adds(_) => "adds",
             Self::Any => "any",
         }
     }
@@ -50,6 +55,9 @@ impl Tag {
 
 /// Compares how much two policies allow by one key; `None` where only the cluster's size tells.
 pub(super) type Compare = fn(&Policy, &Policy) -> Option<Ordering>;
+
+/// Adds what the first policy says by one key to what the second says.
+pub(super) type Join = fn(&Policy, &mut Policy);
 
 /// A field of [`Policy`] with the syntax of its values.
 pub(super) trait Setting: Sync {
@@ -146,8 +154,36 @@ pub(super) const ROWS: &[Row] = &[
     row!(
         target,
         Tag::Never,
-        Parsed { allowed: "\"latest\" or a version such as \"1.27.0\"", placeholder: "VERSION" },
-        "What to update to: \"latest\", which is what each host chooses, or a version"
+        Parsed {
+            allowed: "\"latest\", a version such as \"1.27.0\", or \"ssm:\" and the name of an SSM parameter that holds one",
+            placeholder: "VERSION|ssm:NAME",
+        },
+        "What to update to: \"latest\", which is what each host chooses, a version, or an SSM parameter that holds one"
+    ),
+    row!(
+        min_age,
+        Tag::Stricter(|one, two| Some(two.min_age.cmp(&one.min_age))),
+        OrNone { some: Between(hours(1), hours(365 * 24)), example: hours(7 * 24), none: NONE },
+        "Install a release only once it is this old, such as \"7d\"; older ones are taken meanwhile"
+    ),
+    row!(
+        max_version,
+        Tag::Stricter(|one, two| Some(highest(one.max_version).cmp(&highest(two.max_version)))),
+        OrNone {
+            some: Parsed {
+                allowed: "a version such as \"1.27.0\", or \"1.27.x\" for all of a minor one",
+                placeholder: "VERSION",
+            },
+            example: MaxVersion::of_minor(1, 27),
+            none: NONE
+        },
+        "Install no version above this one, such as \"1.27.x\""
+    ),
+    row!(
+        skip_versions,
+        Tag::Adds(|standing, tag| tag.skip_versions.extend(standing.skip_versions.iter().cloned())),
+        VersionList,
+        "Never install these versions, with commas between: the next lower one is taken"
     ),
     row!(
         owner_lock,
@@ -257,6 +293,11 @@ pub(super) const ROWS: &[Row] = &[
 /// No limit is the longest.
 fn longest(limit: Option<SignedDuration>) -> SignedDuration {
     limit.unwrap_or(SignedDuration::MAX)
+}
+
+/// No limit is the highest.
+fn highest(max: Option<MaxVersion>) -> (u64, u64, u64) {
+    max.map_or((u64::MAX, u64::MAX, u64::MAX), MaxVersion::highest)
 }
 
 const fn secs(count: i64) -> SignedDuration {

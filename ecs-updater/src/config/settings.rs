@@ -1,13 +1,16 @@
 //! The settings of a run, joined and checked as a whole.
 
 use models::ids::ClusterName;
-use models::policy::Policy;
+use models::policy::{Policy, Target};
 
 use super::error::{Advice, ConfigError, Problem};
 use super::fragment::{Fragment, PolicyFragment};
 use super::inputs::Inputs;
 use super::key::Key;
 use super::tags::heard;
+
+/// The path of the key that a person on the command line may set past the limits.
+const TARGET: &str = "target";
 
 /// What a run works by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +73,9 @@ impl Inputs {
             policy.max_unavailable = by_size.says.and(by_size.stands);
         }
         policy.from_tags = heard.from_tags;
+        // Not one of the environment, which may have stood there for years.
+        let on_command_line = Key::find(TARGET).is_some_and(|key| self.flags.policy.has(key));
+        policy.target_is_named = on_command_line && matches!(policy.target, Target::Version(_));
         problems.extend(same_documents(name, &policy));
         ConfigError::unless_sound(policy, problems)
     }

@@ -60,6 +60,7 @@ pub(super) fn heard(tags: &ClusterFragment, above: &PolicyFragment, base: &Polic
     let said = tags.policy.over(base.clone());
     let mut heard = Heard::default();
     let mut counted = BTreeSet::new();
+    let mut tagged = tags.policy.clone();
     for key in tags.policy.keys().filter(|key| !above.has(*key)) {
         let ignored = || IgnoredTag {
             tag: key.tag(),
@@ -75,6 +76,10 @@ pub(super) fn heard(tags: &ClusterFragment, above: &PolicyFragment, base: &Polic
                 cluster: tags.name.as_str().to_owned(),
                 key: key.path(),
             }),
+            Tag::Adds(join) => {
+                tagged.add(key, base, join);
+                counted.insert(key);
+            }
             Tag::Stricter(compare) => match compare(&said, base) {
                 Some(Ordering::Less | Ordering::Equal) => drop(counted.insert(key)),
                 Some(Ordering::Greater) => heard.from_tags.ignored.push(ignored()),
@@ -85,6 +90,6 @@ pub(super) fn heard(tags: &ClusterFragment, above: &PolicyFragment, base: &Polic
             },
         }
     }
-    heard.policy = tags.policy.only(counted);
+    heard.policy = tagged.only(counted);
     heard
 }

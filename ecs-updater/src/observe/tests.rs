@@ -14,6 +14,8 @@ fn empty() -> FleetSnapshot {
         cluster: "web".into(),
         taken_at: at(0),
         pause: None,
+        unapproved: None,
+        releases: Default::default(),
         instances: BTreeMap::new(),
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),

@@ -203,6 +203,8 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         cluster: "web".into(),
         taken_at: start(),
         pause: None,
+        unapproved: None,
+        releases: Default::default(),
         instances: instances.into_iter().map(|instance| (instance.host.clone(), instance)).collect(),
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),

@@ -11,6 +11,7 @@ use models::report::Outcome;
 use semver::Version;
 
 use super::context::Context;
+use super::limits::{most_telling, objection};
 
 /// The code of [`HoldReason::Withdrawn`] in a verdict.
 const WITHDRAWN: &str = "withdrawn";
@@ -28,6 +29,10 @@ pub(super) fn wanted(instance: &Instance, report: &HostReport, running: &Version
     match &cx.policy.target {
         Target::Latest => latest(instance, report, running, cx),
         Target::Version(target) => pinned(instance, report, running, target, cx),
+        Target::Parameter(name) => {
+            let why = format!("the SSM parameter {name}, which target names, was not read");
+            Wanted::Held(HoldReason::ApprovalChanged { why })
+        }
     }
 }
 
@@ -42,6 +47,9 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
     }
     if target < running && !cx.policy.allow_downgrade {
         return Wanted::Held(HoldReason::AheadOfTarget { target: target.clone(), running: running.clone() });
+    }
+    if let Some(why) = objection(report, target, cx) {
+        return Wanted::Held(why);
     }
     if !is_not_offered(instance, report, target) {
         Wanted::Version(target.clone())
@@ -73,9 +81,31 @@ fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Cont
             None => HoldReason::DowngradeOffered { version, running: running.clone() },
             Some(lock) => HoldReason::VersionLocked { lock: lock.to_owned() },
         }),
-        Some(version) => Wanted::Version(version),
+        Some(version) => match objection(report, &version, cx) {
+            None => Wanted::Version(version),
+            Some(why) => next_best(report, running, (version, why), cx),
+        },
         None => nothing_offered(instance, report, running, cx),
     }
+}
+
+/// Returns the newest version that a host is offered and may have, where it may not have the one that it chose. A host that
+/// its owner has locked to a version gets no other one.
+fn next_best(report: &HostReport, running: &Version, (chosen, why): (Version, HoldReason), cx: &Context<'_>) -> Wanted {
+    if set_lock(report).is_some() {
+        return Wanted::Held(why);
+    }
+    let is_between = |version: &Version| *version < chosen && (version > running || chosen < *running);
+    let mut lower: Vec<Version> = available(report).filter(is_between).filter(|version| version != running).collect();
+    lower.sort_unstable_by(|one, other| other.cmp(one));
+    let mut objections = vec![why];
+    for version in lower {
+        match objection(report, &version, cx) {
+            None => return Wanted::Version(version),
+            Some(why) => objections.push(why),
+        }
+    }
+    most_telling(objections).map_or(Wanted::Nothing, Wanted::Held)
 }
 
 /// What the host would update to. `chosen_update` is stale in Idle after a failed refresh
@@ -97,7 +127,9 @@ fn nothing_offered(instance: &Instance, report: &HostReport, running: &Version, 
     match set_lock(report) {
         None => match newest_among_equals(report, cx).filter(|newest| newest > running) {
             Some(version) if was_offered(instance, report, &version) => Wanted::Held(HoldReason::Withdrawn { version }),
-            Some(version) => Wanted::Held(HoldReason::WaveNotOpen { version }),
+            Some(version) => {
+                Wanted::Held(objection(report, &version, cx).unwrap_or(HoldReason::WaveNotOpen { version }))
+            }
             None => Wanted::Nothing,
         },
         Some(lock) => {

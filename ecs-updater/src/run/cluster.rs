@@ -71,6 +71,8 @@ impl<'a> Cluster<'a> {
             cluster: name.clone(),
             taken_at: clock.now(),
             pause: None,
+            unapproved: None,
+            releases: Default::default(),
             instances: Default::default(),
             outdated_registrations: Default::default(),
             unknown_registrations: Default::default(),

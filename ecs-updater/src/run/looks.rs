@@ -75,6 +75,10 @@ impl Cluster<'_> {
     async fn full_look(&mut self) -> Result<(), AwsError> {
         let now = self.clock.now();
         observe::full_look(&self.aws, &mut self.fleet, self.policy, now).await?;
+        // The first time it was read just before.
+        if self.looked_full.is_some() {
+            self.read_approval_again().await;
+        }
         self.looked_full = Some(now);
         self.looked_short = now;
         Ok(())

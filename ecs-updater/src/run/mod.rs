@@ -8,6 +8,7 @@
 //! - `rhythm`: how often it looks, and how fast it may turn.
 //! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
 //! - `named`: which instances a person has named for this run.
+//! - `versions`: how old releases are, and whether the one that was approved still is.
 //! - `doubts`: claims that say that another run has the lease.
 //! - `acts`: what went wrong with acts, and how long that is waited out.
 //! - `interruption`: what a signal does.
@@ -24,6 +25,7 @@ mod naming;
 mod report;
 mod rhythm;
 mod rounds;
+mod versions;
 mod watch;
 mod work;
 

@@ -32,6 +32,7 @@ impl Cluster<'_> {
             if !self.settle_doubts().await {
                 continue;
             }
+            self.date_releases().await;
             self.name_hosts();
             let now = self.clock.now();
             self.plan(watch, now);

@@ -128,8 +128,8 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
       - unknown key `drain` in [defaults] of fleet.toml:8:1; did you mean `timeouts.drain`?
       - `stop_after_failures` = 0 in [defaults] of fleet.toml:9:23 must be a count from 1, or "never"
       - `allow_downgrade` = "yes" in [defaults] of fleet.toml:10:19 must be true or false
-      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, owner_lock, select, standalone_tasks, stop_after_failures, max_duration, windows, window_cutoff, window_wait, freeze, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
-      - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest" or a version such as "1.27.0"
+      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, stop_after_failures, max_duration, windows, window_cutoff, window_wait, freeze, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
+      - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest", a version such as "1.27.0", or "ssm:" and the name of an SSM parameter that holds one
       - `max_duration` = 14400 in [defaults] of fleet.toml:13:16 must be a duration from 1m to 14d with its unit, such as "4h", or "none"
       - `timeouts.drain` = "5s" in [defaults] of fleet.toml:15:9 must be a duration from 30s to 14d with its unit, such as "20m"
       - `timeouts.reboot` = "3h" in [defaults] of fleet.toml:16:10 must be a duration from 8m to 2h with its unit, such as "15m"
@@ -137,7 +137,7 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
       - unknown key `timeouts.verifi` in [defaults] of fleet.toml:18:1; did you mean `timeouts.verify`?
       - `documents.stage` = "no spaces" in [defaults] of fleet.toml:20:9 must be the name or ARN of an SSM document: 3 to 128 letters, digits and the characters _ - . : /
       - [[cluster]] of fleet.toml:21:1 has no `name`; add name = "…", the name of the ECS cluster
-      - `target` = "newest" in [[cluster]] of fleet.toml:22:10 must be "latest" or a version such as "1.27.0"
+      - `target` = "newest" in [[cluster]] of fleet.toml:22:10 must be "latest", a version such as "1.27.0", or "ssm:" and the name of an SSM parameter that holds one
       - cluster name "" in [[cluster]] of fleet.toml:24:8 must be 1 to 255 letters, digits, hyphens and underscores
       - `name` = 7.5 in [[cluster]] of fleet.toml:26:8 must be the name of an ECS cluster in quotes
       - cluster "arn:aws:ecs:eu-west-1:123456789012:cluster/web" in [[cluster]] of fleet.toml:28:8 is an ARN; give its name "web" alone, and choose its Region with --region or AWS_REGION
@@ -196,9 +196,9 @@ fn mistakes_of_environment_and_flags_are_collected() {
     insta::assert_snapshot!(load(&given, &environment).unwrap_err(), @r#"
     9 problems in the configuration:
       - cluster name "" in environment variable ECS_UPDATER_CLUSTERS must be 1 to 255 letters, digits, hyphens and underscores
-      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_SELECT, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_WINDOWS, ECS_UPDATER_WINDOW_CUTOFF, ECS_UPDATER_WINDOW_WAIT, ECS_UPDATER_FREEZE, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
+      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_MIN_AGE, ECS_UPDATER_MAX_VERSION, ECS_UPDATER_SKIP_VERSIONS, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_SELECT, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_WINDOWS, ECS_UPDATER_WINDOW_CUTOFF, ECS_UPDATER_WINDOW_WAIT, ECS_UPDATER_FREEZE, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
       - unknown environment variable ECS_UPDATER_MAX_UNAVAILBLE; did you mean `ECS_UPDATER_MAX_UNAVAILABLE`?
-      - `target` = "newest" in environment variable ECS_UPDATER_TARGET must be "latest" or a version such as "1.27.0"
+      - `target` = "newest" in environment variable ECS_UPDATER_TARGET must be "latest", a version such as "1.27.0", or "ssm:" and the name of an SSM parameter that holds one
       - cluster "web" is named twice in flag --cluster; name it once
       - cluster name "a b" in flag --cluster must be 1 to 255 letters, digits, hyphens and underscores
       - `max_unavailable` = "200%" in flag --max-unavailable must be a count from 1, such as 2, or a percentage from "1%" to "100%"
@@ -297,7 +297,11 @@ fn five_values(key: Key) -> [String; 5] {
     let words = match placeholder.as_str() {
         "COUNT|PERCENT" => vec!["2", "10%", "3", "30 percent", "25%"],
         "EXPRESSION" => vec!["tag:a exists", "tag:b exists", "provider:c", "tag:d == e", "none"],
-        "VERSION" => vec!["1.25.0", "1.26.0", "latest", "1.27.0", "1.28.0"],
+        // A version by flag is also one that a person has named.
+        "VERSION|ssm:NAME" => vec!["1.25.0", "1.26.0", "ssm:/approved/prod", "1.27.0", "latest"],
+        "VERSION" => vec!["1.25.0", "1.26.x", "none", "1.27.0", "1.28.x"],
+        "VERSION,…" => vec!["1.25.0", "1.26.0,1.26.1", "none", "1.27.0 1.27.1", "1.28.0"],
+        "DURATION" if key.path() == "min_age" => vec!["1h", "1d", "none", "7d", "2d"],
         "COUNT" => vec!["2", "never", "4", "5", "6"],
         "DURATION" => vec!["8m", "9m", "12m", "14m", "16m"],
         "KEYS" => vec!["target", "host", "zone", "target,host", "timeouts.drain"],
@@ -388,7 +392,7 @@ fn a_mistake_in_one_clusters_table_concerns_that_cluster_alone() {
       - `max_unavailable` = 0 in [[cluster]] "batch" of fleet.toml:5:19 must be a count from 1, such as 2, or a percentage from "1%" to "100%"
       - unknown key `max_unavailble` in [[cluster]] "batch" of fleet.toml:6:1; did you mean `max_unavailable`?
     "#);
-    insta::assert_snapshot!(odd.policy.as_ref().unwrap_err(), @r#"`target` = "x" in [[cluster]] "odd" of fleet.toml:9:10 must be "latest" or a version such as "1.27.0""#);
+    insta::assert_snapshot!(odd.policy.as_ref().unwrap_err(), @r#"`target` = "x" in [[cluster]] "odd" of fleet.toml:9:10 must be "latest", a version such as "1.27.0", or "ssm:" and the name of an SSM parameter that holds one"#);
 
     // Nothing is left to work on.
     let inputs = Inputs::gather(&flags(&["--cluster=batch", "--cluster=odd"]), &Environment::new(), None).unwrap();
@@ -437,7 +441,7 @@ fn a_mistake_in_one_clusters_tags_concerns_that_cluster_alone() {
     insta::assert_snapshot!(batch.policy.as_ref().unwrap_err(), @r#"
     6 problems in the configuration:
       - `allow_downgrade` = "True" in tag ecs-updater:allow-downgrade of cluster "batch" must be true or false
-      - unknown tag ecs-updater:colour of cluster "batch"; known are: ecs-updater:max-unavailable, ecs-updater:zone, ecs-updater:owner-lock, ecs-updater:standalone-tasks, ecs-updater:stop-after-failures, ecs-updater:max-duration, ecs-updater:inspect-timeout, ecs-updater:stage-timeout, ecs-updater:drain-timeout, ecs-updater:reboot-timeout, ecs-updater:verify-timeout
+      - unknown tag ecs-updater:colour of cluster "batch"; known are: ecs-updater:max-unavailable, ecs-updater:zone, ecs-updater:min-age, ecs-updater:max-version, ecs-updater:skip-versions, ecs-updater:owner-lock, ecs-updater:standalone-tasks, ecs-updater:stop-after-failures, ecs-updater:max-duration, ecs-updater:inspect-timeout, ecs-updater:stage-timeout, ecs-updater:drain-timeout, ecs-updater:reboot-timeout, ecs-updater:verify-timeout
       - `timeouts.drain` = "5" in tag ecs-updater:drain-timeout of cluster "batch" must be a duration from 30s to 14d with its unit, such as "20m"
       - `max_unavailable` = "0 percent" in tag ecs-updater:max-unavailable of cluster "batch" must be a count from 1, such as 2, or a percentage from "1 percent" to "100 percent"
       - unknown tag ecs-updater:max-unavailble of cluster "batch"; did you mean `ecs-updater:max-unavailable`?
@@ -465,7 +469,7 @@ fn the_configuration_can_be_an_ssm_parameter() {
     let gather = |text| Inputs::gather(&given, &Environment::new(), text);
     assert_eq!(gather(Some(FULL)).unwrap().settings().unwrap().clusters.len(), 2);
     insta::assert_snapshot!(gather(None).unwrap_err(), @r#"SSM parameter /ecs-updater/config does not exist in this account and Region; make it, or check the name given by --config or ECS_UPDATER_CONFIG"#);
-    insta::assert_snapshot!(gather(Some("[defaults]\ntarget = 'x'")).unwrap_err(), @r#"`target` = "x" in [defaults] of ssm:/ecs-updater/config:2:10 must be "latest" or a version such as "1.27.0""#);
+    insta::assert_snapshot!(gather(Some("[defaults]\ntarget = 'x'")).unwrap_err(), @r#"`target` = "x" in [defaults] of ssm:/ecs-updater/config:2:10 must be "latest", a version such as "1.27.0", or "ssm:" and the name of an SSM parameter that holds one"#);
 }
 
 #[test]
@@ -635,4 +639,26 @@ fn flags(arguments: &[&str]) -> Given {
 
 fn variables(variables: &[(&str, &str)]) -> Environment {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+}
+
+/// A version on the command line is named; one anywhere else is not, nor is a parameter.
+#[test]
+fn a_target_is_named_on_the_command_line_alone() {
+    let target = Key::find("target").unwrap();
+    let policy = |flag: Option<&str>, variable: &str| {
+        let given = Given {
+            clusters: vec!["web".to_owned()],
+            values: flag.map(|value| (target, value.to_owned())).into_iter().collect(),
+            ..Given::default()
+        };
+        let environment = Environment::from([(target.variable(), variable.to_owned())]);
+        let inputs = Inputs::gather(&given, &environment, None).unwrap();
+        inputs.settings().unwrap().clusters.remove(0).policy.unwrap()
+    };
+    assert!(policy(Some("1.27.0"), "").target_is_named);
+    assert!(policy(Some("1.27.0"), "1.28.0").target_is_named);
+    assert!(!policy(Some("latest"), "1.28.0").target_is_named);
+    assert!(!policy(Some("ssm:/approved/prod"), "").target_is_named);
+    assert!(!policy(None, "1.27.0").target_is_named);
+    assert_eq!(policy(None, "ssm:/approved/prod").target, Target::Parameter("/approved/prod".to_owned()));
 }

@@ -15,10 +15,26 @@ enum Is {
 }
 use Is::{Heard, Ignored, Refused};
 
+/// Of the keys that say which versions may be installed.
+const OF_VERSIONS: [(&str, &str, &str, Is); 12] = [
+    ("min_age", "7d", "8d", Heard),
+    ("min_age", "7d", "168h", Heard),
+    ("min_age", "none", "1h", Heard),
+    ("min_age", "7d", "6d", Ignored),
+    ("min_age", "7d", "none", Ignored),
+    ("max_version", "1.27.x", "1.26.x", Heard),
+    ("max_version", "1.27.x", "1.27.9", Heard),
+    ("max_version", "none", "1.x", Heard),
+    ("max_version", "1.27.x", "1.28.0", Ignored),
+    ("max_version", "1.27.x", "none", Ignored),
+    ("skip_versions", "1.27.0", "1.28.0", Heard),
+    ("skip_versions", "1.27.0", "none", Heard),
+];
+
 /// What file, variable or default says; what the tag says; and what comes of it.
 #[test]
 fn a_tag_is_heard_where_it_loosens_nothing() {
-    let table = [
+    let others = [
         ("max_unavailable", "2", "1", Heard),
         ("max_unavailable", "2", "2", Heard),
         ("max_unavailable", "2", "3", Ignored),
@@ -60,7 +76,8 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
         ("documents.reboot", "Mine", "AWS-RunShellScript", Refused),
         ("select", "tag:a exists", "tag:b exists", Refused),
     ];
-    for (path, stands, says, is) in table {
+    let table: Vec<_> = others.into_iter().chain(OF_VERSIONS).collect();
+    for &(path, stands, says, is) in &table {
         let key = Key::find(path).unwrap();
         for by_variable in [false, true] {
             let place = if by_variable { Place::Variable(stands) } else { Place::File(stands) };
@@ -72,8 +89,26 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
     let may = |rule: &str| Key::all().filter(|key| key.tag_may() == rule).map(Key::path).collect::<Vec<_>>();
     let tried = |is: Is| table.iter().filter(|(.., came)| *came == is).map(|(path, ..)| *path).collect::<Vec<_>>();
     assert!(may("stricter").iter().all(|path| tried(Heard).contains(path) && tried(Ignored).contains(path)));
-    assert_eq!(may("stricter").len(), 5);
+    assert_eq!(may("stricter").len(), 7);
+    assert_eq!(may("adds"), ["skip_versions"]);
     assert_eq!(may("never").len(), 14);
+}
+
+/// A tag names versions beside those that stand without it, with spaces between, since ECS takes no comma in a tag.
+#[test]
+fn a_tag_adds_to_a_list_and_takes_nothing_away() {
+    let key = Key::find("skip_versions").unwrap();
+    let table = [
+        ("1.27.0", "1.28.0 1.29.0", "", "1.27.0 1.28.0 1.29.0"),
+        ("1.27.0", "none", "", "1.27.0"),
+        ("none", "1.28.0", "", "1.28.0"),
+        ("1.27.0", "1.28.0", "skip_versions", "1.28.0"),
+    ];
+    for (stands, says, opens, all) in table {
+        let (_, policy) = came_of(key, Place::File(stands), says, opens);
+        let skipped: Vec<String> = policy.unwrap().skip_versions.iter().map(ToString::to_string).collect();
+        assert_eq!(skipped.join(" "), all, "{stands} stands, the tag says {says}");
+    }
 }
 
 /// The built-in default is held against a tag as what a person wrote is.
@@ -128,7 +163,7 @@ fn what_is_closed_or_no_key_is_told() {
     insta::assert_snapshot!(refused("target", "1.27.0", ""), @r#"tag ecs-updater:target of cluster "web" may not set `target`; it belongs in the configuration file, the environment or a flag, or these let tags set it: tags = ["target"]"#);
     insta::assert_snapshot!(refused("tags", "target", "target"), @r#"tag ecs-updater:tags of cluster "web" may not set `tags`; it belongs in the configuration file, the environment or a flag"#);
     insta::assert_snapshot!(refused("zone", "spread", "tagret"), @r#"`tags` of cluster "web" names `tagret`, which is no key that tags can set; did you mean `target`?"#);
-    insta::assert_snapshot!(refused("zone", "spread", "tags"), @r#"`tags` of cluster "web" names `tags`, which is no key that tags can set; known are: max_unavailable, zone, target, owner_lock, select, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, host, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert"#);
+    insta::assert_snapshot!(refused("zone", "spread", "tags"), @r#"`tags` of cluster "web" names `tags`, which is no key that tags can set; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, host, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert"#);
 }
 
 #[derive(Clone, Copy)]

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
+use crate::release::{Release, ReleaseDate};
 
 // Where the controller takes it from.
 pub use crate::claim::BadClaim;
@@ -35,6 +36,12 @@ pub struct FleetSnapshot {
     /// The note of a person's wish that nothing be begun, where the cluster is paused.
     #[serde(default)]
     pub pause: Option<String>,
+    /// What the SSM parameter that the target came from was found to say otherwise in the middle of the run, in words.
+    #[serde(default)]
+    pub unapproved: Option<String>,
+    /// The releases whose age was asked for.
+    #[serde(default)]
+    pub releases: BTreeMap<Release, ReleaseDate>,
     /// Every container instance that is not INACTIVE, by the machine below it.
     pub instances: BTreeMap<HostId, Instance>,
     /// Container instances of the last full look that are not the present one of their machine.

@@ -33,7 +33,7 @@ pub use http::{NoAnswer, Request, Response};
 pub use image::Image;
 pub use machine::{Host, HostEvent};
 pub use partitions::{Disk, PartitionSet, SignpostError};
-pub use repository::{Asking, MAX_SEED, Release, Repository, Wave};
+pub use repository::{Asking, ImageSpec, MAX_SEED, Release, Repository, Wave};
 pub use rng::Rng;
 pub use spec::{Durations, HostSpec};
 pub use status::{Command, CommandOutcome, CommandResult, SetStatus, Status, UpdateState};

@@ -40,12 +40,53 @@ pub struct Release {
     /// Its waves; offered to all at once where there are none.
     #[serde(default)]
     pub waves: Vec<Wave>,
+    /// What AWS shows of its images.
+    #[serde(default)]
+    pub image: ImageSpec,
+}
+
+/// What AWS shows of the images of a release in this Region. Nothing of it is certain: an image can come days after the
+/// release, or never, and a date can be wrong (docs/facts/ec2.md#images).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageSpec {
+    /// `CreationDate`; when the release was published where `None`, or long ago.
+    pub created_at: Option<Timestamp>,
+    /// Whether there is an image.
+    pub is_there: bool,
+    /// `LastModifiedDate` of the public parameter; as the image where `None`.
+    pub parameter_at: Option<Timestamp>,
+    /// Whether there is a public parameter.
+    pub has_parameter: bool,
+    /// The date of an image of the same name that somebody else has made public.
+    pub copied_at: Option<Timestamp>,
+}
+
+impl Default for ImageSpec {
+    fn default() -> Self {
+        Self { created_at: None, is_there: true, parameter_at: None, has_parameter: true, copied_at: None }
+    }
+}
+
+impl ImageSpec {
+    /// When releases without a date were published.
+    pub const LONG_AGO: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+    /// When the image was created.
+    pub fn created(&self) -> Timestamp {
+        self.created_at.unwrap_or(Self::LONG_AGO)
+    }
+
+    /// When the parameter was last modified.
+    pub fn modified(&self) -> Timestamp {
+        self.parameter_at.unwrap_or(self.created())
+    }
 }
 
 impl Release {
     /// A release for every host, without waves.
     pub fn new(version: Version) -> Self {
-        Self { version, variant: None, arch: None, published_at: None, waves: Vec::new() }
+        Self { version, variant: None, arch: None, published_at: None, waves: Vec::new(), image: ImageSpec::default() }
     }
 
     /// Whether the wave of `seed` is open (docs/facts/host-api.md#trap-8). Within a wave that has an end, hosts follow

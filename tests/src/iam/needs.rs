@@ -31,9 +31,14 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
             let table = params.peek_text("TableName").unwrap_or_default();
             vec![(arn("dynamodb", format!("table/{table}")), Context::new())]
         }
-        (Body::Json(params), "ssm:GetParameter") => {
-            let name = params.peek_text("Name").unwrap_or_default();
-            vec![(arn("ssm", format!("parameter/{}", name.trim_start_matches('/'))), Context::new())]
+        (Body::Json(params), "ssm:GetParameter" | "ssm:GetParameters") => {
+            // AWS's own parameters are of no account.
+            let of_name = |name: String| {
+                let account = if name.starts_with("/aws/service/") { "" } else { account.as_str() };
+                format!("arn:aws:ssm:{region}:{account}:parameter/{}", name.trim_start_matches('/'))
+            };
+            let names = params.peek_text("Name").into_iter().chain(params.peek_texts("Names"));
+            names.map(|name| (of_name(name), Context::new())).collect()
         }
         (
             Body::Json(_) | Body::Form(_),

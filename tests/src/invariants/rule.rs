@@ -25,6 +25,9 @@ pub enum Rule {
     ClaimLeft,
     /// A version that failed on an instance was activated there again.
     FailedVersion,
+    /// A host is to boot a version that its policy skips, that is above its maximum or too young, and that nobody has named
+    /// on the command line; the way back is none of them.
+    Unwanted,
     /// A process wrote on an instance although another one has taken the lease on its cluster since; or an epoch does
     /// not say who came last.
     SingleRun,

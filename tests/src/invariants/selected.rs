@@ -19,8 +19,11 @@ pub(super) struct Selected {
 }
 
 impl Selected {
-    pub(super) fn set_select(&mut self, cluster: ClusterName, select: Filter) {
-        self.selects.insert(cluster, select);
+    pub(super) fn set_select(&mut self, cluster: ClusterName, select: Option<Filter>) {
+        match select {
+            Some(select) => drop(self.selects.insert(cluster, select)),
+            None => drop(self.selects.remove(&cluster)),
+        }
     }
 
     /// What a run is told that begins now.

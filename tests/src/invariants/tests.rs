@@ -96,7 +96,7 @@ fn what_is_not_selected_is_not_begun() {
         let host = "[[host]]\nindex = 0\ntags = { role = 'web' }\nattributes = { role = 'web' }\nprovider = 'asg'";
         let mut world = world(host);
         let mut invariants = std::mem::take(world.invariants_mut());
-        invariants.set_select("main", Filter::parse_select(select).unwrap());
+        invariants.set_select("main", Some(Filter::parse_select(select).unwrap()));
         invariants.set_named(&world, told);
         *world.invariants_mut() = invariants;
         claim(&mut world, 0);
@@ -112,7 +112,7 @@ fn that_a_tag_has_gone_cannot_be_known_at_once() {
     {
         let mut world = world("[[host]]\nindex = 0\ntags = { role = 'web' }");
         let mut invariants = std::mem::take(world.invariants_mut());
-        invariants.set_select("main", Filter::parse_select("tag:role == web").unwrap());
+        invariants.set_select("main", Some(Filter::parse_select("tag:role == web").unwrap()));
         invariants.set_named(&world, Named::default());
         *world.invariants_mut() = invariants;
         world.delete_tag(MachineNo(0), "role", None, Actor::Person);

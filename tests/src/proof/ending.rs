@@ -113,7 +113,8 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::Excluded
         | Rule::Paused
         | Rule::PlacedOnDead
-        | Rule::Selected => false,
+        | Rule::Selected
+        | Rule::Unwanted => false,
     }
 }
 

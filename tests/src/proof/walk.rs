@@ -14,6 +14,7 @@ mod outages;
 mod refusals;
 mod rights;
 mod selections;
+mod versions;
 
 use toml::{Table, Value};
 
@@ -54,6 +55,7 @@ pub fn draw(seed: u64) -> Table {
     rights::add(seed, &mut scenario, size);
     gates::add(seed, &mut scenario, size);
     selections::add(seed, &mut scenario, size);
+    versions::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

@@ -41,6 +41,8 @@ pub enum Action {
     Cluster(Option<String>, ClusterAction),
     /// To the update repository.
     Repository(RepositoryAction),
+    /// To an SSM parameter.
+    Parameter(ParameterAction),
     /// The date of the machine that the program under test runs on leaps; a machine that was suspended does that too.
     Clock(ClockAction),
 }
@@ -193,6 +195,16 @@ pub enum ClusterAction {
     ClusterUntag { key: String },
 }
 
+/// What becomes of an SSM parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ParameterAction {
+    /// It gets another value, and is made where there is none of that name.
+    PutParameter { name: String, value: String },
+    /// It is deleted.
+    DeleteParameter { name: String },
+}
+
 /// What becomes of the update repository.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -292,12 +304,19 @@ fn action(name: &str, mut table: Table) -> Result<Action, String> {
     if repository.contains(&name) {
         return Ok(Action::Repository(payload(name, table)?));
     }
+    let parameters = names::<ParameterAction>();
+    if parameters.contains(&name) {
+        return Ok(Action::Parameter(payload(name, table)?));
+    }
     let clock = names::<ClockAction>();
     if clock.contains(&name) {
         return Ok(Action::Clock(payload(name, table)?));
     }
-    let known: Vec<String> =
-        [hosts, services, clusters, repository, clock].concat().iter().map(|name| format!("`{name}`")).collect();
+    let known: Vec<String> = [hosts, services, clusters, repository, parameters, clock]
+        .concat()
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
     Err(format!("is nothing that an event can do: expected one of {}", known.join(", ")))
 }
 
@@ -335,6 +354,7 @@ impl fmt::Display for Action {
             Self::Service(_, action) => write!(f, "{action:?}"),
             Self::Cluster(_, action) => write!(f, "{action:?}"),
             Self::Repository(action) => write!(f, "{action:?}"),
+            Self::Parameter(action) => write!(f, "{action:?}"),
             Self::Clock(action) => write!(f, "{action:?}"),
         }
     }

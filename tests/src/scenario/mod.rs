@@ -31,8 +31,8 @@ pub(crate) use machines::{host_spec, merge};
 pub use document::{DocumentSpec, KnownDocument};
 pub use error::ScenarioError;
 pub use event::{
-    Action, ClockAction, ClusterAction, EventSpec, EventTime, Forged, HostAction, Published, RepositoryAction,
-    ServiceAction, ServiceName,
+    Action, ClockAction, ClusterAction, EventSpec, EventTime, Forged, HostAction, ParameterAction, Published,
+    RepositoryAction, ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
 pub use machines::{InstanceSpec, MachineSpec};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 /// An SSM parameter: a text, or its versions from the first to the latest.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Written")]
 pub struct ParameterSpec {
     versions: Vec<ParameterVersion>,
@@ -39,6 +39,11 @@ impl From<Written> for ParameterSpec {
 }
 
 impl ParameterSpec {
+    /// Writes another version.
+    pub fn put(&mut self, value: String) {
+        self.versions.push(ParameterVersion { value, labels: BTreeSet::new() });
+    }
+
     /// Returns the latest version, or the one with this number or label, with its number; `None` where there is none.
     pub fn version(&self, selector: Option<&str>) -> Option<(usize, &ParameterVersion)> {
         let mut numbered = (1..).zip(&self.versions);

@@ -32,7 +32,7 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 27] = [
+pub(crate) const OPERATIONS: [&str; 28] = [
     "dynamodb:UpdateItem",
     "ec2:CreateTags",
     "ec2:DeleteTags",
@@ -57,6 +57,7 @@ pub(crate) const OPERATIONS: [&str; 27] = [
     "ssm:DescribeInstanceInformation",
     "ssm:GetCommandInvocation",
     "ssm:GetParameter",
+    "ssm:GetParameters",
     "ssm:ListCommandInvocations",
     "ssm:SendCommand",
     "sts:GetCallerIdentity",

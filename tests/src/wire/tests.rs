@@ -450,6 +450,44 @@ async fn parameters_are_read() {
     let read = ssm(&region, "GetParameter", json!({ "Name": "/fleet/approved" })).await.unwrap();
     assert_eq!(read["Parameter"]["Value"], "1.27.0");
     assert_eq!(ssm(&region, "GetParameter", json!({ "Name": "odd" })).await.unwrap_err(), "ParameterNotFound");
+    let names: Vec<String> = (0..11).map(|n| format!("p{n}")).collect();
+    assert_eq!(ssm(&region, "GetParameters", json!({ "Names": names })).await.unwrap_err(), "ValidationException");
+    let several = json!({ "Names": ["odd", "/fleet/approved"] });
+    let read = ssm(&region, "GetParameters", several).await.unwrap();
+    assert_eq!((&read["Parameters"][0]["Value"], &read["InvalidParameters"]), (&json!("1.27.0"), &json!(["odd"])));
+}
+
+/// An image has a name, a date and an owner, each kind of host its own, and a parameter names it.
+#[tokio::test(start_paused = true)]
+async fn releases_have_images_and_public_parameters() {
+    let region = region(
+        r#"
+        [repository]
+        releases = [
+          { version = "1.28.0", image = { is_there = false, parameter_at = "2026-11-02T00:00:00Z" } },
+          { version = "1.27.0", image = { created_at = "2026-11-01T00:00:00Z", copied_at = "2020-01-01T00:00:00Z" } },
+        ]
+        [[instances]]
+        count = 2
+        version = "1.26.1"
+        [[host]]
+        index = 1
+        arch = "aarch64"
+        "#,
+    );
+    let images = |rest: &str| format!("Action=DescribeImages&Filter.1.Name=name&Filter.1.Value.1={rest}");
+    let (_, all) = ec2(&region, &images("bottlerocket-aws-ecs-2-x86_64-v1.27.0-*")).await;
+    assert_eq!(all.matches("<imageId>").count(), 2, "{all}");
+    let (_, own) = ec2(&region, &images("bottlerocket-aws-ecs-2-x86_64-v1.27.0-*&Owner.1=amazon")).await;
+    assert_eq!(own.matches("<imageId>").count(), 1, "{own}");
+    assert!(own.contains("<creationDate>2026-11-01T00:00:00.000Z</creationDate>"), "{own}");
+    let (_, none) = ec2(&region, &images("bottlerocket-aws-ecs-2-x86_64-v1.28.0-*&Owner.1=amazon")).await;
+    assert_eq!(none.matches("<imageId>").count(), 0, "{none}");
+    let name = |arch: &str, version: &str| format!("/aws/service/bottlerocket/aws-ecs-2/{arch}/{version}/image_id");
+    let names = [name("arm64", "1.28.0"), name("aarch64", "1.28.0"), name("x86_64", "1.29.0")];
+    let read = ssm(&region, "GetParameters", json!({ "Names": names })).await.unwrap();
+    assert_eq!(read["Parameters"].as_array().map(Vec::len), Some(1), "{read}");
+    assert_eq!(read["Parameters"][0]["LastModifiedDate"], json!(1_793_577_600.0));
 }
 
 #[tokio::test(start_paused = true)]

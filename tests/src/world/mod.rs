@@ -18,6 +18,7 @@ mod forge;
 mod hosts;
 mod id_vec;
 mod ids;
+mod images;
 mod log;
 mod machine;
 mod metadata;
@@ -51,6 +52,7 @@ pub use command::{Command, Invocation, InvocationStatus, RateControl, Sending};
 pub use effect::Effect;
 pub use id_vec::{Id, IdVec};
 pub use ids::{ClusterNo, CommandNo, MachineNo, RegistrationNo, ServiceNo, TaskNo};
+pub(crate) use images::image_id;
 pub use log::{BootStep, CommandStep, Entry, Event, InstanceChange, TaskChange};
 pub use machine::{Ec2State, Machine, StatusCheck, TagError};
 pub(crate) use metadata::role_key;
@@ -117,6 +119,12 @@ impl World {
     /// By how many milliseconds the date is off where the program under test runs, now and later.
     pub(crate) fn date_is_off(&self) -> Arc<AtomicI64> {
         Arc::clone(&self.date_is_off)
+    }
+
+    /// How far the date is ahead where the program under test runs, if it is.
+    pub(crate) fn date_is_ahead(&self) -> SignedDuration {
+        let off = self.date_is_off.load(std::sync::atomic::Ordering::Relaxed);
+        SignedDuration::from_millis(off.max(0))
     }
 
     /// When something happens next by itself.

@@ -17,8 +17,8 @@ use super::registration::InstanceStatus;
 use super::tasks::NewTask;
 use crate::host::Request;
 use crate::scenario::{
-    Action, ClockAction, ClusterAction, EventTime, HostAction, Published, RepositoryAction, ServiceAction, ServiceName,
-    TaskShape, When, host_spec, means, merge,
+    Action, ClockAction, ClusterAction, EventTime, HostAction, ParameterAction, Published, RepositoryAction,
+    ServiceAction, ServiceName, TaskShape, When, host_spec, means, merge,
 };
 
 /// From the end of a host container's process to the next one (`RestartSec` of Bottlerocket's
@@ -79,6 +79,12 @@ impl World {
             }
             Action::Cluster(name, action) => self.act_on_cluster(name.as_deref(), action),
             Action::Repository(action) => self.change_repository(action),
+            Action::Parameter(ParameterAction::PutParameter { name, value }) => {
+                self.parameters.entry(name).or_default().put(value);
+            }
+            Action::Parameter(ParameterAction::DeleteParameter { name }) => {
+                self.parameters.remove(&name);
+            }
             Action::Clock(ClockAction::Clock { by }) => {
                 let millis = i64::try_from(by.as_millis()).unwrap_or(0);
                 self.date_is_off.fetch_add(millis, Ordering::Relaxed);

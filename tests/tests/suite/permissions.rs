@@ -17,18 +17,20 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 8] = [
+const RUNS: [&str; 10] = [
     "cluster_table_wrong",
     "first_named",
     "happy_three",
     "lease_kept",
+    "min_age_by_parameter",
     "old_image",
     "protected_tasks",
     "standalone_stop",
+    "target_by_parameter",
     "trap6_unhealthy_after_prepare",
 ];
 /// Scenarios that together use every right of a plan.
-const PLANS: [&str; 3] = ["plan", "plan_by_parameter", "plan_old_image"];
+const PLANS: [&str; 5] = ["plan", "plan_by_parameter", "plan_old_image", "plan_target_by_parameter", "plan_too_young"];
 
 /// What IAM was asked in these scenarios.
 fn asked(scenarios: &[&str]) -> BTreeSet<Need> {

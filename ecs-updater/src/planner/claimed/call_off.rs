@@ -12,6 +12,7 @@ use models::time::after;
 use super::visit::{Heard, said_by_bridge};
 use super::{Claimed, leave, phase};
 use crate::planner::context::Context;
+use crate::planner::limits::forbidden;
 use crate::planner::need::Next;
 use crate::planner::times::{CALL_OFF, DRAIN_POLL, MAX_UNDOS, REBOOT_MAY_COME, RETRY};
 use crate::planner::wanted::lock_to_restore;
@@ -146,6 +147,11 @@ impl<'a> Claimed<'a> {
         }
         if self.instance.status == InstanceStatus::Active && self.instance.run.reboot.is_none() {
             return End::Held { why: HoldReason::ReactivatedBySomebody };
+        }
+        if self.instance.run.reboot.is_none()
+            && let Some(why) = forbidden(&self.claim.to, self.cx.policy)
+        {
+            return End::Held { why };
         }
         let detail =
             "the reboot was called off, and the host rebooted by itself since, into its old version".to_owned();

@@ -10,6 +10,7 @@ use models::time::after;
 
 use super::visit::Heard;
 use super::{Claimed, leave};
+use crate::planner::limits::{forbidden, objection};
 use crate::planner::need::{Next, trouble};
 use crate::planner::times::{CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, TASKS_FRESH};
 use crate::planner::wanted::{is_not_offered, is_staged};
@@ -31,6 +32,9 @@ impl<'a> Claimed<'a> {
         }
         if let Some(exclusion) = self.instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
             return self.excluded(exclusion);
+        }
+        if let Some(why) = forbidden(&self.claim.to, self.cx.policy) {
+            return self.put_back(Phase::Draining, End::Held { why });
         }
         if self.instance.command.is_some() {
             return self.wait_for_tasks();
@@ -147,6 +151,9 @@ impl<'a> Claimed<'a> {
         }
         if is_not_offered(instance, heard.report, &claim.to) {
             let why = HoldReason::Withdrawn { version: claim.to.clone() };
+            return self.put_back(Phase::Drained, End::Held { why });
+        }
+        if let Some(why) = objection(heard.report, &claim.to, cx) {
             return self.put_back(Phase::Drained, End::Held { why });
         }
         if is_staged(instance, heard.report, &claim.to) {

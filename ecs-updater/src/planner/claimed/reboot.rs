@@ -10,6 +10,7 @@ use models::time::after;
 
 use super::visit::{Heard, said_by_bridge};
 use super::{Claimed, leave, sent};
+use crate::planner::limits::objection;
 use crate::planner::need::{Next, trouble};
 use crate::planner::times::{FIRST_BOOT_POLL, RETRY};
 
@@ -40,7 +41,7 @@ impl<'a> Claimed<'a> {
         // Once the reboot is asked for, ACTIVE can also mean that the new boot registered before the host was heard.
         let sent = self.reboot_sent();
         if sent.is_none()
-            && let Some(next) = self.taken_back()
+            && let Some(next) = self.taken_back(heard)
         {
             return next;
         }
@@ -89,11 +90,13 @@ impl<'a> Claimed<'a> {
         self.give_reboot_up(End::Failed { why: FailReason::RebootRefused { detail } })
     }
 
-    /// Gives a reboot up that this run has not asked for, where a person wants the instance otherwise by now.
-    fn taken_back(self) -> Option<Next<'a>> {
+    /// Gives a reboot up that this run has not asked for, where a person wants the instance, or the version, otherwise by
+    /// now.
+    fn taken_back(self, heard: Heard<'a>) -> Option<Next<'a>> {
         if self.instance.status != InstanceStatus::Active {
-            let exclusion = self.instance.tags.exclude.as_ref()?;
-            return Some(self.give_reboot_up(End::Held { why: exclusion.hold() }));
+            let exclusion = self.instance.tags.exclude.as_ref().map(|exclusion| exclusion.hold());
+            let why = exclusion.or_else(|| objection(heard.report, &self.claim.to, self.cx))?;
+            return Some(self.give_reboot_up(End::Held { why }));
         }
         // A bridge's report stands until the next one: this can be from before a reboot that its agent did not live to
         // tell of, and ECS may have forgotten DRAINING over it.

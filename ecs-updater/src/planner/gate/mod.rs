@@ -1,5 +1,5 @@
-//! Whether an update may be begun at a moment, by what people wish: windows, freezes and the pause. What has been begun is
-//! finished all the same, which is no matter of this room.
+//! Whether an update may be begun at a moment, by what people wish: windows, freezes, the pause, and a version whose
+//! approval has changed. What has been begun is finished all the same, which is no matter of this room.
 
 mod freeze;
 mod pause;
@@ -34,6 +34,8 @@ pub(crate) struct Gate<'a> {
     pub(crate) policy: &'a Policy,
     /// The note of a pause.
     pub(crate) pause: Option<&'a str>,
+    /// What the parameter that approves the version says otherwise than when the run began.
+    pub(crate) unapproved: Option<&'a str>,
     /// Whether a person asked to begin outside of the windows too.
     pub(crate) outside_window: bool,
     pub(crate) now: Timestamp,
@@ -74,13 +76,17 @@ pub(crate) fn expected_of(instance: &Instance, policy: &Policy) -> Option<Signed
 impl<'a> Gate<'a> {
     /// Returns what is known at a moment.
     pub(crate) fn of(snapshot: &'a FleetSnapshot, policy: &'a Policy, outside_window: bool, now: Timestamp) -> Self {
-        Self { policy, pause: snapshot.pause.as_deref(), outside_window, now }
+        let (pause, unapproved) = (snapshot.pause.as_deref(), snapshot.unapproved.as_deref());
+        Self { policy, pause, unapproved, outside_window, now }
     }
 
     /// Returns why no update that takes so long may be begun now, if so.
     pub(crate) fn closed(&self, takes: SignedDuration) -> Option<Closed> {
         if let Some(note) = self.pause {
             return Some(pause::closed(note));
+        }
+        if let Some(why) = self.unapproved {
+            return Some(Closed { why: HoldReason::ApprovalChanged { why: why.to_owned() }, wait_until: None });
         }
         let needs = self.policy.window_cutoff.unwrap_or(takes);
         let frozen = self.freezes().find(|(_, period)| period.contains(self.now));
@@ -200,7 +206,13 @@ mod tests {
     fn a_pause_comes_before_all_else_and_is_not_waited_for() {
         let policy = policy(&["Mon-Fri 02:00-05:00 UTC"], &["2026-11-23..2026-11-23"]);
         for now in ["2026-11-23T03:00:00Z", "2026-11-24T03:00:00Z", "2026-11-24T12:00:00Z"] {
-            let gate = Gate { policy: &policy, pause: Some("sale"), outside_window: true, now: now.parse().unwrap() };
+            let gate = Gate {
+                policy: &policy,
+                pause: Some("sale"),
+                unapproved: None,
+                outside_window: true,
+                now: now.parse().unwrap(),
+            };
             let closed = gate.closed(SignedDuration::ZERO).unwrap();
             assert_eq!((closed.why.code(), closed.wait_until), ("paused", None), "{now}");
         }
@@ -280,7 +292,13 @@ mod tests {
         ];
         for (name, windows, freezes, now, expected) in table {
             let policy = policy(windows, freezes);
-            let gate = Gate { policy: &policy, pause: None, outside_window: false, now: now.parse().unwrap() };
+            let gate = Gate {
+                policy: &policy,
+                pause: None,
+                unapproved: None,
+                outside_window: false,
+                now: now.parse().unwrap(),
+            };
             assert_eq!(said(gate, 6), expected.map(|(code, until, wait)| (code, until.to_owned(), wait)), "{name}");
         }
     }
@@ -294,7 +312,8 @@ mod tests {
             policy
         };
         let code = |policy: &Policy, outside_window: bool, now: &str| {
-            said(Gate { policy, pause: None, outside_window, now: now.parse().unwrap() }, 6).map(|(code, ..)| code)
+            said(Gate { policy, pause: None, unapproved: None, outside_window, now: now.parse().unwrap() }, 6)
+                .map(|(code, ..)| code)
         };
         let none = with(|policy| policy.window_cutoff = Some(SignedDuration::ZERO));
         assert_eq!(code(&none, false, "2026-11-23T04:59:59Z"), None, "a cutoff of nothing");
@@ -305,7 +324,7 @@ mod tests {
         assert_eq!(code(&night, true, "2026-11-24T12:00:00Z"), Some("frozen"), "is no word on a freeze");
         let patient = with(|policy| policy.window_wait = SignedDuration::from_hours(3));
         let now = "2026-11-23T00:00:00Z".parse().unwrap();
-        let gate = Gate { policy: &patient, pause: None, outside_window: false, now };
+        let gate = Gate { policy: &patient, pause: None, unapproved: None, outside_window: false, now };
         assert_eq!(said(gate, 6).and_then(|(.., wait)| wait), Some(120));
     }
 }

@@ -27,6 +27,7 @@ mod dead_run;
 mod drain;
 mod gate;
 mod in_service;
+mod limits;
 mod memory;
 mod outage;
 mod pace;

@@ -1,18 +1,15 @@
 //! `DescribeImages`.
 
-use std::collections::BTreeMap;
-
 use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::xml::{text, wrap};
 use super::matches_pattern;
-use crate::host::HostSpec;
 use crate::world::World;
 
-/// The images of Bottlerocket that the machines were launched from, which are all there are. Named as its public
-/// parameter `image_name` names them.
+/// The images that can be seen: AWS's own, and what others have made public under such names.
 pub(super) fn describe(world: &World, mut form: Form) -> Result<String, Failure> {
     let ids = form.list("ImageId");
+    let owners = form.list("Owner");
     let filters = form.filters();
     // None of them is deprecated.
     form.take("IncludeDeprecated");
@@ -20,31 +17,25 @@ pub(super) fn describe(world: &World, mut form: Form) -> Result<String, Failure>
     if !ids.is_empty() {
         return Err(Failure::unknown("Parameter", "DescribeImages by ImageId is not modelled"));
     }
-    let mut images = BTreeMap::new();
-    for machine in &world.machines {
-        let host = &machine.launched_as;
-        let name = format!("bottlerocket-{}-{}-v{}-{}", host.variant, host.arch, host.version, host.build_id);
-        images.insert(image_id(host), name);
+    if let Some(owner) = owners.iter().find(|owner| *owner != "amazon") {
+        return Err(Failure::unknown("Parameter", format!("images of the owner {owner} are not modelled")));
     }
+    let mut images = world.images();
+    images.retain(|_, image| owners.is_empty() || image.by_aws);
     for filter in &filters {
-        if filter.name != "image-id" {
-            return Err(Failure::unknown("Parameter", format!("EC2 filter {} is not modelled", filter.name)));
+        let passes = |value: &str| filter.values.iter().any(|pattern| matches_pattern(pattern, value));
+        match filter.name.as_str() {
+            "image-id" => images.retain(|id, _| passes(id)),
+            "name" => images.retain(|_, image| passes(&image.name)),
+            name => return Err(Failure::unknown("Parameter", format!("EC2 filter {name} is not modelled"))),
         }
-        images.retain(|id, _| filter.values.iter().any(|pattern| matches_pattern(pattern, id)));
     }
-    let item = |(id, name): (String, String)| {
-        let inner = text("imageId", id) + &text("name", name) + &text("imageState", "available");
-        wrap("item", inner + &text("imageType", "machine") + &text("isPublic", "true"))
-    };
-    Ok(wrap("imagesSet", images.into_iter().map(item).collect::<String>()))
-}
-
-/// One id for each image, the same in every run.
-pub(super) fn image_id(host: &HostSpec) -> String {
-    let key = format!("{} {} {} {}", host.variant, host.arch, host.version, host.build_id);
-    // FNV-1a.
-    let hash = key
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("ami-{hash:017x}")
+    let items = images.into_iter().map(|(id, image)| {
+        let inner = text("imageId", id) + &text("name", image.name) + &text("imageState", "available");
+        // Milliseconds, as EC2 writes them.
+        let created = text("creationDate", format!("{:.3}", image.created));
+        let alias = if image.by_aws { text("imageOwnerAlias", "amazon") } else { String::new() };
+        wrap("item", inner + &text("imageType", "machine") + &text("isPublic", "true") + &created + &alias)
+    });
+    Ok(wrap("imagesSet", items.collect::<String>()))
 }

@@ -3,8 +3,8 @@
 use super::super::failure::Failure;
 use super::super::form::{EcFilter, Form};
 use super::super::xml::{text, wrap};
-use super::images::image_id;
 use super::{Wanted, chosen, matches_pattern, next_token, state};
+use crate::world::image_id;
 use crate::world::{Machine, World};
 
 pub(super) fn describe(world: &World, mut form: Form) -> Result<String, Failure> {

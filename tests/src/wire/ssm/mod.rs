@@ -18,6 +18,7 @@ pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Res
         "GetCommandInvocation" => commands::get(world, params),
         "DescribeInstanceInformation" => inventory::describe(world, params),
         "GetParameter" => parameters::get(world, params),
+        "GetParameters" => parameters::get_many(world, params),
         _ => Err(Failure::unknown("Operation", format!("ssm:{operation} is not modelled"))),
     }
 }
