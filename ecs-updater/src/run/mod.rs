@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use models::ids::{ClusterName, RunId};
 use models::location::Location;
 use models::policy::Policy;
-use models::report::{ClusterError, ClusterReport, RunReport};
+use models::report::{ClusterError, ClusterReport, NothingUpdated, RunReport};
 
 use crate::aws::{Aws, Fence, Limits};
 use crate::clock::Clock;
@@ -103,7 +103,7 @@ pub async fn run(
         }
     });
     let clusters = futures_util::future::join_all(loops).await;
-    RunReport {
+    let report = RunReport {
         version: 1,
         run: job.run.clone(),
         dry_run: job.dry_run,
@@ -111,5 +111,11 @@ pub async fn run(
         ended_at: clock.now(),
         interrupted: *stop.borrow(),
         clusters,
+        nothing_updated: None,
+    };
+    let nothing_updated = NothingUpdated::of(&report);
+    if let Some(found) = &nothing_updated {
+        tracing::warn!(outdated = found.outdated, held = ?found.by_frequency(), "nothing was updated");
     }
+    RunReport { nothing_updated, ..report }
 }

@@ -7,6 +7,8 @@ mod config;
 mod docs;
 mod house;
 mod mutations;
+mod metrics;
 mod render;
+mod several_settings;
 mod tags;
 mod words;
