@@ -66,6 +66,8 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
                                      such as "warn,ecs_updater=debug"
       -v, --verbose...               Log more: -v the updater's details, -vv all of it, -vvv the AWS
                                      SDK's too
+          --metrics <NAME>           Write metrics of each run to standard error in CloudWatch's
+                                     embedded metric format, under this name
           --no-progress              No live view, also on a terminal
 
     AWS:
@@ -77,7 +79,7 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
                                  AWS_ENDPOINT_URL]
 
     Exit codes: 0 success, 1 failures, 2 usage or configuration, 3 not permitted, not reachable or no
-    such cluster, 4 interrupted. More with --help.
+    such cluster, 4 interrupted, 5 nothing updated (--fail-on-held). More with --help.
     "#);
     let long = Cli::command().render_long_help().to_string();
     for part in

@@ -103,7 +103,7 @@ fn a_line_for_each_cluster_and_one_for_the_run() {
     );
     let report = run(vec![web, batch]);
     let lines = metrics::lines(&report, "stack");
-    insta::assert_snapshot!(lines[1], @"");
+    insta::assert_snapshot!(lines[1], @r#"{"AnotherRun":0,"Cluster":"batch","DaysWithoutProgress":9,"Failed":0,"Held":2,"Held_paused":2,"OldestDrain":0,"OutOfService":0,"Outdated":2,"Updated":0,"Updater":"stack","_aws":{"CloudWatchMetrics":[{"Dimensions":[["Updater","Cluster"]],"Metrics":[{"Name":"AnotherRun","Unit":"Count"},{"Name":"Updated","Unit":"Count"},{"Name":"Outdated","Unit":"Count"},{"Name":"Held","Unit":"Count"},{"Name":"Failed","Unit":"Count"},{"Name":"OutOfService","Unit":"Count"},{"Name":"OldestDrain","Unit":"Seconds"},{"Name":"DaysWithoutProgress","Unit":"None"},{"Name":"Held_paused","Unit":"Count"}],"Namespace":"EcsUpdater"}],"Timestamp":1795402800000},"run":"01KAQ3X9ZC8W5N3M2T7R6V4B1D"}"#);
     let written = written(&report);
     assert_eq!(
         values(&written[0]),
@@ -154,6 +154,6 @@ fn they_are_written_under_a_name_and_only_where_there_is_one() {
     assert_eq!(of(&[], "").unwrap(), None);
     assert_eq!(of(&[], "ecs-updater").unwrap().as_deref(), Some("ecs-updater"));
     assert_eq!(of(&["--metrics", "mine"], "ecs-updater").unwrap().as_deref(), Some("mine"));
-    insta::assert_snapshot!(of(&["--metrics", ""], "").unwrap_err(), @"");
-    insta::assert_snapshot!(of(&[], "a b").unwrap_err(), @"");
+    insta::assert_snapshot!(of(&["--metrics", ""], "").unwrap_err(), @r##"name "" of the metrics in flag --metrics must be 1 to 255 letters, digits and the characters _ - . / #"##);
+    insta::assert_snapshot!(of(&[], "a b").unwrap_err(), @r##"name "a b" of the metrics in environment variable ECS_UPDATER_METRICS must be 1 to 255 letters, digits and the characters _ - . / #"##);
 }

@@ -55,16 +55,26 @@ fn a_variable_of_one_key_wins_and_a_file_does_not() {
 #[test]
 fn every_mistake_is_named_with_the_variable_the_key_and_the_place() {
     insta::assert_snapshot!(
-        several("max_unavailble = 2, timeouts.drain = \"5s\",\nhost = 'telnet'\ntimeouts = 3\nname = 'web'").unwrap_err(),
-        @""
+        several("max_unavailble = 2, timeouts.drain = \"5s\",\nhost = 'telnet'\ntimeouts.stage = 3").unwrap_err(),
+        @r#"
+    4 problems in the configuration:
+      - unknown key `max_unavailble` in environment variable ECS_UPDATER_SETTINGS:1:1; did you mean `max_unavailable`?
+      - `timeouts.drain` = "5s" in environment variable ECS_UPDATER_SETTINGS:1:38 must be a duration from 30s to 14d with its unit, such as "20m"
+      - `timeouts.stage` = 3 in environment variable ECS_UPDATER_SETTINGS:3:18 must be a duration from 30s to 1h with its unit, such as "15m"
+      - `host` = "telnet" in environment variable ECS_UPDATER_SETTINGS:2:8 must be "auto", "ssm" or "bridge"
+    "#
     );
-    insta::assert_snapshot!(
-        several("drain_timeout = '20m', zone = ['a', 'b'], defaults = { host = 'ssm' }").unwrap_err(),
-        @""
-    );
-    insta::assert_snapshot!(several("zone = 'spread' host = 'ssm'").unwrap_err(), @"");
-    insta::assert_snapshot!(several("zone = 'spread',\n host = ").unwrap_err(), @"");
-    insta::assert_snapshot!(several("host = 'ssm', host = 'bridge'").unwrap_err(), @"");
+    let unknown = several("drain_timeout = '20m', zone = ['a', 'b'], lease_table = 'x'").unwrap_err().to_string();
+    for part in [
+        "unknown key `drain_timeout` in environment variable ECS_UPDATER_SETTINGS:1:1; did you mean `timeouts.drain`?",
+        "`zone` = […] in environment variable ECS_UPDATER_SETTINGS:1:31 must be \"spread\" or \"one-at-a-time\"",
+        "unknown key `lease_table` in environment variable ECS_UPDATER_SETTINGS:1:43; known are: max_unavailable, zone",
+    ] {
+        assert!(unknown.contains(part), "{unknown}");
+    }
+    insta::assert_snapshot!(several("zone = 'spread' host = 'ssm'").unwrap_err(), @"environment variable ECS_UPDATER_SETTINGS:1:17 is not valid TOML: unexpected key or value, expected newline, `#`");
+    insta::assert_snapshot!(several("zone = 'spread',\n host = ").unwrap_err(), @"environment variable ECS_UPDATER_SETTINGS:2:9 is not valid TOML: string values must be quoted, expected literal string");
+    insta::assert_snapshot!(several("host = 'ssm', host = 'bridge'").unwrap_err(), @"environment variable ECS_UPDATER_SETTINGS:1:15 is not valid TOML: duplicate key");
 }
 
 #[test]
