@@ -31,7 +31,7 @@ VALUES = {
         "",
         "zone = 'one-at-a-time', owner_lock = 'override', allow_downgrade = true, host = 'ssm', stop_after_failures = 2",
         'window_cutoff = "20m", window_wait = "1d", freeze = ["2026-12-20..2027-01-04 Europe/Berlin: holidays"]',
-        'tags = ["target", "host", "documents.stage"],\ntimeouts.inspect = "30s"\ntimeouts = { stage = "1h", reboot = "8m" }',
+        'tags = ["target", "host", "documents.stage"],\ntimeouts.inspect = "30s"\ntimeouts.reboot = "8m"',
         "# nothing\n",
     ],
 }
