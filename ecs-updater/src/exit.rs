@@ -28,14 +28,8 @@ pub enum ExitStatus {
 
 impl ExitStatus {
     /// All, in the order of their codes.
-    pub const ALL: [Self; 6] = [
-        Self::Success,
-        Self::Failures,
-        Self::Usage,
-        Self::NotReached,
-        Self::Interrupted,
-        Self::NothingUpdated,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Success, Self::Failures, Self::Usage, Self::NotReached, Self::Interrupted, Self::NothingUpdated];
 
     /// The code. 2 is what clap uses for a usage error; 126 and above are the shell's.
     pub fn code(self) -> u8 {

@@ -88,7 +88,9 @@ fn of_directive(directive: &Map<String, Value>, root: &Map<String, Value>, found
 
 /// An object of the format has no other members.
 fn members(object: &Map<String, Value>, allowed: &[&str], found: &mut Vec<String>) {
-    found.extend(object.keys().filter(|key| !allowed.contains(&key.as_str())).map(|key| format!("unknown member {key}")));
+    found.extend(
+        object.keys().filter(|key| !allowed.contains(&key.as_str())).map(|key| format!("unknown member {key}")),
+    );
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::{Error, Write as _};
 
 use ecs_updater::exit::ExitStatus;
-use ecs_updater::render::{duration, standstill};
+use ecs_updater::render::duration;
 use models::report::{GroupReport, InstanceReport};
 use semver::Version;
 
@@ -72,7 +72,7 @@ fn record_run(out: &mut String, ran: &Ran, times: bool) -> Result<(), Error> {
         }
     }
     if let Some(found) = &report.nothing_updated {
-        writeln!(out, "{}", standstill::sentence(found))?;
+        writeln!(out, "{found}")?;
     }
     writeln!(out)
 }

@@ -125,14 +125,8 @@ fn read(place: &str, parameter: Option<&str>) -> Result<Fragment, ConfigError> {
 }
 
 /// The variables that are no keys.
-const SPECIAL: [&str; 6] = [
-    CLUSTERS_VARIABLE,
-    CONFIG_VARIABLE,
-    LEASE_TABLE_VARIABLE,
-    LOG_VARIABLE,
-    METRICS_VARIABLE,
-    SETTINGS_VARIABLE,
-];
+const SPECIAL: [&str; 6] =
+    [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, METRICS_VARIABLE, SETTINGS_VARIABLE];
 
 /// An empty variable says nothing, since templates often cannot leave a variable out. What the variable of one key says
 /// comes before what stands among several.

@@ -30,10 +30,29 @@ mod tests {
     fn an_update_counts_and_without_any_the_oldest_launch_of_what_is_outdated() {
         let table = [
             ("nothing is known", [(None, None, Outcome::Held), (None, None, Outcome::Current)], None),
-            ("the newest update", [(Some((None, 7)), Some(1), Outcome::Held), (Some((None, 9)), None, Outcome::Current)], Some(9)),
-            ("a failure is no progress", [(Some((Some("unhealthy"), 9)), Some(1), Outcome::Failed), (Some((None, 4)), Some(2), Outcome::Current)], Some(4)),
-            ("the oldest launch", [(None, Some(5), Outcome::Held), (Some((Some("unhealthy"), 9)), Some(3), Outcome::RolledBack)], Some(3)),
-            ("the launch of a current one says nothing", [(None, Some(5), Outcome::Held), (None, Some(3), Outcome::Current)], Some(5)),
+            (
+                "the newest update",
+                [(Some((None, 7)), Some(1), Outcome::Held), (Some((None, 9)), None, Outcome::Current)],
+                Some(9),
+            ),
+            (
+                "a failure is no progress",
+                [
+                    (Some((Some("unhealthy"), 9)), Some(1), Outcome::Failed),
+                    (Some((None, 4)), Some(2), Outcome::Current),
+                ],
+                Some(4),
+            ),
+            (
+                "the oldest launch",
+                [(None, Some(5), Outcome::Held), (Some((Some("unhealthy"), 9)), Some(3), Outcome::RolledBack)],
+                Some(3),
+            ),
+            (
+                "the launch of a current one says nothing",
+                [(None, Some(5), Outcome::Held), (None, Some(3), Outcome::Current)],
+                Some(5),
+            ),
         ];
         for (name, instances, expected) in table {
             let (from, to) = (Version::new(1, 26, 1), Version::new(1, 27, 0));

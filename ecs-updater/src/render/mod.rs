@@ -9,7 +9,6 @@ pub mod duration;
 pub mod json;
 pub mod metrics;
 pub mod progress;
-pub mod standstill;
 pub mod table;
 
 use comfy_table::Table;

@@ -14,7 +14,7 @@ use models::cluster_tags::IgnoredTag;
 use models::ids::ZoneName;
 use models::report::{ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
 
-use super::{columns, duration, standstill};
+use super::{columns, duration};
 
 /// The report as text, with a line break at its end. `width` is the terminal's, in columns; `None` for a pipe, which
 /// takes lines of any length: then nothing is wrapped and each instance is one line.
@@ -27,7 +27,7 @@ pub fn render(report: &RunReport, width: Option<u16>) -> String {
     text.push_str(&wrap(&closing(report), width, ""));
     text.push('\n');
     if let Some(found) = &report.nothing_updated {
-        text.push_str(&wrap(&standstill::sentence(found), width, ""));
+        text.push_str(&wrap(&found.to_string(), width, ""));
         text.push('\n');
     }
     text

@@ -115,7 +115,7 @@ pub async fn run(
     };
     let nothing_updated = NothingUpdated::of(&report);
     if let Some(found) = &nothing_updated {
-        tracing::warn!(outdated = found.outdated, held = ?found.by_frequency(), "nothing was updated");
+        tracing::warn!("{found}");
     }
     RunReport { nothing_updated, ..report }
 }

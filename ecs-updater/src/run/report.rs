@@ -11,7 +11,7 @@ use models::ids::{ClusterName, ImageId};
 use models::location::Location;
 use models::policy::StandaloneTasks;
 use models::reason::HoldReason;
-use models::report::{ClusterError, ClusterErrorKind, ClusterEnd, ClusterReport, InstanceReport, Outcome};
+use models::report::{ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome};
 use semver::Version;
 
 use super::cluster::Cluster;

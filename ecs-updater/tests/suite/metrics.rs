@@ -1,11 +1,11 @@
 //! The metrics of a run, as they stand in the log. That CloudWatch would take them, `fleet-sim` says of every scenario
 //! (`tests/src/emf.rs`).
 
+use clap::Parser as _;
 use ecs_updater::args::Cli;
 use ecs_updater::config::{Environment, METRICS_VARIABLE};
 use ecs_updater::render::metrics;
 use ecs_updater::telemetry;
-use clap::Parser as _;
 use jiff::{SignedDuration, Timestamp};
 use models::report::{
     ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, NothingUpdated, Outcome, RunReport,

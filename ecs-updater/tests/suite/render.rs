@@ -11,7 +11,8 @@ use models::location::Location;
 use models::plan::{Estimate, Phase};
 use models::reason::{FailReason, HoldReason};
 use models::report::{
-    ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, PhaseTime, RunReport,
+    ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, PhaseTime,
+    RunReport,
 };
 
 #[test]

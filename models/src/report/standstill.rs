@@ -1,6 +1,7 @@
 //! Whether updates go on: what is outdated at the end of a run, and that nothing was updated although nobody wished so.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,21 @@ impl NothingUpdated {
         let mut reasons: Vec<(&str, usize)> = self.held.iter().map(|(code, count)| (code.as_str(), *count)).collect();
         reasons.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
         reasons
+    }
+}
+
+/// As the last line of a report: how many instances were to be updated and why none was, the most frequent reason first.
+impl fmt::Display for NothingUpdated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons: Vec<String> = self.by_frequency().iter().map(|(code, count)| format!("{count} {code}")).collect();
+        let what = match (self.outdated, self.not_known) {
+            (1, 0) => "1 outdated instance was".to_owned(),
+            (count, 0) => format!("{count} outdated instances were"),
+            (1, _) => "1 instance that may be outdated was".to_owned(),
+            (count, open) if count == open => format!("{count} instances that may be outdated were"),
+            (count, _) => format!("{count} instances that are outdated, or may be, were"),
+        };
+        write!(f, "0 of {what} updated: {}", reasons.join(", "))
     }
 }
 
@@ -163,7 +179,10 @@ mod tests {
             (&[], None),
             (&["current", "gone"], None),
             (&["held: no_room", "current"], Some((1, 0, "1 no_room"))),
-            (&["held: no_room", "held: host_unreachable", "held: no_room"], Some((3, 1, "2 no_room, 1 host_unreachable"))),
+            (
+                &["held: no_room", "held: host_unreachable", "held: no_room"],
+                Some((3, 1, "2 no_room, 1 host_unreachable")),
+            ),
             (&["held: tags_full", "held: no_room"], Some((2, 0, "1 no_room, 1 tags_full"))),
             (&["held: excluded", "held: wave_not_open", "held: version_locked"], None),
             (&["held: excluded", "held: no_room"], Some((1, 0, "1 no_room"))),
@@ -185,6 +204,36 @@ mod tests {
             };
             let expected = expected.map(|(outdated, not_known, words)| (outdated, not_known, words.to_owned()));
             assert_eq!(found.as_ref().map(words), expected, "{ends:?}");
+        }
+    }
+
+    #[test]
+    fn the_most_frequent_reason_comes_first() {
+        let of = |outdated, not_known, held: &[(&str, usize)]| {
+            let held: BTreeMap<String, usize> = held.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect();
+            NothingUpdated { outdated, not_known, held }.to_string()
+        };
+        let table = [
+            (
+                of(24, 0, &[("budget_used_up", 4), ("no_room", 20)]),
+                "0 of 24 outdated instances were updated: 20 no_room, 4 budget_used_up",
+            ),
+            (of(1, 0, &[("no_room", 1)]), "0 of 1 outdated instance was updated: 1 no_room"),
+            (
+                of(3, 1, &[("no_room", 2), ("host_unreachable", 1)]),
+                "0 of 3 instances that are outdated, or may be, were updated: 2 no_room, 1 host_unreachable",
+            ),
+            (
+                of(2, 2, &[("host_unreachable", 2)]),
+                "0 of 2 instances that may be outdated were updated: 2 host_unreachable",
+            ),
+            (
+                of(1, 1, &[("host_unreachable", 1)]),
+                "0 of 1 instance that may be outdated was updated: 1 host_unreachable",
+            ),
+        ];
+        for (said, expected) in table {
+            assert_eq!(said, expected);
         }
     }
 

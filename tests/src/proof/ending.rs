@@ -86,12 +86,15 @@ fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
         .map(|(reasons, _)| reasons.iter().filter(|reason| !QUIET.contains(&reason.as_str())).count())
         .sum();
     let updated: usize = report.clusters.iter().map(|cluster| cluster.count(Outcome::Updated)).sum();
-    let is_well = ExitStatus::of(report) == ExitStatus::Success && report.clusters.iter().all(|one| one.error.is_none());
+    let is_well =
+        ExitStatus::of(report) == ExitStatus::Success && report.clusters.iter().all(|one| one.error.is_none());
     let expected = if is_well && updated == 0 && hindered > 0 && !report.dry_run { hindered } else { 0 };
     let said = report.nothing_updated.as_ref().map_or(0, |found| found.outdated);
     let strict = ExitStatus::of_strict(report);
     if said != expected || (strict == ExitStatus::NothingUpdated) != (expected > 0) {
-        return Some(format!("{expected} are held for no wish's sake, {said} are said to be, and the run ends with {strict:?}"));
+        return Some(format!(
+            "{expected} are held for no wish's sake, {said} are said to be, and the run ends with {strict:?}"
+        ));
     }
     let by_reason = report.nothing_updated.as_ref().map_or(0, |found| found.held.values().sum());
     (by_reason != said).then(|| format!("{said} are said to be held, and {by_reason} by a reason"))
