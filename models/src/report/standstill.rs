@@ -175,7 +175,9 @@ mod tests {
 
     #[test]
     fn nothing_was_updated_and_nobody_wished_so() {
-        let table: [(&[&str], Option<(usize, usize, &str)>); 15] = [
+        /// How the instances ended; how many are outdated, how many of these may be current, and why.
+        type Case = (&'static [&'static str], Option<(usize, usize, &'static str)>);
+        let table: [Case; 15] = [
             (&[], None),
             (&["current", "gone"], None),
             (&["held: no_room", "current"], Some((1, 0, "1 no_room"))),
