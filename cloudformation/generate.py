@@ -2,8 +2,8 @@
 """Puts the documents' scripts into ecs-updater.yaml, between its two marks, and makes ecs-updater.json of the whole.
 
 The scripts exist once, as documents/*.sh. What all four share (lib.sh) stands once in the template too. The JSON file
-is the same template on one line, without comments and without what only the console shows, labels and descriptions:
-CloudFormation takes 51,200 bytes of a template that is handed to it directly, and more from an S3 bucket only.
+is the same template on one line, without comments, without what only the console shows, labels and descriptions, and
+without what is CloudFormation's own default: CloudFormation takes 51,200 bytes of a template that is handed to it directly, and more from an S3 bucket only.
 
 tests/policies.json has the policies of the updater and of the host bridge with every function worked out, for the simulated
 Region: the simulator holds every call of its scenarios to them.
@@ -31,6 +31,8 @@ SIMULATED = {"region": "eu-central-1", "clusters": "web,batch,odd,empty,producti
 BEGIN = "  # BEGIN scripts: made by generate.py from documents/*.sh\n"
 END = "  # END scripts\n"
 SCRIPTS = {"Shared": "lib", "Inspect": "inspect", "Stage": "stage", "Reboot": "reboot", "Revert": "revert"}
+# Whose description only the console shows, and can change in place: that of a managed policy cannot.
+DESCRIBED = ("AWS::Events::Rule", "AWS::IAM::Role", "AWS::Scheduler::Schedule", "AWS::SSM::Parameter")
 
 
 class Loader(yaml.SafeLoader):
@@ -96,6 +98,12 @@ def compact(template):
     for output in tree["Outputs"].values():
         del output["Description"]
     for resource in tree["Resources"].values():
+        # Said in the YAML file for those who read it; a resource is deleted with its stack anyway.
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if resource.get(policy) == "Delete":
+                del resource[policy]
+        if resource["Type"] in DESCRIBED:
+            del resource["Properties"]["Description"]
         if resource["Type"] == "AWS::SSM::Document":
             del resource["Properties"]["Content"]["description"]
             for parameter in resource["Properties"]["Content"]["parameters"].values():

@@ -44,7 +44,13 @@ def create(cloud, name, body, **parameters):
     assert cloud.stack(name)["StackStatus"] == "CREATE_COMPLETE"
 
 
-NUMBERS = {"EvaluationPeriods", "MaximumEventAgeInSeconds", "MaximumRetryAttempts", "MaximumWindowInMinutes"}
+NUMBERS = {
+    "EvaluationPeriods",
+    "MaximumEventAgeInSeconds",
+    "MaximumRetryAttempts",
+    "MaximumWindowInMinutes",
+    "Threshold",
+}
 
 
 def numbers(value, key=None):

@@ -3,6 +3,7 @@ environment, and the real program reads it. AWS is an endpoint that refuses ever
 3 once its settings are understood, and with 2 where they are not."""
 
 import http.server
+import json
 import re
 import subprocess
 
@@ -23,17 +24,16 @@ VALUES = {
     "MaxUnavailable": ["", "1", "999999", "1%", "100%"],
     "Target": ["", "latest", "1.27.0", "v1.27.0", "0.0.0", "1.27.0-rc.1+b.2", "ssm:/ecs-updater/approved/prod"],
     "MaxDuration": ["", "none", "1m", "90m", "14d"],
-    "StopAfterFailures": ["", "never", "1", "999999"],
     "Windows": ["", "none", "Mon-Fri 02:00-05:00 Europe/Berlin", "Sat 00:00-24:00 UTC;Sun 01:00-02:00 UTC"],
-    "WindowCutoff": ["", "auto", "20m"],
-    "WindowWait": ["", "0s", "30m", "1d"],
-    "Freeze": ["", "none", "2026-12-20..2027-01-04", "2026-12-20..2027-01-04 Europe/Berlin: holidays"],
-    "OpenTags": ["", "target", "target,host,documents.stage"],
-    "InspectTimeout": ["", "30s", "1h"],
-    "StageTimeout": ["", "30s", "1h"],
     "DrainTimeout": ["", "30s", "20m", "14d"],
-    "RebootTimeout": ["", "8m", "120m", "2h"],
-    "VerifyTimeout": ["", "1m", "2h"],
+    # What has no parameter of its own.
+    "Settings": [
+        "",
+        "zone = 'one-at-a-time', owner_lock = 'override', allow_downgrade = true, host = 'ssm', stop_after_failures = 2",
+        'window_cutoff = "20m", window_wait = "1d", freeze = ["2026-12-20..2027-01-04 Europe/Berlin: holidays"]',
+        'tags = ["target", "host", "documents.stage"],\ntimeouts.inspect = "30s"\ntimeouts.reboot = "8m"',
+        "# nothing\n",
+    ],
 }
 # Of those that a person types, what both refuse: a mistake is found when the stack is made, not in the night.
 REFUSED = {
@@ -41,9 +41,7 @@ REFUSED = {
     "MaxUnavailable": ["0", "0%", "101%", "1.5", "-1", "ten"],
     "Target": ["newest", "1.27", "1.27.0.0", "ssm:/prod", "ssm:/ecs-updater/approved/"],
     "MaxDuration": ["4", "0h", "-1m"],
-    "StopAfterFailures": ["0", "-1", "always"],
     "DrainTimeout": ["20", "0s", "soon", "none"],
-    "OpenTags": ["Target", "target host"],
 }
 
 
@@ -122,3 +120,37 @@ def test_what_the_program_refuses_the_stack_refuses(parameter):
             well, said = understood(given, address)
             assert not well, value
             assert value == "" or variable in said, (value, said)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("zone = 'nowhere'", ":1:8"), ("host = 'ssm',\nfrobnicate = 1", ":2:1"), ("host = ", ":1:8"), ("host", ":1:")],
+)
+def test_a_mistake_in_the_settings_is_named_with_its_place(text, place):
+    """The stack takes any text."""
+    with serving(Refusing) as address:
+        given, _ = environment("Settings", text)
+        well, said = understood(given, address)
+    assert not well
+    assert f"ECS_UPDATER_SETTINGS{place}" in said, said
+
+
+def test_the_metrics_are_written_under_the_stacks_name():
+    given, _ = environment("Settings", "")
+    with serving(Refusing) as address:
+        access = {"AWS_ENDPOINT_URL": address, "AWS_REGION": "eu-west-1"}
+        key = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+        resources = resolve(template(), GIVEN)["Resources"]
+        (container,) = resources["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+        command = [program("ecs-updater"), *container["Command"]]
+        ran = subprocess.run(command, env=given | access | key, capture_output=True, text=True, timeout=60, check=False)
+    written = [json.loads(line) for line in ran.stderr.splitlines() if "_aws" in line]
+    (of_the_run,) = [line for line in written if "Cluster" not in line]
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and resource["Properties"]["Namespace"] == "EcsUpdater":
+            (dimension,) = resource["Properties"]["Dimensions"]
+            assert of_the_run[dimension["Name"]] == dimension["Value"], name
+            (directive,) = of_the_run["_aws"]["CloudWatchMetrics"]
+            assert directive["Namespace"] == "EcsUpdater"
+            assert directive["Dimensions"] == [[dimension["Name"]]]
+    assert of_the_run["AnotherRun"] == 0

@@ -132,9 +132,15 @@ def test_what_moto_does_not_hold_is_taken_by_its_own_api(cloud, stack):
     for name, properties in alarms.items():
         cloudwatch.put_metric_alarm(AlarmName=name, **numbers(properties))
     held = {alarm["AlarmName"]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
-    assert set(held) == {"FailedRunAlarm", "NoSuccessAlarm", "FailedStartAlarm"}
+    by_events = {"FailedRunAlarm", "NoSuccessAlarm", "FailedStartAlarm"}
+    assert set(held) == by_events | {"AnotherRunAlarm", "LeftDrainingAlarm", "NoProgressAlarm"}
     assert all(len(alarm["AlarmActions"]) == 1 for alarm in held.values())
     assert (held["NoSuccessAlarm"]["EvaluationPeriods"], held["NoSuccessAlarm"]["TreatMissingData"]) == (3, "breaching")
+    for name in set(held) - by_events:
+        assert held[name]["Dimensions"] == [{"Name": "Updater", "Value": "ecs-updater"}]
+        # No run, no news: that is the other alarms' business.
+        assert held[name]["TreatMissingData"] in ("ignore", "notBreaching")
+    assert (held["NoProgressAlarm"]["EvaluationPeriods"], held["NoProgressAlarm"]["Threshold"]) == (7, 14)
 
     queue = cloud.resources(stack)["DeadLetterQueue"]
     policy = json.dumps(resources["DeadLetterQueuePolicy"]["Properties"]["PolicyDocument"])
@@ -233,6 +239,7 @@ def test_the_tasks(cloud, stack):
         assert given["RuntimePlatform"] == {"OperatingSystemFamily": "LINUX", "CpuArchitecture": "X86_64"}
         container = task["containerDefinitions"][0]
         assert container["command"][0] == command
+        assert ("--fail-on-held" in container["command"]) == (command == "run")
         assert (container["user"], container["readonlyRootFilesystem"]) == ("65532:65532", True)
         assert container["linuxParameters"]["initProcessEnabled"] is True
         assert container["linuxParameters"]["capabilities"] == {"drop": ["ALL"]}
@@ -314,8 +321,10 @@ def matches(pattern, event):
             elif "prefix" in wanted:
                 if isinstance(event, str) and event.startswith(wanted["prefix"]):
                     return True
-            elif event is not None and event != wanted["anything-but"]:
-                return True
+            elif event is not None:
+                others = wanted["anything-but"]
+                if event not in (others if isinstance(others, list) else [others]):
+                    return True
         return False
     choices = pattern.get("$or", [{}])
     rest = {key: value for key, value in pattern.items() if key != "$or"}
@@ -331,6 +340,8 @@ def matches(pattern, event):
         (stopped("ecs-updater"), {"RunSucceeded"}),
         (stopped("ecs-updater", code=1), {"RunFailed"}),
         (stopped("ecs-updater", code=137), {"RunFailed"}),
+        # Nothing was updated: neither a success nor a failure of the run.
+        (stopped("ecs-updater", code=5), set()),
         (stopped("ecs-updater", code=None, stop="TaskFailedToStart"), {"RunFailed"}),
         (stopped("ecs-updater", status="RUNNING"), set()),
         (stopped("ecs-updater-plan"), set()),

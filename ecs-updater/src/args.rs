@@ -22,7 +22,7 @@ except on the instances themselves: a run that dies is finished by the next one.
 `plan` shows what `run` would do, and why an instance would be held, and changes nothing.";
 
 const AFTER_HELP: &str = "Exit codes: 0 success, 1 failures, 2 usage or configuration, 3 not permitted, not reachable \
-or no such cluster, 4 interrupted. More with --help.";
+or no such cluster, 4 interrupted, 5 nothing updated (--fail-on-held). More with --help.";
 
 const AFTER_LONG_HELP: &str = "\
 Examples:
@@ -45,17 +45,20 @@ Exit codes:
   2  usage or configuration: nothing was begun, or nothing on the clusters that it concerns
   3  not permitted, AWS not reachable, or no such cluster
   4  interrupted by SIGINT or SIGTERM, the lease was lost, or ended in the middle; the next run goes on
+  5  only with --fail-on-held: nothing was updated although something is outdated, and nobody wished so
 
 Environment:
   ECS_UPDATER_CONFIG      the configuration file or SSM parameter, as --config
   ECS_UPDATER_CLUSTERS    the clusters, separated by commas, as --cluster
   ECS_UPDATER_LEASE_TABLE the table with the leases, as --lease-table
   ECS_UPDATER_LOG         what to log, as --log-level
+  ECS_UPDATER_METRICS     writes metrics of each run into the log, as --metrics
+  ECS_UPDATER_SETTINGS    any settings as under [defaults], with commas: zone = 'spread', timeouts.drain = '30m'
   ECS_UPDATER_…           each setting has a variable: the flag's name in capitals, such as
                           ECS_UPDATER_MAX_UNAVAILABLE or ECS_UPDATER_DRAIN_TIMEOUT
   AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and the other variables of the AWS SDKs
-For each setting the first of these wins: flag, tag of the ECS cluster (ecs-updater: and the flag's name), environment,
-[[cluster]], [defaults], built-in default.";
+For each setting the first of these wins: flag, tag of the ECS cluster (ecs-updater: and the flag's name), its own
+variable, ECS_UPDATER_SETTINGS, [[cluster]], [defaults], built-in default.";
 
 /// Everything on the command line.
 #[derive(Debug, Clone, Parser)]
@@ -117,6 +120,14 @@ impl Command {
         }
     }
 
+    /// Returns whether a run that updates nothing although nobody wished so is to fail.
+    pub fn fail_on_held(&self) -> bool {
+        match self {
+            Self::Run(run) => run.fail_on_held,
+            Self::Plan(_) => false,
+        }
+    }
+
     /// Returns the flags that both commands take.
     pub fn settings(&self) -> &SettingArgs {
         match self {
@@ -137,6 +148,12 @@ pub struct RunArgs {
     /// A freeze and a pause stay what they are.
     #[arg(long)]
     pub outside_window: bool,
+    /// Exit with 5 where nothing was updated although something is outdated, and nobody wished so
+    ///
+    /// An update, or a cluster that another run works on, makes it 0 as without this flag. So does a wish: a pause, a
+    /// freeze, a window, an excluded instance, an update wave. Failures and interruptions keep their own codes.
+    #[arg(long)]
+    pub fail_on_held: bool,
     /// The instances that are named.
     #[command(flatten)]
     pub selection: SelectionArgs,
@@ -195,6 +212,12 @@ pub struct GlobalArgs {
     /// Log more: -v the updater's details, -vv all of it, -vvv the AWS SDK's too
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "log_level", help_heading = "Output")]
     pub verbose: u8,
+    /// Write metrics of each run to standard error in CloudWatch's embedded metric format, under this name
+    ///
+    /// One JSON object a line, for each cluster and for the run, whatever the log's level and format; a plan writes none.
+    /// The name is the value of the dimension Updater. [env: ECS_UPDATER_METRICS]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Output")]
+    pub metrics: Option<String>,
     /// No live view, also on a terminal
     #[arg(long, global = true, help_heading = "Output")]
     pub no_progress: bool,

@@ -53,7 +53,7 @@ impl CliError {
             Self::Config(_)
             | Self::Profile(_)
             | Self::Account(_)
-            | Self::Telemetry(TelemetryError::BadLevel { .. }) => ExitStatus::Usage,
+            | Self::Telemetry(TelemetryError::BadLevel { .. } | TelemetryError::BadMetrics { .. }) => ExitStatus::Usage,
             Self::Parameter { source, .. } => unread_parameter(source),
             Self::Telemetry(TelemetryError::SetAlready(_))
             | Self::Runtime(_)
@@ -80,6 +80,7 @@ pub fn unread_parameter(error: &AwsError) -> ExitStatus {
 pub fn main() -> ExitStatus {
     let cli = Cli::parse();
     match execute(&cli) {
+        Ok(report) if cli.command.fail_on_held() => ExitStatus::of_strict(&report),
         Ok(report) => ExitStatus::of(&report),
         Err(error) => {
             let mut text = format!("ecs-updater: {error}");
@@ -99,9 +100,13 @@ fn execute(cli: &Cli) -> Result<RunReport, CliError> {
     let environment = config::environment();
     let live = Live::new(std::io::stderr().is_terminal() && !cli.global.no_progress);
     telemetry::init(&cli.global, &environment, &live)?;
+    let metrics = telemetry::metrics(&cli.global, &environment)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let report = runtime.block_on(with_signals(cli, &environment, &live))?;
     live.finish();
+    if let Some(updater) = &metrics {
+        delivery::write_metrics(&report, updater);
+    }
     delivery::deliver(&cli.global, &report)?;
     Ok(report)
 }
@@ -168,6 +173,7 @@ async fn work(
             ended_at,
             interrupted: true,
             clusters: Vec::new(),
+            nothing_updated: None,
         });
     };
     live.head(locations.values());

@@ -2,11 +2,12 @@
 //! again for its report.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use models::report::RunReport;
 
 use crate::args::{GlobalArgs, LogFormat, Output};
-use crate::render::{json, stdout_width, table};
+use crate::render::{json, metrics, stdout_width, table};
 
 /// Why the report is not where it was meant to be.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,20 @@ pub(crate) enum DeliveryError {
     Nowhere(#[source] io::Error),
     #[error("the report could not be made")]
     Render(#[from] serde_json::Error),
+}
+
+/// How long the report waits for the metrics to be read. Standard error and standard output are two pipes, and what reads both
+/// for one log, such as Docker's `awslogs`, does not keep them in order: a line of the report behind one of the metrics
+/// would belong to the same record there, which then is no JSON any more.
+const METRICS_FIRST: Duration = Duration::from_millis(250);
+
+/// Writes the metrics of a run to standard error, each a line of its own. Nobody is told that they could not be written:
+/// there is nowhere left to tell it, and the report says the same.
+pub(crate) fn write_metrics(report: &RunReport, updater: &str) {
+    let lines = metrics::lines(report, updater);
+    if !lines.is_empty() && write(io::stderr().lock(), &lines.join("\n")).is_ok() {
+        std::thread::sleep(METRICS_FIRST);
+    }
 }
 
 /// Writes the report to standard output.

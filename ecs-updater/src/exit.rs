@@ -14,6 +14,8 @@ pub enum ExitStatus {
     /// Done, as far as it could be: instances may have been held, each for a reason in the report. A cluster that
     /// another run works on counts as done: the ticks of a schedule may overlap, and that must wake nobody.
     Success,
+    /// Nothing was updated although something is outdated, and nobody wished so. It counts only where it is asked for.
+    NothingUpdated,
     /// A signal ended the run, it lost its lease, or it left instances in the middle; the next run goes on.
     Interrupted,
     /// A cluster was not permitted, not reachable or not there.
@@ -26,7 +28,8 @@ pub enum ExitStatus {
 
 impl ExitStatus {
     /// All, in the order of their codes.
-    pub const ALL: [Self; 5] = [Self::Success, Self::Failures, Self::Usage, Self::NotReached, Self::Interrupted];
+    pub const ALL: [Self; 6] =
+        [Self::Success, Self::Failures, Self::Usage, Self::NotReached, Self::Interrupted, Self::NothingUpdated];
 
     /// The code. 2 is what clap uses for a usage error; 126 and above are the shell's.
     pub fn code(self) -> u8 {
@@ -36,7 +39,14 @@ impl ExitStatus {
             Self::Usage => 2,
             Self::NotReached => 3,
             Self::Interrupted => 4,
+            Self::NothingUpdated => 5,
         }
+    }
+
+    /// The gravest of what a report tells, where a run that updated nothing and was not to do so is no success.
+    pub fn of_strict(report: &RunReport) -> Self {
+        let held = if report.nothing_updated.is_some() { Self::NothingUpdated } else { Self::Success };
+        Self::of(report).max(held)
     }
 
     /// The gravest of what a report tells.

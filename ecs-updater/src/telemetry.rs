@@ -20,7 +20,7 @@ use tracing_subscriber::registry;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::args::{GlobalArgs, LogFormat};
-use crate::config::{Environment, LOG_VARIABLE, Origin};
+use crate::config::{Environment, LOG_VARIABLE, METRICS_VARIABLE, Origin};
 use crate::render::progress::Live;
 
 /// The targets that are ours.
@@ -34,6 +34,9 @@ pub enum TelemetryError {
         "log level {given:?} in {origin} must be error, warn, info, debug, trace or off, or a list such as \"warn,ecs_updater=debug\""
     )]
     BadLevel { given: String, origin: Origin },
+    /// A name for metrics that CloudWatch would not take.
+    #[error("name {given:?} of the metrics in {origin} must be 1 to 255 letters, digits and the characters _ - . / #")]
+    BadMetrics { given: String, origin: Origin },
     /// Somebody else was first.
     #[error("logs are set up already")]
     SetAlready(#[source] SetGlobalDefaultError),
@@ -145,6 +148,25 @@ pub fn filter(args: &GlobalArgs, environment: &Environment, live: bool) -> Resul
         }
     }
     Ok(ours(own, own.min(LevelFilter::WARN)).with_targets(named))
+}
+
+/// The name under which metrics are written: by `--metrics`, else by `ECS_UPDATER_METRICS`; `None`: they are not.
+///
+/// # Errors
+/// A name that is none: a dimension's value is printable ASCII (CloudWatch API reference, `Dimension`).
+pub fn metrics(args: &GlobalArgs, environment: &Environment) -> Result<Option<String>, TelemetryError> {
+    let variable = environment.get(METRICS_VARIABLE).filter(|name| !name.is_empty());
+    let (given, origin) = match (&args.metrics, variable) {
+        (Some(given), _) => (given, Origin::Flag("--metrics".to_owned())),
+        (None, Some(given)) => (given, Origin::Variable(METRICS_VARIABLE.to_owned())),
+        (None, None) => return Ok(None),
+    };
+    let allowed = |char: char| char.is_ascii_alphanumeric() || "_-./#".contains(char);
+    if (1..=255).contains(&given.len()) && given.chars().all(allowed) {
+        Ok(Some(given.clone()))
+    } else {
+        Err(TelemetryError::BadMetrics { given: given.clone(), origin })
+    }
 }
 
 /// A level by its name; tracing's own parser also takes numbers, which nobody means.

@@ -58,6 +58,11 @@ impl Track {
         self.lives.values().filter_map(|life| life.out_of_service(now)).max()
     }
 
+    /// Since when the instance is out of service because of us that is so for the longest time.
+    pub(crate) fn out_since(&self) -> Option<Timestamp> {
+        self.lives.values().filter_map(|life| life.out_since).min()
+    }
+
     /// How many instances had to be confirmed, and the longest that one waited for it.
     pub(crate) fn confirming(&self, now: Timestamp) -> (usize, SignedDuration) {
         let waited = self.lives.values().filter_map(|life| {

@@ -10,7 +10,33 @@ use crate::claim::ClaimError;
 use crate::ids::{HostId, ZoneName};
 use crate::release::MaxVersion;
 
+mod bearing;
+
+pub use bearing::Bearing;
+
 macro_rules! reasons {
+    // With an enum of the codes alone.
+    ($(#[$doc:meta])* $name:ident, $codes:ident { $(
+        $(#[$vdoc:meta])* $variant:ident $({ $($fields:tt)* })? = $code:literal, $text:literal;
+    )+ }) => {
+        reasons!($(#[$doc])* $name { $($(#[$vdoc])* $variant $({ $($fields)* })? = $code, $text;)+ });
+
+        #[doc = concat!("The codes of [`", stringify!($name), "`].")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $codes {
+            $($variant,)+
+        }
+
+        impl $codes {
+            /// Finds a code as reports carry it.
+            pub fn find(code: &str) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
     ($(#[$doc:meta])* $name:ident { $(
         $(#[$vdoc:meta])* $variant:ident $({ $($(#[$fdoc:meta])* $field:ident : $ty:ty),+ $(,)? })? = $code:literal, $text:literal;
     )+ }) => {
@@ -37,7 +63,7 @@ macro_rules! reasons {
 
 reasons!(
     /// Why nothing is done with an instance now. None of these is a failure.
-    HoldReason {
+    HoldReason, HoldCode {
         /// A person's tag.
         Excluded {
             /// The tag's key.

@@ -11,6 +11,10 @@ use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ImageId, RunId, Zone
 use crate::location::Location;
 use crate::plan::{Estimate, Phase};
 
+mod standstill;
+
+pub use standstill::{ClusterEnd, NothingUpdated};
+
 /// One run over all its clusters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
@@ -27,6 +31,9 @@ pub struct RunReport {
     pub interrupted: bool,
     /// The clusters, in the order of the configuration.
     pub clusters: Vec<ClusterReport>,
+    /// That nothing was updated although something is outdated, and nobody wished so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing_updated: Option<NothingUpdated>,
 }
 
 /// One cluster in a run.
@@ -58,6 +65,9 @@ pub struct ClusterReport {
     /// What the Auto Scaling groups of its instances launched last, by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub auto_scaling_groups: Vec<GroupReport>,
+    /// How the cluster stood at the end, for the metrics; no part of the JSON.
+    #[serde(skip)]
+    pub end: ClusterEnd,
 }
 
 /// An Auto Scaling group with instances in a cluster: what it launches next starts from the image in its launch template,

@@ -12,7 +12,7 @@ use models::selection::{InstanceName, Named};
 use semver::Version;
 use serde::Deserialize;
 
-pub use ends::{Exit, HostEnd, HostIndex};
+pub use ends::{Exit, HostEnd, HostIndex, MetricEnd};
 pub use process::{Pause, ProcessSpec};
 
 use crate::errors::malformed;
@@ -36,6 +36,10 @@ pub struct Expect {
     pub hosts: BTreeMap<HostIndex, HostEnd>,
     /// The running version of single hosts at the end.
     pub versions: BTreeMap<HostIndex, Version>,
+    /// The last line of the last report, on what kept it from updating anything; empty: it has none.
+    pub nothing_updated: Option<String>,
+    /// Metrics of the last run, by their names.
+    pub metrics: BTreeMap<String, MetricEnd>,
     /// The most AWS calls of the last run.
     pub max_calls: Option<u64>,
     /// The most minutes that the last run may take.
@@ -77,6 +81,8 @@ pub struct RunSpec {
     pub dry_run: bool,
     /// Begin updates outside of the windows too.
     pub outside_window: bool,
+    /// Fail where nothing is updated although something is outdated, and nobody wished so.
+    pub fail_on_held: bool,
     /// Begin only these: indices of hosts, or what a person may write.
     pub instance: Vec<NamedHost>,
     /// Begin all but these.
@@ -228,6 +234,8 @@ impl Expect {
         self.exit.is_some()
             || !self.outcomes.is_empty()
             || !self.hosts.is_empty()
+            || self.nothing_updated.is_some()
+            || !self.metrics.is_empty()
             || self.max_calls.is_some()
             || self.max_minutes.is_some()
     }

@@ -24,6 +24,7 @@ pub mod connector;
 pub mod demo;
 pub mod dice;
 pub mod documents;
+pub mod emf;
 mod errors;
 pub mod expect;
 pub mod host;

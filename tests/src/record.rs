@@ -32,7 +32,7 @@ fn record_run(out: &mut String, ran: &Ran, times: bool) -> Result<(), Error> {
     let Some(report) = &ran.report else {
         return writeln!(out, "killed after {}\n", duration::short(ran.took));
     };
-    write!(out, "{:?}", ExitStatus::of(report))?;
+    write!(out, "{:?}", ran.exit().unwrap_or(ExitStatus::of(report)))?;
     if times {
         writeln!(out, " after {}", duration::short(ran.took))?
     } else {
@@ -70,6 +70,9 @@ fn record_run(out: &mut String, ran: &Ran, times: bool) -> Result<(), Error> {
         for (operation, count) in &cluster.aws_calls {
             writeln!(out, "    {count:>4} {operation}")?;
         }
+    }
+    if let Some(found) = &report.nothing_updated {
+        writeln!(out, "{found}")?;
     }
     writeln!(out)
 }

@@ -46,6 +46,8 @@ pub struct Ran {
     pub endless: Option<Endless>,
     /// The times in which nothing moved for too long, a line each.
     pub stalls: Vec<String>,
+    /// Whether it was to fail where nothing was updated (`--fail-on-held`).
+    pub fail_on_held: bool,
 }
 
 /// How a run lived.
@@ -62,12 +64,19 @@ pub(crate) enum Lived {
 
 impl Ran {
     pub(crate) fn of(lived: Result<Lived, Endless>, took: SignedDuration, stalls: Vec<String>) -> Self {
-        let ran = Self { report: None, took, died_at: None, missed: false, endless: None, stalls };
+        let fail_on_held = false;
+        let ran = Self { report: None, took, died_at: None, missed: false, endless: None, stalls, fail_on_held };
         match lived {
             Ok(Lived::Ended { report, missed }) => Self { report: Some(report), missed, ..ran },
             Ok(Lived::Killed(died_at)) => Self { died_at, ..ran },
             Err(endless) => Self { endless: Some(endless), ..ran },
         }
+    }
+
+    /// With which status it ended; `None` where it was killed.
+    pub fn exit(&self) -> Option<ExitStatus> {
+        let of = if self.fail_on_held { ExitStatus::of_strict } else { ExitStatus::of };
+        self.report.as_ref().map(of)
     }
 }
 
@@ -258,7 +267,8 @@ impl Rollout {
         };
         self.region.spare();
         let ended = clock.now();
-        Ran::of(lived, ended.duration_since(began), liveness.stalls(ended))
+        let ran = Ran::of(lived, ended.duration_since(began), liveness.stalls(ended));
+        Ran { fail_on_held: spec.fail_on_held, ..ran }
     }
 
     /// Sees whether a run moves that begins now and may be suspended for so long.

@@ -1,9 +1,10 @@
 //! Holds what came of a scenario against its `[expect]`, and against the rules.
 
 use ecs_updater::exit::ExitStatus;
-use ecs_updater::render::duration;
+use ecs_updater::render::{duration, metrics};
 use models::report::{ClusterErrorKind, InstanceReport, Outcome, RunReport};
 
+use crate::emf;
 use crate::expect::{Exit, Expect, HostEnd, HostIndex};
 use crate::invariants::{Rule, Violation};
 use crate::rollout::{Ran, Rollout};
@@ -133,7 +134,8 @@ impl Judge<'_> {
     fn report(&mut self, ran: &Ran, report: &RunReport) {
         let (expect, whole) = (self.expect, self.is_whole());
         if let Some(wanted) = self.exit(expect.exit) {
-            self.check("exit", &wanted.to_string(), &Exit(ExitStatus::of(report)).to_string());
+            let got = ran.exit().unwrap_or(ExitStatus::of(report));
+            self.check("exit", &wanted.to_string(), &Exit(got).to_string());
         }
         let instances: Vec<&InstanceReport> = report.clusters.iter().flat_map(|cluster| &cluster.instances).collect();
         for outcome in Outcome::ALL {
@@ -151,6 +153,18 @@ impl Judge<'_> {
             let got = got.map_or("not in the report".to_owned(), |got| got.to_string());
             self.check(&format!("host {index}"), &wanted.to_string(), &got);
         }
+        if let Some(wanted) = &expect.nothing_updated {
+            let got = report.nothing_updated.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.check("nothing_updated", wanted, &got);
+        }
+        let metrics = metrics::of_the_run(report);
+        for (name, wanted) in &expect.metrics {
+            let got = metrics.get(name).and_then(serde_json::Value::as_i64);
+            if !wanted.is(got) {
+                self.problems.push(format!("metric {name}: expected {wanted:?}, got {got:?}"));
+            }
+        }
+        self.problems.extend(emf::problems(report));
         let calls: u64 = report.clusters.iter().flat_map(|cluster| cluster.aws_calls.values()).sum();
         if let Some(most) = expect.max_calls.filter(|most| calls > *most) {
             self.problems.push(format!("{calls} AWS calls, {most} at most"));

@@ -88,6 +88,12 @@ pub enum Origin {
     },
     /// An environment variable.
     Variable(String),
+    /// An environment variable that holds several settings in TOML.
+    InVariable {
+        name: String,
+        /// Where in it.
+        place: Option<Place>,
+    },
     /// A flag, with its dashes.
     Flag(String),
     /// A tag on an ECS cluster.
@@ -103,6 +109,7 @@ impl fmt::Display for Origin {
                 place.map_or(Ok(()), |place| write!(f, ":{}:{}", place.line, place.column))
             }
             Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::InVariable { name, place } => write!(f, "environment variable {name}{}", At(*place)),
             Self::Flag(name) => write!(f, "flag {name}"),
             Self::Tag { key, cluster } => write!(f, "tag {key} of cluster {cluster:?}"),
         }

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::error::{Advice, ConfigError, Origin, Place, Problem};
 use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, cluster_name, lease_table};
+use super::inline::on_lines_of_their_own;
 use super::key::Key;
 use super::syntax::NotAllowed;
 use super::value::{Entry, Node, Value};
@@ -22,13 +23,32 @@ use super::value::{Entry, Node, Value};
 /// Everything in it that is wrong, in the order of the text; for a text that is not TOML, the first place where it is
 /// not.
 pub fn parse(text: &str, source: &str) -> Result<Fragment, ConfigError> {
+    read(entries(text, text, source)?, source)
+}
+
+/// Reads settings as they would stand under `[defaults]`, from a variable that holds them as
+/// [`inline`](super::inline) says.
+///
+/// # Errors
+/// Everything in it that is wrong, in the order of the text; for a text that is not TOML, the first place where it is
+/// not.
+pub(super) fn parse_variable(text: &str, name: &str) -> Result<PolicyFragment, ConfigError> {
+    let entries = entries(&on_lines_of_their_own(text), text, &format!("environment variable {name}"))?;
+    let mut reader = Reader { source: name, is_variable: true, problems: Vec::new() };
+    let mut policy = PolicyFragment::default();
+    reader.policy(entries, "", "", &mut policy);
+    ConfigError::unless_sound(policy, reader.problems.into_iter().map(|(_, problem)| problem).collect())
+}
+
+/// The entries of a document. Places are those in `shown`, which has the same bytes at the same places.
+fn entries(text: &str, shown: &str, label: &str) -> Result<Vec<Entry>, ConfigError> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let start = |error: &toml::de::Error| error.span().map(|span| span.start);
     match errors.into_iter().min_by_key(start) {
-        None => read(Entry::of_text(table.get_ref(), text), source),
+        None => Ok(Entry::of_text(table.get_ref(), shown)),
         Some(error) => Err(ConfigError::new(Problem::Syntax {
-            source_label: source.to_owned(),
-            place: start(&error).map(|start| Place::of(text, start)),
+            source_label: label.to_owned(),
+            place: start(&error).map(|start| Place::of(shown, start)),
             message: error.message().trim_end().replace('\n', ", "),
         })),
     }
@@ -43,7 +63,7 @@ pub fn from_table(table: &toml::Table, source: &str) -> Result<Fragment, ConfigE
 }
 
 fn read(entries: Vec<Entry>, source: &str) -> Result<Fragment, ConfigError> {
-    let mut reader = Reader { source, problems: Vec::new() };
+    let mut reader = Reader { source, is_variable: false, problems: Vec::new() };
     let mut fragment = reader.document(entries);
     let found = reader.problems;
     if found.iter().any(|(cluster, _)| cluster.is_none()) {
@@ -57,7 +77,9 @@ fn read(entries: Vec<Entry>, source: &str) -> Result<Fragment, ConfigError> {
 }
 
 struct Reader<'a> {
+    /// The label of the text, or the name of the variable.
     source: &'a str,
+    is_variable: bool,
     /// In the order of the text; with the cluster that one concerns alone.
     problems: Vec<(Option<ClusterName>, Problem)>,
 }
@@ -182,6 +204,9 @@ impl Reader<'_> {
     }
 
     fn origin(&self, place: Option<Place>, table: &str) -> Origin {
+        if self.is_variable {
+            return Origin::InVariable { name: self.source.to_owned(), place };
+        }
         Origin::File { source: self.source.to_owned(), place, table: table.to_owned() }
     }
 }

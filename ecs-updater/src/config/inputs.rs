@@ -6,11 +6,12 @@ use std::path::Path;
 use models::ids::ClusterName;
 
 use super::error::{Advice, ConfigError, Origin, Problem, shown};
-use super::file::parse;
+use super::file::{parse, parse_variable};
 use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, cluster_name, lease_table};
 use super::key::Key;
 use super::names::{
-    CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
+    CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, METRICS_VARIABLE, PARAMETER_PREFIX,
+    SETTINGS_VARIABLE, VARIABLE_PREFIX,
 };
 use super::tags::of_tags;
 use super::value::Value;
@@ -123,13 +124,22 @@ fn read(place: &str, parameter: Option<&str>) -> Result<Fragment, ConfigError> {
     parse(&std::fs::read_to_string(place).map_err(|error| ConfigError::new(unreadable(error)))?, place)
 }
 
-/// An empty variable says nothing, since templates often cannot leave a variable out.
+/// The variables that are no keys.
+const SPECIAL: [&str; 6] =
+    [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, METRICS_VARIABLE, SETTINGS_VARIABLE];
+
+/// An empty variable says nothing, since templates often cannot leave a variable out. What the variable of one key says
+/// comes before what stands among several.
 fn of_environment(environment: &Environment, problems: &mut Vec<Problem>) -> Layer {
-    let mut layer = Layer::default();
+    let (mut layer, mut several) = (Layer::default(), PolicyFragment::default());
     for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
         let key = Key::all().find(|key| key.variable() == *name);
         match (name.as_str(), key) {
-            (CONFIG_VARIABLE | LOG_VARIABLE, _) => {}
+            (CONFIG_VARIABLE | LOG_VARIABLE | METRICS_VARIABLE, _) => {}
+            (SETTINGS_VARIABLE, _) => match parse_variable(value, name) {
+                Ok(policy) => several = policy,
+                Err(error) => problems.extend(error.into_problems()),
+            },
             (CLUSTERS_VARIABLE, _) if value.trim().is_empty() => {}
             (CLUSTERS_VARIABLE, _) => {
                 layer.clusters = clusters(value.split(',').map(str::trim), || Origin::Variable(name.clone()), problems);
@@ -141,14 +151,13 @@ fn of_environment(environment: &Environment, problems: &mut Vec<Problem>) -> Lay
             (_, Some(_)) if value.is_empty() => {}
             (_, Some(key)) => set(&mut layer.policy, key, value, || Origin::Variable(name.clone()), problems),
             (_, None) => {
-                let special =
-                    [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE].map(str::to_owned);
-                let known = special.into_iter().chain(Key::all().map(Key::variable));
+                let known = SPECIAL.map(str::to_owned).into_iter().chain(Key::all().map(Key::variable));
                 let advice = Advice::for_unknown_behind(VARIABLE_PREFIX, name, known);
                 problems.push(Problem::UnknownVariable { name: name.clone(), advice });
             }
         }
     }
+    layer.policy = layer.policy.or(several);
     layer
 }
 

@@ -7,8 +7,8 @@
 //! - [`Settings`]: joined and checked as a whole: the clusters to work on, each with its complete
 //!   [`Policy`](models::policy::Policy).
 //!
-//! For each key by itself, the first of these that says something wins: flag, tag of the cluster, environment variable,
-//! the cluster's own `[[cluster]]`, `[defaults]`, built-in default.
+//! For each key by itself, the first of these that says something wins: flag, tag of the cluster, the key's own environment
+//! variable, the variable that holds several keys, the cluster's own `[[cluster]]`, `[defaults]`, built-in default.
 //!
 //! What is wrong is collected, so that a person fixes a file once and not once per mistake; see [`ConfigError`]. What is
 //! wrong in the table or the tags of one cluster keeps that one from being worked on; all else keeps the run from
@@ -23,6 +23,7 @@
 mod error;
 mod file;
 mod fragment;
+mod inline;
 mod inputs;
 mod key;
 mod names;
@@ -42,6 +43,7 @@ pub use fragment::PolicyFragment;
 pub use inputs::{Environment, Given, Inputs, environment, parameter};
 pub use key::Key;
 pub use names::{
-    CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, PARAMETER_PREFIX, VARIABLE_PREFIX,
+    CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, METRICS_VARIABLE, PARAMETER_PREFIX,
+    SETTINGS_VARIABLE, VARIABLE_PREFIX,
 };
 pub use settings::Settings;

@@ -8,10 +8,14 @@ pub const CLUSTERS_VARIABLE: &str = "ECS_UPDATER_CLUSTERS";
 pub const CONFIG_VARIABLE: &str = "ECS_UPDATER_CONFIG";
 /// The DynamoDB table with the leases.
 pub const LEASE_TABLE_VARIABLE: &str = "ECS_UPDATER_LEASE_TABLE";
+/// Any keys of `[defaults]` at once.
+pub const SETTINGS_VARIABLE: &str = "ECS_UPDATER_SETTINGS";
 /// What stands before the name of an SSM parameter that holds the configuration.
 pub const PARAMETER_PREFIX: &str = "ssm:";
 /// What to log; read by [`crate::telemetry`].
 pub const LOG_VARIABLE: &str = "ECS_UPDATER_LOG";
+/// What metrics are told apart by; read by [`crate::telemetry`].
+pub const METRICS_VARIABLE: &str = "ECS_UPDATER_METRICS";
 /// The key that opens others to tags; no tag sets it.
 pub(super) const OPENS: &str = "tags";
 /// The keys that no tag sets, and that are not opened: what the hosts' role allows is no matter of a cluster's, and

@@ -1,4 +1,5 @@
-//! What a person, or a program, is shown: the report as [`table`] or [`json`], and the live view of [`progress`].
+//! What a person, or a program, is shown: the report as [`table`] or [`json`], the
+//! [`metrics`] of a run, and the live view of [`progress`].
 //!
 //! Nothing here decides or measures anything: values come in, text goes out. Many of the values are words from outside
 //! (tags, names, what a host or AWS says), and all that leaves here is cleaned of what a terminal would obey
@@ -6,6 +7,7 @@
 
 pub mod duration;
 pub mod json;
+pub mod metrics;
 pub mod progress;
 pub mod table;
 

@@ -26,6 +26,10 @@ pub fn render(report: &RunReport, width: Option<u16>) -> String {
     }
     text.push_str(&wrap(&closing(report), width, ""));
     text.push('\n');
+    if let Some(found) = &report.nothing_updated {
+        text.push_str(&wrap(&found.to_string(), width, ""));
+        text.push('\n');
+    }
     text
 }
 

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use models::ids::{ClusterName, RunId};
 use models::location::Location;
 use models::policy::Policy;
-use models::report::{ClusterError, ClusterReport, RunReport};
+use models::report::{ClusterError, ClusterReport, NothingUpdated, RunReport};
 use models::selection::Named;
 
 use crate::aws::{Aws, Fence, Limits};
@@ -119,7 +119,7 @@ pub async fn run(
         }
     });
     let clusters = futures_util::future::join_all(loops).await;
-    RunReport {
+    let report = RunReport {
         version: 1,
         run: job.run.clone(),
         dry_run: job.dry_run,
@@ -127,5 +127,11 @@ pub async fn run(
         ended_at: clock.now(),
         interrupted: *stop.borrow(),
         clusters,
+        nothing_updated: None,
+    };
+    let nothing_updated = NothingUpdated::of(&report);
+    if let Some(found) = &nothing_updated {
+        tracing::warn!("{found}");
     }
+    RunReport { nothing_updated, ..report }
 }

@@ -11,7 +11,7 @@ use models::ids::{ClusterName, ImageId};
 use models::location::Location;
 use models::policy::StandaloneTasks;
 use models::reason::HoldReason;
-use models::report::{ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome};
+use models::report::{ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome};
 use semver::Version;
 
 use super::cluster::Cluster;
@@ -34,6 +34,7 @@ pub(super) fn refused(cluster: &ClusterName, location: Location, error: &Cluster
         ignored_tags: Vec::new(),
         auto_scaling_groups: Vec::new(),
         notes: Vec::new(),
+        end: ClusterEnd::default(),
     }
 }
 
@@ -172,6 +173,18 @@ impl Cluster<'_> {
         notes
     }
 
+    /// How the cluster stands, for the metrics.
+    fn end(&self, reports: &[InstanceReport], now: Timestamp) -> ClusterEnd {
+        let closed = planner::closed_for_drains(&self.fleet, self.policy, self.facts.outside_window, now);
+        let earlier = |since: &Timestamp| *since < self.facts.started_at;
+        ClusterEnd {
+            held_by_a_wish: closed.is_some(),
+            out_of_service: self.fleet.counted_and_out().1,
+            drained_since: self.track.out_since().filter(earlier),
+            last_progress: planner::last_progress(&self.fleet, reports),
+        }
+    }
+
     pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
         let now = self.clock.now();
         let instances: Vec<_> = self
@@ -198,6 +211,7 @@ impl Cluster<'_> {
         let estimate =
             (self.facts.dry_run && error.is_none()).then(|| planner::estimate(&self.ahead(&instances), self.policy));
         let notes = self.notes(now);
+        let end = self.end(&instances, now);
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
         let (size, _) = self.fleet.counted_and_out();
         let ignored_tags: Vec<IgnoredTag> = self.policy.from_tags.ignored_at(size).cloned().collect();
@@ -213,6 +227,7 @@ impl Cluster<'_> {
             ignored_tags,
             auto_scaling_groups,
             notes,
+            end,
             aws_calls: self.aws.calls().counts(),
             longest_out_of_service_s: self.track.longest_out_of_service(now).map(|out| out.as_secs()),
             estimate,

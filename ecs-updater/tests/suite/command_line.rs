@@ -88,6 +88,8 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
                                      such as "warn,ecs_updater=debug"
       -v, --verbose...               Log more: -v the updater's details, -vv all of it, -vvv the AWS
                                      SDK's too
+          --metrics <NAME>           Write metrics of each run to standard error in CloudWatch's
+                                     embedded metric format, under this name
           --no-progress              No live view, also on a terminal
 
     AWS:
@@ -99,7 +101,7 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
                                  AWS_ENDPOINT_URL]
 
     Exit codes: 0 success, 1 failures, 2 usage or configuration, 3 not permitted, not reachable or no
-    such cluster, 4 interrupted. More with --help.
+    such cluster, 4 interrupted, 5 nothing updated (--fail-on-held). More with --help.
     "#);
     let long = Cli::command().render_long_help().to_string();
     for part in
@@ -266,4 +268,20 @@ fn a_metadata_service_that_refuses_is_one_sentence() {
     command.env_remove("AWS_EC2_METADATA_DISABLED").env("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint);
     let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
     insta::assert_snapshot!(said.lines().nth(1).unwrap().trim(), @"cluster web: AWS gives no usable answer (ecs:DescribeClusters: an error occurred while loading credentials: failed to load IMDS session token: request forbidden: IMDS is disabled or the caller has insufficient permissions); the metadata service of this machine gives no credentials: check that it is on and that the instance has a role, or give --profile NAME");
+}
+
+#[test]
+fn metrics_are_lines_in_json_whatever_is_logged() {
+    for flags in ["--log-level off", "--log-format json", "--output json"] {
+        let line = format!("exec \"$0\" run --cluster web --metrics mine {flags}");
+        let output = run_to_nowhere(&line).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let metrics = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let named = metrics.filter(|line| line["_aws"].is_object() && line["Updater"] == "mine").count();
+        assert_eq!(named, 2, "{flags}: of the cluster and of the run: {said}");
+    }
+    let output = run_to_nowhere("exec \"$0\" plan --cluster web --metrics mine").output().unwrap();
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("_aws"));
+    let output = run_to_nowhere("exec \"$0\" run --cluster web --metrics 'a b'").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
 }

@@ -11,7 +11,8 @@ use models::location::Location;
 use models::plan::{Estimate, Phase};
 use models::reason::{FailReason, HoldReason};
 use models::report::{
-    ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, PhaseTime, RunReport,
+    ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, PhaseTime,
+    RunReport,
 };
 
 #[test]
@@ -312,7 +313,7 @@ fn the_exit_code_is_the_gravest_of_the_report() {
 fn exit_codes_are_different_clear_of_the_shells_and_in_the_page() {
     let page = include_str!("../../../docs/configuration.md");
     let codes: Vec<u8> = ExitStatus::ALL.iter().map(|status| status.code()).collect();
-    assert_eq!(codes, [0, 1, 2, 3, 4]);
+    assert_eq!(codes, [0, 1, 2, 3, 4, 5]);
     for code in codes {
         assert!(page.contains(&format!("| {code} |")), "no row for exit code {code}");
     }
@@ -355,6 +356,7 @@ fn run() -> RunReport {
                 ],
             )
         }],
+        nothing_updated: None,
     }
 }
 
@@ -402,6 +404,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>) -> ClusterReport {
         ignored_tags: Vec::new(),
         auto_scaling_groups: Vec::new(),
         notes: Vec::new(),
+        end: ClusterEnd::default(),
     }
 }
 

@@ -14,7 +14,9 @@ use models::ids::RunId;
 use models::location::Location;
 use models::plan::{Estimate, Phase};
 use models::reason::{FailReason, HoldReason};
-use models::report::{ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
+use models::report::{
+    ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, RunReport,
+};
 use proptest::prelude::*;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -73,6 +75,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         }],
         auto_scaling_groups: vec![group],
         notes: vec![text.to_owned()],
+        end: ClusterEnd::default(),
     };
     RunReport {
         version: 1,
@@ -82,6 +85,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         ended_at: Timestamp::UNIX_EPOCH,
         interrupted: false,
         clusters: vec![cluster.clone(), cluster],
+        nothing_updated: None,
     }
 }
 

@@ -26,6 +26,24 @@ pub struct HostEnd {
     pub reason: Option<String>,
 }
 
+/// What a metric comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum MetricEnd {
+    Exactly(i64),
+    More { at_least: i64 },
+}
+
+impl MetricEnd {
+    /// Whether a value is as wanted; `None`: the metric is not there.
+    pub fn is(self, value: Option<i64>) -> bool {
+        match self {
+            Self::Exactly(wanted) => value == Some(wanted),
+            Self::More { at_least } => value >= Some(at_least),
+        }
+    }
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&format!("{:?}", self.0).to_lowercase())

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use ecs_updater::exit::ExitStatus;
 use models::claim::{CLAIM_TAG, SAVED_LOCK_TAG};
-use models::report::{InstanceReport, Outcome, RunReport};
+use models::report::{ClusterReport, InstanceReport, Outcome, RunReport};
 
+use crate::emf;
 use crate::invariants::{Rule, Violation};
 use crate::scenario::ServiceKind;
 use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, World};
@@ -32,7 +34,8 @@ pub(super) fn is_left_on_purpose(report: &RunReport, violation: &Violation) -> b
 
 /// Right after a run that gave a report.
 pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
-    let mut problems = Vec::new();
+    let mut problems = emf::problems(report);
+    problems.extend(says_that_nothing_was_updated(report));
     for instance in report.clusters.iter().flat_map(|cluster| &cluster.instances) {
         let id = instance.ec2_instance_id.as_str();
         let needs_reason = matches!(instance.outcome, Outcome::Held | Outcome::Failed | Outcome::RolledBack);
@@ -46,6 +49,59 @@ pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
         problems.extend(told_truly(world, number, machine, instance));
     }
     problems
+}
+
+/// Whether the exit code and the last line agree with what the report says of the instances: 5 is for a run that ended well,
+/// updated nothing, and held something that no person wished to be held.
+fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
+    /// Holds that are a person's wish, or of what there is nothing to update.
+    const QUIET: [&str; 19] = [
+        "excluded",
+        "not_selected",
+        "too_young",
+        "version_skipped",
+        "above_max_version",
+        "drained_by_somebody_else",
+        "version_locked",
+        "wave_not_open",
+        "reactivated_by_somebody",
+        "not_bottlerocket",
+        "external",
+        "unsupported_variant",
+        "no_in_place_updates",
+        "not_running",
+        "unknown_to_ec2",
+        "not_active",
+        "withdrawn",
+        "ahead_of_target",
+        "downgrade_offered",
+    ];
+    const OF_ALL: [&str; 4] = ["paused", "frozen", "outside_window", "approval_changed"];
+    let reasons = |cluster: &ClusterReport| -> Vec<String> {
+        let held = cluster.instances.iter().filter(|instance| instance.outcome == Outcome::Held);
+        held.filter_map(|instance| instance.reason.clone()).collect()
+    };
+    let is_wished = |reasons: &[String]| reasons.iter().any(|reason| OF_ALL.contains(&reason.as_str()));
+    let hindered: usize = report
+        .clusters
+        .iter()
+        .map(|cluster| (reasons(cluster), cluster.end.held_by_a_wish))
+        .filter(|(reasons, by_a_wish)| !by_a_wish && !is_wished(reasons))
+        .map(|(reasons, _)| reasons.iter().filter(|reason| !QUIET.contains(&reason.as_str())).count())
+        .sum();
+    let updated: usize = report.clusters.iter().map(|cluster| cluster.count(Outcome::Updated)).sum();
+    let is_well =
+        ExitStatus::of(report) == ExitStatus::Success && report.clusters.iter().all(|one| one.error.is_none());
+    let expected = if is_well && updated == 0 && hindered > 0 && !report.dry_run { hindered } else { 0 };
+    let said = report.nothing_updated.as_ref().map_or(0, |found| found.outdated);
+    let strict = ExitStatus::of_strict(report);
+    if said != expected || (strict == ExitStatus::NothingUpdated) != (expected > 0) {
+        return Some(format!(
+            "{expected} are held for no wish's sake, {said} are said to be, and the run ends with {strict:?}"
+        ));
+    }
+    let by_reason = report.nothing_updated.as_ref().map_or(0, |found| found.held.values().sum());
+    (by_reason != said).then(|| format!("{said} are said to be held, and {by_reason} by a reason"))
 }
 
 /// Whether the machine is as the report says.
