@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use ecs_updater::planner::Purpose;
 use ecs_updater::run::{Job, run};
 use jiff::SignedDuration;
 use models::ids::RunId;
@@ -41,6 +42,7 @@ impl Rollout {
             run: RunId::new(format!("01SIM{number:021}")),
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
+            purpose: Purpose::Update,
             dry_run: false,
             outside_window: false,
             lease_table: self.lease_table.clone(),

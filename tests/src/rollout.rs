@@ -14,6 +14,7 @@ use ecs_updater::cli;
 use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs};
 use ecs_updater::exit::ExitStatus;
+use ecs_updater::planner::Purpose;
 use ecs_updater::run::{Job, Watch, run};
 use jiff::{SignedDuration, Timestamp};
 use models::ids::{ClusterName, HostId, RunId};
@@ -170,6 +171,7 @@ impl Rollout {
             run: RunId::new(format!("01SIM{:021}", self.runs)),
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
+            purpose: Purpose::Update,
             dry_run: spec.dry_run,
             outside_window: spec.outside_window,
             lease_table: self.lease_table.clone(),

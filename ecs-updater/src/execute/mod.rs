@@ -25,6 +25,7 @@ use models::fleet::{DeniedCall, FleetSnapshot, Instance};
 use models::ids::{Epoch, HostId, RunId};
 use models::plan::PlannedStep;
 use models::policy::Policy;
+use tokio::sync::watch;
 
 use crate::aws::{Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
@@ -54,6 +55,8 @@ pub(crate) struct Actor<'a> {
     pub(crate) policy: &'a Policy,
     /// Whether a person asked to begin updates outside of the windows too.
     pub(crate) outside_window: bool,
+    /// Becomes true where a person asks to begin nothing more.
+    pub(crate) finish: &'a watch::Receiver<bool>,
     pub(crate) author: Author<'a>,
     pub(crate) clock: &'a Clock,
     pub(crate) fleet: &'a mut FleetSnapshot,

@@ -16,6 +16,7 @@ mod naming;
 mod need;
 mod next;
 mod outage;
+mod purpose;
 mod refusal;
 mod times;
 mod track_record;
@@ -40,7 +41,9 @@ pub use context::{RunFacts, Stop};
 pub(crate) use estimate::{Ahead, estimate};
 pub(crate) use gate::closed_for_drains;
 pub use groups::{groups, image_version, youngest_images};
+pub(crate) use gate::Asked;
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
+pub use purpose::Purpose;
 pub(crate) use refusal::refused_again;
 pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, TASKS_FRESH};
 pub(crate) use workload::standalone_words;
@@ -98,7 +101,7 @@ fn waits_for_others(cx: &Context<'_>, draft: &Draft) -> bool {
         Some(_) | None => false,
     });
     let since = cx.run.idle_since.unwrap_or(cx.now);
-    waiting && !cx.run.dry_run && cx.now < after(since, cx.policy.timeouts.inspect)
+    waiting && !cx.run.dry_run && cx.run.purpose.begins() && cx.now < after(since, cx.policy.timeouts.inspect)
 }
 
 /// Whether some wait until ECS finds out that a machine does not run, which takes it a few minutes.

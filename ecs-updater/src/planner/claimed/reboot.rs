@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use models::claim::Transport;
-use models::fleet::{InstanceStatus, SentReboot, VisitEnd, report_since};
+use models::fleet::{Exclusion, InstanceStatus, SentReboot, VisitEnd, report_since};
 use models::host::ErrorCode;
 use models::plan::{End, MarkFailed, Phase, Reboot, Step};
 use models::reason::{FailReason, HoldReason};
@@ -89,11 +89,16 @@ impl<'a> Claimed<'a> {
         self.give_reboot_up(End::Failed { why: FailReason::RebootRefused { detail } })
     }
 
+    /// Returns why a person wants the instance back in service in its old boot, if so.
+    pub(super) fn persons_wish(self) -> Option<HoldReason> {
+        let exclusion = self.instance.tags.exclude.as_ref().map(Exclusion::hold);
+        exclusion.or_else(|| self.cx.run.purpose.lets_go(&self.instance.host))
+    }
+
     /// Gives a reboot up that this run has not asked for, where a person wants the instance otherwise by now.
     fn taken_back(self) -> Option<Next<'a>> {
         if self.instance.status != InstanceStatus::Active {
-            let exclusion = self.instance.tags.exclude.as_ref()?;
-            return Some(self.give_reboot_up(End::Held { why: exclusion.hold() }));
+            return Some(self.give_reboot_up(End::Held { why: self.persons_wish()? }));
         }
         // A bridge's report stands until the next one: this can be from before a reboot that its agent did not live to
         // tell of, and ECS may have forgotten DRAINING over it.

@@ -1,0 +1,162 @@
+//! Carries out what a person asks for by a command that is no run, cluster by cluster.
+
+use std::cell::RefCell;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::pin::Pin;
+
+use models::clean;
+use models::ids::RunId;
+use tokio::sync::oneshot;
+
+use super::error::{CliError, tell_error};
+use super::resolved::resolved;
+use super::signals::{Manners, heard};
+use crate::args::{Cli, Output};
+use crate::clock::Clock;
+use crate::cluster_settings::Resolved;
+use crate::config;
+use crate::exit::ExitStatus;
+use crate::render::progress::Live;
+use crate::run::Signals;
+use crate::steer::{Answer, Order, SteerError, Steering, Voice, steer};
+use crate::telemetry;
+
+/// Does it on each cluster. The status is the gravest of all.
+pub(super) fn execute(cli: &Cli, order: &Order) -> Result<ExitStatus, CliError> {
+    let environment = config::environment();
+    telemetry::init(&cli.global, &environment, &Live::new(false))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    runtime.block_on(heard(Manners::of(false), async |signals| {
+        let mut stopped = signals.stop.clone();
+        let resolved = tokio::select! {
+            resolved = resolved(cli, &environment, &signals.stop) => resolved?,
+            _ = stopped.wait_for(|stopped| *stopped) => return Ok(ExitStatus::Interrupted),
+        };
+        Ok(on_each(cli, order, &resolved.0, resolved.1, &signals).await)
+    }))
+}
+
+async fn on_each(
+    cli: &Cli,
+    order: &Order,
+    config: &crate::aws::SdkConfig,
+    resolved: Resolved,
+    signals: &Signals,
+) -> ExitStatus {
+    let Resolved { lease_table, clusters, locations } = resolved;
+    let clock = Clock::system();
+    let mut gravest = ExitStatus::Success;
+    for (cluster, policy) in &clusters {
+        let voice = OfProcess { yes: cli.command.says_yes(), is_json: cli.global.output == Output::Json, said: RefCell::default() };
+        let ended = match policy {
+            Err(error) => Err(SteerError::Cluster(error.clone())),
+            Ok(policy) => {
+                let at = Steering {
+                    config,
+                    clock: &clock,
+                    run: RunId::new(ulid::Ulid::generate().to_string()),
+                    cluster,
+                    policy,
+                    location: locations.get(cluster).cloned().unwrap_or_default(),
+                    lease_table: lease_table.as_deref(),
+                    signals: signals.clone(),
+                    voice: &voice,
+                };
+                let mut stopped = signals.stop.clone();
+                // A run of its own hears the signal itself; all else can be done again.
+                if matches!(order, Order::Release { .. }) {
+                    steer(order, &at).await
+                } else {
+                    tokio::select! {
+                        ended = steer(order, &at) => ended,
+                        _ = stopped.wait_for(|stopped| *stopped) => return gravest.max(ExitStatus::Interrupted),
+                    }
+                }
+            }
+        };
+        let (status, error) = match &ended {
+            Ok(steered) => (steered.status, None),
+            Err(error) => (error.status(), Some(error)),
+        };
+        if let Some(error) = error {
+            tell_error(error);
+        }
+        if voice.is_json {
+            let told = serde_json::json!({
+                "command": order.name(),
+                "cluster": cluster,
+                "exit": status.code(),
+                "said": *voice.said.borrow(),
+                "error": error.map(|error| clean::lines(&error.to_string()).into_owned()),
+            });
+            print_line(&told.to_string());
+        }
+        gravest = gravest.max(status);
+    }
+    gravest
+}
+
+/// Speaks on standard output, and asks on the terminal.
+struct OfProcess {
+    yes: bool,
+    is_json: bool,
+    said: RefCell<Vec<String>>,
+}
+
+impl Voice for OfProcess {
+    fn say(&self, line: &str) {
+        let line = clean::lines(line);
+        if !self.is_json {
+            print_line(&line);
+        }
+        self.said.borrow_mut().push(line.into_owned());
+    }
+
+    fn ask(&self) -> Pin<Box<dyn Future<Output = Answer> + '_>> {
+        let is_there = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if self.yes {
+            return Box::pin(std::future::ready(Answer::Yes));
+        }
+        if !is_there {
+            return Box::pin(std::future::ready(Answer::NobodyThere));
+        }
+        let (tell, told) = oneshot::channel();
+        // A thread of its own: reading from a terminal cannot be given up, and signals are to be heard meanwhile.
+        std::thread::spawn(move || {
+            // Nobody is there for it where a signal came first.
+            let _ = tell.send(asked());
+        });
+        Box::pin(async move { told.await.unwrap_or(Answer::No) })
+    }
+}
+
+fn asked() -> Answer {
+    let mut stderr = std::io::stderr();
+    let mut line = String::new();
+    let asked = stderr.write_all(b"Go on? [y/N] ").and_then(|()| stderr.flush());
+    match asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)) {
+        Ok(_) if is_yes(&line) => Answer::Yes,
+        Ok(_) | Err(_) => Answer::No,
+    }
+}
+
+fn is_yes(line: &str) -> bool {
+    matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// Prints a line; where nobody reads it any more, the work goes on.
+fn print_line(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_yes_is_one() {
+        for (line, yes) in [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("n\n", false), ("yep\n", false)] {
+            assert_eq!(is_yes(line), yes, "{line:?}");
+        }
+    }
+}
