@@ -1,26 +1,24 @@
 //! Puts the parts together: arguments → settings → run → report → exit code.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::pin::pin;
 
 use clap::Parser as _;
 use futures_util::future::{Either, select};
-use models::clean;
 use models::ids::RunId;
 use models::report::RunReport;
-use tokio::sync::watch;
 
 use crate::args::Cli;
-use crate::aws::{self, Access, Aws, AwsError, ErrorKind, ProfileError, SdkConfig};
+use crate::aws::Aws;
 use crate::clock::Clock;
-use crate::cluster_settings::{self, OtherAccount, Resolved};
-use crate::config::{self, ConfigError, Environment, Inputs};
-use crate::delivery::{self, DeliveryError};
+use crate::cluster_settings::Resolved;
+use crate::config::{self, Environment};
+use crate::delivery;
 use crate::exit::ExitStatus;
 use crate::own_task;
 use crate::render::progress::{ClusterView, Line, Live};
 use crate::run::{Job, Signals, View, Watch, run};
-use crate::telemetry::{self, TelemetryError};
+use crate::telemetry;
 
 mod error;
 mod resolved;

@@ -15,7 +15,8 @@ use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs};
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::planner::Purpose;
-use ecs_updater::run::{Job, Watch, run};
+use ecs_updater::run::{Job, Signals, Watch, run};
+use ecs_updater::steer::Order;
 use jiff::{SignedDuration, Timestamp};
 use models::ids::{ClusterName, HostId, RunId};
 use models::location::Location;
@@ -24,12 +25,16 @@ use tokio::sync::watch;
 
 use crate::Region;
 use crate::clock::SimClock;
-use crate::expect::{Expect, ExpectError, RunSpec};
+use crate::expect::{CommandSpec, Expect, ExpectError, RunSpec};
 use crate::invariants::Violation;
 use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
 use crate::scenario::{Scenario, ScenarioError};
+use crate::steered::Steered;
+
+/// The number of a person among the processes that call, where runs come one after the other.
+const PERSON: u32 = 1_000;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -46,6 +51,10 @@ pub struct Ran {
     pub endless: Option<Endless>,
     /// The times in which nothing moved for too long, a line each.
     pub stalls: Vec<String>,
+    /// With which status it ended, where its report does not say it.
+    pub steered: Option<ExitStatus>,
+    /// What it said on the way.
+    pub said: Vec<String>,
 }
 
 /// How a run lived.
@@ -62,12 +71,33 @@ pub(crate) enum Lived {
 
 impl Ran {
     pub(crate) fn of(lived: Result<Lived, Endless>, took: SignedDuration, stalls: Vec<String>) -> Self {
-        let ran = Self { report: None, took, died_at: None, missed: false, endless: None, stalls };
+        let ran = Self {
+            report: None,
+            took,
+            died_at: None,
+            missed: false,
+            endless: None,
+            stalls,
+            steered: None,
+            said: Vec::new(),
+        };
         match lived {
             Ok(Lived::Ended { report, missed }) => Self { report: Some(report), missed, ..ran },
             Ok(Lived::Killed(died_at)) => Self { died_at, ..ran },
             Err(endless) => Self { endless: Some(endless), ..ran },
         }
+    }
+
+    /// With what it said, and how it ended, where it was no run.
+    pub(crate) fn told(mut self, steered: Steered) -> Self {
+        self.steered = steered.exit.into_inner();
+        self.said = steered.said.into_inner();
+        self
+    }
+
+    /// With which status it ended, by its report or by its own word.
+    pub fn exit(&self, report: &RunReport) -> ExitStatus {
+        self.steered.unwrap_or_else(|| ExitStatus::of(report))
     }
 }
 
@@ -167,11 +197,13 @@ impl Rollout {
     pub async fn run_within(&mut self, limit: Limit, spec: &RunSpec, watch: &dyn Watch) -> Ran {
         self.runs += 1;
         self.region.spare();
+        let id = RunId::new(format!("01SIM{:021}", self.runs));
+        let order = spec.command.as_ref().and_then(|command| self.order(command));
         let job = Job {
-            run: RunId::new(format!("01SIM{:021}", self.runs)),
+            run: id.clone(),
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
-            purpose: Purpose::Update,
+            purpose: purpose(spec.command.as_ref()),
             dry_run: spec.dry_run,
             outside_window: spec.outside_window,
             lease_table: self.lease_table.clone(),
@@ -179,15 +211,26 @@ impl Rollout {
         let clock = self.region.clock_of_a_run(SignedDuration::ZERO);
         self.began = Some(self.region.clock().now());
         let began = clock.now();
-        let (stop, stopped) = watch::channel(false);
+        let ((stop, stopped), (finish, finishing)) = (watch::channel(false), watch::channel(false));
+        let signals = Signals { stop: stopped, finish: finishing };
         let liveness = self.liveness(watch, SignedDuration::ZERO, began);
-        let lived = {
-            let work = pin!(run(&self.config, &clock, job, &liveness, stopped));
-            limit.hold(&self.region, self.live(work, spec, &stop)).await
+        let steered = Steered::default();
+        let lived = match &order {
+            None => {
+                let work = pin!(run(&self.config, &clock, job, &liveness, signals));
+                limit.hold(&self.region, self.live(work, spec, (&stop, &finish))).await
+            }
+            Some(order) => {
+                let config = self.config_for(Some(order), PERSON);
+                let config = if matches!(order, Order::Release { .. }) { &self.config } else { &config };
+                let work = pin!(self.steer(order, config, (id, &clock), signals, &steered));
+                limit.hold(&self.region, self.live(work, spec, (&stop, &finish))).await
+            }
         };
         self.region.spare();
         let ended = clock.now();
-        Ran::of(lived, ended.duration_since(began), liveness.stalls(ended))
+        let stalls = if order.is_some() { Vec::new() } else { liveness.stalls(ended) };
+        Ran::of(lived, ended.duration_since(began), stalls).told(steered)
     }
 
     /// Sees whether a run moves that begins now and may be suspended for so long.
@@ -202,10 +245,10 @@ impl Rollout {
         &self,
         mut work: Pin<&mut impl Future<Output = RunReport>>,
         spec: &RunSpec,
-        stop: &watch::Sender<bool>,
+        (stop, finish): (&watch::Sender<bool>, &watch::Sender<bool>),
     ) -> Lived {
         let dies = spec.kill.is_some();
-        let Some(moment) = spec.kill.as_ref().or(spec.interrupt.as_ref()) else {
+        let Some(moment) = spec.kill.as_ref().or(spec.interrupt.as_ref()).or(spec.sigint.as_ref()) else {
             return Lived::Ended { report: work.await, missed: false };
         };
         let call = tokio::select! {
@@ -216,12 +259,23 @@ impl Rollout {
         if dies {
             return Lived::Killed(call);
         }
-        stop.send_replace(true);
+        if spec.interrupt.is_some() {
+            stop.send_replace(true);
+        } else {
+            finish.send_replace(true);
+            if let Some(again) = spec.sigint_again {
+                tokio::select! {
+                    biased;
+                    report = &mut work => return Lived::Ended { report, missed: false },
+                    () = tokio::time::sleep(again.try_into().unwrap_or_default()) => drop(stop.send_replace(true)),
+                }
+            }
+        }
         Lived::Ended { report: work.await, missed: false }
     }
 
     /// Waits for a moment of the run that begins now; gives the call that it is.
-    async fn comes(&self, moment: &Moment, dies: bool) -> Option<String> {
+    pub(crate) async fn comes(&self, moment: &Moment, dies: bool) -> Option<String> {
         match moment {
             Moment::At(after) => {
                 tokio::time::sleep((*after).try_into().unwrap_or_default()).await;
@@ -254,6 +308,14 @@ impl Rollout {
             .chain(gone)
             .collect();
         self.region.finish(&named)
+    }
+}
+
+/// What a run is for, by the command that it is.
+pub(crate) fn purpose(command: Option<&CommandSpec>) -> Purpose {
+    match command {
+        Some(CommandSpec::Finish) => Purpose::Finish,
+        Some(_) | None => Purpose::Update,
     }
 }
 

@@ -6,6 +6,8 @@ use std::pin::Pin;
 
 use models::clean;
 use models::ids::RunId;
+use models::policy::Policy;
+use models::report::ClusterErrorKind;
 use tokio::sync::oneshot;
 
 use super::error::{CliError, tell_error};
@@ -46,9 +48,19 @@ async fn on_each(
     let Resolved { lease_table, clusters, locations } = resolved;
     let clock = Clock::system();
     let mut gravest = ExitStatus::Success;
+    if order.is_about_instances() && clusters.len() > 1 {
+        tell_error(&SteerError::WhichCluster);
+        return SteerError::WhichCluster.status();
+    }
+    let plain = Policy::default();
     for (cluster, policy) in &clusters {
         let voice = OfProcess { yes: cli.command.says_yes(), is_json: cli.global.output == Output::Json, said: RefCell::default() };
-        let ended = match policy {
+        let settings = match policy {
+            Err(error) if order.needs_no_settings() && error.kind == ClusterErrorKind::Configuration => Ok(&plain),
+            Ok(policy) => Ok(policy),
+            Err(error) => Err(error),
+        };
+        let ended = match settings {
             Err(error) => Err(SteerError::Cluster(error.clone())),
             Ok(policy) => {
                 let at = Steering {

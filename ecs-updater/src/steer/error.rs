@@ -12,6 +12,9 @@ pub enum SteerError {
     /// Nobody has said yes.
     #[error("nobody was asked, since there is no terminal: nothing was done; --yes says yes beforehand")]
     NotAgreed,
+    /// An instance is in one cluster.
+    #[error("several clusters are set, and an instance is in one of them: name it by --cluster")]
+    WhichCluster,
     /// It is none of the cluster's.
     #[error("{host} is no container instance of cluster {cluster}; check its id, the cluster and the Region")]
     NoSuchInstance {
@@ -41,7 +44,7 @@ impl SteerError {
     /// How the program ends with it.
     pub fn status(&self) -> ExitStatus {
         match self {
-            Self::NotAgreed | Self::NoSuchInstance { .. } => ExitStatus::Usage,
+            Self::NotAgreed | Self::WhichCluster | Self::NoSuchInstance { .. } => ExitStatus::Usage,
             Self::Aws { source, .. } | Self::NotDone { source, .. } => match &source.kind {
                 ErrorKind::Refused(_) => ExitStatus::Failures,
                 ErrorKind::Denied

@@ -60,6 +60,23 @@ pub enum Order {
 }
 
 impl Order {
+    /// Whether it is about instances, which are in one cluster.
+    pub fn is_about_instances(&self) -> bool {
+        match self {
+            Self::Pause { .. } | Self::Resume => false,
+            Self::Exclude { .. } | Self::Include { .. } | Self::Release { .. } => true,
+            Self::ForgetFailed { hosts, .. } => !hosts.is_empty(),
+        }
+    }
+
+    /// Whether it can be done whatever is wrong with the settings of a cluster: a pause is for such times.
+    pub fn needs_no_settings(&self) -> bool {
+        match self {
+            Self::Pause { .. } | Self::Resume | Self::Exclude { .. } | Self::Include { .. } => true,
+            Self::ForgetFailed { .. } | Self::Release { .. } => false,
+        }
+    }
+
     /// As on the command line.
     pub fn name(&self) -> &'static str {
         match self {

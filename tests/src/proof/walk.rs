@@ -13,6 +13,7 @@ mod gates;
 mod outages;
 mod refusals;
 mod rights;
+mod steered;
 
 use toml::{Table, Value};
 
@@ -52,6 +53,7 @@ pub fn draw(seed: u64) -> Table {
     refusals::add(seed, &mut scenario, size);
     rights::add(seed, &mut scenario, size);
     gates::add(seed, &mut scenario, size);
+    steered::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

@@ -15,5 +15,6 @@ mod own_task;
 mod permissions;
 mod plan_and_run;
 mod random_walk;
+mod release_everywhere;
 mod sdk;
 mod signals;
