@@ -93,8 +93,8 @@ pub enum Command {
     /// Update the clusters' instances
     ///
     /// Exits when every instance is settled: updated, already current, held for a reason that the report names, or
-    /// failed. On a terminal the first Ctrl-C lets it finish what was begun, and begin nothing more; the second stops it. 
-    /// SIGTERM, and SIGINT without a terminal, stop it: the calls in flight end, it reports and exits, and the next run goes 
+    /// failed. On a terminal the first Ctrl-C lets it finish what was begun, and begin nothing more; the second stops it.
+    /// SIGTERM, and SIGINT without a terminal, stop it: the calls in flight end, it reports and exits, and the next run goes
     /// on.
     Run(RunArgs),
     /// Show what `run` would do, and change nothing

@@ -59,12 +59,7 @@ fn execute(cli: &Cli) -> Result<RunReport, CliError> {
     Ok(report)
 }
 
-async fn work(
-    cli: &Cli,
-    environment: &Environment,
-    live: &Live,
-    signals: Signals,
-) -> Result<RunReport, CliError> {
+async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signals) -> Result<RunReport, CliError> {
     let run_id = RunId::new(ulid::Ulid::generate().to_string());
     let started_at = Clock::system().now();
     let (mut stopped, mut finishing) = (signals.stop.clone(), signals.finish.clone());

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 pub use crate::expect::{Pause, ProcessSpec};
 use crate::limit::Limit;
 use crate::rollout::{Lived, Ran, Rollout, purpose};
-use crate::steered::Steered;
+use crate::voice::Steered;
 
 enum Fate {
     Paused(SignedDuration),

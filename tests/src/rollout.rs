@@ -31,7 +31,7 @@ use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
 use crate::scenario::{Scenario, ScenarioError};
-use crate::steered::Steered;
+use crate::voice::Steered;
 
 /// The number of a person among the processes that call, where runs come one after the other.
 const PERSON: u32 = 1_000;

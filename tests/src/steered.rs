@@ -1,37 +1,15 @@
 //! A command of the updater that is no run, on a simulated Region: what a person does with it beside runs, or between them.
 
-use std::cell::{Cell, RefCell};
-use std::pin::Pin;
-
 use aws_config::SdkConfig;
 use ecs_updater::clock::Clock;
-use ecs_updater::exit::ExitStatus;
 use ecs_updater::run::Signals;
-use ecs_updater::steer::{Answer, Order, Steering, Voice, steer};
+use ecs_updater::steer::{Order, Steering, steer};
 use models::ids::{HostId, RunId};
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, RunReport};
 
 use crate::expect::CommandSpec;
 use crate::rollout::Rollout;
-
-/// What came of it besides its report.
-#[derive(Debug, Default)]
-pub(crate) struct Steered {
-    /// With which status it ended.
-    pub(crate) exit: Cell<Option<ExitStatus>>,
-    /// What it said.
-    pub(crate) said: RefCell<Vec<String>>,
-}
-
-impl Voice for Steered {
-    fn say(&self, line: &str) {
-        self.said.borrow_mut().push(line.to_owned());
-    }
-
-    fn ask(&self) -> Pin<Box<dyn Future<Output = Answer> + '_>> {
-        Box::pin(std::future::ready(Answer::Yes))
-    }
-}
+use crate::voice::Steered;
 
 impl Rollout {
     /// Returns the order that a command is; `None` for one that is a run.

@@ -85,8 +85,7 @@ fn disagreements(by_ssm: &RunReport, by_bridge: &RunReport) -> Vec<String> {
 
 /// Whether the one had its turn, in this run or in one before, and the other has it in the next run.
 fn turns_differ(a: &InstanceReport, b: &InstanceReport) -> bool {
-    const TURN: [&str; 5] =
-        ["stopped_after_failures", "out_of_time", "interrupted", "finishing", "budget_used_up"];
+    const TURN: [&str; 5] = ["stopped_after_failures", "out_of_time", "interrupted", "finishing", "budget_used_up"];
     let waits = b.outcome == Outcome::Held && b.reason.as_deref().is_some_and(|reason| TURN.contains(&reason));
     let before = b.outcome == Outcome::Current && b.from == a.to;
     a.outcome == Outcome::Updated && (waits || before)
@@ -157,7 +156,8 @@ fn refused(rollout: &Rollout, expect: &Expect, role: Role) -> Result<Vec<String>
     agents.retain(|need| is_limited && need.resource.contains("/web/"));
     let mut problems = Vec::new();
     // What of these a run's tags are touched for, people with the rights of a run do.
-    let own_tags = |need: &Need| need.to_string().contains("ecs-updater:failed") || need.action.starts_with("dynamodb:");
+    let own_tags =
+        |need: &Need| need.to_string().contains("ecs-updater:failed") || need.action.starts_with("dynamodb:");
     let (as_runs, of_people): (BTreeSet<Need>, BTreeSet<Need>) =
         rollout.region.needs(Caller::Person).into_iter().partition(own_tags);
     let mut updater = rollout.region.needs(Caller::Updater);

@@ -95,8 +95,7 @@ mod tests {
 
     #[test]
     fn only_the_first_ctrl_c_of_a_run_on_a_terminal_asks_to_finish() {
-        let (interrupt, terminate, hangup) =
-            (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
+        let (interrupt, terminate, hangup) = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
         let table = [
             (interrupt, true, true, false, Asks::ToFinish),
             (interrupt, true, true, true, Asks::ToStop),

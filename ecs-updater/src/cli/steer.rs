@@ -54,7 +54,11 @@ async fn on_each(
     }
     let plain = Policy::default();
     for (cluster, policy) in &clusters {
-        let voice = OfProcess { yes: cli.command.says_yes(), is_json: cli.global.output == Output::Json, said: RefCell::default() };
+        let voice = OfProcess {
+            yes: cli.command.says_yes(),
+            is_json: cli.global.output == Output::Json,
+            said: RefCell::default(),
+        };
         let settings = match policy {
             Err(error) if order.needs_no_settings() && error.kind == ClusterErrorKind::Configuration => Ok(&plain),
             Ok(policy) => Ok(policy),
@@ -167,7 +171,9 @@ mod tests {
 
     #[test]
     fn only_a_yes_is_one() {
-        for (line, yes) in [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("n\n", false), ("yep\n", false)] {
+        for (line, yes) in
+            [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("n\n", false), ("yep\n", false)]
+        {
             assert_eq!(is_yes(line), yes, "{line:?}");
         }
     }

@@ -39,9 +39,9 @@ use models::time::after;
 pub(crate) use claimed::sent::reboot_may_come_until;
 pub use context::{RunFacts, Stop};
 pub(crate) use estimate::{Ahead, estimate};
+pub(crate) use gate::Asked;
 pub(crate) use gate::closed_for_drains;
 pub use groups::{groups, image_version, youngest_images};
-pub(crate) use gate::Asked;
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub use purpose::Purpose;
 pub(crate) use refusal::refused_again;
@@ -94,14 +94,14 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
 /// Whether it is worth while to wait for a place that others take up, or for agents that were lost together: a
 /// connection that is lost for a moment must not end a rollout.
 fn waits_for_others(cx: &Context<'_>, draft: &Draft) -> bool {
-    let lost_together = outage::is_of_the_cluster(cx);
+    let lost_together = cx.run.purpose.begins() && outage::is_of_the_cluster(cx);
     let waiting = draft.standings.iter().any(|standing| match &standing.hold {
         Some(HoldReason::BudgetUsedUp { .. }) => true,
         Some(HoldReason::AgentDisconnected) => lost_together && outage::was_connected(cx, &standing.host),
         Some(_) | None => false,
     });
     let since = cx.run.idle_since.unwrap_or(cx.now);
-    waiting && !cx.run.dry_run && cx.run.purpose.begins() && cx.now < after(since, cx.policy.timeouts.inspect)
+    waiting && !cx.run.dry_run && cx.now < after(since, cx.policy.timeouts.inspect)
 }
 
 /// Whether some wait until ECS finds out that a machine does not run, which takes it a few minutes.

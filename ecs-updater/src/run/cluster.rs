@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 use super::acts::{self, Acts};
-use super::interruption::Signals;
 use super::namer::Namer;
 use super::rhythm::Rounds;
+use super::signals::Signals;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::host::bridge::Awaited;

@@ -34,22 +34,6 @@ pub(super) const LEASE_RETURNED_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_ENDS_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_OF_100_TAKES: Duration = Duration::from_secs(1);
 
-/// What a run is told from outside while it works.
-#[derive(Debug, Clone)]
-pub struct Signals {
-    /// Becomes true when the run is to stop now.
-    pub stop: watch::Receiver<bool>,
-    /// Becomes true when the run is to begin nothing more, and to end what was begun.
-    pub finish: watch::Receiver<bool>,
-}
-
-impl From<watch::Receiver<bool>> for Signals {
-    fn from(stop: watch::Receiver<bool>) -> Self {
-        let (_, finish) = watch::channel(false);
-        Self { stop, finish }
-    }
-}
-
 /// Waits for the signal, and without end where nobody can send one any more.
 pub(super) async fn signal(mut stop: watch::Receiver<bool>) {
     if stop.wait_for(|stopped| *stopped).await.is_err() {

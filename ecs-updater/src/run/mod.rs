@@ -9,7 +9,7 @@
 //! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
 //! - `doubts`: claims that say that another run has the lease.
 //! - `acts`: what went wrong with acts, and how long that is waited out.
-//! - `interruption`: what a signal does.
+//! - `signals`: what it is told from outside; `interruption`: what that does.
 //! - `report`: what it says when it is over. `watch`: who sees it before.
 
 mod acts;
@@ -22,6 +22,7 @@ mod naming;
 mod report;
 mod rhythm;
 mod rounds;
+mod signals;
 mod watch;
 mod work;
 
@@ -37,7 +38,7 @@ use crate::clock::Clock;
 use crate::keeper::HeldLease;
 use crate::planner::{Purpose, RunFacts};
 
-pub use interruption::Signals;
+pub use signals::Signals;
 pub use watch::{View, Watch};
 
 use cluster::{Cluster, Deps, Lease};

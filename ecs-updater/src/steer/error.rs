@@ -17,16 +17,10 @@ pub enum SteerError {
     WhichCluster,
     /// It is none of the cluster's.
     #[error("{host} is no container instance of cluster {cluster}; check its id, the cluster and the Region")]
-    NoSuchInstance {
-        host: HostId,
-        cluster: ClusterName,
-    },
+    NoSuchInstance { host: HostId, cluster: ClusterName },
     /// A look, or a write that only this program makes.
     #[error("cluster {cluster}: {source}; {}", source.advice())]
-    Aws {
-        cluster: ClusterName,
-        source: AwsError,
-    },
+    Aws { cluster: ClusterName, source: AwsError },
     /// A write that anybody can make who may.
     #[error("cluster {cluster}: {source}; {}. Somebody who may can do it: {by_hand}", source.advice())]
     NotDone {

@@ -39,7 +39,10 @@ pub(super) async fn exclude(at: &Steering<'_>, hosts: &[HostId], note: &str) -> 
     let parts = aws.create_tags(&due, &[(EXCLUDE_TAG, note.to_owned())]).await;
     let quoted = note.replace('\'', "'\\''");
     done(at, parts, "is excluded", |ids| {
-        format!("aws ec2 create-tags{} --resources {ids} --tags 'Key={EXCLUDE_TAG},Value=\"{quoted}\"'", at.region_flag())
+        format!(
+            "aws ec2 create-tags{} --resources {ids} --tags 'Key={EXCLUDE_TAG},Value=\"{quoted}\"'",
+            at.region_flag()
+        )
     })
 }
 

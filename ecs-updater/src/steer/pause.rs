@@ -38,8 +38,7 @@ pub(super) async fn resume(at: &Steering<'_>) -> Result<Steered, SteerError> {
         return Ok(Steered::DONE);
     };
     if let Err(source) = at.aws().untag_cluster(&arn, PAUSE_TAG).await {
-        let by_hand =
-            format!("aws ecs untag-resource{} --resource-arn {arn} --tag-keys {PAUSE_TAG}", at.region_flag());
+        let by_hand = format!("aws ecs untag-resource{} --resource-arn {arn} --tag-keys {PAUSE_TAG}", at.region_flag());
         return Err(not_done(at, source, by_hand));
     }
     at.say(format!("cluster {} is not paused any more; it was: {note}", at.cluster));

@@ -7,6 +7,7 @@ use models::claim::{Claim, ClaimStep};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::HostId;
 use models::plan::{Phase, Step};
+use models::reason::HoldReason;
 use models::report::{InstanceReport, Outcome, RunReport};
 
 use super::error::SteerError;
@@ -59,8 +60,9 @@ fn end_words(ended: &InstanceReport) -> String {
     let detail = ended.detail.as_deref().unwrap_or_default();
     let to = ended.to.as_ref().map(|to| format!(" {to}")).unwrap_or_default();
     match ended.outcome {
-        Outcome::Held if ended.reason.as_deref() == Some("released") => {
-            "released: in service as before, and without a claim".to_owned()
+        Outcome::Held if ended.reason.as_deref() == Some(HoldReason::Released.code()) => {
+            let more = detail.strip_prefix(&HoldReason::Released.to_string()).unwrap_or_default();
+            format!("released: in service as before, and without a claim{more}")
         }
         Outcome::Updated => format!("it had rebooted: verified on{to}, in service, and without a claim"),
         Outcome::Current => "in service, and without a claim".to_owned(),
@@ -109,7 +111,9 @@ fn ahead(instance: &Instance) -> Option<&'static str> {
     Some(match claim.step {
         ClaimStep::Stage => "its claim will be removed; what was written to its inactive partition set stays there",
         ClaimStep::Cancel => "its version-lock will be put back where it was changed, and its claim removed",
-        ClaimStep::Drain => "it will be set ACTIVE, its version-lock put back where it was changed, and its claim removed",
+        ClaimStep::Drain => {
+            "it will be set ACTIVE, its version-lock put back where it was changed, and its claim removed"
+        }
         ClaimStep::Reboot => {
             "its reboot will be called off and waited out (8 minutes at most), its activation undone, then it is set ACTIVE \
              and its claim removed. If it reboots all the same, it is waited for and verified first"
@@ -141,26 +145,29 @@ impl Watch for Teller<'_> {
 
 fn doing(step: Option<&Step>, phase: Option<Phase>) -> Option<&'static str> {
     match step {
-        Some(Step::Reach | Step::Inspect(_) | Step::Confirm | Step::LookAtChecks | Step::LookAtTasks) => {
-            return Some("looking how it stands");
-        }
         Some(Step::Cancel(_)) => return Some("undoing the activation, and putting the version-lock back"),
         Some(Step::Finish(_)) => return Some("setting it ACTIVE, and removing the claim"),
         Some(Step::MarkFailed(_)) => return Some("marking the version as failed there"),
         Some(Step::Revert(_) | Step::Reboot(_)) => return Some("going back to its old version"),
-        Some(Step::Leave(_) | Step::Stage(_) | Step::Drain(_) | Step::StopTasks(_)) | None => {}
+        Some(
+            Step::Reach
+            | Step::Inspect(_)
+            | Step::Confirm
+            | Step::LookAtChecks
+            | Step::LookAtTasks
+            | Step::Leave(_)
+            | Step::Stage(_)
+            | Step::Drain(_)
+            | Step::StopTasks(_),
+        )
+        | None => {}
     }
     match phase? {
-        Phase::Draining | Phase::Drained => Some("waiting until its bridge has read that the reboot is off"),
+        Phase::Draining | Phase::Drained => Some("waiting for a word of its host"),
         Phase::Rebooting => Some("waiting until no reboot can come any more, or it is back"),
         Phase::Verifying | Phase::Confirming => Some("it has rebooted: waiting until it is healthy"),
         Phase::Reverting => Some("waiting until it is back on its old version"),
-        Phase::Unseen
-        | Phase::Current
-        | Phase::Outdated
-        | Phase::Staging
-        | Phase::Staged
-        | Phase::Held
-        | Phase::Settled => None,
+        Phase::Unseen => Some("asking its host how it stands"),
+        Phase::Current | Phase::Outdated | Phase::Staging | Phase::Staged | Phase::Held | Phase::Settled => None,
     }
 }

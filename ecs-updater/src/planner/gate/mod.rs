@@ -315,7 +315,11 @@ mod tests {
             policy
         };
         let code = |policy: &Policy, outside_window: bool, now: &str| {
-            said(Gate { policy, pause: None, asked: Asked { outside_window, finish: false }, now: now.parse().unwrap() }, 6).map(|(code, ..)| code)
+            said(
+                Gate { policy, pause: None, asked: Asked { outside_window, finish: false }, now: now.parse().unwrap() },
+                6,
+            )
+            .map(|(code, ..)| code)
         };
         let none = with(|policy| policy.window_cutoff = Some(SignedDuration::ZERO));
         assert_eq!(code(&none, false, "2026-11-23T04:59:59Z"), None, "a cutoff of nothing");

@@ -71,7 +71,8 @@ fn an_instance_is_let_go_of() {
         one.report.as_mut().unwrap().asked_at = at(69);
         one
     };
-    let updated = checked(taken_over(ClaimStep::Reboot, Some(rebooted("1.27.0", AgentState::Registered))), at(61), "ok");
+    let updated =
+        checked(taken_over(ClaimStep::Reboot, Some(rebooted("1.27.0", AgentState::Registered))), at(61), "ok");
     let table = [
         ("nothing of ours", instance(0, Some(staged()), at(61)), 61, "hold released"),
         ("not seen yet", unseen(), 61, "hold released"),
@@ -81,9 +82,14 @@ fn an_instance_is_let_go_of() {
         ("its lock is not heard", locked(taken_over(ClaimStep::Drain, None)), 61, "inspect refresh=false"),
         ("its lock was changed", locked(taken_over(ClaimStep::Drain, Some(staged()))), 61, "cancel"),
         ("a reboot may come", taken_over(ClaimStep::Reboot, Some(ready())), 61, "inspect refresh=false"),
-        ("it may still come", late(taken_over(ClaimStep::Reboot, Some(ready()))), 67, "inspect refresh=false"),
+        ("it may still come", taken_over(ClaimStep::Reboot, Some(ready())), 67, "inspect refresh=false"),
         ("it comes no more", late(taken_over(ClaimStep::Reboot, Some(ready()))), 69, "cancel"),
-        ("it is over, and nothing is activated", late(taken_over(ClaimStep::Reboot, Some(staged()))), 69, "finish held released"),
+        (
+            "it is over, and nothing is activated",
+            late(taken_over(ClaimStep::Reboot, Some(staged()))),
+            69,
+            "finish held released",
+        ),
         ("it has come", updated, 61, "finish updated 1.27.0"),
         ("it is on its way back", taken_over(ClaimStep::Revert, Some(staged())), 61, "mark 1.27.0"),
     ];

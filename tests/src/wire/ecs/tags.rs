@@ -62,8 +62,7 @@ pub(super) fn untag(world: &mut World, mut params: Params) -> Result<Value, Fail
 }
 
 fn find(world: &World, arn: &str, operation: &str) -> Result<Tagged, Failure> {
-    let not_found =
-        || Failure::new("ResourceNotFoundException", format!("The resource {arn} could not be found."));
+    let not_found = || Failure::new("ResourceNotFoundException", format!("The resource {arn} could not be found."));
     if let Some((_, name)) = arn.split_once(":cluster/") {
         return world.cluster(name).map(Tagged::Cluster).ok_or_else(not_found);
     }
