@@ -22,7 +22,10 @@ impl Cluster<'_> {
         if self.namer.waits(now) || !self.may_write() {
             return;
         }
-        let due = planner::unnamed(&self.fleet, self.policy, now);
+        let mut due = planner::unnamed(&self.fleet, self.policy, now);
+        if !self.facts.purpose.begins() {
+            due.retain(|unnamed| self.fleet.instances.get(&unnamed.host).is_some_and(|one| one.claim().is_some()));
+        }
         if due.is_empty() {
             self.namer.rest();
         } else if let Some(why) = self.namer.refused_for_all(now).map(str::to_owned) {

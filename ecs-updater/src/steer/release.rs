@@ -43,6 +43,9 @@ pub(super) async fn release(at: &Steering<'_>, host: &HostId) -> Result<Steered,
     for cluster in &mut report.clusters {
         cluster.instances.retain(|one| one.ec2_instance_id == *host);
         if let Some(error) = cluster.error.clone() {
+            for ended in &cluster.instances {
+                at.say(format!("{host}: {}", end_words(ended)));
+            }
             return Err(SteerError::Cluster(error));
         }
     }

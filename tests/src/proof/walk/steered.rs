@@ -47,7 +47,8 @@ fn ask(draw: &mut Draw, runs: &mut [Value], size: i64) {
     };
     let again = draw.chance(25).then(|| draw.pick(&["1s", "20s", "5m"]));
     let last = runs.len().saturating_sub(1);
-    let whole = runs[..last].iter_mut().filter_map(Value::as_table_mut).find(|run| !run.contains_key("kill"));
+    let ends = |run: &Table| ["kill", "interrupt"].iter().any(|key| run.contains_key(*key));
+    let whole = runs[..last].iter_mut().filter_map(Value::as_table_mut).find(|run| !ends(run));
     let Some(run) = whole else { return };
     set(run, "sigint", moment);
     if let Some(again) = again {
