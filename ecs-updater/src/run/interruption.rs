@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use models::fleet::Instance;
 use models::ids::{ClusterName, HostId};
 use models::plan::{End, Step};
 use tokio::sync::watch;
@@ -63,6 +64,12 @@ pub(super) async fn over(stop: watch::Receiver<bool>, aws: Aws, cluster: Cluster
     }
 }
 
+/// Whether something was begun on the instance that takes its time: it is out of service, or an image is written there.
+fn is_under_way(instance: &Instance) -> bool {
+    let takes_time = instance.out_of_service_claim().is_some() || instance.command.is_some();
+    instance.claim().is_some() && takes_time && instance.run.verdict.is_none()
+}
+
 impl Cluster<'_> {
     /// After a signal, what only waits is let go, unless AWS has just not answered; what is under way keeps its claim for
     /// the next run.
@@ -94,12 +101,11 @@ impl Cluster<'_> {
         for host in asked.map(|one| one.host.clone()).collect::<Vec<_>>() {
             self.commands.forget(&host);
         }
-        let under_way = self.plan.standings.iter().filter(|standing| standing.phase.is_under_way()).count();
         let cluster = self.name;
-        match under_way {
+        match self.fleet.instances.values().filter(|instance| is_under_way(instance)).count() {
             0 => tracing::warn!(%cluster, "nothing more is begun, and nothing is under way"),
             1 => tracing::warn!(%cluster, "finishing 1 instance; press again to stop now"),
-            _ => tracing::warn!(%cluster, "finishing {under_way} instances; press again to stop now"),
+            count => tracing::warn!(%cluster, "finishing {count} instances; press again to stop now"),
         }
         true
     }
