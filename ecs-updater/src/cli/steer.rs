@@ -5,22 +5,23 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::pin::Pin;
 
 use models::clean;
-use models::ids::RunId;
+use models::ids::{ClusterName, RunId};
 use models::policy::Policy;
-use models::report::ClusterErrorKind;
+use models::report::{ClusterError, ClusterErrorKind};
 use tokio::sync::oneshot;
 
 use super::error::{CliError, tell_error};
 use super::resolved::resolved;
 use super::signals::{Manners, heard};
 use crate::args::{Cli, Output};
+use crate::aws::SdkConfig;
 use crate::clock::Clock;
 use crate::cluster_settings::Resolved;
 use crate::config;
 use crate::exit::ExitStatus;
 use crate::render::progress::Live;
 use crate::run::Signals;
-use crate::steer::{Answer, Order, SteerError, Steering, Voice, steer};
+use crate::steer::{Answer, Order, SteerError, Steered, Steering, Voice, steer};
 use crate::telemetry;
 
 /// Does it on each cluster. The status is the gravest of all.
@@ -34,82 +35,88 @@ pub(super) fn execute(cli: &Cli, order: &Order) -> Result<ExitStatus, CliError> 
             resolved = resolved(cli, &environment, &signals.stop) => resolved?,
             _ = stopped.wait_for(|stopped| *stopped) => return Ok(ExitStatus::Interrupted),
         };
-        Ok(on_each(cli, order, &resolved.0, resolved.1, &signals).await)
+        let (config, resolved) = resolved;
+        let wish = Wish { cli, order, config: &config, signals: &signals };
+        Ok(wish.on_each(&resolved).await)
     }))
 }
 
-async fn on_each(
-    cli: &Cli,
-    order: &Order,
-    config: &crate::aws::SdkConfig,
-    resolved: Resolved,
-    signals: &Signals,
-) -> ExitStatus {
-    let Resolved { lease_table, clusters, locations } = resolved;
-    let clock = Clock::system();
-    let mut gravest = ExitStatus::Success;
-    if order.is_about_instances() && clusters.len() > 1 {
-        tell_error(&SteerError::WhichCluster);
-        return SteerError::WhichCluster.status();
-    }
-    let plain = Policy::default();
-    for (cluster, policy) in &clusters {
-        let voice = OfProcess {
-            yes: cli.command.says_yes(),
-            is_json: cli.global.output == Output::Json,
-            said: RefCell::default(),
-        };
-        let settings = match policy {
-            Err(error) if order.needs_no_settings() && error.kind == ClusterErrorKind::Configuration => Ok(&plain),
-            Ok(policy) => Ok(policy),
-            Err(error) => Err(error),
-        };
-        let ended = match settings {
-            Err(error) => Err(SteerError::Cluster(error.clone())),
-            Ok(policy) => {
-                let at = Steering {
-                    config,
-                    clock: &clock,
-                    run: RunId::new(ulid::Ulid::generate().to_string()),
-                    cluster,
-                    policy,
-                    location: locations.get(cluster).cloned().unwrap_or_default(),
-                    lease_table: lease_table.as_deref(),
-                    signals: signals.clone(),
-                    voice: &voice,
-                };
-                let mut stopped = signals.stop.clone();
-                // A run of its own hears the signal itself; all else can be done again.
-                if matches!(order, Order::Release { .. }) {
-                    steer(order, &at).await
-                } else {
-                    tokio::select! {
-                        ended = steer(order, &at) => ended,
-                        _ = stopped.wait_for(|stopped| *stopped) => return gravest.max(ExitStatus::Interrupted),
-                    }
-                }
+/// What is to be done, and by which means.
+struct Wish<'a> {
+    cli: &'a Cli,
+    order: &'a Order,
+    config: &'a SdkConfig,
+    signals: &'a Signals,
+}
+
+impl Wish<'_> {
+    async fn on_each(&self, resolved: &Resolved) -> ExitStatus {
+        let mut gravest = ExitStatus::Success;
+        if self.order.is_about_instances() && resolved.clusters.len() > 1 {
+            tell_error(&SteerError::WhichCluster);
+            return SteerError::WhichCluster.status();
+        }
+        for (cluster, policy) in &resolved.clusters {
+            let voice = OfProcess::of(self.cli);
+            let ended = self.on(resolved, (cluster, policy), &voice).await;
+            let (status, error) = match &ended {
+                Ok(steered) => (steered.status, None),
+                Err(error) => (error.status(), Some(error)),
+            };
+            if let Some(error) = error {
+                tell_error(error);
             }
-        };
-        let (status, error) = match &ended {
-            Ok(steered) => (steered.status, None),
-            Err(error) => (error.status(), Some(error)),
-        };
-        if let Some(error) = error {
-            tell_error(error);
+            if voice.is_json {
+                let told = serde_json::json!({
+                    "command": self.order.name(),
+                    "cluster": cluster,
+                    "exit": status.code(),
+                    "said": *voice.said.borrow(),
+                    "error": error.map(|error| clean::lines(&error.to_string()).into_owned()),
+                });
+                print_line(&told.to_string());
+            }
+            gravest = gravest.max(status);
+            if *self.signals.stop.borrow() {
+                return gravest;
+            }
         }
-        if voice.is_json {
-            let told = serde_json::json!({
-                "command": order.name(),
-                "cluster": cluster,
-                "exit": status.code(),
-                "said": *voice.said.borrow(),
-                "error": error.map(|error| clean::lines(&error.to_string()).into_owned()),
-            });
-            print_line(&told.to_string());
-        }
-        gravest = gravest.max(status);
+        gravest
     }
-    gravest
+
+    async fn on(
+        &self,
+        resolved: &Resolved,
+        (cluster, policy): (&ClusterName, &Result<Policy, ClusterError>),
+        voice: &OfProcess,
+    ) -> Result<Steered, SteerError> {
+        let plain = Policy::default();
+        let policy = match policy {
+            Err(error) if self.order.needs_no_settings() && error.kind == ClusterErrorKind::Configuration => &plain,
+            Ok(policy) => policy,
+            Err(error) => return Err(SteerError::Cluster(error.clone())),
+        };
+        let clock = Clock::system();
+        let at = Steering {
+            config: self.config,
+            clock: &clock,
+            run: RunId::new(ulid::Ulid::generate().to_string()),
+            cluster,
+            policy,
+            location: resolved.locations.get(cluster).cloned().unwrap_or_default(),
+            lease_table: resolved.lease_table.as_deref(),
+            signals: self.signals.clone(),
+            voice,
+        };
+        let mut stopped = self.signals.stop.clone();
+        // Once it has begun, a run of its own hears the signal itself; all else can be done again.
+        let is_run = matches!(self.order, Order::Release { .. });
+        tokio::select! {
+            biased;
+            ended = steer(self.order, &at) => ended,
+            _ = stopped.wait_for(|stopped| *stopped), if !is_run => Ok(Steered::STOPPED),
+        }
+    }
 }
 
 /// Speaks on standard output, and asks on the terminal.
@@ -117,6 +124,13 @@ struct OfProcess {
     yes: bool,
     is_json: bool,
     said: RefCell<Vec<String>>,
+}
+
+impl OfProcess {
+    fn of(cli: &Cli) -> Self {
+        let is_json = cli.global.output == Output::Json;
+        Self { yes: cli.command.says_yes(), is_json, said: RefCell::default() }
+    }
 }
 
 impl Voice for OfProcess {

@@ -40,6 +40,8 @@ pub struct Steered {
 impl Steered {
     /// Done, or there was nothing to do.
     pub(super) const DONE: Self = Self { status: ExitStatus::Success, report: None };
+    /// A signal came first.
+    pub const STOPPED: Self = Self { status: ExitStatus::Interrupted, report: None };
     /// A person said no.
     pub(super) const NOT_WANTED: Self = Self { status: ExitStatus::Interrupted, report: None };
 }
@@ -56,7 +58,12 @@ impl Steering<'_> {
 
     /// Asks for a yes to what was said.
     pub(super) async fn is_agreed(&self) -> Result<bool, SteerError> {
-        match self.voice.ask().await {
+        let mut stopped = self.signals.stop.clone();
+        let answer = tokio::select! {
+            answer = self.voice.ask() => answer,
+            Ok(_) = stopped.wait_for(|stopped| *stopped) => Answer::No,
+        };
+        match answer {
             Answer::Yes => Ok(true),
             Answer::No => {
                 self.say("nothing was done");
