@@ -3,13 +3,21 @@
 //! Values are taken as text and checked by [`crate::config`], so that a mistake in a flag is reported beside a mistake
 //! in the file, in the same words.
 
-use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use models::ids::AccountId;
 use models::location::is_account;
 use models::selection::{InstanceName, Named};
 
-use crate::config::{Given, Key};
+use crate::config::Given;
+use crate::planner::Purpose;
+use crate::steer::Order;
+
+mod settings;
+mod steer;
+
+pub use settings::{KeyArgs, SettingArgs};
+pub use steer::{ClusterArgs, ExcludeArgs, ForgetArgs, IncludeArgs, PauseArgs, ReleaseArgs};
 
 const LONG_ABOUT: &str = "\
 Rolls Bottlerocket OS updates through Amazon ECS clusters, in place and without losing a task.
@@ -19,7 +27,8 @@ within the budget of --max-unavailable, it is drained, rebooted, verified and pu
 not boot or is not healthy is rolled back and not tried on that instance again. Nothing is remembered between runs \
 except on the instances themselves: a run that dies is finished by the next one.
 
-`plan` shows what `run` would do, and why an instance would be held, and changes nothing.";
+`plan` shows what `run` would do, and why an instance would be held, and changes nothing. `pause`, `finish`, `release` \
+and `exclude` stop it, end it, and let instances go.";
 
 const AFTER_HELP: &str = "Exit codes: 0 success, 1 failures, 2 usage or configuration, 3 not permitted, not reachable \
 or no such cluster, 4 interrupted, 5 nothing updated (--fail-on-held). More with --help.";
@@ -36,6 +45,10 @@ Examples:
       Only this one, and to this version.
   ecs-updater run --cluster web --instance i-0123456789abcdef0
       Only this instance. What an earlier run has begun on others is finished all the same.
+  ecs-updater pause --cluster web --reason 'checkout is down'
+      Let no run begin anything; `resume` lifts that.
+  ecs-updater release --cluster web i-0a1b2c3d4e5f60718
+      Put one instance that a run left DRAINING back into service.
   ecs-updater run --cluster web --output json --log-format json
       For programs: the report on standard output and nothing else, logs on standard error.
 
@@ -86,13 +99,41 @@ pub enum Command {
     /// Update the clusters' instances
     ///
     /// Exits when every instance is settled: updated, already current, held for a reason that the report names, or
-    /// failed. SIGINT and SIGTERM begin no further instance, finish the calls in flight, report and exit.
+    /// failed. On a terminal the first Ctrl-C lets it finish what was begun, and begin nothing more; the second stops it.
+    /// SIGTERM, and SIGINT without a terminal, stop it: the calls in flight end, it reports and exits, and the next run goes
+    /// on.
     Run(RunArgs),
     /// Show what `run` would do, and change nothing
     ///
     /// The same as `run --dry-run`: reads, and the inspect document, and nothing else. Shows each instance, its turn,
     /// and the reason for each that would be held; ends with the counts and an estimate of the time.
     Plan(PlanArgs),
+    /// Bring to an end what earlier runs began, and begin nothing
+    ///
+    /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled back
+    /// or put back into service. All others are left as they are.
+    Finish(SettingArgs),
+    /// Let no run begin anything on a cluster, until `resume`
+    ///
+    /// Sets the cluster's tag ecs-updater:pause. A run at work begins nothing from its next look on, and finishes what was
+    /// begun. Needs no lease.
+    Pause(PauseArgs),
+    /// Lift a pause
+    Resume(ClusterArgs),
+    /// Let go of one instance: back into service as it was found, as far as that can be
+    ///
+    /// Calls off a reboot that has not come and waits until it can no longer come, undoes the activation, puts the
+    /// version-lock back, sets the instance ACTIVE and removes the claim. A reboot that comes all the same is waited for, and
+    /// the instance is verified; one that is on its way back to its old version goes there first.
+    Release(ReleaseArgs),
+    /// Keep runs off instances, until `include`
+    ///
+    /// Sets their EC2 tag ecs-updater:exclude. A run that drains one puts it back into service.
+    Exclude(ExcludeArgs),
+    /// Let runs update instances again
+    Include(IncludeArgs),
+    /// Have versions tried again that failed on instances of a cluster
+    ForgetFailed(ForgetArgs),
 }
 
 impl Command {
@@ -101,14 +142,40 @@ impl Command {
         match self {
             Self::Run(run) => run.dry_run,
             Self::Plan(_) => true,
+            Self::Finish(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Release(_)
+            | Self::Exclude(_)
+            | Self::Include(_)
+            | Self::ForgetFailed(_) => false,
         }
     }
 
     /// Returns whether updates are begun outside of the windows too.
     pub fn outside_window(&self) -> bool {
+        matches!(self, Self::Run(run) if run.outside_window)
+    }
+
+    /// Returns what the run is for, where the command is one.
+    pub fn purpose(&self) -> Purpose {
+        if matches!(self, Self::Finish(_)) { Purpose::Finish } else { Purpose::Update }
+    }
+
+    /// Returns what a person asks for by a command that is no run; `None` for a run.
+    pub fn order(&self) -> Option<Order> {
         match self {
-            Self::Run(run) => run.outside_window,
-            Self::Plan(_) => false,
+            Self::Run(_) | Self::Plan(_) | Self::Finish(_) => None,
+            Self::Pause(pause) => Some(Order::Pause { reason: pause.reason.clone() }),
+            Self::Resume(_) => Some(Order::Resume),
+            Self::Release(release) => Some(Order::Release { host: release.instance.clone() }),
+            Self::Exclude(exclude) => {
+                Some(Order::Exclude { hosts: exclude.instances.clone(), note: exclude.note.clone() })
+            }
+            Self::Include(include) => Some(Order::Include { hosts: include.instances.clone() }),
+            Self::ForgetFailed(forget) => {
+                Some(Order::ForgetFailed { version: forget.version.clone(), hosts: forget.instances.clone() })
+            }
         }
     }
 
@@ -117,22 +184,44 @@ impl Command {
         match self {
             Self::Run(run) => run.selection.named(),
             Self::Plan(plan) => plan.selection.named(),
+            Self::Finish(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Release(_)
+            | Self::Exclude(_)
+            | Self::Include(_)
+            | Self::ForgetFailed(_) => Named::default(),
         }
     }
 
     /// Returns whether a run that updates nothing although nobody wished so is to fail.
     pub fn fail_on_held(&self) -> bool {
+        matches!(self, Self::Run(run) if run.fail_on_held)
+    }
+
+    /// Returns whether a person has said yes beforehand.
+    pub fn says_yes(&self) -> bool {
         match self {
-            Self::Run(run) => run.fail_on_held,
-            Self::Plan(_) => false,
+            Self::Run(_) | Self::Plan(_) | Self::Finish(_) | Self::Pause(_) | Self::Resume(_) => true,
+            Self::Release(release) => release.yes,
+            Self::Exclude(exclude) => exclude.yes,
+            Self::Include(include) => include.yes,
+            Self::ForgetFailed(forget) => forget.yes,
         }
     }
 
-    /// Returns the flags that both commands take.
-    pub fn settings(&self) -> &SettingArgs {
+    /// Returns which clusters it is about, and by which settings.
+    pub fn given(&self) -> Given {
         match self {
-            Self::Run(run) => &run.settings,
-            Self::Plan(plan) => &plan.settings,
+            Self::Run(run) => run.settings.given(),
+            Self::Plan(plan) => plan.settings.given(),
+            Self::Finish(settings) => settings.given(),
+            Self::Release(release) => release.settings.given(),
+            Self::Pause(pause) => pause.clusters.given(),
+            Self::Resume(clusters) => clusters.given(),
+            Self::Exclude(exclude) => exclude.clusters.given(),
+            Self::Include(include) => include.clusters.given(),
+            Self::ForgetFailed(forget) => forget.clusters.given(),
         }
     }
 }
@@ -260,85 +349,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Which clusters, and how; each overrides the environment and the file.
-#[derive(Debug, Clone, Default, Args)]
-pub struct SettingArgs {
-    /// A cluster to work on, by name; may be repeated
-    ///
-    /// With --config, only the named clusters are worked on; one that the file does not list is worked on by the
-    /// file's defaults.
-    #[arg(long = "cluster", value_name = "NAME", help_heading = "Clusters")]
-    pub clusters: Vec<String>,
-    /// Configuration in TOML: a file, or ssm: and the name of an SSM parameter [env: ECS_UPDATER_CONFIG]
-    #[arg(long, value_name = "FILE|ssm:NAME", help_heading = "Clusters")]
-    pub config: Option<String>,
-    /// DynamoDB table with the leases, by which one run at a time works on a cluster [default: none]
-    #[arg(long, value_name = "NAME", help_heading = "Clusters")]
-    pub lease_table: Option<String>,
-    /// The flag of each [`Key`].
-    #[command(flatten)]
-    pub keys: KeyArgs,
-}
-
-impl SettingArgs {
-    /// Returns what [`crate::config::Inputs::gather`] takes.
-    pub fn given(&self) -> Given {
-        Given {
-            config: self.config.clone(),
-            clusters: self.clusters.clone(),
-            lease_table: self.lease_table.clone(),
-            values: self.keys.values.clone(),
-        }
-    }
-}
-
-/// The flags that the table of keys makes, as they were given.
-#[derive(Debug, Clone, Default)]
-pub struct KeyArgs {
-    values: Vec<(Key, String)>,
-}
-
-impl Args for KeyArgs {
-    fn augment_args(command: clap::Command) -> clap::Command {
-        command.args(Key::all().map(flag))
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for KeyArgs {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let value = |key: Key| Some((key, matches.get_one::<String>(&key.flag())?.clone()));
-        Ok(Self { values: Key::all().filter_map(value).collect() })
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
 fn account(text: &str) -> Result<AccountId, String> {
     if is_account(text) { Ok(text.into()) } else { Err("an account's id is twelve digits".to_owned()) }
-}
-
-fn flag(key: Key) -> Arg {
-    let heading = match key.table() {
-        None => "Settings",
-        Some("timeouts") => "Timeouts",
-        Some("documents") => "SSM documents",
-        Some(table) => table,
-    };
-    let flag = Arg::new(key.flag())
-        .long(key.flag())
-        .value_name(key.placeholder())
-        .help(key.help())
-        .help_heading(heading)
-        .hide_short_help(key.table() == Some("documents"));
-    match key.bare() {
-        Some(value) => flag.num_args(0..=1).require_equals(true).default_missing_value(value),
-        None => flag,
-    }
 }

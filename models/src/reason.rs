@@ -291,6 +291,10 @@ reasons!(
         ClusterGivenUp = "cluster_given_up", "not begun: the work on the cluster ended early, for the reason above; the next run goes on";
         /// A signal.
         Interrupted = "interrupted", "not begun: the run was interrupted; the next run goes on";
+        /// The run begins nothing.
+        Finishing = "finishing", "not begun: this run brings to an end what was begun, and begins nothing; the next run goes on";
+        /// `ecs-updater release`.
+        Released = "released", "a person let it go (ecs-updater release): what was begun on it was undone as far as it could be; the next run takes it as any other";
         /// A person set ours ACTIVE.
         ReactivatedBySomebody = "reactivated_by_somebody", "somebody set it ACTIVE while this run drained it; left alone until the next run";
         /// Something about it cannot be read.
@@ -364,6 +368,11 @@ reasons!(
         } = "act_refused", "AWS refused a step: {detail}";
     }
 );
+
+impl HoldReason {
+    /// The code of [`HoldReason::Finishing`].
+    pub const FINISHING: &str = "finishing";
+}
 
 impl FailReason {
     /// The code of [`FailReason::NeverCameBack`].

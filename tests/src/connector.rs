@@ -16,18 +16,23 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 
 use crate::region::Region;
-use crate::wire::{Request, Response};
+use crate::wire::{Caller, Request, Response};
 
 impl Region {
     /// An HTTP client for the AWS SDK that ends in this Region, whatever endpoint the SDK means to call.
     pub fn http_client(self: &Arc<Self>) -> SharedHttpClient {
-        SharedHttpClient::new(Client { region: Arc::clone(self), process: None })
+        SharedHttpClient::new(Client { region: Arc::clone(self), process: None, by: Caller::Updater })
     }
 
     /// As [`Region::http_client`], for one of several processes that call. What it has sent is carried out even while
     /// the process stands still, as on a real network.
     pub fn http_client_of(self: &Arc<Self>, process: u32) -> SharedHttpClient {
-        SharedHttpClient::new(Client { region: Arc::clone(self), process: Some(process) })
+        SharedHttpClient::new(Client { region: Arc::clone(self), process: Some(process), by: Caller::Updater })
+    }
+
+    /// As [`Region::http_client_of`], for a person who carries out a wish by a command that is no run.
+    pub fn http_client_of_person(self: &Arc<Self>, process: u32) -> SharedHttpClient {
+        SharedHttpClient::new(Client { region: Arc::clone(self), process: Some(process), by: Caller::Person })
     }
 }
 
@@ -35,12 +40,14 @@ impl Region {
 struct Client {
     region: Arc<Region>,
     process: Option<u32>,
+    by: Caller,
 }
 
 #[derive(Debug, Clone)]
 struct Connector {
     region: Arc<Region>,
     process: Option<u32>,
+    by: Caller,
     read_timeout: Option<Duration>,
 }
 
@@ -49,6 +56,7 @@ impl HttpClient for Client {
         SharedHttpConnector::new(Connector {
             region: Arc::clone(&self.region),
             process: self.process,
+            by: self.by,
             read_timeout: settings.read_timeout(),
         })
     }
@@ -56,9 +64,9 @@ impl HttpClient for Client {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (region, process, read_timeout) = (Arc::clone(&self.region), self.process, self.read_timeout);
+        let (region, process, by, read_timeout) = (Arc::clone(&self.region), self.process, self.by, self.read_timeout);
         HttpConnectorFuture::new(async move {
-            let call = answer(region, process, received(request).await?);
+            let call = answer(region, process, Request { by, ..received(request).await? });
             let answer = match read_timeout {
                 Some(limit) => tokio::time::timeout(limit, call)
                     .await

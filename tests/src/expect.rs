@@ -1,6 +1,7 @@
 //! `[expect]` of a scenario: how the updater is run on it, and what must come of it. What is not known is refused here, so
 //! that nothing stands in a scenario and is never held against anything.
 
+mod command;
 mod ends;
 mod process;
 
@@ -12,6 +13,7 @@ use models::selection::{InstanceName, Named};
 use semver::Version;
 use serde::Deserialize;
 
+pub use command::CommandSpec;
 pub use ends::{Exit, HostEnd, HostIndex, MetricEnd};
 pub use process::{Pause, ProcessSpec};
 
@@ -77,6 +79,8 @@ pub struct BridgeExpect {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSpec {
+    /// What is asked for instead of `run`; whatever is to be agreed to, is.
+    pub command: Option<CommandSpec>,
     /// Only plan.
     pub dry_run: bool,
     /// Begin updates outside of the windows too.
@@ -93,8 +97,12 @@ pub struct RunSpec {
     pub defaults: toml::Table,
     /// Die without a word at this moment.
     pub kill: Option<Moment>,
-    /// Get a signal at this moment.
+    /// Get SIGTERM at this moment.
     pub interrupt: Option<Moment>,
+    /// Get SIGINT on a terminal at this moment.
+    pub sigint: Option<Moment>,
+    /// And once more so long after it.
+    pub sigint_again: Option<SignedDuration>,
     /// Time that passes before the run.
     pub after: Option<SignedDuration>,
     /// It does not begin earlier than so long after the scenario's start.
@@ -147,7 +155,7 @@ pub enum ExpectError {
     #[error("run and process exclude each other")]
     RunAndProcess,
     /// A run ends once.
-    #[error("run {number} has both kill and interrupt")]
+    #[error("run {number} has more than one of kill, interrupt and sigint")]
     KillAndInterrupt {
         /// Which run, from 1.
         number: usize,
@@ -165,7 +173,8 @@ impl Expect {
             return Err(ExpectError::RunAndProcess);
         }
         for (number, run) in (1..).zip(&expect.run) {
-            if run.kill.is_some() && run.interrupt.is_some() {
+            let ends = [&run.kill, &run.interrupt, &run.sigint].into_iter().flatten().count();
+            if ends > 1 {
                 return Err(ExpectError::KillAndInterrupt { number });
             }
         }
@@ -213,7 +222,11 @@ impl Expect {
                     }
                 }
             }
-            for moment in run.kill.iter().chain(&run.interrupt) {
+            let command = run.command.as_ref().and_then(CommandSpec::host).filter(|index| *index >= count + launched);
+            if let Some(index) = command {
+                return Err(ExpectError::NoSuchHost { what: format!("run {number}"), index, count });
+            }
+            for moment in run.kill.iter().chain(&run.interrupt).chain(&run.sigint) {
                 if let Moment::Host(HostWhen { host: Some(index), .. }) = moment
                     && *index >= count + launched
                 {
@@ -304,9 +317,11 @@ mod tests {
             ("run = [{ kill = { host = 2, is = \"booted\" } }]", "run 1 names host 2, and the scenario has 2"),
             (
                 "run = [{}, { kill = { at = \"1m\" }, interrupt = { at = \"2m\" } }]",
-                "run 2 has both kill and interrupt",
+                "run 2 has more than one of kill, interrupt and sigint",
             ),
             ("run = [{}]\nprocess = [{}]", "run and process exclude each other"),
+            ("run = [{ command = \"releas 0\" }]", "\"releas 0\" is no command, which is one of finish, release N"),
+            ("run = [{ command = \"release 7\" }]", "run 1 names host 7, and the scenario has 2"),
             ("exit = \"failed\"", "\"failed\" is no exit status, which is one of success, failures, usage, notreached"),
             ("process = [{ exit = \"failed\" }]", "\"failed\" is no exit status"),
             ("process = [{ error = \"lost\" }]", "unknown variant `lost`, expected one of `cluster_not_found`"),

@@ -13,7 +13,7 @@
 //!
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
 //! the tags that it writes; `expect`, `liveness`, `rollout`, `processes`, `trial`, `record`, `verdict`, `run`, `serve`,
-//! `signals`, `measure`, `proof` and `demo` alone know its library.
+//! `signals`, `steered`, `voice`, `measure`, `proof` and `demo` alone know its library.
 
 pub mod bench;
 mod bridges;
@@ -49,9 +49,11 @@ pub mod scenario;
 mod serve;
 pub mod server;
 pub mod signals;
+mod steered;
 pub mod trial;
 mod until;
 pub mod verdict;
+mod voice;
 pub mod wire;
 pub mod world;
 

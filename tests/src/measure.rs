@@ -243,6 +243,7 @@ impl Timer {
         let facts = RunFacts {
             run: "TIMED".into(),
             started_at,
+            purpose: planner::Purpose::Update,
             dry_run: false,
             stop: None,
             idle_since: None,

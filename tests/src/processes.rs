@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use ecs_updater::run::{Job, run};
+use ecs_updater::run::{Job, Signals, run};
 use jiff::SignedDuration;
 use models::ids::RunId;
 use models::report::RunReport;
@@ -13,11 +13,13 @@ use tokio::sync::watch;
 
 pub use crate::expect::{Pause, ProcessSpec};
 use crate::limit::Limit;
-use crate::rollout::{Lived, Ran, Rollout};
+use crate::rollout::{Lived, Ran, Rollout, purpose};
+use crate::voice::Steered;
 
 enum Fate {
     Paused(SignedDuration),
     Interrupted,
+    Asked,
     Killed,
 }
 
@@ -34,27 +36,42 @@ impl Rollout {
     }
 
     async fn process(&self, number: u32, spec: &ProcessSpec, limit: Limit) -> Ran {
-        sleep(spec.at).await;
-        let config = self.config.to_builder().http_client(self.region.http_client_of(number)).build();
+        match &spec.when {
+            Some(moment) => drop(self.comes(moment, false).await),
+            None => sleep(spec.at).await,
+        }
+        let order = spec.command.as_ref().and_then(|command| self.order(command));
+        let config = self.config_for(order.as_ref(), number);
         let clock = self.region.clock_of_a_run(spec.skew);
+        let id = RunId::new(format!("01SIM{number:021}"));
         let job = Job {
-            run: RunId::new(format!("01SIM{number:021}")),
+            run: id.clone(),
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
+            purpose: purpose(spec.command.as_ref()),
             dry_run: false,
             outside_window: false,
             named: Default::default(),
             lease_table: self.lease_table.clone(),
         };
         let began = clock.now();
-        let (stop, stopped) = watch::channel(false);
+        let ((stop, stopped), (finish, finishing)) = (watch::channel(false), watch::channel(false));
+        let signals = Signals { stop: stopped, finish: finishing };
         let liveness = self.liveness(&(), spec.pause.unwrap_or_default().lasts, began);
-        let lived = {
-            let work = pin!(run(&config, &clock, job, &liveness, stopped));
-            limit.hold(&self.region, live(work, spec, &stop)).await
+        let steered = Steered::default();
+        let lived = match &order {
+            None => {
+                let work = pin!(run(&config, &clock, job, &liveness, signals));
+                limit.hold(&self.region, live(work, spec, &stop, &finish)).await
+            }
+            Some(order) => {
+                let work = pin!(self.steer(order, &config, (id, &clock), signals, &steered));
+                limit.hold(&self.region, live(work, spec, &stop, &finish)).await
+            }
         };
         let ended = clock.now();
-        Ran::of(lived, ended.duration_since(began), liveness.stalls(ended))
+        let stalls = if order.is_some() { Vec::new() } else { liveness.stalls(ended) };
+        Ran::of(lived, ended.duration_since(began), stalls).told(steered)
     }
 }
 
@@ -62,12 +79,14 @@ async fn live(
     mut work: Pin<&mut impl Future<Output = RunReport>>,
     spec: &ProcessSpec,
     stop: &watch::Sender<bool>,
+    finish: &watch::Sender<bool>,
 ) -> Lived {
     let began = tokio::time::Instant::now();
     let pause = spec.pause.map(|pause| (pause.at, Fate::Paused(pause.lasts)));
     let interrupt = spec.interrupt.map(|at| (at, Fate::Interrupted));
+    let sigint = spec.sigint.map(|at| (at, Fate::Asked));
     let kill = spec.kill.map(|at| (at, Fate::Killed));
-    let mut fates: Vec<_> = [pause, interrupt, kill].into_iter().flatten().collect();
+    let mut fates: Vec<_> = [pause, interrupt, sigint, kill].into_iter().flatten().collect();
     fates.sort_by_key(|(at, _)| *at);
     for (at, fate) in fates {
         let at = began + Duration::try_from(at).unwrap_or_default();
@@ -80,6 +99,7 @@ async fn live(
             // Nobody polls it meanwhile.
             Fate::Paused(lasts) => sleep(lasts).await,
             Fate::Interrupted => drop(stop.send_replace(true)),
+            Fate::Asked => drop(finish.send_replace(true)),
             Fate::Killed => return Lived::Killed(None),
         }
     }

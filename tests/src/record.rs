@@ -2,7 +2,6 @@
 
 use std::fmt::{Error, Write as _};
 
-use ecs_updater::exit::ExitStatus;
 use ecs_updater::render::duration;
 use models::report::{GroupReport, InstanceReport};
 use semver::Version;
@@ -32,7 +31,10 @@ fn record_run(out: &mut String, ran: &Ran, times: bool) -> Result<(), Error> {
     let Some(report) = &ran.report else {
         return writeln!(out, "killed after {}\n", duration::short(ran.took));
     };
-    write!(out, "{:?}", ran.exit().unwrap_or(ExitStatus::of(report)))?;
+    for line in &ran.said {
+        writeln!(out, "said: {line}")?;
+    }
+    write!(out, "{:?}", ran.exit(report))?;
     if times {
         writeln!(out, " after {}", duration::short(ran.took))?
     } else {

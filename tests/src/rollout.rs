@@ -14,7 +14,9 @@ use ecs_updater::cli;
 use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs, Key};
 use ecs_updater::exit::ExitStatus;
-use ecs_updater::run::{Job, Watch, run};
+use ecs_updater::planner::Purpose;
+use ecs_updater::run::{Job, Signals, Watch, run};
+use ecs_updater::steer::Order;
 use jiff::{SignedDuration, Timestamp};
 use models::ids::{ClusterName, HostId, RunId};
 use models::location::Location;
@@ -23,13 +25,17 @@ use tokio::sync::watch;
 
 use crate::Region;
 use crate::clock::SimClock;
-use crate::expect::{Expect, ExpectError, RunSpec};
+use crate::expect::{CommandSpec, Expect, ExpectError, RunSpec};
 use crate::invariants::{Limits, Violation};
 use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
 use crate::query::{Filter, FilterError};
 use crate::scenario::{Scenario, ScenarioError, merge};
+use crate::voice::Steered;
+
+/// The number of a person among the processes that call, where runs come one after the other.
+const PERSON: u32 = 1_000;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -48,6 +54,10 @@ pub struct Ran {
     pub stalls: Vec<String>,
     /// Whether it was to fail where nothing was updated (`--fail-on-held`).
     pub fail_on_held: bool,
+    /// With which status it ended, where its report does not say it.
+    pub steered: Option<ExitStatus>,
+    /// What it said on the way.
+    pub said: Vec<String>,
 }
 
 /// How a run lived.
@@ -64,8 +74,17 @@ pub(crate) enum Lived {
 
 impl Ran {
     pub(crate) fn of(lived: Result<Lived, Endless>, took: SignedDuration, stalls: Vec<String>) -> Self {
-        let fail_on_held = false;
-        let ran = Self { report: None, took, died_at: None, missed: false, endless: None, stalls, fail_on_held };
+        let ran = Self {
+            report: None,
+            took,
+            died_at: None,
+            missed: false,
+            endless: None,
+            stalls,
+            fail_on_held: false,
+            steered: None,
+            said: Vec::new(),
+        };
         match lived {
             Ok(Lived::Ended { report, missed }) => Self { report: Some(report), missed, ..ran },
             Ok(Lived::Killed(died_at)) => Self { died_at, ..ran },
@@ -73,10 +92,17 @@ impl Ran {
         }
     }
 
-    /// With which status it ended; `None` where it was killed.
-    pub fn exit(&self) -> Option<ExitStatus> {
+    /// With what it said, and how it ended, where it was no run.
+    pub(crate) fn told(mut self, steered: Steered) -> Self {
+        self.steered = steered.exit.into_inner();
+        self.said = steered.said.into_inner();
+        self
+    }
+
+    /// With which status it ended, by its report or by its own word.
+    pub fn exit(&self, report: &RunReport) -> ExitStatus {
         let of = if self.fail_on_held { ExitStatus::of_strict } else { ExitStatus::of };
-        self.report.as_ref().map(of)
+        self.steered.unwrap_or_else(|| of(report))
     }
 }
 
@@ -247,10 +273,13 @@ impl Rollout {
         let named =
             self.region.look(|world| spec.named(|index| world.machines().iter().nth(index).map(|one| one.id.clone())));
         self.region.set_named(named.clone());
+        let id = RunId::new(format!("01SIM{:021}", self.runs));
+        let order = spec.command.as_ref().and_then(|command| self.order(command));
         let job = Job {
-            run: RunId::new(format!("01SIM{:021}", self.runs)),
+            run: id.clone(),
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
+            purpose: purpose(spec.command.as_ref()),
             dry_run: spec.dry_run,
             outside_window: spec.outside_window,
             named,
@@ -259,15 +288,26 @@ impl Rollout {
         let clock = self.region.clock_of_a_run(SignedDuration::ZERO);
         self.began = Some(self.region.clock().now());
         let began = clock.now();
-        let (stop, stopped) = watch::channel(false);
+        let ((stop, stopped), (finish, finishing)) = (watch::channel(false), watch::channel(false));
+        let signals = Signals { stop: stopped, finish: finishing };
         let liveness = self.liveness(watch, SignedDuration::ZERO, began);
-        let lived = {
-            let work = pin!(run(&self.config, &clock, job, &liveness, stopped));
-            limit.hold(&self.region, self.live(work, spec, &stop)).await
+        let steered = Steered::default();
+        let lived = match &order {
+            None => {
+                let work = pin!(run(&self.config, &clock, job, &liveness, signals));
+                limit.hold(&self.region, self.live(work, spec, (&stop, &finish))).await
+            }
+            Some(order) => {
+                let config = self.config_for(Some(order), PERSON);
+                let config = if matches!(order, Order::Release { .. }) { &self.config } else { &config };
+                let work = pin!(self.steer(order, config, (id, &clock), signals, &steered));
+                limit.hold(&self.region, self.live(work, spec, (&stop, &finish))).await
+            }
         };
         self.region.spare();
         let ended = clock.now();
-        let ran = Ran::of(lived, ended.duration_since(began), liveness.stalls(ended));
+        let stalls = if order.is_some() { Vec::new() } else { liveness.stalls(ended) };
+        let ran = Ran::of(lived, ended.duration_since(began), stalls).told(steered);
         Ran { fail_on_held: spec.fail_on_held, ..ran }
     }
 
@@ -283,10 +323,10 @@ impl Rollout {
         &self,
         mut work: Pin<&mut impl Future<Output = RunReport>>,
         spec: &RunSpec,
-        stop: &watch::Sender<bool>,
+        (stop, finish): (&watch::Sender<bool>, &watch::Sender<bool>),
     ) -> Lived {
         let dies = spec.kill.is_some();
-        let Some(moment) = spec.kill.as_ref().or(spec.interrupt.as_ref()) else {
+        let Some(moment) = spec.kill.as_ref().or(spec.interrupt.as_ref()).or(spec.sigint.as_ref()) else {
             return Lived::Ended { report: work.await, missed: false };
         };
         let call = tokio::select! {
@@ -297,12 +337,23 @@ impl Rollout {
         if dies {
             return Lived::Killed(call);
         }
-        stop.send_replace(true);
+        if spec.interrupt.is_some() {
+            stop.send_replace(true);
+        } else {
+            finish.send_replace(true);
+            if let Some(again) = spec.sigint_again {
+                tokio::select! {
+                    biased;
+                    report = &mut work => return Lived::Ended { report, missed: false },
+                    () = tokio::time::sleep(again.try_into().unwrap_or_default()) => drop(stop.send_replace(true)),
+                }
+            }
+        }
         Lived::Ended { report: work.await, missed: false }
     }
 
     /// Waits for a moment of the run that begins now; gives the call that it is.
-    async fn comes(&self, moment: &Moment, dies: bool) -> Option<String> {
+    pub(crate) async fn comes(&self, moment: &Moment, dies: bool) -> Option<String> {
         match moment {
             Moment::At(after) => {
                 tokio::time::sleep((*after).try_into().unwrap_or_default()).await;
@@ -344,6 +395,14 @@ fn with_flags(inputs: Inputs, flags: &BTreeMap<String, String>) -> Result<Inputs
     let values = flags.iter().filter_map(|(name, value)| Some((key(name)?, value.clone()))).collect();
     let given = Given { values, ..Given::default() };
     Ok(Inputs { flags: Inputs::gather(&given, &Environment::new(), None)?.flags, ..inputs })
+}
+
+/// What a run is for, by the command that it is.
+pub(crate) fn purpose(command: Option<&CommandSpec>) -> Purpose {
+    match command {
+        Some(CommandSpec::Finish) => Purpose::Finish,
+        Some(_) | None => Purpose::Update,
+    }
 }
 
 /// `[updater]` as the configuration file; or with `parameter`, which names an SSM parameter, as `--config ssm:NAME`.

@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use bytes::Bytes;
+use ecs_updater::planner::Purpose;
 use ecs_updater::run::{Job, run};
 use jiff::{SignedDuration, Timestamp};
 use models::ids::RunId;
@@ -73,6 +74,7 @@ impl Rollout {
             run: RunId::new(format!("01SIM{number:021}")),
             clusters: self.clusters.clone(),
             locations: self.locations.clone(),
+            purpose: Purpose::Update,
             dry_run: false,
             outside_window: false,
             named: Default::default(),

@@ -134,8 +134,7 @@ impl Judge<'_> {
     fn report(&mut self, ran: &Ran, report: &RunReport) {
         let (expect, whole) = (self.expect, self.is_whole());
         if let Some(wanted) = self.exit(expect.exit) {
-            let got = ran.exit().unwrap_or(ExitStatus::of(report));
-            self.check("exit", &wanted.to_string(), &Exit(got).to_string());
+            self.check("exit", &wanted.to_string(), &Exit(ran.exit(report)).to_string());
         }
         let instances: Vec<&InstanceReport> = report.clusters.iter().flat_map(|cluster| &cluster.instances).collect();
         for outcome in Outcome::ALL {
@@ -192,7 +191,7 @@ impl Judge<'_> {
                 continue;
             };
             if let Some(wanted) = self.exit(spec.exit) {
-                self.check(&format!("{name}: exit"), &wanted.to_string(), &Exit(ExitStatus::of(report)).to_string());
+                self.check(&format!("{name}: exit"), &wanted.to_string(), &Exit(ran.exit(report)).to_string());
             }
             if self.is_whole() || spec.error.is_some() {
                 let error = report.clusters.iter().find_map(|cluster| Some(cluster.error.as_ref()?.kind));

@@ -12,7 +12,7 @@ use std::path::Path;
 use ecs_updater::exit::ExitStatus;
 use fleet_sim::Scenario;
 use fleet_sim::expect::{BridgeExpect, Exit, Expect, HostEnd};
-use fleet_sim::iam::{Role, shipped};
+use fleet_sim::iam::{Need, Role, shipped};
 use fleet_sim::limit::Limit;
 use fleet_sim::record::record;
 use fleet_sim::rollout::Rollout;
@@ -86,7 +86,7 @@ fn disagreements(by_ssm: &RunReport, by_bridge: &RunReport) -> Vec<String> {
 
 /// Whether the one had its turn, in this run or in one before, and the other has it in the next run.
 fn turns_differ(a: &InstanceReport, b: &InstanceReport) -> bool {
-    const TURN: [&str; 4] = ["stopped_after_failures", "out_of_time", "interrupted", "budget_used_up"];
+    const TURN: [&str; 5] = ["stopped_after_failures", "out_of_time", "interrupted", "finishing", "budget_used_up"];
     let waits = b.outcome == Outcome::Held && b.reason.as_deref().is_some_and(|reason| TURN.contains(&reason));
     let before = b.outcome == Outcome::Current && b.from == a.to;
     a.outcome == Outcome::Updated && (waits || before)
@@ -157,7 +157,14 @@ fn refused(rollout: &Rollout, expect: &Expect, role: Role) -> Result<Vec<String>
     let is_limited = rollout.region.look(|world| world.hosts_are_limited());
     agents.retain(|need| is_limited && need.resource.contains("/web/"));
     let mut problems = Vec::new();
-    for (role, needs) in [(role, rollout.region.needs(Caller::Updater)), (Role::Agent, agents)] {
+    // What of these a run's tags are touched for, people with the rights of a run do.
+    let own_tags =
+        |need: &Need| need.to_string().contains("ecs-updater:failed") || need.action.starts_with("dynamodb:");
+    let (as_runs, of_people): (BTreeSet<Need>, BTreeSet<Need>) =
+        rollout.region.needs(Caller::Person).into_iter().partition(own_tags);
+    let mut updater = rollout.region.needs(Caller::Updater);
+    updater.extend(as_runs);
+    for (role, needs) in [(role, updater), (Role::Person, of_people), (Role::Agent, agents)] {
         let policies = shipped(role)?;
         let refused = needs.into_iter().filter(|need| !policies.allow(need));
         problems.extend(refused.map(|need| format!("the policies in cloudformation/ do not allow {need}")));

@@ -12,7 +12,7 @@ use super::claims::is_in_boot_of;
 use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
 use crate::observe::{found_draining, merge_ec2, short_look};
-use crate::planner::{closed_for_drains, not_selected};
+use crate::planner::{Asked, closed_for_drains, not_selected};
 
 impl Actor<'_> {
     /// Checks status, tags, budget, the windows, the pause and the selection as they are *now*. Returns the hosts that may be
@@ -36,7 +36,8 @@ impl Actor<'_> {
         clear.retain(|host| self.instance(host).is_some_and(|one| one.in_service() && self.is_selected(one)));
         clear.truncate(budget.saturating_sub(out + unknown));
         // The looks may have taken long.
-        if let Some(why) = closed_for_drains(self.fleet, self.policy, self.outside_window, self.now()) {
+        let asked = Asked { outside_window: self.outside_window, finish: *self.finish.borrow() };
+        if let Some(why) = closed_for_drains(self.fleet, self.policy, asked, self.now()) {
             tracing::info!(cluster = %self.fleet.cluster, %why, "not drained after all");
             return Vec::new();
         }

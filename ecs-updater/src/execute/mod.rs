@@ -26,6 +26,7 @@ use models::ids::{Epoch, HostId, RunId};
 use models::plan::PlannedStep;
 use models::policy::Policy;
 use models::selection::Selection;
+use tokio::sync::watch;
 
 use crate::aws::{Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
@@ -57,6 +58,8 @@ pub(crate) struct Actor<'a> {
     pub(crate) outside_window: bool,
     /// The instances that a person has named for this run.
     pub(crate) selection: &'a Selection,
+    /// Becomes true where a person asks to begin nothing more.
+    pub(crate) finish: &'a watch::Receiver<bool>,
     pub(crate) author: Author<'a>,
     pub(crate) clock: &'a Clock,
     pub(crate) fleet: &'a mut FleetSnapshot,

@@ -13,7 +13,8 @@ use models::selection::Selection;
 use models::time::after;
 use semver::Version;
 
-use super::gate::Gate;
+use super::gate::{Asked, Gate};
+use super::purpose::Purpose;
 use super::selection::not_selected;
 use super::times::{BRIDGE_POLL, DRAIN_POLL};
 use super::track_record::{TrackRecord, track_records};
@@ -25,6 +26,8 @@ pub struct RunFacts {
     pub run: RunId,
     /// When the run began.
     pub started_at: Timestamp,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Whether nothing may be changed: then every candidate is looked at, not only those whose turn is near.
     pub dry_run: bool,
     /// Why no further instance may be begun, if so.
@@ -83,7 +86,8 @@ impl<'a> Context<'a> {
 
     /// Returns what people allow to be begun now.
     pub(super) fn gate(&self) -> Gate<'a> {
-        Gate::of(self.snapshot, self.policy, self.run.outside_window, self.now)
+        let asked = Asked { outside_window: self.run.outside_window, finish: !self.run.purpose.begins() };
+        Gate::of(self.snapshot, self.policy, asked, self.now)
     }
 
     /// Returns why nothing is begun on the instance, where a person has not selected it.

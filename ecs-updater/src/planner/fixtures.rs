@@ -17,7 +17,7 @@ use models::selection::Selection;
 use models::time::after;
 use semver::Version;
 
-use super::RunFacts;
+use super::{Purpose, RunFacts};
 
 pub(super) const OLD_BOOT: &str = "0000000a-0000-0000-0000-000000000000";
 pub(super) const NEW_BOOT: &str = "0000000b-0000-0000-0000-000000000000";
@@ -39,6 +39,7 @@ pub(super) fn facts() -> RunFacts {
     RunFacts {
         run: "RUN".into(),
         started_at: start(),
+        purpose: Purpose::Update,
         dry_run: false,
         stop: None,
         idle_since: None,

@@ -18,6 +18,7 @@ mod need;
 mod next;
 mod outage;
 mod progress;
+mod purpose;
 mod refusal;
 mod selection;
 mod times;
@@ -41,11 +42,13 @@ use models::time::after;
 pub(crate) use claimed::sent::reboot_may_come_until;
 pub use context::{RunFacts, Stop};
 pub(crate) use estimate::{Ahead, estimate};
+pub(crate) use gate::Asked;
 pub(crate) use gate::closed_for_drains;
 pub use groups::{groups, image_version, youngest_images};
 pub(crate) use limits::undated;
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub(crate) use progress::last_progress;
+pub use purpose::Purpose;
 pub(crate) use refusal::refused_again;
 pub(crate) use selection::{not_selected, selects_none};
 pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, TASKS_FRESH};
@@ -97,7 +100,7 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
 /// Whether it is worth while to wait for a place that others take up, or for agents that were lost together: a
 /// connection that is lost for a moment must not end a rollout.
 fn waits_for_others(cx: &Context<'_>, draft: &Draft) -> bool {
-    let lost_together = outage::is_of_the_cluster(cx);
+    let lost_together = cx.run.purpose.begins() && outage::is_of_the_cluster(cx);
     let waiting = draft.standings.iter().any(|standing| match &standing.hold {
         Some(HoldReason::BudgetUsedUp { .. }) => true,
         Some(HoldReason::AgentDisconnected) => lost_together && outage::was_connected(cx, &standing.host),

@@ -21,6 +21,12 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     if instance.run.verdict.is_some() {
         return Next::Settled;
     }
+    if cx.run.purpose.leaves_out(&instance.host) {
+        return match instance.claim() {
+            Some(claim) => Next::Standing(claimed::phase(claim)),
+            None => Next::Hold(HoldReason::Finishing),
+        };
+    }
     if instance.host.is_external() {
         return Next::Hold(HoldReason::External);
     }
@@ -50,7 +56,7 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     }
     match instance.out_of_service_claim() {
         Some(claim) => Claimed { instance, claim, cx }.next(),
-        None => unclaimed::next(instance, cx),
+        None => cx.run.purpose.narrow(unclaimed::next(instance, cx), instance),
     }
 }
 

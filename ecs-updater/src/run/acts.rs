@@ -94,8 +94,19 @@ impl Acts {
 
     /// Whether SSM has not answered since it last did not.
     pub(super) fn is_ssm_silent(&self, done: impl Fn(&str) -> u64) -> bool {
-        let mut of_ssm = self.silences.iter().filter(|(operation, _)| operation.starts_with("ssm:"));
-        of_ssm.any(|(operation, (streak, before))| streak.is_open() && done(operation) == *before)
+        self.silent(done).any(|operation| operation.starts_with("ssm:"))
+    }
+
+    /// Whether AWS has not answered some operation since it last did not.
+    pub(super) fn is_silent(&self, done: impl Fn(&str) -> u64) -> bool {
+        self.silent(done).next().is_some()
+    }
+
+    fn silent(&self, done: impl Fn(&str) -> u64) -> impl Iterator<Item = &'static str> {
+        let silences = self.silences.iter();
+        silences.filter_map(move |(operation, (streak, before))| {
+            (streak.is_open() && done(operation) == *before).then_some(*operation)
+        })
     }
 }
 

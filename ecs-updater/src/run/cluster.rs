@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::acts::{self, Acts};
 use super::namer::Namer;
 use super::rhythm::Rounds;
+use super::signals::Signals;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::host::bridge::Awaited;
@@ -33,7 +34,7 @@ pub(super) struct Deps<'a> {
     pub(super) aws: Aws,
     pub(super) clock: &'a Clock,
     pub(super) lease: Option<Lease<'a>>,
-    pub(super) stop: watch::Receiver<bool>,
+    pub(super) signals: Signals,
 }
 
 pub(super) struct Cluster<'a> {
@@ -46,6 +47,10 @@ pub(super) struct Cluster<'a> {
     pub(super) lease: Option<Lease<'a>>,
     pub(super) epoch: Option<Epoch>,
     pub(super) stop: watch::Receiver<bool>,
+    /// Becomes true where a person asks to begin nothing more.
+    pub(super) finish: watch::Receiver<bool>,
+    /// Whether a look hung when that was asked.
+    pub(super) is_cut_off: bool,
     pub(super) fleet: FleetSnapshot,
     pub(super) commands: Commands,
     pub(super) awaited: Awaited,
@@ -66,18 +71,8 @@ pub(super) struct Cluster<'a> {
 
 impl<'a> Cluster<'a> {
     pub(super) fn new(name: &'a ClusterName, policy: &'a Policy, facts: RunFacts, deps: Deps<'a>) -> Self {
-        let Deps { aws, clock, lease, stop } = deps;
-        let fleet = FleetSnapshot {
-            cluster: name.clone(),
-            taken_at: clock.now(),
-            pause: None,
-            unapproved: None,
-            releases: Default::default(),
-            instances: Default::default(),
-            outdated_registrations: Default::default(),
-            unknown_registrations: Default::default(),
-            services: Default::default(),
-        };
+        let Deps { aws, clock, lease, signals: Signals { stop, finish } } = deps;
+        let fleet = FleetSnapshot::nothing_seen(name, clock.now());
         Self {
             name,
             policy,
@@ -87,6 +82,8 @@ impl<'a> Cluster<'a> {
             lease,
             epoch: None,
             stop,
+            finish,
+            is_cut_off: false,
             fleet,
             commands: Commands::default(),
             awaited: Awaited::default(),
@@ -102,6 +99,11 @@ impl<'a> Cluster<'a> {
             last_steps: Vec::new(),
             rounds: Rounds::default(),
         }
+    }
+
+    /// Whether a person has asked a run that begins updates to begin nothing more.
+    pub(super) fn is_asked_to_finish(&self) -> bool {
+        *self.finish.borrow() && self.facts.purpose.begins()
     }
 
     /// Whether a signal has come.

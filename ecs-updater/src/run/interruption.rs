@@ -6,17 +6,22 @@
 //! | 4 s | nothing is sent any more, retries included |
 //! | 20 s at most | the writes that are on their way have ended, or nobody waits for them any more |
 //! | then, 5 s at most | the lease is given back where every write has ended, else it expires by itself |
+//!
+//! The first SIGINT of a run on a terminal asks it to finish instead: from then on nothing is begun, and what was begun is
+//! brought to an end. Before the first look there is nothing of that kind, and while AWS does not answer it would not end:
+//! then it is the same as above.
 
 use std::time::Duration;
 
-use models::ids::ClusterName;
+use models::fleet::Instance;
+use models::ids::{ClusterName, HostId};
 use models::plan::{End, Step};
 use tokio::sync::watch;
 
 use super::cluster::Cluster;
 use super::watch::Watch;
 use crate::aws::Aws;
-use crate::planner::Stop;
+use crate::planner::{Purpose, Stop};
 
 /// How long what was begun before the signal may go on sending.
 pub(super) const BEGUN_ENDS_WITHIN: Duration = Duration::from_secs(4);
@@ -24,6 +29,11 @@ pub(super) const BEGUN_ENDS_WITHIN: Duration = Duration::from_secs(4);
 const WRITES_END_WITHIN: Duration = Duration::from_secs(20);
 /// How long the return of the lease may take then.
 pub(super) const LEASE_RETURNED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long after it was asked to finish a run waits for the answer to a look, and longer for each hundred instances. One
+/// that takes longer is an outage.
+const LOOK_ENDS_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_OF_100_TAKES: Duration = Duration::from_secs(1);
 
 /// Waits for the signal, and without end where nobody can send one any more.
 pub(super) async fn signal(mut stop: watch::Receiver<bool>) {
@@ -54,6 +64,12 @@ pub(super) async fn over(stop: watch::Receiver<bool>, aws: Aws, cluster: Cluster
     }
 }
 
+/// Whether something was begun on the instance that takes its time: it is out of service, or an image is written there.
+fn is_under_way(instance: &Instance) -> bool {
+    let takes_time = instance.out_of_service_claim().is_some() || instance.command.is_some();
+    instance.claim().is_some() && takes_time && instance.run.verdict.is_none()
+}
+
 impl Cluster<'_> {
     /// After a signal, what only waits is let go, unless AWS has just not answered; what is under way keeps its claim for
     /// the next run.
@@ -67,6 +83,45 @@ impl Cluster<'_> {
         if !steps.is_empty() {
             // What went wrong is in the log already, and its claim is still there.
             self.carry_out(steps).await;
+        }
+    }
+
+    /// From now on nothing is begun, and what was begun is brought to an end, as a person asks. Returns false where the run is
+    /// over at once: it has looked at nothing yet, or AWS does not answer.
+    pub(super) fn begin_finishing(&mut self) -> bool {
+        let is_silent = self.acts.is_silent(|operation| self.aws.calls().done(operation));
+        let is_outage = self.is_cut_off || self.looks.is_in_trouble() || is_silent || !self.may_write();
+        if self.looked_full.is_none() || is_outage {
+            return false;
+        }
+        self.facts.purpose = Purpose::Finish;
+        // What was only asked of a host is not waited for.
+        let has_claim = |host: &HostId| self.fleet.instances.get(host).is_some_and(|one| one.claim().is_some());
+        let asked = self.fleet.instances.values().filter(|one| one.command.is_some() && !has_claim(&one.host));
+        for host in asked.map(|one| one.host.clone()).collect::<Vec<_>>() {
+            self.commands.forget(&host);
+        }
+        let cluster = self.name;
+        match self.fleet.instances.values().filter(|instance| is_under_way(instance)).count() {
+            0 => tracing::warn!(%cluster, "nothing more is begun, and nothing is under way"),
+            1 => tracing::warn!(%cluster, "finishing 1 instance; press again to stop now"),
+            count => tracing::warn!(%cluster, "finishing {count} instances; press again to stop now"),
+        }
+        true
+    }
+
+    /// Ends a while after a person has asked to finish: a look that is not answered by then is not waited for. Never, where
+    /// the run finishes already.
+    pub(super) fn hangs(&self) -> impl Future<Output = ()> + use<> {
+        let (finish, begins) = (self.finish.clone(), self.facts.purpose.begins());
+        let hundreds = u32::try_from(self.fleet.instances.len() / 100).unwrap_or(u32::MAX);
+        let within = LOOK_ENDS_WITHIN.saturating_add(LOOK_OF_100_TAKES.saturating_mul(hundreds));
+        async move {
+            if !begins {
+                return std::future::pending().await;
+            }
+            signal(finish).await;
+            tokio::time::sleep(within).await;
         }
     }
 

@@ -21,10 +21,15 @@ impl Cluster<'_> {
     /// Looks at what is due. Returns whether that was answered, or a while later that it was not.
     pub(super) async fn look_and_endure(&mut self) -> Result<bool, ClusterError> {
         let (began, stop) = (self.clock.now(), self.stop.clone());
+        let hangs = self.hangs();
         let looked = tokio::select! {
             biased;
             looked = self.look() => looked,
             () = signal(stop) => return Ok(false),
+            () = hangs => {
+                self.is_cut_off = true;
+                return Ok(false);
+            }
         };
         let now = self.clock.now();
         if let Err(error) = looked {
@@ -164,6 +169,7 @@ impl Cluster<'_> {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = signal(self.stop.clone()) => {}
+            () = signal(self.finish.clone()), if self.facts.purpose.begins() => {}
         }
     }
 
@@ -177,10 +183,11 @@ impl Cluster<'_> {
         let until = due.into_iter().flatten().min().unwrap_or(now);
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         let wait = wait.max(Duration::from_millis(100)) + beat.from(until.max(now));
-        let stop = self.stop.clone();
+        let (stop, finish, begins) = (self.stop.clone(), self.finish.clone(), self.facts.purpose.begins());
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = signal(stop) => {}
+            () = signal(finish), if begins => {}
             () = self.commands.next_answer() => {}
             () = self.namer.ended() => {}
         }

@@ -11,7 +11,7 @@
 //! - `versions`: how old releases are, and whether the one that was approved still is.
 //! - `doubts`: claims that say that another run has the lease.
 //! - `acts`: what went wrong with acts, and how long that is waited out.
-//! - `interruption`: what a signal does.
+//! - `signals`: what it is told from outside; `interruption`: what that does.
 //! - `report`: what it says when it is over. `watch`: who sees it before.
 
 mod acts;
@@ -25,6 +25,7 @@ mod naming;
 mod report;
 mod rhythm;
 mod rounds;
+mod signals;
 mod versions;
 mod watch;
 mod work;
@@ -40,8 +41,9 @@ use models::selection::Named;
 use crate::aws::{Aws, Fence, Limits};
 use crate::clock::Clock;
 use crate::keeper::HeldLease;
-use crate::planner::RunFacts;
+use crate::planner::{Purpose, RunFacts};
 
+pub use signals::Signals;
 pub use watch::{View, Watch};
 
 use cluster::{Cluster, Deps, Lease};
@@ -57,6 +59,8 @@ pub struct Job {
     pub clusters: Vec<(ClusterName, Result<Policy, ClusterError>)>,
     /// Where each cluster is, for the log and the report.
     pub locations: BTreeMap<ClusterName, Location>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Whether to read only.
     pub dry_run: bool,
     /// Whether to begin updates outside of the windows too.
@@ -67,24 +71,26 @@ pub struct Job {
     pub lease_table: Option<String>,
 }
 
-/// Runs the job to its end, or until `stop` becomes true: then nothing new is begun, the writes on their way end, and the
-/// report says what is left, within half a minute.
+/// Runs the job to its end, or until a signal: at `stop` nothing new is begun, the writes on their way end, and the report
+/// says what is left, within half a minute; at `finish` what was begun is brought to an end.
 pub async fn run(
     config: &aws_config::SdkConfig,
     clock: &Clock,
     job: Job,
     watch: &dyn Watch,
-    stop: tokio::sync::watch::Receiver<bool>,
+    signals: impl Into<Signals>,
 ) -> RunReport {
+    let signals = signals.into();
     let started_at = clock.now();
     let limits = Limits::default();
     let asked = job.clusters.iter().filter(|(_, policy)| policy.is_ok());
     let asked = asked.map(|(cluster, _)| (cluster, Aws::new(config, &Fence::open(), limits.clone()))).collect();
-    let Found { selection, refused: unnamed } = named::find(asked, &job.named, stop.clone()).await;
+    let Found { selection, refused: unnamed } = named::find(asked, &job.named, signals.stop.clone()).await;
     let loops = job.clusters.iter().map(|(cluster, policy)| {
         let facts = RunFacts {
             run: job.run.clone(),
             started_at,
+            purpose: job.purpose.clone(),
             dry_run: job.dry_run,
             stop: None,
             idle_since: None,
@@ -92,7 +98,7 @@ pub async fn run(
             selection: selection.clone(),
         };
         let table = job.lease_table.as_deref().filter(|_| !job.dry_run);
-        let (limits, stop) = (limits.clone(), stop.clone());
+        let (limits, signals) = (limits.clone(), signals.clone());
         let location = job.locations.get(cluster).cloned().unwrap_or_default();
         let policy = match unnamed.get(cluster) {
             Some(error) => Err(error),
@@ -101,7 +107,7 @@ pub async fn run(
         async move {
             let policy = match policy {
                 Ok(policy) => policy,
-                Err(error) => return refused(cluster, location, error),
+                Err(error) => return (refused(cluster, location, error), false),
             };
             tracing::info!(
                 %cluster,
@@ -113,19 +119,19 @@ pub async fn run(
             );
             let lease = table.map(|table| Lease { table, hold: HeldLease::default() });
             let fence = lease.as_ref().map_or_else(Fence::open, |lease| lease.hold.fence(clock));
-            let deps = Deps { aws: Aws::new(config, &fence, limits), clock, lease, stop };
-            let report = Cluster::new(cluster, policy, facts, deps).run(watch).await;
-            ClusterReport { location, ..report }
+            let deps = Deps { aws: Aws::new(config, &fence, limits), clock, lease, signals };
+            let (report, is_cut_short) = Cluster::new(cluster, policy, facts, deps).run(watch).await;
+            (ClusterReport { location, ..report }, is_cut_short)
         }
     });
-    let clusters = futures_util::future::join_all(loops).await;
+    let (clusters, cut_short): (Vec<_>, Vec<bool>) = futures_util::future::join_all(loops).await.into_iter().unzip();
     let report = RunReport {
         version: 1,
         run: job.run.clone(),
         dry_run: job.dry_run,
         started_at,
         ended_at: clock.now(),
-        interrupted: *stop.borrow(),
+        interrupted: *signals.stop.borrow() || cut_short.contains(&true),
         clusters,
         nothing_updated: None,
     };

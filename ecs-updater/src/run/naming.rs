@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use models::fleet::Naming;
 
 use super::cluster::Cluster;
-use crate::planner::{self, Unnamed};
+use crate::planner::{self, Purpose, Unnamed};
 
 impl Cluster<'_> {
     /// Takes in what was tagged, and has the next ones tagged. A plan writes nothing.
     pub(super) fn name_hosts(&mut self) {
-        if self.facts.dry_run || !self.policy.names_hosts() {
+        let is_for_one = matches!(self.facts.purpose, Purpose::Release(_));
+        if self.facts.dry_run || is_for_one || !self.policy.names_hosts() {
             return;
         }
         let now = self.clock.now();
@@ -21,7 +22,10 @@ impl Cluster<'_> {
         if self.namer.waits(now) || !self.may_write() {
             return;
         }
-        let due = planner::unnamed(&self.fleet, self.policy, now);
+        let mut due = planner::unnamed(&self.fleet, self.policy, now);
+        if !self.facts.purpose.begins() {
+            due.retain(|unnamed| self.fleet.instances.get(&unnamed.host).is_some_and(|one| one.claim().is_some()));
+        }
         if due.is_empty() {
             self.namer.rest();
         } else if let Some(why) = self.namer.refused_for_all(now).map(str::to_owned) {

@@ -175,7 +175,9 @@ impl Cluster<'_> {
 
     /// How the cluster stands, for the metrics.
     fn end(&self, reports: &[InstanceReport], now: Timestamp) -> ClusterEnd {
-        let closed = planner::closed_for_drains(&self.fleet, self.policy, self.facts.outside_window, now);
+        let finish = !self.facts.purpose.begins() || *self.finish.borrow();
+        let asked = planner::Asked { outside_window: self.facts.outside_window, finish };
+        let closed = planner::closed_for_drains(&self.fleet, self.policy, asked, now);
         let earlier = |since: &Timestamp| *since < self.facts.started_at;
         ClusterEnd {
             held_by_a_wish: closed.is_some(),

@@ -21,6 +21,10 @@ impl Cluster<'_> {
                 self.let_go(watch).await;
                 return Ok(());
             }
+            if self.is_asked_to_finish() && !self.begin_finishing() {
+                self.let_go(watch).await;
+                return Ok(());
+            }
             let wait = self.rounds.begin(self.clock.now());
             if !wait.is_zero() {
                 self.breathe(wait).await;
@@ -144,6 +148,7 @@ impl Cluster<'_> {
             policy: self.policy,
             outside_window: self.facts.outside_window,
             selection: &self.facts.selection,
+            finish: &self.finish,
             author: Author { run: &self.facts.run, epoch: self.epoch },
             clock: self.clock,
             fleet: &mut self.fleet,

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
+use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterReport};
 
 use super::cluster::{Cluster, Lease};
-use super::interruption::{BEGUN_ENDS_WITHIN, LEASE_RETURNED_WITHIN, over};
+use super::interruption::{BEGUN_ENDS_WITHIN, LEASE_RETURNED_WITHIN, over, signal};
 use super::watch::Watch;
 use crate::keeper::{Keeper, RELEASE_WITHIN};
+use crate::planner::Stop;
 
 /// What ended the work under a lease.
 enum Ended {
@@ -23,17 +25,21 @@ enum Ended {
 }
 
 impl Cluster<'_> {
-    /// Works on the cluster to the end, and reports.
-    pub(super) async fn run(mut self, watch: &dyn Watch) -> ClusterReport {
+    /// Works on the cluster to the end. Returns the report, and whether a signal kept the work from what is wanted.
+    pub(super) async fn run(mut self, watch: &dyn Watch) -> (ClusterReport, bool) {
         let error = self.work(watch).await.err();
-        let ended = error.is_none() && self.facts.stop.is_none();
+        let ended = error.is_none() && self.facts.stop.is_none() && self.facts.purpose.begins();
         let images = if ended { self.image_versions().await } else { BTreeMap::new() };
-        self.report(error, &images)
+        let is_interrupted = self.facts.stop == Some(Stop::Interrupted);
+        let was_asked = *self.finish.borrow();
+        let report = self.report(error, &images);
+        let is_not_begun = report.instances.iter().any(|one| one.reason.as_deref() == Some(HoldReason::FINISHING));
+        (report, is_interrupted || (was_asked && is_not_begun))
     }
 
     /// Works on the cluster until nothing is left to do, or a signal comes.
     async fn work(&mut self, watch: &dyn Watch) -> Result<(), ClusterError> {
-        if self.is_stopped() {
+        if self.is_stopped() || self.is_asked_to_finish() {
             self.interrupted();
             return Ok(());
         }
@@ -56,10 +62,11 @@ impl Cluster<'_> {
             biased;
             acquired = keeper.acquire() => Some(acquired),
             () = self.cut(Duration::ZERO) => None,
+            () = signal(self.finish.clone()), if self.facts.purpose.begins() => None,
         };
         match acquired {
             Some(Ok(epoch)) => self.epoch = Some(epoch),
-            Some(Err(error)) if !self.is_stopped() => return Err(error),
+            Some(Err(error)) if !self.is_stopped() && !self.is_asked_to_finish() => return Err(error),
             Some(Err(_)) | None => {
                 keeper.give_up_acquiring();
                 self.interrupted();

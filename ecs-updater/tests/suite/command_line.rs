@@ -71,9 +71,16 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
     Usage: ecs-updater [OPTIONS] <COMMAND>
 
     Commands:
-      run   Update the clusters' instances
-      plan  Show what `run` would do, and change nothing
-      help  Print this message or the help of the given subcommand(s)
+      run            Update the clusters' instances
+      plan           Show what `run` would do, and change nothing
+      finish         Bring to an end what earlier runs began, and begin nothing
+      pause          Let no run begin anything on a cluster, until `resume`
+      resume         Lift a pause
+      release        Let go of one instance: back into service as it was found, as far as that can be
+      exclude        Keep runs off instances, until `include`
+      include        Let runs update instances again
+      forget-failed  Have versions tried again that failed on instances of a cluster
+      help           Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help (see more with '--help')

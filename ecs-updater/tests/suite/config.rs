@@ -634,7 +634,7 @@ fn refused(text: &str) -> ConfigError {
 
 fn flags(arguments: &[&str]) -> Given {
     let arguments = ["ecs-updater", "run"].iter().chain(arguments);
-    Cli::try_parse_from(arguments).unwrap().command.settings().given()
+    Cli::try_parse_from(arguments).unwrap().command.given()
 }
 
 fn variables(variables: &[(&str, &str)]) -> Environment {

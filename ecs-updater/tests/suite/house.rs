@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &["lease"]),
     // Durations are written in the configuration as they are in reports.
     ("config", &["render"]),
-    ("args", &["config"]),
+    ("args", &["config", "planner", "steer"]),
     ("telemetry", &["args", "config", "render"]),
     ("delivery", &["args", "render"]),
     // SDK types stop in `aws`, so that it knows nobody but the plain values of a lease.
@@ -36,6 +36,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("execute", &["aws", "clock", "host", "lease", "observe", "planner"]),
     ("keeper", &["aws", "clock", "lease", "patience"]),
     ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "patience", "planner", "track"]),
+    // Thin: a person's wish, carried out by what runs are made of.
+    ("steer", &["aws", "clock", "exit", "keeper", "observe", "planner", "run"]),
     // Advice where there is no lease.
     ("own_task", &["aws"]),
     // The settings that AWS keeps.
@@ -53,6 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "own_task",
             "render",
             "run",
+            "steer",
             "telemetry",
             "track",
         ],

@@ -43,6 +43,12 @@ impl FailedVersions {
         Self(marks)
     }
 
+    /// Without the marks of this version.
+    #[must_use]
+    pub fn without(&self, version: &Version) -> Self {
+        Self(self.0.iter().filter(|mark| parse_version(mark).as_ref() != Some(version)).cloned().collect())
+    }
+
     /// The marks that are versions.
     pub fn versions(&self) -> BTreeSet<Version> {
         self.0.iter().filter_map(|mark| parse_version(mark)).collect()

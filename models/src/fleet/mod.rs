@@ -54,6 +54,21 @@ pub struct FleetSnapshot {
 }
 
 impl FleetSnapshot {
+    /// Returns a cluster of which nothing was seen yet.
+    pub fn nothing_seen(cluster: &ClusterName, now: Timestamp) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            taken_at: now,
+            pause: None,
+            unapproved: None,
+            releases: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            outdated_registrations: BTreeSet::new(),
+            unknown_registrations: BTreeSet::new(),
+            services: BTreeMap::new(),
+        }
+    }
+
     /// The instances that are registered. One that went away during the run is still in the snapshot, for the report.
     pub fn registered(&self) -> impl Iterator<Item = &Instance> + Clone {
         self.instances.values().filter(|instance| instance.is_registered())

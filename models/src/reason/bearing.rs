@@ -27,8 +27,11 @@ impl HoldCode {
             | Self::TooYoung
             | Self::VersionSkipped
             | Self::AboveMaxVersion
-            | Self::ReactivatedBySomebody => Bearing::Wish,
-            Self::OutsideWindow | Self::Frozen | Self::Paused | Self::ApprovalChanged => Bearing::WishForAll,
+            | Self::ReactivatedBySomebody
+            | Self::Released => Bearing::Wish,
+            Self::OutsideWindow | Self::Frozen | Self::Paused | Self::ApprovalChanged | Self::Finishing => {
+                Bearing::WishForAll
+            }
             Self::NotBottlerocket
             | Self::External
             | Self::UnsupportedVariant

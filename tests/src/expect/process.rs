@@ -4,7 +4,9 @@ use jiff::SignedDuration;
 use models::report::ClusterErrorKind;
 use serde::Deserialize;
 
+use super::command::CommandSpec;
 use super::ends::Exit;
+use crate::moment::Moment;
 
 /// One process, and what must come of it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -16,8 +18,14 @@ pub struct ProcessSpec {
     pub skew: SignedDuration,
     /// So long after its start it stands still.
     pub pause: Option<Pause>,
-    /// So long after its start it gets a signal.
+    /// What it is asked for instead of `run`; whatever is to be agreed to, is.
+    pub command: Option<CommandSpec>,
+    /// It starts at this moment, instead of `at`.
+    pub when: Option<Moment>,
+    /// So long after its start it gets SIGTERM.
     pub interrupt: Option<SignedDuration>,
+    /// So long after its start it gets SIGINT on a terminal.
+    pub sigint: Option<SignedDuration>,
     /// So long after its start it dies without a word.
     pub kill: Option<SignedDuration>,
     /// Its exit status.

@@ -24,7 +24,7 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
     let arn = |service: &str, rest: String| format!("arn:aws:{service}:{region}:{account}:{rest}");
     let resources = match (&asked.body, asked.name().as_str()) {
         (Body::Json(params), "ecs:PutAttributes") => of_put_attributes(world, &arn, params, by),
-        (Body::Json(params), "ecs:TagResource") => of_tag_resource(params),
+        (Body::Json(params), "ecs:TagResource" | "ecs:UntagResource") => of_tag_resource(params),
         (Body::Json(params), name) if name.starts_with("ecs:") => of_ecs(&arn, name, params),
         (Body::Json(params), "ssm:SendCommand") => of_send_command(world, &arn, params),
         (Body::Json(params), "dynamodb:UpdateItem") => {
@@ -121,10 +121,11 @@ fn of_put_attributes(world: &World, arn: &Arn<'_>, params: &Params, by: Option<M
 
 fn of_tag_resource(params: &Params) -> Vec<(String, Context)> {
     let mut resource = params.peek_text("resourceArn").unwrap_or_default();
-    if let Some((before, _)) = resource.rsplit_once('/') {
+    if let Some((before, _)) = resource.rsplit_once('/').filter(|_| !resource.contains(":cluster/")) {
         resource = format!("{before}/id");
     }
-    let keys = params.peek_fields("tags", "key").into_iter().collect();
+    let written = params.peek_fields("tags", "key").into_iter();
+    let keys = written.chain(params.peek_texts("tagKeys")).collect();
     vec![(resource, Context::from([("aws:TagKeys".to_owned(), keys)]))]
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::policy::{NotUnderstood, Policies};
 
 const SHIPPED: &str = include_str!("../../../cloudformation/tests/policies.json");
+const PEOPLE: &str = include_str!("../../../cloudformation/people.json");
 
 /// Who has which policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Role {
     Run,
     /// `ecs-updater run` with `InstanceScope=production`.
     ScopedRun,
+    /// People with `pause`, `resume`, `exclude` and `include`, and no right to run it.
+    Person,
     /// `host-bridge agent`.
     Agent,
 }
@@ -41,11 +44,15 @@ pub fn shipped(role: Role) -> Result<Policies, ShippedError> {
         Role::Plan => &["/everything/plan"],
         Role::Run => &["/everything/plan", "/everything/update"],
         Role::ScopedRun => &["/scoped/plan", "/scoped/update"],
+        Role::Person => &[],
         Role::Agent => &["/agent/reports"],
     };
     let mut policies = Policies::default();
     for document in documents {
         policies = policies.and(file.pointer(document).unwrap_or(&Value::Null))?;
+    }
+    if role == Role::Person {
+        policies = policies.and(&serde_json::from_str(PEOPLE)?)?;
     }
     Ok(policies)
 }

@@ -55,7 +55,8 @@ pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
 /// updated nothing, and held something that no person wished to be held.
 fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
     /// Holds that are a person's wish, or of what there is nothing to update.
-    const QUIET: [&str; 19] = [
+    const QUIET: [&str; 20] = [
+        "released",
         "excluded",
         "not_selected",
         "too_young",
@@ -76,7 +77,7 @@ fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
         "ahead_of_target",
         "downgrade_offered",
     ];
-    const OF_ALL: [&str; 4] = ["paused", "frozen", "outside_window", "approval_changed"];
+    const OF_ALL: [&str; 5] = ["finishing", "paused", "frozen", "outside_window", "approval_changed"];
     let reasons = |cluster: &ClusterReport| -> Vec<String> {
         let held = cluster.instances.iter().filter(|instance| instance.outcome == Outcome::Held);
         held.filter_map(|instance| instance.reason.clone()).collect()

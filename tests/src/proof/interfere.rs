@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::scenario::{Action, CallWhen, EventSpec, EventTime, HostAction, Scenario, When};
+use crate::scenario::{Action, CallWhen, ClusterAction, EventSpec, EventTime, HostAction, Scenario, When};
 use jiff::SignedDuration;
 use models::claim::{EXCLUDE_TAG, FAILED_TAG};
+use models::schedule::PAUSE_TAG;
+use toml::{Table, Value};
 
 /// What people, their other programs and the course of things do to an instance at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,11 +34,15 @@ pub enum Deed {
     Deregister,
     /// It is selected no longer: its attribute `role` is deleted.
     Unselect,
+    /// The cluster is paused, whichever host is named.
+    Pause,
+    /// The run is asked to begin nothing more, and another one follows.
+    Finish,
 }
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Drain,
         Self::Activate,
         Self::Exclude,
@@ -48,6 +54,8 @@ impl Deed {
         Self::Stop,
         Self::Deregister,
         Self::Unselect,
+        Self::Pause,
+        Self::Finish,
     ];
 
     fn name(self) -> &'static str {
@@ -63,6 +71,8 @@ impl Deed {
             Self::Stop => "stop",
             Self::Deregister => "deregister",
             Self::Unselect => "unselect",
+            Self::Pause => "pause",
+            Self::Finish => "finish",
         }
     }
 }
@@ -83,12 +93,29 @@ impl Interference {
     #[must_use]
     pub fn on(&self, scenario: &Scenario) -> Scenario {
         let mut scenario = scenario.clone();
-        scenario.events.push(self.event());
+        match self.action() {
+            Some(action) => scenario.events.push(self.event(action)),
+            None => drop(scenario.expect.insert("run".to_owned(), self.runs())),
+        }
         scenario
     }
 
-    fn event(&self) -> EventSpec {
+    /// A run that is asked to finish at the call, and another one.
+    fn runs(&self) -> Value {
+        let call = Value::Integer(i64::try_from(self.call).unwrap_or(i64::MAX));
+        let moment = Table::from_iter([("after_call".to_owned(), call)]);
+        let asked = Table::from_iter([("sigint".to_owned(), Value::Table(moment))]);
+        let next = Table::from_iter([("after".to_owned(), Value::String("1m".to_owned()))]);
+        Value::Array(vec![Value::Table(asked), Value::Table(next)])
+    }
+
+    fn event(&self, action: Action) -> EventSpec {
         let when = When::Call(CallWhen { call: "*".to_owned(), nth: self.call });
+        EventSpec { due: EventTime::After(when, SignedDuration::ZERO), action }
+    }
+
+    /// What happens to the host or the cluster; `None` where it happens to the run.
+    fn action(&self) -> Option<Action> {
         let action = match self.deed {
             Deed::Drain => HostAction::Drain,
             Deed::Activate => HostAction::Activate,
@@ -101,8 +128,13 @@ impl Interference {
             Deed::Unselect => HostAction::DeleteAttribute { name: "role".to_owned() },
             Deed::StartTask => HostAction::StartTask { family: None, lasts: Some(SignedDuration::from_mins(5)) },
             Deed::Disconnect => HostAction::Disconnect { lasts: SignedDuration::from_secs(90) },
+            Deed::Pause => {
+                let (key, value) = (PAUSE_TAG.to_owned(), "a wish".to_owned());
+                return Some(Action::Cluster(None, ClusterAction::ClusterTag { key, value }));
+            }
+            Deed::Finish => return None,
         };
-        EventSpec { due: EventTime::After(when, SignedDuration::ZERO), action: Action::Hosts(vec![self.host], action) }
+        Some(Action::Hosts(vec![self.host], action))
     }
 }
 

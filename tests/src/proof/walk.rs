@@ -14,6 +14,7 @@ mod outages;
 mod refusals;
 mod rights;
 mod selections;
+mod steered;
 mod versions;
 
 use toml::{Table, Value};
@@ -56,6 +57,7 @@ pub fn draw(seed: u64) -> Table {
     gates::add(seed, &mut scenario, size);
     selections::add(seed, &mut scenario, size);
     versions::add(seed, &mut scenario, size);
+    steered::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

@@ -72,7 +72,7 @@ impl Awaited {
     /// Counts a call towards the one that somebody waits for.
     pub(super) fn arrives(&mut self, request: &Request) -> Reached {
         // The hosts' agents call on.
-        if request.by != Caller::Updater {
+        if request.by == Caller::Agent {
             return Reached::Not;
         }
         let Some(mut awaited) = self.call.take() else { return Reached::Not };

@@ -12,7 +12,7 @@ use crate::clock::SimClock;
 use crate::host::{NoAnswer, Request as HostRequest, Response as HostResponse, SignpostError};
 use crate::meter;
 use crate::scenario::{Scenario, ScenarioError};
-use crate::wire::{Gateway, Request, Response};
+use crate::wire::{Caller, Gateway, Request, Response};
 use crate::world::{Effect, MachineNo, World};
 
 /// Does on the hosts what the world asks for.
@@ -73,12 +73,14 @@ impl Engine {
             Reached::Before { dies: false } => None,
             Reached::After(awaited) => Some((awaited, request.name())),
         };
+        let by_person = request.by == Caller::Person;
         let admission = self.with(|inner, now| inner.gateway.admit(&inner.world, &request, now));
         let latency = std_duration(admission.latency);
         let transport = latency / 2;
         self.clock.sleep(transport).await;
         let response = self.with(|inner, _| {
             inner.world.caller = caller;
+            inner.world.by_person = by_person;
             inner.gateway.complete(&mut inner.world, admission)
         });
         if let Some((AwaitedCall { tell, dies, .. }, name)) = reached {

@@ -79,7 +79,7 @@ pub(super) fn render(ended: &Ended<'_>) -> Result<String, serde_json::Error> {
 }
 
 fn end(ran: &Ran) -> End<'_> {
-    let status = ran.exit();
+    let status = ran.report.as_ref().map(|report| ran.exit(report));
     let end = match (status, ran.endless) {
         (Some(_), _) => "reported",
         (None, Some(_)) => "endless",

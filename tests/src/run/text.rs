@@ -2,7 +2,6 @@
 
 use std::fmt::{Error, Write as _};
 
-use ecs_updater::exit::ExitStatus;
 use ecs_updater::render::{duration, table};
 
 use super::Ended;
@@ -63,7 +62,7 @@ fn how_it_ended(ran: &Ran) -> String {
     let took = duration::short(ran.took);
     match (&ran.report, ran.endless, &ran.died_at) {
         (Some(report), ..) => {
-            let status = ran.exit().unwrap_or(ExitStatus::of(report));
+            let status = ran.exit(report);
             let missed = if ran.missed { "; what was to happen to it on the way never came" } else { "" };
             format!("ended after {took} with exit code {} ({}){missed}", status.code(), Exit(status))
         }

@@ -20,6 +20,8 @@ pub enum Caller {
     /// The program under test.
     #[default]
     Updater,
+    /// A person who carries out a wish by a command that is no run.
+    Person,
     /// The agent on one of the hosts.
     Agent,
 }

@@ -32,7 +32,7 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 28] = [
+pub(crate) const OPERATIONS: [&str; 29] = [
     "dynamodb:UpdateItem",
     "ec2:CreateTags",
     "ec2:DeleteTags",
@@ -53,6 +53,7 @@ pub(crate) const OPERATIONS: [&str; 28] = [
     "ecs:PutAttributes",
     "ecs:StopTask",
     "ecs:TagResource",
+    "ecs:UntagResource",
     "ecs:UpdateContainerInstancesState",
     "ssm:DescribeInstanceInformation",
     "ssm:GetCommandInvocation",

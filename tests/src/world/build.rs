@@ -56,6 +56,7 @@ impl World {
                 .map(|(name, key)| (name.clone(), Table { key: key.clone(), items: BTreeMap::new() }))
                 .collect(),
             caller: 0,
+            by_person: false,
             invariants: Invariants::default(),
             queue: Queue::default(),
             log: Vec::new(),

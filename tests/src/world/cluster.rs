@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use models::schedule::pause;
 
 use super::actor::Actor;
 use super::ids::{MachineNo, RegistrationNo, ServiceNo, TaskNo};
@@ -23,6 +24,17 @@ pub struct Cluster {
     pub tasks: BTreeSet<TaskNo>,
     /// Machines that are out of service: DRAINING, or not ACTIVE and connected.
     pub out_of_service: BTreeMap<MachineNo, OutOfService>,
+}
+
+impl Cluster {
+    /// Writes a tag, or deletes it.
+    pub(super) fn tag(&mut self, key: &str, value: Option<&str>, now: Timestamp) {
+        match value {
+            Some(value) => drop(self.tags.insert(key.to_owned(), value.to_owned())),
+            None => drop(self.tags.remove(key)),
+        }
+        self.paused_since = pause(&self.tags).map(|_| self.paused_since.unwrap_or(now));
+    }
 }
 
 /// Since when a machine is out of service, and by whom.

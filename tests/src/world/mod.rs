@@ -91,6 +91,8 @@ pub struct World {
     pub(crate) tables: BTreeMap<String, Table>,
     /// Whose call is being carried out: a number for each process that calls.
     pub(crate) caller: u32,
+    /// Whether it is a person's.
+    pub(crate) by_person: bool,
     pub(crate) invariants: Invariants,
     queue: Queue,
     log: Vec<Entry>,
@@ -201,6 +203,11 @@ impl World {
     /// All clusters.
     pub fn clusters(&self) -> &IdVec<ClusterNo, Cluster> {
         &self.clusters
+    }
+
+    /// Returns who writes by the call that is being carried out.
+    pub(crate) fn writer(&self) -> Actor {
+        if self.by_person { Actor::Person } else { Actor::Updater }
     }
 
     /// A cluster by its name or ARN.

@@ -3,12 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
-use models::schedule::pause;
 use toml::Table;
 
 use super::World;
 use super::actor::Actor;
-use super::ids::{MachineNo, ServiceNo};
+use super::ids::{ClusterNo, MachineNo, ServiceNo};
 use super::log::{Event, InstanceChange};
 use super::machine::HostContainer;
 use super::points::comes_to;
@@ -96,11 +95,15 @@ impl World {
     fn act_on_cluster(&mut self, name: Option<&str>, action: ClusterAction) {
         for cluster in self.clusters.iter_mut().filter(|cluster| name.is_none_or(|name| cluster.name == name)) {
             match &action {
-                ClusterAction::ClusterTag { key, value } => cluster.tags.insert(key.clone(), value.clone()),
-                ClusterAction::ClusterUntag { key } => cluster.tags.remove(key),
-            };
-            cluster.paused_since = pause(&cluster.tags).map(|_| cluster.paused_since.unwrap_or(self.now));
+                ClusterAction::ClusterTag { key, value } => cluster.tag(key, Some(value), self.now),
+                ClusterAction::ClusterUntag { key } => cluster.tag(key, None, self.now),
+            }
         }
+    }
+
+    /// Writes a tag of a cluster, or deletes it.
+    pub(crate) fn tag_cluster(&mut self, number: ClusterNo, key: &str, value: Option<&str>) {
+        self.clusters[number].tag(key, value, self.now);
     }
 
     fn act_on_host(&mut self, machine: MachineNo, action: &HostAction) {

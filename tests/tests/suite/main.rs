@@ -7,6 +7,7 @@
 mod agent;
 mod budgets;
 mod crash_everywhere;
+mod finishing;
 mod host_api;
 mod interfere_everywhere;
 mod lease;
@@ -15,6 +16,7 @@ mod own_task;
 mod permissions;
 mod plan_and_run;
 mod random_walk;
+mod release_everywhere;
 mod report_schema;
 mod sdk;
 mod signals;

@@ -32,8 +32,11 @@ const RUNS: [&str; 10] = [
 /// Scenarios that together use every right of a plan.
 const PLANS: [&str; 5] = ["plan", "plan_by_parameter", "plan_old_image", "plan_target_by_parameter", "plan_too_young"];
 
-/// What IAM was asked in these scenarios.
-fn asked(scenarios: &[&str]) -> BTreeSet<Need> {
+/// Scenarios that together use every right of people who may stop a rollout and not run one.
+const PEOPLE: [&str; 2] = ["exclude_and_include", "pause_and_resume"];
+
+/// What IAM was asked in these scenarios, for the calls of a run or of a person.
+fn asked(scenarios: &[&str], by: Caller) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
     for name in scenarios {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/{name}.toml"));
@@ -44,7 +47,7 @@ fn asked(scenarios: &[&str]) -> BTreeSet<Need> {
             for run in rollout.expect.runs() {
                 rollout.run(&run, &()).await;
             }
-            rollout.region.needs(Caller::Updater)
+            rollout.region.needs(by)
         }));
     }
     needs
@@ -68,18 +71,28 @@ fn fits(policies: &Policies, needs: &BTreeSet<Need>) {
 
 #[test]
 fn a_run_has_the_rights_it_uses_and_no_others() {
-    let (policies, needs) = (shipped(Role::Run).unwrap(), asked(&RUNS));
+    let (policies, needs) = (shipped(Role::Run).unwrap(), asked(&RUNS, Caller::Updater));
     assert!(policies.statements().len() >= 12 && needs.len() >= 25, "{} {}", policies.statements().len(), needs.len());
     fits(&policies, &needs);
 }
 
 #[test]
 fn a_plan_has_the_rights_it_uses_and_no_others() {
-    let (policies, needs) = (shipped(Role::Plan).unwrap(), asked(&PLANS));
+    let (policies, needs) = (shipped(Role::Plan).unwrap(), asked(&PLANS, Caller::Updater));
     assert!(policies.statements().len() >= 7 && needs.len() >= 12, "{} {}", policies.statements().len(), needs.len());
     fits(&policies, &needs);
-    let writes = asked(&RUNS).into_iter().filter(|need| !policies.allow(need)).collect();
+    let writes = asked(&RUNS, Caller::Updater).into_iter().filter(|need| !policies.allow(need)).collect();
     assert!(actions(&writes).len() >= 5, "a run needs more: {writes:?}");
+}
+
+#[test]
+fn people_have_the_rights_to_stop_a_rollout_and_no_others() {
+    let (policies, needs) = (shipped(Role::Person).unwrap(), asked(&PEOPLE, Caller::Person));
+    fits(&policies, &needs);
+    let run = shipped(Role::Run).unwrap();
+    let theirs: BTreeSet<Need> = needs.into_iter().filter(|need| !run.allow(need)).collect();
+    let written = actions(&theirs);
+    assert!(written.len() >= 4, "a run can lift what people have set: {written:?}");
 }
 
 /// The cluster, document, tag key and scope that a policy names are what it is limited to.
@@ -87,7 +100,7 @@ fn a_plan_has_the_rights_it_uses_and_no_others() {
 fn nothing_beside_what_is_named_is_allowed() {
     let (run, plan, scoped) =
         (shipped(Role::Run).unwrap(), shipped(Role::Plan).unwrap(), shipped(Role::ScopedRun).unwrap());
-    let needs = asked(&RUNS);
+    let needs = asked(&RUNS, Caller::Updater);
     let (mut elsewhere, mut other_document, mut other_tag, mut in_scope) = (0, 0, 0, 0);
     for need in &needs {
         let mut changed = need.clone();

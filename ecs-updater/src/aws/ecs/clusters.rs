@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ecs::types::ClusterField;
+use aws_sdk_ecs::types::{ClusterField, Tag};
 use models::clean;
 use models::ids::{ClusterName, RegionName};
 use models::location::Location;
 use models::schedule::pause;
 
 use crate::aws::client::Aws;
+use crate::aws::ecs::instances::TAG_RESOURCE;
 use crate::aws::error::{AwsError, ErrorKind};
+use crate::aws::limits::Bucket;
 
 /// Clusters in one request (ECS API reference, `DescribeClusters`).
 const DESCRIBE_CLUSTERS: usize = 100;
@@ -21,6 +23,8 @@ pub(crate) struct Described {
     pub(crate) tags: BTreeMap<ClusterName, BTreeMap<String, String>>,
     /// Where each is, or would be: the answer has the ARN of one that is missing too.
     pub(crate) locations: BTreeMap<ClusterName, Location>,
+    /// The ARNs of those that ECS knows.
+    pub(crate) arns: BTreeMap<ClusterName, String>,
     /// Why it does not describe the others. Their tags are not known.
     pub(crate) failures: BTreeMap<ClusterName, String>,
 }
@@ -63,6 +67,8 @@ impl Aws {
                     Some((clean::name(tag.key()?), clean::cut(tag.value().unwrap_or_default(), LONGEST_VALUE)))
                 });
                 described.tags.insert(ClusterName::from(name), own.collect());
+                let arn = cluster.cluster_arn().map(|arn| (ClusterName::from(name), clean::name(arn)));
+                described.arns.extend(arn);
             }
             for failure in answer.failures() {
                 let Some((_, name)) = failure.arn().and_then(|arn| arn.rsplit_once(":cluster/")) else { continue };
@@ -87,6 +93,20 @@ impl Aws {
             return Err(AwsError { kind: ErrorKind::NoAnswer, ..error });
         }
         Ok(described.tags.get(cluster).and_then(pause).map(str::to_owned))
+    }
+
+    /// Writes a tag of a cluster.
+    pub(crate) async fn tag_cluster(&self, arn: &str, key: &str, value: &str) -> Result<(), AwsError> {
+        self.pace(Bucket::EcsTags).await;
+        let call = self.ecs.tag_resource().resource_arn(arn).tags(Tag::builder().key(key).value(value).build());
+        call.send().await.map(drop).map_err(|error| AwsError::from_sdk(TAG_RESOURCE, error))
+    }
+
+    /// Removes a tag of a cluster.
+    pub(crate) async fn untag_cluster(&self, arn: &str, key: &str) -> Result<(), AwsError> {
+        self.pace(Bucket::EcsTags).await;
+        let call = self.ecs.untag_resource().resource_arn(arn).tag_keys(key);
+        call.send().await.map(drop).map_err(|error| AwsError::from_sdk("ecs:UntagResource", error))
     }
 
     /// Returns the Region that the calls go to.

@@ -142,8 +142,8 @@ impl<'a> Claimed<'a> {
 
     /// Returns the end of a reboot that was given up, whose host has rebooted since into the version that it ran.
     pub(super) fn called_off(self) -> End {
-        if let Some(exclusion) = &self.instance.tags.exclude {
-            return End::Held { why: exclusion.hold() };
+        if let Some(why) = self.persons_wish() {
+            return End::Held { why };
         }
         if self.instance.status == InstanceStatus::Active && self.instance.run.reboot.is_none() {
             return End::Held { why: HoldReason::ReactivatedBySomebody };

@@ -33,6 +33,9 @@ impl<'a> Claimed<'a> {
         if let Some(exclusion) = self.instance.tags.exclude.as_ref().filter(|_| !broken!(ExclusionIgnored)) {
             return self.excluded(exclusion);
         }
+        if let Some(why) = self.cx.run.purpose.lets_go(&self.instance.host) {
+            return self.let_go(End::Held { why });
+        }
         if let Some(why) = forbidden(&self.claim.to, self.cx.policy) {
             return self.put_back(Phase::Draining, End::Held { why });
         }
@@ -59,7 +62,7 @@ impl<'a> Claimed<'a> {
         match self.instance.run.drained_at {
             // Claimed by a run that died before it drained, or drained by it and set ACTIVE by a person since.
             None if self.instance.may_be_draining() => self.wait_for_tasks(),
-            None => unclaimed::next(self.instance, self.cx),
+            None => self.cx.run.purpose.narrow(unclaimed::next(self.instance, self.cx), self.instance),
             Some(at) if self.instance.seen_at > after(at, EVENTUAL_CONSISTENCY) => {
                 Next::Do(Phase::Draining, Step::Finish(End::Held { why: HoldReason::ReactivatedBySomebody }))
             }
@@ -74,16 +77,36 @@ impl<'a> Claimed<'a> {
     /// Ends the drain in the old boot. An earlier run may have called a reboot off by this claim, and its bridge may not have
     /// read that yet.
     fn put_back(self, phase: Phase, end: End) -> Next<'a> {
+        self.settles(phase).unwrap_or(Next::Do(phase, Step::Finish(end)))
+    }
+
+    /// Returns the wait for a bridge that may not have read yet that a reboot was called off by this claim.
+    fn settles(self, phase: Phase) -> Option<Next<'a>> {
         let Self { instance, claim, cx } = self;
         let off = after(self.since(), CALL_OFF);
         let is_settled = claim.step != ClaimStep::Drain
             || claim.transport == Transport::Ssm
             || claim.run == cx.run.run
             || (self.believes_bridge() && instance.bridge_has_answered(claim));
-        if !is_settled && cx.now < off {
-            return Next::Wait(phase, off.min(cx.next_poll(instance)));
+        (!is_settled && cx.now < off).then(|| Next::Wait(phase, off.min(cx.next_poll(instance))))
+    }
+
+    /// Ends the drain, as a person wishes, with the lock as it was found. A host that is not heard is put back all the same:
+    /// the saved lock stays on the instance for the next run.
+    fn let_go(self, end: End) -> Next<'a> {
+        if self.instance.tags.saved_lock.is_none() {
+            return self.put_back(Phase::Draining, end);
         }
-        Next::Do(phase, Step::Finish(end))
+        if let Some(next) = self.settles(Phase::Draining) {
+            return next;
+        }
+        match self.heard() {
+            Some(heard) => self.undo(heard, end),
+            None => {
+                let deadline = self.cx.inspect_deadline();
+                self.visit_again(Phase::Draining, deadline, || Next::Do(Phase::Draining, Step::Finish(end)))
+            }
+        }
     }
 
     /// Returns `None` once nothing that is known speaks against it being drained; the executor looks again before the

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use models::claim::Transport;
-use models::fleet::{InstanceStatus, SentReboot, VisitEnd, report_since};
+use models::fleet::{Exclusion, InstanceStatus, SentReboot, VisitEnd, report_since};
 use models::host::ErrorCode;
 use models::plan::{End, MarkFailed, Phase, Reboot, Step};
 use models::reason::{FailReason, HoldReason};
@@ -90,12 +90,17 @@ impl<'a> Claimed<'a> {
         self.give_reboot_up(End::Failed { why: FailReason::RebootRefused { detail } })
     }
 
+    /// Returns why a person wants the instance back in service in its old boot, if so.
+    pub(super) fn persons_wish(self) -> Option<HoldReason> {
+        let exclusion = self.instance.tags.exclude.as_ref().map(Exclusion::hold);
+        exclusion.or_else(|| self.cx.run.purpose.lets_go(&self.instance.host))
+    }
+
     /// Gives a reboot up that this run has not asked for, where a person wants the instance, or the version, otherwise by
     /// now.
     fn taken_back(self, heard: Heard<'a>) -> Option<Next<'a>> {
         if self.instance.status != InstanceStatus::Active {
-            let exclusion = self.instance.tags.exclude.as_ref().map(|exclusion| exclusion.hold());
-            let why = exclusion.or_else(|| objection(heard.report, &self.claim.to, self.cx))?;
+            let why = self.persons_wish().or_else(|| objection(heard.report, &self.claim.to, self.cx))?;
             return Some(self.give_reboot_up(End::Held { why }));
         }
         // A bridge's report stands until the next one: this can be from before a reboot that its agent did not live to

@@ -21,11 +21,20 @@ use window::Period;
 pub(crate) fn closed_for_drains(
     snapshot: &FleetSnapshot,
     policy: &Policy,
-    outside_window: bool,
+    asked: Asked,
     now: Timestamp,
 ) -> Option<HoldReason> {
-    let gate = Gate::of(snapshot, policy, outside_window, now);
+    let gate = Gate::of(snapshot, policy, asked, now);
     gate.closed(expected(snapshot, now)).map(|closed| closed.why)
+}
+
+/// What a person asks of the run itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// To begin outside of the windows too.
+    pub(crate) outside_window: bool,
+    /// To begin nothing, and to end what was begun.
+    pub(crate) finish: bool,
 }
 
 /// What the answer rests on.
@@ -36,8 +45,7 @@ pub(crate) struct Gate<'a> {
     pub(crate) pause: Option<&'a str>,
     /// What the parameter that approves the version says otherwise than when the run began.
     pub(crate) unapproved: Option<&'a str>,
-    /// Whether a person asked to begin outside of the windows too.
-    pub(crate) outside_window: bool,
+    pub(crate) asked: Asked,
     pub(crate) now: Timestamp,
 }
 
@@ -75,13 +83,23 @@ pub(crate) fn expected_of(instance: &Instance, policy: &Policy) -> Option<Signed
 
 impl<'a> Gate<'a> {
     /// Returns what is known at a moment.
-    pub(crate) fn of(snapshot: &'a FleetSnapshot, policy: &'a Policy, outside_window: bool, now: Timestamp) -> Self {
+    pub(crate) fn of(snapshot: &'a FleetSnapshot, policy: &'a Policy, asked: Asked, now: Timestamp) -> Self {
         let (pause, unapproved) = (snapshot.pause.as_deref(), snapshot.unapproved.as_deref());
-        Self { policy, pause, unapproved, outside_window, now }
+        Self { policy, pause, unapproved, asked, now }
     }
 
-    /// Returns why no update that takes so long may be begun now, if so.
+    /// Returns why no update that takes so long may be begun now, if so. A run that begins nothing waits for no opening.
     pub(crate) fn closed(&self, takes: SignedDuration) -> Option<Closed> {
+        let closed = self.closed_for_all(takes);
+        let lasts = closed.as_ref().is_some_and(|closed| closed.wait_until.is_none());
+        if self.asked.finish && !lasts {
+            return Some(Closed { why: HoldReason::Finishing, wait_until: None });
+        }
+        closed
+    }
+
+    /// The same for every run.
+    fn closed_for_all(&self, takes: SignedDuration) -> Option<Closed> {
         if let Some(note) = self.pause {
             return Some(pause::closed(note));
         }
@@ -139,7 +157,7 @@ impl<'a> Gate<'a> {
 
     /// The times around a moment in which the windows allow a beginning.
     fn windows(&self, moment: Timestamp) -> Vec<Period> {
-        if self.outside_window || self.policy.windows.is_empty() {
+        if self.asked.outside_window || self.policy.windows.is_empty() {
             vec![Period::ALWAYS]
         } else {
             window::open_periods(&self.policy.windows, moment)
@@ -164,6 +182,9 @@ fn words(freeze: &Freeze) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOTHING: Asked = Asked { outside_window: false, finish: false };
+    const URGENT: Asked = Asked { outside_window: true, finish: false };
 
     fn policy(windows: &[&str], freezes: &[&str]) -> Policy {
         Policy {
@@ -210,7 +231,7 @@ mod tests {
                 policy: &policy,
                 pause: Some("sale"),
                 unapproved: None,
-                outside_window: true,
+                asked: URGENT,
                 now: now.parse().unwrap(),
             };
             let closed = gate.closed(SignedDuration::ZERO).unwrap();
@@ -292,13 +313,8 @@ mod tests {
         ];
         for (name, windows, freezes, now, expected) in table {
             let policy = policy(windows, freezes);
-            let gate = Gate {
-                policy: &policy,
-                pause: None,
-                unapproved: None,
-                outside_window: false,
-                now: now.parse().unwrap(),
-            };
+            let gate =
+                Gate { policy: &policy, pause: None, unapproved: None, asked: NOTHING, now: now.parse().unwrap() };
             assert_eq!(said(gate, 6), expected.map(|(code, until, wait)| (code, until.to_owned(), wait)), "{name}");
         }
     }
@@ -312,8 +328,17 @@ mod tests {
             policy
         };
         let code = |policy: &Policy, outside_window: bool, now: &str| {
-            said(Gate { policy, pause: None, unapproved: None, outside_window, now: now.parse().unwrap() }, 6)
-                .map(|(code, ..)| code)
+            said(
+                Gate {
+                    policy,
+                    pause: None,
+                    unapproved: None,
+                    asked: Asked { outside_window, finish: false },
+                    now: now.parse().unwrap(),
+                },
+                6,
+            )
+            .map(|(code, ..)| code)
         };
         let none = with(|policy| policy.window_cutoff = Some(SignedDuration::ZERO));
         assert_eq!(code(&none, false, "2026-11-23T04:59:59Z"), None, "a cutoff of nothing");
@@ -324,7 +349,22 @@ mod tests {
         assert_eq!(code(&night, true, "2026-11-24T12:00:00Z"), Some("frozen"), "is no word on a freeze");
         let patient = with(|policy| policy.window_wait = SignedDuration::from_hours(3));
         let now = "2026-11-23T00:00:00Z".parse().unwrap();
-        let gate = Gate { policy: &patient, pause: None, unapproved: None, outside_window: false, now };
+        let gate = Gate { policy: &patient, pause: None, unapproved: None, asked: NOTHING, now };
         assert_eq!(said(gate, 6).and_then(|(.., wait)| wait), Some(120));
+    }
+
+    #[test]
+    fn a_run_that_finishes_begins_nothing_and_says_what_lasts_longer() {
+        let night = policy(&["Mon-Fri 02:00-05:00 UTC"], &[]);
+        let code = |pause: Option<&str>, now: &str| {
+            let asked = Asked { outside_window: false, finish: true };
+            let gate = Gate { policy: &night, pause, unapproved: None, asked, now: now.parse().unwrap() };
+            let closed = gate.closed(SignedDuration::ZERO).unwrap();
+            (closed.why.code(), closed.wait_until)
+        };
+        assert_eq!(code(None, "2026-11-23T03:00:00Z"), ("finishing", None), "open");
+        assert_eq!(code(None, "2026-11-23T01:45:00Z"), ("finishing", None), "it opens soon");
+        assert_eq!(code(None, "2026-11-23T12:00:00Z"), ("outside_window", None));
+        assert_eq!(code(Some("sale"), "2026-11-23T03:00:00Z"), ("paused", None));
     }
 }

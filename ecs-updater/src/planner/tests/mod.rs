@@ -20,7 +20,7 @@ use models::time::after;
 use proptest::prelude::*;
 
 use super::fixtures::*;
-use super::{RunFacts, Stop, plan};
+use super::{Purpose, RunFacts, Stop, plan};
 
 mod admission;
 mod dead_run;
@@ -32,6 +32,7 @@ mod memory;
 mod outage;
 mod pace;
 mod plan;
+mod purpose;
 mod reboot;
 mod selection;
 mod whose_word;

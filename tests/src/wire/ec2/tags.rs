@@ -6,7 +6,7 @@ use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::xml::text;
 use super::{chosen, not_found};
-use crate::world::{Actor, MachineNo, TagError, World};
+use crate::world::{MachineNo, TagError, World};
 
 pub(super) fn create(world: &mut World, mut form: Form) -> Result<String, Failure> {
     let ids = form.list("ResourceId");
@@ -42,7 +42,7 @@ pub(super) fn create(world: &mut World, mut form: Form) -> Result<String, Failur
     let limit = |error: TagError| Failure::new("TagLimitExceeded", error.to_string());
     for machine in &machines[..done] {
         for (key, value) in &tags {
-            world.set_tag(*machine, key, value, Actor::Updater).map_err(limit)?;
+            world.set_tag(*machine, key, value, world.writer()).map_err(limit)?;
         }
     }
     if refused.is_some() { Err(limit(TagError::TooMany)) } else { Ok(text("return", "true")) }
@@ -66,7 +66,7 @@ pub(super) fn delete(world: &mut World, mut form: Form) -> Result<String, Failur
     }
     for machine in machines {
         for (key, value) in &tags {
-            world.delete_tag(machine, key, value.as_deref(), Actor::Updater);
+            world.delete_tag(machine, key, value.as_deref(), world.writer());
         }
     }
     Ok(text("return", "true"))

@@ -31,6 +31,7 @@ pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Res
         "DeleteAttributes" => attributes::delete(world, params),
         "ListAttributes" => attributes::list(world, params),
         "TagResource" => tags::tag(world, params),
+        "UntagResource" => tags::untag(world, params),
         _ => Err(Failure::unknown("Operation", format!("ecs:{operation} is not modelled"))),
     }
 }

@@ -1,0 +1,77 @@
+//! Why the program ended without a report, and how it says so.
+
+use std::io::Write as _;
+
+use models::clean;
+
+use crate::aws::{AwsError, ErrorKind, ProfileError};
+use crate::cluster_settings::OtherAccount;
+use crate::config::ConfigError;
+use crate::delivery::DeliveryError;
+use crate::exit::ExitStatus;
+use crate::telemetry::TelemetryError;
+
+/// Why the program ended without a report.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error("the settings are not usable")]
+    Config(#[from] ConfigError),
+    #[error(
+        "the configuration could not be read from SSM parameter {name} (it needs ssm:GetParameter on it); {}",
+        source.advice()
+    )]
+    Parameter { name: String, source: AwsError },
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    #[error(transparent)]
+    Account(#[from] OtherAccount),
+    #[error("the logs could not be set up")]
+    Telemetry(#[from] TelemetryError),
+    #[error("the asynchronous runtime did not start")]
+    Runtime(#[source] std::io::Error),
+    #[error("signals cannot be caught")]
+    Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+}
+
+impl CliError {
+    pub(super) fn status(&self) -> ExitStatus {
+        match self {
+            Self::Config(_)
+            | Self::Profile(_)
+            | Self::Account(_)
+            | Self::Telemetry(TelemetryError::BadLevel { .. } | TelemetryError::BadMetrics { .. }) => ExitStatus::Usage,
+            Self::Parameter { source, .. } => unread_parameter(source),
+            Self::Telemetry(TelemetryError::SetAlready(_))
+            | Self::Runtime(_)
+            | Self::Signals(_)
+            | Self::Delivery(_) => ExitStatus::Failures,
+        }
+    }
+}
+
+/// Returns the status of a run whose configuration could not be read from its SSM parameter.
+pub fn unread_parameter(error: &AwsError) -> ExitStatus {
+    match error.kind {
+        ErrorKind::Denied
+        | ErrorKind::NotFound
+        | ErrorKind::Throttled
+        | ErrorKind::NoAnswer
+        | ErrorKind::LeaseOver
+        | ErrorKind::Stopped => ExitStatus::NotReached,
+        ErrorKind::Refused(_) => ExitStatus::Usage,
+    }
+}
+
+/// Tells on standard error what went wrong, with what it came of.
+pub(super) fn tell_error(error: &dyn std::error::Error) {
+    let mut text = format!("ecs-updater: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    // With standard error gone, there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "{}", clean::lines(&text));
+}

@@ -1,0 +1,70 @@
+//! What a run is for, and what is left of an instance's next step in one that begins nothing. What was begun is brought to
+//! an end by the same rules as in any run.
+
+use models::fleet::Instance;
+use models::ids::HostId;
+use models::reason::HoldReason;
+
+use super::need::Next;
+
+/// What a run is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To end what was begun, and to update what is outdated.
+    #[default]
+    Update,
+    /// To end what was begun, and to begin nothing.
+    Finish,
+    /// To let go of this one instance, and to leave all others as they are.
+    Release(HostId),
+}
+
+impl Purpose {
+    /// Whether updates are begun.
+    pub fn begins(&self) -> bool {
+        *self == Self::Update
+    }
+
+    /// Whether such a run leaves the instance to others.
+    pub(crate) fn leaves_out(&self, host: &HostId) -> bool {
+        match self {
+            Self::Update | Self::Finish => false,
+            Self::Release(released) => released != host,
+        }
+    }
+
+    /// Returns why an instance that is out of service is put back in the boot that it is in, if so: a person lets it go.
+    pub(crate) fn lets_go(&self, host: &HostId) -> Option<HoldReason> {
+        match self {
+            Self::Update | Self::Finish => None,
+            Self::Release(released) => (released == host).then_some(HoldReason::Released),
+        }
+    }
+
+    /// Returns what is done of what an instance in service needs next. Where nothing was begun, no step is taken and nothing
+    /// is waited for; a plain look is a beginning too.
+    pub(crate) fn narrow<'a>(&self, next: Next<'a>, instance: &Instance) -> Next<'a> {
+        let why = match self {
+            Self::Update => return next,
+            Self::Finish => HoldReason::Finishing,
+            Self::Release(_) => HoldReason::Released,
+        };
+        // A claim is taken away without a word of the host; a lock that was changed is put back by it.
+        let goes_on = match self {
+            Self::Update | Self::Release(_) => instance.tags.saved_lock.is_some(),
+            Self::Finish => is_begun(instance),
+        };
+        match next {
+            Next::Do(..) | Next::Wait(..) | Next::LookAtOthers(..) if goes_on => next,
+            // Admission says why it is not begun.
+            Next::Candidate(_) if *self == Self::Finish => next,
+            Next::Do(..) | Next::Wait(..) | Next::LookAtOthers(..) | Next::Candidate(_) => Next::Hold(why),
+            Next::Standing(_) | Next::Hold(_) | Next::Current | Next::Settled => next,
+        }
+    }
+}
+
+/// Whether something was begun on an instance in service that has to come to an end.
+fn is_begun(instance: &Instance) -> bool {
+    instance.tags.claim.is_some() || instance.tags.saved_lock.is_some() || instance.run.drained_at.is_some()
+}
