@@ -3,6 +3,9 @@
 //! Values are taken as text and checked by [`crate::config`], so that a mistake in a flag is reported beside a mistake
 //! in the file, in the same words.
 
+use std::str::FromStr as _;
+use std::time::Duration;
+
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use models::ids::AccountId;
@@ -29,6 +32,8 @@ Examples:
       What would happen to each instance of the cluster, in which order, and how long it would take.
   ecs-updater run --cluster web --max-unavailable 10%
       Update the cluster, a tenth of its instances at a time.
+  ecs-updater status --cluster web
+      Who is out of service and why, and what needs somebody.
   ecs-updater run --config fleet.toml
       Update every cluster in the file, each by its own settings.
   ecs-updater run --config fleet.toml --cluster web --target 1.27.0
@@ -87,6 +92,11 @@ pub enum Command {
     /// The same as `run --dry-run`: reads, and the inspect document, and nothing else. Shows each instance, its turn,
     /// and the reason for each that would be held; ends with the counts and an estimate of the time.
     Plan(SettingArgs),
+    /// Show who is out of service, and whether somebody is needed
+    ///
+    /// Reads ECS, the tags, the lease and what the last run left beside it, in seconds and without a command to any
+    /// host. Ends with "all well", exit code 0, or with what to do and what to type, exit code 1; 2 and 3 as with `run`.
+    Status(StatusArgs),
 }
 
 impl Command {
@@ -94,7 +104,7 @@ impl Command {
     pub fn dry_run(&self) -> bool {
         match self {
             Self::Run(run) => run.dry_run,
-            Self::Plan(_) => true,
+            Self::Plan(_) | Self::Status(_) => true,
         }
     }
 
@@ -102,7 +112,7 @@ impl Command {
     pub fn outside_window(&self) -> bool {
         match self {
             Self::Run(run) => run.outside_window,
-            Self::Plan(_) => false,
+            Self::Plan(_) | Self::Status(_) => false,
         }
     }
 
@@ -111,6 +121,7 @@ impl Command {
         match self {
             Self::Run(run) => &run.settings,
             Self::Plan(settings) => settings,
+            Self::Status(status) => &status.settings,
         }
     }
 }
@@ -126,6 +137,27 @@ pub struct RunArgs {
     /// A freeze and a pause stay what they are.
     #[arg(long)]
     pub outside_window: bool,
+    /// The flags that `plan` takes too.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// What `status` takes.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// Look again every ten seconds, or as often as this says, until a signal comes
+    ///
+    /// At least a second. Each look costs some five calls, and two more for each hundred instances. On a terminal it is
+    /// drawn over the last one; else it is printed again, in JSON as one line.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10s",
+        value_parser = pace
+    )]
+    pub watch: Option<Duration>,
     /// The flags that `plan` takes too.
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -248,6 +280,12 @@ impl FromArgMatches for KeyArgs {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+fn pace(text: &str) -> Result<Duration, String> {
+    let read = jiff::SignedDuration::from_str(text).ok().and_then(|pace| Duration::try_from(pace).ok());
+    read.filter(|pace| *pace >= Duration::from_secs(1))
+        .ok_or_else(|| "a time of a second or more, such as 30s".to_owned())
 }
 
 fn account(text: &str) -> Result<AccountId, String> {

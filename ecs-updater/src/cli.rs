@@ -1,5 +1,7 @@
 //! Puts the parts together: arguments → settings → run → report → exit code.
 
+mod status;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::pin::pin;
 
@@ -11,7 +13,7 @@ use models::report::RunReport;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::aws::{self, Access, Aws, AwsError, ErrorKind, ProfileError, SdkConfig};
 use crate::clock::Clock;
 use crate::cluster_settings::{self, OtherAccount, Resolved};
@@ -45,6 +47,8 @@ enum CliError {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    #[error("the status could not be printed")]
+    Status(#[source] std::io::Error),
 }
 
 impl CliError {
@@ -58,7 +62,8 @@ impl CliError {
             Self::Telemetry(TelemetryError::SetAlready(_))
             | Self::Runtime(_)
             | Self::Signals(_)
-            | Self::Delivery(_) => ExitStatus::Failures,
+            | Self::Delivery(_)
+            | Self::Status(_) => ExitStatus::Failures,
         }
     }
 }
@@ -80,7 +85,7 @@ pub fn unread_parameter(error: &AwsError) -> ExitStatus {
 pub fn main() -> ExitStatus {
     let cli = Cli::parse();
     match execute(&cli) {
-        Ok(report) => ExitStatus::of(&report),
+        Ok(status) => status,
         Err(error) => {
             let mut text = format!("ecs-updater: {error}");
             let mut source = std::error::Error::source(&error);
@@ -95,18 +100,25 @@ pub fn main() -> ExitStatus {
     }
 }
 
-fn execute(cli: &Cli) -> Result<RunReport, CliError> {
+fn execute(cli: &Cli) -> Result<ExitStatus, CliError> {
     let environment = config::environment();
-    let live = Live::new(std::io::stderr().is_terminal() && !cli.global.no_progress);
+    let is_run = !matches!(cli.command, Command::Status(_));
+    let live = Live::new(is_run && std::io::stderr().is_terminal() && !cli.global.no_progress);
     telemetry::init(&cli.global, &environment, &live)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
-    let report = runtime.block_on(with_signals(cli, &environment, &live))?;
+    if let Command::Status(args) = &cli.command {
+        return runtime.block_on(with_signals(|stopped| status::show(cli, args, &environment, stopped)));
+    }
+    let report = runtime.block_on(with_signals(|stopped| work(cli, &environment, &live, stopped)))?;
     live.finish();
     delivery::deliver(&cli.global, &report)?;
-    Ok(report)
+    Ok(ExitStatus::of(&report))
 }
 
-async fn with_signals(cli: &Cli, environment: &Environment, live: &Live) -> Result<RunReport, CliError> {
+async fn with_signals<T, W>(work: impl FnOnce(watch::Receiver<bool>) -> W) -> Result<T, CliError>
+where
+    W: Future<Output = Result<T, CliError>>,
+{
     let (stop, stopped) = watch::channel(false);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
@@ -116,7 +128,7 @@ async fn with_signals(cli: &Cli, environment: &Environment, live: &Live) -> Resu
     } else {
         Some(signal(SignalKind::hangup()).map_err(CliError::Signals)?)
     };
-    let mut work = pin!(work(cli, environment, live, stopped));
+    let mut work = pin!(work(stopped));
     loop {
         let hung_up = async {
             match &mut hangup {

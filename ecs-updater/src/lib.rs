@@ -24,5 +24,6 @@ mod patience;
 pub mod planner;
 pub mod render;
 pub mod run;
+pub mod steer;
 pub mod telemetry;
 mod track;

@@ -20,4 +20,6 @@ pub mod policy;
 pub mod reason;
 pub mod report;
 pub mod schedule;
+pub mod status;
+pub mod summary;
 pub mod time;

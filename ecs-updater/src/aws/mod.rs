@@ -6,7 +6,7 @@
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `halving`: calls for many that are refused because of one.
-//! - `dynamodb`, `ec2`, `ecs`, `ssm`, `parameters`: the operations.
+//! - `dynamodb`, `summaries`, `ec2`, `ecs`, `ssm`, `parameters`: the operations.
 
 mod access;
 mod answer_limit;
@@ -24,6 +24,7 @@ mod parameters;
 mod profile;
 mod shutdown;
 pub(crate) mod ssm;
+pub(crate) mod summaries;
 mod timing;
 
 pub use aws_config::SdkConfig;

@@ -11,6 +11,7 @@
 //! - `acts`: what went wrong with acts, and how long that is waited out.
 //! - `interruption`: what a signal does.
 //! - `report`: what it says when it is over. `watch`: who sees it before.
+//! - `summary`: what it leaves beside its lease, for `status`; `scribe`: its calls, beside the loop.
 
 mod acts;
 mod cluster;
@@ -22,6 +23,8 @@ mod naming;
 mod report;
 mod rhythm;
 mod rounds;
+mod scribe;
+mod summary;
 mod watch;
 mod work;
 

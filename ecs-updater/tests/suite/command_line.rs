@@ -49,9 +49,10 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
     Usage: ecs-updater [OPTIONS] <COMMAND>
 
     Commands:
-      run   Update the clusters' instances
-      plan  Show what `run` would do, and change nothing
-      help  Print this message or the help of the given subcommand(s)
+      run     Update the clusters' instances
+      plan    Show what `run` would do, and change nothing
+      status  Show who is out of service, and whether somebody is needed
+      help    Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help (see more with '--help')

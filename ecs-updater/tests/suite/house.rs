@@ -40,6 +40,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("own_task", &["aws"]),
     // The settings that AWS keeps.
     ("cluster_settings", &["aws", "config"]),
+    // What a person types beside `run` and `plan`.
+    ("steer", &["aws", "clock", "cluster_settings", "lease", "observe", "planner"]),
     (
         "cli",
         &[
@@ -53,6 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "own_task",
             "render",
             "run",
+            "steer",
             "telemetry",
             "track",
         ],

@@ -17,3 +17,4 @@ mod plan_and_run;
 mod random_walk;
 mod sdk;
 mod signals;
+mod status;
