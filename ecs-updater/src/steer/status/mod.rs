@@ -1,11 +1,11 @@
 //! How clusters stand: from tags, ECS, the lease and what the last run left beside it, in a few reads and without a command
 //! to any host.
 //!
-//! - `facts`: what is read. `report`: what that comes to, a pure function.
+//! - `gather`: what is read. `report`: what that comes to, a pure function.
 //! - `out`: who has an instance out of service. `versions`: what an instance runs.
 //! - `needs`: what somebody has to do. `typed`: the commands for it.
 
-mod facts;
+mod gather;
 mod needs;
 mod out;
 mod report;
@@ -37,7 +37,7 @@ pub async fn status(config: &SdkConfig, clock: &Clock, resolved: &Resolved, type
             Err(error) => return ClusterStatus::unread(cluster.clone(), location, error.clone()),
         };
         let aws = Aws::reading(config);
-        let status = match facts::gather(&aws, cluster, policy, table, clock).await {
+        let status = match gather::gather(&aws, cluster, policy, table, clock).await {
             Ok(facts) => report::report(&facts, typed),
             Err(error) => ClusterStatus::unread(cluster.clone(), Location::default(), error.on(cluster)),
         };

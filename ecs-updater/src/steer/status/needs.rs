@@ -8,7 +8,7 @@ use models::ids::{HostId, RunId};
 use models::reason::HoldReason;
 use models::status::{ClaimLine, InstanceLine, LeaseStatus, Need, OutBy, OutOfService};
 
-use super::facts::Facts;
+use super::gather::Facts;
 use super::typed::Typed;
 use crate::planner;
 

@@ -5,7 +5,7 @@ use models::fleet::{Instance, InstanceStatus, MachineState};
 use models::status::{OutBy, OutOfService};
 use models::summary::OutAs;
 
-use super::facts::Facts;
+use super::gather::Facts;
 
 /// Returns why a registered instance is out of service, where it is.
 pub(super) fn out(instance: &Instance, facts: &Facts<'_>) -> Option<OutOfService> {

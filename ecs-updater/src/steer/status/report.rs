@@ -7,7 +7,7 @@ use models::reason::HoldReason;
 use models::status::{Begins, ClaimLine, ClusterStatus, InstanceLine, LastRun, LeaseStatus};
 use models::summary::Summary;
 
-use super::facts::Facts;
+use super::gather::Facts;
 use super::needs;
 use super::out::out;
 use super::typed::Typed;

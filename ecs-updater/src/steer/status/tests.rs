@@ -10,7 +10,7 @@ use models::summary::{Heard, OutAs, SeenOut, Summary, SummaryError, Troubled};
 use models::time::after;
 use semver::Version;
 
-use super::facts::{Facts, lease_status};
+use super::gather::{Facts, lease_status};
 use super::report::report;
 use super::typed::Typed;
 use crate::lease::{Entry, LASTS};
