@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::{EXCLUDE_TAG, whole_seconds};
 use models::clean;
 use models::ids::ZoneName;
+use models::last::Last;
 use models::status::{
     Begins, ClusterStatus, InstanceLine, LastRun, LeaseStatus, Need, OutBy, OutOfService, StatusReport, VersionCount,
 };
@@ -250,7 +251,7 @@ fn may_begin(begins: &Begins) -> String {
     match (begins.may, &begins.detail, until) {
         (true, _, Some(until)) => format!("may begin; the window closes at {until}"),
         (true, _, None) => "may begin".to_owned(),
-        (false, Some(detail), _) => detail.clone(),
+        (false, Some(detail), _) => format!("may not begin: {}", detail.trim_start_matches("not begun: ")),
         (false, None, _) => "may not begin".to_owned(),
     }
 }
@@ -282,10 +283,12 @@ fn exclusions(line: &InstanceLine) -> Vec<String> {
 
 fn failures(line: &InstanceLine) -> Vec<String> {
     let marks = line.failed.iter().map(|mark| format!("{mark} is not tried again on"));
+    // What the last run says of the same end has more words.
+    let is_told = |last: &Last| line.troubled.as_ref().is_some_and(|one| one.reason.as_deref() == Some(last.outcome()));
     let last = line
         .last
         .iter()
-        .filter(|last| last.is_failure())
+        .filter(|last| last.is_failure() && !is_told(last))
         .map(|last| format!("the last update, {} → {}, ended as {}", last.from, last.to, last.outcome()));
     let of_run =
         line.troubled.iter().filter(|one| one.outcome != "in_progress").filter_map(|one| {

@@ -9,6 +9,7 @@ use fleet_sim::Scenario;
 use fleet_sim::expect::RunSpec;
 use fleet_sim::moment::Moment;
 use fleet_sim::rollout::{Looker, Rollout};
+use fleet_sim::scenario::{HostWhen, Point};
 use jiff::SignedDuration;
 use models::report::ClusterErrorKind;
 use models::status::{ClusterStatus, LeaseStatus, OutBy, StatusReport, VersionSource};
@@ -144,7 +145,7 @@ fn during_a_run_the_holder_is_named_and_what_it_has_out_of_service() {
 #[test]
 fn the_claim_of_a_run_that_died_needs_somebody_once_its_lease_is_over() {
     by_both(CLUSTER, async |mut rollout, _| {
-        let at = Moment::Host(fleet_sim::scenario::HostWhen { host: None, is: fleet_sim::scenario::Point::Draining });
+        let at = Moment::Host(HostWhen { host: None, is: Point::Draining });
         assert!(rollout.run(&kill(at), &()).await.report.is_none());
         let status = look(&rollout).await;
         let web = &status.clusters[0];
@@ -327,7 +328,7 @@ fn a_thousand_instances_cost_no_more_than_forty_calls() {
 #[test]
 fn captures() {
     let text = format!(
-        "{}\n[updater]\nlease_table = \"leases\"\n[updater.defaults]\nmax_unavailable = 2\n\
+        "{}\n[updater]\nlease_table = \"leases\"\n[updater.defaults]\nmax_unavailable = 2\nstop_after_failures = \"never\"\n\
          windows = [\"Mon-Fri 02:00-05:00 UTC\"]\n\
          [[host]]\nindex = 3\ndraining = true\n\
          [[host]]\nindex = 4\nfails_to_boot = [\"1.27.0\"]\n\
@@ -339,8 +340,8 @@ fn captures() {
         if way == Way::Bridge {
             return;
         }
-        let at = Moment::At(SignedDuration::from_mins(14));
-        rollout.run(&kill(at), &()).await;
+        let at = Moment::Host(HostWhen { host: Some(7), is: Point::Rebooting });
+        assert!(rollout.run(&kill(at), &()).await.report.is_none());
         let at_work = look(&rollout).await;
         pass(180).await;
         let dead = look(&rollout).await;

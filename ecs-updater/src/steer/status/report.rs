@@ -81,9 +81,10 @@ fn begins(facts: &Facts<'_>) -> Begins {
         let until = planner::open_until(facts.policy, facts.now);
         return Begins { may: true, reason: None, detail: None, until };
     };
-    let until = match &why {
-        HoldReason::OutsideWindow { until, .. } | HoldReason::Frozen { until, .. } => Some(*until),
-        _ => None,
+    let until = if let HoldReason::OutsideWindow { until, .. } | HoldReason::Frozen { until, .. } = &why {
+        Some(*until)
+    } else {
+        None
     };
     Begins { may: false, reason: Some(why.code().to_owned()), detail: Some(why.to_string()), until }
 }
