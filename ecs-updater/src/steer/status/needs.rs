@@ -103,9 +103,9 @@ impl Needs<'_> {
                 matches!(self.facts.lease, LeaseStatus::Never | LeaseStatus::Free { .. } | LeaseStatus::Expired { .. });
             let dead = if is_sure { "is not at work" } else { "has not gone on for long and is probably dead" };
             let message = format!(
-                "run {run} {dead}; {} of {} with its claim are out of service, and the next run finishes them: {}",
-                out.len(),
+                "run {run} {dead}; {} with its claim ({} out of service), which the next run finishes: {}",
                 plural(lines.len()),
+                out.len(),
                 names(if out.is_empty() { &lines } else { &out })
             );
             let mut commands = vec![self.run()];
