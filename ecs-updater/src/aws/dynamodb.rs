@@ -1,9 +1,8 @@
 //! DynamoDB: the lease on a cluster. It is written by one action, `UpdateItem` with a condition, so that what is compared
 //! and what is written are one step; who only asks reads the item.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
@@ -46,19 +45,14 @@ pub(crate) struct LeaseKey {
 impl Aws {
     /// Returns what the table says of a cluster's lease; `None` where no run ever held it.
     pub(crate) async fn lease_entry(&self, table: &str, cluster: &ClusterName) -> Result<Option<Entry>, AwsError> {
-        let item = self.item(table, cluster.as_str()).await?;
-        item.map(|item| read(GET_ITEM, |name| item.get(name))).transpose()
+        let answer = self.item(table, cluster.as_str()).await?;
+        answer.item().map(|item| read(GET_ITEM, |name| item.get(name))).transpose()
     }
 
     /// Reads an item of the table with the leases.
-    pub(super) async fn item(
-        &self,
-        table: &str,
-        key: &str,
-    ) -> Result<Option<HashMap<String, AttributeValue>>, AwsError> {
+    pub(super) async fn item(&self, table: &str, key: &str) -> Result<GetItemOutput, AwsError> {
         let call = self.dynamodb.get_item().table_name(table).key(KEY, AttributeValue::S(key.to_owned()));
-        let answer = call.consistent_read(true).send().await;
-        answer.map(|answer| answer.item).map_err(|error| AwsError::from_sdk(GET_ITEM, error))
+        call.consistent_read(true).send().await.map_err(|error| AwsError::from_sdk(GET_ITEM, error))
     }
 
     /// Takes the lease if it is free.

@@ -37,7 +37,8 @@ impl Aws {
         table: &str,
         cluster: &ClusterName,
     ) -> Result<Option<Result<Summary, BadSummary>>, AwsError> {
-        let Some(item) = self.item(table, &key(cluster)).await? else { return Ok(None) };
+        let answer = self.item(table, &key(cluster)).await?;
+        let Some(item) = answer.item() else { return Ok(None) };
         let text = item.get(TEXT).and_then(|value| value.as_s().ok());
         let none = || BadSummary::Malformed(format!("there is no text {TEXT}"));
         Ok(Some(text.ok_or_else(none).and_then(|text| Summary::read(text))))
