@@ -253,6 +253,7 @@ WRITES = {
     "ecs:TagResource",
     "ec2:CreateTags",
     "ec2:DeleteTags",
+    "dynamodb:PutItem",
     "dynamodb:UpdateItem",
 }
 

@@ -14,9 +14,11 @@ use crate::planner::Purpose;
 use crate::steer::Order;
 
 mod settings;
+mod status;
 mod steer;
 
 pub use settings::{KeyArgs, SettingArgs};
+pub use status::StatusArgs;
 pub use steer::{ClusterArgs, ExcludeArgs, ForgetArgs, IncludeArgs, PauseArgs, ReleaseArgs};
 
 const LONG_ABOUT: &str = "\
@@ -108,6 +110,11 @@ pub enum Command {
     /// The same as `run --dry-run`: reads, and the inspect document, and nothing else. Shows each instance, its turn,
     /// and the reason for each that would be held; ends with the counts and an estimate of the time.
     Plan(PlanArgs),
+    /// Show who is out of service, and whether somebody is needed
+    ///
+    /// Reads ECS, the tags, the lease and what the last run left beside it, in seconds and without a command to any
+    /// host. Ends with "all well", exit code 0, or with what to do and what to type, exit code 1; 2 and 3 as with `run`.
+    Status(StatusArgs),
     /// Bring to an end what earlier runs began, and begin nothing
     ///
     /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled back
@@ -141,7 +148,7 @@ impl Command {
     pub fn dry_run(&self) -> bool {
         match self {
             Self::Run(run) => run.dry_run,
-            Self::Plan(_) => true,
+            Self::Plan(_) | Self::Status(_) => true,
             Self::Finish(_)
             | Self::Pause(_)
             | Self::Resume(_)
@@ -165,7 +172,7 @@ impl Command {
     /// Returns what a person asks for by a command that is no run; `None` for a run.
     pub fn order(&self) -> Option<Order> {
         match self {
-            Self::Run(_) | Self::Plan(_) | Self::Finish(_) => None,
+            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Finish(_) => None,
             Self::Pause(pause) => Some(Order::Pause { reason: pause.reason.clone() }),
             Self::Resume(_) => Some(Order::Resume),
             Self::Release(release) => Some(Order::Release { host: release.instance.clone() }),
@@ -184,7 +191,8 @@ impl Command {
         match self {
             Self::Run(run) => run.selection.named(),
             Self::Plan(plan) => plan.selection.named(),
-            Self::Finish(_)
+            Self::Status(_)
+            | Self::Finish(_)
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Release(_)
@@ -202,7 +210,7 @@ impl Command {
     /// Returns whether a person has said yes beforehand.
     pub fn says_yes(&self) -> bool {
         match self {
-            Self::Run(_) | Self::Plan(_) | Self::Finish(_) | Self::Pause(_) | Self::Resume(_) => true,
+            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Finish(_) | Self::Pause(_) | Self::Resume(_) => true,
             Self::Release(release) => release.yes,
             Self::Exclude(exclude) => exclude.yes,
             Self::Include(include) => include.yes,
@@ -215,6 +223,7 @@ impl Command {
         match self {
             Self::Run(run) => run.settings.given(),
             Self::Plan(plan) => plan.settings.given(),
+            Self::Status(status) => status.settings.given(),
             Self::Finish(settings) => settings.given(),
             Self::Release(release) => release.settings.given(),
             Self::Pause(pause) => pause.clusters.given(),

@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 use models::ids::RunId;
 use models::report::RunReport;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::cluster_settings::Resolved;
@@ -23,6 +23,7 @@ use crate::telemetry;
 mod error;
 mod resolved;
 mod signals;
+mod status;
 mod steer;
 
 pub use error::unread_parameter;
@@ -34,10 +35,11 @@ use signals::{Manners, heard};
 /// Runs the command line of this process.
 pub fn main() -> ExitStatus {
     let cli = Cli::parse();
-    let status = if cli.command.fail_on_held() { ExitStatus::of_strict } else { ExitStatus::of };
-    let ended = match cli.command.order() {
-        Some(order) => steer::execute(&cli, &order),
-        None => execute(&cli).map(|report| status(&report)),
+    let status_of = if cli.command.fail_on_held() { ExitStatus::of_strict } else { ExitStatus::of };
+    let ended = match (&cli.command, cli.command.order()) {
+        (Command::Status(args), _) => status::execute(&cli, args),
+        (_, Some(order)) => steer::execute(&cli, &order),
+        (_, None) => execute(&cli).map(|report| status_of(&report)),
     };
     match ended {
         Ok(status) => status,

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use models::report::{ClusterErrorKind, ClusterReport, Outcome, RunReport};
+use models::report::{ClusterError, ClusterErrorKind, ClusterReport, Outcome, RunReport};
+use models::status::StatusReport;
 
 /// How a run ended, the gravest last.
 ///
@@ -55,8 +56,20 @@ impl ExitStatus {
         report.clusters.iter().map(|cluster| Self::of_cluster(cluster, report.dry_run)).fold(run, Self::max)
     }
 
+    /// The gravest of what a status tells: that somebody is needed counts as a failure.
+    pub fn of_status(status: &StatusReport) -> Self {
+        let needs = if status.needs_somebody() { Self::Failures } else { Self::Success };
+        let errors = status.clusters.iter().filter_map(|cluster| cluster.error.as_ref());
+        errors.map(Self::of_error).fold(needs, Self::max)
+    }
+
     fn of_cluster(cluster: &ClusterReport, dry_run: bool) -> Self {
-        let own = cluster.error.as_ref().map_or(Self::Success, |error| match error.kind {
+        let own = cluster.error.as_ref().map_or(Self::Success, Self::of_error);
+        cluster.instances.iter().map(|instance| Self::of_outcome(instance.outcome, dry_run)).fold(own, Self::max)
+    }
+
+    fn of_error(error: &ClusterError) -> Self {
+        match error.kind {
             ClusterErrorKind::ClusterNotFound | ClusterErrorKind::NotPermitted | ClusterErrorKind::NotReachable => {
                 Self::NotReached
             }
@@ -64,8 +77,7 @@ impl ExitStatus {
             ClusterErrorKind::Unexpected => Self::Failures,
             ClusterErrorKind::AnotherRun => Self::Success,
             ClusterErrorKind::LeaseLost => Self::Interrupted,
-        });
-        cluster.instances.iter().map(|instance| Self::of_outcome(instance.outcome, dry_run)).fold(own, Self::max)
+        }
     }
 
     fn of_outcome(outcome: Outcome, dry_run: bool) -> Self {

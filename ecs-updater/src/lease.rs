@@ -42,7 +42,7 @@ pub(crate) const SKEW: SignedDuration = SignedDuration::from_secs(60);
 pub(crate) const LAST_WRITES: SignedDuration = SignedDuration::from_secs(60);
 /// How long after its expiry the item may be deleted by DynamoDB: long after the last claim of its run is history. Only
 /// tidying for clusters that are no more; nobody trusts it.
-const TIDY_AFTER: SignedDuration = SignedDuration::from_hours(90 * 24);
+pub(crate) const TIDY_AFTER: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// A moment by both clocks.
 ///

@@ -39,26 +39,61 @@ pub(crate) async fn full_look(
     now: Timestamp,
 ) -> Result<(), AwsError> {
     moves::look(aws, fleet, now).await?;
+    let seen = look_at_all(aws, fleet, policy).await?;
+    let machines = seen.machines.as_ref().map_err(AwsError::clone)?;
+    merge_all(fleet, &seen, machines, policy, now);
+    Ok(())
+}
+
+/// Looks at the whole cluster once, where nothing rests on where tasks go. Returns what EC2 says where it does not tell of
+/// the machines: no tag is known then.
+pub(crate) async fn glance(
+    aws: &Aws,
+    fleet: &mut FleetSnapshot,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Option<AwsError>, AwsError> {
+    let seen = look_at_all(aws, fleet, policy).await?;
+    let nothing = Machines::default();
+    merge_all(fleet, &seen, seen.machines.as_ref().unwrap_or(&nothing), policy, now);
+    Ok(seen.machines.err())
+}
+
+/// What ECS and EC2 say of a whole cluster.
+struct Seen {
+    pause: Option<String>,
+    newest: BTreeMap<HostId, instances::Described>,
+    outdated: BTreeSet<ContainerInstanceArn>,
+    not_described: BTreeSet<ContainerInstanceArn>,
+    machines: Result<Machines, AwsError>,
+}
+
+async fn look_at_all(aws: &Aws, fleet: &FleetSnapshot, policy: &Policy) -> Result<Seen, AwsError> {
     let (arns, pause) =
         tokio::join!(aws.list_container_instances(&fleet.cluster, Listed::All), aws.pause(&fleet.cluster));
     let arns = arns?;
-    fleet.pause = pause?;
+    let pause = pause?;
     let Answer { described, not_described } =
         aws.describe_container_instances(&fleet.cluster, &arns, policy.names_hosts()).await?;
     if described.is_empty() && !not_described.is_empty() {
         return Err(AwsError::not_described());
     }
-    let mut others: BTreeSet<ContainerInstanceArn> = described.iter().map(|one| one.arn.clone()).collect();
+    let mut outdated: BTreeSet<ContainerInstanceArn> = described.iter().map(|one| one.arn.clone()).collect();
     let newest = newest_by_host(described);
     for one in newest.values() {
-        others.remove(&one.arn);
+        outdated.remove(&one.arn);
     }
-    fleet.outdated_registrations = others;
-    let mut hosts: BTreeSet<HostId> = fleet.instances.keys().cloned().collect();
-    hosts.extend(newest.keys().cloned());
-    let on_ec2: Vec<HostId> = hosts.iter().filter(|host| !host.is_external()).cloned().collect();
-    let machines = aws.describe_instances(&on_ec2).await?;
-    for (host, described) in &newest {
+    let hosts: BTreeSet<&HostId> = fleet.instances.keys().chain(newest.keys()).collect();
+    let on_ec2: Vec<HostId> = hosts.into_iter().filter(|host| !host.is_external()).cloned().collect();
+    let machines = aws.describe_instances(&on_ec2).await;
+    Ok(Seen { pause, newest, outdated, not_described, machines })
+}
+
+fn merge_all(fleet: &mut FleetSnapshot, seen: &Seen, machines: &Machines, policy: &Policy, now: Timestamp) {
+    let Seen { pause, newest, outdated, not_described, machines: _ } = seen;
+    fleet.pause.clone_from(pause);
+    fleet.outdated_registrations.clone_from(outdated);
+    for (host, described) in newest {
         merge_ecs(fleet, host, described, policy, now);
     }
     for (host, instance) in &mut fleet.instances {
@@ -72,11 +107,12 @@ pub(crate) async fn full_look(
             instance.seen_at = now;
             instance.undescribed_since = None;
         }
-        merge_ec2(instance, &machines, policy, now);
+        merge_ec2(instance, machines, policy, now);
     }
     let known: BTreeSet<&ContainerInstanceArn> =
         fleet.instances.values().map(|instance| &instance.container_instance).collect();
-    fleet.unknown_registrations = not_described.into_iter().filter(|arn| !known.contains(arn)).collect();
+    let unknown = not_described.iter().filter(|arn| !known.contains(arn)).cloned().collect();
+    fleet.unknown_registrations = unknown;
     // What is not registered any more and was nothing to us is no part of the cluster.
     fleet.instances.retain(|_, instance| {
         instance.status != InstanceStatus::Inactive
@@ -85,7 +121,6 @@ pub(crate) async fn full_look(
             || instance.run.drained_at.is_some()
     });
     fleet.taken_at = now;
-    Ok(())
 }
 
 /// Describes the instances under way again. Returns those that ECS does not describe, or has as INACTIVE: what they are now

@@ -44,6 +44,11 @@ impl Last {
         (last.to_string().len() <= Self::MAX_CHARS).then_some(last)
     }
 
+    /// Returns `updated`, or the code of the failure.
+    pub fn outcome(&self) -> &str {
+        &self.outcome
+    }
+
     /// Whether the update failed or was rolled back.
     pub fn is_failure(&self) -> bool {
         self.outcome != UPDATED

@@ -23,4 +23,6 @@ pub mod release;
 pub mod report;
 pub mod schedule;
 pub mod selection;
+pub mod status;
+pub mod summary;
 pub mod time;

@@ -125,6 +125,21 @@ pub enum ClusterErrorKind {
     Configuration,
 }
 
+impl ClusterErrorKind {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClusterNotFound => "cluster_not_found",
+            Self::NotPermitted => "not_permitted",
+            Self::NotReachable => "not_reachable",
+            Self::Unexpected => "unexpected",
+            Self::AnotherRun => "another_run",
+            Self::LeaseLost => "lease_lost",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
 /// One instance in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceReport {

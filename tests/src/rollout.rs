@@ -17,10 +17,12 @@ use ecs_updater::exit::ExitStatus;
 use ecs_updater::planner::Purpose;
 use ecs_updater::run::{Job, Signals, Watch, run};
 use ecs_updater::steer::Order;
+use ecs_updater::steer::status::{Typed, status};
 use jiff::{SignedDuration, Timestamp};
 use models::ids::{ClusterName, HostId, RunId};
 use models::location::Location;
 use models::report::{ClusterError, ClusterErrorKind, Outcome, RunReport};
+use models::status::StatusReport;
 use tokio::sync::watch;
 
 use crate::Region;
@@ -373,6 +375,17 @@ impl Rollout {
         }
     }
 
+    /// Returns what asks how the clusters stand, also while a run is at work.
+    pub fn looker(&self) -> Looker {
+        let (lease_table, clusters, locations) =
+            (self.lease_table.clone(), self.clusters.clone(), self.locations.clone());
+        Looker {
+            region: Arc::clone(&self.region),
+            resolved: Resolved { lease_table, clusters, locations },
+            config: self.config.clone(),
+        }
+    }
+
     /// Every rule that was broken, those of the end included. Of a machine that had gone before the last run nobody
     /// could tell it.
     pub fn violations(&self, last: &RunReport) -> Vec<Violation> {
@@ -402,6 +415,22 @@ pub(crate) fn purpose(command: Option<&CommandSpec>) -> Purpose {
     match command {
         Some(CommandSpec::Finish) => Purpose::Finish,
         Some(_) | None => Purpose::Update,
+    }
+}
+
+/// Asks how the clusters of a rollout stand.
+#[derive(Debug, Clone)]
+pub struct Looker {
+    region: Arc<Region>,
+    resolved: Resolved,
+    config: SdkConfig,
+}
+
+impl Looker {
+    /// As `ecs-updater status` does.
+    pub async fn status(&self) -> StatusReport {
+        let clock = self.region.clock_of_a_run(SignedDuration::ZERO);
+        status(&self.config, &clock, &self.resolved, &Typed::default()).await
     }
 }
 

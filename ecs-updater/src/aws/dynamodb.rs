@@ -1,7 +1,8 @@
-//! DynamoDB: the lease on a cluster. One action, `UpdateItem` with a condition: so the task role needs no other, and
-//! what is compared and what is written are one step.
+//! DynamoDB: the lease on a cluster. It is written by one action, `UpdateItem` with a condition, so that what is compared
+//! and what is written are one step; who only asks reads the item.
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
@@ -12,6 +13,9 @@ use super::error::{AwsError, invalid};
 use crate::lease::{Entry, Wanted};
 
 const OPERATION: &str = "dynamodb:UpdateItem";
+pub(super) const GET_ITEM: &str = "dynamodb:GetItem";
+/// The name of the table's key.
+pub(super) const KEY: &str = "lease";
 
 /// Free: never held, or expired and not ours. Ours is renewed under its epoch instead, see [`RENEW`].
 const ACQUIRE_IF: &str = "attribute_not_exists(#lease) OR (#expires < :free AND #holder <> :us)";
@@ -39,6 +43,18 @@ pub(crate) struct LeaseKey {
 }
 
 impl Aws {
+    /// Returns what the table says of a cluster's lease; `None` where no run ever held it.
+    pub(crate) async fn lease_entry(&self, table: &str, cluster: &ClusterName) -> Result<Option<Entry>, AwsError> {
+        let answer = self.item(table, cluster.as_str()).await?;
+        answer.item().map(|item| read(GET_ITEM, |name| item.get(name))).transpose()
+    }
+
+    /// Reads an item of the table with the leases.
+    pub(super) async fn item(&self, table: &str, key: &str) -> Result<GetItemOutput, AwsError> {
+        let call = self.dynamodb.get_item().table_name(table).key(KEY, AttributeValue::S(key.to_owned()));
+        call.consistent_read(true).send().await.map_err(|error| AwsError::from_sdk(GET_ITEM, error))
+    }
+
     /// Takes the lease if it is free.
     pub(crate) async fn acquire_lease(&self, key: &LeaseKey, wanted: &Wanted) -> Result<Written, AwsError> {
         let values = [
@@ -78,7 +94,7 @@ impl Aws {
             .dynamodb
             .update_item()
             .table_name(&key.table)
-            .key("lease", AttributeValue::S(key.cluster.as_str().to_owned()))
+            .key(KEY, AttributeValue::S(key.cluster.as_str().to_owned()))
             .condition_expression(condition)
             .update_expression(update)
             .expression_attribute_values(":us", AttributeValue::S(key.us.as_str().to_owned()))
@@ -93,11 +109,11 @@ impl Aws {
         match request.send().await {
             Ok(answer) => {
                 let item = answer.attributes().ok_or_else(|| invalid(OPERATION, &"the answer has no item"))?;
-                read(|name| item.get(name)).map(Written::Done)
+                read(OPERATION, |name| item.get(name)).map(Written::Done)
             }
             Err(SdkError::ServiceError(refused)) => match refused.err() {
                 UpdateItemError::ConditionalCheckFailedException(failed) => {
-                    failed.item().map(|item| read(|name| item.get(name))).transpose().map(Written::Refused)
+                    failed.item().map(|item| read(OPERATION, |name| item.get(name))).transpose().map(Written::Refused)
                 }
                 _ => Err(AwsError::from_sdk(OPERATION, SdkError::ServiceError(refused))),
             },
@@ -107,8 +123,8 @@ impl Aws {
 }
 
 /// Strictly: another program's item under our key must not be taken for a lease.
-fn read<'a>(get: impl Fn(&str) -> Option<&'a AttributeValue>) -> Result<Entry, AwsError> {
-    let wrong = |name: &str| invalid(OPERATION, &format!("the lease's attribute {name} is missing or malformed"));
+fn read<'a>(operation: &'static str, get: impl Fn(&str) -> Option<&'a AttributeValue>) -> Result<Entry, AwsError> {
+    let wrong = |name: &str| invalid(operation, &format!("the lease's attribute {name} is missing or malformed"));
     let number = |name: &str| get(name).and_then(|value| value.as_n().ok()?.parse::<u64>().ok());
     let holder = get("holder").and_then(|value| value.as_s().ok()).ok_or_else(|| wrong("holder"))?;
     let millis = number("expires").and_then(|millis| i64::try_from(millis).ok()).ok_or_else(|| wrong("expires"))?;
@@ -119,7 +135,7 @@ fn read<'a>(get: impl Fn(&str) -> Option<&'a AttributeValue>) -> Result<Entry, A
     })
 }
 
-fn number(value: impl std::fmt::Display) -> AttributeValue {
+pub(super) fn number(value: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 

@@ -74,8 +74,8 @@ mod tests {
             ("SendCommand", false),
             ("StopTask", false),
             ("UpdateContainerInstancesState", false),
-            // Nobody sends these yet.
             ("PutItem", false),
+            // Nobody sends these yet.
             ("PutEvents", false),
             ("GetawayPlan", false),
             ("describeInstances", false),

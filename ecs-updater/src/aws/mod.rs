@@ -6,7 +6,7 @@
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `halving`: calls for many that are refused because of one.
-//! - `dynamodb`, `ec2`, `ecs`, `ssm`, `parameters`, `releases`: the operations.
+//! - `dynamodb`, `summaries`, `ec2`, `ecs`, `ssm`, `parameters`, `releases`: the operations.
 
 mod access;
 mod answer_limit;
@@ -25,6 +25,7 @@ mod profile;
 mod releases;
 mod shutdown;
 pub(crate) mod ssm;
+pub(crate) mod summaries;
 mod timing;
 
 pub use aws_config::SdkConfig;

@@ -1,5 +1,5 @@
 //! Stands before every request once the run was told to stop: a few seconds later nothing is sent any more but the
-//! return of the lease.
+//! return of the lease, and the summary beside it.
 //!
 //! It is asked before each try of a call, as the fence is, so that the SDK's retries stop too.
 
@@ -15,8 +15,10 @@ const STOPPING: u8 = 1;
 const CLOSED: u8 = 2;
 const RETURNING_LEASE: u8 = 3;
 
-/// The one operation on the table with the leases.
+/// The one operation that writes a lease.
 pub(super) const LEASE_WRITE: &str = "UpdateItem";
+/// The one operation that writes a run's summary beside it.
+pub(super) const SUMMARY_WRITE: &str = "PutItem";
 
 /// A request was not sent, since the run is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +36,7 @@ impl Shutdown {
         self.0.fetch_max(CLOSED, Ordering::Relaxed);
     }
 
-    /// From now on nothing is sent but what gives the lease back.
+    /// From now on nothing is sent but what gives the lease back, and what is left beside it.
     pub(crate) fn return_lease(&self) {
         self.0.fetch_max(RETURNING_LEASE, Ordering::Relaxed);
     }
@@ -48,7 +50,7 @@ impl Shutdown {
     pub(super) fn pass(&self, operation: &str) -> Result<(), Stopped> {
         let open = match self.0.load(Ordering::Relaxed) {
             RUNNING | STOPPING => true,
-            RETURNING_LEASE => operation == LEASE_WRITE,
+            RETURNING_LEASE => operation == LEASE_WRITE || operation == SUMMARY_WRITE,
             _ => false,
         };
         if open { Ok(()) } else { Err(Stopped) }
@@ -72,12 +74,12 @@ mod tests {
         assert!(shutdown.has_begun());
         assert_eq!(shutdown.pass("DeleteTags"), Ok(()));
         shutdown.close();
-        for operation in ["DescribeInstances", "DeleteTags", LEASE_WRITE] {
+        for operation in ["DescribeInstances", "DeleteTags", LEASE_WRITE, SUMMARY_WRITE] {
             assert_eq!(shutdown.pass(operation), Err(Stopped), "{operation}");
         }
         shutdown.return_lease();
         assert!(!shutdown.begin());
         assert_eq!(shutdown.pass("DescribeInstances"), Err(Stopped));
-        assert_eq!(shutdown.pass(LEASE_WRITE), Ok(()));
+        assert_eq!((shutdown.pass(LEASE_WRITE), shutdown.pass(SUMMARY_WRITE)), (Ok(()), Ok(())));
     }
 }

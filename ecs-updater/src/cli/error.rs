@@ -33,6 +33,8 @@ pub(super) enum CliError {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    #[error("the status could not be printed")]
+    Status(#[source] std::io::Error),
 }
 
 impl CliError {
@@ -46,7 +48,8 @@ impl CliError {
             Self::Telemetry(TelemetryError::SetAlready(_))
             | Self::Runtime(_)
             | Self::Signals(_)
-            | Self::Delivery(_) => ExitStatus::Failures,
+            | Self::Delivery(_)
+            | Self::Status(_) => ExitStatus::Failures,
         }
     }
 }

@@ -42,8 +42,7 @@ use models::time::after;
 pub(crate) use claimed::sent::reboot_may_come_until;
 pub use context::{RunFacts, Stop};
 pub(crate) use estimate::{Ahead, estimate};
-pub(crate) use gate::Asked;
-pub(crate) use gate::closed_for_drains;
+pub(crate) use gate::{Asked, closed_for_drains, open_until};
 pub use groups::{groups, image_version, youngest_images};
 pub(crate) use limits::undated;
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
@@ -52,6 +51,7 @@ pub use purpose::Purpose;
 pub(crate) use refusal::refused_again;
 pub(crate) use selection::{not_selected, selects_none};
 pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, TASKS_FRESH};
+pub(crate) use track_record::failed_releases;
 pub(crate) use workload::standalone_words;
 
 use admission::Counted;

@@ -29,6 +29,12 @@ impl TrackRecord {
     }
 }
 
+/// Returns why releases are not tried on further instances of a cluster, one for each that is not.
+pub(crate) fn failed_releases(fleet: &FleetSnapshot, stop_after: StopAfter) -> Vec<HoldReason> {
+    let records = track_records(fleet);
+    records.iter().filter_map(|(version, record)| record.hold_reason(version, stop_after)).collect()
+}
+
 /// Returns the releases that failed on an instance which is still there.
 pub(super) fn track_records(fleet: &FleetSnapshot) -> BTreeMap<Version, TrackRecord> {
     let there = || fleet.instances.values().filter(|instance| !instance.is_dead());

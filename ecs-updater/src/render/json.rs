@@ -1,7 +1,7 @@
 //! The report for programs: one JSON document, whose shape `docs/configuration.md` promises.
 
 use models::clean;
-use models::report::RunReport;
+use serde::Serialize;
 
 /// How the document is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Layout {
 ///
 /// # Errors
 /// None that a report can cause; serde's signature has one.
-pub fn render(report: &RunReport, layout: Layout) -> Result<String, serde_json::Error> {
+pub fn render(report: &impl Serialize, layout: Layout) -> Result<String, serde_json::Error> {
     let text = match layout {
         Layout::Pretty => serde_json::to_string_pretty(report)?,
         Layout::Compact => serde_json::to_string(report)?,

@@ -1,5 +1,5 @@
-//! What a person, or a program, is shown: the report as [`table`] or [`json`], the
-//! [`metrics`] of a run, and the live view of [`progress`].
+//! What a person, or a program, is shown: the report as [`table`] or [`json`], the [`metrics`] of a run, the live view of
+//! [`progress`], and how the clusters stand ([`status`]).
 //!
 //! Nothing here decides or measures anything: values come in, text goes out. Many of the values are words from outside
 //! (tags, names, what a host or AWS says), and all that leaves here is cleaned of what a terminal would obey
@@ -9,6 +9,7 @@ pub mod duration;
 pub mod json;
 pub mod metrics;
 pub mod progress;
+pub mod status;
 pub mod table;
 
 use comfy_table::Table;

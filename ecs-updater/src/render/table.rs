@@ -340,7 +340,7 @@ fn capital(text: &str) -> String {
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
-fn plural(count: usize, thing: &str) -> String {
+pub(super) fn plural(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -353,7 +353,7 @@ fn flat(text: &str) -> String {
 const LONGEST_PARAGRAPH: usize = 1 << 18;
 
 /// Breaks at spaces to `width` columns, each line behind `indent`.
-fn wrap(text: &str, width: Option<u16>, indent: &str) -> String {
+pub(super) fn wrap(text: &str, width: Option<u16>, indent: &str) -> String {
     let width = width.map_or(usize::MAX, usize::from);
     let (mut lines, mut used): (Vec<String>, usize) = (Vec::new(), 0);
     for word in clean::cut(text, LONGEST_PARAGRAPH).split_whitespace() {

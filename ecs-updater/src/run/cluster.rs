@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::acts::{self, Acts};
 use super::namer::Namer;
 use super::rhythm::Rounds;
+use super::scribe::Scribe;
 use super::signals::Signals;
 use crate::aws::Aws;
 use crate::clock::Clock;
@@ -55,6 +56,8 @@ pub(super) struct Cluster<'a> {
     pub(super) commands: Commands,
     pub(super) awaited: Awaited,
     pub(super) namer: Namer,
+    /// `None` without a lease.
+    pub(super) scribe: Option<Scribe>,
     /// The last plan.
     pub(super) plan: Plan,
     pub(super) track: Track,
@@ -88,6 +91,7 @@ impl<'a> Cluster<'a> {
             commands: Commands::default(),
             awaited: Awaited::default(),
             namer: Namer::default(),
+            scribe: None,
             plan: Plan::default(),
             track: Track::default(),
             looked_full: None,

@@ -13,6 +13,7 @@
 //! - `acts`: what went wrong with acts, and how long that is waited out.
 //! - `signals`: what it is told from outside; `interruption`: what that does.
 //! - `report`: what it says when it is over. `watch`: who sees it before.
+//! - `summary`: what it leaves beside its lease, for `status`; `scribe`: its calls, beside the loop.
 
 mod acts;
 mod cluster;
@@ -25,7 +26,9 @@ mod naming;
 mod report;
 mod rhythm;
 mod rounds;
+mod scribe;
 mod signals;
+mod summary;
 mod versions;
 mod watch;
 mod work;

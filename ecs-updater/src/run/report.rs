@@ -187,22 +187,23 @@ impl Cluster<'_> {
         }
     }
 
+    /// Every instance as it stands now; `given_up`: why the work on the cluster ended early.
+    pub(super) fn instance_reports(&self, given_up: Option<ClusterErrorKind>, now: Timestamp) -> Vec<InstanceReport> {
+        let report = |instance: &Instance| {
+            let standing = self.plan.standing(&instance.host);
+            let mut report = self.track.report(instance, standing, now, self.facts.dry_run);
+            self.tell_early_end(instance, given_up, &mut report);
+            self.tell_of_a_reboot(instance, now, &mut report);
+            self.tell_of_a_registration(instance, &mut report);
+            self.tell_of_stopped_tasks(instance, &mut report);
+            report
+        };
+        self.fleet.instances.values().map(report).collect()
+    }
+
     pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
         let now = self.clock.now();
-        let instances: Vec<_> = self
-            .fleet
-            .instances
-            .values()
-            .map(|instance| {
-                let standing = self.plan.standing(&instance.host);
-                let mut report = self.track.report(instance, standing, now, self.facts.dry_run);
-                self.tell_early_end(instance, error.as_ref().map(|error| error.kind), &mut report);
-                self.tell_of_a_reboot(instance, now, &mut report);
-                self.tell_of_a_registration(instance, &mut report);
-                self.tell_of_stopped_tasks(instance, &mut report);
-                report
-            })
-            .collect();
+        let instances = self.instance_reports(error.as_ref().map(|error| error.kind), now);
         let error = error.or_else(|| match &self.facts.stop {
             Some(Stop::NotPermitted { detail, advice }) => {
                 let message = format!("cluster {}: not permitted: {detail}; {advice}", self.name);

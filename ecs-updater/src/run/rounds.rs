@@ -40,6 +40,7 @@ impl Cluster<'_> {
             self.name_hosts();
             let now = self.clock.now();
             self.plan(watch, now);
+            self.keep_summary();
             let steps = self.permitted(now);
             if steps.is_empty() {
                 if self.is_done() {

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
+use models::ids::Epoch;
 use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterReport};
 
 use super::cluster::{Cluster, Lease};
 use super::interruption::{BEGUN_ENDS_WITHIN, LEASE_RETURNED_WITHIN, over, signal};
+use super::scribe::{LAST_WITHIN, LAST_WITHIN_AFTER_A_SIGNAL, Scribe};
 use super::watch::Watch;
 use crate::keeper::{Keeper, RELEASE_WITHIN};
 use crate::planner::Stop;
@@ -65,7 +67,7 @@ impl Cluster<'_> {
             () = signal(self.finish.clone()), if self.facts.purpose.begins() => None,
         };
         match acquired {
-            Some(Ok(epoch)) => self.epoch = Some(epoch),
+            Some(Ok(epoch)) => self.begin_under(epoch),
             Some(Err(error)) if !self.is_stopped() && !self.is_asked_to_finish() => return Err(error),
             Some(Err(_)) | None => {
                 keeper.give_up_acquiring();
@@ -73,20 +75,30 @@ impl Cluster<'_> {
                 return Ok(());
             }
         }
-        let ended = self.rounds_while_kept(keeper, watch).await;
-        let mut within = RELEASE_WITHIN;
-        if self.is_stopped() {
-            self.aws.shutdown().return_lease();
-            within = LEASE_RETURNED_WITHIN;
-        }
-        keeper.release(within).await;
-        match ended {
+        let ended = match self.rounds_while_kept(keeper, watch).await {
             Ended::Lost(lost) => Err(lost),
             Ended::Rounds(ended) => ended,
             Ended::Cut => {
                 self.plan_what_is_left(watch);
                 Ok(())
             }
+        };
+        let (mut within, mut before) = (RELEASE_WITHIN, LAST_WITHIN);
+        if self.is_stopped() {
+            self.aws.shutdown().return_lease();
+            before = LAST_WITHIN_AFTER_A_SIGNAL;
+            within = LEASE_RETURNED_WITHIN.saturating_sub(before);
+        }
+        self.leave_summary(ended.as_ref().err(), before).await;
+        keeper.release(within).await;
+        ended
+    }
+
+    /// The lease was acquired, with this epoch.
+    fn begin_under(&mut self, epoch: Epoch) {
+        self.epoch = Some(epoch);
+        if let Some(Lease { table, .. }) = &self.lease {
+            self.scribe = Some(Scribe::begin(&self.aws, table, self.name, epoch, self.clock.now()));
         }
     }
 

@@ -4,6 +4,7 @@
 //! - `pause`: the cluster's tag. `exclude`: the instances' tag. Both are a person's wish, and need no lease.
 //! - `forget`: the marks of failed versions, which are a run's own tags: under the lease.
 //! - `release`: a run that lets go of one instance.
+//! - `status`: how the clusters stand, without a command to any host.
 //! - `voice`: what is said and asked on the way. `note`: what can stand in a tag. `look`: what is there.
 
 mod error;
@@ -13,6 +14,7 @@ mod look;
 pub mod note;
 mod pause;
 mod release;
+pub mod status;
 mod steering;
 mod voice;
 

@@ -4,7 +4,8 @@ use clap::{CommandFactory, Parser};
 use ecs_updater::args::{Cli, Command, LogFormat, Output};
 use ecs_updater::config::Environment;
 use ecs_updater::telemetry;
-use models::report::RunReport;
+use models::report::{ClusterErrorKind, RunReport};
+use models::status::StatusReport;
 use tracing::Level;
 
 #[test]
@@ -73,6 +74,7 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
     Commands:
       run            Update the clusters' instances
       plan           Show what `run` would do, and change nothing
+      status         Show who is out of service, and whether somebody is needed
       finish         Bring to an end what earlier runs began, and begin nothing
       pause          Let no run begin anything on a cluster, until `resume`
       resume         Lift a pause
@@ -254,6 +256,31 @@ fn a_plan_whose_reader_is_gone_and_a_report_that_nobody_wants_are_no_failures() 
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains("code 3") || output.status.code() == Some(3), "{line}: {said}");
         assert!(!said.contains("could not be written"), "{line}: {said}");
+    }
+}
+
+/// Without a terminal each look is a line of its own in JSON, whatever AWS says, and a signal ends it well.
+#[test]
+fn a_watch_looks_again_and_ends_by_a_signal_with_zero() {
+    use std::io::BufRead as _;
+    let mut command = run_to_nowhere("exec \"$0\" status --watch=1s --cluster web --output json");
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let status: StatusReport = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        let error = status.clusters[0].error.as_ref().unwrap();
+        assert_eq!(error.kind, ClusterErrorKind::NotReachable);
+    }
+    let signal = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_status_that_could_not_be_read_ends_with_three_and_a_pace_that_is_none_with_two() {
+    for (line, code) in [("status --cluster web", 3), ("status --cluster web --watch=0s", 2), ("status", 2)] {
+        let output = run_to_nowhere(&format!("exec \"$0\" {line}")).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

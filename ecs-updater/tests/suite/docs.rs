@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ecs_updater::exit::ExitStatus;
+use ecs_updater::steer::status::NEED_CODES;
 use models::reason::{FailReason, HoldReason};
 use models::report::Outcome;
 
@@ -21,6 +22,11 @@ fn every_reason_of_a_failure_has_a_row() {
     // Not a failure, and the only code beside the two lists.
     let expected: Vec<&str> = FailReason::CODES.iter().copied().chain(["gone"]).collect();
     assert_eq!(codes("Why an update failed"), expected);
+}
+
+#[test]
+fn every_need_of_a_status_has_a_row() {
+    assert_eq!(codes("Who is out of service"), NEED_CODES);
 }
 
 #[test]
@@ -38,7 +44,7 @@ fn every_exit_code_has_a_row() {
 
 #[test]
 fn a_row_says_what_to_do() {
-    for heading in ["Why an instance is held", "Why an update failed"] {
+    for heading in ["Why an instance is held", "Why an update failed", "Who is out of service"] {
         for row in rows(heading) {
             assert!(row.len() == 3 && row.iter().all(|cell| !cell.is_empty()), "{heading}: {row:?}");
         }

@@ -42,6 +42,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("own_task", &["aws"]),
     // The settings that AWS keeps.
     ("cluster_settings", &["aws", "config"]),
+    // What a person types beside `run` and `plan`.
+    ("steer", &["aws", "clock", "cluster_settings", "lease", "observe", "planner"]),
     (
         "cli",
         &[

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use ecs_updater::render::json::{self, Layout};
 use ecs_updater::render::progress::{self, ClusterView, Line};
-use ecs_updater::render::table;
+use ecs_updater::render::{self, table};
 use ecs_updater::telemetry;
 use jiff::{SignedDuration, Timestamp};
 use models::cluster_tags::IgnoredTag;
+use models::fleet::{Exclusion, InstanceStatus};
 use models::ids::RunId;
 use models::location::Location;
 use models::plan::{Estimate, Phase};
@@ -17,6 +18,10 @@ use models::reason::{FailReason, HoldReason};
 use models::report::{
     ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, RunReport,
 };
+use models::status::{
+    Begins, ClusterStatus, InstanceLine, LastRun, LeaseStatus, Need, OutBy, OutOfService, StatusReport,
+};
+use models::summary::Troubled;
 use proptest::prelude::*;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -153,7 +158,71 @@ fn logged(text: &str, colours: Option<bool>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
+/// A status that has `text` wherever somebody else's words can stand.
+fn status(text: &str) -> StatusReport {
+    let word = || text.to_owned();
+    let line = InstanceLine {
+        ec2_instance_id: text.into(),
+        container_instance: text.into(),
+        zone: Some(text.into()),
+        status: InstanceStatus::Draining,
+        agent_connected: true,
+        machine: None,
+        out: Some(OutOfService { by: OutBy::Run { run: text.into() }, why: word(), since: None, seen: false }),
+        claim: None,
+        malformed_claim: Some(word()),
+        excluded: Some(Exclusion { tag: word(), note: word() }),
+        failed: vec![word()],
+        last: None,
+        troubled: Some(Troubled { host: text.into(), outcome: word(), reason: Some(word()), detail: Some(word()) }),
+        version: None,
+        unknown_tags: vec![word()],
+    };
+    let last_run = LastRun {
+        run: text.into(),
+        started_at: Timestamp::UNIX_EPOCH,
+        written_at: Timestamp::UNIX_EPOCH,
+        ended: true,
+        interrupted: true,
+        error: Some(word()),
+        outcomes: BTreeMap::from([(word(), 1)]),
+        held: BTreeMap::from([(word(), 1)]),
+        left_out: 1,
+    };
+    let need = Need { code: word(), message: word(), commands: vec![word()], instances: vec![text.into()] };
+    let cluster = ClusterStatus {
+        cluster: text.into(),
+        location: Location { account: Some(text.into()), region: Some(text.into()) },
+        error: None,
+        begins: Some(Begins { may: false, reason: Some(word()), detail: Some(word()), until: None }),
+        lease: LeaseStatus::Free { run: text.into() },
+        last_run: Some(last_run),
+        max_unavailable: Some(1),
+        versions: Vec::new(),
+        instances: vec![line],
+        not_known: vec![word()],
+        needs: vec![need],
+        aws_calls: BTreeMap::from([(word(), 1)]),
+    };
+    let error = ClusterError { kind: ClusterErrorKind::Unexpected, message: word() };
+    let unread = ClusterStatus::unread(text.into(), cluster.location.clone(), error);
+    StatusReport { version: 1, at: Timestamp::UNIX_EPOCH, clusters: vec![cluster, unread] }
+}
+
 proptest! {
+    #[test]
+    fn a_status_has_no_control_character_and_says_the_same_in_json(text in words()) {
+        let status = status(&text);
+        for width in [Some(80), None] {
+            let shown = render::status::render(&status, width);
+            prop_assert_eq!(harmful(&shown), None, "{:?}", shown);
+        }
+        let document = json::render(&status, Layout::Compact).unwrap();
+        prop_assert_eq!(harmful(&document), None, "{:?}", document);
+        prop_assert_eq!(document.lines().count(), 1);
+        prop_assert_eq!(serde_json::from_str::<StatusReport>(&document).unwrap(), status);
+    }
+
     #[test]
     fn a_table_has_no_control_character_and_each_instance_is_a_line(text in words()) {
         for (width, dry_run) in [(Some(80), false), (Some(80), true), (Some(160), false), (None, false), (None, true)] {

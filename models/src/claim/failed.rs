@@ -49,6 +49,11 @@ impl FailedVersions {
         Self(self.0.iter().filter(|mark| parse_version(mark).as_ref() != Some(version)).cloned().collect())
     }
 
+    /// The marks as they stand in the tag.
+    pub fn marks(&self) -> &[String] {
+        &self.0
+    }
+
     /// The marks that are versions.
     pub fn versions(&self) -> BTreeSet<Version> {
         self.0.iter().filter_map(|mark| parse_version(mark)).collect()

@@ -8,10 +8,15 @@ use models::ids::HostId;
 use super::rule::{Rule, Violation};
 use crate::world::{Actor, Attribute, CommandStep, Event, InstanceChange, Item, MachineNo, World};
 
+/// How the keys of the summaries begin that runs leave beside their leases.
+const SUMMARY: &str = "summary#";
+
 /// Who holds the lease on each cluster.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Leases {
     by_cluster: BTreeMap<String, Lease>,
+    /// The epoch of each summary.
+    summaries: BTreeMap<String, i128>,
 }
 
 /// Who took the lease on a cluster last.
@@ -26,6 +31,9 @@ impl Leases {
     /// Looks at something that has just happened; returns what it breaks.
     pub(super) fn see(&mut self, world: &World, event: &Event) -> Vec<Violation> {
         if let Event::Stored { key, item, caller, .. } = event {
+            if key.starts_with(SUMMARY) {
+                return self.summarized(world, key, item, *caller).into_iter().collect();
+            }
             return self.take(world, key, item, *caller).into_iter().collect();
         }
         let Some((machine, what)) = written(event) else { return Vec::new() };
@@ -49,6 +57,23 @@ impl Leases {
     /// The highest epoch of the cluster's lease so far; `None` where nobody took it.
     pub(super) fn epoch(&self, cluster: &str) -> Option<i128> {
         self.by_cluster.get(cluster).map(|lease| lease.epoch)
+    }
+
+    /// A summary is written by the run that has the lease, and never over that of a later one.
+    fn summarized(&mut self, world: &World, key: &str, item: &Item, caller: u32) -> Option<Violation> {
+        let Some(Attribute::Number(epoch)) = item.get("epoch") else { return None };
+        let cluster = key.strip_prefix(SUMMARY)?;
+        let before = self.summaries.insert(key.to_owned(), *epoch);
+        let lease = self.by_cluster.get(cluster);
+        let is_own = lease.is_some_and(|lease| *epoch < lease.epoch || lease.caller == caller);
+        let right = is_own && before.is_none_or(|before| before <= *epoch);
+        (!right).then(|| {
+            violation(
+                world,
+                cluster,
+                format!("a summary of epoch {epoch} over that of {before:?}, with the lease {lease:?}"),
+            )
+        })
     }
 
     fn take(&mut self, world: &World, cluster: &str, item: &Item, caller: u32) -> Option<Violation> {

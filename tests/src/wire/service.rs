@@ -32,7 +32,9 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 29] = [
+pub(crate) const OPERATIONS: [&str; 31] = [
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
     "dynamodb:UpdateItem",
     "ec2:CreateTags",
     "ec2:DeleteTags",

@@ -170,7 +170,7 @@ async fn what_is_not_modelled_is_loud() {
     assert_eq!(error, "SimulatorUnknownParameter");
     let (status, body) = ec2(&region, "Action=RebootInstances").await;
     assert!(status == 400 && body.contains("<Code>SimulatorUnknownOperation</Code>"), "{body}");
-    let (_, body) = send(&region, "DynamoDB_20120810.GetItem", json!({})).await;
+    let (_, body) = send(&region, "DynamoDB_20120810.DeleteItem", json!({})).await;
     assert_eq!(body["__type"], "com.amazonaws.dynamodb.v20120810#SimulatorUnknownOperation");
     let (_, body) = send(&region, "Kinesis_20131202.ListStreams", json!({})).await;
     assert_eq!(body["__type"], "SimulatorUnknownService");

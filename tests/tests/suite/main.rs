@@ -20,3 +20,4 @@ mod release_everywhere;
 mod report_schema;
 mod sdk;
 mod signals;
+mod status;

@@ -53,6 +53,18 @@ fn asked(scenarios: &[&str], by: Caller) -> BTreeSet<Need> {
     needs
 }
 
+/// What IAM was asked for a status.
+fn asked_by_status() -> BTreeSet<Need> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/lease_kept.toml");
+    let scenario = Scenario::load(path).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let rollout = Rollout::start(&scenario).await.unwrap();
+        rollout.looker().status().await;
+        rollout.region.needs(Caller::Updater)
+    })
+}
+
 fn actions(needs: &BTreeSet<Need>) -> BTreeSet<String> {
     needs.iter().map(|need| need.action.clone()).collect()
 }
@@ -78,7 +90,8 @@ fn a_run_has_the_rights_it_uses_and_no_others() {
 
 #[test]
 fn a_plan_has_the_rights_it_uses_and_no_others() {
-    let (policies, needs) = (shipped(Role::Plan).unwrap(), asked(&PLANS, Caller::Updater));
+    let (policies, mut needs) = (shipped(Role::Plan).unwrap(), asked(&PLANS, Caller::Updater));
+    needs.extend(asked_by_status());
     assert!(policies.statements().len() >= 7 && needs.len() >= 12, "{} {}", policies.statements().len(), needs.len());
     fits(&policies, &needs);
     let writes = asked(&RUNS, Caller::Updater).into_iter().filter(|need| !policies.allow(need)).collect();

@@ -1,5 +1,5 @@
-//! A signal is heard in every state: within 5 s nothing is sent any more but the return of the lease, the report comes
-//! within half a minute, and whatever goes wrong the loop does not spin.
+//! A signal is heard in every state: within 5 s nothing is sent any more but the return of the lease and what is left beside
+//! it, the report comes within half a minute, and whatever goes wrong the loop does not spin.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -181,8 +181,10 @@ fn a_signal_at_every_tenth_call_is_heard_in_every_state() {
             let tenth = (10..=calls).step_by(10).flat_map(|call| [(call, 0), (call, 1_300)]);
             let last = [(calls, 0), (calls, 1)].into_iter();
             first.chain(tenth).chain(last).map(move |(call, ms)| {
-                // With its last call a run ends by itself, whatever comes then.
-                let ends_by_itself = plain.report.is_some() && call == calls;
+                // With its last call a run ends by itself, whatever comes then; under a lease with the one before, by which
+                // it leaves its summary.
+                let last_calls = if state.top.is_empty() { 0 } else { 1 };
+                let ends_by_itself = plain.report.is_some() && call + last_calls >= calls;
                 (*state, SignalAt { call, after: after(ms) }, ends_by_itself)
             })
         })
@@ -220,7 +222,7 @@ fn problems(case: &Case, ends_by_itself: bool) -> Vec<String> {
         problems.push(format!("{} calls after the signal", later.len()));
     }
     let too_late = later.iter().filter(|sent| since(sent.at) > SENDS_NO_LONGER_THAN);
-    for sent in too_late.filter(|sent| sent.name != "dynamodb:UpdateItem") {
+    for sent in too_late.filter(|sent| !["dynamodb:UpdateItem", "dynamodb:PutItem"].contains(&sent.name.as_str())) {
         problems.push(format!("{} was sent {:?} after the signal", sent.name, since(sent.at)));
     }
     if !log.contains("interrupted: ") && !ends_by_itself {

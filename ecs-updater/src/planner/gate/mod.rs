@@ -28,6 +28,12 @@ pub(crate) fn closed_for_drains(
     gate.closed(expected(snapshot, now)).map(|closed| closed.why)
 }
 
+/// Returns when the window closes that is open now; `None` where none is, or none is needed.
+pub(crate) fn open_until(policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+    let open = window::open_periods(&policy.windows, now).into_iter().find(|period| period.contains(now));
+    open.map(|period| period.to)
+}
+
 /// What a person asks of the run itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Asked {

@@ -1,11 +1,12 @@
-//! DynamoDB, JSON 1.0: `UpdateItem` with a condition, carried out in one step (DynamoDB developer guide, "Condition
-//! expressions", "Update expressions"; API reference, `UpdateItem`).
+//! DynamoDB, JSON 1.0: `UpdateItem` and `PutItem` with a condition, each carried out in one step, and `GetItem` (DynamoDB
+//! developer guide, "Condition expressions", "Update expressions"; API reference, `UpdateItem`, `PutItem`, `GetItem`).
 //!
 //! Words, numbers and the errors are DynamoDB's; what is not modelled (sets, lists, maps, fractions, REMOVE, ADD,
 //! DELETE, functions but three, attributes without a placeholder) is said to be so, as everywhere in the simulator.
 
 mod attribute;
 mod expression;
+mod items;
 
 #[cfg(test)]
 mod tests;
@@ -15,12 +16,14 @@ use serde_json::{Map, Value, json};
 use super::failure::Failure;
 use super::params::{Params, unknown_parameter};
 use crate::world::{Attribute, World};
-use attribute::{attribute, invalid, shape};
+use attribute::{invalid, shape};
 use expression::{Placeholders, condition, update};
 
 pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Result<Value, Failure> {
     match operation {
         "UpdateItem" => update_item(world, params),
+        "PutItem" => items::put_item(world, params),
+        "GetItem" => items::get_item(world, params),
         _ => Err(Failure::unknown("Operation", format!("dynamodb:{operation} is not modelled"))),
     }
 }
@@ -40,19 +43,7 @@ fn update_item(world: &mut World, mut params: Params) -> Result<Value, Failure> 
         .table(&table_name)
         .ok_or_else(|| Failure::new("ResourceNotFoundException", "Requested resource not found"))?;
     let key_name = table.key.clone();
-    let key = match <[_; 1]>::try_from(key.into_iter().collect::<Vec<_>>()) {
-        Ok([(name, value)]) if name == key_name => match attribute(&value)? {
-            Attribute::Text(key) if !key.is_empty() => key,
-            Attribute::Text(_) => {
-                return Err(invalid(format!(
-                    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain \
-                     an empty string value. Key: {key_name}"
-                )));
-            }
-            Attribute::Number(_) => return Err(wrong_key()),
-        },
-        Ok(_) | Err(_) => return Err(wrong_key()),
-    };
+    let key = items::key(&key_name, key)?;
     let placeholders = Placeholders::read(names, values)?;
     let condition = condition_text.as_deref().map(|text| condition(text, &placeholders)).transpose()?;
     let update = update_text.as_deref().map(|text| update(text, &placeholders)).transpose()?;
@@ -78,6 +69,7 @@ fn update_item(world: &mut World, mut params: Params) -> Result<Value, Failure> 
         }
         new.insert(name, value);
     }
+    items::check_size(&new, "Item size to update has exceeded the maximum allowed size")?;
     let answer = match (returned.as_str(), &old) {
         ("ALL_NEW", _) => json!({ "Attributes": shape(&new) }),
         ("ALL_OLD", Some(old)) => json!({ "Attributes": shape(old) }),

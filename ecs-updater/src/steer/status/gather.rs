@@ -1,0 +1,80 @@
+//! What is read of a cluster.
+
+use jiff::Timestamp;
+use models::fleet::FleetSnapshot;
+use models::ids::ClusterName;
+use models::policy::Policy;
+use models::status::LeaseStatus;
+use models::summary::Summary;
+
+use crate::aws::{Aws, AwsError};
+use crate::clock::Clock;
+use crate::lease::{Entry, LASTS};
+use crate::observe;
+
+/// One cluster, as far as it could be read.
+pub(super) struct Facts<'a> {
+    pub(super) fleet: FleetSnapshot,
+    pub(super) policy: &'a Policy,
+    /// Why no tag is known, where EC2 does not tell, and what to do about that.
+    pub(super) no_tags: Option<String>,
+    pub(super) lease: LeaseStatus,
+    /// What the last run left, or why that is not known.
+    pub(super) summary: Result<Summary, String>,
+    pub(super) now: Timestamp,
+}
+
+/// Reads a cluster.
+///
+/// # Errors
+/// ECS could not be read. What the others do not tell is not known.
+pub(super) async fn gather<'a>(
+    aws: &Aws,
+    cluster: &ClusterName,
+    policy: &'a Policy,
+    table: Option<&str>,
+    clock: &Clock,
+) -> Result<Facts<'a>, AwsError> {
+    let mut fleet = FleetSnapshot::nothing_seen(cluster, clock.now());
+    let (trouble, (lease, summary)) =
+        tokio::join!(observe::glance(aws, &mut fleet, policy, clock.now()), beside(aws, cluster, table, clock));
+    let no_tags = trouble?.map(|error| format!("{error}; {}", error.advice()));
+    Ok(Facts { fleet, policy, no_tags, lease, summary, now: clock.now() })
+}
+
+/// Reads the lease, and what the last run left beside it.
+async fn beside(
+    aws: &Aws,
+    cluster: &ClusterName,
+    table: Option<&str>,
+    clock: &Clock,
+) -> (LeaseStatus, Result<Summary, String>) {
+    let Some(table) = table else {
+        return (LeaseStatus::NoTable, Err("there is no lease table".to_owned()));
+    };
+    let (lease, summary) = tokio::join!(aws.lease_entry(table, cluster), aws.summary(table, cluster));
+    let why = |error: AwsError| format!("{error}; {}", error.advice());
+    let lease = match lease {
+        Ok(entry) => lease_status(entry, clock.now()),
+        Err(error) => LeaseStatus::NotKnown { why: why(error) },
+    };
+    let summary = match summary {
+        Ok(Some(read)) => read.map_err(|error| error.to_string()),
+        Ok(None) => Err("no run has left a summary in the lease table".to_owned()),
+        Err(error) => Err(why(error)),
+    };
+    (lease, summary)
+}
+
+/// Returns what an item says of a lease at a moment. The expiry is by its holder's clock.
+pub(super) fn lease_status(entry: Option<Entry>, now: Timestamp) -> LeaseStatus {
+    let Some(Entry { holder: run, epoch, expires }) = entry else { return LeaseStatus::Never };
+    if expires == Timestamp::UNIX_EPOCH {
+        LeaseStatus::Free { run }
+    } else if expires > now {
+        let renewed_at = expires.checked_sub(LASTS).unwrap_or(Timestamp::MIN);
+        LeaseStatus::Held { run, epoch, until: expires, renewed_at }
+    } else {
+        LeaseStatus::Expired { run, epoch, at: expires }
+    }
+}
