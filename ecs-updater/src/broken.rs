@@ -44,6 +44,8 @@ mod mistakes {
         UpdatedUnseen,
         /// What is on the inactive set counts as staged, whatever version it is.
         StagedVersionIgnored,
+        /// What Auto Scaling groups do with instances is not read.
+        GroupsIgnored,
         /// A person's exclusion is not read.
         ExclusionIgnored,
         /// The last look before DRAINING is at the budget alone: whatever the tags say by then.
@@ -66,7 +68,7 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 27] = [
+        pub const ALL: [Self; 28] = [
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
@@ -85,6 +87,7 @@ mod mistakes {
             Self::NoVerifyAfterFallBack,
             Self::UpdatedUnseen,
             Self::StagedVersionIgnored,
+            Self::GroupsIgnored,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,
             Self::MalformedClaimOverwritten,

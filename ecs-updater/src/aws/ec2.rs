@@ -22,6 +22,8 @@ pub(crate) struct Described {
     pub(crate) tags: BTreeMap<String, String>,
     /// How many tags it has besides those that this program writes, without AWS's own.
     pub(crate) others: usize,
+    /// Whether an AWS service manages it (`Operator`).
+    pub(crate) managed_by_aws: bool,
 }
 
 /// What EC2 says of machines that it was asked about by their ids. One that is in neither was left out of the answer without
@@ -40,7 +42,7 @@ impl Machines {
     /// What EC2 says of this machine alone.
     #[cfg(test)]
     pub(crate) fn of(host: HostId, state: MachineState) -> Self {
-        let one = Described { ec2: Ec2 { state, ..Ec2::default() }, tags: BTreeMap::new(), others: 0 };
+        let one = Described { ec2: Ec2 { state, ..Ec2::default() }, tags: BTreeMap::new(), others: 0, managed_by_aws: false };
         Self { described: BTreeMap::from([(host, one)]), not_found: BTreeSet::new() }
     }
 
@@ -281,6 +283,7 @@ fn read(instance: &Instance) -> Described {
     Described {
         ec2,
         others,
+        managed_by_aws: instance.operator().and_then(|operator| operator.managed()).unwrap_or_default(),
         tags: ours.map(|(key, value)| (key.to_owned(), clean::cut(value, LONGEST_VALUE))).collect(),
     }
 }

@@ -91,7 +91,8 @@ impl Actor<'_> {
         self.record_not_done(parts);
     }
 
-    /// Tasks, their protection where the instance is still in service, and the services that are not known yet.
+    /// Tasks, their protection where the instance is still in service, the services that are not known yet, and what their
+    /// groups do with the instances.
     pub(super) async fn look_at_tasks(&mut self, hosts: Vec<HostId>) {
         let instances = hosts.iter().filter_map(|host| self.instance(host));
         let (leaving, mut staying): (Vec<&Instance>, Vec<&Instance>) =
@@ -105,8 +106,14 @@ impl Actor<'_> {
         let hosts_of = |instances: Vec<&Instance>| instances.into_iter().map(|one| one.host.clone()).collect();
         let (leaving, staying): (Vec<HostId>, Vec<HostId>) = (hosts_of(leaving), hosts_of(staying));
         if !leaving.is_empty() {
+            self.look_at_groups(&leaving).await;
             self.look_at_known(leaving).await;
         }
+        if staying.is_empty() {
+            return;
+        }
+        let unanswered = self.look_at_groups(&staying).await;
+        let staying: Vec<HostId> = staying.into_iter().filter(|host| !unanswered.contains(host)).collect();
         if staying.is_empty() {
             return;
         }

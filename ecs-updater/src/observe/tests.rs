@@ -17,6 +17,7 @@ fn empty() -> FleetSnapshot {
         instances: BTreeMap::new(),
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),
+        auto_scaling: Default::default(),
         services: BTreeMap::new(),
     }
 }
@@ -36,6 +37,7 @@ fn described(number: i64, status: InstanceStatus, agent_connected: bool) -> inst
         remaining: Resources::default(),
         registered_at: number,
         attributes: BTreeMap::new(),
+        provider: None,
         instance_tag: None,
     }
 }

@@ -200,6 +200,9 @@ struct Update {
 
 fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx: &Context<'_>) -> Next<'a> {
     let Update { from, to } = update;
+    if let Some(why) = cx.snapshot.auto_scaling.hold(instance, cx.now) {
+        return Next::Hold(why);
+    }
     // One host was told that the release was withdrawn: the others ask before they are drained for it.
     let visit = instance.visit.as_deref().filter(|_| !cx.run.dry_run);
     let doubted = visit.filter(|visit| withdrawn_at(&to, cx).is_some_and(|at| visit.sent_at < at));

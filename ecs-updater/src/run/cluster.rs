@@ -74,6 +74,7 @@ impl<'a> Cluster<'a> {
             instances: Default::default(),
             outdated_registrations: Default::default(),
             unknown_registrations: Default::default(),
+            auto_scaling: Default::default(),
             services: Default::default(),
         };
         Self {

@@ -1,5 +1,7 @@
 //! One look at a cluster: everything the planner may know, and nothing else.
 
+mod auto_scaling;
+mod checks;
 mod claimed;
 mod instance;
 mod memory;
@@ -16,9 +18,11 @@ use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
 
 // Where the controller takes it from.
 pub use crate::claim::BadClaim;
+pub use auto_scaling::{AutoScaling, GROUPS_FRESH, GroupMember, Place, SeenGroup, SeenLifecycle};
+pub use checks::StatusChecks;
 pub use instance::{
     Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
-    StatusChecks, Tags, report_since,
+    Tags, report_since,
 };
 pub use memory::{
     CalledOff, DeniedCall, LastSeen, Naming, RefusedStep, RunMemory, SeenBoot, SeenClaim, SentReboot, ToldBoot,
@@ -44,12 +48,21 @@ pub struct FleetSnapshot {
     pub unknown_registrations: BTreeSet<ContainerInstanceArn>,
     /// The services that have a task on an instance whose tasks were looked at.
     pub services: BTreeMap<ServiceName, Service>,
+    /// What is known of the Auto Scaling groups of its instances.
+    #[serde(default)]
+    pub auto_scaling: AutoScaling,
 }
 
 impl FleetSnapshot {
     /// The instances that are registered. One that went away during the run is still in the snapshot, for the report.
     pub fn registered(&self) -> impl Iterator<Item = &Instance> + Clone {
         self.instances.values().filter(|instance| instance.is_registered())
+    }
+
+    /// Whether EC2 Auto Scaling is asked about its instances: one of them is in a group, and that can be read.
+    pub fn has_groups(&self) -> bool {
+        let is_permitted = !self.auto_scaling.denied.contains_key(AutoScaling::INSTANCES);
+        is_permitted && self.instances.values().any(|instance| instance.group_tag().is_some())
     }
 
     /// Returns how many instances count, and how many of these are out of service for any reason.

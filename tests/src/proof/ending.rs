@@ -112,6 +112,7 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::RebootInService
         | Rule::Excluded
         | Rule::Paused
+        | Rule::OutOfGroup
         | Rule::PlacedOnDead => false,
     }
 }

@@ -10,6 +10,7 @@ mod bridges;
 mod clocks;
 mod endless;
 mod gates;
+mod groups;
 mod outages;
 mod refusals;
 mod rights;
@@ -52,6 +53,7 @@ pub fn draw(seed: u64) -> Table {
     refusals::add(seed, &mut scenario, size);
     rights::add(seed, &mut scenario, size);
     gates::add(seed, &mut scenario, size);
+    groups::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

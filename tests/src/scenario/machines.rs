@@ -41,6 +41,10 @@ pub struct InstanceSpec {
     pub lifecycle: Option<String>,
     /// Name of its Auto Scaling group.
     pub asg: Option<String>,
+    /// Where its group has it at the start; `InService` where it is missing.
+    pub group_state: Option<String>,
+    /// Whether AWS manages it: an Amazon ECS Managed Instance.
+    pub managed: bool,
     /// The version in the image that it was launched from, and that its Auto Scaling group launches; that of the host
     /// where it is missing.
     pub image: Option<Version>,
@@ -83,6 +87,8 @@ impl Default for InstanceSpec {
             memory: Mib(7_680),
             lifecycle: None,
             asg: None,
+            group_state: None,
+            managed: false,
             image: None,
             tags: BTreeMap::new(),
             other_tags: 0,

@@ -3,6 +3,8 @@
 /// The services that are modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
+    /// EC2 Auto Scaling.
+    AutoScaling,
     /// Amazon DynamoDB.
     Dynamodb,
     /// Elastic Container Service.
@@ -21,6 +23,7 @@ impl Service {
     /// As in IAM actions and in reports.
     pub fn prefix(self) -> &'static str {
         match self {
+            Self::AutoScaling => "autoscaling",
             Self::Dynamodb => "dynamodb",
             Self::Ecs => "ecs",
             Self::Ec2 => "ec2",
@@ -32,7 +35,10 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 27] = [
+pub(crate) const OPERATIONS: [&str; 31] = [
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeAutoScalingInstances",
+    "autoscaling:DescribeInstanceRefreshes",
     "dynamodb:UpdateItem",
     "ec2:CreateTags",
     "ec2:DeleteTags",
@@ -40,6 +46,7 @@ pub(crate) const OPERATIONS: [&str; 27] = [
     "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstances",
     "ecs:DeleteAttributes",
+    "ecs:DescribeCapacityProviders",
     "ecs:DescribeClusters",
     "ecs:DescribeContainerInstances",
     "ecs:DescribeServices",

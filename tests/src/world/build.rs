@@ -9,6 +9,7 @@ use models::schedule::pause;
 use super::actor::Actor;
 use super::cluster::Cluster;
 use super::effect::Effect;
+use super::groups::IN_SERVICE;
 use super::id_vec::IdVec;
 use super::ids::{ClusterNo, MachineNo};
 use super::machine::{Ec2State, HostContainer, Machine, Seen};
@@ -40,6 +41,7 @@ impl World {
             clusters: IdVec::default(),
             machines: IdVec::default(),
             registrations: IdVec::default(),
+            groups: scenario.groups.clone(),
             services: IdVec::default(),
             tasks: IdVec::default(),
             commands: IdVec::default(),
@@ -135,6 +137,9 @@ impl World {
             ssm_lost_at: None,
             ssm_waiting: Vec::new(),
             ssm_running: Vec::new(),
+            group_state: spec.instance.group_state.clone().unwrap_or_else(|| IN_SERVICE.to_owned()),
+            group_state_since: day_ago,
+            hook_has_drained: false,
             seen: Seen::default(),
             down_since: None,
             up_since: day_ago,

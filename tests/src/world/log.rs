@@ -144,6 +144,11 @@ pub enum InstanceChange {
         /// By whom.
         by: Actor,
     },
+    /// Its Auto Scaling group has it in another state.
+    InGroup {
+        /// `LifecycleState`.
+        state: String,
+    },
     /// It is DRAINING, and no task that is not STOPPED is on it any more.
     Drained,
 }
@@ -251,6 +256,7 @@ impl fmt::Display for InstanceChange {
             Self::Connection { connected } => write!(f, "agentConnected {connected}"),
             Self::Registered { arn } => write!(f, "registered as {arn}"),
             Self::Tagged { key, value, by } => write!(f, "container instance tagged {key}={value} by {by:?}"),
+            Self::InGroup { state } => write!(f, "is {state} in its group"),
             Self::Drained => f.write_str("drained"),
         }
     }

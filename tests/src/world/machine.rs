@@ -57,11 +57,16 @@ pub struct Machine {
     /// ECS refuses the agent's registration, for good.
     pub(crate) agent_refused: bool,
     /// The EC2 side in the scenario, so that an Auto Scaling group can launch another one.
-    pub(super) instance: InstanceSpec,
+    pub(crate) instance: InstanceSpec,
     /// The host as it was launched.
     pub(crate) launched_as: HostSpec,
     /// The host's table in the scenario, so that an event can change a field.
     pub(super) host_table: toml::Table,
+    /// Where its Auto Scaling group has it, and since when; without a meaning where it has none.
+    pub group_state: String,
+    pub(super) group_state_since: Timestamp,
+    /// ECS's hook has drained it.
+    pub(super) hook_has_drained: bool,
     /// What was seen of the host last, so that a change is noticed.
     pub(super) seen: Seen,
     /// When the host went down; `None` while it is up.

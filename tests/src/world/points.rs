@@ -39,6 +39,7 @@ fn point_of_instance(change: &InstanceChange) -> Option<Point> {
         InstanceChange::Status { to: InstanceStatus::Inactive, .. }
         | InstanceChange::Connection { .. }
         | InstanceChange::Registered { .. }
+        | InstanceChange::InGroup { .. }
         | InstanceChange::Tagged { .. } => None,
     }
 }

@@ -17,18 +17,19 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 8] = [
+const RUNS: [&str; 9] = [
     "cluster_table_wrong",
     "first_named",
     "happy_three",
     "lease_kept",
+    "managed_instances",
     "old_image",
     "protected_tasks",
     "standalone_stop",
     "trap6_unhealthy_after_prepare",
 ];
 /// Scenarios that together use every right of a plan.
-const PLANS: [&str; 3] = ["plan", "plan_by_parameter", "plan_old_image"];
+const PLANS: [&str; 4] = ["plan", "plan_by_parameter", "plan_groups", "plan_old_image"];
 
 /// What IAM was asked in these scenarios.
 fn asked(scenarios: &[&str]) -> BTreeSet<Need> {

@@ -8,6 +8,7 @@ use models::clean;
 use models::fleet::{Attributes, InstanceStatus, Resources};
 use models::ids::{ClusterName, ContainerInstanceArn, HostId, ZoneName};
 use models::own_host::INSTANCE_TAG;
+use smol_str::SmolStr;
 
 use super::read::{count, shared};
 use crate::aws::client::Aws;
@@ -41,6 +42,8 @@ pub(crate) struct Described {
     pub(crate) registered_at: i64,
     /// Those of the host bridge.
     pub(crate) attributes: BTreeMap<String, String>,
+    /// Its capacity provider.
+    pub(crate) provider: Option<SmolStr>,
     /// The tag that names its machine; `None` too where tags were not asked for.
     pub(crate) instance_tag: Option<String>,
 }
@@ -221,6 +224,7 @@ fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>)
         remaining: read_resources(instance.remaining_resources()),
         registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),
         attributes: bridge_attributes(instance),
+        provider: instance.capacity_provider_name().map(|name| clean::name(name).into()),
         instance_tag: instance.tags().iter().find(|tag| tag.key() == Some(INSTANCE_TAG)).and_then(named),
     })
 }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::providers::MANAGED;
 use super::super::failure::Failure;
 use super::super::params::Params;
 use super::{arns, cluster, failure, ids, include, one_of, page_size, registration, time};
@@ -134,6 +135,9 @@ fn shape(world: &World, number: RegistrationNo, since: Timestamp, include: &[Str
         "attributes": attributes,
         "attachments": [],
     });
+    if machine.instance.managed {
+        answer["capacityProviderName"] = json!(MANAGED);
+    }
     if include.iter().any(|what| what == "TAGS") {
         let tags: Vec<Value> = known.tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
         answer["tags"] = json!(tags);

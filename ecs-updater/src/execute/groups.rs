@@ -1,0 +1,126 @@
+//! What EC2 Auto Scaling does with instances: asked before their turn, and again just before they are drained, rebooted or set
+//! ACTIVE. A group ends an instance whatever is done with it, and ECS drains it for that.
+
+use std::collections::BTreeSet;
+
+use models::fleet::{AutoScaling, SeenGroup, SeenLifecycle};
+use models::ids::HostId;
+use smol_str::SmolStr;
+
+use super::Actor;
+use crate::aws::AwsError;
+
+impl Actor<'_> {
+    /// Looks at where instances are in their groups, and at these groups, as far as that is not known well enough. Returns the
+    /// instances of which it is not known after it.
+    pub(super) async fn look_at_groups(&mut self, hosts: &[HostId]) -> BTreeSet<HostId> {
+        let now = self.now();
+        let is_due = |host: &&HostId| {
+            self.instance(host).is_some_and(|one| one.auto_scaling.as_ref().is_none_or(|seen| !seen.is_fresh(now)))
+        };
+        let due: Vec<HostId> = hosts.iter().filter(is_due).cloned().collect();
+        let mut unanswered = self.ask_where_they_are(&due).await;
+        let known = &self.fleet.auto_scaling;
+        let is_stale = |name: &SmolStr| known.groups.get(name).is_none_or(|group| !group.is_fresh(now));
+        let in_groups = hosts.iter().filter_map(|host| Some((host, self.instance(host)?.member()?.group.clone())));
+        let in_stale: Vec<(HostId, SmolStr)> =
+            in_groups.filter(|(_, group)| is_stale(group)).map(|(host, group)| (host.clone(), group)).collect();
+        if in_stale.is_empty() || known.denied.contains_key(AutoScaling::GROUPS) {
+            return unanswered;
+        }
+        let names = in_stale.iter().map(|(_, group)| group.clone()).collect();
+        if let Err(error) = self.ask_about_groups(names).await {
+            let hosts: Vec<HostId> = in_stale.into_iter().map(|(host, _)| host).collect();
+            self.failed(&hosts, error);
+            unanswered.extend(hosts);
+        }
+        unanswered
+    }
+
+    /// Takes the last look at their groups. Returns the instances that none of them is taking away; those whose groups did not
+    /// answer are not among them.
+    pub(super) async fn kept_by_groups(&mut self, hosts: &[HostId]) -> Vec<HostId> {
+        if broken!(GroupsIgnored) {
+            return hosts.to_vec();
+        }
+        let now = self.now();
+        let has_none = |host: &HostId| {
+            let seen = self.instance(host).and_then(|instance| instance.auto_scaling.as_ref());
+            seen.is_some_and(|seen| seen.member.is_none() && seen.is_fresh(now))
+        };
+        let due: Vec<HostId> = hosts.iter().filter(|host| !has_none(host)).cloned().collect();
+        let unanswered = self.ask_where_they_are(&due).await;
+        let now = self.now();
+        let is_kept = |host: &&HostId| {
+            let taken = self.instance(host).and_then(|instance| instance.out_of_group(now));
+            if let Some((member, _)) = taken {
+                let (group, state) = (member.group.as_str(), member.state.as_str());
+                tracing::warn!(%host, group, state, "left alone: its Auto Scaling group does not have it in service");
+            }
+            taken.is_none() && !unanswered.contains(*host)
+        };
+        hosts.iter().filter(is_kept).cloned().collect()
+    }
+
+    /// Asks where these instances are in their groups. Returns those that were not told of; where a right is missing, that is
+    /// nobody.
+    async fn ask_where_they_are(&mut self, hosts: &[HostId]) -> BTreeSet<HostId> {
+        if hosts.is_empty() || !self.fleet.has_groups() {
+            return BTreeSet::new();
+        }
+        match self.aws.group_members(hosts).await {
+            Ok(mut members) => {
+                let at = self.now();
+                for host in hosts {
+                    let seen = SeenLifecycle { at, member: members.remove(host) };
+                    self.with_instance_mut(host, |instance| instance.auto_scaling = Some(Box::new(seen)));
+                }
+                BTreeSet::new()
+            }
+            Err(error) if error.is_missing_right() => {
+                self.cannot_be_known(AutoScaling::INSTANCES, &error);
+                BTreeSet::new()
+            }
+            Err(error) => {
+                self.failed(hosts, error);
+                hosts.iter().cloned().collect()
+            }
+        }
+    }
+
+    async fn ask_about_groups(&mut self, names: BTreeSet<SmolStr>) -> Result<(), AwsError> {
+        let checks = match self.aws.load_balancer_checks(&names).await {
+            Err(error) if error.is_missing_right() => {
+                self.cannot_be_known(AutoScaling::GROUPS, &error);
+                return Ok(());
+            }
+            checks => checks?,
+        };
+        for name in names {
+            let refresh = self.refresh_of(&name).await?;
+            let load_balancer_check = checks.get(&name).cloned().flatten();
+            let seen = SeenGroup { at: self.now(), load_balancer_check, refresh };
+            self.fleet.auto_scaling.groups.insert(name, seen);
+        }
+        Ok(())
+    }
+
+    async fn refresh_of(&mut self, group: &SmolStr) -> Result<Option<SmolStr>, AwsError> {
+        if self.fleet.auto_scaling.denied.contains_key(AutoScaling::REFRESHES) {
+            return Ok(None);
+        }
+        match self.aws.refresh_in_progress(group).await {
+            Err(error) if error.is_missing_right() => {
+                self.cannot_be_known(AutoScaling::REFRESHES, &error);
+                Ok(None)
+            }
+            refresh => refresh,
+        }
+    }
+
+    /// Records that AWS refuses to tell. It is not asked again, and the run goes on without.
+    fn cannot_be_known(&mut self, operation: &'static str, error: &AwsError) {
+        tracing::warn!(cluster = %self.fleet.cluster, %error, "what Auto Scaling groups do is not known in full");
+        self.fleet.auto_scaling.denied.insert(operation.into(), error.to_string());
+    }
+}

@@ -1,0 +1,255 @@
+//! What EC2 Auto Scaling says of an instance, of its group, and what AWS manages by itself
+//! (docs/facts/auto-scaling.md).
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::instance::Instance;
+use crate::reason::{FailReason, HoldReason};
+use crate::time::after;
+
+/// How long an answer of EC2 Auto Scaling is good for planning. Just before an instance is drained, rebooted or set ACTIVE
+/// it is asked again.
+pub const GROUPS_FRESH: SignedDuration = SignedDuration::from_mins(5);
+
+/// What is known of the Auto Scaling groups and the capacity providers of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AutoScaling {
+    /// The groups that were asked about, by their names.
+    pub groups: BTreeMap<SmolStr, SeenGroup>,
+    /// AWS's words for each operation that a right is missing for: it is not asked again in this run.
+    pub denied: BTreeMap<SmolStr, String>,
+    /// Whether AWS manages the instances of a capacity provider, by its name.
+    pub managed_providers: BTreeMap<SmolStr, bool>,
+}
+
+/// An Auto Scaling group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenGroup {
+    /// When it was asked about.
+    pub at: Timestamp,
+    /// The checks of a load balancer on its instances by which it replaces them, such as `ELB`; `None` where it does not.
+    pub load_balancer_check: Option<SmolStr>,
+    /// The status of an instance refresh that is in progress.
+    pub refresh: Option<SmolStr>,
+}
+
+/// What EC2 Auto Scaling says of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenLifecycle {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// `None` where it belongs to no group.
+    pub member: Option<GroupMember>,
+}
+
+/// An instance of an Auto Scaling group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupMember {
+    pub group: SmolStr,
+    /// `LifecycleState`, such as `InService`.
+    pub state: SmolStr,
+}
+
+/// Where an instance is in the life that its group gives it, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    InService,
+    /// Its group ends it, and nothing ends that.
+    Terminating,
+    /// In the warm pool: not a part of the cluster.
+    Warm,
+    /// On its way in or out, set aside, or kept; what is to be done is said by these words.
+    Away(&'static str),
+}
+
+impl AutoScaling {
+    /// The operation that tells where instances are in their groups.
+    pub const INSTANCES: &str = "autoscaling:DescribeAutoScalingInstances";
+    /// The operation that tells of groups.
+    pub const GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";
+    /// The operation that tells of instance refreshes.
+    pub const REFRESHES: &str = "autoscaling:DescribeInstanceRefreshes";
+
+    /// Whether it is known well enough, in a cluster with groups, whether the instance may be begun. A good answer stands: it
+    /// is asked for again before anything is done.
+    pub fn knows(&self, instance: &Instance, now: Timestamp) -> bool {
+        let Some(seen) = &instance.auto_scaling else { return self.denied.contains_key(Self::INSTANCES) };
+        let Some(member) = &seen.member else { return true };
+        let is_group_known = match self.groups.get(&member.group) {
+            Some(group) => group.is_fresh(now) || group.hold(&member.group).is_none(),
+            None => self.denied.contains_key(Self::GROUPS),
+        };
+        is_group_known && (member.place() == Place::InService || seen.is_fresh(now))
+    }
+
+    /// Returns why no instance of its group is begun now, if so.
+    pub fn hold(&self, instance: &Instance, now: Timestamp) -> Option<HoldReason> {
+        let member = instance.member()?;
+        self.groups.get(&member.group).filter(|group| group.is_fresh(now))?.hold(&member.group)
+    }
+}
+
+impl GroupMember {
+    /// Returns where the instance is. A state that is newer than this program is no reason to touch it.
+    pub fn place(&self) -> Place {
+        match self.state.as_str() {
+            "InService" => Place::InService,
+            "Terminating" | "Terminating:Wait" | "Terminating:Proceed" | "Terminated" => Place::Terminating,
+            state if state.starts_with("Warmed:") => Place::Warm,
+            "Standby" | "EnteringStandby" => Place::Away(
+                "somebody has set it aside: end the standby (aws autoscaling exit-standby) when that work is done",
+            ),
+            "Detaching" | "Detached" => Place::Away("somebody takes it out of the group"),
+            "Pending" | "Pending:Wait" | "Pending:Proceed" => {
+                Place::Away("the group is still bringing it into service: if that lasts, see its lifecycle hooks")
+            }
+            "Terminating:Retained" => Place::Away(
+                "a termination hook was abandoned and the group keeps the machine: see what it is kept for, and terminate \
+                 it (aws autoscaling terminate-instance-in-auto-scaling-group)",
+            ),
+            "ReplacingRootVolume"
+            | "ReplacingRootVolume:Wait"
+            | "ReplacingRootVolume:Proceed"
+            | "RootVolumeReplaced" => Place::Away("an instance refresh replaces its root volume"),
+            _ => Place::Away("this program does not know that state: see what the group does with it"),
+        }
+    }
+}
+
+impl SeenLifecycle {
+    /// Whether the answer is good for planning.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        now < after(self.at, GROUPS_FRESH)
+    }
+}
+
+impl SeenGroup {
+    /// Whether the answer is good for planning.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        now < after(self.at, GROUPS_FRESH)
+    }
+
+    /// Returns why none of its instances is drained now, if so.
+    fn hold(&self, name: &str) -> Option<HoldReason> {
+        let group = name.to_owned();
+        if let Some(checks) = &self.load_balancer_check {
+            return Some(HoldReason::LoadBalancerCheck { group, checks: checks.to_string() });
+        }
+        let status = self.refresh.as_ref()?.to_string();
+        Some(HoldReason::InstanceRefresh { group, status })
+    }
+}
+
+impl Instance {
+    /// The Auto Scaling group that its EC2 tag names.
+    pub fn group_tag(&self) -> Option<&str> {
+        self.ec2.as_ref()?.auto_scaling_group.as_deref()
+    }
+
+    /// Its place in an Auto Scaling group, where EC2 Auto Scaling told of one.
+    pub fn member(&self) -> Option<&GroupMember> {
+        self.auto_scaling.as_ref()?.member.as_ref()
+    }
+
+    /// Whether its group has it in the warm pool: it is no part of the cluster.
+    pub fn is_warm(&self) -> bool {
+        self.member().is_some_and(|member| member.place() == Place::Warm)
+    }
+
+    /// Whether it is no part of the cluster that a run is for: it takes no place, gives no room, and no percentage is of it.
+    pub(super) fn is_of_others(&self) -> bool {
+        self.managed_by_aws || self.is_warm()
+    }
+
+    /// Returns its place in its group where that keeps it from being touched: all but `InService`, as long as the answer is
+    /// good. That a group ends an instance it does not take back.
+    pub fn out_of_group(&self, now: Timestamp) -> Option<(&GroupMember, Place)> {
+        let seen = self.auto_scaling.as_ref()?;
+        let member = seen.member.as_ref()?;
+        match member.place() {
+            Place::InService => None,
+            place @ Place::Terminating => Some((member, place)),
+            place @ (Place::Warm | Place::Away(_)) => seen.is_fresh(now).then_some((member, place)),
+        }
+    }
+}
+
+impl HoldReason {
+    /// Returns why an instance is left alone that stands so in its group.
+    pub fn out_of_group(GroupMember { group, state }: &GroupMember, place: Place) -> Self {
+        let (group, state) = (group.to_string(), state.to_string());
+        match place {
+            Place::Terminating => Self::ScaledIn { group, state },
+            Place::Warm => Self::NotRunning { state: format!("in the warm pool of {group} ({state})") },
+            Place::InService => Self::NotInService { group, state, advice: "a later run takes it".to_owned() },
+            Place::Away(advice) => Self::NotInService { group, state, advice: advice.to_owned() },
+        }
+    }
+}
+
+impl FailReason {
+    /// Returns why the update of an instance ends in the middle that its group has taken away, other than for good.
+    pub fn out_of_group(member: &GroupMember, place: Place) -> Self {
+        let advice = match place {
+            Place::Away(advice) => advice,
+            Place::InService | Place::Terminating | Place::Warm => "see what the group does with it",
+        };
+        let GroupMember { group, state } = member;
+        Self::NotInService { detail: format!("its Auto Scaling group {group} has it as {state}: {advice}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All states of the API, and one that it does not have.
+    #[test]
+    fn states_by_what_becomes_of_an_instance() {
+        let place = |state: &str| GroupMember { group: "web".into(), state: state.into() }.place();
+        assert_eq!(place("InService"), Place::InService);
+        for state in ["Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated"] {
+            assert_eq!(place(state), Place::Terminating, "{state}");
+        }
+        for state in [
+            "Warmed:Pending",
+            "Warmed:Pending:Wait",
+            "Warmed:Pending:Proceed",
+            "Warmed:Pending:Retained",
+            "Warmed:Terminating",
+            "Warmed:Terminating:Wait",
+            "Warmed:Terminating:Proceed",
+            "Warmed:Terminating:Retained",
+            "Warmed:Terminated",
+            "Warmed:Stopped",
+            "Warmed:Running",
+            "Warmed:Hibernated",
+        ] {
+            assert_eq!(place(state), Place::Warm, "{state}");
+        }
+        for state in [
+            "Pending",
+            "Pending:Wait",
+            "Pending:Proceed",
+            "Quarantined",
+            "Terminating:Retained",
+            "Detaching",
+            "Detached",
+            "EnteringStandby",
+            "Standby",
+            "ReplacingRootVolume",
+            "ReplacingRootVolume:Wait",
+            "ReplacingRootVolume:Proceed",
+            "RootVolumeReplaced",
+            "Levitating",
+            "inservice",
+            "",
+        ] {
+            assert!(matches!(place(state), Place::Away(_)), "{state}");
+        }
+    }
+}
