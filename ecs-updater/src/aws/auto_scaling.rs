@@ -102,11 +102,9 @@ fn load_balancer_check(group: &AutoScalingGroup) -> Option<SmolStr> {
     let has_own = !group.target_group_arns().is_empty()
         || !group.load_balancer_names().is_empty()
         || !group.traffic_sources().is_empty();
-    let is_suspended =
-        group.suspended_processes().iter().any(|process| process.process_name() == Some(HEALTH_CHECK));
+    let is_suspended = group.suspended_processes().iter().any(|process| process.process_name() == Some(HEALTH_CHECK));
     let types = group.health_check_type().unwrap_or_default().split(',').map(str::trim);
-    let checks: Vec<String> =
-        types.filter(|kind| ["ELB", "VPC_LATTICE"].contains(kind)).map(str::to_owned).collect();
+    let checks: Vec<String> = types.filter(|kind| ["ELB", "VPC_LATTICE"].contains(kind)).map(str::to_owned).collect();
     (has_own && !is_suspended && !checks.is_empty()).then(|| checks.join(" and ").into())
 }
 

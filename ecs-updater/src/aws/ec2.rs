@@ -42,7 +42,8 @@ impl Machines {
     /// What EC2 says of this machine alone.
     #[cfg(test)]
     pub(crate) fn of(host: HostId, state: MachineState) -> Self {
-        let one = Described { ec2: Ec2 { state, ..Ec2::default() }, tags: BTreeMap::new(), others: 0, managed_by_aws: false };
+        let one =
+            Described { ec2: Ec2 { state, ..Ec2::default() }, tags: BTreeMap::new(), others: 0, managed_by_aws: false };
         Self { described: BTreeMap::from([(host, one)]), not_found: BTreeSet::new() }
     }
 

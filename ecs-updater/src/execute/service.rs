@@ -273,7 +273,7 @@ fn verdict(instance: &Instance, end: End, at: Timestamp) -> Verdict {
             let why = HoldReason::ScaledIn { group, state };
             let words = format!("{why}; it is left DRAINING, or as ECS has it, with its claim");
             let (reason, detail) = said(why.code(), words);
-            Verdict { outcome: Outcome::Gone, reason, detail, ..plain }
+            Verdict { outcome: Outcome::ScaledIn, reason, detail, ..plain }
         }
         End::Gone => {
             let (reason, detail) = said("gone", "its machine is gone: EC2 says so, or does not know it".to_owned());

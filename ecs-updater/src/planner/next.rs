@@ -73,12 +73,8 @@ fn out_of_group<'a>(instance: &Instance, member: &GroupMember, place: Place, cx:
         return Next::Hold(HoldReason::out_of_group(member, place));
     };
     let end = match place {
-        Place::Terminating => {
-            End::ScaledIn { group: member.group.to_string(), state: member.state.to_string() }
-        }
-        Place::InService | Place::Warm | Place::Away(_) => {
-            End::Failed { why: FailReason::out_of_group(member, place) }
-        }
+        Place::Terminating => End::ScaledIn { group: member.group.to_string(), state: member.state.to_string() },
+        Place::InService | Place::Warm | Place::Away(_) => End::Failed { why: FailReason::out_of_group(member, place) },
     };
     Next::Do(claimed::phase(claim), Step::Leave(end))
 }

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::auto_scaling::SeenLifecycle;
 use super::checks::StatusChecks;
+use super::lifecycle::SeenLifecycle;
 use super::memory::RunMemory;
 use super::tasks::{Resources, SeenTasks};
 use super::visit::{CommandInFlight, Visit};

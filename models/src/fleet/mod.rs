@@ -4,6 +4,7 @@ mod auto_scaling;
 mod checks;
 mod claimed;
 mod instance;
+mod lifecycle;
 mod memory;
 mod tasks;
 mod visit;
@@ -18,12 +19,13 @@ use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
 
 // Where the controller takes it from.
 pub use crate::claim::BadClaim;
-pub use auto_scaling::{AutoScaling, GROUPS_FRESH, GroupMember, Place, SeenGroup, SeenLifecycle};
+pub use auto_scaling::{AutoScaling, SeenGroup};
 pub use checks::StatusChecks;
 pub use instance::{
     Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
     Tags, report_since,
 };
+pub use lifecycle::{GroupMember, Place, SeenLifecycle};
 pub use memory::{
     CalledOff, DeniedCall, LastSeen, Naming, RefusedStep, RunMemory, SeenBoot, SeenClaim, SentReboot, ToldBoot,
 };

@@ -10,7 +10,7 @@ use crate::scenario::ServiceKind;
 use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, World};
 
 /// Reasons for which an instance is left DRAINING on purpose (docs/operations.md#why-an-update-failed).
-const LEFT_DRAINING: [&str; 7] = [
+const LEFT_DRAINING: [&str; 9] = [
     "never_came_back",
     "trouble_elsewhere",
     "unconfirmed",
@@ -18,6 +18,8 @@ const LEFT_DRAINING: [&str; 7] = [
     "unhealthy_after_rollback",
     "act_refused",
     "malformed_claim",
+    "scaled_in",
+    "not_in_service",
 ];
 
 /// An instance that is left as it is keeps its claim, whatever status ECS gives it meanwhile.
@@ -61,8 +63,12 @@ fn told_truly(world: &World, number: MachineNo, machine: &Machine, said: &Instan
             Some(format!("{id} is said to be rolled back to {:?} and runs {running}", said.from))
         }
         Outcome::Gone if machine.state == Ec2State::Running => Some(format!("{id} is said to be gone and runs")),
+        Outcome::ScaledIn if world.out_of_group_since(number).is_none() => {
+            Some(format!("{id} is said to be scaled in, and its group has it in service"))
+        }
         Outcome::Updated
         | Outcome::RolledBack
+        | Outcome::ScaledIn
         | Outcome::Gone
         | Outcome::Current
         | Outcome::Held
@@ -153,7 +159,7 @@ pub(super) fn disturbed(world: &World, report: &RunReport) -> Vec<String> {
 /// Whether a report says that nothing is left to do.
 fn is_done(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Failed | Outcome::InProgress => false,
+        Outcome::Failed | Outcome::ScaledIn | Outcome::InProgress => false,
         Outcome::Updated
         | Outcome::Current
         | Outcome::Held

@@ -43,9 +43,10 @@ pub(crate) fn respond(
     let content_type = match (service, is_query) {
         (_, true) => "text/xml;charset=UTF-8",
         (Service::Dynamodb, false) => "application/x-amz-json-1.0",
-        (Service::AutoScaling | Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown, false) => {
-            "application/x-amz-json-1.1"
-        }
+        (
+            Service::AutoScaling | Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown,
+            false,
+        ) => "application/x-amz-json-1.1",
     };
     let (status, body) = match result {
         Ok(Answer::Json(value)) => (200, value.to_string()),
@@ -55,12 +56,9 @@ pub(crate) fn respond(
         Err(failure) => {
             let kind = match service {
                 Service::Dynamodb => format!("com.amazonaws.dynamodb.v20120810#{}", failure.code),
-                Service::AutoScaling
-                | Service::Ecs
-                | Service::Ec2
-                | Service::Ssm
-                | Service::Sts
-                | Service::Unknown => failure.code,
+                Service::AutoScaling | Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown => {
+                    failure.code
+                }
             };
             let mut body = failure.more;
             body.extend([("__type".to_owned(), json!(kind)), ("message".to_owned(), json!(failure.message))]);

@@ -103,8 +103,10 @@ impl World {
 
     fn has_only_daemons(&self, registration: &Registration) -> bool {
         let is_daemon = |service| self.services[service].kind == ServiceKind::Daemon;
-        registration.tasks.iter().map(|task| &self.tasks[*task]).all(|task| {
-            task.last == LastStatus::Stopped || task.service.is_some_and(is_daemon)
-        })
+        registration
+            .tasks
+            .iter()
+            .map(|task| &self.tasks[*task])
+            .all(|task| task.last == LastStatus::Stopped || task.service.is_some_and(is_daemon))
     }
 }

@@ -37,5 +37,6 @@ impl Aws {
 
 /// Older answers have no type.
 fn is_managed(provider: &CapacityProvider) -> bool {
-    provider.r#type() == Some(&CapacityProviderType::ManagedInstances) || provider.managed_instances_provider().is_some()
+    provider.r#type() == Some(&CapacityProviderType::ManagedInstances)
+        || provider.managed_instances_provider().is_some()
 }

@@ -14,7 +14,8 @@ fn what_is_not_in_service_in_its_group_is_left_alone() {
     let now = at(4);
     let in_service = || instance(0, Some(staged()), now);
     let drained = || claimed(instance(0, Some(staged()), now), ClaimStep::Drain, at(2));
-    let rebooted = || claimed(instance(0, Some(rebooted("1.27.0", AgentState::Registered)), now), ClaimStep::Reboot, at(2));
+    let rebooted =
+        || claimed(instance(0, Some(rebooted("1.27.0", AgentState::Registered)), now), ClaimStep::Reboot, at(2));
     let ended = || {
         let why = FailReason::DrainTimedOut { left: String::new() };
         let mut one = drained();

@@ -49,12 +49,7 @@ fn something(draw: &mut Draw, size: i64) -> Vec<Value> {
     set(&mut begins, "do", "group_state");
     set(&mut begins, "state", draw.pick(&["Standby", "EnteringStandby", "Levitating"]));
     let back = |at: String| {
-        table([
-            ("host", host.into()),
-            ("do", "group_state".into()),
-            ("state", "InService".into()),
-            ("at", at.into()),
-        ])
+        table([("host", host.into()), ("do", "group_state".into()), ("state", "InService".into()), ("at", at.into())])
     };
     // The second comes where the first was too early, and before the last run.
     [begins, back(draw.minutes(41, 70)), back("115m".to_owned())].map(Value::from).to_vec()

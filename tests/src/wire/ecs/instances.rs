@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::providers::MANAGED;
 use super::super::failure::Failure;
 use super::super::params::Params;
+use super::providers::MANAGED;
 use super::{arns, cluster, failure, ids, include, one_of, page_size, registration, time};
 use crate::query::{Filter, Subject};
 use crate::world::{

@@ -19,11 +19,9 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
     params.done("DescribeCapacityProviders")?;
     let has = world.machines.iter().any(|machine| machine.cluster == number && machine.instance.managed);
     let names: Vec<String> = has.then(|| MANAGED.to_owned()).into_iter().collect();
-    let paged = page::cut(names, String::as_str, size, token.as_deref())
-        .map_err(|_| Failure::invalid("Invalid token."))?;
-    let shape = |name: &String| {
-        json!({ "name": name, "status": "ACTIVE", "type": "MANAGED_INSTANCES", "managedInstancesProvider": {} })
-    };
+    let paged =
+        page::cut(names, String::as_str, size, token.as_deref()).map_err(|_| Failure::invalid("Invalid token."))?;
+    let shape = |name: &String| json!({ "name": name, "status": "ACTIVE", "type": "MANAGED_INSTANCES", "managedInstancesProvider": {} });
     let shown: Vec<Value> = paged.items.iter().map(shape).collect();
     Ok(json!({ "capacityProviders": shown, "failures": [], "nextToken": paged.next }))
 }
