@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use models::fleet::{AutoScaling, SeenGroup, SeenLifecycle};
+use models::fleet::{AutoScaling, Instance, SeenGroup, SeenLifecycle};
 use models::ids::HostId;
 use smol_str::SmolStr;
 
@@ -35,6 +35,26 @@ impl Actor<'_> {
             unanswered.extend(hosts);
         }
         unanswered
+    }
+
+    /// Looks at the groups of instances in service whose tasks are to be looked at. Returns those that still need that: not the
+    /// ones whose groups did not answer, nor those whose tasks are known and that waited for their groups alone.
+    pub(super) async fn look_at_their_groups(&mut self, mut hosts: Vec<HostId>) -> Vec<HostId> {
+        if !self.fleet.has_groups() {
+            return hosts;
+        }
+        let now = self.now();
+        let waited = |host: &&HostId| {
+            let known = |instance: &Instance| self.fleet.auto_scaling.knows(instance, now);
+            self.instance(host).is_some_and(|instance| instance.tasks.is_some() && !known(instance))
+        };
+        let waited: BTreeSet<HostId> = hosts.iter().filter(waited).cloned().collect();
+        let unanswered = self.look_at_groups(&hosts).await;
+        for host in waited.difference(&unanswered) {
+            self.succeeded(host);
+        }
+        hosts.retain(|host| !unanswered.contains(host) && !waited.contains(host));
+        hosts
     }
 
     /// Takes the last look at their groups. Returns the instances that none of them is taking away; those whose groups did not

@@ -18,7 +18,7 @@ fn every_reason_of_a_hold_has_a_row() {
 
 #[test]
 fn every_reason_of_a_failure_has_a_row() {
-    // Not a failure, and the only code beside the two lists.
+    // No failures, and the last one is the only code beside the two lists.
     let expected: Vec<&str> = FailReason::CODES.iter().copied().chain(["scaled_in", "gone"]).collect();
     assert_eq!(codes("Why an update failed"), expected);
 }

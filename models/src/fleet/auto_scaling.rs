@@ -46,10 +46,11 @@ impl AutoScaling {
     pub fn knows(&self, instance: &Instance, now: Timestamp) -> bool {
         let Some(seen) = &instance.auto_scaling else { return self.denied.contains_key(Self::INSTANCES) };
         let Some(member) = &seen.member else { return true };
-        let is_group_known = match self.groups.get(&member.group) {
-            Some(group) => group.is_fresh(now) || group.hold(&member.group).is_none(),
-            None => self.denied.contains_key(Self::GROUPS),
-        };
+        let is_group_known = self.denied.contains_key(Self::GROUPS)
+            || self
+                .groups
+                .get(&member.group)
+                .is_some_and(|group| group.is_fresh(now) || group.hold(&member.group).is_none());
         is_group_known && (member.place() == Place::InService || seen.is_fresh(now))
     }
 
@@ -91,6 +92,11 @@ impl Instance {
     /// Whether its group has it in the warm pool: it is no part of the cluster.
     pub fn is_warm(&self) -> bool {
         self.member().is_some_and(|member| member.place() == Place::Warm)
+    }
+
+    /// Whether its group ends it: what is placed on it moves again.
+    pub(super) fn is_ended_by_group(&self) -> bool {
+        self.member().is_some_and(|member| member.place() == Place::Terminating)
     }
 
     /// Whether it is no part of the cluster that a run is for: it takes no place, gives no room, and no percentage is of it.

@@ -124,7 +124,8 @@ impl Instance {
 
     /// ACTIVE with an agent on a machine that runs: takes new tasks.
     pub fn in_service(&self) -> bool {
-        self.takes_placements() && !self.is_of_others() && !self.is_dead() && !self.is_off() && !self.may_be_draining()
+        let is_of_others = self.is_of_others() || self.is_ended_by_group();
+        self.takes_placements() && !is_of_others && !self.is_dead() && !self.is_off() && !self.may_be_draining()
     }
 
     /// Whether ECS places tasks on it. That can be so for minutes after its machine was stopped
