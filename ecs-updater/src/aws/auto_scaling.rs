@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, InstanceRefreshStatus};
 use models::clean;
-use models::fleet::{AutoScaling, GroupMember};
+use models::fleet::GroupMember;
 use models::ids::HostId;
 use smol_str::SmolStr;
 
@@ -31,7 +31,8 @@ impl Aws {
                 let ids = chunk.iter().map(|host| host.as_str().to_owned()).collect();
                 let call = self.autoscaling.describe_auto_scaling_instances().set_instance_ids(Some(ids));
                 let answer = call.max_records(PAGE).set_next_token(token).send().await;
-                let answer = answer.map_err(|error| AwsError::from_sdk(AutoScaling::INSTANCES, error))?;
+                let answer =
+                    answer.map_err(|error| AwsError::from_sdk("autoscaling:DescribeAutoScalingInstances", error))?;
                 for one in answer.auto_scaling_instances() {
                     let (Some(id), Some(group)) = (one.instance_id(), one.auto_scaling_group_name()) else { continue };
                     let state = clean::name(one.lifecycle_state().unwrap_or_default()).into();
@@ -60,7 +61,8 @@ impl Aws {
                 let call = self.autoscaling.describe_auto_scaling_groups().include_instances(false);
                 let call = call.set_auto_scaling_group_names(Some(chunk.to_vec())).max_records(PAGE);
                 let answer = call.set_next_token(token).send().await;
-                let answer = answer.map_err(|error| AwsError::from_sdk(AutoScaling::GROUPS, error))?;
+                let answer =
+                    answer.map_err(|error| AwsError::from_sdk("autoscaling:DescribeAutoScalingGroups", error))?;
                 checks.extend(answer.auto_scaling_groups().iter().filter_map(|group| {
                     Some((clean::name(group.auto_scaling_group_name()?).into(), load_balancer_check(group)))
                 }));
@@ -78,7 +80,8 @@ impl Aws {
     pub(crate) async fn refresh_in_progress(&self, group: &str) -> Result<Option<SmolStr>, AwsError> {
         self.pace(Bucket::AutoScalingRead).await;
         let call = self.autoscaling.describe_instance_refreshes().auto_scaling_group_name(group).max_records(PAGE);
-        let answer = call.send().await.map_err(|error| AwsError::from_sdk(AutoScaling::REFRESHES, error))?;
+        let answer =
+            call.send().await.map_err(|error| AwsError::from_sdk("autoscaling:DescribeInstanceRefreshes", error))?;
         let mut statuses = answer.instance_refreshes().iter().filter_map(|refresh| refresh.status());
         Ok(statuses.find(|status| !is_over(status)).map(|status| clean::name(status.as_str()).into()))
     }
