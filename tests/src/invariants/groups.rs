@@ -13,7 +13,7 @@ impl Invariants {
         let Some(since) = world.out_of_group_since(machine) else { return };
         let may_ask = !world.spec.deny.iter().any(|denied| denied == AutoScaling::INSTANCES);
         if may_ask && decided.duration_since(since) >= UNKNOWABLE {
-            let state = &world.machines()[machine].group_state;
+            let state = &world.machines()[machine].in_group.state;
             self.broken(world, Rule::OutOfGroup, machine, format!("{what} while its group has it as {state}"));
         }
     }

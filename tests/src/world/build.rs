@@ -9,10 +9,9 @@ use models::schedule::pause;
 use super::actor::Actor;
 use super::cluster::Cluster;
 use super::effect::Effect;
-use super::groups::IN_SERVICE;
 use super::id_vec::IdVec;
 use super::ids::{ClusterNo, MachineNo};
-use super::machine::{Ec2State, HostContainer, Machine, Seen};
+use super::machine::{Ec2State, HostContainer, InGroup, Machine, Seen};
 use super::queue::{Due, Queue};
 use super::registration::{InstanceStatus, Resources};
 use super::service::Service;
@@ -137,9 +136,7 @@ impl World {
             ssm_lost_at: None,
             ssm_waiting: Vec::new(),
             ssm_running: Vec::new(),
-            group_state: spec.instance.group_state.clone().unwrap_or_else(|| IN_SERVICE.to_owned()),
-            group_state_since: day_ago,
-            hook_has_drained: false,
+            in_group: InGroup::new(spec.instance.group_state.as_deref(), day_ago),
             seen: Seen::default(),
             down_since: None,
             up_since: day_ago,

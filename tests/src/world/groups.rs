@@ -7,7 +7,7 @@ use super::World;
 use super::actor::Actor;
 use super::ids::MachineNo;
 use super::log::{Event, InstanceChange};
-use super::machine::Ec2State;
+use super::machine::{Ec2State, IN_SERVICE};
 use super::queue::Due;
 use super::registration::{InstanceStatus, Registration};
 use super::task::LastStatus;
@@ -20,7 +20,6 @@ const HOOK_LOOKS: SignedDuration = SignedDuration::from_secs(10);
 /// From `Terminating` to the end of an instance without a hook.
 const END: SignedDuration = SignedDuration::from_secs(5);
 
-pub(super) const IN_SERVICE: &str = "InService";
 const WAITING: &str = "Terminating:Wait";
 
 impl World {
@@ -32,25 +31,25 @@ impl World {
     /// The group of a machine, as EC2 Auto Scaling tells of it: as long as it has the instance.
     pub(crate) fn told_group(&self, machine: MachineNo) -> Option<&str> {
         let known = &self.machines[machine];
-        let is_had = known.state != Ec2State::Terminated && known.group_state != "Detached";
+        let is_had = known.state != Ec2State::Terminated && known.in_group.state != "Detached";
         known.instance.asg.as_deref().filter(|_| is_had)
     }
 
     /// Whether its group has the machine in any other state than `InService`, and since when.
     pub(crate) fn out_of_group_since(&self, machine: MachineNo) -> Option<jiff::Timestamp> {
         let known = &self.machines[machine];
-        let is_out = known.instance.asg.is_some() && known.group_state != IN_SERVICE;
-        is_out.then_some(known.group_state_since)
+        let is_out = known.instance.asg.is_some() && known.in_group.state != IN_SERVICE;
+        is_out.then_some(known.in_group.since)
     }
 
     pub(super) fn set_group_state(&mut self, machine: MachineNo, state: &str) {
         let now = self.now;
         let known = &mut self.machines[machine];
-        if known.instance.asg.is_none() || known.group_state == state {
+        if known.instance.asg.is_none() || known.in_group.state == state {
             return;
         }
-        state.clone_into(&mut known.group_state);
-        known.group_state_since = now;
+        state.clone_into(&mut known.in_group.state);
+        known.in_group.since = now;
         self.record(Event::Instance { machine, change: InstanceChange::InGroup { state: state.to_owned() } });
     }
 
@@ -58,7 +57,7 @@ impl World {
     pub(super) fn scale_in(&mut self, machine: MachineNo) {
         let known = &self.machines[machine];
         let Some(group) = known.instance.asg.clone() else { return };
-        if known.state != Ec2State::Running || known.group_state.starts_with("Terminating") {
+        if known.state != Ec2State::Running || known.in_group.state.starts_with("Terminating") {
             return;
         }
         if self.group(&group).managed_draining {
@@ -72,11 +71,11 @@ impl World {
 
     /// The next step of an instance that its group ends.
     pub(super) fn step_group(&mut self, machine: MachineNo) {
-        if self.machines[machine].group_state != WAITING {
+        if self.machines[machine].in_group.state != WAITING {
             return self.end_by_group(machine);
         }
         let Some(number) = self.machines[machine].registration else { return self.end_by_group(machine) };
-        let was_drained = std::mem::replace(&mut self.machines[machine].hook_has_drained, true);
+        let was_drained = std::mem::replace(&mut self.machines[machine].in_group.hook_has_drained, true);
         let registration = &self.registrations[number];
         let is_empty = self.has_only_daemons(registration);
         let by_switch = was_drained && registration.status == InstanceStatus::Active;
@@ -95,7 +94,7 @@ impl World {
     }
 
     fn end_by_group(&mut self, machine: MachineNo) {
-        if self.machines[machine].group_state.starts_with("Terminating") {
+        if self.machines[machine].in_group.state.starts_with("Terminating") {
             self.set_group_state(machine, "Terminating:Proceed");
             self.terminate(machine);
         }

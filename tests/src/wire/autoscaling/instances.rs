@@ -32,7 +32,7 @@ pub(super) fn instance(world: &World, number: MachineNo) -> String {
         text("InstanceType", &machine.instance_type),
         text("AutoScalingGroupName", world.told_group(number).unwrap_or_default()),
         text("AvailabilityZone", &machine.zone),
-        text("LifecycleState", &machine.group_state),
+        text("LifecycleState", &machine.in_group.state),
         text("HealthStatus", "HEALTHY"),
         text("ProtectedFromScaleIn", "false"),
     ]
