@@ -13,7 +13,7 @@ use super::error::AwsError;
 use super::limits::Bucket;
 
 /// Ids of one `DescribeAutoScalingInstances`, and names of one `DescribeAutoScalingGroups` (EC2 Auto Scaling API reference).
-const MOST_NAMED: usize = 50;
+pub(crate) const MOST_NAMED: usize = 50;
 const PAGE: i32 = 50;
 /// The process that marks instances as unhealthy (EC2 Auto Scaling user guide, "Suspend-resume processes"). While only
 /// `ReplaceUnhealthy` is suspended, they are marked all the same, and replaced later.

@@ -3,12 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use models::fleet::{AutoScaling, Instance, SeenGroup, SeenLifecycle};
+use jiff::SignedDuration;
+use models::fleet::{AutoScaling, GROUPS_FRESH, Instance, SeenGroup, SeenLifecycle};
 use models::ids::HostId;
+use models::time::after;
 use smol_str::SmolStr;
 
 use super::Actor;
 use crate::aws::AwsError;
+use crate::aws::auto_scaling::MOST_NAMED;
+
+/// How old the answer may be by which an instance is drained, rebooted or set ACTIVE: one call is for all whose turn comes in
+/// this moment.
+const LAST_LOOK_FRESH: SignedDuration = SignedDuration::from_secs(4);
 
 impl Actor<'_> {
     /// Looks at where instances are in their groups, and at these groups, as far as that is not known well enough. Returns the
@@ -64,11 +71,22 @@ impl Actor<'_> {
             return hosts.to_vec();
         }
         let now = self.now();
-        let has_none = |host: &HostId| {
-            let seen = self.instance(host).and_then(|instance| instance.auto_scaling.as_ref());
-            seen.is_some_and(|seen| seen.member.is_none() && seen.is_fresh(now))
+        let is_due = |instance: &Instance| {
+            instance.auto_scaling.as_ref().is_none_or(|seen| {
+                let good_for = if seen.member.is_none() { GROUPS_FRESH } else { LAST_LOOK_FRESH };
+                now >= after(seen.at, good_for)
+            })
         };
-        let due: Vec<HostId> = hosts.iter().filter(|host| !has_none(host)).cloned().collect();
+        let due = hosts.iter().filter_map(|host| self.instance(host)).filter(|one| is_due(one));
+        let mut due: Vec<HostId> = due.map(|instance| instance.host.clone()).collect();
+        if !due.is_empty() {
+            // What else is out of service is looked at soon: it costs nothing to ask about it in the same call.
+            let free = due.len().next_multiple_of(MOST_NAMED) - due.len();
+            let out = self.fleet.instances.values().filter(|one| one.run.verdict.is_none() && is_due(one));
+            let out = out.filter(|one| one.out_of_service_claim().is_some() && !hosts.contains(&one.host));
+            let more: Vec<HostId> = out.map(|one| one.host.clone()).take(free).collect();
+            due.extend(more);
+        }
         let unanswered = self.ask_where_they_are(&due).await;
         let now = self.now();
         let is_kept = |host: &&HostId| {

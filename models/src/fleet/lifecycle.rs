@@ -8,7 +8,7 @@ use crate::time::after;
 
 /// How long an answer of EC2 Auto Scaling is good for planning. Just before an instance is drained, rebooted or set ACTIVE
 /// it is asked again.
-pub(super) const GROUPS_FRESH: SignedDuration = SignedDuration::from_mins(5);
+pub const GROUPS_FRESH: SignedDuration = SignedDuration::from_mins(5);
 
 /// What EC2 Auto Scaling says of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

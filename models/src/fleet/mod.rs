@@ -25,7 +25,7 @@ pub use instance::{
     Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
     Tags, report_since,
 };
-pub use lifecycle::{GroupMember, Place, SeenLifecycle};
+pub use lifecycle::{GROUPS_FRESH, GroupMember, Place, SeenLifecycle};
 pub use memory::{
     CalledOff, DeniedCall, LastSeen, Naming, RefusedStep, RunMemory, SeenBoot, SeenClaim, SentReboot, ToldBoot,
 };
