@@ -48,6 +48,8 @@ mod mistakes {
         LimitsIgnored,
         /// Releases of any age are installed.
         AgeIgnored,
+        /// What Auto Scaling groups do with instances is not read.
+        GroupsIgnored,
         /// A person's exclusion is not read.
         ExclusionIgnored,
         /// The last look before DRAINING is at the budget alone: whatever the tags say by then.
@@ -70,7 +72,7 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 29] = [
+        pub const ALL: [Self; 30] = [
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
@@ -91,6 +93,7 @@ mod mistakes {
             Self::StagedVersionIgnored,
             Self::LimitsIgnored,
             Self::AgeIgnored,
+            Self::GroupsIgnored,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,
             Self::MalformedClaimOverwritten,

@@ -82,7 +82,12 @@ impl ExitStatus {
 
     fn of_outcome(outcome: Outcome, dry_run: bool) -> Self {
         match outcome {
-            Outcome::Updated | Outcome::Current | Outcome::Held | Outcome::Gone | Outcome::WouldUpdate => Self::Success,
+            Outcome::Updated
+            | Outcome::Current
+            | Outcome::Held
+            | Outcome::ScaledIn
+            | Outcome::Gone
+            | Outcome::WouldUpdate => Self::Success,
             // What an earlier run is in the middle of is for the next run to finish, not for a plan.
             Outcome::InProgress if dry_run => Self::Success,
             Outcome::InProgress => Self::Interrupted,

@@ -2,6 +2,7 @@
 //! budget and the claims rest on, a short look only the instances under way.
 
 mod moves;
+mod providers;
 pub(crate) mod releases;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +69,7 @@ struct Seen {
     machines: Result<Machines, AwsError>,
 }
 
-async fn look_at_all(aws: &Aws, fleet: &FleetSnapshot, policy: &Policy) -> Result<Seen, AwsError> {
+async fn look_at_all(aws: &Aws, fleet: &mut FleetSnapshot, policy: &Policy) -> Result<Seen, AwsError> {
     let (arns, pause) =
         tokio::join!(aws.list_container_instances(&fleet.cluster, Listed::All), aws.pause(&fleet.cluster));
     let arns = arns?;
@@ -78,6 +79,7 @@ async fn look_at_all(aws: &Aws, fleet: &FleetSnapshot, policy: &Policy) -> Resul
     if described.is_empty() && !not_described.is_empty() {
         return Err(AwsError::not_described());
     }
+    providers::look(aws, fleet, &described).await;
     let mut outdated: BTreeSet<ContainerInstanceArn> = described.iter().map(|one| one.arn.clone()).collect();
     let newest = newest_by_host(described);
     for one in newest.values() {
@@ -180,6 +182,8 @@ fn first_seen(host: &HostId, one: &instances::Described, now: Timestamp) -> Inst
         undescribed_since: None,
         ec2: None,
         left_out_since: None,
+        auto_scaling: None,
+        managed_by_aws: false,
         tags: Tags::default(),
         tasks: None,
         bridge: None,
@@ -192,7 +196,9 @@ fn first_seen(host: &HostId, one: &instances::Described, now: Timestamp) -> Inst
 }
 
 fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Described, policy: &Policy, now: Timestamp) {
+    let is_managed = providers::is_managed(fleet, one);
     let instance = fleet.instances.entry(host.clone()).or_insert_with(|| first_seen(host, one, now));
+    instance.managed_by_aws |= is_managed;
     if instance.container_instance != one.arn {
         tracing::info!(host = %host, from = instance.container_instance.short(), to = one.arn.short(), "registered again");
         instance.container_instance = one.arn.clone();
@@ -310,6 +316,7 @@ pub(crate) fn merge_ec2(instance: &mut Instance, machines: &Machines, policy: &P
     if let Some(machine) = machines.get(&instance.host) {
         let checks = instance.ec2.take().and_then(|ec2| ec2.checks);
         instance.ec2 = Some(Ec2 { checks, ..machine.ec2.clone() });
+        instance.managed_by_aws |= machine.managed_by_aws;
         instance.left_out_since = None;
         merge_tags(instance, machine, policy, now);
     } else if machines.is_not_found(&instance.host) && !instance.agent_connected {

@@ -196,6 +196,13 @@ pub enum End {
     Current,
     /// The machine is gone.
     Gone,
+    /// Its Auto Scaling group ends it.
+    ScaledIn {
+        /// Name of the group.
+        group: String,
+        /// `LifecycleState`.
+        state: String,
+    },
 }
 
 /// Where an instance stands.

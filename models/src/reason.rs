@@ -91,6 +91,34 @@ reasons!(
             /// EC2's word for it.
             state: String,
         } = "not_running", "EC2 says that its machine is {state}: it takes no place in max_unavailable and is looked at again in the next run";
+        /// An Amazon ECS Managed Instance.
+        ManagedByAws = "managed_by_aws", "AWS manages it (Amazon ECS Managed Instances) and replaces it by itself: it is not touched, and is no part of max_unavailable";
+        /// Its Auto Scaling group ends it.
+        ScaledIn {
+            group: String,
+            /// `LifecycleState`.
+            state: String,
+        } = "scaled_in", "its Auto Scaling group {group} ends it ({state}): it is not touched any more";
+        /// Its Auto Scaling group has it neither in service nor ends it.
+        NotInService {
+            group: String,
+            /// `LifecycleState`.
+            state: String,
+            /// What is to be done.
+            advice: String,
+        } = "not_in_service", "its Auto Scaling group {group} has it as {state}: it is not touched; {advice}, and a later run takes it once it is InService";
+        /// Its Auto Scaling group would replace it for being drained.
+        LoadBalancerCheck {
+            group: String,
+            /// `ELB`, `VPC_LATTICE` or both.
+            checks: String,
+        } = "load_balancer_check", "its Auto Scaling group {group} replaces an instance that a load balancer finds unhealthy (health check {checks}), as one that is drained or reboots; set the group's health check type to EC2, or suspend its process HealthCheck while the run lasts";
+        /// Its Auto Scaling group is exchanging its instances.
+        InstanceRefresh {
+            group: String,
+            /// The status of the refresh.
+            status: String,
+        } = "instance_refresh", "an instance refresh of its Auto Scaling group {group} is in progress ({status}) and replaces instances; a run after its end goes on";
         /// Left out of EC2's answer.
         UnknownToEc2 = "unknown_to_ec2", "EC2 leaves its machine out of its answers without an error (it belongs to somebody else, or AWS hides what it manages), so that its tags cannot be read: it is not touched";
         /// Left out of ECS's descriptions.
@@ -361,6 +389,11 @@ reasons!(
             /// What is missing.
             detail: String,
         } = "unhealthy_after_rollback", "back on its old version it is not healthy ({detail}); it is left DRAINING: see to it";
+        /// Its Auto Scaling group has set it aside in the middle.
+        NotInService {
+            /// How it stands, and what is to be done.
+            detail: String,
+        } = "not_in_service", "{detail}; it is left DRAINING, or as ECS has it, with its claim: the next run goes on once it is InService";
         /// An act of ours that AWS refused.
         ActRefused {
             /// Where and why.
@@ -387,6 +420,7 @@ impl FailReason {
             | Self::RebootTimedOut
             | Self::TroubleElsewhere { .. }
             | Self::Unconfirmed { .. }
+            | Self::NotInService { .. }
             | Self::ActRefused { .. } => true,
             Self::NeverCameBack { .. }
             | Self::FellBackAtBoot { .. }

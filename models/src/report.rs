@@ -204,6 +204,8 @@ pub enum Outcome {
     RolledBack,
     /// The update failed; `detail` says where it was left.
     Failed,
+    /// Its Auto Scaling group ends it, in the middle of its update.
+    ScaledIn,
     /// The machine went away.
     Gone,
     /// The run ended in the middle; the next one goes on.
@@ -221,6 +223,7 @@ impl Outcome {
             Self::Held => "held",
             Self::RolledBack => "rolled_back",
             Self::Failed => "failed",
+            Self::ScaledIn => "scaled_in",
             Self::Gone => "gone",
             Self::InProgress => "in_progress",
             Self::WouldUpdate => "would_update",
@@ -228,7 +231,7 @@ impl Outcome {
     }
 
     /// All, in the order of a summary.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Updated,
         Self::WouldUpdate,
         Self::Current,
@@ -236,6 +239,7 @@ impl Outcome {
         Self::InProgress,
         Self::RolledBack,
         Self::Failed,
+        Self::ScaledIn,
         Self::Gone,
     ];
 
@@ -243,7 +247,13 @@ impl Outcome {
     pub fn is_failure(self) -> bool {
         match self {
             Self::RolledBack | Self::Failed => true,
-            Self::Updated | Self::Current | Self::Held | Self::Gone | Self::InProgress | Self::WouldUpdate => false,
+            Self::Updated
+            | Self::Current
+            | Self::Held
+            | Self::ScaledIn
+            | Self::Gone
+            | Self::InProgress
+            | Self::WouldUpdate => false,
         }
     }
 }

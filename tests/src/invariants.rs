@@ -2,6 +2,7 @@
 //!
 //! A rule is broken by the caller, never by the world: what people do counts as given.
 
+mod groups;
 mod leases;
 mod limits;
 mod named;
@@ -70,6 +71,8 @@ pub struct Invariants {
     /// The claim as it is.
     claims: BTreeMap<MachineNo, Option<Claim>>,
     leases: Leases,
+    /// When a reboot was claimed on it last.
+    reboot_claimed: BTreeMap<MachineNo, Timestamp>,
     /// When the host accepted the caller's newest request to reboot.
     accepted: BTreeMap<MachineNo, Timestamp>,
     /// Since when somebody excludes it; those that were excluded from the start are missing.
@@ -163,11 +166,13 @@ impl Invariants {
                 self.check_paused(world, machine);
                 self.check_traps(world, machine);
                 self.check_selected(world, machine, "drained", UNKNOWABLE);
+                self.check_group(world, machine, "drained", world.now());
             }
             (InstanceStatus::Active, Actor::Person | Actor::World) => {
                 self.taken_back.insert(machine, world.now());
             }
             (InstanceStatus::Active, Actor::Updater) => {
+                self.check_group(world, machine, "set ACTIVE", world.now());
                 if world.registration_of(machine).is_some_and(|registration| registration.foreign_drain) {
                     self.broken(world, Rule::ForeignDrain, machine, "set ACTIVE although a person drained it".into());
                 }
@@ -185,6 +190,8 @@ impl Invariants {
             BootStep::Accepted { by: Actor::Updater } => {
                 self.check_claim(world, machine, "reboot");
                 self.check_next(world, machine);
+                let asked = self.reboot_claimed.get(&machine).copied().unwrap_or(world.now());
+                self.check_group(world, machine, "rebooted", asked);
                 self.accepted.insert(machine, world.now());
                 self.check_tasks(world, machine, UNKNOWABLE);
                 self.check_not_put_back(world, machine);
@@ -237,6 +244,9 @@ impl Invariants {
                 if by == Actor::Updater && claim.as_ref().is_some_and(|claim| claim.step == ClaimStep::Stage) {
                     self.check_selected(world, machine, "claimed to be staged", STAGED_BY_AN_OLD_LOOK);
                 }
+                if claim.as_ref().is_some_and(|claim| claim.step.needs_boot()) {
+                    self.reboot_claimed.insert(machine, world.now());
+                }
                 if let Some(before) = self.claims.insert(machine, claim).flatten() {
                     self.claims_before.entry(machine).or_default().push((world.now(), before));
                 }
@@ -278,7 +288,8 @@ impl Invariants {
         }
         for (number, machine) in world.machines().iter_with_ids() {
             let claim = machine.tags.get(CLAIM_TAG).filter(|claim| !self.is_of_others(world, number, claim));
-            if let Some(claim) = claim.filter(|_| world.is_in_service(number)) {
+            let is_kept = world.out_of_group_since(number).is_some();
+            if let Some(claim) = claim.filter(|_| world.is_in_service(number) && !is_kept) {
                 self.broken(world, Rule::ClaimLeft, number, format!("is in service with the claim {claim}"));
             }
         }

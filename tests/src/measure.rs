@@ -69,7 +69,7 @@ pub fn current(size: usize, way: Way) -> String {
     )
 }
 
-/// A cluster of `size` outdated instances in three zones with the demo's mix of work: one service that is moved before
+/// A cluster of `size` outdated instances of an Auto Scaling group, in three zones, with the demo's mix of work: one service that is moved before
 /// it is stopped, one that may lose half its tasks, and a daemon. Everything that takes time is at the simulator's
 /// default.
 pub fn outdated(size: usize, way: Way) -> String {
@@ -78,7 +78,7 @@ pub fn outdated(size: usize, way: Way) -> String {
     let mut text = format!(
         "clusters = [\"fleet\"]\nseed = 391\n\
          [repository]\nversions = [\"1.26.1\", \"1.27.0\"]\n\
-         [[instances]]\ncount = {size}\nzones = [\"a\", \"b\", \"c\"]\nversion = \"1.26.1\"\n{instances}\n\
+         [[instances]]\ncount = {size}\nzones = [\"a\", \"b\", \"c\"]\nversion = \"1.26.1\"\nasg = \"workers\"\n{instances}\n\
          [updater.defaults]\nmax_unavailable = \"{BUDGET_PERCENT}%\"\n{defaults}\n"
     );
     // Writing to a String cannot fail.

@@ -7,11 +7,12 @@ use super::fence::Fence;
 use super::in_flight::InFlight;
 use super::limits::{Bucket, Limits};
 use super::shutdown::Shutdown;
-use super::timing::{SSM_ATTEMPT_TIMEOUT, SSM_OPERATION_TIMEOUT, timeouts};
+use super::timing::{SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT, timeouts};
 
 /// The clients of one cluster's loop, with the count of what they sent.
 #[derive(Debug, Clone)]
 pub struct Aws {
+    pub(crate) autoscaling: aws_sdk_autoscaling::Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) ecs: aws_sdk_ecs::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
@@ -34,14 +35,19 @@ impl Aws {
             shutdown: shutdown.clone(),
             in_flight: in_flight.clone(),
         };
+        let autoscaling = aws_sdk_autoscaling::config::Builder::from(config)
+            .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
+            .interceptor(before("autoscaling"))
+            .build();
         let dynamodb = aws_sdk_dynamodb::config::Builder::from(config).interceptor(before("dynamodb")).build();
         let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(before("ecs")).build();
         let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(before("ec2")).build();
         let ssm = aws_sdk_ssm::config::Builder::from(config)
-            .timeout_config(timeouts(SSM_ATTEMPT_TIMEOUT, SSM_OPERATION_TIMEOUT))
+            .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
             .interceptor(before("ssm"))
             .build();
         Self {
+            autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             ecs: aws_sdk_ecs::Client::from_conf(ecs),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),

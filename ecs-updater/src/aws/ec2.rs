@@ -24,6 +24,8 @@ pub(crate) struct Described {
     pub(crate) others: usize,
     /// All its tags, for those that `select` asks for.
     pub(crate) all_tags: BTreeMap<String, String>,
+    /// Whether an AWS service manages it (`Operator`).
+    pub(crate) managed_by_aws: bool,
 }
 
 /// What EC2 says of machines that it was asked about by their ids. One that is in neither was left out of the answer without
@@ -47,6 +49,7 @@ impl Machines {
             tags: BTreeMap::new(),
             others: 0,
             all_tags: BTreeMap::new(),
+            managed_by_aws: false,
         };
         Self { described: BTreeMap::from([(host, one)]), not_found: BTreeSet::new() }
     }
@@ -289,6 +292,7 @@ fn read(instance: &Instance) -> Described {
         ec2,
         others,
         all_tags: tags().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        managed_by_aws: instance.operator().and_then(|operator| operator.managed()).unwrap_or_default(),
         tags: ours.map(|(key, value)| (key.to_owned(), clean::cut(value, LONGEST_VALUE))).collect(),
     }
 }

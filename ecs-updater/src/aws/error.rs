@@ -126,6 +126,11 @@ impl AwsError {
         self.code().is_some_and(|code| code == INVALID_INSTANCE || code.starts_with("InvalidInstanceID"))
     }
 
+    /// Whether a right is missing: AWS says so again each time.
+    pub(crate) fn is_missing_right(&self) -> bool {
+        self.kind == ErrorKind::Denied && !self.is_of_credentials()
+    }
+
     fn is_of_credentials(&self) -> bool {
         BAD_CREDENTIALS.iter().any(|code| self.message.contains(code))
     }
@@ -252,6 +257,7 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "RequestLimitExceeded"
         | "TooManyRequestsException"
         | "ProvisionedThroughputExceededException"
+        | "RateExceeded"
         | "RequestThrottled" => ErrorKind::Throttled,
         _ if status >= 500 => ErrorKind::NoAnswer,
         other => ErrorKind::Refused(other.to_owned()),

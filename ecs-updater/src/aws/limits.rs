@@ -1,6 +1,6 @@
 //! At most half of each of the account's token buckets: others who work in the account must not be throttled
 //! because of a rollout. The buckets are those of the ECS and EC2 API references ("request throttling"); Systems
-//! Manager publishes none, and gets a modest guess for each operation.
+//! Manager and EC2 Auto Scaling publish none, and get a modest guess.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +31,10 @@ pub(crate) enum Bucket {
     SsmInvocations,
     /// `DescribeInstanceInformation`.
     SsmInformation,
+    /// EC2 Auto Scaling's descriptions, whose rates are not published either.
+    AutoScalingRead,
+    /// `DescribeCapacityProviders`.
+    ProviderRead,
 }
 
 impl Bucket {
@@ -42,7 +46,8 @@ impl Bucket {
             Self::TaskProtection => (100.0, 40.0),
             Self::EcsTags => (10.0, 5.0),
             Self::Ec2Tags => (50.0, 5.0),
-            Self::SsmSend | Self::SsmInvocations | Self::SsmInformation => (20.0, 5.0),
+            Self::SsmSend | Self::SsmInvocations | Self::SsmInformation | Self::AutoScalingRead => (20.0, 5.0),
+            Self::ProviderRead => (25.0, 10.0),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The four AWS services, in the field's words. SDK types stop here.
+//! The AWS services, in the field's words. SDK types stop here.
 //!
 //! One file a service, one function an operation, paging and batch limits inside. Retries with back-off are the
 //! SDK's own (standard mode); what is left of an error after them is an [`AwsError`].
@@ -6,10 +6,11 @@
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `halving`: calls for many that are refused because of one.
-//! - `dynamodb`, `summaries`, `ec2`, `ecs`, `ssm`, `parameters`, `releases`: the operations.
+//! - `auto_scaling`, `dynamodb`, `summaries`, `ec2`, `ecs`, `ssm`, `parameters`, `releases`: the operations.
 
 mod access;
 mod answer_limit;
+pub(crate) mod auto_scaling;
 mod calls;
 mod client;
 pub(crate) mod dynamodb;

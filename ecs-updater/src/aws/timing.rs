@@ -10,10 +10,11 @@ use aws_config::timeout::TimeoutConfig;
 pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// One operation with all its retries.
 pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
-/// The same for SSM, which is asked in the middle of the loop: while it hangs, what needs ECS alone is to go on.
-pub(super) const SSM_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// One operation of SSM with all its retries.
-pub(super) const SSM_OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for SSM and EC2 Auto Scaling, which are asked in the middle of the loop: while one hangs, what needs ECS alone
+/// is to go on.
+pub(super) const SHORT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// One operation of theirs with all its retries.
+pub(super) const SHORT_OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// Tries of one operation. With the SDK's back-off this outlasts an emptied token bucket of ECS (burst 100, 20 a
 /// second) several times over.
 const MAX_ATTEMPTS: u32 = 8;

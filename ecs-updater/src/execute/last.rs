@@ -47,7 +47,7 @@ fn last(instance: &Instance, end: &End, now: Timestamp) -> Option<Last> {
             let claim = claim?;
             Last::new(Some(why.code()), &claim.from, &claim.to, now)?
         }
-        End::Held { .. } | End::Current | End::Gone => return None,
+        End::Held { .. } | End::Current | End::Gone | End::ScaledIn { .. } => return None,
     };
     let is_written =
         |before: &Last| before.is_the_same_end(&last) && claim.is_some_and(|claim| before.at >= claim.since);

@@ -139,7 +139,8 @@ impl Actor<'_> {
         claim.step == ClaimStep::Revert || (claim.step == ClaimStep::Reboot && !is_in_boot_of(instance, claim))
     }
 
-    /// Reads status and tags again; returns the hosts whose claim is as it was. `None` when AWS did not answer, or when
+    /// Reads status, tags and what their groups do again; returns the hosts whose claim is as it was and that no group takes
+    /// away. `None` when AWS did not answer, or when
     /// a claim on one of them says that a later run has taken over.
     async fn still_ours(&mut self, hosts: &[HostId]) -> Option<Vec<HostId>> {
         let before: BTreeMap<HostId, Option<Claim>> =
@@ -189,6 +190,7 @@ impl Actor<'_> {
                     && before.get(*host).is_some_and(|claim| claim.as_ref() == instance.claim())
             })
         };
-        Some(hosts.iter().filter(same).cloned().collect())
+        let same: Vec<HostId> = hosts.iter().filter(same).cloned().collect();
+        Some(self.kept_by_groups(&same).await)
     }
 }

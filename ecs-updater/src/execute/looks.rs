@@ -91,25 +91,27 @@ impl Actor<'_> {
         self.record_not_done(parts);
     }
 
-    /// Tasks, their protection where the instance is still in service, and the services that are not known yet.
+    /// Tasks, their protection where the instance is still in service, the services that are not known yet, and what their
+    /// groups do with the instances.
     pub(super) async fn look_at_tasks(&mut self, hosts: Vec<HostId>) {
-        let instances = hosts.iter().filter_map(|host| self.instance(host));
-        let (leaving, mut staying): (Vec<&Instance>, Vec<&Instance>) =
-            instances.partition(|instance| known_to_leave(instance).is_some());
-        let whole = self.whole_is_cheaper(&staying);
-        if !whole {
-            // The ones whose last look is oldest come first, so that all have their turn.
-            staying.sort_by_key(|instance| instance.tasks.as_ref().map(|seen| seen.at));
-            staying.truncate(MAX_TASK_LISTS_PER_ROUND);
-        }
-        let hosts_of = |instances: Vec<&Instance>| instances.into_iter().map(|one| one.host.clone()).collect();
-        let (leaving, staying): (Vec<HostId>, Vec<HostId>) = (hosts_of(leaving), hosts_of(staying));
+        let is_leaving = |host: &HostId| self.instance(host).is_some_and(|one| known_to_leave(one).is_some());
+        let (leaving, staying): (Vec<HostId>, Vec<HostId>) = hosts.into_iter().partition(is_leaving);
         if !leaving.is_empty() {
+            self.look_at_groups(&leaving).await;
             self.look_at_known(leaving).await;
         }
+        let staying = self.look_at_their_groups(staying).await;
         if staying.is_empty() {
             return;
         }
+        let mut instances: Vec<&Instance> = staying.iter().filter_map(|host| self.instance(host)).collect();
+        let whole = self.whole_is_cheaper(&instances);
+        if !whole {
+            // The ones whose last look is oldest come first, so that all have their turn.
+            instances.sort_by_key(|instance| instance.tasks.as_ref().map(|seen| seen.at));
+            instances.truncate(MAX_TASK_LISTS_PER_ROUND);
+        }
+        let staying: Vec<HostId> = instances.into_iter().map(|one| one.host.clone()).collect();
         if let Err(error) = self.look_at_staying(&staying, whole).await {
             self.failed(&staying, error);
         }

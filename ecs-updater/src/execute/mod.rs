@@ -6,10 +6,12 @@
 //! - `claims`: writes claims; `last`: writes how updates ended; `tags`: what both do about a refusal.
 //! - `hosts`: the steps that a host carries out, and `send`: how it is told.
 //! - `service`: the steps that take an instance out of service, put it back, or are done with it.
+//! - `groups`: what EC2 Auto Scaling does with instances.
 //! - `looks`: the steps that only read, and `undescribed`: tasks that ECS does not describe.
 
 mod batches;
 mod claims;
+mod groups;
 mod hosts;
 mod last;
 mod last_look;

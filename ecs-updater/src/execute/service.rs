@@ -5,6 +5,7 @@ use models::claim::{CLAIM_TAG, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::{ContainerInstanceArn, HostId, TaskArn};
 use models::plan::{Drain, End, MarkFailed, StopTasks};
+use models::reason::HoldReason;
 use models::report::{Outcome, Verdict};
 use semver::Version;
 
@@ -111,7 +112,8 @@ impl Actor<'_> {
         {
             return hosts.to_vec();
         }
-        self.set_status(&ours, InstanceStatus::Active).await;
+        let kept = self.kept_by_groups(&ours).await;
+        self.set_status(&kept, InstanceStatus::Active).await;
         ours.retain(|host| self.instance(host).is_none_or(|i| i.status != InstanceStatus::Active));
         ours
     }
@@ -267,6 +269,12 @@ fn verdict(instance: &Instance, end: End, at: Timestamp) -> Verdict {
             Verdict { outcome: Outcome::Held, reason, detail, ..plain }
         }
         End::Current => Verdict { from: running, to: None, ..plain },
+        End::ScaledIn { group, state } => {
+            let why = HoldReason::ScaledIn { group, state };
+            let words = format!("{why}; it is left DRAINING, or as ECS has it, with its claim");
+            let (reason, detail) = said(why.code(), words);
+            Verdict { outcome: Outcome::ScaledIn, reason, detail, ..plain }
+        }
         End::Gone => {
             let (reason, detail) = said("gone", "its machine is gone: EC2 says so, or does not know it".to_owned());
             Verdict { outcome: Outcome::Gone, reason, detail, ..plain }

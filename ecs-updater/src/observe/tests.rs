@@ -19,6 +19,7 @@ fn empty() -> FleetSnapshot {
         instances: BTreeMap::new(),
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),
+        auto_scaling: Default::default(),
         services: BTreeMap::new(),
     }
 }
@@ -33,12 +34,12 @@ fn described(number: i64, status: InstanceStatus, agent_connected: bool) -> inst
         pending_tasks: 0,
         variant: None,
         zone: None,
-        provider: None,
         nameable: Attributes::default(),
         registered: Resources::default(),
         remaining: Resources::default(),
         registered_at: number,
         attributes: BTreeMap::new(),
+        provider: None,
         instance_tag: None,
     }
 }

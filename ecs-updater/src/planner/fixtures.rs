@@ -107,6 +107,8 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         }),
         undescribed_since: None,
         left_out_since: None,
+        auto_scaling: None,
+        managed_by_aws: false,
         tags: Tags::default(),
         tasks: Some(SeenTasks { at: seen, tasks: vec![] }),
         bridge: None,
@@ -209,6 +211,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         instances: instances.into_iter().map(|instance| (instance.host.clone(), instance)).collect(),
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),
+        auto_scaling: Default::default(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
     }
 }

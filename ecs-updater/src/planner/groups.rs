@@ -64,6 +64,7 @@ pub fn groups(
             | Outcome::Held
             | Outcome::RolledBack
             | Outcome::Failed
+            | Outcome::ScaledIn
             | Outcome::Gone
             | Outcome::InProgress => report.from.clone(),
         }

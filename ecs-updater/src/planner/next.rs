@@ -1,7 +1,8 @@
 //! One instance by itself: what it needs next, whatever the others do.
 
 use jiff::Timestamp;
-use models::fleet::Instance;
+use models::claim::ClaimStep;
+use models::fleet::{GroupMember, Instance, InstanceStatus, Place};
 use models::plan::{End, Phase, Step};
 use models::reason::{FailReason, HoldReason};
 use models::time::after;
@@ -33,11 +34,17 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     if instance.is_dead() {
         return Next::Do(Phase::Settled, Step::Leave(End::Gone));
     }
+    if instance.managed_by_aws {
+        return Next::Hold(HoldReason::ManagedByAws);
+    }
     if let Some(since) = instance.left_out_since {
         return unknown_to_ec2(instance, since, cx);
     }
     if let Some(Err(bad)) = instance.tags.claim.as_ref().filter(|_| !broken!(MalformedClaimOverwritten)) {
         return Next::Hold(HoldReason::MalformedClaim { value: bad.value.clone(), error: bad.error.clone() });
+    }
+    if let Some((member, place)) = instance.out_of_group(cx.now).filter(|_| !broken!(GroupsIgnored)) {
+        return out_of_group(instance, member, place, cx);
     }
     if let Some(next) = refusal::given_up(instance, cx) {
         return next;
@@ -58,6 +65,24 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
         Some(claim) => Claimed { instance, claim, cx }.next(),
         None => cx.run.purpose.narrow(unclaimed::next(instance, cx), instance),
     }
+}
+
+/// Leaves an instance alone that its Auto Scaling group ends, or has set aside. What this program has taken out of service
+/// keeps its claim: it says whose drain it is.
+fn out_of_group<'a>(instance: &Instance, member: &GroupMember, place: Place, cx: &Context<'_>) -> Next<'a> {
+    let is_active = instance.status == InstanceStatus::Active;
+    if is_active && instance.may_be_draining() && !cx.run.dry_run {
+        return Next::Wait(Phase::Draining, after(cx.now, RETRY));
+    }
+    let claim = instance.out_of_service_claim().filter(|_| !cx.run.dry_run);
+    let Some(claim) = claim.filter(|claim| !(is_active && claim.step == ClaimStep::Drain)) else {
+        return Next::Hold(HoldReason::out_of_group(member, place));
+    };
+    let end = match place {
+        Place::Terminating => End::ScaledIn { group: member.group.to_string(), state: member.state.to_string() },
+        Place::InService | Place::Warm | Place::Away(_) => End::Failed { why: FailReason::out_of_group(member, place) },
+    };
+    Next::Do(claimed::phase(claim), Step::Leave(end))
 }
 
 /// Waits while ECS lists an instance and does not describe it: nothing of it is known by now, neither its status nor whether

@@ -201,7 +201,7 @@ struct Update {
 
 fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx: &Context<'_>) -> Next<'a> {
     let Update { from, to } = update;
-    if let Some(why) = cx.not_selected(instance) {
+    if let Some(why) = cx.not_selected(instance).or_else(|| cx.snapshot.auto_scaling.hold(instance, cx.now)) {
         return Next::Hold(why);
     }
     // One host was told that the release was withdrawn: the others ask before they are drained for it.

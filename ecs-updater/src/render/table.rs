@@ -72,6 +72,7 @@ pub fn word(outcome: Outcome) -> &'static str {
         Outcome::Held => "held",
         Outcome::RolledBack => "rolled back",
         Outcome::Failed => "failed",
+        Outcome::ScaledIn => "scaled in",
         Outcome::Gone => "gone",
         Outcome::InProgress => "in progress",
         Outcome::WouldUpdate => "to update",
@@ -176,10 +177,11 @@ fn rank(outcome: Outcome, dry_run: bool) -> u8 {
         Outcome::RolledBack => 2,
         Outcome::InProgress => 3,
         Outcome::Held => 4,
-        Outcome::Gone => 5,
-        Outcome::WouldUpdate => 6,
-        Outcome::Updated => 7,
-        Outcome::Current => 8,
+        Outcome::ScaledIn => 5,
+        Outcome::Gone => 6,
+        Outcome::WouldUpdate => 7,
+        Outcome::Updated => 8,
+        Outcome::Current => 9,
     }
 }
 

@@ -139,6 +139,17 @@ impl Cluster<'_> {
         ahead
     }
 
+    /// Says what AWS does not let this run know of Auto Scaling groups and capacity providers, where there are any.
+    fn unknown_groups(&self) -> Option<String> {
+        let denied = &self.fleet.auto_scaling.denied;
+        let (_, first) = denied.first_key_value()?;
+        let operations = denied.keys().map(|operation| operation.as_str()).collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "what Auto Scaling groups do with their instances is not known in full ({first}): an instance that its group ends \
+             may be drained, rebooted or set ACTIVE; give the task role {operations}"
+        ))
+    }
+
     /// What concerns more than one instance.
     fn notes(&self, now: Timestamp) -> Vec<String> {
         let mut notes: Vec<String> = self.namer.note.iter().cloned().collect();
@@ -154,6 +165,7 @@ impl Cluster<'_> {
             tracing::warn!(cluster = %self.name, note);
             notes.push(note);
         }
+        notes.extend(self.unknown_groups());
         let unnamed = if self.facts.dry_run { planner::unnamed(&self.fleet, self.policy, now).len() } else { 0 };
         if unnamed > 0 {
             let all = self.fleet.instances.len();

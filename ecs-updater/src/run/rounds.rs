@@ -180,7 +180,9 @@ impl Cluster<'_> {
 fn goes_on(step: &Step) -> bool {
     match step {
         Step::Finish(End::Held { .. } | End::Current) => false,
-        Step::Finish(End::Updated { .. } | End::RolledBack { .. } | End::Failed { .. } | End::Gone) => true,
+        Step::Finish(
+            End::Updated { .. } | End::RolledBack { .. } | End::Failed { .. } | End::Gone | End::ScaledIn { .. },
+        ) => true,
         Step::Reach
         | Step::Inspect(_)
         | Step::Confirm

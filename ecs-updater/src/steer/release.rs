@@ -72,7 +72,7 @@ fn end_words(ended: &InstanceReport) -> String {
         Outcome::Updated => format!("it had rebooted: verified on{to}, in service, and without a claim"),
         Outcome::Current => "in service, and without a claim".to_owned(),
         Outcome::InProgress => format!("not released yet: {detail}; release goes on with it"),
-        Outcome::Failed => format!("not released: {detail}"),
+        Outcome::Failed | Outcome::ScaledIn => format!("not released: {detail}"),
         Outcome::Held | Outcome::RolledBack | Outcome::Gone | Outcome::WouldUpdate => {
             format!("{}: {detail}", ended.outcome.as_str())
         }

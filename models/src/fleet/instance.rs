@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::checks::StatusChecks;
+use super::lifecycle::SeenLifecycle;
 use super::memory::RunMemory;
 use super::tasks::{Resources, SeenTasks};
 use super::visit::{CommandInFlight, Visit};
@@ -69,6 +71,12 @@ pub struct Instance {
     /// Since when EC2 leaves the machine out of its answers without an error: it does not say what has become of it.
     #[serde(default)]
     pub left_out_since: Option<Timestamp>,
+    /// What EC2 Auto Scaling said of it last.
+    #[serde(default)]
+    pub auto_scaling: Option<Box<SeenLifecycle>>,
+    /// Whether AWS manages it: an Amazon ECS Managed Instance.
+    #[serde(default)]
+    pub managed_by_aws: bool,
     /// Our tags, and the one that people set.
     pub tags: Tags,
     /// The tasks on it that have not stopped, `None` where nobody looked yet.
@@ -119,7 +127,8 @@ impl Instance {
 
     /// ACTIVE with an agent on a machine that runs: takes new tasks.
     pub fn in_service(&self) -> bool {
-        self.takes_placements() && !self.is_dead() && !self.is_off() && !self.may_be_draining()
+        let is_of_others = self.is_of_others() || self.is_ended_by_group();
+        self.takes_placements() && !is_of_others && !self.is_dead() && !self.is_off() && !self.may_be_draining()
     }
 
     /// Whether ECS places tasks on it. That can be so for minutes after its machine was stopped
@@ -139,9 +148,11 @@ impl Instance {
     }
 
     /// Whether it is a part of the cluster: of these a percentage is taken, and among these the ones out of service
-    /// count. What is dead is not, and what somebody else has stopped is not: neither gives room nor takes a place.
+    /// count. What is dead is not, what somebody else has stopped is not, and what AWS manages or keeps in a warm pool is not:
+    /// none of them gives room or takes a place.
     pub fn counts(&self) -> bool {
-        self.is_registered() && !self.is_dead() && !(self.is_off() && self.out_of_service_claim().is_none())
+        let is_stopped = self.is_off() && self.out_of_service_claim().is_none();
+        self.is_registered() && !self.is_of_others() && !self.is_dead() && !is_stopped
     }
 
     /// Whether a drain by its claim may have been carried out although ECS says ACTIVE: its answer can be from before. One
@@ -290,25 +301,6 @@ impl MachineState {
             Self::ShuttingDown | Self::Terminated | Self::NotFound => true,
             Self::Pending | Self::Running | Self::Stopping | Self::Stopped | Self::Unknown => false,
         }
-    }
-}
-
-/// `InstanceStatus` and `SystemStatus` of `DescribeInstanceStatus`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusChecks {
-    /// When EC2 was asked.
-    pub at: Timestamp,
-    /// `ok`, `impaired`, `initializing`, `insufficient-data`, `not-applicable`.
-    pub instance: String,
-    /// The same for the system below it.
-    pub system: String,
-}
-
-impl StatusChecks {
-    /// Whether neither check says that something is broken. `initializing` and `insufficient-data` are no evidence
-    /// either way: the host and the agent are asked themselves.
-    pub fn not_impaired(&self) -> bool {
-        self.instance != "impaired" && self.system != "impaired"
     }
 }
 

@@ -1,7 +1,10 @@
 //! One look at a cluster: everything the planner may know, and nothing else.
 
+mod auto_scaling;
+mod checks;
 mod claimed;
 mod instance;
+mod lifecycle;
 mod memory;
 mod tasks;
 mod visit;
@@ -17,10 +20,13 @@ use crate::release::{Release, ReleaseDate};
 
 // Where the controller takes it from.
 pub use crate::claim::BadClaim;
+pub use auto_scaling::{AutoScaling, SeenGroup};
+pub use checks::StatusChecks;
 pub use instance::{
     Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
-    StatusChecks, Tags, report_since,
+    Tags, report_since,
 };
+pub use lifecycle::{GROUPS_FRESH, GroupMember, Place, SeenLifecycle};
 pub use memory::{
     CalledOff, DeniedCall, LastSeen, Naming, RefusedStep, RunMemory, SeenBoot, SeenClaim, SentReboot, ToldBoot,
 };
@@ -51,6 +57,9 @@ pub struct FleetSnapshot {
     pub unknown_registrations: BTreeSet<ContainerInstanceArn>,
     /// The services that have a task on an instance whose tasks were looked at.
     pub services: BTreeMap<ServiceName, Service>,
+    /// What is known of the Auto Scaling groups of its instances.
+    #[serde(default)]
+    pub auto_scaling: AutoScaling,
 }
 
 impl FleetSnapshot {
@@ -65,6 +74,7 @@ impl FleetSnapshot {
             instances: BTreeMap::new(),
             outdated_registrations: BTreeSet::new(),
             unknown_registrations: BTreeSet::new(),
+            auto_scaling: Default::default(),
             services: BTreeMap::new(),
         }
     }
@@ -72,6 +82,12 @@ impl FleetSnapshot {
     /// The instances that are registered. One that went away during the run is still in the snapshot, for the report.
     pub fn registered(&self) -> impl Iterator<Item = &Instance> + Clone {
         self.instances.values().filter(|instance| instance.is_registered())
+    }
+
+    /// Whether EC2 Auto Scaling is asked about its instances: one of them is in a group, and that can be read.
+    pub fn has_groups(&self) -> bool {
+        let is_permitted = !self.auto_scaling.denied.contains_key(AutoScaling::INSTANCES);
+        is_permitted && self.instances.values().any(|instance| instance.group_tag().is_some())
     }
 
     /// Returns how many instances count, and how many of these are out of service for any reason.

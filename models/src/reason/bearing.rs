@@ -39,6 +39,8 @@ impl HoldCode {
             | Self::NotRunning
             | Self::UnknownToEc2
             | Self::NotActive
+            | Self::ManagedByAws
+            | Self::ScaledIn
             | Self::Withdrawn
             | Self::AheadOfTarget
             | Self::DowngradeOffered => Bearing::NothingWanted,
@@ -53,6 +55,9 @@ impl HoldCode {
             | Self::VersionFailedElsewhere
             | Self::TagsFull
             | Self::RefreshFailed
+            | Self::NotInService
+            | Self::LoadBalancerCheck
+            | Self::InstanceRefresh
             | Self::TargetNotOffered
             | Self::ReleaseAgeUnknown
             | Self::StandaloneTasks
@@ -103,9 +108,20 @@ mod tests {
         };
         assert_eq!(
             with(Bearing::Wish),
-            ["excluded", "drained_by_somebody_else", "version_locked", "wave_not_open", "reactivated_by_somebody"]
+            [
+                "excluded",
+                "drained_by_somebody_else",
+                "version_locked",
+                "too_young",
+                "version_skipped",
+                "above_max_version",
+                "wave_not_open",
+                "reactivated_by_somebody",
+                "not_selected",
+                "released",
+            ]
         );
-        assert_eq!(with(Bearing::WishForAll), ["outside_window", "frozen", "paused"]);
+        assert_eq!(with(Bearing::WishForAll), ["outside_window", "frozen", "paused", "approval_changed", "finishing"]);
         assert_eq!(HoldCode::find("gone"), None);
     }
 

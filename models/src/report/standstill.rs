@@ -47,7 +47,7 @@ impl NothingUpdated {
             for instance in &cluster.instances {
                 match instance.outcome {
                     Outcome::Updated | Outcome::RolledBack | Outcome::Failed | Outcome::InProgress => return None,
-                    Outcome::Current | Outcome::Gone | Outcome::WouldUpdate => {}
+                    Outcome::Current | Outcome::Gone | Outcome::ScaledIn | Outcome::WouldUpdate => {}
                     Outcome::Held if !is_wished => found.count(instance),
                     Outcome::Held => {}
                 }
@@ -113,7 +113,7 @@ impl InstanceReport {
                 Bearing::Wish | Bearing::NothingWanted => false,
             }),
             Outcome::RolledBack | Outcome::Failed | Outcome::InProgress | Outcome::WouldUpdate => true,
-            Outcome::Updated | Outcome::Current | Outcome::Gone => false,
+            Outcome::Updated | Outcome::Current | Outcome::ScaledIn | Outcome::Gone => false,
         }
     }
 }

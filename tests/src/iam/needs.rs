@@ -44,6 +44,9 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
             Body::Json(_) | Body::Form(_),
             "ssm:DescribeInstanceInformation"
             | "ssm:ListCommandInvocations"
+            | "autoscaling:DescribeAutoScalingGroups"
+            | "autoscaling:DescribeAutoScalingInstances"
+            | "autoscaling:DescribeInstanceRefreshes"
             | "ec2:DescribeImages"
             | "ec2:DescribeInstances"
             | "ec2:DescribeInstanceStatus",
@@ -75,6 +78,7 @@ fn of_ecs(arn: &Arn<'_>, name: &str, params: &Params) -> Vec<(String, Context)> 
             .into_iter()
             .map(|name| (arn("ecs", format!("cluster/{name}")), Context::new()))
             .collect(),
+        "ecs:DescribeCapacityProviders" => vec![(arn("ecs", "capacity-provider/id".to_owned()), Context::new())],
         "ecs:ListContainerInstances" => vec![(arn("ecs", format!("cluster/{cluster}")), Context::new())],
         // Without an instance it is asked for `*` (cdklabs/construct-hub #1207, fabfuel/ecs-deploy #119).
         "ecs:ListTasks" if params.peek_text("containerInstance").is_none() => {

@@ -39,6 +39,8 @@ pub enum Rule {
     Excluded,
     /// An instance was drained although somebody had paused its cluster.
     Paused,
+    /// An instance was drained, set ACTIVE or rebooted that its Auto Scaling group ends or has set aside.
+    OutOfGroup,
     /// An instance was drained while ECS would place its tasks on a machine that does not run.
     PlacedOnDead,
     /// An instance was drained, or claimed to be staged, that is not selected.

@@ -12,7 +12,7 @@ use crate::scenario::ServiceKind;
 use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, World};
 
 /// Reasons for which an instance is left DRAINING on purpose (docs/operations.md#why-an-update-failed).
-const LEFT_DRAINING: [&str; 7] = [
+const LEFT_DRAINING: [&str; 9] = [
     "never_came_back",
     "trouble_elsewhere",
     "unconfirmed",
@@ -20,6 +20,8 @@ const LEFT_DRAINING: [&str; 7] = [
     "unhealthy_after_rollback",
     "act_refused",
     "malformed_claim",
+    "scaled_in",
+    "not_in_service",
 ];
 
 /// An instance that is left as it is keeps its claim, whatever status ECS gives it meanwhile.
@@ -55,7 +57,9 @@ pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
 /// updated nothing, and held something that no person wished to be held.
 fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
     /// Holds that are a person's wish, or of what there is nothing to update.
-    const QUIET: [&str; 20] = [
+    const QUIET: [&str; 22] = [
+        "managed_by_aws",
+        "scaled_in",
         "released",
         "excluded",
         "not_selected",
@@ -118,8 +122,12 @@ fn told_truly(world: &World, number: MachineNo, machine: &Machine, said: &Instan
             Some(format!("{id} is said to be rolled back to {:?} and runs {running}", said.from))
         }
         Outcome::Gone if machine.state == Ec2State::Running => Some(format!("{id} is said to be gone and runs")),
+        Outcome::ScaledIn if world.out_of_group_since(number).is_none() => {
+            Some(format!("{id} is said to be scaled in, and its group has it in service"))
+        }
         Outcome::Updated
         | Outcome::RolledBack
+        | Outcome::ScaledIn
         | Outcome::Gone
         | Outcome::Current
         | Outcome::Held
@@ -169,6 +177,7 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::RebootInService
         | Rule::Excluded
         | Rule::Paused
+        | Rule::OutOfGroup
         | Rule::PlacedOnDead
         | Rule::Selected
         | Rule::Unwanted => false,
@@ -211,7 +220,7 @@ pub(super) fn disturbed(world: &World, report: &RunReport) -> Vec<String> {
 /// Whether a report says that nothing is left to do.
 fn is_done(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Failed | Outcome::InProgress => false,
+        Outcome::Failed | Outcome::ScaledIn | Outcome::InProgress => false,
         Outcome::Updated
         | Outcome::Current
         | Outcome::Held

@@ -180,7 +180,7 @@ fn step_name(step: &Step) -> &'static str {
         Step::Finish(End::Updated { .. }) => "finish: updated",
         Step::Finish(End::RolledBack { .. }) => "finish: rolled back",
         Step::Finish(End::Failed { .. }) => "finish: failed",
-        Step::Finish(End::Held { .. } | End::Current | End::Gone) => "finish: held or current",
+        Step::Finish(End::Held { .. } | End::Current | End::Gone | End::ScaledIn { .. }) => "finish: held or current",
         Step::Leave(_) => "leave",
     }
 }

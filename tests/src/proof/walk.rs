@@ -10,6 +10,7 @@ mod bridges;
 mod clocks;
 mod endless;
 mod gates;
+mod groups;
 mod outages;
 mod refusals;
 mod rights;
@@ -58,6 +59,7 @@ pub fn draw(seed: u64) -> Table {
     selections::add(seed, &mut scenario, size);
     versions::add(seed, &mut scenario, size);
     steered::add(seed, &mut scenario, size);
+    groups::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

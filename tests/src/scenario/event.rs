@@ -61,6 +61,13 @@ pub enum HostAction {
     Terminate,
     /// The Auto Scaling group replaces the instance: it is terminated, and one like it comes up in its place.
     Replace,
+    /// The Auto Scaling group ends the instance.
+    ScaleIn,
+    /// The Auto Scaling group has the instance in another state.
+    GroupState {
+        /// `LifecycleState`.
+        state: String,
+    },
     /// The EC2 instance is stopped.
     Stop,
     /// The stopped EC2 instance is started.

@@ -43,6 +43,10 @@ pub struct InstanceSpec {
     pub asg: Option<String>,
     /// Name of the capacity provider that it was registered with.
     pub provider: Option<String>,
+    /// Where its group has it at the start; `InService` where it is missing.
+    pub group_state: Option<String>,
+    /// Whether AWS manages it: an Amazon ECS Managed Instance.
+    pub managed: bool,
     /// The version in the image that it was launched from, and that its Auto Scaling group launches; that of the host
     /// where it is missing.
     pub image: Option<Version>,
@@ -86,6 +90,8 @@ impl Default for InstanceSpec {
             lifecycle: None,
             asg: None,
             provider: None,
+            group_state: None,
+            managed: false,
             image: None,
             tags: BTreeMap::new(),
             other_tags: 0,

@@ -5,6 +5,7 @@ mod document;
 mod error;
 mod event;
 mod fault;
+mod groups;
 mod machines;
 mod names;
 mod parameter;
@@ -35,6 +36,7 @@ pub use event::{
     RepositoryAction, ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
+pub use groups::{ActiveWhileTerminating, GroupSpec};
 pub use machines::{InstanceSpec, MachineSpec};
 pub use parameter::{ParameterSpec, ParameterVersion};
 pub use region::RegionSpec;
@@ -69,6 +71,8 @@ pub struct Scenario {
     /// Tags of clusters, by the cluster's name.
     pub cluster_tags: BTreeMap<String, BTreeMap<String, String>>,
     pub machines: Vec<MachineSpec>,
+    /// Auto Scaling groups by name, where they have something special.
+    pub groups: BTreeMap<String, GroupSpec>,
     pub services: Vec<ServiceSpec>,
     /// The standalone tasks.
     pub tasks: Vec<TaskSpec>,
@@ -196,6 +200,7 @@ impl Scenario {
             clusters,
             cluster_tags: written.cluster_tags,
             machines,
+            groups: written.groups,
             services: written.service,
             tasks: written.task,
             events,

@@ -4,6 +4,8 @@ use jiff::SignedDuration;
 use models::policy::BridgePolicy;
 use serde::Deserialize;
 
+use super::groups::ActiveWhileTerminating;
+
 /// How AWS behaves in this scenario. What `docs/facts/` calls unknown is a switch here.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -52,6 +54,9 @@ pub struct RegionSpec {
     pub deleted_services_visible: SignedDuration,
     /// From the end of an EC2 instance to its deregistration, if its agent was connected.
     pub deregister_after: SignedDuration,
+
+    /// What becomes of an instance that somebody sets ACTIVE while its group waits to end it.
+    pub active_while_terminating: ActiveWhileTerminating,
 
     /// How long the status checks are `initializing` after an instance was started (docs/facts/ec2.md#instances-and-status-checks).
     pub status_checks_begin: SignedDuration,
@@ -106,6 +111,7 @@ impl Default for RegionSpec {
             stopped_tasks_visible: SignedDuration::from_hours(1),
             deleted_services_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),
+            active_while_terminating: ActiveWhileTerminating::default(),
             status_checks_begin: SignedDuration::from_mins(2),
             status_check_lag: SignedDuration::from_mins(2),
             tags_lag: SignedDuration::ZERO,

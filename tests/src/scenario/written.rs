@@ -8,6 +8,7 @@ use toml::Table;
 
 use super::document::DocumentSpec;
 use super::fault::FaultSpec;
+use super::groups::GroupSpec;
 use super::parameter::ParameterSpec;
 use super::region::RegionSpec;
 use super::workload::{ServiceSpec, TaskSpec};
@@ -34,6 +35,8 @@ pub(super) struct Written {
     pub(super) instances: Vec<Table>,
     #[serde(default)]
     pub(super) host: Vec<Table>,
+    #[serde(default)]
+    pub(super) groups: BTreeMap<String, GroupSpec>,
     #[serde(default)]
     pub(super) service: Vec<ServiceSpec>,
     #[serde(default)]

@@ -55,6 +55,7 @@ impl Asked {
         let version = form.take("Version").unwrap_or_default();
         let (service, failure) = match version.as_str() {
             "2016-11-15" => (Service::Ec2, None),
+            "2011-01-01" => (Service::AutoScaling, None),
             "2011-06-15" => (Service::Sts, None),
             _ => {
                 let message = format!("API version {version:?} with action {action:?} is not modelled");

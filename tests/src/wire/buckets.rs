@@ -18,6 +18,7 @@ const TASK_PROTECTION: Row = ("ecs task protection", 200, 80);
 /// `TagResource`.
 const TAG_MODIFY: Row = ("ecs tag modify", 20, 10);
 const CLUSTER_READ: Row = ("ecs cluster read", 50, 20);
+const CAPACITY_PROVIDER_READ: Row = ("ecs capacity provider read", 50, 20);
 const EC2_READ: Row = ("ec2 non-mutating", 100, 20);
 /// `CreateTags` and `DeleteTags`.
 const EC2_TAG: Row = ("ec2 tags", 100, 10);
@@ -67,6 +68,7 @@ impl Buckets {
 pub(super) fn throttled(service: Service) -> Failure {
     match service {
         Service::Ec2 => Failure { status: 503, ..Failure::new("RequestLimitExceeded", "Request limit exceeded.") },
+        Service::AutoScaling => Failure::new("Throttling", "Rate exceeded"),
         Service::Dynamodb | Service::Ecs | Service::Ssm | Service::Sts | Service::Unknown => {
             Failure::new("ThrottlingException", "Rate exceeded")
         }
@@ -94,6 +96,9 @@ fn row(service: Service, operation: &str, ssm_rate: (u32, u32)) -> Option<(Strin
         (Service::Ecs, "TagResource" | "UntagResource") => TAG_MODIFY,
         (Service::Ec2, "CreateTags" | "DeleteTags") => EC2_TAG,
         (Service::Ec2, _) => EC2_READ,
+        (Service::Ecs, "DescribeCapacityProviders") => CAPACITY_PROVIDER_READ,
+        // Neither service publishes its rates.
+        (Service::AutoScaling, _) => return Some(("autoscaling".to_owned(), ssm_rate.0, ssm_rate.1)),
         (Service::Ssm, operation) => return Some((format!("ssm {operation}"), ssm_rate.0, ssm_rate.1)),
         // A table on demand has no rate worth counting here.
         (Service::Dynamodb | Service::Ecs | Service::Sts | Service::Unknown, _) => return None,

@@ -6,7 +6,7 @@ use super::asked::{Asked, Body};
 use super::failure::Failure;
 use super::request::Response;
 use super::service::Service;
-use super::{dynamodb, ec2, ecs, ssm, sts, xml};
+use super::{autoscaling, dynamodb, ec2, ecs, ssm, sts, xml};
 use crate::world::World;
 
 /// Does what was asked, on the world.
@@ -16,6 +16,9 @@ pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure
         (Service::Ecs, Body::Json(params)) => ecs::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ssm, Body::Json(params)) => ssm::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ec2, Body::Form(form)) => ec2::perform(world, &asked.operation, form).map(Answer::Xml),
+        (Service::AutoScaling, Body::Form(form)) => {
+            autoscaling::perform(world, &asked.operation, form).map(Answer::Xml)
+        }
         (Service::Sts, Body::Form(form)) => sts::perform(world, &asked.operation, &form).map(Answer::Xml),
         (_, Body::Json(_) | Body::Form(_)) => {
             Err(Failure::unknown("Protocol", "this service is not asked in this protocol"))
@@ -40,9 +43,10 @@ pub(crate) fn respond(
     let content_type = match (service, is_query) {
         (_, true) => "text/xml;charset=UTF-8",
         (Service::Dynamodb, false) => "application/x-amz-json-1.0",
-        (Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown, false) => {
-            "application/x-amz-json-1.1"
-        }
+        (
+            Service::AutoScaling | Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown,
+            false,
+        ) => "application/x-amz-json-1.1",
     };
     let (status, body) = match result {
         Ok(Answer::Json(value)) => (200, value.to_string()),
@@ -52,7 +56,9 @@ pub(crate) fn respond(
         Err(failure) => {
             let kind = match service {
                 Service::Dynamodb => format!("com.amazonaws.dynamodb.v20120810#{}", failure.code),
-                Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown => failure.code,
+                Service::AutoScaling | Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown => {
+                    failure.code
+                }
             };
             let mut body = failure.more;
             body.extend([("__type".to_owned(), json!(kind)), ("message".to_owned(), json!(failure.message))]);

@@ -1,8 +1,9 @@
-//! The AWS protocols, onto the world: ECS and SSM (JSON 1.1), DynamoDB (JSON 1.0), EC2 and STS (Query in, XML out).
+//! The AWS protocols, onto the world: ECS and SSM (JSON 1.1), DynamoDB (JSON 1.0), EC2, EC2 Auto Scaling and STS (Query in, XML out).
 //!
 //! An operation or a parameter that is not modelled is a loud error, `SimulatorUnknown…`, and recorded.
 
 pub(crate) mod asked;
+mod autoscaling;
 mod buckets;
 mod calls;
 mod dispatch;

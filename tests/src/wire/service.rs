@@ -3,6 +3,8 @@
 /// The services that are modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
+    /// EC2 Auto Scaling.
+    AutoScaling,
     /// Amazon DynamoDB.
     Dynamodb,
     /// Elastic Container Service.
@@ -21,6 +23,7 @@ impl Service {
     /// As in IAM actions and in reports.
     pub fn prefix(self) -> &'static str {
         match self {
+            Self::AutoScaling => "autoscaling",
             Self::Dynamodb => "dynamodb",
             Self::Ecs => "ecs",
             Self::Ec2 => "ec2",
@@ -32,7 +35,10 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 31] = [
+pub(crate) const OPERATIONS: [&str; 35] = [
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeAutoScalingInstances",
+    "autoscaling:DescribeInstanceRefreshes",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
@@ -42,6 +48,7 @@ pub(crate) const OPERATIONS: [&str; 31] = [
     "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstances",
     "ecs:DeleteAttributes",
+    "ecs:DescribeCapacityProviders",
     "ecs:DescribeClusters",
     "ecs:DescribeContainerInstances",
     "ecs:DescribeServices",

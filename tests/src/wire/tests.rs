@@ -1,6 +1,7 @@
 //! Raw requests, as any client sends them, against a whole Region.
 
 mod as_the_models_say;
+mod groups;
 mod in_doubt;
 
 use std::sync::Arc;

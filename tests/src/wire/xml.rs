@@ -23,12 +23,21 @@ pub(super) fn ec2_answer(operation: &str, inner: &str) -> String {
     )
 }
 
+/// An answer of EC2 Auto Scaling.
+pub(super) fn autoscaling_answer(operation: &str, inner: &str) -> String {
+    format!(
+        "<{operation}Response xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\
+         <{operation}Result>{inner}</{operation}Result>\
+         <ResponseMetadata><RequestId>simulated</RequestId></ResponseMetadata></{operation}Response>"
+    )
+}
+
 /// An error; EC2 has a shape of its own.
 pub(super) fn error(service: Service, failure: &Failure, request_id: &str) -> String {
     let inner = format!("{}{}", text("Code", &failure.code), text("Message", &failure.message));
     let inner = match service {
         Service::Ec2 => wrap("Response", wrap("Errors", wrap("Error", inner)) + &text("RequestID", request_id)),
-        Service::Sts | Service::Dynamodb | Service::Ecs | Service::Ssm | Service::Unknown => {
+        Service::AutoScaling | Service::Sts | Service::Dynamodb | Service::Ecs | Service::Ssm | Service::Unknown => {
             let kind = text("Type", "Sender");
             wrap("ErrorResponse", wrap("Error", kind + &inner) + &text("RequestId", request_id))
         }

@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::effect::Effect;
 use super::id_vec::IdVec;
 use super::ids::{ClusterNo, MachineNo};
-use super::machine::{Ec2State, HostContainer, Machine, Seen};
+use super::machine::{Ec2State, HostContainer, InGroup, Machine, Seen};
 use super::queue::{Due, Queue};
 use super::registration::{InstanceStatus, Resources};
 use super::service::Service;
@@ -40,6 +40,7 @@ impl World {
             clusters: IdVec::default(),
             machines: IdVec::default(),
             registrations: IdVec::default(),
+            groups: scenario.groups.clone(),
             services: IdVec::default(),
             tasks: IdVec::default(),
             commands: IdVec::default(),
@@ -136,6 +137,7 @@ impl World {
             ssm_lost_at: None,
             ssm_waiting: Vec::new(),
             ssm_running: Vec::new(),
+            in_group: InGroup::new(spec.instance.group_state.as_deref(), day_ago),
             seen: Seen::default(),
             down_since: None,
             up_since: day_ago,

@@ -91,7 +91,13 @@ impl World {
     pub(super) fn launch(&mut self, gone: MachineNo) {
         let old = &self.machines[gone];
         let cluster = old.cluster;
-        let instance = InstanceSpec { tags: BTreeMap::new(), other_tags: 0, draining: false, ..old.instance.clone() };
+        let instance = InstanceSpec {
+            tags: BTreeMap::new(),
+            other_tags: 0,
+            draining: false,
+            group_state: None,
+            ..old.instance.clone()
+        };
         let (number, now) = (self.machines.next_id(), self.now);
         let spec = MachineSpec { instance, host: old.launched_as.clone(), host_table: old.host_table.clone() };
         self.add_machine(cluster, &spec);

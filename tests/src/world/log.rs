@@ -146,6 +146,11 @@ pub enum InstanceChange {
     },
     /// A person wrote or deleted a custom attribute.
     Attribute { name: String },
+    /// Its Auto Scaling group has it in another state.
+    InGroup {
+        /// `LifecycleState`.
+        state: String,
+    },
     /// It is DRAINING, and no task that is not STOPPED is on it any more.
     Drained,
 }
@@ -254,6 +259,7 @@ impl fmt::Display for InstanceChange {
             Self::Registered { arn } => write!(f, "registered as {arn}"),
             Self::Tagged { key, value, by } => write!(f, "container instance tagged {key}={value} by {by:?}"),
             Self::Attribute { name } => write!(f, "attribute {name} changed"),
+            Self::InGroup { state } => write!(f, "is {state} in its group"),
             Self::Drained => f.write_str("drained"),
         }
     }

@@ -57,11 +57,13 @@ pub struct Machine {
     /// ECS refuses the agent's registration, for good.
     pub(crate) agent_refused: bool,
     /// The EC2 side in the scenario, so that an Auto Scaling group can launch another one.
-    pub(super) instance: InstanceSpec,
+    pub(crate) instance: InstanceSpec,
     /// The host as it was launched.
     pub(crate) launched_as: HostSpec,
     /// The host's table in the scenario, so that an event can change a field.
     pub(super) host_table: toml::Table,
+    /// Where its Auto Scaling group has it; without a meaning where it has none.
+    pub(crate) in_group: InGroup,
     /// What was seen of the host last, so that a change is noticed.
     pub(super) seen: Seen,
     /// When the host went down; `None` while it is up.
@@ -81,6 +83,25 @@ pub struct Machine {
     pub(super) reboot_is_foreign: bool,
     /// The wake-up that is scheduled for the host, so that it is not scheduled twice.
     pub(super) wake_at: Option<Timestamp>,
+}
+
+/// The state of an instance that its Auto Scaling group leaves alone.
+pub(super) const IN_SERVICE: &str = "InService";
+
+/// The place of a machine in its Auto Scaling group.
+#[derive(Debug, Clone)]
+pub(crate) struct InGroup {
+    /// `LifecycleState`.
+    pub(crate) state: String,
+    pub(super) since: Timestamp,
+    /// ECS's hook has drained it.
+    pub(super) hook_has_drained: bool,
+}
+
+impl InGroup {
+    pub(super) fn new(state: Option<&str>, since: Timestamp) -> Self {
+        Self { state: state.unwrap_or(IN_SERVICE).to_owned(), since, hook_has_drained: false }
+    }
 }
 
 /// What the world knew of a host after the last look.

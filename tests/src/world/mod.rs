@@ -15,6 +15,7 @@ mod daemons;
 mod ec2;
 mod effect;
 mod forge;
+mod groups;
 mod hosts;
 mod id_vec;
 mod ids;
@@ -65,7 +66,7 @@ pub use task::{Desired, LastStatus, Task};
 use crate::dice::Dice;
 use crate::host::Repository;
 use crate::invariants::Invariants;
-use crate::scenario::{EventSpec, ParameterSpec, RegionSpec};
+use crate::scenario::{EventSpec, GroupSpec, ParameterSpec, RegionSpec};
 use queue::{Due, Queue};
 
 /// The simulated Region. See the [module](self).
@@ -78,6 +79,7 @@ pub struct World {
     pub(crate) clusters: IdVec<ClusterNo, Cluster>,
     pub(crate) machines: IdVec<MachineNo, Machine>,
     pub(crate) registrations: IdVec<RegistrationNo, Registration>,
+    pub(crate) groups: BTreeMap<String, GroupSpec>,
     pub(crate) services: IdVec<ServiceNo, Service>,
     pub(crate) tasks: IdVec<TaskNo, Task>,
     pub(crate) commands: IdVec<CommandNo, Command>,
@@ -152,6 +154,7 @@ impl World {
             Due::Daemons(registration) => self.look_at_daemons(registration),
             Due::AgentLost(registration, epoch) => self.agent_lost(registration, epoch),
             Due::Deregister(machine) => self.deregister_terminated(machine),
+            Due::Group(machine) => self.step_group(machine),
             Due::Launch(machine) => self.launch(machine),
             Due::Ec2State(machine, epoch) => self.step_ec2_state(machine, epoch),
             Due::Deliver(command, machine) => self.deliver(command, machine),

@@ -113,6 +113,8 @@ impl World {
             HostAction::Deregister => self.deregister(machine),
             HostAction::Terminate => self.terminate(machine),
             HostAction::Replace => self.replace(machine),
+            HostAction::ScaleIn => self.scale_in(machine),
+            HostAction::GroupState { state } => self.set_group_state(machine, state),
             HostAction::Stop => self.stop_instance(machine),
             HostAction::Start => self.start_instance(machine),
             HostAction::Reboot => self.reset(machine),

@@ -40,6 +40,7 @@ fn point_of_instance(change: &InstanceChange) -> Option<Point> {
         | InstanceChange::Connection { .. }
         | InstanceChange::Registered { .. }
         | InstanceChange::Attribute { .. }
+        | InstanceChange::InGroup { .. }
         | InstanceChange::Tagged { .. } => None,
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Due {
     AgentLost(RegistrationNo, u32),
     /// ECS notices that an instance was terminated.
     Deregister(MachineNo),
+    /// The next step of an instance that its Auto Scaling group ends.
+    Group(MachineNo),
     /// An Auto Scaling group has launched an instance in the place of this one.
     Launch(MachineNo),
     /// The next step of an EC2 instance's life.

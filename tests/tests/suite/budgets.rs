@@ -68,10 +68,10 @@ struct Most {
 fn most(way: Way) -> Most {
     match way {
         Way::Ssm => {
-            Most { calls_each: 5.5, makespan_ratio: 1.14, extra_median_s: 14, extra_p99_s: 24, bucket_share: 0.5 }
+            Most { calls_each: 5.8, makespan_ratio: 1.14, extra_median_s: 14, extra_p99_s: 24, bucket_share: 0.5 }
         }
         Way::Bridge => {
-            Most { calls_each: 5.8, makespan_ratio: 1.1, extra_median_s: 10, extra_p99_s: 16, bucket_share: 0.5 }
+            Most { calls_each: 5.9, makespan_ratio: 1.1, extra_median_s: 10, extra_p99_s: 16, bucket_share: 0.5 }
         }
     }
 }

@@ -17,12 +17,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 10] = [
+const RUNS: [&str; 11] = [
     "cluster_table_wrong",
     "first_named",
     "happy_three",
     "lease_kept",
     "min_age_by_parameter",
+    "managed_instances",
     "old_image",
     "protected_tasks",
     "standalone_stop",
@@ -30,7 +31,8 @@ const RUNS: [&str; 10] = [
     "trap6_unhealthy_after_prepare",
 ];
 /// Scenarios that together use every right of a plan.
-const PLANS: [&str; 5] = ["plan", "plan_by_parameter", "plan_old_image", "plan_target_by_parameter", "plan_too_young"];
+const PLANS: [&str; 6] =
+    ["plan", "plan_by_parameter", "plan_groups", "plan_old_image", "plan_target_by_parameter", "plan_too_young"];
 
 /// Scenarios that together use every right of people who may stop a rollout and not run one.
 const PEOPLE: [&str; 2] = ["exclude_and_include", "pause_and_resume"];

@@ -10,6 +10,7 @@ use models::ids::{ClusterName, ContainerInstanceArn, HostId, ZoneName};
 use models::own_host::INSTANCE_TAG;
 use models::query::is_unnamed;
 use models::selection::InstanceName;
+use smol_str::SmolStr;
 
 use super::read::{count, shared};
 use crate::aws::client::Aws;
@@ -36,7 +37,6 @@ pub(crate) struct Described {
     pub(crate) pending_tasks: u32,
     pub(crate) variant: Option<String>,
     pub(crate) zone: Option<ZoneName>,
-    pub(crate) provider: Option<String>,
     /// Those that placement constraints can name.
     pub(crate) nameable: Attributes,
     pub(crate) registered: Resources,
@@ -44,6 +44,8 @@ pub(crate) struct Described {
     pub(crate) registered_at: i64,
     /// Those of the host bridge.
     pub(crate) attributes: BTreeMap<String, String>,
+    /// Its capacity provider.
+    pub(crate) provider: Option<SmolStr>,
     /// The tag that names its machine; `None` too where tags were not asked for.
     pub(crate) instance_tag: Option<String>,
 }
@@ -252,12 +254,12 @@ fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>)
         running_tasks: count(instance.running_tasks_count()),
         pending_tasks: count(instance.pending_tasks_count()),
         variant: attribute("bottlerocket.variant").map(|variant| clean::name(&variant)),
-        provider: instance.capacity_provider_name().map(str::to_owned),
         zone: attribute("ecs.availability-zone").map(|zone| ZoneName::from(clean::name(&zone))),
         registered: read_resources(instance.registered_resources()),
         remaining: read_resources(instance.remaining_resources()),
         registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),
         attributes: bridge_attributes(instance),
+        provider: instance.capacity_provider_name().map(|name| clean::name(name).into()),
         instance_tag: instance.tags().iter().find(|tag| tag.key() == Some(INSTANCE_TAG)).and_then(named),
     })
 }

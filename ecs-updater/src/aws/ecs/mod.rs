@@ -2,6 +2,7 @@
 
 pub(crate) mod clusters;
 pub(crate) mod instances;
+pub(crate) mod providers;
 mod read;
 pub(crate) mod services;
 pub(crate) mod tasks;

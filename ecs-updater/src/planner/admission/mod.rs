@@ -100,6 +100,8 @@ struct Admission<'a> {
     bare: Option<Room<'a>>,
     /// Found when it is first asked for.
     slow_drains: Option<SlowDrains<'a>>,
+    /// Whether EC2 Auto Scaling is asked before an instance is begun.
+    has_groups: bool,
 }
 
 impl<'a> Admission<'a> {
@@ -121,6 +123,7 @@ impl<'a> Admission<'a> {
             room: None,
             bare: None,
             slow_drains: None,
+            has_groups: cx.snapshot.has_groups(),
         }
     }
 
@@ -141,7 +144,8 @@ impl<'a> Admission<'a> {
             return Offer::Wait(self.stage_claims.opens_after(now));
         }
         let look = Offer::Act(candidate.waits_as(), Step::LookAtTasks);
-        let Some(seen) = candidate.instance.tasks.as_ref() else {
+        let seen = candidate.instance.tasks.as_ref().filter(|_| self.is_group_known(candidate.instance));
+        let Some(seen) = seen else {
             self.horizon.prepare();
             return look;
         };
@@ -169,6 +173,11 @@ impl<'a> Admission<'a> {
             self.horizon.prepare();
             self.later()
         }
+    }
+
+    /// Whether it is known what its Auto Scaling group does with the instance.
+    fn is_group_known(&self, instance: &Instance) -> bool {
+        !self.has_groups || self.cx.snapshot.auto_scaling.knows(instance, self.cx.now)
     }
 
     /// Lets a candidate wait for the opening that a run waits for, or holds it.

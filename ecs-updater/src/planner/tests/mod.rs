@@ -23,6 +23,7 @@ use super::fixtures::*;
 use super::{Purpose, RunFacts, Stop, plan};
 
 mod admission;
+mod auto_scaling;
 mod dead_run;
 mod drain;
 mod gate;
@@ -77,6 +78,7 @@ fn end_word(end: &End) -> String {
         End::Held { why } => format!("held {}", why.code()),
         End::Current => "current".into(),
         End::Gone => "gone".into(),
+        End::ScaledIn { .. } => "scaled_in".into(),
     }
 }
 

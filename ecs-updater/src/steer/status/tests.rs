@@ -33,6 +33,8 @@ fn instance(number: usize) -> Instance {
         variant: Some("aws-ecs-2".into()),
         zone: Some("eu-west-1a".into()),
         provider: None,
+        managed_by_aws: false,
+        auto_scaling: None,
         attributes: Default::default(),
         instance_tag: None,
         registered: Default::default(),

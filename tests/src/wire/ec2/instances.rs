@@ -66,6 +66,7 @@ fn instance(world: &World, machine: &Machine) -> String {
         text("rootDeviceName", "/dev/xvda"),
         text("hypervisor", "xen"),
         machine.lifecycle.as_deref().map(|lifecycle| text("instanceLifecycle", lifecycle)).unwrap_or_default(),
+        machine.instance.managed.then(operator).unwrap_or_default(),
         wrap(
             "metadataOptions",
             text("state", "applied")
@@ -75,4 +76,9 @@ fn instance(world: &World, machine: &Machine) -> String {
         wrap("tagSet", tags),
     ]
     .concat()
+}
+
+/// Who manages an Amazon ECS Managed Instance.
+fn operator() -> String {
+    wrap("operator", text("managed", "true") + &text("principal", "ecs.amazonaws.com"))
 }

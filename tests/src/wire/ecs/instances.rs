@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::super::params::Params;
+use super::providers::MANAGED;
 use super::{arns, cluster, failure, ids, include, one_of, page_size, registration, time};
 use crate::query::{Filter, Subject};
 use crate::world::{
@@ -134,7 +135,7 @@ fn shape(world: &World, number: RegistrationNo, since: Timestamp, include: &[Str
         "attributes": attributes,
         "attachments": [],
     });
-    if let Some(provider) = machine.provider() {
+    if let Some(provider) = machine.provider().or(machine.instance.managed.then_some(MANAGED)) {
         answer["capacityProviderName"] = json!(provider);
     }
     if include.iter().any(|what| what == "TAGS") {

@@ -3,6 +3,7 @@
 mod attributes;
 mod clusters;
 mod instances;
+mod providers;
 mod services;
 mod tags;
 mod tasks;
@@ -18,6 +19,7 @@ pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Res
     match operation {
         "ListClusters" => clusters::list(world, params),
         "DescribeClusters" => clusters::describe(world, params),
+        "DescribeCapacityProviders" => providers::describe(world, params),
         "ListContainerInstances" => instances::list(world, params),
         "DescribeContainerInstances" => instances::describe(world, params),
         "UpdateContainerInstancesState" => instances::update_state(world, params),

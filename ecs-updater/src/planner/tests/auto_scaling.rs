@@ -1,0 +1,114 @@
+//! What an Auto Scaling group does with an instance, and what becomes of it then.
+
+use models::fleet::{GroupMember, SeenGroup, SeenLifecycle};
+
+use super::*;
+
+fn seen(state: &str, at: Timestamp) -> Option<Box<SeenLifecycle>> {
+    let member = GroupMember { group: "web".into(), state: state.into() };
+    Some(Box::new(SeenLifecycle { at, member: Some(member) }))
+}
+
+#[test]
+fn what_is_not_in_service_in_its_group_is_left_alone() {
+    let now = at(4);
+    let in_service = || instance(0, Some(staged()), now);
+    let drained = || claimed(instance(0, Some(staged()), now), ClaimStep::Drain, at(2));
+    let rebooted =
+        || claimed(instance(0, Some(rebooted("1.27.0", AgentState::Registered)), now), ClaimStep::Reboot, at(2));
+    let ended = || {
+        let why = FailReason::DrainTimedOut { left: String::new() };
+        let mut one = drained();
+        one.run.ending = Some(Box::new(End::Failed { why }));
+        one
+    };
+    let active_again = || Instance { status: InstanceStatus::Active, ..drained() };
+    let foreign = || Instance { status: InstanceStatus::Draining, ..in_service() };
+    type Case<'c> = (&'c str, &'c dyn Fn() -> Instance, &'c str);
+    let table: &[Case<'_>] = &[
+        ("InService", &in_service, "drain"),
+        ("InService", &drained, "reboot 1.27.0"),
+        ("InService", &ended, "finish failed drain_timed_out"),
+        ("Terminating", &in_service, "hold scaled_in"),
+        ("Terminating:Wait", &foreign, "hold scaled_in"),
+        ("Terminating:Wait", &drained, "leave scaled_in"),
+        ("Terminating:Proceed", &rebooted, "leave scaled_in"),
+        ("Terminating:Wait", &ended, "leave scaled_in"),
+        ("Terminating:Wait", &active_again, "finish held scaled_in"),
+        ("Terminating:Retained", &in_service, "hold not_in_service"),
+        ("Terminating:Retained", &drained, "leave failed not_in_service"),
+        ("Standby", &in_service, "hold not_in_service"),
+        ("Standby", &drained, "leave failed not_in_service"),
+        ("Standby", &rebooted, "leave failed not_in_service"),
+        ("Detaching", &drained, "leave failed not_in_service"),
+        ("Pending:Wait", &in_service, "hold not_in_service"),
+        ("ReplacingRootVolume:Wait", &rebooted, "leave failed not_in_service"),
+        ("Warmed:Running", &in_service, "hold not_running"),
+        ("Levitating", &in_service, "hold not_in_service"),
+        ("Levitating", &ended, "leave failed not_in_service"),
+    ];
+    for (state, make, expected) in table {
+        let one = Instance { auto_scaling: seen(state, now), ..make() };
+        assert_eq!(say(one, &Policy::default(), &facts(), now), *expected, "{state}");
+    }
+    let old = Instance { auto_scaling: seen("Standby", at(-2)), ..in_service() };
+    assert_eq!(say(old, &Policy::default(), &facts(), now), "drain", "a standby that was seen long ago");
+    let old = Instance { auto_scaling: seen("Terminating", at(-2)), ..in_service() };
+    assert_eq!(say(old, &Policy::default(), &facts(), now), "hold scaled_in", "nothing ends that");
+}
+
+#[test]
+fn groups_are_known_before_an_instance_is_begun() {
+    let now = at(4);
+    let policy = Policy::default();
+    let grouped = |auto_scaling| {
+        let mut one = Instance { auto_scaling, ..instance(0, Some(available()), now) };
+        one.ec2.as_mut().unwrap().auto_scaling_group = Some("web".into());
+        one
+    };
+    let group = |check: Option<&str>, refresh: Option<&str>, at| SeenGroup {
+        at,
+        load_balancer_check: check.map(Into::into),
+        refresh: refresh.map(Into::into),
+    };
+    let table = [
+        ("nothing", None, None, None, "tasks"),
+        ("no right to ask", None, None, Some(models::fleet::AutoScaling::INSTANCES), "stage"),
+        ("not of its group", seen("InService", now), None, None, "tasks"),
+        (
+            "no right to ask of its group",
+            seen("InService", now),
+            None,
+            Some(models::fleet::AutoScaling::GROUPS),
+            "stage",
+        ),
+        ("all is well", seen("InService", at(-60)), Some(group(None, None, at(-60))), None, "stage"),
+        ("replaced", seen("InService", now), Some(group(Some("ELB"), None, now)), None, "hold load_balancer_check"),
+        ("refresh", seen("InService", now), Some(group(None, Some("Baking"), now)), None, "hold instance_refresh"),
+        ("a refresh some time ago", seen("InService", now), Some(group(None, Some("Pending"), at(-9))), None, "tasks"),
+        ("a standby some time ago", seen("Standby", at(-9)), Some(group(None, None, now)), None, "tasks"),
+    ];
+    for (name, auto_scaling, group, denied, expected) in table {
+        let mut other = report(UpdateState::Idle, None, None);
+        other.os.as_mut().unwrap().variant = "aws-ecs-1".into();
+        let mut fleet = fleet(vec![grouped(auto_scaling), instance(9, Some(other), now)], vec![]);
+        fleet.auto_scaling.groups.extend(group.map(|group| ("web".into(), group)));
+        fleet.auto_scaling.denied.extend(denied.map(|operation| (operation.into(), "AccessDenied".to_owned())));
+        let said = said(&plan(&fleet, &policy, &facts(), now));
+        assert_eq!(said.split(' ').next(), expected.split(' ').next(), "{name}: {said}");
+        assert!(!expected.starts_with("hold") || said == expected, "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_aws_manages_is_no_part_of_the_cluster() {
+    let now = at(1);
+    let managed = || Instance { managed_by_aws: true, ..instance(0, Some(staged()), now) };
+    assert_eq!(say(managed(), &Policy::default(), &facts(), now), "hold managed_by_aws");
+    let lost = Instance { left_out_since: Some(start()), variant: None, ..managed() };
+    assert_eq!(say(lost, &Policy::default(), &facts(), now), "hold managed_by_aws", "whatever else is known of it");
+    let draining = Instance { status: InstanceStatus::Draining, ..managed() };
+    let warm = Instance { auto_scaling: seen("Warmed:Running", now), ..instance(1, Some(staged()), now) };
+    let all = fleet(vec![draining, warm, instance(2, Some(staged()), now)], vec![]);
+    assert_eq!(all.counted_and_out(), (1, 0));
+}

@@ -1,0 +1,143 @@
+//! What EC2 Auto Scaling says of an instance and of its group, and what follows from it (docs/facts/auto-scaling.md).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::instance::Instance;
+use super::lifecycle::{GROUPS_FRESH, GroupMember, Place};
+use crate::reason::{FailReason, HoldReason};
+use crate::time::after;
+
+/// What is known of the Auto Scaling groups and the capacity providers of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AutoScaling {
+    /// The groups that were asked about, by their names.
+    pub groups: BTreeMap<SmolStr, SeenGroup>,
+    /// AWS's words for each operation that a right is missing for: it is not asked again in this run.
+    pub denied: BTreeMap<SmolStr, String>,
+    /// Whether AWS manages the instances of a capacity provider, by its name.
+    pub managed_providers: BTreeMap<SmolStr, bool>,
+}
+
+/// An Auto Scaling group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenGroup {
+    /// When it was asked about.
+    pub at: Timestamp,
+    /// The checks of a load balancer on its instances by which it replaces them, such as `ELB`; `None` where it does not.
+    pub load_balancer_check: Option<SmolStr>,
+    /// The status of an instance refresh that is in progress.
+    pub refresh: Option<SmolStr>,
+}
+
+impl AutoScaling {
+    /// The operation that tells where instances are in their groups.
+    pub const INSTANCES: &str = "autoscaling:DescribeAutoScalingInstances";
+    /// The operation that tells of groups.
+    pub const GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";
+    /// The operation that tells of instance refreshes.
+    pub const REFRESHES: &str = "autoscaling:DescribeInstanceRefreshes";
+
+    /// Whether it is known well enough, in a cluster with groups, whether the instance may be begun. A good answer stands: it
+    /// is asked for again before anything is done.
+    pub fn knows(&self, instance: &Instance, now: Timestamp) -> bool {
+        let Some(seen) = &instance.auto_scaling else { return self.denied.contains_key(Self::INSTANCES) };
+        let Some(member) = &seen.member else { return true };
+        let is_group_known = self.denied.contains_key(Self::GROUPS)
+            || self
+                .groups
+                .get(&member.group)
+                .is_some_and(|group| group.is_fresh(now) || group.hold(&member.group).is_none());
+        is_group_known && (member.place() == Place::InService || seen.is_fresh(now))
+    }
+
+    /// Returns why no instance of its group is begun now, if so.
+    pub fn hold(&self, instance: &Instance, now: Timestamp) -> Option<HoldReason> {
+        let member = instance.member()?;
+        self.groups.get(&member.group).filter(|group| group.is_fresh(now))?.hold(&member.group)
+    }
+}
+
+impl SeenGroup {
+    /// Whether the answer is good for planning.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        now < after(self.at, GROUPS_FRESH)
+    }
+
+    /// Returns why none of its instances is drained now, if so.
+    fn hold(&self, name: &str) -> Option<HoldReason> {
+        let group = name.to_owned();
+        if let Some(checks) = &self.load_balancer_check {
+            return Some(HoldReason::LoadBalancerCheck { group, checks: checks.to_string() });
+        }
+        let status = self.refresh.as_ref()?.to_string();
+        Some(HoldReason::InstanceRefresh { group, status })
+    }
+}
+
+impl Instance {
+    /// The Auto Scaling group that its EC2 tag names.
+    pub fn group_tag(&self) -> Option<&str> {
+        self.ec2.as_ref()?.auto_scaling_group.as_deref()
+    }
+
+    /// Its place in an Auto Scaling group, where EC2 Auto Scaling told of one.
+    pub fn member(&self) -> Option<&GroupMember> {
+        self.auto_scaling.as_ref()?.member.as_ref()
+    }
+
+    /// Whether its group has it in the warm pool: it is no part of the cluster.
+    pub fn is_warm(&self) -> bool {
+        self.member().is_some_and(|member| member.place() == Place::Warm)
+    }
+
+    /// Whether its group ends it: what is placed on it moves again.
+    pub(super) fn is_ended_by_group(&self) -> bool {
+        self.member().is_some_and(|member| member.place() == Place::Terminating)
+    }
+
+    /// Whether it is no part of the cluster that a run is for: it takes no place, gives no room, and no percentage is of it.
+    pub(super) fn is_of_others(&self) -> bool {
+        self.managed_by_aws || self.is_warm()
+    }
+
+    /// Returns its place in its group where that keeps it from being touched: all but `InService`, as long as the answer is
+    /// good. That a group ends an instance it does not take back.
+    pub fn out_of_group(&self, now: Timestamp) -> Option<(&GroupMember, Place)> {
+        let seen = self.auto_scaling.as_ref()?;
+        let member = seen.member.as_ref()?;
+        match member.place() {
+            Place::InService => None,
+            place @ Place::Terminating => Some((member, place)),
+            place @ (Place::Warm | Place::Away(_)) => seen.is_fresh(now).then_some((member, place)),
+        }
+    }
+}
+
+impl HoldReason {
+    /// Returns why an instance is left alone that stands so in its group.
+    pub fn out_of_group(GroupMember { group, state }: &GroupMember, place: Place) -> Self {
+        let (group, state) = (group.to_string(), state.to_string());
+        match place {
+            Place::Terminating => Self::ScaledIn { group, state },
+            Place::Warm => Self::NotRunning { state: format!("in the warm pool of {group} ({state})") },
+            Place::InService => Self::NotInService { group, state, advice: "a later run takes it".to_owned() },
+            Place::Away(advice) => Self::NotInService { group, state, advice: advice.to_owned() },
+        }
+    }
+}
+
+impl FailReason {
+    /// Returns why the update of an instance ends in the middle that its group has taken away, other than for good.
+    pub fn out_of_group(member: &GroupMember, place: Place) -> Self {
+        let advice = match place {
+            Place::Away(advice) => advice,
+            Place::InService | Place::Terminating | Place::Warm => "see what the group does with it",
+        };
+        let GroupMember { group, state } = member;
+        Self::NotInService { detail: format!("its Auto Scaling group {group} has it as {state}: {advice}") }
+    }
+}

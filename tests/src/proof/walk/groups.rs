@@ -1,0 +1,56 @@
+//! Auto Scaling groups, and what they do with their instances: for a third of the seeds. It is drawn by dice of its own, so that
+//! all else of a seed is as it would be without.
+
+use toml::{Table, Value};
+
+use super::bridges::{change, extend};
+use super::{Draw, set, table};
+use crate::dice::Dice;
+
+/// In so many of a hundred seeds.
+const PERCENT: i64 = 33;
+
+pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
+    let mut draw = Draw { dice: Dice::new(seed), purpose: "groups", throws: 0 };
+    if !draw.chance(PERCENT) {
+        return;
+    }
+    if let Some(Value::Array(instances)) = scenario.get_mut("instances") {
+        for group in instances.iter_mut().filter_map(Value::as_table_mut) {
+            set(group, "asg", "workers");
+        }
+    }
+    let by_switch = draw.pick(&["waits", "completes", "drains-again"]);
+    change(scenario, &["region"], |region| set(region, "active_while_terminating", by_switch));
+    let managed = draw.chance(70);
+    let workers = table([("managed_draining", managed.into())]);
+    set(scenario, "groups", table([("workers", workers.into())]));
+    for _ in 0..draw.pick(&[1, 1, 2]) {
+        let events = something(&mut draw, size);
+        extend(scenario, "event", events);
+    }
+}
+
+/// A scale-in, or a standby that ends before the last run.
+fn something(draw: &mut Draw, size: i64) -> Vec<Value> {
+    let host = draw.between(0, size - 1);
+    let mut begins = table([("host", host.into())]);
+    if draw.chance(40) {
+        set(&mut begins, "at", draw.minutes(0, 40));
+    } else {
+        let point = draw.pick(&["claimed", "staged", "draining", "drained", "rebooting", "booted", "active"]);
+        set(&mut begins, "when", table([("host", host.into()), ("is", point.into())]));
+        set(&mut begins, "after", format!("{}s", draw.pick(&[0, 1, 5, 20, 60])));
+    }
+    if draw.chance(60) {
+        set(&mut begins, "do", "scale_in");
+        return vec![begins.into()];
+    }
+    set(&mut begins, "do", "group_state");
+    set(&mut begins, "state", draw.pick(&["Standby", "EnteringStandby", "Levitating"]));
+    let back = |at: String| {
+        table([("host", host.into()), ("do", "group_state".into()), ("state", "InService".into()), ("at", at.into())])
+    };
+    // The second comes where the first was too early, and before the last run.
+    [begins, back(draw.minutes(41, 70)), back("115m".to_owned())].map(Value::from).to_vec()
+}

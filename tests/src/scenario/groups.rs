@@ -1,0 +1,44 @@
+//! `[groups.NAME]`: Auto Scaling groups. A machine is in the group that its `asg` names, which needs no table of its own.
+
+use serde::Deserialize;
+
+/// How an Auto Scaling group is set up, and what it does.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GroupSpec {
+    /// `HealthCheckType`: a comma list.
+    pub health_check_type: String,
+    /// Whether its instances are registered with a target group of its own.
+    pub target_group: bool,
+    /// Its suspended processes.
+    pub suspended: Vec<String>,
+    /// The status of its newest instance refresh.
+    pub refresh: Option<String>,
+    /// Whether ECS drains what it ends, and keeps it from ending until that is done (managed instance draining).
+    pub managed_draining: bool,
+}
+
+impl Default for GroupSpec {
+    fn default() -> Self {
+        Self {
+            health_check_type: "EC2".to_owned(),
+            target_group: false,
+            suspended: Vec::new(),
+            refresh: None,
+            managed_draining: true,
+        }
+    }
+}
+
+/// What ECS's hook does once somebody has set an instance ACTIVE whose group waits to end it (docs/facts/auto-scaling.md).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActiveWhileTerminating {
+    /// It waits until the instance is empty, for its new tasks too.
+    #[default]
+    Waits,
+    /// It lets the instance end, with the tasks on it.
+    Completes,
+    /// ECS drains it again.
+    DrainsAgain,
+}

@@ -1,0 +1,63 @@
+//! `DescribeAutoScalingGroups` and `DescribeInstanceRefreshes`.
+
+use std::collections::BTreeSet;
+
+use super::super::failure::Failure;
+use super::super::form::Form;
+use super::super::xml::{text, wrap};
+use super::{invalid, members, names, next_token, page};
+use crate::world::{MachineNo, World};
+
+fn all(world: &World) -> BTreeSet<String> {
+    let of_machines = world.machines.iter().filter_map(|machine| machine.instance.asg.clone());
+    of_machines.chain(world.groups.keys().cloned()).collect()
+}
+
+/// Names that there is no group of are passed over without an error.
+pub(super) fn describe(world: &World, mut form: Form) -> Result<String, Failure> {
+    const MOST: usize = 100;
+    let named = names(&mut form, "AutoScalingGroupNames");
+    let with_instances = form.take("IncludeInstances").is_none_or(|include| include == "true");
+    let chosen = all(world).into_iter().filter(|name| named.is_empty() || named.contains(name));
+    let paged = page(&mut form, MOST, chosen.map(|name| (name, ())).collect())?;
+    form.done("DescribeAutoScalingGroups")?;
+    let groups = paged.items.iter().map(|(name, ())| group(world, name, with_instances));
+    Ok(members("AutoScalingGroups", groups) + &next_token(paged.next.as_deref()))
+}
+
+fn group(world: &World, name: &str, with_instances: bool) -> String {
+    let spec = world.group(name);
+    let had: Vec<MachineNo> = world.machines.ids().filter(|number| world.told_group(*number) == Some(name)).collect();
+    let arn = format!("arn:aws:elasticloadbalancing:{}:{}:targetgroup/{name}/1", world.spec.name, world.spec.account);
+    let targets = spec.target_group.then_some(arn);
+    let source = |arn: String| text("Identifier", arn) + &text("Type", "elbv2");
+    let shown = had.iter().filter(|_| with_instances).map(|number| super::instances::instance(world, *number));
+    [
+        text("AutoScalingGroupName", name),
+        text("MinSize", "0"),
+        text("MaxSize", had.len().max(1).to_string()),
+        text("DesiredCapacity", had.len().to_string()),
+        text("HealthCheckType", &spec.health_check_type),
+        text("HealthCheckGracePeriod", "0"),
+        members("SuspendedProcesses", spec.suspended.iter().map(|name| text("ProcessName", name))),
+        wrap("TargetGroupARNs", targets.iter().map(|arn| text("member", arn)).collect::<String>()),
+        members("TrafficSources", targets.into_iter().map(source)),
+        members("Instances", shown),
+    ]
+    .concat()
+}
+
+pub(super) fn refreshes(world: &World, mut form: Form) -> Result<String, Failure> {
+    const MOST: usize = 100;
+    let name = form.take("AutoScalingGroupName").unwrap_or_default();
+    if !all(world).contains(&name) {
+        return Err(invalid("AutoScalingGroup name not found - null"));
+    }
+    let newest = world.group(&name).refresh.into_iter().map(|status| ("0".to_owned(), status)).collect();
+    let paged = page(&mut form, MOST, newest)?;
+    form.done("DescribeInstanceRefreshes")?;
+    let refresh = |(id, status): &(String, String)| {
+        text("InstanceRefreshId", id) + &text("AutoScalingGroupName", &name) + &text("Status", status)
+    };
+    Ok(members("InstanceRefreshes", paged.items.iter().map(refresh)) + &next_token(paged.next.as_deref()))
+}

@@ -1,0 +1,111 @@
+//! Auto Scaling groups: the life that they give their instances, and ECS's managed instance draining
+//! (docs/facts/auto-scaling.md).
+
+use jiff::SignedDuration;
+
+use super::World;
+use super::actor::Actor;
+use super::ids::MachineNo;
+use super::log::{Event, InstanceChange};
+use super::machine::{Ec2State, IN_SERVICE};
+use super::queue::Due;
+use super::registration::{InstanceStatus, Registration};
+use super::task::LastStatus;
+use crate::scenario::{ActiveWhileTerminating, GroupSpec, ServiceKind};
+
+/// From `Terminating:Wait` to DRAINING: some seconds, by an event.
+const HOOK: SignedDuration = SignedDuration::from_secs(5);
+/// Between two looks of the hook at the tasks.
+const HOOK_LOOKS: SignedDuration = SignedDuration::from_secs(10);
+/// From `Terminating` to the end of an instance without a hook.
+const END: SignedDuration = SignedDuration::from_secs(5);
+
+const WAITING: &str = "Terminating:Wait";
+
+impl World {
+    /// The set-up of a group by its name.
+    pub(crate) fn group(&self, name: &str) -> GroupSpec {
+        self.groups.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The group of a machine, as EC2 Auto Scaling tells of it: as long as it has the instance.
+    pub(crate) fn told_group(&self, machine: MachineNo) -> Option<&str> {
+        let known = &self.machines[machine];
+        let is_had = known.state != Ec2State::Terminated && known.in_group.state != "Detached";
+        known.instance.asg.as_deref().filter(|_| is_had)
+    }
+
+    /// Whether its group has the machine in any other state than `InService`, and since when.
+    pub(crate) fn out_of_group_since(&self, machine: MachineNo) -> Option<jiff::Timestamp> {
+        let known = &self.machines[machine];
+        let is_out = known.instance.asg.is_some() && known.in_group.state != IN_SERVICE;
+        is_out.then_some(known.in_group.since)
+    }
+
+    pub(super) fn set_group_state(&mut self, machine: MachineNo, state: &str) {
+        let now = self.now;
+        let known = &mut self.machines[machine];
+        if known.instance.asg.is_none() || known.in_group.state == state {
+            return;
+        }
+        state.clone_into(&mut known.in_group.state);
+        known.in_group.since = now;
+        self.record(Event::Instance { machine, change: InstanceChange::InGroup { state: state.to_owned() } });
+    }
+
+    /// The group ends an instance: a scale-in, or any other reason that it has.
+    pub(super) fn scale_in(&mut self, machine: MachineNo) {
+        let known = &self.machines[machine];
+        let Some(group) = known.instance.asg.clone() else { return };
+        if known.state != Ec2State::Running || known.in_group.state.starts_with("Terminating") {
+            return;
+        }
+        if self.group(&group).managed_draining {
+            self.set_group_state(machine, WAITING);
+            self.schedule(HOOK, Due::Group(machine));
+        } else {
+            self.set_group_state(machine, "Terminating");
+            self.schedule(END, Due::Group(machine));
+        }
+    }
+
+    /// The next step of an instance that its group ends.
+    pub(super) fn step_group(&mut self, machine: MachineNo) {
+        if self.machines[machine].in_group.state != WAITING {
+            return self.end_by_group(machine);
+        }
+        let Some(number) = self.machines[machine].registration else { return self.end_by_group(machine) };
+        let was_drained = std::mem::replace(&mut self.machines[machine].in_group.hook_has_drained, true);
+        let registration = &self.registrations[number];
+        let is_empty = self.has_only_daemons(registration);
+        let by_switch = was_drained && registration.status == InstanceStatus::Active;
+        let drains = match self.spec.active_while_terminating {
+            _ if !was_drained => true,
+            ActiveWhileTerminating::Completes if by_switch => return self.end_by_group(machine),
+            ActiveWhileTerminating::DrainsAgain => by_switch,
+            ActiveWhileTerminating::Waits | ActiveWhileTerminating::Completes => false,
+        };
+        if drains && registration.status == InstanceStatus::Active {
+            self.set_status(number, InstanceStatus::Draining, Actor::World);
+        } else if is_empty {
+            return self.end_by_group(machine);
+        }
+        self.schedule(HOOK_LOOKS, Due::Group(machine));
+    }
+
+    fn end_by_group(&mut self, machine: MachineNo) {
+        if self.machines[machine].in_group.state.starts_with("Terminating") {
+            self.set_group_state(machine, "Terminating:Proceed");
+            self.terminate(machine);
+        }
+    }
+
+    fn has_only_daemons(&self, registration: &Registration) -> bool {
+        let is_daemon = |service| self.services[service].kind == ServiceKind::Daemon;
+        registration
+            .tasks
+            .iter()
+            .map(|task| &self.tasks[*task])
+            .all(|task| task.last == LastStatus::Stopped || task.service.is_some_and(is_daemon))
+    }
+}
