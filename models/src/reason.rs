@@ -10,10 +10,6 @@ use crate::claim::ClaimError;
 use crate::ids::{HostId, ZoneName};
 use crate::release::MaxVersion;
 
-mod bearing;
-
-pub use bearing::Bearing;
-
 macro_rules! reasons {
     // With an enum of the codes alone.
     ($(#[$doc:meta])* $name:ident, $codes:ident { $(
@@ -60,6 +56,12 @@ macro_rules! reasons {
         }
     };
 }
+
+mod bearing;
+mod fail;
+
+pub use bearing::Bearing;
+pub use fail::FailReason;
 
 reasons!(
     /// Why nothing is done with an instance now. None of these is a failure.
@@ -333,100 +335,7 @@ reasons!(
     }
 );
 
-reasons!(
-    /// Why the update of an instance failed.
-    FailReason {
-        /// The image could not be written.
-        StageFailed {
-            /// Where and why.
-            detail: String,
-        } = "stage_failed", "the update could not be written to the inactive partition set: {detail}; it stayed in service";
-        /// The tasks did not leave in time.
-        DrainTimedOut {
-            /// What was left.
-            left: String,
-        } = "drain_timed_out", "its tasks did not leave in time ({left}); it was set ACTIVE again";
-        /// The host refused to activate or reboot.
-        RebootRefused {
-            /// Where and why.
-            detail: String,
-        } = "reboot_refused", "the host did not reboot: {detail}; it was set ACTIVE again";
-        /// The reboot command had no effect.
-        RebootTimedOut = "reboot_timed_out", "the host is still in its old boot after the reboot time-out; it was set ACTIVE again";
-        /// Nothing was heard of it since the reboot.
-        NeverCameBack {
-            /// What was seen.
-            detail: String,
-        } = "never_came_back", "the host was not heard of since its reboot ({detail}); it is left DRAINING, or as ECS has it since: see to it, the next run goes on once it answers";
-        /// The boot loader went back.
-        FellBackAtBoot {
-            /// The version that did not boot.
-            version: Version,
-        } = "fell_back_at_boot", "{version} did not boot and the boot loader fell back; marked in its EC2 tag ecs-updater:failed and not tried again";
-        /// New version, not healthy.
-        Unhealthy {
-            version: Version,
-            /// What was missing.
-            detail: String,
-        } = "unhealthy", "it was not healthy on {version} ({detail}) and was rolled back; marked in its EC2 tag ecs-updater:failed and not tried again";
-        /// Hosts without the version had the same trouble.
-        TroubleElsewhere {
-            /// What is wrong with it.
-            detail: String,
-        } = "trouble_elsewhere", "{detail}, and hosts that do not run the new version have had the same trouble for an hour longer than its time-out: no version is marked as failed; it is left with its claim, DRAINING, or as ECS has it since: the next run goes on once that trouble is over";
-        /// Only its bridge says that it has rebooted, which another host may have written.
-        Unconfirmed {
-            /// What its bridge says.
-            detail: String,
-        } = "unconfirmed", "its host bridge says that {detail}, and neither ECS, which never showed its agent disconnected since the claim, nor SSM has confirmed it: no version is marked as failed and nothing is rolled back; it is left with its claim, DRAINING, or as ECS has it since: see to it (bridge_policy = \"own-host\" needs no confirmation)";
-        /// The way back failed.
-        RollbackFailed {
-            /// Where and why.
-            detail: String,
-        } = "rollback_failed", "the rollback failed: {detail}; it is left DRAINING: see to it";
-        /// The old version is not healthy either.
-        UnhealthyAfterRollback {
-            /// What is missing.
-            detail: String,
-        } = "unhealthy_after_rollback", "back on its old version it is not healthy ({detail}); it is left DRAINING: see to it";
-        /// Its Auto Scaling group has set it aside in the middle.
-        NotInService {
-            /// How it stands, and what is to be done.
-            detail: String,
-        } = "not_in_service", "{detail}; it is left DRAINING, or as ECS has it, with its claim: the next run goes on once it is InService";
-        /// An act of ours that AWS refused.
-        ActRefused {
-            /// Where and why.
-            detail: String,
-        } = "act_refused", "AWS refused a step: {detail}";
-    }
-);
-
 impl HoldReason {
     /// The code of [`HoldReason::Finishing`].
     pub const FINISHING: &str = "finishing";
-}
-
-impl FailReason {
-    /// The code of [`FailReason::NeverCameBack`].
-    pub const NEVER_CAME_BACK: &str = "never_came_back";
-
-    /// Whether the host, its tasks or its rights are to blame, and not the version.
-    pub fn is_of_its_own(&self) -> bool {
-        match self {
-            Self::StageFailed { .. }
-            | Self::DrainTimedOut { .. }
-            | Self::RebootRefused { .. }
-            | Self::RebootTimedOut
-            | Self::TroubleElsewhere { .. }
-            | Self::Unconfirmed { .. }
-            | Self::NotInService { .. }
-            | Self::ActRefused { .. } => true,
-            Self::NeverCameBack { .. }
-            | Self::FellBackAtBoot { .. }
-            | Self::Unhealthy { .. }
-            | Self::RollbackFailed { .. }
-            | Self::UnhealthyAfterRollback { .. } => false,
-        }
-    }
 }

@@ -1,4 +1,5 @@
-use models::fleet::{Attributes, Naming, Resources, SeenTasks};
+use jiff::SignedDuration;
+use models::fleet::{Attributes, MachineState, Naming, Resources, SeenTasks};
 use models::policy::BridgePolicy;
 
 use super::*;

@@ -36,14 +36,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("execute", &["aws", "clock", "host", "lease", "observe", "planner"]),
     ("keeper", &["aws", "clock", "lease", "patience"]),
     ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "patience", "planner", "track"]),
-    // Thin: a person's wish, carried out by what runs are made of.
-    ("steer", &["aws", "clock", "exit", "keeper", "observe", "planner", "run"]),
     // Advice where there is no lease.
     ("own_task", &["aws"]),
     // The settings that AWS keeps.
     ("cluster_settings", &["aws", "config"]),
-    // What a person types beside `run` and `plan`.
-    ("steer", &["aws", "clock", "cluster_settings", "lease", "observe", "planner"]),
+    // What a person types beside `run` and `plan`. Thin: carried out by what runs are made of.
+    ("steer", &["aws", "clock", "cluster_settings", "exit", "keeper", "lease", "observe", "planner", "run"]),
     (
         "cli",
         &[

@@ -112,13 +112,13 @@ mod tests {
                 "excluded",
                 "drained_by_somebody_else",
                 "version_locked",
+                "wave_not_open",
                 "too_young",
                 "version_skipped",
                 "above_max_version",
-                "wave_not_open",
-                "reactivated_by_somebody",
                 "not_selected",
                 "released",
+                "reactivated_by_somebody",
             ]
         );
         assert_eq!(with(Bearing::WishForAll), ["outside_window", "frozen", "paused", "approval_changed", "finishing"]);

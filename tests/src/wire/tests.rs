@@ -620,6 +620,7 @@ async fn what_is_listed_is_modelled() {
             "ec2" => query("2016-11-15"),
             "ecs" => json("AmazonEC2ContainerServiceV20141113"),
             "ssm" => json("AmazonSSM"),
+            "autoscaling" => query("2011-01-01"),
             _ => query("2011-06-15"),
         };
         assert_eq!(request.name(), name);
