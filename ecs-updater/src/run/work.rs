@@ -14,7 +14,7 @@ use super::interruption::{BEGUN_ENDS_WITHIN, LEASE_RETURNED_WITHIN, over, signal
 use super::scribe::{LAST_WITHIN, LAST_WITHIN_AFTER_A_SIGNAL, Scribe};
 use super::watch::Watch;
 use crate::keeper::{Keeper, RELEASE_WITHIN};
-use crate::planner::Stop;
+use crate::planner::{Purpose, Stop};
 
 /// What ended the work under a lease.
 enum Ended {
@@ -97,7 +97,9 @@ impl Cluster<'_> {
     /// The lease was acquired, with this epoch.
     fn begin_under(&mut self, epoch: Epoch) {
         self.epoch = Some(epoch);
-        if let Some(Lease { table, .. }) = &self.lease {
+        // A run that lets go of one instance knows nothing of the others.
+        let is_about_all = !matches!(self.facts.purpose, Purpose::Release(_));
+        if let Some(Lease { table, .. }) = self.lease.as_ref().filter(|_| is_about_all) {
             self.scribe = Some(Scribe::begin(&self.aws, table, self.name, epoch, self.clock.now()));
         }
     }
