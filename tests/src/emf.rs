@@ -39,7 +39,8 @@ fn of_root(root: &Map<String, Value>, found: &mut Vec<String>) {
     let Some(Value::Object(metadata)) = root.get("_aws") else { return found.push("no _aws".to_owned()) };
     members(metadata, &["Timestamp", "CloudWatchMetrics"], found);
     // Milliseconds of Unix time.
-    if !metadata.get("Timestamp").is_some_and(|at| at.as_u64().is_some_and(|at| at > 1_000_000_000_000)) {
+    let at = metadata.get("Timestamp").and_then(Value::as_u64);
+    if at.is_none_or(|at| at <= 1_000_000_000_000) {
         found.push("no Timestamp".to_owned());
     }
     let directives = metadata.get("CloudWatchMetrics").and_then(Value::as_array).filter(|all| !all.is_empty());

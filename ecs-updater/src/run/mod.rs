@@ -35,11 +35,12 @@ mod work;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use models::ids::{ClusterName, RunId};
 use models::location::Location;
 use models::policy::Policy;
 use models::report::{ClusterError, ClusterReport, NothingUpdated, RunReport};
-use models::selection::Named;
+use models::selection::{Named, Selection};
 
 use crate::aws::{Aws, Fence, Limits};
 use crate::clock::Clock;
@@ -74,6 +75,21 @@ pub struct Job {
     pub lease_table: Option<String>,
 }
 
+impl Job {
+    fn facts(&self, started_at: Timestamp, selection: &Selection) -> RunFacts {
+        RunFacts {
+            run: self.run.clone(),
+            started_at,
+            purpose: self.purpose.clone(),
+            dry_run: self.dry_run,
+            stop: None,
+            idle_since: None,
+            outside_window: self.outside_window,
+            selection: selection.clone(),
+        }
+    }
+}
+
 /// Runs the job to its end, or until a signal: at `stop` nothing new is begun, the writes on their way end, and the report
 /// says what is left, within half a minute; at `finish` what was begun is brought to an end.
 pub async fn run(
@@ -90,16 +106,7 @@ pub async fn run(
     let asked = asked.map(|(cluster, _)| (cluster, Aws::new(config, &Fence::open(), limits.clone()))).collect();
     let Found { selection, refused: unnamed } = named::find(asked, &job.named, signals.stop.clone()).await;
     let loops = job.clusters.iter().map(|(cluster, policy)| {
-        let facts = RunFacts {
-            run: job.run.clone(),
-            started_at,
-            purpose: job.purpose.clone(),
-            dry_run: job.dry_run,
-            stop: None,
-            idle_since: None,
-            outside_window: job.outside_window,
-            selection: selection.clone(),
-        };
+        let facts = job.facts(started_at, &selection);
         let table = job.lease_table.as_deref().filter(|_| !job.dry_run);
         let (limits, signals) = (limits.clone(), signals.clone());
         let location = job.locations.get(cluster).cloned().unwrap_or_default();
