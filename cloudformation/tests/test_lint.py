@@ -234,7 +234,7 @@ def test_the_settings_are_those_of_the_configuration_page():
 def test_every_permission_has_its_reason_in_the_page():
     page = (ROOT.parent / "docs" / "deploy.md").read_text()
     section = page.split("## Permissions, each with its reason")[1].split("\n## ")[0]
-    services = "ecs|ec2|ssm|dynamodb|logs|ecr|iam|sqs|kms|tag"
+    services = "autoscaling|ecs|ec2|ssm|dynamodb|logs|ecr|iam|sqs|kms|tag"
     documented = set(re.findall(rf"`((?:{services}):\w+)`", section))
     allowed = set()
     for where, document in policies(resolved("ecs-updater.yaml", "everything")):
@@ -265,14 +265,15 @@ def test_every_alarm_and_parameter_has_its_place_in_the_page():
 
 
 def test_every_action_that_the_updater_calls_is_allowed_and_no_other():
-    """The operations that ecs-updater/src/aws names are the policies' actions."""
+    """The operations that ecs-updater/src/aws names are the actions of the policies of the stack and of people."""
     sources = (ROOT.parent / "ecs-updater" / "src" / "aws").rglob("*.rs")
     called = {
-        name for path in sources for name in re.findall(r'"((?:ecs|ec2|ssm|dynamodb):[A-Z]\w+)"', path.read_text())
+        name for path in sources for name in re.findall(r'"((?:autoscaling|ecs|ec2|ssm|dynamodb):[A-Z]\w+)"', path.read_text())
     }
     tree = resolved("ecs-updater.yaml", "everything")["Resources"]
     statements = [
         s for p in ("PlanPolicy", "UpdatePolicy") for s in tree[p]["Properties"]["PolicyDocument"]["Statement"]
     ]
     allowed = {a for s in statements for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
-    assert allowed == called
+    people = json.loads((ROOT / "people.json").read_text())["Statement"]
+    assert allowed | {action for statement in people for action in statement["Action"]} == called

@@ -39,7 +39,7 @@ VALUES = {
 REFUSED = {
     "ClusterNames": ["", "arn:aws:ecs:eu-west-1:123456789012:cluster/web"],
     "MaxUnavailable": ["0", "0%", "101%", "1.5", "-1", "ten"],
-    "Target": ["newest", "1.27", "1.27.0.0", "ssm:/prod", "ssm:/ecs-updater/approved/"],
+    "Target": ["newest", "1.27", "1.27.0.0", "ssm:", "ssm:/ecs-updater/approved/a b"],
     "MaxDuration": ["4", "0h", "-1m"],
     "DrainTimeout": ["20", "0s", "soon", "none"],
 }

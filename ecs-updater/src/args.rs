@@ -59,7 +59,8 @@ Exit codes:
   1  failures: an instance failed or was rolled back, or a cluster met an unexpected error
   2  usage or configuration: nothing was begun, or nothing on the clusters that it concerns
   3  not permitted, AWS not reachable, or no such cluster
-  4  interrupted by SIGINT or SIGTERM, the lease was lost, or ended in the middle; the next run goes on
+  4  interrupted by SIGINT or SIGTERM, asked to finish with something not begun, the lease was lost, or ended in the
+     middle; the next run goes on. Of the other commands: you said no
   5  only with --fail-on-held: nothing was updated although something is outdated, and nobody wished so
 
 Environment:

@@ -40,12 +40,17 @@ pub struct OtherAccount {
 }
 
 impl Resolved {
-    /// Refuses clusters in any account but this one. What cannot be worked on anyhow is in none.
+    /// Refuses clusters in any account but this one. Those that cannot be worked on count where they are written on all the
+    /// same (`whatever`), and are there.
     ///
     /// # Errors
     /// The first cluster that is not known to be in it.
-    pub fn expect_account(&self, expected: &AccountId) -> Result<(), OtherAccount> {
-        for (cluster, _) in self.clusters.iter().filter(|(_, policy)| policy.is_ok()) {
+    pub fn expect_account(&self, expected: &AccountId, whatever: bool) -> Result<(), OtherAccount> {
+        let counts = |policy: &Result<Policy, ClusterError>| match policy {
+            Ok(_) => true,
+            Err(error) => whatever && error.kind != ClusterErrorKind::ClusterNotFound,
+        };
+        for (cluster, _) in self.clusters.iter().filter(|(_, policy)| counts(policy)) {
             let location = self.locations.get(cluster).cloned().unwrap_or_default();
             if location.account.as_ref() != Some(expected) {
                 return Err(OtherAccount { cluster: cluster.clone(), location, expected: expected.clone() });

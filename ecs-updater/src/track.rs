@@ -58,9 +58,10 @@ impl Track {
         self.lives.values().filter_map(|life| life.out_of_service(now)).max()
     }
 
-    /// Since when the instance is out of service because of us that is so for the longest time.
-    pub(crate) fn out_since(&self) -> Option<Timestamp> {
-        self.lives.values().filter_map(|life| life.out_since).min()
+    /// Since when the instance is out of service because of us that is so for the longest time, of those that count.
+    pub(crate) fn out_since(&self, counts: impl Fn(&HostId) -> bool) -> Option<Timestamp> {
+        let lives = self.lives.iter().filter(|(host, _)| counts(host));
+        lives.filter_map(|(_, life)| life.out_since).min()
     }
 
     /// How many instances had to be confirmed, and the longest that one waited for it.

@@ -65,7 +65,7 @@ pub struct ClusterStatus {
 }
 
 impl ClusterStatus {
-    /// Returns one of which nothing is known.
+    /// Returns one that nothing is known of.
     pub fn unread(cluster: ClusterName, location: Location, error: ClusterError) -> Self {
         Self {
             cluster,

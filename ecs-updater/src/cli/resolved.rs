@@ -33,7 +33,8 @@ pub(super) async fn resolved(
     };
     let resolved = cluster_settings::resolve(&Aws::reading(&config), inputs, stop).await?;
     if let Some(expected) = &args.expect_account {
-        resolved.expect_account(expected)?;
+        let whatever = cli.command.order().is_some_and(|order| order.needs_no_settings());
+        resolved.expect_account(expected, whatever)?;
     }
     Ok((config, resolved))
 }

@@ -41,6 +41,8 @@ async fn show(
         lease_table: args.settings.lease_table.clone(),
         region: cli.global.region.clone(),
         profile: cli.global.profile.clone(),
+        expect_account: cli.global.expect_account.clone(),
+        settings: args.settings.given().values.into_iter().map(|(key, value)| (key.flag(), value)).collect(),
     };
     let mut has_looked = false;
     loop {

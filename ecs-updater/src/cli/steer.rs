@@ -7,7 +7,7 @@ use std::pin::Pin;
 use models::clean;
 use models::ids::{ClusterName, RunId};
 use models::policy::Policy;
-use models::report::{ClusterError, ClusterErrorKind};
+use models::report::ClusterError;
 use tokio::sync::oneshot;
 
 use super::error::{CliError, tell_error};
@@ -92,7 +92,8 @@ impl Wish<'_> {
     ) -> Result<Steered, SteerError> {
         let plain = Policy::default();
         let policy = match policy {
-            Err(error) if self.order.needs_no_settings() && error.kind == ClusterErrorKind::Configuration => &plain,
+            // Where the cluster itself is the trouble, its own call says so.
+            Err(_) if self.order.needs_no_settings() => &plain,
             Ok(policy) => policy,
             Err(error) => return Err(SteerError::Cluster(error.clone())),
         };
@@ -109,12 +110,12 @@ impl Wish<'_> {
             voice,
         };
         let mut stopped = self.signals.stop.clone();
-        // Once it has begun, a run of its own hears the signal itself; all else can be done again.
-        let is_run = matches!(self.order, Order::Release { .. });
+        // What takes the lease hears the signal itself; all else can be done again.
+        let takes_lease = matches!(self.order, Order::Release { .. } | Order::ForgetFailed { .. });
         tokio::select! {
             biased;
             ended = steer(self.order, &at) => ended,
-            _ = stopped.wait_for(|stopped| *stopped), if !is_run => Ok(Steered::STOPPED),
+            _ = stopped.wait_for(|stopped| *stopped), if !takes_lease => Ok(Steered::STOPPED),
         }
     }
 }

@@ -19,7 +19,7 @@ const LAST_LOOK_FRESH: SignedDuration = SignedDuration::from_secs(4);
 
 impl Actor<'_> {
     /// Looks at where instances are in their groups, and at these groups, as far as that is not known well enough. Returns the
-    /// instances of which it is not known after it.
+    /// instances whose place is not known after it.
     pub(super) async fn look_at_groups(&mut self, hosts: &[HostId]) -> BTreeSet<HostId> {
         let now = self.now();
         let is_due = |host: &&HostId| {
@@ -32,7 +32,7 @@ impl Actor<'_> {
         let in_groups = hosts.iter().filter_map(|host| Some((host, self.instance(host)?.member()?.group.clone())));
         let in_stale: Vec<(HostId, SmolStr)> =
             in_groups.filter(|(_, group)| is_stale(group)).map(|(host, group)| (host.clone(), group)).collect();
-        if in_stale.is_empty() || known.denied.contains_key(AutoScaling::GROUPS) {
+        if in_stale.is_empty() || known.knows_nothing_of_groups() {
             return unanswered;
         }
         let names = in_stale.iter().map(|(_, group)| group.clone()).collect();
@@ -127,10 +127,13 @@ impl Actor<'_> {
     }
 
     async fn ask_about_groups(&mut self, names: BTreeSet<SmolStr>) -> Result<(), AwsError> {
-        let checks = match self.aws.load_balancer_checks(&names).await {
+        let is_permitted = !self.fleet.auto_scaling.denied.contains_key(AutoScaling::GROUPS);
+        let checks = if is_permitted { self.aws.load_balancer_checks(&names).await } else { Ok(Default::default()) };
+        let checks = match checks {
+            // Refreshes may be told all the same.
             Err(error) if error.is_missing_right() => {
                 self.cannot_be_known(AutoScaling::GROUPS, &error);
-                return Ok(());
+                Default::default()
             }
             checks => checks?,
         };

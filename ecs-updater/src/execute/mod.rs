@@ -119,13 +119,21 @@ impl Actor<'_> {
         if let Some(steps) = self.begin(batches.cancel) {
             self.cancel(steps).await;
         }
-        if let Some(steps) = self.begin(batches.stage) {
+        if let Some(steps) = self.begin(self.not_begun_since(batches.stage)) {
             self.stage(steps).await;
         }
         if let Some(steps) = self.begin(batches.reach) {
             self.reach(hosts_of(&steps)).await;
         }
         self.progress.errors
+    }
+
+    /// Leaves out what would begin with an instance, where a person has asked meanwhile to begin nothing more.
+    fn not_begun_since<T>(&self, mut batch: Batch<T>) -> Batch<T> {
+        if *self.finish.borrow() {
+            batch.steps.retain(|(host, _)| self.out_of_service_claim(host).is_some());
+        }
+        batch
     }
 
     /// Returns the steps of a batch that may be carried out now; `None` where there is none. Once the run is to stop,

@@ -45,7 +45,7 @@ pub(crate) fn unnamed(fleet: &FleetSnapshot, policy: &Policy, now: Timestamp) ->
 fn lacks_name(instance: &Instance) -> bool {
     let is_known = instance.ec2.is_some() && instance.left_out_since.is_none() && !instance.is_dead();
     let is_host = instance.variant.is_some() && !instance.host.is_external() && instance.is_registered();
-    is_known && is_host && !instance.is_named()
+    is_known && is_host && !instance.managed_by_aws && !instance.is_named()
 }
 
 /// When a container instance is tried again that this run has tried already and that ECS has not shown tagged since.

@@ -62,9 +62,18 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
         return call_off::conclude(instance, end, cx);
     }
     match instance.out_of_service_claim() {
+        // A group that has set it aside is not the version's fault.
+        Some(claim) if instance.is_off() && is_group_unasked(instance, cx) => {
+            Next::Do(claimed::phase(claim), Step::LookAtTasks)
+        }
         Some(claim) => Claimed { instance, claim, cx }.next(),
         None => cx.run.purpose.narrow(unclaimed::next(instance, cx), instance),
     }
+}
+
+/// Whether nobody has asked yet where its Auto Scaling group has the instance.
+fn is_group_unasked(instance: &Instance, cx: &Context<'_>) -> bool {
+    instance.group_tag().is_some() && instance.auto_scaling.is_none() && cx.snapshot.has_groups()
 }
 
 /// Leaves an instance alone that its Auto Scaling group ends, or has set aside. What this program has taken out of service

@@ -48,11 +48,11 @@ pub(super) fn look(trouble: Trouble) -> Option<Step> {
     }
 }
 
-/// Whether an instance is there to be compared with: a machine that runs, in the cluster.
+/// Whether an instance is there to be compared with: a machine that runs, in the cluster, and that is not AWS's to manage.
 pub(super) fn is_comparable(instance: &Instance) -> bool {
     let is_running = instance.machine_state() == Some(MachineState::Running);
     let takes_part = matches!(instance.status, InstanceStatus::Active | InstanceStatus::Draining);
-    takes_part && is_running && !instance.host.is_external()
+    takes_part && is_running && instance.counts() && !instance.host.is_external()
 }
 
 /// Whether ECS has called the instance's agent connected in this run.

@@ -6,12 +6,16 @@ use models::report::InstanceReport;
 
 /// When an instance of the cluster was updated last, by the tags `ecs-updater:last`. Where no tag tells of an update, when
 /// the oldest of the instances was launched that are outdated: they have been as they are since then, at least. `None`
-/// where that is not known either.
-pub(crate) fn last_progress(fleet: &FleetSnapshot, reports: &[InstanceReport]) -> Option<Timestamp> {
+/// where that is not known either. `selects_none`: whether `select` is met by no instance.
+pub(crate) fn last_progress(
+    fleet: &FleetSnapshot,
+    reports: &[InstanceReport],
+    selects_none: bool,
+) -> Option<Timestamp> {
     let ends = fleet.instances.values().filter_map(|instance| instance.tags.last.as_ref());
     let updated = ends.filter(|last| !last.is_failure()).map(|last| last.at).max();
     let launched = |instance: &Instance| instance.ec2.as_ref()?.launched_at;
-    let outdated = reports.iter().filter(|report| report.is_outdated());
+    let outdated = reports.iter().filter(|report| report.is_outdated(selects_none));
     let instances = outdated.filter_map(|report| fleet.instances.get(&report.ec2_instance_id));
     updated.or_else(|| instances.filter_map(launched).min())
 }
@@ -65,7 +69,7 @@ mod tests {
                 one
             });
             let instances = instances.collect();
-            assert_eq!(last_progress(&fleet(instances, vec![]), &reports), expected.map(at), "{name}");
+            assert_eq!(last_progress(&fleet(instances, vec![]), &reports, false), expected.map(at), "{name}");
         }
     }
 

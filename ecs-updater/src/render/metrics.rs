@@ -1,4 +1,4 @@
-//! The metrics of a run in CloudWatch's embedded metric format: JSON objects in the log, of which CloudWatch Logs makes
+//! The metrics of a run in CloudWatch's embedded metric format: JSON objects in the log, from which CloudWatch Logs makes
 //! metrics by itself, without a call or a permission
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 //!

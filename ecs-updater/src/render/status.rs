@@ -256,7 +256,7 @@ fn may_begin(begins: &Begins) -> String {
     }
 }
 
-/// One line for all instances of which the same is to be said.
+/// One line for all instances that have the same in common.
 fn grouped(lines: &[InstanceLine], said: fn(&InstanceLine) -> Vec<String>) -> Vec<String> {
     let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for line in lines {
@@ -291,8 +291,8 @@ fn failures(line: &InstanceLine) -> Vec<String> {
         .filter(|last| last.is_failure() && !is_told(last))
         .map(|last| format!("the last update, {} → {}, ended as {}", last.from, last.to, last.outcome()));
     let of_run =
-        line.troubled.iter().filter(|one| one.outcome != "in_progress").filter_map(|one| {
-            Some(format!("{} in the last run, {}", one.outcome.replace('_', " "), one.detail.as_ref()?))
-        });
+        line.troubled.iter().filter(|one| !["in_progress", "scaled_in"].contains(&one.outcome.as_str())).filter_map(
+            |one| Some(format!("{} in the last run, {}", one.outcome.replace('_', " "), one.detail.as_ref()?)),
+        );
     marks.chain(last).chain(of_run).collect()
 }

@@ -99,7 +99,8 @@ impl Acts {
 
     /// Whether AWS has not answered some operation since it last did not.
     pub(super) fn is_silent(&self, done: impl Fn(&str) -> u64) -> bool {
-        self.silent(done).next().is_some()
+        // What only tells of groups is no outage: the account shares its rate.
+        self.silent(done).any(|operation| !operation.starts_with("autoscaling:"))
     }
 
     fn silent(&self, done: impl Fn(&str) -> u64) -> impl Iterator<Item = &'static str> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep, Transport, whole_seconds};
 use models::cluster_tags::IgnoredTag;
 use models::fleet::Instance;
-use models::ids::{ClusterName, ImageId};
+use models::ids::{ClusterName, HostId, ImageId};
 use models::location::Location;
 use models::policy::StandaloneTasks;
 use models::reason::HoldReason;
@@ -190,12 +190,18 @@ impl Cluster<'_> {
         let finish = !self.facts.purpose.begins() || *self.finish.borrow();
         let asked = planner::Asked { outside_window: self.facts.outside_window, finish };
         let closed = planner::closed_for_drains(&self.fleet, self.policy, asked, now);
+        let selects_none = planner::selects_none(&self.fleet, self.policy).is_some();
+        let comes_back = |host: &HostId| {
+            let verdict = self.fleet.instances.get(host).and_then(|instance| instance.run.verdict.as_ref());
+            verdict.is_none_or(|verdict| !matches!(verdict.outcome, Outcome::ScaledIn | Outcome::Gone))
+        };
         let earlier = |since: &Timestamp| *since < self.facts.started_at;
         ClusterEnd {
             held_by_a_wish: closed.is_some(),
             out_of_service: self.fleet.counted_and_out().1,
-            drained_since: self.track.out_since().filter(earlier),
-            last_progress: planner::last_progress(&self.fleet, reports),
+            drained_since: self.track.out_since(comes_back).filter(earlier),
+            selects_none,
+            last_progress: planner::last_progress(&self.fleet, reports, selects_none),
         }
     }
 
@@ -213,16 +219,21 @@ impl Cluster<'_> {
         self.fleet.instances.values().map(report).collect()
     }
 
-    pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
-        let now = self.clock.now();
-        let instances = self.instance_reports(error.as_ref().map(|error| error.kind), now);
-        let error = error.or_else(|| match &self.facts.stop {
+    /// What nothing more is begun for, where that is a missing right.
+    pub(super) fn not_permitted(&self) -> Option<ClusterError> {
+        match &self.facts.stop {
             Some(Stop::NotPermitted { detail, advice }) => {
                 let message = format!("cluster {}: not permitted: {detail}; {advice}", self.name);
                 Some(ClusterError { kind: ClusterErrorKind::NotPermitted, message })
             }
             Some(Stop::Interrupted) | None => None,
-        });
+        }
+    }
+
+    pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
+        let now = self.clock.now();
+        let instances = self.instance_reports(error.as_ref().map(|error| error.kind), now);
+        let error = error.or_else(|| self.not_permitted());
         let estimate =
             (self.facts.dry_run && error.is_none()).then(|| planner::estimate(&self.ahead(&instances), self.policy));
         let notes = self.notes(now);

@@ -24,7 +24,7 @@ pub(super) const LAST_WITHIN: Duration = Duration::from_secs(5);
 /// The same after a signal, out of the time in which the lease is given back.
 pub(super) const LAST_WITHIN_AFTER_A_SIGNAL: Duration = Duration::from_secs(1);
 
-/// A task that ends with whoever waits for it.
+/// A task that ends with the one who waits for it.
 #[derive(Debug)]
 struct Beside<T>(JoinHandle<T>);
 
@@ -179,7 +179,7 @@ impl Scribe {
 
 /// How an instance is out of service, where it is and no claim says why.
 fn out_as(instance: &Instance) -> Option<OutAs> {
-    if instance.out_of_service_claim().is_some() || instance.is_dead() || instance.is_off() {
+    if instance.out_of_service_claim().is_some() || !instance.counts() {
         return None;
     }
     match instance.status {

@@ -62,7 +62,8 @@ impl Cluster<'_> {
             }
         }
         let is_troubled = |report: &&InstanceReport| {
-            report.outcome.is_failure() || (ended.is_some() && report.outcome == Outcome::InProgress)
+            let is_left = ended.is_some() && matches!(report.outcome, Outcome::InProgress | Outcome::ScaledIn);
+            report.outcome.is_failure() || is_left
         };
         let kind = |error: &ClusterError| SummaryError {
             kind: error.kind.as_str().to_owned(),

@@ -89,7 +89,8 @@ impl Cluster<'_> {
             before = LAST_WITHIN_AFTER_A_SIGNAL;
             within = LEASE_RETURNED_WITHIN.saturating_sub(before);
         }
-        self.leave_summary(ended.as_ref().err(), before).await;
+        let error = ended.as_ref().err().cloned().or_else(|| self.not_permitted());
+        self.leave_summary(error.as_ref(), before).await;
         keeper.release(within).await;
         ended
     }

@@ -26,12 +26,36 @@ struct Forgotten {
     last: bool,
 }
 
-/// Takes the marks of a version, or of all, off these instances, or off all of the cluster.
+/// Takes the marks of a version, or of all, off these instances, or off all of the cluster. A signal ends it, and gives the
+/// lease back.
 pub(super) async fn forget(
     at: &Steering<'_>,
     version: Option<&Version>,
     hosts: &[HostId],
 ) -> Result<Steered, SteerError> {
+    let Some(proposed) = at.unless_stopped(propose(at, version, hosts)).await else { return Ok(Steered::STOPPED) };
+    if let Some(ended) = proposed? {
+        return Ok(ended);
+    }
+    let hold = HeldLease::default();
+    let Some(table) = at.lease_table else {
+        let written = at.unless_stopped(write(at, &at.aws(), version, hosts)).await;
+        return written.unwrap_or(Ok(Steered::STOPPED));
+    };
+    let aws = Aws::new(at.config, &hold.fence(at.clock), Limits::default());
+    let keeper = Keeper::new(table, at.cluster, &at.run, &aws, at.clock, &hold);
+    keeper.acquire().await.map_err(SteerError::Cluster)?;
+    let written = at.unless_stopped(write(at, &aws, version, hosts)).await;
+    keeper.release(RELEASE_WITHIN).await;
+    written.unwrap_or(Ok(Steered::STOPPED))
+}
+
+/// Says what is to be forgotten, and asks. Returns how it ends where nothing is to be written.
+async fn propose(
+    at: &Steering<'_>,
+    version: Option<&Version>,
+    hosts: &[HostId],
+) -> Result<Option<Steered>, SteerError> {
     let fleet = at.look(&at.aws()).await?;
     for host in hosts {
         at.find(&fleet, host)?;
@@ -48,21 +72,9 @@ pub(super) async fn forget(
     }
     if due(&fleet, version, hosts).is_empty() {
         at.say(format!("{what} marked as failed on any other of these instances: nothing to forget"));
-        return Ok(Steered::DONE);
+        return Ok(Some(Steered::DONE));
     }
-    if !at.is_agreed().await? {
-        return Ok(Steered::NOT_WANTED);
-    }
-    let hold = HeldLease::default();
-    let Some(table) = at.lease_table else {
-        return write(at, &at.aws(), version, hosts).await;
-    };
-    let aws = Aws::new(at.config, &hold.fence(at.clock), Limits::default());
-    let keeper = Keeper::new(table, at.cluster, &at.run, &aws, at.clock, &hold);
-    keeper.acquire().await.map_err(SteerError::Cluster)?;
-    let written = write(at, &aws, version, hosts).await;
-    keeper.release(RELEASE_WITHIN).await;
-    written
+    Ok(if at.is_agreed().await? { None } else { Some(Steered::NOT_WANTED) })
 }
 
 /// Writes what is to be forgotten, by another look: a run may have ended since the first.

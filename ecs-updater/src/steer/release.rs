@@ -94,7 +94,7 @@ fn stands(instance: &Instance, at: &Steering<'_>) -> String {
             instance.host
         ),
         None if instance.status == InstanceStatus::Draining => format!(
-            "{status}, and not by this program: that is left to whoever did it. To set it ACTIVE: aws ecs \
+            "{status}, and not by this program: that is left to the person or program that did it. To set it ACTIVE: aws ecs \
              update-container-instances-state{} --cluster {} --container-instances {} --status ACTIVE",
             at.region_flag(),
             at.cluster,

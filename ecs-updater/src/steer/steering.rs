@@ -56,6 +56,16 @@ impl Steering<'_> {
         self.voice.say(line.as_ref());
     }
 
+    /// Returns what comes of a thing; `None` where a signal comes first.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut stopped = self.signals.stop.clone();
+        tokio::select! {
+            biased;
+            ended = work => Some(ended),
+            Ok(_) = stopped.wait_for(|stopped| *stopped) => None,
+        }
+    }
+
     /// Asks for a yes to what was said.
     pub(super) async fn is_agreed(&self) -> Result<bool, SteerError> {
         let mut stopped = self.signals.stop.clone();

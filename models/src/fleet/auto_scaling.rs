@@ -46,12 +46,17 @@ impl AutoScaling {
     pub fn knows(&self, instance: &Instance, now: Timestamp) -> bool {
         let Some(seen) = &instance.auto_scaling else { return self.denied.contains_key(Self::INSTANCES) };
         let Some(member) = &seen.member else { return true };
-        let is_group_known = self.denied.contains_key(Self::GROUPS)
+        let is_group_known = self.knows_nothing_of_groups()
             || self
                 .groups
                 .get(&member.group)
                 .is_some_and(|group| group.is_fresh(now) || group.hold(&member.group).is_none());
         is_group_known && (member.place() == Place::InService || seen.is_fresh(now))
+    }
+
+    /// Whether no right is there by which anything could be known of groups themselves.
+    pub fn knows_nothing_of_groups(&self) -> bool {
+        self.denied.contains_key(Self::GROUPS) && self.denied.contains_key(Self::REFRESHES)
     }
 
     /// Returns why no instance of its group is begun now, if so.

@@ -63,7 +63,7 @@ pub struct FleetSnapshot {
 }
 
 impl FleetSnapshot {
-    /// Returns a cluster of which nothing was seen yet.
+    /// Returns a cluster that nobody has looked at yet.
     pub fn nothing_seen(cluster: &ClusterName, now: Timestamp) -> Self {
         Self {
             cluster: cluster.clone(),

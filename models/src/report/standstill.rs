@@ -14,6 +14,8 @@ use crate::reason::{Bearing, HoldCode};
 pub struct ClusterEnd {
     /// Whether nothing may be begun in it by a person's wish: a pause, a freeze, a window.
     pub held_by_a_wish: bool,
+    /// Whether `select` is met by no instance: a wish that is more likely a mistake.
+    pub selects_none: bool,
     /// How many instances are out of service, taken out by anyone.
     pub out_of_service: usize,
     /// Since when the instance is out of service that an earlier run of this program took out first and that is not back
@@ -21,6 +23,11 @@ pub struct ClusterEnd {
     pub drained_since: Option<Timestamp>,
     /// When an instance was updated last; where none ever was, when the oldest of those that are outdated was launched.
     pub last_progress: Option<Timestamp>,
+}
+
+/// Returns what a hold means in a cluster whose `select` may be met by no instance.
+fn bearing(code: HoldCode, selects_none: bool) -> Bearing {
+    if selects_none && code == HoldCode::NotSelected { Bearing::Hindrance } else { code.bearing() }
 }
 
 /// A run in which nothing was updated although something is outdated, and nobody wished so.
@@ -48,7 +55,7 @@ impl NothingUpdated {
                 match instance.outcome {
                     Outcome::Updated | Outcome::RolledBack | Outcome::Failed | Outcome::InProgress => return None,
                     Outcome::Current | Outcome::Gone | Outcome::ScaledIn | Outcome::WouldUpdate => {}
-                    Outcome::Held if !is_wished => found.count(instance),
+                    Outcome::Held if !is_wished => found.count(instance, &cluster.end),
                     Outcome::Held => {}
                 }
             }
@@ -56,10 +63,12 @@ impl NothingUpdated {
         (found.outdated > 0).then_some(found)
     }
 
-    fn count(&mut self, instance: &InstanceReport) {
-        let Some(code) = hold(instance).filter(|code| code.bearing() == Bearing::Hindrance) else { return };
+    fn count(&mut self, instance: &InstanceReport, end: &ClusterEnd) {
+        let Some(code) = hold(instance).filter(|code| bearing(*code, end.selects_none) == Bearing::Hindrance) else {
+            return;
+        };
         self.outdated += 1;
-        self.not_known += usize::from(code.leaves_it_open());
+        self.not_known += usize::from(code.leaves_it_open() || code == HoldCode::NotSelected);
         *self.held.entry(instance.reason.clone().unwrap_or_default()).or_default() += 1;
     }
 
@@ -100,15 +109,15 @@ impl ClusterReport {
 
     /// How many instances are outdated at the end, or may be, and are not to stay so by a wish for them alone.
     pub fn outdated(&self) -> usize {
-        self.instances.iter().filter(|instance| instance.is_outdated()).count()
+        self.instances.iter().filter(|instance| instance.is_outdated(self.end.selects_none)).count()
     }
 }
 
 impl InstanceReport {
     /// Whether it is outdated at the end of a run, or may be, and is not to stay so by a wish for it alone.
-    pub fn is_outdated(&self) -> bool {
+    pub fn is_outdated(&self, selects_none: bool) -> bool {
         match self.outcome {
-            Outcome::Held => hold(self).is_none_or(|code| match code.bearing() {
+            Outcome::Held => hold(self).is_none_or(|code| match bearing(code, selects_none) {
                 Bearing::Hindrance | Bearing::WishForAll => true,
                 Bearing::Wish | Bearing::NothingWanted => false,
             }),
@@ -253,6 +262,10 @@ mod tests {
         let end = ClusterEnd { held_by_a_wish: true, ..ClusterEnd::default() };
         let unheard = cluster(&["held: host_unreachable"]);
         assert_eq!(found(&run(vec![ClusterReport { end, ..unheard }])), None, "a pause that no host was asked about");
+        let end = ClusterEnd { selects_none: true, ..ClusterEnd::default() };
+        let others = || cluster(&["held: not_selected", "held: excluded"]);
+        assert_eq!(found(&run(vec![others()])), None, "a selection");
+        assert_eq!(found(&run(vec![ClusterReport { end, ..others() }])), Some(1), "a selection of nothing");
     }
 
     #[test]

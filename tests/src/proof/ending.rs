@@ -87,12 +87,15 @@ fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
         held.filter_map(|instance| instance.reason.clone()).collect()
     };
     let is_wished = |reasons: &[String]| reasons.iter().any(|reason| OF_ALL.contains(&reason.as_str()));
+    let is_quiet = |reason: &str, cluster: &ClusterReport| {
+        QUIET.contains(&reason) && !(reason == "not_selected" && cluster.end.selects_none)
+    };
     let hindered: usize = report
         .clusters
         .iter()
-        .map(|cluster| (reasons(cluster), cluster.end.held_by_a_wish))
-        .filter(|(reasons, by_a_wish)| !by_a_wish && !is_wished(reasons))
-        .map(|(reasons, _)| reasons.iter().filter(|reason| !QUIET.contains(&reason.as_str())).count())
+        .map(|cluster| (reasons(cluster), cluster))
+        .filter(|(reasons, cluster)| !cluster.end.held_by_a_wish && !is_wished(reasons))
+        .map(|(reasons, cluster)| reasons.iter().filter(|reason| !is_quiet(reason, cluster)).count())
         .sum();
     let updated: usize = report.clusters.iter().map(|cluster| cluster.count(Outcome::Updated)).sum();
     let is_well =

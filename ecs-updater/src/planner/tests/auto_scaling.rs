@@ -1,6 +1,6 @@
 //! What an Auto Scaling group does with an instance, and what becomes of it then.
 
-use models::fleet::{GroupMember, SeenGroup, SeenLifecycle};
+use models::fleet::{AutoScaling, GroupMember, SeenGroup, SeenLifecycle};
 
 use super::*;
 
@@ -57,6 +57,22 @@ fn what_is_not_in_service_in_its_group_is_left_alone() {
     assert_eq!(say(old, &Policy::default(), &facts(), now), "hold scaled_in", "nothing ends that");
 }
 
+/// A group may have stopped it on purpose, which an earlier run knew and this one does not.
+#[test]
+fn the_group_of_a_stopped_one_is_asked_before_its_version_is_blamed() {
+    let now = at(4);
+    let stopped = |auto_scaling| {
+        let mut one = claimed(instance(0, None, now), ClaimStep::Reboot, at(2));
+        let ec2 = one.ec2.as_mut().unwrap();
+        (ec2.state, ec2.auto_scaling_group) = (MachineState::Stopped, Some("web".into()));
+        Instance { auto_scaling, ..one }
+    };
+    let said = |auto_scaling| say(stopped(auto_scaling), &Policy::default(), &facts(), now);
+    assert_eq!(said(None), "tasks");
+    assert_eq!(said(seen("Warmed:Stopped", now)), "leave failed not_in_service");
+    assert_eq!(said(seen("InService", now)), "leave failed never_came_back");
+}
+
 #[test]
 fn groups_are_known_before_an_instance_is_begun() {
     let now = at(4);
@@ -72,28 +88,26 @@ fn groups_are_known_before_an_instance_is_begun() {
         refresh: refresh.map(Into::into),
     };
     let table = [
-        ("nothing", None, None, None, "tasks"),
-        ("no right to ask", None, None, Some(models::fleet::AutoScaling::INSTANCES), "stage"),
-        ("not of its group", seen("InService", now), None, None, "tasks"),
-        (
-            "no right to ask of its group",
-            seen("InService", now),
-            None,
-            Some(models::fleet::AutoScaling::GROUPS),
-            "stage",
-        ),
-        ("all is well", seen("InService", at(-60)), Some(group(None, None, at(-60))), None, "stage"),
-        ("replaced", seen("InService", now), Some(group(Some("ELB"), None, now)), None, "hold load_balancer_check"),
-        ("refresh", seen("InService", now), Some(group(None, Some("Baking"), now)), None, "hold instance_refresh"),
-        ("a refresh some time ago", seen("InService", now), Some(group(None, Some("Pending"), at(-9))), None, "tasks"),
-        ("a standby some time ago", seen("Standby", at(-9)), Some(group(None, None, now)), None, "tasks"),
+        ("nothing", None, None, &[][..], "tasks"),
+        ("no right to ask", None, None, &[AutoScaling::INSTANCES][..], "stage"),
+        ("not of its group", seen("InService", now), None, &[], "tasks"),
+        ("no right to ask of its group", seen("InService", now), None, &[AutoScaling::GROUPS], "tasks"),
+        ("nor of its refreshes", seen("InService", now), None, &[AutoScaling::GROUPS, AutoScaling::REFRESHES], "stage"),
+        ("all is well", seen("InService", at(-60)), Some(group(None, None, at(-60))), &[], "stage"),
+        ("replaced", seen("InService", now), Some(group(Some("ELB"), None, now)), &[], "hold load_balancer_check"),
+        ("refresh", seen("InService", now), Some(group(None, Some("Baking"), now)), &[], "hold instance_refresh"),
+        ("a refresh some time ago", seen("InService", now), Some(group(None, Some("Pending"), at(-9))), &[], "tasks"),
+        ("a standby some time ago", seen("Standby", at(-9)), Some(group(None, None, now)), &[], "tasks"),
     ];
     for (name, auto_scaling, group, denied, expected) in table {
         let mut other = report(UpdateState::Idle, None, None);
         other.os.as_mut().unwrap().variant = "aws-ecs-1".into();
         let mut fleet = fleet(vec![grouped(auto_scaling), instance(9, Some(other), now)], vec![]);
         fleet.auto_scaling.groups.extend(group.map(|group| ("web".into(), group)));
-        fleet.auto_scaling.denied.extend(denied.map(|operation| (operation.into(), "AccessDenied".to_owned())));
+        fleet
+            .auto_scaling
+            .denied
+            .extend(denied.iter().map(|operation| ((*operation).into(), "AccessDenied".to_owned())));
         let said = said(&plan(&fleet, &policy, &facts(), now));
         assert_eq!(said.split(' ').next(), expected.split(' ').next(), "{name}: {said}");
         assert!(!expected.starts_with("hold") || said == expected, "{name}: {said}");

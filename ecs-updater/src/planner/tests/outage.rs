@@ -37,6 +37,10 @@ fn with_others(one: Instance, others: &Others, now: Timestamp) -> Vec<Instance> 
             Some("silent") => {
                 other.reach.as_mut().unwrap().unreachable_because = Some("its SSM agent is ConnectionLost".into())
             }
+            Some("managed by AWS, silent") => {
+                other.managed_by_aws = true;
+                other.reach.as_mut().unwrap().unreachable_because = Some("SSM does not know the instance".into())
+            }
             Some("not asked") => other.reach = None,
             Some("impaired") => other = checked(other, now, "impaired"),
             Some("checks are fine") => other = checked(other, now, "ok"),
@@ -102,6 +106,7 @@ fn a_version_is_not_blamed_for_what_hosts_without_it_have_too() {
         ("another trouble", &unheard, vec![("a", Some("silent")); 2], blamed),
         ("silence of all", &silent, vec![("a", Some("silent")); 2], waits),
         ("silence, and the others answer", &silent, vec![("a", None); 2], gone),
+        ("silence, as of what AWS manages", &silent, vec![("a", Some("managed by AWS, silent")); 2], gone),
         ("silence, and nobody has asked the others", &silent, vec![("a", Some("not asked")); 2], "rebooting rest"),
         ("checks of all", &impaired, vec![("a", Some("impaired")); 2], waits),
         ("checks, and those of others are fine", &impaired, vec![("a", Some("checks are fine")); 2], blamed),

@@ -196,7 +196,7 @@ fn who_is_tagged_and_when() {
         change(&mut one);
         one
     };
-    let table: [(&str, Instance, Policy, i64, bool); 16] = [
+    let table: [(&str, Instance, Policy, i64, bool); 17] = [
         ("no tag", untagged(), policy(own, bridge), 0, true),
         ("reached by either", untagged(), policy(own, TransportPolicy::Auto), 0, true),
         ("reached by SSM", untagged(), policy(own, TransportPolicy::Ssm), 0, false),
@@ -216,6 +216,7 @@ fn who_is_tagged_and_when() {
             0,
             false,
         ),
+        ("AWS manages it", Instance { managed_by_aws: true, ..untagged() }, policy(own, bridge), 0, false),
         ("refused just now", tried(untagged(), 4, 1, Some("no")), policy(own, bridge), 4, false),
         ("refused a while ago", tried(untagged(), 4, 1, Some("no")), policy(own, bridge), 5, true),
         (

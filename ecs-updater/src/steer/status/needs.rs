@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use models::claim::whole_seconds;
 use models::ids::{HostId, RunId};
 use models::reason::HoldReason;
+use models::report::Outcome;
 use models::status::{ClaimLine, InstanceLine, LeaseStatus, Need, OutBy, OutOfService};
 
 use super::gather::Facts;
@@ -59,6 +60,9 @@ struct Needs<'a> {
     found: Vec<Need>,
 }
 
+/// The code of an update that ended since an Auto Scaling group has set the instance aside: it is not let go before that is over.
+const NOT_IN_SERVICE: &str = "not_in_service";
+
 impl Needs<'_> {
     fn add(&mut self, code: &str, message: String, commands: Vec<String>, lines: &[&InstanceLine]) {
         let instances = lines.iter().map(|line| line.ec2_instance_id.clone()).collect();
@@ -85,6 +89,9 @@ impl Needs<'_> {
         let (mut failed, mut dead) = (BTreeMap::<String, Vec<_>>::new(), BTreeMap::<&RunId, Vec<_>>::new());
         for line in self.instances {
             let Some(claim) = &line.claim else { continue };
+            if self.is_scaled_in(line, claim) {
+                continue;
+            }
             if let Some(code) = self.failed_as(line, claim) {
                 failed.entry(code).or_default().push(line);
             } else if !self.is_in_hand(claim) {
@@ -94,7 +101,7 @@ impl Needs<'_> {
         for (code, lines) in failed {
             let message = format!("left DRAINING, since the update failed ({code}): {}", names(&lines));
             let mut commands = self.after_failure(&code, &lines);
-            commands.extend(lines.first().map(|first| self.release(first)));
+            commands.extend(lines.first().filter(|_| code != NOT_IN_SERVICE).map(|first| self.release(first)));
             self.add("left_draining", message, commands, &lines);
         }
         for (run, lines) in dead {
@@ -112,6 +119,12 @@ impl Needs<'_> {
             commands.extend(out.first().map(|first| self.release(first)));
             self.add("dead_run", message, commands, &lines);
         }
+    }
+
+    /// Whether its Auto Scaling group ends it, as the run said that left it with its claim: nobody is needed for that.
+    fn is_scaled_in(&self, line: &InstanceLine, claim: &ClaimLine) -> bool {
+        let is_of_its_run = self.facts.summary.as_ref().is_ok_and(|summary| summary.run == claim.run && summary.ended);
+        is_of_its_run && line.troubled.as_ref().is_some_and(|one| one.outcome == Outcome::ScaledIn.as_str())
     }
 
     /// The code of the failure by which an instance was left out of service with its claim.
@@ -175,7 +188,7 @@ impl Needs<'_> {
     fn out_of_service(&mut self) {
         let no_place = |line: &InstanceLine| {
             let state = self.facts.fleet.instances.get(&line.ec2_instance_id);
-            state.is_some_and(|instance| instance.is_dead() || instance.is_off())
+            state.is_some_and(|instance| !instance.counts())
         };
         let out = |by: fn(&OutBy) -> bool| {
             let lines = self.instances.iter().filter(|line| !no_place(line));
@@ -271,6 +284,13 @@ impl Needs<'_> {
     fn after_failure(&self, code: &str, lines: &[&InstanceLine]) -> Vec<String> {
         const OF_THE_HOST: [&str; 5] =
             ["never_came_back", "fell_back_at_boot", "unhealthy", "rollback_failed", "unhealthy_after_rollback"];
+        if code == NOT_IN_SERVICE {
+            let where_it_is = |line: &&InstanceLine| {
+                let ids = [("--instance-ids", line.ec2_instance_id.as_str())];
+                self.typed.aws("autoscaling describe-auto-scaling-instances", &ids)
+            };
+            return lines.iter().take(MOST).map(where_it_is).collect();
+        }
         if !OF_THE_HOST.contains(&code) {
             return vec![self.run()];
         }

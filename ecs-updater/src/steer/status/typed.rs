@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use models::ids::{ClusterName, ContainerInstanceArn, HostId};
+use models::ids::{AccountId, ClusterName, ContainerInstanceArn, HostId};
 
 /// What was given on the command line of `status` and belongs on that of the next command too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct Typed {
     pub region: Option<String>,
     /// As in `--profile`.
     pub profile: Option<String>,
+    /// As in `--expect-account`.
+    pub expect_account: Option<AccountId>,
+    /// The settings, by their flags.
+    pub settings: Vec<(String, String)>,
 }
 
 impl Typed {
@@ -26,8 +30,10 @@ impl Typed {
             ("--lease-table", self.lease_table.as_deref()),
             ("--region", self.region.as_deref()),
             ("--profile", self.profile.as_deref()),
+            ("--expect-account", self.expect_account.as_ref().map(AccountId::as_str)),
         ];
-        format!("ecs-updater {command}{}", flags(&given))
+        let settings = self.settings.iter().map(|(flag, value)| format!(" --{flag}={}", word(value)));
+        format!("ecs-updater {command}{}{}", flags(&given), settings.collect::<String>())
     }
 
     /// Returns a command of the AWS CLI.
@@ -94,10 +100,13 @@ mod tests {
             lease_table: Some("leases".to_owned()),
             region: Some("eu-west-1".to_owned()),
             profile: None,
+            expect_account: Some("123456789012".into()),
+            settings: vec![("max-unavailable".to_owned(), "10%".to_owned())],
         };
         assert_eq!(
             typed.ours("run", &"web".into()),
-            "ecs-updater run --cluster web --config 'my fleet.toml' --lease-table leases --region eu-west-1"
+            "ecs-updater run --cluster web --config 'my fleet.toml' --lease-table leases --region eu-west-1 \
+             --expect-account 123456789012 --max-unavailable=10%"
         );
         assert_eq!(Typed::default().ours("run", &"web".into()), "ecs-updater run --cluster web");
         assert_eq!(

@@ -29,7 +29,7 @@ pub(super) fn known(instance: &Instance, summarized: &Summarized<'_>, now: Times
     last.into_iter().chain(bridge).max_by_key(|word| (word.at <= now, word.at)).or(summary)
 }
 
-/// Returns how many of the instances run which version, the highest first, and those of which nobody knows last.
+/// Returns how many of the instances run which version, the highest first, and the unknown ones last.
 pub(super) fn counts(instances: &[InstanceLine]) -> Vec<VersionCount> {
     let mut counts: BTreeMap<Option<&Version>, VersionCount> = BTreeMap::new();
     for instance in instances {
