@@ -268,7 +268,9 @@ def test_every_action_that_the_updater_calls_is_allowed_and_no_other():
     """The operations that ecs-updater/src/aws names are the actions of the policies of the stack and of people."""
     sources = (ROOT.parent / "ecs-updater" / "src" / "aws").rglob("*.rs")
     called = {
-        name for path in sources for name in re.findall(r'"((?:autoscaling|ecs|ec2|ssm|dynamodb):[A-Z]\w+)"', path.read_text())
+        name
+        for path in sources
+        for name in re.findall(r'"((?:autoscaling|ecs|ec2|ssm|dynamodb):[A-Z]\w+)"', path.read_text())
     }
     tree = resolved("ecs-updater.yaml", "everything")["Resources"]
     statements = [

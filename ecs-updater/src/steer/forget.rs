@@ -64,14 +64,16 @@ async fn propose(
     for (host, forgotten) in due(&fleet, version, hosts) {
         at.say(said(&fleet, &host, &forgotten, version));
     }
+    let mut of = "these";
     for instance in kept(&fleet, version, hosts) {
+        of = "any other of these";
         at.say(format!(
             "{} keeps its mark: a run is in the middle of its update; finish it, or release it, first",
             instance.host
         ));
     }
     if due(&fleet, version, hosts).is_empty() {
-        at.say(format!("{what} marked as failed on any other of these instances: nothing to forget"));
+        at.say(format!("{what} marked as failed on {of} instances: nothing to forget"));
         return Ok(Some(Steered::DONE));
     }
     Ok(if at.is_agreed().await? { None } else { Some(Steered::NOT_WANTED) })
