@@ -59,8 +59,8 @@ Exit codes:
   1  failures: an instance failed or was rolled back, or a cluster met an unexpected error
   2  usage or configuration: nothing was begun, or nothing on the clusters that it concerns
   3  not permitted, AWS not reachable, or no such cluster
-  4  interrupted by SIGINT or SIGTERM, asked to finish with something not begun, the lease was lost, or ended in the
-     middle; the next run goes on. Of the other commands: you said no
+  4  stopped by a signal, or a run that Ctrl-C asked to finish left something not begun; the lease was lost; ended in
+     the middle, and the next run goes on; or you said no
   5  only with --fail-on-held: nothing was updated although something is outdated, and nobody wished so
 
 Environment:
@@ -114,12 +114,12 @@ pub enum Command {
     /// Show who is out of service, and whether somebody is needed
     ///
     /// Reads ECS, the tags, the lease and what the last run left beside it, in seconds and without a command to any
-    /// host. Ends with "all well", exit code 0, or with what to do and what to type, exit code 1; 2 and 3 as with `run`.
+    /// host. Ends with "all well", exit code 0, or with what to do and what to type, exit code 1; 2 to 4 as with `run`.
     Status(StatusArgs),
     /// Bring to an end what earlier runs began, and begin nothing
     ///
     /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled back
-    /// or put back into service. All others are left as they are.
+    /// or put back into service. All others are left as they are. Ctrl-C stops it at once.
     Finish(SettingArgs),
     /// Let no run begin anything on a cluster, until `resume`
     ///

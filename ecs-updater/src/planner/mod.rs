@@ -134,7 +134,11 @@ fn release(cx: &Context<'_>, standing: &Standing) -> Option<PlannedStep> {
     let instance = cx.snapshot.instances.get(&standing.host)?;
     let claim = instance.claim()?;
     let in_service = instance.status == InstanceStatus::Active || !claim.step.takes_out_of_service();
-    if !in_service || instance.command.is_some() || instance.left_out_since.is_some() {
+    // A run that died a moment ago may have drained it under a claim that EC2 does not show yet.
+    let may_be_old = instance.status != InstanceStatus::Active
+        && claim.run != cx.run.run
+        && instance.seen_at < after(cx.run.started_at, EVENTUAL_CONSISTENCY);
+    if !in_service || may_be_old || instance.command.is_some() || instance.left_out_since.is_some() {
         return None;
     }
     let end = match &standing.hold {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecs_updater::exit::ExitStatus;
+use jiff::{SignedDuration, Timestamp};
 use models::claim::{CLAIM_TAG, SAVED_LOCK_TAG};
 use models::report::{ClusterReport, InstanceReport, Outcome, RunReport};
 
@@ -156,7 +157,7 @@ pub(super) fn at_rest(world: &World, report: &RunReport) -> Vec<String> {
     }
     for (number, machine) in world.machines().iter_with_ids() {
         let line = lines.get(machine.id.as_str()).copied();
-        problems.extend(machine_at_rest(world, number, machine, line, report.ended_at));
+        problems.extend(machine_at_rest(world, number, machine, line, looked_last(world, report)));
     }
     problems.extend(services_at_rest(world));
     problems
@@ -187,12 +188,24 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
     }
 }
 
+/// Until when a run can have looked at the whole cluster: it does so each 30 s, of small ones. A report's dates are those of the
+/// machine that the run was on.
+fn looked_last(world: &World, report: &RunReport) -> Timestamp {
+    report.ended_at - world.date_is_ahead() - SignedDuration::from_secs(40)
+}
+
+/// Whether a report says that ECS lists instances that it does not describe.
+fn tells_of_unknown_ones(report: &RunReport) -> bool {
+    let mut notes = report.clusters.iter().flat_map(|cluster| &cluster.notes);
+    notes.any(|note| note.contains("does not describe them"))
+}
+
 /// Some minutes after the last run of a world that stays broken: the report names everything.
 pub(super) fn disturbed(world: &World, report: &RunReport) -> Vec<String> {
     let mut problems = Vec::new();
+    let ended_at = looked_last(world, report);
     for (number, machine) in world.machines().iter_with_ids() {
-        let Some(registration) = world.registration_of(number).filter(|known| known.registered_at <= report.ended_at)
-        else {
+        let Some(registration) = world.registration_of(number).filter(|known| known.registered_at <= ended_at) else {
             continue;
         };
         if registration.status == InstanceStatus::Inactive || machine.state != Ec2State::Running {
@@ -200,7 +213,7 @@ pub(super) fn disturbed(world: &World, report: &RunReport) -> Vec<String> {
         }
         let (id, given_up) = (&machine.id, is_given_up(world, report, number));
         let Some(line) = line_of(report, id) else {
-            if !given_up {
+            if !given_up && !tells_of_unknown_ones(report) {
                 problems.push(format!("{id} is registered and not in the report"));
             }
             continue;
@@ -249,13 +262,13 @@ fn machine_at_rest(
     number: MachineNo,
     machine: &Machine,
     line: Option<&InstanceReport>,
-    report_ended: jiff::Timestamp,
+    looked_last: Timestamp,
 ) -> Vec<String> {
     let mut problems = Vec::new();
     let id = &machine.id;
     let Some(registration) = world.registration_of(number) else { return problems };
     // Launched since.
-    if registration.registered_at > report_ended {
+    if registration.registered_at > looked_last {
         return problems;
     }
     // What is left of a machine that has ended belongs to nobody.

@@ -58,11 +58,19 @@ impl World {
         let of_it = self
             .built()
             .filter(|(host, _)| host.version == *version && host.variant == like.variant && host.arch == like.arch);
+        // What a machine was launched from is there too.
+        let is_launched = self
+            .machines
+            .iter()
+            .map(|machine| &machine.launched_as)
+            .any(|host| host.version == *version && host.variant == like.variant && host.arch == like.arch);
+        let launched = is_launched.then_some(ImageSpec::LONG_AGO);
         of_it
             .flat_map(|(_, image)| {
                 let image_at = image.is_there.then(|| image.created());
                 [image_at, image.has_parameter.then(|| image.modified())].into_iter().flatten().collect::<Vec<_>>()
             })
+            .chain(launched)
             .collect()
     }
 

@@ -159,7 +159,7 @@ fn the_claim_of_a_run_that_died_needs_somebody_once_its_lease_is_over() {
         let web = &status.clusters[0];
         assert!(matches!(web.lease, LeaseStatus::Expired { .. }));
         assert_eq!(codes(web), ["dead_run"]);
-        assert_eq!(commands(web)[0], "ecs-updater run --cluster web");
+        assert_eq!(commands(web)[0], "ecs-updater finish --cluster web");
         assert!(commands(web)[1].starts_with("ecs-updater release i-"));
         assert_eq!(ExitStatus::of_status(&status), ExitStatus::Failures);
         rollout.run(&RunSpec::default(), &()).await.report.unwrap();

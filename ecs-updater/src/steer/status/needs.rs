@@ -110,12 +110,12 @@ impl Needs<'_> {
                 matches!(self.facts.lease, LeaseStatus::Never | LeaseStatus::Free { .. } | LeaseStatus::Expired { .. });
             let dead = if is_sure { "is not at work" } else { "has not gone on for long and is probably dead" };
             let message = format!(
-                "run {run} {dead}; {} with its claim ({} out of service), which the next run finishes: {}",
+                "run {run} {dead}; {} with its claim ({} out of service), which the next run, or `finish`, brings to an end: {}",
                 plural(lines.len()),
                 out.len(),
                 names(if out.is_empty() { &lines } else { &out })
             );
-            let mut commands = vec![self.run()];
+            let mut commands = vec![self.typed.ours("finish", &self.facts.fleet.cluster)];
             commands.extend(out.first().map(|first| self.release(first)));
             self.add("dead_run", message, commands, &lines);
         }
