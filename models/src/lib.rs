@@ -3,6 +3,9 @@
 //! No clock, no IO, no AWS. What a host says is read tolerantly, since it may be newer than this program; what a
 //! person or we ourselves wrote (the claim, the policy) is read strictly.
 
+#[macro_use]
+mod as_text;
+
 pub mod attributes;
 pub mod claim;
 pub mod clean;

@@ -106,24 +106,6 @@ impl FromStr for MaxVersion {
     }
 }
 
-macro_rules! as_text {
-    ($name:ty) => {
-        impl TryFrom<String> for $name {
-            type Error = String;
-
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
-
 as_text!(Release);
 as_text!(MaxVersion);
 

@@ -242,24 +242,6 @@ pub fn date(text: &str) -> Result<Date, String> {
     if text.len() == 10 { text.parse().map_err(|_| bad()) } else { Err(bad()) }
 }
 
-macro_rules! as_text {
-    ($name:ty) => {
-        impl TryFrom<String> for $name {
-            type Error = String;
-
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
-
 as_text!(Window);
 as_text!(Freeze);
 
