@@ -5,6 +5,7 @@ mod machines;
 mod moves;
 mod providers;
 pub(crate) mod releases;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ use crate::host::{Ended, bridge};
 
 pub(crate) use machines::{merge_ec2, merge_tags, read_tags};
 pub(crate) use moves::{merge_services, undescribed};
+pub(crate) use room::look_at_types;
 
 /// Lists and describes the whole cluster, with the EC2 side.
 pub(crate) async fn full_look(
@@ -40,7 +42,7 @@ pub(crate) async fn full_look(
     let seen = look_at_all(aws, fleet, policy).await?;
     let machines = seen.machines.as_ref().map_err(AwsError::clone)?;
     merge_all(fleet, &seen, machines, policy, now);
-    Ok(())
+    look_at_types(aws, fleet).await
 }
 
 /// Looks at the whole cluster once, where nothing rests on where tasks go. Returns what EC2 says where it does not tell of
@@ -173,6 +175,8 @@ fn first_seen(host: &HostId, one: &instances::Described, now: Timestamp) -> Inst
         provider: None,
         attributes: one.nameable.clone(),
         instance_tag: None,
+        agent_version: None,
+        registered_at: None,
         registered: one.registered.clone(),
         remaining: one.remaining.clone(),
         seen_at: now,
@@ -228,6 +232,8 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
         instance.attributes = one.nameable.clone();
     }
     merge_instance_tag(instance, one, policy, now);
+    instance.agent_version.clone_from(&one.agent_version);
+    instance.registered_at = Timestamp::from_second(one.registered_at).ok();
     instance.registered = one.registered.clone();
     instance.remaining = one.remaining.clone();
     instance.seen_at = now;

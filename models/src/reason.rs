@@ -249,9 +249,11 @@ reasons!(
         /// No other instance has the room.
         NoRoom {
             service: String,
-            /// What is missing.
+            /// What a task needs.
             needs: String,
-        } = "no_room", "no other instance has room for a task of service {service}: it needs {needs}; add capacity";
+            /// Which kind of room, on the instance that comes closest.
+            missing: String,
+        } = "no_room", "no other instance has room for a task of service {service}: it needs {needs}, and {missing}; add capacity";
         /// The budget is used up.
         BudgetUsedUp {
             /// Out of service now.

@@ -87,12 +87,50 @@ pub struct GroupReport {
     pub image_version: Option<Version>,
     /// The highest version that an instance of the group runs or, on a dry run, would be updated to.
     pub newest: Option<Version>,
+    /// What the group launches today; `None` where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launches: Option<LaunchReport>,
+}
+
+/// What an Auto Scaling group launches today.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchReport {
+    /// Its images: one, or more where types of instances have their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<LaunchImage>,
+    /// What it launches beside these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub besides: Option<String>,
+    /// Why an image of it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+    /// How many of its instances run, or would be updated to, a newer version than the oldest of the images.
+    pub ahead: usize,
+}
+
+/// An image that a group launches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchImage {
+    /// Where it stands, for people.
+    pub from: String,
+    pub image: ImageId,
+    /// Its Bottlerocket version; `None` where its name does not tell.
+    pub version: Option<Version>,
 }
 
 impl GroupReport {
-    /// Whether the group launched its last instance older than its instances are or will be.
+    /// Whether the group launches what is older than its instances are or will be: by what it launches today, or else by
+    /// what it launched last.
     pub fn drifts(&self) -> bool {
-        matches!((&self.image_version, &self.newest), (Some(image), Some(newest)) if image < newest)
+        match self.oldest_launch() {
+            Some(oldest) => self.newest.as_ref().is_some_and(|newest| oldest < newest),
+            None => matches!((&self.image_version, &self.newest), (Some(image), Some(newest)) if image < newest),
+        }
+    }
+
+    /// The lowest version among the images that the group launches today, as far as they are known.
+    pub fn oldest_launch(&self) -> Option<&Version> {
+        self.launches.as_ref()?.images.iter().filter_map(|launch| launch.version.as_ref()).min()
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Expect {
     pub nothing_updated: Option<String>,
     /// Metrics of the last run, by their names.
     pub metrics: BTreeMap<String, MetricEnd>,
+    /// How many deployments their circuit breakers have taken back by the end.
+    pub taken_back: Option<u32>,
     /// The most AWS calls of the last run.
     pub max_calls: Option<u64>,
     /// The most minutes that the last run may take.

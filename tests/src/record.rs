@@ -116,7 +116,23 @@ fn record_group(out: &mut String, group: &GroupReport) -> Result<(), Error> {
         group.image,
         version(group.image_version.as_ref()),
         version(group.newest.as_ref())
-    )
+    )?;
+    let Some(launches) = &group.launches else { return Ok(()) };
+    for launch in &launches.images {
+        writeln!(
+            out,
+            "    launches {} with {} from {}, {} ahead",
+            launch.image,
+            version(launch.version.as_ref()),
+            launch.from,
+            launches.ahead
+        )?;
+    }
+    let others = [("besides", &launches.besides), ("unknown", &launches.unknown)];
+    for (name, words) in others.into_iter().filter_map(|(name, words)| Some((name, words.as_ref()?))) {
+        writeln!(out, "    {name}: {words}")?;
+    }
+    Ok(())
 }
 
 fn version(version: Option<&Version>) -> String {

@@ -138,6 +138,11 @@ impl Region {
         self.engine.with(|inner, _| inner.gateway.needs(by))
     }
 
+    /// How many deployments circuit breakers have taken back.
+    pub fn deployments_taken_back(&self) -> u32 {
+        self.engine.with(|inner, _| inner.world.services.iter().map(|service| service.rollout.taken_back).sum())
+    }
+
     /// Operations and parameters that were asked for and are not modelled. A test with one of these proves nothing.
     pub fn unknown(&self) -> Vec<String> {
         self.engine.with(|inner, _| inner.gateway.unknown().to_vec())

@@ -51,6 +51,9 @@ impl Verdict {
             None => {}
         }
         judge.versions();
+        if let Some(wanted) = expect.taken_back {
+            judge.check("taken_back", &wanted.to_string(), &rollout.region.deployments_taken_back().to_string());
+        }
         let not_modelled = rollout.region.unknown();
         judge.problems.extend(not_modelled.iter().map(|what| format!("not modelled: {what}")));
         Self { problems: judge.problems, broken_rules, not_modelled }

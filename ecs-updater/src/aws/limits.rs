@@ -35,6 +35,8 @@ pub(crate) enum Bucket {
     AutoScalingRead,
     /// `DescribeCapacityProviders`.
     ProviderRead,
+    /// `DescribeTaskDefinition`.
+    DefinitionRead,
 }
 
 impl Bucket {
@@ -47,7 +49,7 @@ impl Bucket {
             Self::EcsTags => (10.0, 5.0),
             Self::Ec2Tags => (50.0, 5.0),
             Self::SsmSend | Self::SsmInvocations | Self::SsmInformation | Self::AutoScalingRead => (20.0, 5.0),
-            Self::ProviderRead => (25.0, 10.0),
+            Self::ProviderRead | Self::DefinitionRead => (25.0, 10.0),
         }
     }
 }

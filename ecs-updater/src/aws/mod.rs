@@ -6,7 +6,7 @@
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `halving`: calls for many that are refused because of one.
-//! - `auto_scaling`, `dynamodb`, `summaries`, `ec2`, `ecs`, `ssm`, `parameters`, `releases`: the operations.
+//! - `auto_scaling`, `dynamodb`, `summaries`, `ec2`, `ecs`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
 
 mod access;
 mod answer_limit;
@@ -20,6 +20,8 @@ mod error;
 mod fence;
 pub(crate) mod halving;
 mod in_flight;
+mod instance_types;
+mod launches;
 mod limits;
 mod parameters;
 mod profile;

@@ -13,7 +13,7 @@ use super::{Actor, CONCURRENT};
 use crate::aws::AwsError;
 use crate::aws::ecs::tasks::Desired;
 use crate::host::bridge;
-use crate::observe::{merge_services, undescribed};
+use crate::observe::{look_at_types, merge_services, undescribed};
 use crate::planner::{DRAIN_POLL, EVENTUAL_CONSISTENCY, TASKS_FRESH};
 
 /// No more instances' tasks are listed one by one in a round: what else there is to do does not wait for long.
@@ -140,7 +140,7 @@ impl Actor<'_> {
             self.succeeded(&host);
             self.with_instance_mut(&host, |instance| instance.tasks = Some(SeenTasks { at, tasks }));
         }
-        Ok(())
+        look_at_types(self.aws, self.fleet).await
     }
 
     /// Asks whether the known tasks have stopped, in one call for all instances. Any others are listed by the last look

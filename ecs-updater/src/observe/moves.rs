@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Task};
 use models::ids::{ServiceName, TaskArn};
 
+use super::room;
 use crate::aws::ecs::services::Services;
 use crate::aws::{Aws, AwsError};
 
@@ -59,6 +60,7 @@ pub(crate) async fn merge_services(
             service.on.extend(before.on.iter().cloned());
         }
     }
+    room::add_definitions(aws, fleet, &mut described).await?;
     fleet.services.retain(|name, _| !gone.contains(name));
     fleet.services.extend(described.into_iter().map(|service| (service.name.clone(), service)));
     Ok(refused)

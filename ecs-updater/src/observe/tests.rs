@@ -21,6 +21,7 @@ fn empty() -> FleetSnapshot {
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),
         auto_scaling: Default::default(),
+        room: Default::default(),
         services: BTreeMap::new(),
     }
 }
@@ -36,6 +37,7 @@ fn described(number: i64, status: InstanceStatus, agent_connected: bool) -> inst
         variant: None,
         zone: None,
         nameable: Attributes::default(),
+        agent_version: None,
         registered: Resources::default(),
         remaining: Resources::default(),
         registered_at: number,

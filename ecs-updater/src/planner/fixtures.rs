@@ -94,8 +94,10 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         zone: Some("eu-west-1a".into()),
         provider: None,
         attributes: Attributes::default(),
-        registered: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
-        remaining: Resources { cpu: 2048, memory: 7_680, ports: vec![] },
+        agent_version: Some("1.98.0".into()),
+        registered_at: Some(start()),
+        registered: Resources { cpu: 2048, memory: 7_680, ports: vec![], ..Resources::default() },
+        remaining: Resources { cpu: 2048, memory: 7_680, ports: vec![], ..Resources::default() },
         seen_at: seen,
         ec2: Some(Ec2 {
             state: MachineState::Running,
@@ -174,7 +176,7 @@ pub(super) fn task(number: u32, service: Option<&str>) -> Task {
         arn: format!("arn:aws:ecs:eu-west-1:1:task/web/{number:08}").into(),
         group: service.map_or(TaskGroup::Other("family:batch".into()), |name| TaskGroup::Service(name.into())),
         stopping: false,
-        needs: Resources { cpu: 512, memory: 1_024, ports: vec![] },
+        needs: Resources { cpu: 512, memory: 1_024, ports: vec![], ..Resources::default() },
         protected_until: None,
         undescribed: false,
     }
@@ -198,6 +200,9 @@ pub(super) fn service(name: &str, desired: u32, min: u32, max: u32) -> Service {
         distinct_instance: false,
         on: BTreeSet::new(),
         member_of: Vec::new(),
+        definition: None,
+        new_task: None,
+        rebalances: false,
     }
 }
 
@@ -212,6 +217,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),
         auto_scaling: Default::default(),
+        room: Default::default(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
     }
 }

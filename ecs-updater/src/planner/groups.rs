@@ -1,15 +1,15 @@
 //! Whether Auto Scaling groups launch what the fleet has left behind: an update in place changes nothing about the
 //! image in a launch template, so that a new instance starts old, and is drained and rebooted at the next run.
 //!
-//! What a group *would* launch is not asked for, since its launch template may be anybody's; what it launched last is
-//! seen on its youngest instance.
+//! What a group launches today stands in its launch template, as far as that may be read; what it launched last is seen on its
+//! youngest instance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use models::fleet::{Ec2, FleetSnapshot, Instance};
 use models::ids::ImageId;
-use models::report::{GroupReport, InstanceReport, Outcome};
+use models::report::{GroupReport, InstanceReport, LaunchReport, Outcome};
 use semver::Version;
 
 /// An instance that was launched by a group.
@@ -38,6 +38,20 @@ fn youngest<'a>(launches: &[Launched<'a>]) -> Option<Launched<'a>> {
     launches.iter().copied().max_by_key(|launched| launched.at)
 }
 
+/// What is known of images and of what groups launch.
+#[derive(Debug, Default)]
+pub struct GroupLaunches {
+    /// The versions in images.
+    pub versions: BTreeMap<ImageId, Version>,
+    /// What each group launches today.
+    pub launches: BTreeMap<String, LaunchReport>,
+}
+
+/// The names of the groups.
+pub fn group_names(fleet: &FleetSnapshot) -> BTreeSet<String> {
+    launches(fleet).into_keys().map(str::to_owned).collect()
+}
+
 /// The image of each group's youngest instance.
 pub fn youngest_images(fleet: &FleetSnapshot) -> BTreeSet<ImageId> {
     launches(fleet).values().filter_map(|launches| youngest(launches)).map(|launched| launched.image.clone()).collect()
@@ -50,12 +64,8 @@ pub fn image_version(name: &str) -> Option<Version> {
     Version::parse(version.split('-').next().unwrap_or(version)).ok()
 }
 
-/// Each group of the fleet, by its name. `versions` are those of the images, `reports` those of the run or the plan.
-pub fn groups(
-    fleet: &FleetSnapshot,
-    reports: &[InstanceReport],
-    versions: &BTreeMap<ImageId, Version>,
-) -> Vec<GroupReport> {
+/// Each group of the fleet, by its name. `reports` are those of the run or the plan.
+pub fn groups(fleet: &FleetSnapshot, reports: &[InstanceReport], launched: &GroupLaunches) -> Vec<GroupReport> {
     let newest = |launched: &Launched<'_>| {
         let report = reports.iter().find(|report| report.ec2_instance_id == launched.instance.host)?;
         match report.outcome {
@@ -73,22 +83,45 @@ pub fn groups(
         .into_iter()
         .filter_map(|(name, launches)| {
             let last = youngest(&launches)?;
+            let newest_of_each: Vec<Version> = launches.iter().filter_map(newest).collect();
             Some(GroupReport {
                 name: name.to_owned(),
                 instances: launches.len(),
                 youngest: last.instance.host.clone(),
                 launched_at: last.at,
                 image: last.image.clone(),
-                image_version: versions.get(last.image).cloned(),
-                newest: launches.iter().filter_map(newest).max(),
+                image_version: launched.versions.get(last.image).cloned(),
+                launches: launches_today(fleet, name, launched, &newest_of_each),
+                newest: newest_of_each.into_iter().max(),
             })
         })
         .collect()
 }
 
+/// What the group launches today, with the versions in its images. During an instance refresh it launches something else.
+fn launches_today(
+    fleet: &FleetSnapshot,
+    name: &str,
+    launched: &GroupLaunches,
+    newest_of_each: &[Version],
+) -> Option<LaunchReport> {
+    let mut report = launched.launches.get(name)?.clone();
+    for launch in &mut report.images {
+        launch.version = launched.versions.get(&launch.image).cloned();
+    }
+    let refresh = fleet.auto_scaling.groups.get(name).and_then(|group| group.refresh.as_ref());
+    if let Some(status) = refresh {
+        report.besides = Some(format!("what its instance refresh ({status}) is for"));
+    }
+    let oldest = report.images.iter().filter_map(|launch| launch.version.as_ref()).min();
+    report.ahead = oldest.map_or(0, |oldest| newest_of_each.iter().filter(|version| *version > oldest).count());
+    Some(report)
+}
+
 #[cfg(test)]
 mod tests {
     use models::ids::HostId;
+    use models::report::LaunchImage;
 
     use super::*;
     use crate::planner::fixtures::{at, fleet, instance};
@@ -141,14 +174,28 @@ mod tests {
             report(&hosts[2], Outcome::WouldUpdate, "1.26.1", Some("1.27.0")),
             report(&hosts[3], Outcome::Current, "1.28.0", None),
         ];
-        let found = groups(&fleet, &reports, &versions);
+        let by_versions = |versions| GroupLaunches { versions, ..GroupLaunches::default() };
+        let nothing = GroupLaunches::default();
+        let mut launched = by_versions(versions);
+        let found = groups(&fleet, &reports, &launched);
         let told: Vec<_> = found.iter().map(|group| (group.name.as_str(), group.instances, group.drifts())).collect();
         assert_eq!(told, [("batch", 1, true), ("web", 2, false)]);
         assert_eq!((&found[1].youngest, found[1].launched_at), (&hosts[0], at(20)));
         // A version that is held does not count, one that is not known says nothing.
         let held = [report(&hosts[2], Outcome::Held, "1.26.1", Some("1.27.0"))];
-        assert!(!groups(&fleet, &held, &versions)[0].drifts());
-        assert!(!groups(&fleet, &reports, &BTreeMap::new())[0].drifts());
+        assert!(!groups(&fleet, &held, &launched)[0].drifts());
+        assert!(!groups(&fleet, &reports, &nothing)[0].drifts());
+        // What a group launches today counts more than what it launched last.
+        let launch = |image: &str| LaunchImage { from: "here".into(), image: ImageId::new(image), version: None };
+        let of = |images: Vec<LaunchImage>| LaunchReport { images, ..LaunchReport::default() };
+        launched.launches.insert("batch".into(), of(vec![launch("ami-new")]));
+        launched.launches.insert("web".into(), of(vec![launch("ami-new"), launch("ami-old")]));
+        let found = groups(&fleet, &reports, &launched);
+        let told: Vec<_> = found.iter().map(|group| (group.drifts(), group.launches.as_ref().unwrap().ahead)).collect();
+        assert_eq!(told, [(false, 0), (true, 2)]);
+        // An image whose version is not known says nothing.
+        launched.launches.insert("batch".into(), of(vec![launch("ami-golden")]));
+        assert!(groups(&fleet, &reports, &launched)[0].drifts());
     }
 
     #[test]

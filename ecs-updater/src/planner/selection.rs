@@ -52,7 +52,11 @@ fn known<'a>(instance: &'a Instance, subject: &Subject) -> Known<'a> {
         Subject::Tag(_) if instance.machine_state().is_none() => Known::Nothing,
         Subject::Tag(key) => Known::One(instance.tags.asked_for.get(key).map(String::as_str)),
         Subject::Provider => Known::One(instance.provider.as_deref()),
-        Subject::TaskGroup => Known::Nothing,
+        Subject::TaskGroup
+        | Subject::RunningTasksCount
+        | Subject::AgentConnected
+        | Subject::AgentVersion
+        | Subject::RegisteredAt => Known::Nothing,
     }
 }
 

@@ -5,6 +5,7 @@
 //! (tags, names, what a host or AWS says), and all that leaves here is cleaned of what a terminal would obey
 //! ([`models::clean`]): in JSON by escapes, elsewhere by other characters.
 
+mod drift;
 pub mod duration;
 pub mod json;
 pub mod metrics;

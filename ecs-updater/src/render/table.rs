@@ -12,8 +12,9 @@ use jiff::SignedDuration;
 use models::clean;
 use models::cluster_tags::IgnoredTag;
 use models::ids::ZoneName;
-use models::report::{ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
+use models::report::{ClusterReport, InstanceReport, Outcome, RunReport};
 
+use super::drift::drift;
 use super::{columns, duration};
 
 /// The report as text, with a line break at its end. `width` is the terminal's, in columns; `None` for a pipe, which
@@ -106,6 +107,9 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
     if cluster.instances.is_empty() {
         return text;
     }
+    if dry_run {
+        text.push_str(&drifts(cluster, width));
+    }
     let mut instances: Vec<&InstanceReport> = cluster.instances.iter().collect();
     instances.sort_by_key(|instance| (rank(instance.outcome, dry_run), instance.turn));
 
@@ -131,13 +135,16 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
         text.push_str(&wrap(note, width, ""));
         text.push('\n');
     }
-    for group in &cluster.auto_scaling_groups {
-        let Some(sentence) = drift(group) else { continue };
-        text.push('\n');
-        text.push_str(&wrap(&sentence, width, ""));
-        text.push('\n');
+    if !dry_run {
+        text.push_str(&drifts(cluster, width));
     }
     text
+}
+
+/// What groups launch that would undo the rollout.
+fn drifts(cluster: &ClusterReport, width: Option<u16>) -> String {
+    let sentences = cluster.auto_scaling_groups.iter().filter_map(drift);
+    sentences.map(|sentence| format!("\n{}\n", wrap(&sentence, width, ""))).collect()
 }
 
 /// The tags that may be somebody's mistyped wishes, each with the instances that have it.
@@ -154,19 +161,6 @@ fn unknown_tags(cluster: &ClusterReport) -> Vec<(&str, String)> {
         count => format!("{} and {} more", instances[..MOST].join(", "), count - MOST),
     };
     tags.into_iter().map(|(tag, instances)| (tag, words(instances))).collect()
-}
-
-/// What is to be done about a group that launches old instances; nothing where it does not.
-fn drift(group: &GroupReport) -> Option<String> {
-    let (Some(image), Some(newest)) = (&group.image_version, &group.newest) else { return None };
-    group.drifts().then(|| {
-        format!(
-            "Auto Scaling group {}: {}, launched last at {}, started from {} with {image}; its instances run {newest} or \
-             would be updated to it. What it launches next starts from the image in its launch template, and is drained \
-             and rebooted at the next run: put a newer image there",
-            group.name, group.youngest, group.launched_at, group.image
-        )
-    })
 }
 
 /// Lower comes first.

@@ -19,6 +19,7 @@ mod acts;
 mod cluster;
 mod doubts;
 mod interruption;
+mod launched;
 mod looks;
 mod named;
 mod namer;

@@ -1,26 +1,21 @@
 //! What a cluster's loop says when it is over.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use models::claim::{Claim, ClaimStep, Transport, whole_seconds};
 use models::cluster_tags::IgnoredTag;
 use models::fleet::Instance;
-use models::ids::{ClusterName, HostId, ImageId};
+use models::ids::{ClusterName, HostId};
 use models::location::Location;
 use models::policy::StandaloneTasks;
 use models::reason::HoldReason;
 use models::report::{ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome};
-use semver::Version;
 
 use super::cluster::Cluster;
-use super::interruption::signal;
 use crate::planner::{self, Ahead, Stop};
 use crate::track::in_the_middle;
 
-/// How long the report waits for the names of images, which nothing depends on.
-const IMAGES_PATIENCE: Duration = Duration::from_secs(30);
 /// The report of a cluster that is not worked on.
 pub(super) fn refused(cluster: &ClusterName, location: Location, error: &ClusterError) -> ClusterReport {
     ClusterReport {
@@ -39,35 +34,6 @@ pub(super) fn refused(cluster: &ClusterName, location: Location, error: &Cluster
 }
 
 impl Cluster<'_> {
-    /// The versions of the images that Auto Scaling groups launched last. The report does without them where AWS does not
-    /// say.
-    pub(super) async fn image_versions(&self) -> BTreeMap<ImageId, Version> {
-        let images: Vec<ImageId> = planner::youngest_images(&self.fleet).into_iter().collect();
-        let named = tokio::select! {
-            biased;
-            named = tokio::time::timeout(IMAGES_PATIENCE, self.aws.image_names(&images)) => named,
-            () = signal(self.stop.clone()) => {
-                tracing::warn!(cluster = %self.name, "interrupted: the report does without the names of images");
-                return BTreeMap::new();
-            }
-        };
-        let trouble = match named {
-            Ok(Ok(names)) => {
-                let versions = names.into_iter().filter_map(|(id, name)| Some((id, planner::image_version(&name)?)));
-                return versions.collect();
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("ec2:DescribeImages: no answer within {} s", IMAGES_PATIENCE.as_secs()),
-        };
-        tracing::warn!(
-            cluster = %self.name,
-            error = trouble,
-            "the report does not tell whether Auto Scaling groups launch old images; docs/operations.md lists every \
-             permission"
-        );
-        BTreeMap::new()
-    }
-
     /// Where the work ended early, an instance that has a claim of this program is in the middle of something, and one that
     /// has none was not begun. Claims that another run may have taken over are that run's.
     fn tell_early_end(&self, instance: &Instance, given_up: Option<ClusterErrorKind>, report: &mut InstanceReport) {
@@ -166,6 +132,7 @@ impl Cluster<'_> {
             notes.push(note);
         }
         notes.extend(self.unknown_groups());
+        notes.extend(planner::room_notes(&self.fleet));
         let unnamed = if self.facts.dry_run { planner::unnamed(&self.fleet, self.policy, now).len() } else { 0 };
         if unnamed > 0 {
             let all = self.fleet.instances.len();
@@ -230,7 +197,7 @@ impl Cluster<'_> {
         }
     }
 
-    pub(super) fn report(self, error: Option<ClusterError>, images: &BTreeMap<ImageId, Version>) -> ClusterReport {
+    pub(super) fn report(self, error: Option<ClusterError>, launched: &planner::GroupLaunches) -> ClusterReport {
         let now = self.clock.now();
         let instances = self.instance_reports(error.as_ref().map(|error| error.kind), now);
         let error = error.or_else(|| self.not_permitted());
@@ -238,7 +205,7 @@ impl Cluster<'_> {
             (self.facts.dry_run && error.is_none()).then(|| planner::estimate(&self.ahead(&instances), self.policy));
         let notes = self.notes(now);
         let end = self.end(&instances, now);
-        let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
+        let auto_scaling_groups = planner::groups(&self.fleet, &instances, launched);
         let (size, _) = self.fleet.counted_and_out();
         let ignored_tags: Vec<IgnoredTag> = self.policy.from_tags.ignored_at(size).cloned().collect();
         for IgnoredTag { tag, value, setting, stands } in ignored_tags.iter().skip(self.policy.from_tags.ignored.len())

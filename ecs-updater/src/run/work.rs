@@ -1,7 +1,6 @@
 //! The rounds of a loop from their beginning to their end: under the lease, where there is to be one, and cut short by a
 //! signal.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use super::interruption::{BEGUN_ENDS_WITHIN, LEASE_RETURNED_WITHIN, over, signal
 use super::scribe::{LAST_WITHIN, LAST_WITHIN_AFTER_A_SIGNAL, Scribe};
 use super::watch::Watch;
 use crate::keeper::{Keeper, RELEASE_WITHIN};
-use crate::planner::{Purpose, Stop};
+use crate::planner::{GroupLaunches, Purpose, Stop};
 
 /// What ended the work under a lease.
 enum Ended {
@@ -31,10 +30,10 @@ impl Cluster<'_> {
     pub(super) async fn run(mut self, watch: &dyn Watch) -> (ClusterReport, bool) {
         let error = self.work(watch).await.err();
         let ended = error.is_none() && self.facts.stop.is_none() && self.facts.purpose.begins();
-        let images = if ended { self.image_versions().await } else { BTreeMap::new() };
+        let launched = if ended { self.launched().await } else { GroupLaunches::default() };
         let is_interrupted = self.facts.stop == Some(Stop::Interrupted);
         let was_asked = *self.finish.borrow();
-        let report = self.report(error, &images);
+        let report = self.report(error, &launched);
         let is_not_begun = report.instances.iter().any(|one| one.reason.as_deref() == Some(HoldReason::FINISHING));
         (report, is_interrupted || (was_asked && is_not_begun))
     }

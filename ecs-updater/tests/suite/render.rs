@@ -147,6 +147,7 @@ fn a_group_that_launches_old_instances() {
         image: ImageId::new("ami-0123456789abcdef0"),
         image_version: image.map(|version| version.parse().unwrap()),
         newest: Some("1.27.0".parse().unwrap()),
+        launches: None,
     };
     let groups = vec![group("custom", None), group("new", Some("1.27.0")), group("web", Some("1.26.1"))];
     let mut report = run();

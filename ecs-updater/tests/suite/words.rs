@@ -16,7 +16,8 @@ use models::location::Location;
 use models::plan::{Estimate, Phase};
 use models::reason::{FailReason, HoldReason};
 use models::report::{
-    ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, Outcome, RunReport,
+    ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, GroupReport, InstanceReport, LaunchImage, LaunchReport,
+    Outcome, RunReport,
 };
 use models::status::{
     Begins, ClusterStatus, InstanceLine, LastRun, LeaseStatus, Need, OutBy, OutOfService, StatusReport,
@@ -63,6 +64,12 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         image: text.into(),
         image_version: Some("1.26.1".parse().unwrap()),
         newest: Some("1.27.0".parse().unwrap()),
+        launches: Some(LaunchReport {
+            images: vec![LaunchImage { from: text.to_owned(), image: text.into(), version: None }],
+            besides: Some(text.to_owned()),
+            unknown: Some(text.to_owned()),
+            ahead: 1,
+        }),
     };
     let cluster = ClusterReport {
         cluster: text.into(),

@@ -57,6 +57,12 @@ pub struct Instance {
     /// Its tag [`INSTANCE_TAG`](crate::own_host::INSTANCE_TAG), where tags were asked for and it has one.
     #[serde(default)]
     pub instance_tag: Option<SmolStr>,
+    /// The version of its ECS agent.
+    #[serde(default)]
+    pub agent_version: Option<SmolStr>,
+    /// When it registered.
+    #[serde(default)]
+    pub registered_at: Option<Timestamp>,
     /// What the agent registered.
     pub registered: Resources,
     /// What is free of it.

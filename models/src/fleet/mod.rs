@@ -4,6 +4,7 @@ mod auto_scaling;
 mod checks;
 mod claimed;
 mod instance;
+mod kinds;
 mod lifecycle;
 mod memory;
 mod tasks;
@@ -26,6 +27,7 @@ pub use instance::{
     Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
     Tags, report_since,
 };
+pub use kinds::{FreeInterfaces, RoomFacts, TASKS_KNOWN_FOR, TaskDefinition};
 pub use lifecycle::{GROUPS_FRESH, GroupMember, Place, SeenLifecycle};
 pub use memory::{
     CalledOff, DeniedCall, LastSeen, Naming, RefusedStep, RunMemory, SeenBoot, SeenClaim, SentReboot, ToldBoot,
@@ -60,6 +62,9 @@ pub struct FleetSnapshot {
     /// What is known of the Auto Scaling groups of its instances.
     #[serde(default)]
     pub auto_scaling: AutoScaling,
+    /// What is known of the kinds of room on its instances.
+    #[serde(default)]
+    pub room: RoomFacts,
 }
 
 impl FleetSnapshot {
@@ -75,6 +80,7 @@ impl FleetSnapshot {
             outdated_registrations: BTreeSet::new(),
             unknown_registrations: BTreeSet::new(),
             auto_scaling: Default::default(),
+            room: Default::default(),
             services: BTreeMap::new(),
         }
     }

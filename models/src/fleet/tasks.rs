@@ -5,10 +5,11 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::ids::{ContainerInstanceArn, ServiceName, TaskArn};
 
-/// CPU, memory and host ports of an instance, or what a task takes of them.
+/// What an instance has for tasks, or what a task takes of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// CPU units, 1,024 a vCPU.
@@ -17,6 +18,12 @@ pub struct Resources {
     pub memory: i64,
     /// Host ports in use, TCP and UDP together; on a task, the static ones it binds.
     pub ports: Vec<u16>,
+    /// Whole GPUs.
+    #[serde(default)]
+    pub gpus: i64,
+    /// Network interfaces of a task's own (network mode `awsvpc`); of an instance ECS does not tell any.
+    #[serde(default)]
+    pub interfaces: i64,
 }
 
 /// The tasks of one instance.
@@ -114,8 +121,17 @@ pub struct Service {
     pub distinct_instance: bool,
     /// Where its tasks are, for a service with `distinct_instance`.
     pub on: BTreeSet<ContainerInstanceArn>,
-    /// The expressions of its placement constraints `memberOf`.
+    /// The expressions of its placement constraints `memberOf`, and of its task definition's where that may be read.
     pub member_of: Vec<String>,
+    /// The ARN of its newest task definition.
+    #[serde(default)]
+    pub definition: Option<SmolStr>,
+    /// What a new task of it takes, where its task definition may be read.
+    #[serde(default)]
+    pub new_task: Option<Resources>,
+    /// Whether ECS moves its tasks between zones by itself (`availabilityZoneRebalancing`).
+    #[serde(default)]
+    pub rebalances: bool,
 }
 
 impl Service {

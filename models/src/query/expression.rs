@@ -1,9 +1,12 @@
 //! What an expression is, and whether it holds by what is known.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use jiff::Timestamp;
 use regex_lite::Regex;
+use semver::Version;
 
 use crate::attributes::PREFIX;
 
@@ -28,6 +31,12 @@ pub enum Subject {
     Ec2InstanceId,
     /// The groups of the tasks on the instance.
     TaskGroup,
+    /// How many tasks on it are desired RUNNING.
+    RunningTasksCount,
+    /// Whether its agent is connected: `true` or `false`.
+    AgentConnected,
+    AgentVersion,
+    RegisteredAt,
     /// The EC2 tag with this key.
     Tag(String),
     /// The name of the capacity provider.
@@ -81,6 +90,40 @@ pub(super) enum Test {
     In(Vec<String>),
     /// The whole value.
     Matches(Regex),
+    /// A part of the value, and the whole: which of them ECS takes is not documented.
+    MayMatch(Regex, Regex),
+    /// An order between numbers, versions or times.
+    Compare(Comparison, String),
+}
+
+/// An order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+impl Comparison {
+    /// Whether a value stands so to another one; `None` where they have no order.
+    fn holds(self, value: &str, other: &str) -> Option<bool> {
+        let order = order(value, other)?;
+        Some(match self {
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+        })
+    }
+}
+
+/// The order of two numbers, versions or times.
+fn order(value: &str, other: &str) -> Option<Ordering> {
+    let numbers = value.parse::<i64>().ok().zip(other.parse::<i64>().ok()).map(|(one, two)| one.cmp(&two));
+    let versions = || Version::parse(value).ok().zip(Version::parse(other).ok()).map(|(one, two)| one.cmp(&two));
+    let times = || value.parse::<Timestamp>().ok().zip(other.parse::<Timestamp>().ok()).map(|(one, two)| one.cmp(&two));
+    numbers.or_else(versions).or_else(times)
 }
 
 impl Expression {
@@ -133,19 +176,26 @@ impl Test {
             (_, Known::Nothing) => None,
             (Self::Exists, Known::One(value)) => Some(value.is_some() != is_negated),
             (_, Known::One(None)) => Some(false),
-            (test, Known::One(Some(value))) => Some(test.passes(value) != is_negated),
+            (test, Known::One(Some(value))) => test.passes(value).map(|passes| passes != is_negated),
             (test, Known::Several { values, are_all }) => {
-                let found = values.iter().any(|value| test.passes(value));
-                (found || are_all).then_some(found != is_negated)
+                let passes: Vec<Option<bool>> = values.iter().map(|value| test.passes(value)).collect();
+                let (found, is_told) = (passes.contains(&Some(true)), !passes.contains(&None));
+                (found || (are_all && is_told)).then_some(found != is_negated)
             }
         }
     }
 
-    fn passes(&self, value: &str) -> bool {
+    /// `None` where that cannot be told.
+    fn passes(&self, value: &str) -> Option<bool> {
         match self {
-            Self::Exists => true,
-            Self::In(values) => values.iter().any(|one| one == value),
-            Self::Matches(pattern) => pattern.is_match(value),
+            Self::Exists => Some(true),
+            Self::In(values) => Some(values.iter().any(|one| one == value)),
+            Self::Matches(pattern) => Some(pattern.is_match(value)),
+            Self::MayMatch(part, whole) => {
+                let (part, whole) = (part.is_match(value), whole.is_match(value));
+                (part == whole).then_some(part)
+            }
+            Self::Compare(comparison, other) => comparison.holds(value, other),
         }
     }
 }
@@ -156,6 +206,10 @@ impl fmt::Display for Subject {
             Self::Attribute(name) => write!(f, "attribute:{name}"),
             Self::Ec2InstanceId => f.write_str("ec2InstanceId"),
             Self::TaskGroup => f.write_str("task:group"),
+            Self::RunningTasksCount => f.write_str("runningTasksCount"),
+            Self::AgentConnected => f.write_str("agentConnected"),
+            Self::AgentVersion => f.write_str("agentVersion"),
+            Self::RegisteredAt => f.write_str("registeredAt"),
             Self::Tag(key) => write!(f, "tag:{key}"),
             Self::Provider => f.write_str("provider"),
         }

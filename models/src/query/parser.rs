@@ -2,7 +2,7 @@
 
 use regex_lite::Regex;
 
-use super::expression::{Node, QueryError, Subject, Test, is_unnamed};
+use super::expression::{Comparison, Node, QueryError, Subject, Test, is_unnamed};
 use super::words::{Word, words};
 
 /// Whose expression it is.
@@ -119,6 +119,10 @@ impl Parser {
             match (word.text.as_str(), self.dialect) {
                 ("ec2InstanceId", _) => Some(Subject::Ec2InstanceId),
                 ("task:group", Dialect::Constraint) => Some(Subject::TaskGroup),
+                ("runningTasksCount", Dialect::Constraint) => Some(Subject::RunningTasksCount),
+                ("agentConnected", Dialect::Constraint) => Some(Subject::AgentConnected),
+                ("agentVersion", Dialect::Constraint) => Some(Subject::AgentVersion),
+                ("registeredAt", Dialect::Constraint) => Some(Subject::RegisteredAt),
                 ("provider", Dialect::Select) => Some(Subject::Provider),
                 _ => None,
             }
@@ -137,11 +141,16 @@ impl Parser {
     /// Returns the test, `None` where it is not known when it holds, and whether it is negated.
     fn test(&mut self, operator: &Word) -> Result<(Option<Test>, bool), QueryError> {
         let known = if operator.is_quoted { "" } else { operator.text.as_str() };
+        let is_constraint = self.dialect == Dialect::Constraint;
         let test = match known {
             "exists" | "!exists" | "not_exists" => Some(Test::Exists),
             "in" | "!in" | "not_in" => Some(Test::In(self.list()?)),
             "==" | "equals" | "!=" | "not_equals" => Some(Test::In(vec![self.value()?.text])),
             "=~" | "matches" | "!~" | "not_matches" => self.pattern()?,
+            ">" | "greater_than" if is_constraint => Some(self.compared(Comparison::Greater)?),
+            ">=" | "greater_than_equal" if is_constraint => Some(self.compared(Comparison::GreaterOrEqual)?),
+            "<" | "less_than" if is_constraint => Some(self.compared(Comparison::Less)?),
+            "<=" | "less_than_equal" if is_constraint => Some(self.compared(Comparison::LessOrEqual)?),
             _ if self.dialect == Dialect::Select || operator.is_sign() => return Err(operator.instead_of(OPERATORS)),
             _ => {
                 self.value()?;
@@ -153,13 +162,19 @@ impl Parser {
 
     fn pattern(&mut self) -> Result<Option<Test>, QueryError> {
         let word = self.value()?;
+        let whole = Regex::new(&format!("^(?:{})$", word.text));
         if self.dialect == Dialect::Constraint {
-            return Ok(None);
+            // ECS has taken it, so that it is one there.
+            return Ok(Regex::new(&word.text).ok().zip(whole.ok()).map(|(part, whole)| Test::MayMatch(part, whole)));
         }
-        match Regex::new(&format!("^(?:{})$", word.text)) {
+        match whole {
             Ok(pattern) => Ok(Some(Test::Matches(pattern))),
             Err(_) => Err(QueryError::new(word.at, format!("{:?} is no regular expression", word.text))),
         }
+    }
+
+    fn compared(&mut self, comparison: Comparison) -> Result<Test, QueryError> {
+        Ok(Test::Compare(comparison, self.value()?.text))
     }
 
     fn value(&mut self) -> Result<Word, QueryError> {

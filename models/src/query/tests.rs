@@ -10,7 +10,11 @@ fn known(subject: &Subject) -> Known<'static> {
             _ => None,
         }),
         Subject::Ec2InstanceId => Known::One(Some("i-1")),
-        Subject::TaskGroup => Known::Nothing,
+        Subject::TaskGroup
+        | Subject::RunningTasksCount
+        | Subject::AgentConnected
+        | Subject::AgentVersion
+        | Subject::RegisteredAt => Known::Nothing,
         Subject::Tag(key) if key == "hidden" => Known::Nothing,
         Subject::Tag(key) => Known::One(match key.as_str() {
             "env" => Some("prod"),

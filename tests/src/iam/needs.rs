@@ -47,7 +47,10 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
             | "autoscaling:DescribeAutoScalingGroups"
             | "autoscaling:DescribeAutoScalingInstances"
             | "autoscaling:DescribeInstanceRefreshes"
+            | "autoscaling:DescribeLaunchConfigurations"
             | "ec2:DescribeImages"
+            | "ec2:DescribeLaunchTemplateVersions"
+            | "ec2:DescribeInstanceTypes"
             | "ec2:DescribeInstances"
             | "ec2:DescribeInstanceStatus",
         ) => {
@@ -72,7 +75,7 @@ fn of_ecs(arn: &Arn<'_>, name: &str, params: &Params) -> Vec<(String, Context)> 
     let in_cluster: Context = one("ecs:cluster", arn("ecs", format!("cluster/{cluster}")));
     let part = |kind: &str| vec![(arn("ecs", format!("{kind}/{cluster}/id")), in_cluster.clone())];
     match name {
-        "ecs:ListClusters" => vec![("*".to_owned(), Context::new())],
+        "ecs:ListClusters" | "ecs:DescribeTaskDefinition" => vec![("*".to_owned(), Context::new())],
         "ecs:DescribeClusters" => params
             .peek_texts("clusters")
             .into_iter()

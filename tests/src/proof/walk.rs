@@ -14,6 +14,7 @@ mod groups;
 mod outages;
 mod refusals;
 mod rights;
+mod rooms;
 mod selections;
 mod steered;
 mod versions;
@@ -60,6 +61,7 @@ pub fn draw(seed: u64) -> Table {
     versions::add(seed, &mut scenario, size);
     steered::add(seed, &mut scenario, size);
     groups::add(seed, &mut scenario, size);
+    rooms::add(seed, &mut scenario);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

@@ -1,5 +1,6 @@
 //! `[groups.NAME]`: Auto Scaling groups. A machine is in the group that its `asg` names, which needs no table of its own.
 
+use semver::Version;
 use serde::Deserialize;
 
 /// How an Auto Scaling group is set up, and what it does.
@@ -16,6 +17,29 @@ pub struct GroupSpec {
     pub refresh: Option<String>,
     /// Whether ECS drains what it ends, and keeps it from ending until that is done (managed instance draining).
     pub managed_draining: bool,
+    /// The version in the image that it launches; where it is missing, that of its instances.
+    pub image: Option<Version>,
+    /// Where that image stands.
+    pub launch: LaunchFrom,
+    /// Whether its launch template names a parameter for the image.
+    pub from_parameter: bool,
+    /// Whether it has a warm pool.
+    pub warm_pool: bool,
+}
+
+/// Where the image of a group stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LaunchFrom {
+    /// In its launch template.
+    #[default]
+    Template,
+    /// In an override of its mixed instances policy.
+    OverrideImage,
+    /// In the launch template of an override.
+    OverrideTemplate,
+    /// In its launch configuration.
+    Configuration,
 }
 
 impl Default for GroupSpec {
@@ -26,6 +50,10 @@ impl Default for GroupSpec {
             suspended: Vec::new(),
             refresh: None,
             managed_draining: true,
+            image: None,
+            launch: LaunchFrom::default(),
+            from_parameter: false,
+            warm_pool: false,
         }
     }
 }

@@ -37,6 +37,12 @@ pub struct InstanceSpec {
     pub cpu: u32,
     /// Memory for tasks.
     pub memory: Mib,
+    /// GPUs for tasks.
+    pub gpus: u32,
+    /// Network interfaces of its type, its own among them.
+    pub interfaces: u32,
+    /// How many tasks have an interface of their own behind its trunk, where it has one.
+    pub trunk: Option<u32>,
     /// `spot` or nothing.
     pub lifecycle: Option<String>,
     /// Name of its Auto Scaling group.
@@ -87,6 +93,9 @@ impl Default for InstanceSpec {
             instance_type: "m6i.large".to_owned(),
             cpu: 2048,
             memory: Mib(7_680),
+            gpus: 0,
+            interfaces: 3,
+            trunk: None,
             lifecycle: None,
             asg: None,
             provider: None,

@@ -36,11 +36,11 @@ pub use event::{
     RepositoryAction, ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
-pub use groups::{ActiveWhileTerminating, GroupSpec};
+pub use groups::{ActiveWhileTerminating, GroupSpec, LaunchFrom};
 pub use machines::{InstanceSpec, MachineSpec};
 pub use parameter::{ParameterSpec, ParameterVersion};
 pub use region::RegionSpec;
-pub use shape::{ServiceKind, TaskShape};
+pub use shape::{RebalancedZones, ServiceKind, TaskShape};
 pub use size::Mib;
 pub(crate) use when::means;
 pub use when::{CallWhen, HostWhen, Point, When};

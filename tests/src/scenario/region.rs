@@ -5,6 +5,7 @@ use models::policy::BridgePolicy;
 use serde::Deserialize;
 
 use super::groups::ActiveWhileTerminating;
+use super::shape::RebalancedZones;
 
 /// How AWS behaves in this scenario. What `docs/facts/` calls unknown is a switch here.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -48,6 +49,12 @@ pub struct RegionSpec {
     pub drain_honours_protection: bool,
     /// Whether `StartTask`, which names its instance and passes by the scheduler, starts a task on a DRAINING one.
     pub start_task_on_draining: bool,
+    /// Whether an instance without a free GPU has an empty entry for GPUs; else it has none.
+    pub empty_gpu_entry: bool,
+    /// From a steady state to a look at the zones of a service that rebalances them.
+    pub rebalance_after: SignedDuration,
+    /// Which zones such a service is spread over.
+    pub rebalance_over: RebalancedZones,
     /// How long `STOPPED` tasks stay visible: at least an hour.
     pub stopped_tasks_visible: SignedDuration,
     /// How long a deleted service stays visible (docs/facts/ecs.md#tasks-and-services).
@@ -108,6 +115,9 @@ impl Default for RegionSpec {
             new_arn_after_rollback: false,
             drain_honours_protection: false,
             start_task_on_draining: true,
+            empty_gpu_entry: false,
+            rebalance_after: SignedDuration::from_mins(5),
+            rebalance_over: RebalancedZones::default(),
             stopped_tasks_visible: SignedDuration::from_hours(1),
             deleted_services_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),

@@ -22,6 +22,17 @@ impl ServiceKind {
     }
 }
 
+/// Which zones are the configured ones of zone rebalancing on EC2 (docs/facts/room.md#zone-rebalancing: unknown).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebalancedZones {
+    /// Those of the instances that take tasks.
+    #[default]
+    InService,
+    /// Those of all container instances, as long as they are registered.
+    Registered,
+}
+
 /// Size and manners of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskShape {
@@ -31,6 +42,10 @@ pub struct TaskShape {
     pub memory: u32,
     /// A fixed TCP port of the host.
     pub host_port: Option<u16>,
+    /// Whole GPUs.
+    pub gpus: u32,
+    /// Whether it has a network interface of its own (network mode `awsvpc`).
+    pub awsvpc: bool,
     /// From PENDING to RUNNING.
     pub start_delay: SignedDuration,
     /// From RUNNING to healthy: 40 s where there is neither health check nor load balancer
@@ -50,6 +65,8 @@ impl Default for TaskShape {
             cpu: 256,
             memory: 512,
             host_port: None,
+            gpus: 0,
+            awsvpc: false,
             start_delay: SignedDuration::from_secs(5),
             health_delay: SignedDuration::from_secs(40),
             deregistration_delay: SignedDuration::ZERO,

@@ -31,6 +31,12 @@ pub struct ServiceSpec {
     pub memory: Option<Mib>,
     /// A fixed port on the host.
     pub host_port: Option<u16>,
+    /// GPUs of a task.
+    #[serde(default)]
+    pub gpus: u32,
+    /// Whether each task has a network interface of its own (network mode `awsvpc`).
+    #[serde(default)]
+    pub awsvpc: bool,
     /// From PENDING to RUNNING.
     pub start_delay: Option<SignedDuration>,
     /// From RUNNING to healthy.
@@ -46,6 +52,14 @@ pub struct ServiceSpec {
     pub distinct_instance: bool,
     /// Placement constraint `memberOf`, in the cluster query language.
     pub member_of: Option<String>,
+    /// The same of its task definition.
+    pub definition_member_of: Option<String>,
+    /// Whether its deployment circuit breaker rolls a deployment back.
+    #[serde(default)]
+    pub circuit_breaker: bool,
+    /// `availabilityZoneRebalancing`.
+    #[serde(default)]
+    pub zone_rebalancing: bool,
     /// So many of its tasks have scale-in protection for …
     #[serde(default)]
     pub protected: u32,
@@ -96,6 +110,8 @@ impl ServiceSpec {
             cpu: self.cpu.unwrap_or(usual.cpu),
             memory: self.memory.map_or(usual.memory, |memory| memory.0),
             host_port: self.host_port,
+            gpus: self.gpus,
+            awsvpc: self.awsvpc,
             start_delay: self.start_delay.unwrap_or(usual.start_delay),
             health_delay: self.health_delay.unwrap_or(usual.health_delay),
             deregistration_delay: self.deregistration_delay.unwrap_or(usual.deregistration_delay),

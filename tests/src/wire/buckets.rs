@@ -19,6 +19,7 @@ const TASK_PROTECTION: Row = ("ecs task protection", 200, 80);
 const TAG_MODIFY: Row = ("ecs tag modify", 20, 10);
 const CLUSTER_READ: Row = ("ecs cluster read", 50, 20);
 const CAPACITY_PROVIDER_READ: Row = ("ecs capacity provider read", 50, 20);
+const TASK_DEFINITION_READ: Row = ("ecs task definition read", 50, 20);
 const EC2_READ: Row = ("ec2 non-mutating", 100, 20);
 /// `CreateTags` and `DeleteTags`.
 const EC2_TAG: Row = ("ec2 tags", 100, 10);
@@ -96,6 +97,7 @@ fn row(service: Service, operation: &str, ssm_rate: (u32, u32)) -> Option<(Strin
         (Service::Ecs, "TagResource" | "UntagResource") => TAG_MODIFY,
         (Service::Ec2, "CreateTags" | "DeleteTags") => EC2_TAG,
         (Service::Ec2, _) => EC2_READ,
+        (Service::Ecs, "DescribeTaskDefinition") => TASK_DEFINITION_READ,
         (Service::Ecs, "DescribeCapacityProviders") => CAPACITY_PROVIDER_READ,
         // Neither service publishes its rates.
         (Service::AutoScaling, _) => return Some(("autoscaling".to_owned(), ssm_rate.0, ssm_rate.1)),

@@ -35,10 +35,11 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 35] = [
+pub(crate) const OPERATIONS: [&str; 39] = [
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeInstanceRefreshes",
+    "autoscaling:DescribeLaunchConfigurations",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
@@ -46,12 +47,15 @@ pub(crate) const OPERATIONS: [&str; 35] = [
     "ec2:DeleteTags",
     "ec2:DescribeImages",
     "ec2:DescribeInstanceStatus",
+    "ec2:DescribeInstanceTypes",
     "ec2:DescribeInstances",
+    "ec2:DescribeLaunchTemplateVersions",
     "ecs:DeleteAttributes",
     "ecs:DescribeCapacityProviders",
     "ecs:DescribeClusters",
     "ecs:DescribeContainerInstances",
     "ecs:DescribeServices",
+    "ecs:DescribeTaskDefinition",
     "ecs:DescribeTasks",
     "ecs:GetTaskProtection",
     "ecs:ListAttributes",

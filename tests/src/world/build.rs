@@ -13,7 +13,9 @@ use super::id_vec::IdVec;
 use super::ids::{ClusterNo, MachineNo};
 use super::machine::{Ec2State, HostContainer, InGroup, Machine, Seen};
 use super::queue::{Due, Queue};
+use super::rebalancing::Rebalancing;
 use super::registration::{InstanceStatus, Resources};
+use super::rollout::Rollout;
 use super::service::Service;
 use super::table::Table;
 use super::tasks::NewTask;
@@ -157,7 +159,9 @@ impl World {
         let custom = spec.instance.attributes.clone();
         let names: BTreeSet<String> = custom.keys().cloned().collect();
         attributes.extend(custom.into_iter().map(|(name, value)| (name, Some(value))));
-        let capacity = Resources { cpu: *cpu, memory: memory.0, ports: BTreeSet::new() };
+        let gpus = (0..spec.instance.gpus).map(|n| format!("GPU-{index:08}-0000-4000-8000-{n:012}")).collect();
+        let interfaces = spec.instance.trunk.unwrap_or(spec.instance.interfaces.saturating_sub(1));
+        let capacity = Resources { cpu: *cpu, memory: memory.0, ports: BTreeSet::new(), gpus, interfaces };
         let registration = self.register(number, attributes, capacity);
         let named = (self.spec.instances_named && *bottlerocket && !*external).then(|| self.instance_arn(number));
         let registration = &mut self.registrations[registration];
@@ -193,10 +197,12 @@ impl World {
             name: name.clone(),
             reason: error.to_string(),
         };
-        let member_of = match &spec.member_of {
-            Some(text) => Some((text.clone(), Filter::parse(text).map_err(fail)?)),
-            None => None,
+        let read = |text: &Option<String>| match text {
+            Some(text) => Filter::parse(text).map(|filter| Some((text.clone(), filter))),
+            None => Ok(None),
         };
+        let member_of = read(&spec.member_of).map_err(fail)?;
+        let definition_member_of = read(&spec.definition_member_of).map_err(fail)?;
         let number = self.services.push(Service {
             name: name.clone(),
             arn: format!(
@@ -212,6 +218,9 @@ impl World {
             shape: spec.shape(),
             distinct_instance: spec.distinct_instance,
             member_of,
+            definition_member_of,
+            rollout: Rollout::completed(spec.circuit_breaker),
+            rebalancing: Rebalancing::new(spec.zone_rebalancing),
             tasks: BTreeSet::new(),
             events: std::collections::VecDeque::new(),
             created_at: self.now - SignedDuration::from_hours(240),
@@ -309,6 +318,9 @@ fn agent_attributes(machine: &Machine, variant: &str, arch: &str) -> BTreeMap<St
     let mut attributes: BTreeMap<String, Option<String>> =
         with.into_iter().map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).collect();
     attributes.extend(bare.into_iter().map(|name| (name.to_owned(), None)));
+    if machine.instance.trunk.is_some() {
+        attributes.insert("ecs.awsvpc-trunk-id".to_owned(), Some(format!("eni-{}", &machine.id[2..])));
+    }
     if machine.bottlerocket {
         attributes.insert("bottlerocket.variant".to_owned(), Some(variant.to_owned()));
     }

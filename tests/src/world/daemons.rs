@@ -49,8 +49,7 @@ impl World {
     fn start_daemon(&mut self, service: ServiceNo, number: RegistrationNo) {
         let of = &self.services[service];
         let registration = &self.registrations[number];
-        let wanted = registration.takes_tasks()
-            && of.member_of.as_ref().is_none_or(|(_, filter)| filter.matches(&self.subject(number)));
+        let wanted = registration.takes_tasks() && of.constraints().all(|filter| filter.matches(&self.subject(number)));
         if !wanted {
             return;
         }
@@ -78,7 +77,7 @@ impl World {
             .registrations
             .iter()
             .filter(|number| self.registrations[**number].takes_tasks())
-            .filter(|number| of.member_of.as_ref().is_none_or(|(_, filter)| filter.matches(&self.subject(**number))))
+            .filter(|number| of.constraints().all(|filter| filter.matches(&self.subject(**number))))
             .count()
     }
 }

@@ -99,7 +99,11 @@ impl World {
             ..old.instance.clone()
         };
         let (number, now) = (self.machines.next_id(), self.now);
-        let spec = MachineSpec { instance, host: old.launched_as.clone(), host_table: old.host_table.clone() };
+        let launched = old.instance.asg.as_deref().and_then(|group| self.launched_by(group));
+        let has_image = old.instance.asg.as_deref().is_some_and(|group| self.group(group).image.is_some());
+        let host = launched.filter(|_| has_image).unwrap_or_else(|| old.launched_as.clone());
+        let instance = InstanceSpec { image: instance.image.filter(|_| !has_image), ..instance };
+        let spec = MachineSpec { instance, host, host_table: old.host_table.clone() };
         self.add_machine(cluster, &spec);
         let machine = &mut self.machines[number];
         (machine.launched_at, machine.up_since, machine.state_since) = (now, now, now);

@@ -27,7 +27,9 @@ mod people;
 mod placement;
 mod points;
 mod queue;
+mod rebalancing;
 mod registration;
+mod rollout;
 mod scheduler;
 mod service;
 mod ssm;
@@ -36,6 +38,7 @@ mod table;
 mod tables;
 mod task;
 mod tasks;
+mod templates;
 
 #[cfg(test)]
 mod tests;
@@ -62,6 +65,7 @@ pub use registration::{InstanceStatus, RESERVED_PORTS, Registration, Resources};
 pub use service::{Service, ServiceEvent};
 pub use table::{Attribute, Item, Table};
 pub use task::{Desired, LastStatus, Task};
+pub(crate) use templates::{LaunchTemplate, template_id};
 
 use crate::dice::Dice;
 use crate::host::Repository;
@@ -151,6 +155,7 @@ impl World {
             Due::Task(task, epoch) => self.step_task(task, epoch),
             Due::TaskEnds(task) => self.end_task_by_itself(task),
             Due::Service(service) => self.look_at_service(service),
+            Due::Zones(service) => self.look_at_zones(service),
             Due::Daemons(registration) => self.look_at_daemons(registration),
             Due::AgentLost(registration, epoch) => self.agent_lost(registration, epoch),
             Due::Deregister(machine) => self.deregister_terminated(machine),

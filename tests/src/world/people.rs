@@ -174,8 +174,7 @@ impl World {
                 self.look_soon(service);
             }
             ServiceAction::Deploy => {
-                self.services[service].deployment += 1;
-                self.look_soon(service);
+                self.deploy(service);
             }
             ServiceAction::DeleteService => self.delete_service(service),
         }
@@ -251,7 +250,7 @@ impl World {
             InstanceStatus::Draining => self.spec.start_task_on_draining,
             InstanceStatus::Inactive => false,
         };
-        if !takes || !known.connected || !known.fits(shape.cpu, shape.memory, None) {
+        if !takes || !known.connected || !known.fits(&shape) {
             return;
         }
         let family = family.unwrap_or("by-hand").to_owned();

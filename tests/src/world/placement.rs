@@ -20,6 +20,13 @@ struct Zone {
     instances: BTreeSet<(usize, usize, RegistrationNo)>,
 }
 
+impl Candidates {
+    /// Leaves out the other zones.
+    pub(super) fn only_in(&mut self, zone: &str) {
+        self.by_zone.retain(|name, _| name == zone);
+    }
+}
+
 impl World {
     /// Every instance that a task of the service fits on now.
     pub(super) fn candidates(&self, service: ServiceNo) -> Candidates {
@@ -51,8 +58,8 @@ impl World {
     pub(super) fn can_take(&self, service: ServiceNo, number: RegistrationNo) -> bool {
         let (of, registration) = (&self.services[service], &self.registrations[number]);
         registration.takes_tasks()
-            && registration.fits(of.shape.cpu, of.shape.memory, of.shape.host_port)
-            && of.member_of.as_ref().is_none_or(|(_, filter)| filter.matches(&self.subject(number)))
+            && registration.fits(&of.shape)
+            && of.constraints().all(|filter| filter.matches(&self.subject(number)))
     }
 
     /// Whether a task of a service that is on the first machine could be placed on the second one now.

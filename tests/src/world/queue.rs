@@ -19,6 +19,8 @@ pub(super) enum Due {
     TaskEnds(TaskNo),
     /// A service is looked at.
     Service(ServiceNo),
+    /// The zones of a service are looked at.
+    Zones(ServiceNo),
     /// The DAEMON services are looked at on one instance.
     Daemons(RegistrationNo),
     /// ECS notices that the agent is away.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::actor::Actor;
 use super::ids::{ClusterNo, MachineNo, TaskNo};
+use crate::scenario::TaskShape;
 
 /// A container instance.
 #[derive(Debug, Clone)]
@@ -69,7 +70,7 @@ impl InstanceStatus {
     }
 }
 
-/// CPU, memory and ports.
+/// What an instance has for tasks, or what they take of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resources {
     /// CPU units; 1,024 are a core.
@@ -78,6 +79,10 @@ pub struct Resources {
     pub memory: u32,
     /// TCP ports of the host.
     pub ports: BTreeSet<u16>,
+    /// The ids of GPUs.
+    pub gpus: BTreeSet<String>,
+    /// Network interfaces for tasks.
+    pub interfaces: u32,
 }
 
 /// Ports that the agent reserves on every instance (ECS developer guide, `RegisterContainerInstance`).
@@ -89,10 +94,32 @@ impl Registration {
         self.status == InstanceStatus::Active && self.connected
     }
 
-    /// Whether a task of this size fits beside the others.
-    pub fn fits(&self, cpu: u32, memory: u32, port: Option<u16>) -> bool {
-        self.used.cpu + cpu <= self.capacity.cpu
-            && self.used.memory + memory <= self.capacity.memory
-            && port.is_none_or(|port| !self.used.ports.contains(&port) && !RESERVED_PORTS.contains(&port))
+    /// Whether a task like this fits beside the others.
+    pub fn fits(&self, shape: &TaskShape) -> bool {
+        self.fits_but_for_devices(shape) && self.has_gpus_for(shape) && self.has_interface_for(shape)
+    }
+
+    /// Whether CPU, memory and ports are there for a task like this.
+    pub fn fits_but_for_devices(&self, shape: &TaskShape) -> bool {
+        let is_taken = |port| self.used.ports.contains(&port) || RESERVED_PORTS.contains(&port);
+        self.used.cpu + shape.cpu <= self.capacity.cpu
+            && self.used.memory + shape.memory <= self.capacity.memory
+            && shape.host_port.is_none_or(|port| !is_taken(port))
+    }
+
+    /// Whether so many GPUs are free.
+    pub fn has_gpus_for(&self, shape: &TaskShape) -> bool {
+        self.free_gpus().count() >= usize::try_from(shape.gpus).unwrap_or(usize::MAX)
+    }
+
+    /// Whether an interface is left for a task like this. Those of tasks that stop are taken until the end
+    /// (docs/facts/room.md#network-interfaces).
+    pub fn has_interface_for(&self, shape: &TaskShape) -> bool {
+        !shape.awsvpc || self.used.interfaces < self.capacity.interfaces
+    }
+
+    /// The GPUs that no task has.
+    pub fn free_gpus(&self) -> impl Iterator<Item = &String> {
+        self.capacity.gpus.difference(&self.used.gpus)
     }
 }

@@ -58,7 +58,9 @@ impl World {
         let service = &self.services[number];
         let (desired, min_healthy) = (service.desired, service.min_healthy());
         let room = usize::try_from(service.max_total()).unwrap_or(usize::MAX);
-        let desired_count = usize::try_from(desired).unwrap_or(usize::MAX);
+        // What zone rebalancing has started beside the others stays until it is healthy.
+        let extra = usize::from(service.rebalancing.is_moving());
+        let desired_count = usize::try_from(desired).unwrap_or(usize::MAX).saturating_add(extra);
         let keepers = sorted.keepers.len();
         let wanted = desired_count.saturating_sub(keepers).min(room.saturating_sub(sorted.not_stopped));
         self.start_replicas(number, wanted);
@@ -93,6 +95,7 @@ impl World {
                 self.stop_for_service(task, "scale-in");
             }
         }
+        self.finish_rebalancing(number);
         self.note_steady(number, all_stay);
     }
 
@@ -115,11 +118,21 @@ impl World {
         if starved && !was_starved {
             self.no_room(number);
         }
+        if starved {
+            self.note_failed_start(number);
+        }
     }
 
     /// The event of a service that found no room for a task.
     pub(super) fn no_room(&mut self, number: ServiceNo) {
         let name = self.services[number].name.clone();
+        if let Some((instance, reason)) = self.closest_without_device(number) {
+            let message = format!(
+                "(service {name}) was unable to place a task because no container instance met all of its requirements. \
+                 The closest matching (container-instance {instance}) encountered error \"{reason}\"."
+            );
+            return self.service_event(number, message);
+        }
         self.service_event(
             number,
             format!(
@@ -152,6 +165,8 @@ impl World {
         self.services[number].steady = steady;
         if steady && !was {
             self.service_event(number, format!("(service {name}) has reached a steady state."));
+            self.note_completed(number);
+            self.look_at_zones_later(number);
         }
     }
 

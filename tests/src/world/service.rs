@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use jiff::Timestamp;
 
 use super::ids::{ClusterNo, TaskNo};
+use super::rebalancing::Rebalancing;
+use super::rollout::Rollout;
 use crate::query::Filter;
 use crate::scenario::{ServiceKind, TaskShape};
 
@@ -30,6 +32,12 @@ pub struct Service {
     pub distinct_instance: bool,
     /// Placement constraint `memberOf`, with its text.
     pub member_of: Option<(String, Filter)>,
+    /// The same of its task definition.
+    pub definition_member_of: Option<(String, Filter)>,
+    /// How its newest deployment stands.
+    pub rollout: Rollout,
+    /// `availabilityZoneRebalancing`, and what it moves.
+    pub rebalancing: Rebalancing,
     /// Its tasks that are not STOPPED.
     pub tasks: BTreeSet<TaskNo>,
     /// Newest first, at most [`Service::MOST_EVENTS`].
@@ -62,6 +70,11 @@ pub struct ServiceEvent {
 }
 
 impl Service {
+    /// Its newest deployment.
+    pub fn deployment(&self) -> u32 {
+        self.deployment
+    }
+
     /// ECS's name of its status: DRAINING while a deleted one still has tasks.
     pub fn status(&self) -> &'static str {
         match self.deleted_at {
@@ -73,6 +86,11 @@ impl Service {
 
     /// ECS shows the last 100.
     pub const MOST_EVENTS: usize = 100;
+
+    /// What all its constraints ask for.
+    pub(super) fn constraints(&self) -> impl Iterator<Item = &Filter> {
+        self.member_of.iter().chain(&self.definition_member_of).map(|(_, filter)| filter)
+    }
 
     /// How many tasks must be healthy at least: `minimumHealthyPercent`, rounded up (docs/facts/ecs.md#draining).
     pub fn min_healthy(&self) -> u32 {

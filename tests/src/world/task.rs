@@ -50,6 +50,8 @@ pub struct Task {
     pub protected_until: Option<Timestamp>,
     /// What it is made of and how it behaves.
     pub shape: TaskShape,
+    /// The GPUs that it has.
+    pub gpu_ids: Vec<String>,
 }
 
 /// What a task should do: its `desiredStatus`.
@@ -103,6 +105,11 @@ impl LastStatus {
 }
 
 impl Task {
+    /// Which deployment of its service started it.
+    pub fn deployment(&self) -> u32 {
+        self.deployment
+    }
+
     /// Whether ECS takes it for healthy.
     pub fn is_healthy(&self, now: Timestamp) -> bool {
         self.desired == Desired::Running
@@ -122,6 +129,6 @@ impl Task {
 
     /// Family and revision, as ECS writes them.
     pub fn definition_arn(&self, region: &str, account: &str) -> String {
-        format!("arn:aws:ecs:{region}:{account}:task-definition/{}:1", self.family)
+        format!("arn:aws:ecs:{region}:{account}:task-definition/{}:{}", self.family, self.deployment + 1)
     }
 }

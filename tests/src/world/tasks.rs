@@ -31,6 +31,10 @@ impl World {
         registration.used.cpu += new.shape.cpu;
         registration.used.memory += new.shape.memory;
         registration.used.ports.extend(new.shape.host_port);
+        registration.used.interfaces += u32::from(new.shape.awsvpc);
+        let wanted = usize::try_from(new.shape.gpus).unwrap_or(usize::MAX);
+        let gpu_ids: Vec<String> = registration.free_gpus().take(wanted).cloned().collect();
+        registration.used.gpus.extend(gpu_ids.iter().cloned());
         registration.version += 1;
         let id = self.dice.hex32("task", u64::try_from(number.0).unwrap_or(u64::MAX));
         let arn =
@@ -61,6 +65,7 @@ impl World {
             stop_code: None,
             protected_until: None,
             shape: new.shape,
+            gpu_ids,
         };
         let (start_delay, group, last) = (task.shape.start_delay, task.group.clone(), task.last);
         self.clusters[cluster].tasks.insert(number);
@@ -184,10 +189,12 @@ impl World {
         task.stopped_at = Some(now);
         let (arn, group, registration, service) =
             (task.arn.clone(), task.group.clone(), task.registration, task.service);
-        let shape = &task.shape;
+        let (shape, gpu_ids) = (&task.shape, &task.gpu_ids);
         let instance = &mut self.registrations[registration];
         instance.used.cpu = instance.used.cpu.saturating_sub(shape.cpu);
         instance.used.memory = instance.used.memory.saturating_sub(shape.memory);
+        instance.used.interfaces = instance.used.interfaces.saturating_sub(u32::from(shape.awsvpc));
+        instance.used.gpus.retain(|id| !gpu_ids.contains(id));
         if let Some(port) = shape.host_port {
             instance.used.ports.remove(&port);
         }

@@ -17,7 +17,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 11] = [
+const RUNS: [&str; 12] = [
+    "interfaces_of_the_type",
     "cluster_table_wrong",
     "first_named",
     "happy_three",
@@ -31,8 +32,16 @@ const RUNS: [&str; 11] = [
     "trap6_unhealthy_after_prepare",
 ];
 /// Scenarios that together use every right of a plan.
-const PLANS: [&str; 6] =
-    ["plan", "plan_by_parameter", "plan_groups", "plan_old_image", "plan_target_by_parameter", "plan_too_young"];
+const PLANS: [&str; 8] = [
+    "plan_interfaces",
+    "plan_launch_configuration",
+    "plan",
+    "plan_by_parameter",
+    "plan_groups",
+    "plan_old_image",
+    "plan_target_by_parameter",
+    "plan_too_young",
+];
 
 /// Scenarios that together use every right of people who may stop a rollout and not run one.
 const PEOPLE: [&str; 2] = ["exclude_and_include", "pause_and_resume"];

@@ -42,6 +42,7 @@ pub(crate) struct Described {
     pub(crate) registered: Resources,
     pub(crate) remaining: Resources,
     pub(crate) registered_at: i64,
+    pub(crate) agent_version: Option<SmolStr>,
     /// Those of the host bridge.
     pub(crate) attributes: BTreeMap<String, String>,
     /// Its capacity provider.
@@ -258,6 +259,7 @@ fn read_instance(instance: &ContainerInstance, alike: &mut BTreeSet<Attributes>)
         registered: read_resources(instance.registered_resources()),
         remaining: read_resources(instance.remaining_resources()),
         registered_at: instance.registered_at().map_or(0, aws_smithy_types::DateTime::secs),
+        agent_version: instance.version_info().and_then(|info| info.agent_version()).map(|v| clean::name(v).into()),
         attributes: bridge_attributes(instance),
         provider: instance.capacity_provider_name().map(|name| clean::name(name).into()),
         instance_tag: instance.tags().iter().find(|tag| tag.key() == Some(INSTANCE_TAG)).and_then(named),
@@ -290,5 +292,8 @@ fn read_resources(resources: &[Resource]) -> Resources {
     };
     let mut used = ports("PORTS");
     used.extend(ports("PORTS_UDP"));
-    Resources { cpu: integer("CPU"), memory: integer("MEMORY"), ports: used }
+    // On an instance without a free GPU the entry is missing, or empty: both say none. Of GPUs the free ones are listed.
+    let free = resources.iter().filter(|r| r.name() == Some("GPU")).flat_map(|r| r.string_set_value()).count();
+    let gpus = i64::try_from(free).unwrap_or(i64::MAX);
+    Resources { cpu: integer("CPU"), memory: integer("MEMORY"), ports: used, gpus, interfaces: 0 }
 }

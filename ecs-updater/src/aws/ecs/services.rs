@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ecs::types::{PlacementConstraint, PlacementConstraintType, SchedulingStrategy};
+use aws_sdk_ecs::types::{
+    AvailabilityZoneRebalancing, DeploymentRolloutState, PlacementConstraint, PlacementConstraintType,
+    SchedulingStrategy,
+};
 use jiff::Timestamp;
 use models::clean;
 use models::fleet::{Service, Strategy};
@@ -56,6 +59,9 @@ impl Aws {
                 let constraints = service.placement_constraints();
                 let is = |one: &PlacementConstraint, kind| one.r#type() == Some(&kind);
                 Some(Service {
+                    definition: service.task_definition().map(Into::into),
+                    new_task: None,
+                    rebalances: service.availability_zone_rebalancing() == Some(&AvailabilityZoneRebalancing::Enabled),
                     name: named(service.service_name()?),
                     at: now,
                     strategy: match service.scheduling_strategy() {
@@ -92,11 +98,14 @@ fn name_of(arn: &str) -> Option<ServiceName> {
     arn.rsplit('/').next().map(named)
 }
 
-/// What the newest deployment has still to place, while an older one has tasks.
+/// What the newest deployment has still to place, while an older one has tasks, or none has been completed.
 fn deploying(service: &aws_sdk_ecs::types::Service) -> u32 {
     let deployments = service.deployments();
     let newest = deployments.iter().find(|deployment| deployment.status() == Some("PRIMARY"));
-    match newest.filter(|_| deployments.len() > 1) {
+    let is_under_way = |newest: &&aws_sdk_ecs::types::Deployment| {
+        deployments.len() > 1 || newest.rollout_state() == Some(&DeploymentRolloutState::InProgress)
+    };
+    match newest.filter(is_under_way) {
         Some(newest) => count(newest.desired_count() - newest.running_count() - newest.pending_count()),
         None => 0,
     }

@@ -19,7 +19,7 @@ const DESCRIBE_TASKS: usize = 100;
 const TASK_PROTECTION: usize = 100;
 /// Host ports from here on are handed out by the kernel (`net.ipv4.ip_local_port_range`), so that no task asked for
 /// them by number.
-const FIRST_EPHEMERAL_PORT: i32 = 32_768;
+pub(super) const FIRST_EPHEMERAL_PORT: i32 = 32_768;
 
 /// Tasks by their desired status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,10 +249,22 @@ fn read_task(task: &aws_sdk_ecs::types::Task) -> Option<Task> {
                 number(container.memory()).or(number(container.memory_reservation())).unwrap_or(0)
             }),
             ports,
+            gpus: containers.iter().map(|container| container.gpu_ids().len() as i64).sum(),
+            interfaces: interfaces(task),
         },
         protected_until: None,
         undescribed: false,
     })
+}
+
+/// The network interfaces that ECS has attached for the task, until they are gone (ECS developer guide,
+/// `task-lifecycle-explanation`: in DEPROVISIONING).
+fn interfaces(task: &aws_sdk_ecs::types::Task) -> i64 {
+    let is_there = |attachment: &&aws_sdk_ecs::types::Attachment| {
+        attachment.r#type() == Some("ElasticNetworkInterface")
+            && !matches!(attachment.status(), Some("DELETED" | "DETACHED"))
+    };
+    task.attachments().iter().filter(is_there).count() as i64
 }
 
 #[cfg(test)]

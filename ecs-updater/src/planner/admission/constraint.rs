@@ -1,13 +1,14 @@
 //! Placement constraints of the kind `memberOf`: expressions in the cluster query language (ECS developer guide,
-//! `cluster-query-language`), as far as they speak of an instance's attributes, its EC2 id, and the groups of its tasks.
+//! `cluster-query-language`), of an instance's attributes, its EC2 id, its agent, its registration, the number of its tasks
+//! and their groups, all as they were at the last full look.
 //!
-//! What this cannot read, or cannot know (agents, counts, patterns, the groups where nobody has looked at the tasks), is
+//! What this cannot read, or cannot know (the agent's capabilities, the groups where nobody has looked at the tasks), is
 //! neither true nor false: then placement is ECS's to decide, and the drain's time-out is the net below.
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
-use models::fleet::Instance;
+use jiff::Timestamp;
+use models::fleet::{Instance, TASKS_KNOWN_FOR};
 use models::ids::ServiceName;
 use models::query::{self, Known};
 
@@ -29,14 +30,11 @@ pub(crate) struct Groups {
     is_complete: bool,
 }
 
-/// What was seen on an instance this long ago may have moved since.
-const GROUPS_KNOWN_FOR: SignedDuration = SignedDuration::from_mins(5);
-
 impl Groups {
     /// Returns what is known of an instance's groups. A task that stops may be there or not. There are no others only where
     /// ECS counts as many tasks now as were seen then: an instance that is back in service has none yet, and will.
     pub(crate) fn of(instance: &Instance, now: Timestamp) -> Self {
-        let Some(seen) = instance.tasks.as_ref().filter(|seen| now.duration_since(seen.at) <= GROUPS_KNOWN_FOR) else {
+        let Some(seen) = instance.tasks.as_ref().filter(|seen| now.duration_since(seen.at) <= TASKS_KNOWN_FOR) else {
             return Self::default();
         };
         let stay = |task: &&models::fleet::Task| !task.stopping && !task.undescribed;
@@ -61,9 +59,9 @@ pub(crate) fn meets(expression: &str, subject: Subject<'_>) -> Option<bool> {
     query::constraint(expression).ok()?.holds(|asked| known(subject, asked))
 }
 
-/// What changes while nobody looks is not known.
 fn known<'a>(Subject { instance, groups, promised }: Subject<'a>, asked: &query::Subject) -> Known<'a> {
     match asked {
+        query::Subject::Attribute(name) if query::is_unnamed(name) => Known::Nothing,
         query::Subject::Attribute(name) => Known::One(instance.attributes.get(name)),
         query::Subject::Ec2InstanceId => Known::One(Some(instance.host.as_str())),
         query::Subject::TaskGroup => {
@@ -73,8 +71,16 @@ fn known<'a>(Subject { instance, groups, promised }: Subject<'a>, asked: &query:
                 are_all: groups.is_complete,
             }
         }
+        query::Subject::RunningTasksCount => one(instance.running_tasks as usize + promised.len()),
+        query::Subject::AgentConnected => one(instance.agent_connected),
+        query::Subject::AgentVersion => instance.agent_version.as_ref().map_or(Known::Nothing, one),
+        query::Subject::RegisteredAt => instance.registered_at.map_or(Known::Nothing, one),
         query::Subject::Tag(_) | query::Subject::Provider => Known::Nothing,
     }
+}
+
+fn one<'a>(value: impl ToString) -> Known<'a> {
+    Known::Several { values: vec![value.to_string()], are_all: true }
 }
 
 #[cfg(test)]
@@ -115,12 +121,27 @@ mod tests {
             ("attribute:stack == test or attribute:ecs.availability-zone == us-east-1a", Some(true)),
             ("(attribute:stack == prod && attribute:gpu exists) || ec2InstanceId == i-1", Some(true)),
             ("ec2InstanceId in ['i-2', 'i-3']", Some(false)),
+            ("agentConnected == true", Some(true)),
+            ("agentConnected != true", Some(false)),
+            ("runningTasksCount > 1", Some(false)),
+            ("runningTasksCount <= 0", Some(true)),
+            ("runningTasksCount < 10 and attribute:stack == prod", Some(true)),
+            ("agentVersion >= 1.9.0", Some(true)),
+            ("agentVersion < 1.98.0", Some(false)),
+            ("registeredAt < 2027-01-01T00:00:00Z", Some(true)),
+            ("registeredAt > 2027-01-01", None),
+            // The whole value or a part of it: where both say the same, it is known.
+            ("attribute:ecs.instance-type =~ g2.*", Some(true)),
+            ("attribute:ecs.instance-type =~ t3.*", Some(false)),
+            ("attribute:ecs.instance-type !~ t3.*", Some(true)),
+            ("attribute:ecs.instance-type =~ g2", None),
+            ("attribute:ecs.instance-type =~ '(?<=g)2'", None),
             // What cannot be known decides nothing, unless the rest decides by itself.
-            ("attribute:ecs.instance-type =~ g2.*", None),
+            ("attribute:ecs.capability.task-eni exists", None),
             ("task:group == service:production", None),
-            ("runningTasksCount > 1 and attribute:stack == test", Some(false)),
-            ("runningTasksCount > 1 or attribute:stack == prod", Some(true)),
-            ("runningTasksCount > 1 and attribute:stack == prod", None),
+            ("task:group == service:x and attribute:stack == test", Some(false)),
+            ("task:group == service:x or attribute:stack == prod", Some(true)),
+            ("task:group == service:x and attribute:stack == prod", None),
             ("attribute:stack ==", None),
             ("attribute:stack == prod)", None),
             ("attribute:stack in [prod", None),
@@ -155,7 +176,9 @@ mod tests {
             // ECS counts two now.
             (on(shop()[..1].to_vec(), now), false, "task:group == service:db", None),
             (on(shop()[..1].to_vec(), now), false, "task:group == service:shop", Some(true)),
-            (on(shop(), now), false, "task:group =~ service:.*", None),
+            (on(shop(), now), false, "task:group =~ service:.*", Some(true)),
+            (on(shop(), now), false, "task:group =~ service:d.*", Some(false)),
+            (on(shop(), now), false, "task:group =~ service", None),
             // What is promised is as good as there.
             (on(shop(), now), true, "task:group == service:web", Some(true)),
             (None, true, "task:group == service:web", Some(true)),

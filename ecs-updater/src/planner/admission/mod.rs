@@ -5,9 +5,14 @@
 mod budget;
 mod constraint;
 mod counted;
+mod deployments;
 mod horizon;
+mod missing;
+mod moving;
 mod order;
+mod outstanding;
 mod pacer;
+mod place;
 mod room;
 mod slow_drains;
 mod stop;
@@ -42,8 +47,15 @@ const MAX_AWAITING_REBOOT: usize = 40;
 /// Gives each candidate its turn, its step or the reason for its wait.
 pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {
     let mut admission = Admission::new(cx, counted, draft);
-    if !queue.is_empty() && admission.stop.is_none() && !cx.run.dry_run {
-        for instance in &counted.unknown_drains {
+    if !queue.is_empty() && admission.stop.is_none() {
+        let full = if cx.snapshot.uses_interfaces() { cx.snapshot.interfaces_not_seen(cx.now) } else { Vec::new() };
+        let is_due = |instance: &&Instance| match &instance.tasks {
+            Some(seen) => !cx.run.dry_run && cx.now >= after(seen.at, TASKS_FRESH),
+            None => true,
+        };
+        let full = full.into_iter().filter_map(|host| cx.snapshot.instances.get(host)).filter(is_due);
+        let drains: &[&Instance] = if cx.run.dry_run { &[] } else { &counted.unknown_drains };
+        for instance in drains.iter().copied().chain(full) {
             if !draft.has_step(instance) {
                 draft.act(instance, Step::LookAtTasks);
             }

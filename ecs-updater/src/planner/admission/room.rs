@@ -5,20 +5,21 @@
 //! of this is as it was at the last full look: services first, then instances, so that a task that was placed in
 //! between counts twice rather than not at all.
 //!
-//! What this cannot know (patterns and the like in constraints, constraints of the task definition, GPU) is ECS's to decide: the
-//! drain's time-out is the net below.
+//! What this cannot know (some words of constraints, constraints of a task definition that may not be read, how many network
+//! interfaces a type of instance has) is ECS's to decide: the drain's time-out is the net below.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use models::clean;
-use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Resources, Service, Strategy, Task};
-use models::ids::{HostId, ServiceName, ZoneName};
+use models::fleet::{FleetSnapshot, Instance, Resources, Service, Task};
+use models::ids::{HostId, ServiceName};
 use models::reason::HoldReason;
 
-use super::constraint::{self, Groups, Subject};
-
-/// Of a constraint so many characters are told.
-const MAX_CONSTRAINT: usize = 300;
+use super::constraint::{Groups, Subject};
+use super::deployments::Deployments;
+use super::missing;
+use super::moving::moving;
+use super::outstanding::outstanding;
+use super::place::{Place, TAKEN_OUT, asks_for_groups, meets_all};
 
 /// The room on the instances in service, and the tasks that services can do without.
 #[derive(Debug, Clone)]
@@ -29,22 +30,8 @@ pub(crate) struct Room<'a> {
     done_without: BTreeMap<&'a ServiceName, u64>,
     /// Per service: the first place that may still fit a task of its usual size; all earlier ones are full.
     full_until: BTreeMap<&'a ServiceName, (Resources, usize)>,
-}
-
-#[derive(Debug, Clone)]
-struct Place<'a> {
-    instance: &'a Instance,
-    /// What is left of the instance's own.
-    cpu: i64,
-    memory: i64,
-    /// Host ports of tasks that were promised it.
-    ports: Vec<u16>,
-    /// Services that allow one task an instance and were promised this one.
-    promised: BTreeSet<&'a ServiceName>,
-    /// What is known of the groups of its tasks; nothing where no constraint asks for them.
-    groups: Groups,
-    /// The services of all the tasks that were promised it.
-    expected: Vec<&'a ServiceName>,
+    /// The deployments whose room is theirs.
+    deployments: Option<Deployments<'a>>,
 }
 
 /// What was done for one instance, to be undone where it does not come out.
@@ -68,17 +55,13 @@ impl<'a> Room<'a> {
     /// Returns the room as ECS counts it, with nothing promised.
     pub(crate) fn bare(fleet: &'a FleetSnapshot) -> Self {
         let groups_matter = fleet.services.values().any(asks_for_groups);
-        let place = |instance: &'a Instance| {
-            let Resources { cpu, memory, .. } = instance.remaining;
-            let groups = if groups_matter { Groups::of(instance, fleet.taken_at) } else { Groups::default() };
-            let (ports, promised, expected) = (Vec::new(), BTreeSet::new(), Vec::new());
-            Place { instance, cpu, memory, ports, promised, groups, expected }
-        };
+        let place = |instance: &'a Instance| Place::of(instance, fleet, groups_matter);
         Self {
             services: &fleet.services,
             places: fleet.instances.values().filter(|instance| instance.in_service()).map(place).collect(),
             done_without: BTreeMap::new(),
             full_until: BTreeMap::new(),
+            deployments: None,
         }
     }
 
@@ -92,6 +75,7 @@ impl<'a> Room<'a> {
             let takes = |(task, service): &&(&Task, &'a Service)| {
                 task.needs.cpu <= trap.registered.cpu
                     && task.needs.memory <= trap.registered.memory
+                    && task.needs.gpus <= trap.registered.gpus
                     && meets_all(service, Subject { instance: trap, groups: &groups, promised: &[] })
             };
             moving.iter().find(takes).map(|(_, service)| (&trap.host, &service.name))
@@ -102,7 +86,9 @@ impl<'a> Room<'a> {
     /// none yet, regardless of who drains them, and the new tasks of deployments.
     pub(crate) fn minus_outstanding(&self, fleet: &'a FleetSnapshot) -> Self {
         let mut room = self.clone();
-        for (service, needs) in outstanding(fleet) {
+        let to_place = outstanding(fleet);
+        room.deployments = Deployments::among(&to_place, &self.places);
+        for (service, needs) in to_place {
             if room.place(needs, service).is_none() {
                 *room.done_without.entry(&service.name).or_default() += 1;
             }
@@ -117,7 +103,11 @@ impl<'a> Room<'a> {
     /// # Errors
     /// The hold that says what is missing.
     pub(crate) fn move_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<(), HoldReason> {
-        self.try_off(leaving, tasks).map(drop)
+        self.try_off(leaving, tasks)?;
+        if let Some(deployments) = &mut self.deployments {
+            deployments.moved(leaving, &moving(tasks, self.services));
+        }
+        Ok(())
     }
 
     /// Whether [`Room::move_off`] would do; nothing is promised.
@@ -129,12 +119,16 @@ impl<'a> Room<'a> {
     }
 
     fn try_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<Attempt<'a>, HoldReason> {
+        let moving = moving(tasks, self.services);
+        if let Some(why) = self.deployments.as_ref().and_then(|deployments| deployments.hold(leaving, &moving)) {
+            return Err(why);
+        }
         let mut attempt = Attempt::default();
         if let Ok(at) = self.places.binary_search_by(|place| place.instance.host.cmp(leaving)) {
             // Nothing fits there any more; the list keeps its order.
-            attempt.left = Some((at, std::mem::replace(&mut self.places[at].cpu, i64::MIN)));
+            attempt.left = Some((at, std::mem::replace(&mut self.places[at].cpu, TAKEN_OUT)));
         }
-        for (task, service) in moving(tasks, self.services) {
+        for (task, service) in moving {
             let placement = match self.place(&task.needs, service) {
                 Some(at) => Placement::Moved(at),
                 None if self.can_do_without_one(service) => {
@@ -143,9 +137,10 @@ impl<'a> Room<'a> {
                 }
                 None => {
                     attempt.tasks.push((&task.needs, service, Placement::Unplaced));
-                    let needs = self.words(&task.needs, service);
+                    let words = missing::needs(&self.places, &task.needs, service);
+                    let missing = missing::words(&self.places, &task.needs, service);
                     self.undo(attempt);
-                    return Err(HoldReason::NoRoom { service: service.name.to_string(), needs });
+                    return Err(HoldReason::NoRoom { service: service.name.to_string(), needs: words, missing });
                 }
             };
             attempt.tasks.push((&task.needs, service, placement));
@@ -164,6 +159,8 @@ impl<'a> Room<'a> {
         let place = &mut self.places[found?];
         place.cpu -= needs.cpu;
         place.memory -= needs.memory;
+        place.gpus -= needs.gpus;
+        place.interfaces = place.interfaces.map(|free| free - needs.interfaces);
         place.ports.extend(&needs.ports);
         if service.distinct_instance {
             place.promised.insert(&service.name);
@@ -191,6 +188,8 @@ impl<'a> Room<'a> {
                     let place = &mut self.places[*at];
                     place.cpu += needs.cpu;
                     place.memory += needs.memory;
+                    place.gpus += needs.gpus;
+                    place.interfaces = place.interfaces.map(|free| free + needs.interfaces);
                     place.ports.truncate(place.ports.len().saturating_sub(needs.ports.len()));
                     place.promised.remove(&service.name);
                     place.expected.pop();
@@ -221,111 +220,6 @@ impl<'a> Room<'a> {
         // While tasks move, the leaving ones and their replacements both run.
         u64::from(service.running.min(service.desired)) > service.least_running() + stopped
     }
-
-    /// What a task needs, and where, for people.
-    fn words(&self, needs: &Resources, service: &Service) -> String {
-        let mut words = format!("{} CPU units and {}", thousands(needs.cpu), mebibytes(needs.memory));
-        if !needs.ports.is_empty() {
-            let ports: Vec<String> = needs.ports.iter().map(u16::to_string).collect();
-            words.push_str(&format!(" and host port {}", ports.join(", ")));
-        }
-        if !service.member_of.is_empty() {
-            let fitting = self.places.iter().filter(|place| meets_all(service, place.subject()));
-            let zones: BTreeSet<&ZoneName> = fitting.filter_map(|place| place.instance.zone.as_ref()).collect();
-            match (zones.first(), zones.len()) {
-                (Some(zone), 1) => words.push_str(&format!(" in {zone}")),
-                _ => {
-                    words.push_str(&format!(" where {}", clean::cut(&service.member_of.join(" and "), MAX_CONSTRAINT)))
-                }
-            }
-        }
-        if service.distinct_instance {
-            words.push_str(" on an instance without another of its tasks");
-        }
-        words
-    }
-}
-
-impl Place<'_> {
-    fn takes(&self, needs: &Resources, service: &Service) -> bool {
-        let taken = || self.promised.contains(&service.name) || service.on.contains(&self.instance.container_instance);
-        let in_use = |port| self.ports.contains(port) || self.instance.remaining.ports.contains(port);
-        needs.cpu <= self.cpu
-            && needs.memory <= self.memory
-            && !needs.ports.iter().any(in_use)
-            && !(service.distinct_instance && taken())
-            && meets_all(service, self.subject())
-    }
-
-    fn subject(&self) -> Subject<'_> {
-        Subject { instance: self.instance, groups: &self.groups, promised: &self.expected }
-    }
-}
-
-/// Whether nothing that is known keeps a service's task off the instance.
-fn meets_all(service: &Service, subject: Subject<'_>) -> bool {
-    service.member_of.iter().all(|expression| constraint::meets(expression, subject) != Some(false))
-}
-
-fn asks_for_groups(service: &Service) -> bool {
-    service.member_of.iter().any(|expression| constraint::asks_for_groups(expression))
-}
-
-/// The tasks that services replace elsewhere, the largest first: first fit finds more that way.
-pub(crate) fn moving<'a>(
-    tasks: &'a [Task],
-    services: &'a BTreeMap<ServiceName, Service>,
-) -> Vec<(&'a Task, &'a Service)> {
-    let mut moving: Vec<(&Task, &Service)> = tasks
-        .iter()
-        .filter_map(|task| Some((task, services.get(task.service()?)?)))
-        .filter(|(task, service)| service.strategy == Strategy::Replica && !task.stopping)
-        .collect();
-    let size = |task: &Task| (task.needs.memory, task.needs.cpu);
-    moving.sort_by(|(a, _), (b, _)| size(b).cmp(&size(a)).then_with(|| a.arn.cmp(&b.arn)));
-    moving
-}
-
-/// What services have still to place: each entry is one task, by its service and its needs.
-fn outstanding(fleet: &FleetSnapshot) -> Vec<(&Service, &Resources)> {
-    let mut leaving: BTreeMap<&ServiceName, Vec<&Resources>> = BTreeMap::new();
-    let draining = fleet.registered().filter(|instance| instance.status == InstanceStatus::Draining);
-    for seen in draining.filter_map(|instance| instance.tasks.as_ref()) {
-        for (task, service) in moving(&seen.tasks, &fleet.services) {
-            leaving.entry(&service.name).or_default().push(&task.needs);
-        }
-    }
-    let mut outstanding = Vec::new();
-    for service in fleet.services.values().filter(|service| service.strategy == Strategy::Replica) {
-        let leaving = leaving.remove(&service.name).unwrap_or_default();
-        let staying = service.placed.saturating_sub(u32::try_from(leaving.len()).unwrap_or(u32::MAX));
-        let wanted = service.desired.saturating_sub(staying).max(service.deploying) as usize;
-        // Its tasks are of one size, unless a deployment changes it: one that leaves stands for one that is short.
-        let usual = leaving.first().copied().or_else(|| (wanted > 0).then(|| size_of_one(fleet, service)).flatten());
-        let needs = leaving.into_iter().chain(std::iter::repeat_n(usual, wanted).flatten()).take(wanted);
-        outstanding.extend(needs.map(|needs| (service, needs)));
-    }
-    outstanding
-}
-
-/// The needs of any task of the service that was seen.
-fn size_of_one<'a>(fleet: &'a FleetSnapshot, service: &Service) -> Option<&'a Resources> {
-    let tasks = fleet.instances.values().filter_map(|instance| instance.tasks.as_ref()).flat_map(|seen| &seen.tasks);
-    tasks.filter(|task| task.service() == Some(&service.name)).map(|task| &task.needs).next()
-}
-
-fn thousands(number: i64) -> String {
-    match number {
-        1_000.. => format!("{},{:03}", number / 1_000, number % 1_000),
-        _ => number.to_string(),
-    }
-}
-
-fn mebibytes(number: i64) -> String {
-    match number % 1_024 {
-        0 if number > 0 => format!("{} GiB", thousands(number / 1_024)),
-        _ => format!("{} MiB", thousands(number)),
-    }
 }
 
 #[cfg(test)]
@@ -339,8 +233,9 @@ mod tests {
     /// What an instance has free, and the tasks on it: each is of one of two services, and of this size.
     fn instances() -> impl Draw<Value = Vec<(Resources, Vec<(bool, Resources)>)>> {
         let size = |most: i64| {
-            (0..=most, 0..=most, proptest::collection::vec(80..82_u16, 0..2))
-                .prop_map(|(cpu, memory, ports)| Resources { cpu, memory, ports })
+            (0..=most, 0..=most, proptest::collection::vec(80..82_u16, 0..2)).prop_map(|(cpu, memory, ports)| {
+                Resources { cpu, memory, ports, gpus: memory % 2, ..Resources::default() }
+            })
         };
         let tasks = proptest::collection::vec((any::<bool>(), size(3)), 0..4);
         proptest::collection::vec((size(6), tasks), 1..9)
@@ -382,7 +277,7 @@ mod tests {
                     prop_assert_eq!(one.would_take(&leaving.host, tasks), other.would_take(&leaving.host, tasks));
                 }
                 for (place, twin) in one.places.iter().zip(&other.places) {
-                    prop_assert_eq!((place.cpu, place.memory), (twin.cpu, twin.memory));
+                    prop_assert_eq!((place.cpu, place.memory, place.gpus), (twin.cpu, twin.memory, twin.gpus));
                     prop_assert_eq!((&place.ports, &place.promised), (&twin.ports, &twin.promised));
                 }
             }

@@ -6,7 +6,7 @@ use models::fleet::{InstanceStatus, Task};
 use models::ids::{HostId, ServiceName};
 use models::reason::HoldReason;
 
-use super::room::moving;
+use super::moving::moving;
 use crate::planner::claimed::Claimed;
 use crate::planner::context::Context;
 

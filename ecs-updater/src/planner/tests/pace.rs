@@ -75,12 +75,12 @@ fn drains_are_no_faster_than_reboots_can_be() {
     // No room for the first while a service has the spare place to fill: the ones behind them have their look all the same.
     let service = Service { placed: 1_999, ..service("web", 2_000, 100, 200) };
     for (number, instance) in (0..).zip(&mut many) {
-        instance.remaining = Resources { cpu: 0, memory: 0, ports: vec![] };
+        instance.remaining = Resources { cpu: 0, memory: 0, ports: vec![], ..Resources::default() };
         let tasks = if number < 200 { vec![task(number, Some("web"))] } else { vec![] };
         let at = if number < 200 { minute_later } else { at(1) };
         instance.tasks = Some(SeenTasks { at, tasks });
     }
-    let free = Resources { cpu: 512, memory: 1_024, ports: vec![] };
+    let free = Resources { cpu: 512, memory: 1_024, ports: vec![], ..Resources::default() };
     many.push(Instance { remaining: free, ..instance(999, None, at(1)) });
     let behind = plan(&fleet(many, vec![service]), &policy, &facts(), minute_later);
     assert_eq!((drains(&behind).len(), looks(&behind)), (0, 100));

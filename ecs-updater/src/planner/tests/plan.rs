@@ -103,5 +103,5 @@ fn unreachable() -> Option<models::fleet::Reachability> {
 }
 
 fn larger() -> Resources {
-    Resources { cpu: 4_096, memory: 1_024, ports: vec![] }
+    Resources { cpu: 4_096, memory: 1_024, ports: vec![], ..Resources::default() }
 }

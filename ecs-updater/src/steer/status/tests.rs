@@ -37,6 +37,8 @@ fn instance(number: usize) -> Instance {
         auto_scaling: None,
         attributes: Default::default(),
         instance_tag: None,
+        agent_version: None,
+        registered_at: None,
         registered: Default::default(),
         remaining: Default::default(),
         seen_at: at(0),

@@ -13,6 +13,7 @@ pub(super) fn perform(world: &World, operation: &str, form: Form) -> Result<Stri
     let inner = match operation {
         "DescribeAutoScalingInstances" => instances::describe(world, form)?,
         "DescribeAutoScalingGroups" => groups::describe(world, form)?,
+        "DescribeLaunchConfigurations" => groups::configurations(world, form)?,
         "DescribeInstanceRefreshes" => groups::refreshes(world, form)?,
         _ => return Err(Failure::unknown("Operation", format!("autoscaling:{operation} is not modelled"))),
     };

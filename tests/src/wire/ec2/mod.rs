@@ -4,6 +4,8 @@ mod images;
 mod instances;
 mod status;
 mod tags;
+mod templates;
+mod types;
 
 use super::failure::Failure;
 use super::form::{EcFilter, Form};
@@ -16,6 +18,8 @@ pub(super) fn perform(world: &mut World, operation: &str, form: Form) -> Result<
         "DescribeInstances" => instances::describe(world, form)?,
         "DescribeInstanceStatus" => status::describe(world, form)?,
         "DescribeImages" => images::describe(world, form)?,
+        "DescribeLaunchTemplateVersions" => templates::describe(world, form)?,
+        "DescribeInstanceTypes" => types::describe(world, form)?,
         "CreateTags" => tags::create(world, form)?,
         "DeleteTags" => tags::delete(world, form)?,
         _ => return Err(Failure::unknown("Operation", format!("ec2:{operation} is not modelled"))),

@@ -130,8 +130,8 @@ fn shape(world: &World, number: RegistrationNo, since: Timestamp, include: &[Str
         "runningTasksCount": world.running_tasks(number),
         "pendingTasksCount": pending.count(),
         "registeredAt": time(known.registered_at),
-        "registeredResources": resources(known, &Resources::default()),
-        "remainingResources": resources(known, &known.used),
+        "registeredResources": resources(world, known, &Resources::default()),
+        "remainingResources": resources(world, known, &known.used),
         "attributes": attributes,
         "attachments": [],
     });
@@ -152,8 +152,8 @@ fn shape(world: &World, number: RegistrationNo, since: Timestamp, include: &[Str
     answer
 }
 
-/// Capacity less what is used; the ports are those that are taken.
-fn resources(known: &Registration, used: &Resources) -> Value {
+/// Capacity less what is used; the ports are those that are taken, the GPUs those that are free.
+fn resources(world: &World, known: &Registration, used: &Resources) -> Value {
     let integer = |name: &str, value: u32| json!({ "name": name, "type": "INTEGER", "doubleValue": 0.0, "longValue": 0, "integerValue": value });
     let ports: Vec<String> = RESERVED_PORTS.iter().chain(&used.ports).map(ToString::to_string).collect();
     let set = |name: &str, values: Vec<String>| {
@@ -162,10 +162,15 @@ fn resources(known: &Registration, used: &Resources) -> Value {
             "stringSetValue": values,
         })
     };
-    json!([
+    let gpus: Vec<String> = known.capacity.gpus.difference(&used.gpus).cloned().collect();
+    let has_entry = !gpus.is_empty() || world.spec.empty_gpu_entry;
+    let gpus = has_entry.then(|| set("GPU", gpus));
+    let mut resources = vec![
         integer("CPU", known.capacity.cpu.saturating_sub(used.cpu)),
         integer("MEMORY", known.capacity.memory.saturating_sub(used.memory)),
         set("PORTS", ports),
         set("PORTS_UDP", Vec::new()),
-    ])
+    ];
+    resources.extend(gpus);
+    resources.into()
 }

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod clusters;
+mod definitions;
 mod instances;
 mod providers;
 mod services;
@@ -23,6 +24,7 @@ pub(super) fn perform(world: &mut World, operation: &str, params: Params) -> Res
         "ListContainerInstances" => instances::list(world, params),
         "DescribeContainerInstances" => instances::describe(world, params),
         "UpdateContainerInstancesState" => instances::update_state(world, params),
+        "DescribeTaskDefinition" => definitions::describe(world, params),
         "ListTasks" => tasks::list(world, params),
         "DescribeTasks" => tasks::describe(world, params),
         "StopTask" => tasks::stop(world, params),

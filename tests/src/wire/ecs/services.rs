@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::super::params::Params;
-use super::tasks::counts;
+use super::tasks::{counts, counts_of};
 use super::{LAUNCH_TYPES, arns, cluster, failure, find_service, ids, include, one_of, page_size, time};
 use crate::scenario::ServiceKind;
 use crate::world::{Service, ServiceNo, World};
@@ -61,8 +61,7 @@ fn shape(world: &World, number: ServiceNo) -> Value {
         .iter()
         .map(|event| json!({ "id": event.id, "createdAt": time(event.at), "message": event.message }))
         .collect();
-    let definition =
-        format!("arn:aws:ecs:{}:{}:task-definition/{}:1", world.spec.name, world.spec.account, service.family);
+    let definition = definition_arn(world, service, service.deployment());
     let created = time(service.created_at);
     json!({
         "serviceArn": service.arn,
@@ -80,29 +79,52 @@ fn shape(world: &World, number: ServiceNo) -> Value {
             "maximumPercent": service.max_percent,
         },
         "deploymentController": { "type": "ECS" },
-        "deployments": [{
-            "id": deployment_id(world, number),
-            "status": "PRIMARY",
-            "taskDefinition": definition,
-            "desiredCount": desired,
-            "runningCount": running,
-            "pendingCount": pending,
-            "failedTasks": 0,
-            "createdAt": created,
-            "updatedAt": created,
-            "launchType": "EC2",
-            "rolloutState": "COMPLETED",
-        }],
+        "deployments": deployments(world, number, desired),
         "events": events,
         "loadBalancers": [],
         "serviceRegistries": [],
         "placementConstraints": constraints(service),
         "placementStrategy": strategy(service.kind),
         "createdAt": created,
+        "availabilityZoneRebalancing": if service.rebalancing.is_on { "ENABLED" } else { "DISABLED" },
         "enableECSManagedTags": false,
         "propagateTags": "NONE",
         "enableExecuteCommand": false,
     })
+}
+
+/// The newest deployment, and the older ones that still have tasks.
+fn deployments(world: &World, number: ServiceNo, desired: usize) -> Vec<Value> {
+    let service = &world.services[number];
+    let created = time(service.created_at);
+    let mut shown: Vec<u32> = service.tasks.iter().map(|task| world.tasks[*task].deployment()).collect();
+    shown.push(service.deployment());
+    shown.sort_unstable();
+    shown.dedup();
+    let one = |deployment: u32| {
+        let is_newest = deployment == service.deployment();
+        let (running, pending) = counts_of(world, number, |task| task.deployment() == deployment);
+        json!({
+            "id": format!("{}{deployment}", deployment_id(world, number)),
+            "status": if is_newest { "PRIMARY" } else { "ACTIVE" },
+            "taskDefinition": definition_arn(world, service, deployment),
+            "desiredCount": if is_newest { desired } else { 0 },
+            "runningCount": running,
+            "pendingCount": pending,
+            "failedTasks": if is_newest { service.rollout.failed } else { 0 },
+            "createdAt": created,
+            "updatedAt": created,
+            "launchType": "EC2",
+            "rolloutState": if is_newest { service.rollout.state.name() } else { "COMPLETED" },
+        })
+    };
+    shown.into_iter().rev().map(one).collect()
+}
+
+/// Each deployment has a revision of its own.
+fn definition_arn(world: &World, service: &Service, deployment: u32) -> String {
+    let (region, account, family) = (&world.spec.name, &world.spec.account, &service.family);
+    format!("arn:aws:ecs:{region}:{account}:task-definition/{family}:{}", deployment + 1)
 }
 
 fn deployment_id(world: &World, number: ServiceNo) -> String {

@@ -7,7 +7,7 @@ use super::super::params::Params;
 use super::{
     LAUNCH_TYPES, arns, cluster, failure, find_service, ids, include, one_of, page_size, registration, task, time,
 };
-use crate::world::{ClusterNo, Desired, RegistrationNo, ServiceNo, Task, TaskNo, World};
+use crate::world::{ClusterNo, Desired, LastStatus, RegistrationNo, ServiceNo, Task, TaskNo, World};
 
 pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> {
     let cluster = cluster(world, &mut params)?;
@@ -150,7 +150,7 @@ fn shape(world: &World, number: TaskNo) -> Value {
         "healthStatus": "UNKNOWN",
         "createdAt": time(known.created_at),
         "version": u64::from(known.task_version()),
-        "attachments": [],
+        "attachments": attachments(known),
         "attributes": [],
         "overrides": { "containerOverrides": [] },
         "enableExecuteCommand": false,
@@ -161,6 +161,7 @@ fn shape(world: &World, number: TaskNo) -> Value {
             "lastStatus": known.last.name(),
             "runtimeId": format!("{id}{id}"),
             "networkBindings": network_bindings(known),
+            "gpuIds": known.gpu_ids,
         }],
     });
     let times = [("startedAt", known.started_at), ("stoppingAt", known.stopping_at), ("stoppedAt", known.stopped_at)];
@@ -182,6 +183,16 @@ fn shape(world: &World, number: TaskNo) -> Value {
     answer
 }
 
+/// The interface of a task, which is taken away at its end (docs/facts/room.md#network-interfaces).
+fn attachments(task: &Task) -> Value {
+    if !task.shape.awsvpc {
+        return json!([]);
+    }
+    let status = if task.last == LastStatus::Stopped { "DELETED" } else { "ATTACHED" };
+    let id = task.arn.rsplit('/').next().unwrap_or_default();
+    json!([{ "id": id, "type": "ElasticNetworkInterface", "status": status, "details": [] }])
+}
+
 /// The host ports of a container, known once it runs (ECS API reference, `NetworkBinding`). The container listens on
 /// the same port as the host.
 fn network_bindings(task: &Task) -> Value {
@@ -193,8 +204,13 @@ fn network_bindings(task: &Task) -> Value {
 
 /// The tasks of a service by what they do: running, pending.
 pub(super) fn counts(world: &World, service: ServiceNo) -> (usize, usize) {
+    counts_of(world, service, |_| true)
+}
+
+/// The same of those of its tasks that are chosen.
+pub(super) fn counts_of(world: &World, service: ServiceNo, is_chosen: impl Fn(&Task) -> bool) -> (usize, usize) {
     let tasks = &world.services[service].tasks;
-    let live = tasks.iter().map(|task| &world.tasks[*task]);
+    let live = tasks.iter().map(|task| &world.tasks[*task]).filter(|task| is_chosen(task));
     let (mut running, mut pending) = (0, 0);
     for task in live {
         match (task.desired, task.last) {

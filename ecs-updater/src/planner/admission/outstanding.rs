@@ -1,0 +1,41 @@
+//! What services have still to place.
+
+use std::collections::BTreeMap;
+
+use models::fleet::{FleetSnapshot, InstanceStatus, Resources, Service, Strategy};
+use models::ids::ServiceName;
+
+use super::moving::moving;
+
+/// What services have still to place: each entry is one task, by its service and its needs.
+pub(super) fn outstanding(fleet: &FleetSnapshot) -> Vec<(&Service, &Resources)> {
+    let mut leaving: BTreeMap<&ServiceName, Vec<&Resources>> = BTreeMap::new();
+    let draining = fleet.registered().filter(|instance| instance.status == InstanceStatus::Draining);
+    for seen in draining.filter_map(|instance| instance.tasks.as_ref()) {
+        for (task, service) in moving(&seen.tasks, &fleet.services) {
+            leaving.entry(&service.name).or_default().push(&task.needs);
+        }
+    }
+    let mut outstanding = Vec::new();
+    for service in fleet.services.values().filter(|service| service.strategy == Strategy::Replica) {
+        let leaving = leaving.remove(&service.name).unwrap_or_default();
+        // What zone rebalancing has placed beside the others takes the place of one of them.
+        let placed = if service.rebalances { service.placed.min(service.desired) } else { service.placed };
+        let staying = placed.saturating_sub(u32::try_from(leaving.len()).unwrap_or(u32::MAX));
+        let wanted = service.desired.saturating_sub(staying).max(service.deploying) as usize;
+        // Its tasks are of one size, unless a deployment changes it: one that leaves stands for one that is short.
+        // What a deployment starts is as its own task definition says.
+        let newest = service.new_task.as_ref();
+        let usual = leaving.first().copied().filter(|_| service.deploying == 0).or(newest);
+        let usual = usual.or_else(|| (wanted > 0).then(|| size_of_one(fleet, service)).flatten());
+        let needs = leaving.into_iter().chain(std::iter::repeat_n(usual, wanted).flatten()).take(wanted);
+        outstanding.extend(needs.map(|needs| (service, needs)));
+    }
+    outstanding
+}
+
+/// The needs of any task of the service that was seen.
+fn size_of_one<'a>(fleet: &'a FleetSnapshot, service: &Service) -> Option<&'a Resources> {
+    let tasks = fleet.instances.values().filter_map(|instance| instance.tasks.as_ref()).flat_map(|seen| &seen.tasks);
+    tasks.filter(|task| task.service() == Some(&service.name)).map(|task| &task.needs).next()
+}
