@@ -56,6 +56,9 @@ METRICS = {
         "Held_out_of_time": [None] * 3 + [12, 9, 6] + [None] * 6 + [11, 0],
         "Held_budget_used_up": [None] * 13 + [8],
         "Held_excluded": [1, 1, 1] + [None] * 11,
+        "Version_1.25.0": [24, 24, 24, 18, 12, 6, 1, 1, 1, 1, 1, 1, 1, 1],
+        "Version_1.26.1": [None] * 3 + [6, 12, 18, 23, 23, 23, 23, 23, 23, 16, 11],
+        "Version_1.27.0": [None] * 12 + [6, 11],
         "Held_no_room": [None] * 6 + [1] * 5 + [None] * 3,
     },
     "batch": {
@@ -69,6 +72,9 @@ METRICS = {
         "AnotherRun": [0] * 8 + [1] + [0] * 5,
         "Held_standalone_tasks": [None] * 3 + [6, 4, 2] + [None] * 8,
         "Held_wave_not_open": [None] * 11 + [8, 6, 4],
+        "Version_1.25.0": [8, 8, 8, 6, 4, 2] + [None] * 8,
+        "Version_1.26.1": [None] * 3 + [2, 4, 6, 8, 8, 8, 8, 8, 8, 6, 4],
+        "Version_1.27.0": [None] * 12 + [2, 4],
     },
 }
 OF_THE_RUN = {"NothingUpdated": [0] * 7 + [1, 1, 1, 1, 0, 0, 0]}
@@ -93,9 +99,9 @@ LOG = [
     ("29 03:31:50", "INFO", {"host": "i-07a6b5c4d3e2f1908", "outcome": "updated", "detail": BACK}, "done with it"),
 ]
 ENDED = [
-    ("30 03:42:11", "0", "EssentialContainerExited", "Essential container in task exited"),
-    ("29 03:59:02", "1", "EssentialContainerExited", "Essential container in task exited"),
-    ("28 03:06:33", "5", "EssentialContainerExited", "Essential container in task exited"),
+    ("30 03:42:11", "0", "Essential container in task exited"),
+    ("29 03:59:02", "1", "Essential container in task exited"),
+    ("28 03:06:33", "5", "Essential container in task exited"),
 ]
 
 
@@ -107,7 +113,7 @@ def tokens(text):
 
 def search(expression, updater):
     """The metrics of the clusters that an expression finds, as (cluster, name)."""
-    schema, terms = re.fullmatch(r"SEARCH\('\{([^}]*)\} (.*)', '\w+'\)", expression).groups()
+    schema, terms = re.fullmatch(r"SEARCH\('\{([^}]*)\} (.*)', '(?:Maximum|Minimum|Average)'\)", expression).groups()
     assert schema == "EcsUpdater,Updater,Cluster"
     found = [(cluster, name) for cluster, names in METRICS.items() for name in names]
     for no, key, exact, partial in re.findall(r'(NOT )?(\w+)=(?:"([^"]*)"|(\S+))', terms):
@@ -129,18 +135,23 @@ def of_the_run(name):
 
 def series(properties, updater):
     """Each line of a graph: its label, its colour, its values by day."""
-    drawn = []
+    drawn, hidden = [], {}
     for row in properties["metrics"]:
         given = row[-1]
-        if "expression" in given:
+        if given.get("expression", "").startswith("SEARCH"):
             for cluster, name in search(given["expression"], updater):
                 label = given["label"].replace("${PROP('Dim.Cluster')}", cluster).replace("${PROP('MetricName')}", name)
                 drawn.append((label, COLOURS[len(drawn) % len(COLOURS)], METRICS[cluster][name]))
+        elif "expression" in given:
+            metric, by = given["expression"].split(" / ")
+            drawn.append((given["label"], given["color"], [value / int(by) for value in hidden[metric]]))
         else:
             assert row[:1] + row[2:4] == ["EcsUpdater", "Updater", updater]
-            stat = given.get("stat", properties.get("stat"))
-            values = [1] * DAYS if stat == "SampleCount" else of_the_run(row[1])
-            drawn.append((given["label"], given["color"], values))
+            values = [1] * DAYS if given.get("stat") == "SampleCount" else of_the_run(row[1])
+            if given.get("visible", True):
+                drawn.append((given["label"], given["color"], values))
+            else:
+                hidden[given["id"]] = values
     return drawn
 
 
@@ -155,7 +166,7 @@ def cut(content, width, size=12):
 
 
 def plain(content):
-    return content.replace("**", "").replace("`", "")
+    return content.replace("*", "").replace("`", "")
 
 
 def wrap(content, width, size=12):
@@ -210,15 +221,15 @@ def markdown(x, y, width, source):
 
 
 def short(value):
-    return f"{value:,.0f}"
+    return f"{value:,.1f}".removesuffix(".0")
 
 
 def graph(x, y, width, height, properties, drawn):
     out, right = [], properties.get("legend", {}).get("position") == "right"
-    left, top = x + 44, y + 32
+    left, top = x + 44, y + 46
     wide = width - 60 - (230 if right else 0)
     lines = 0 if right else sum(len(label) * 6.2 + 26 for label, _, _ in drawn) // (width - 20) + 1
-    high = height - 56 - 16 * lines
+    high = height - 72 - 16 * lines
     marks = properties.get("annotations", {}).get("horizontal", [])
     sums = [sum(values[day] or 0 for _, _, values in drawn) for day in range(DAYS)]
     peak = max(sums) if properties["stacked"] else max((v or 0) for _, _, values in drawn for v in values)
@@ -229,7 +240,7 @@ def graph(x, y, width, height, properties, drawn):
         value = peak * part / 1.08
         out.append(f'<path d="M{left} {at_y(value):.1f}h{wide}" stroke="#e3e6ea"/>')
         out.append(text(left - 6, at_y(value) + 4, short(value), 10, "#545b64", text_anchor="end"))
-    out.append(text(left, top - 4, properties["yAxis"]["left"]["label"], 10, "#545b64"))
+    out.append(text(x + 12, top - 10, properties["yAxis"]["left"]["label"], 10, "#545b64"))
     for day in range(1, DAYS, 3):
         out.append(text(at_x(day), top + high + 14, f"11/{17 + day}", 10, "#545b64", text_anchor="middle"))
     below = [0.0] * DAYS
@@ -276,7 +287,7 @@ def columns(query):
     """The columns of a query, each as its name and what it is made of."""
     fields = re.search(r"\| fields (.*?) \|", query)[1]
     found = []
-    for part in re.findall(r"(?:coalesce\([^)]*\)|[^,(]+)+", fields):
+    for part in re.findall(r"(?:[^,(]|\([^)]*\))+", fields):
         made, _, name = part.strip().partition(" as ")
         found.append((name or made, re.findall(r"[\w@.]+", made.removeprefix("coalesce"))))
     return found
@@ -291,7 +302,7 @@ def kept(query, line):
 
 def rows(query):
     if "/aws/events/" in query:
-        names = ("@timestamp", "detail.containers.0.exitCode", "detail.stopCode", "detail.stoppedReason")
+        names = ("@timestamp", "detail.containers.0.exitCode", "detail.stoppedReason")
         lines = [dict(zip(names, row, strict=True)) | {"level": ""} for row in ENDED]
     else:
         lines = [{"@timestamp": at, "level": level, "message": said, **more} for at, level, more, said in LOG]
@@ -306,7 +317,7 @@ def rows(query):
 def logs(x, y, width, height, query):
     out = []
     names, found = rows(query)
-    wide = [max([len(name), *(len(row[index]) for row in found)]) + 2 for index, name in enumerate(names)]
+    wide = [min(max([len(name), *(len(row[index]) for row in found)]), 60) + 2 for index, name in enumerate(names)]
     lefts = [sum(wide[:index]) / sum(wide) * (width - 20) for index in range(len(wide))]
     out.append(f'<rect x="{x + 6}" y="{y + 32}" width="{width - 12}" height="20" fill="#f2f3f3"/>')
     for number, row in enumerate([names, *found][: int((height - 40) // 20)]):
