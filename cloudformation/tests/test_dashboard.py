@@ -211,6 +211,11 @@ def test_thresholds_are_those_of_the_alarms():
     assert "LeftDrainingAlarm is on above 0" in json.dumps(dashboard())
 
 
+def test_the_template_makes_nothing_but_the_dashboard():
+    resources = template("dashboard.yaml")["Resources"].values()
+    assert [resource["Type"] for resource in resources] == ["AWS::CloudWatch::Dashboard"]
+
+
 def test_log_groups_and_alarms_are_those_of_the_stack():
     stack = resolve(
         template(),
@@ -247,6 +252,68 @@ def test_the_commands_that_it_shows_are_those_of_the_program():
     documents = "".join((ROOT.parent / "docs" / name).read_text() for name in ("operations.md", "deploy.md"))
     for code in re.findall(r"^\| `([a-z_]+)` \|", texts, re.MULTILINE):
         assert f"`{code}`" in documents, code
+
+
+def section(page, heading):
+    text = (ROOT.parent / "docs" / page).read_text()
+    level = heading.split(" ")[0]
+    return re.split(rf"^#{{2,{len(level)}}} ", text.split(f"\n{heading}\n")[1], flags=re.MULTILINE)[0]
+
+
+def test_the_pages_say_what_there_is():
+    metrics = section("operations.md", "## Metrics") + section("operations.md", "### The dashboard")
+    of_run, of_cluster = written()
+    for name in of_run | of_cluster:
+        assert f"| `{name}`" in metrics, name
+    shown = section("operations.md", "### The dashboard")
+    titles = [one["properties"].get("title", "") for one in dashboard()["widgets"]]
+    for quoted in re.findall(r'"([^"]+)"', shown):
+        assert quoted in titles
+    assert "](dashboard.svg)" in shown
+    deployed = section("deploy.md", "## The dashboard")
+    given = set(re.findall(r"(\w+)=", deployed.split("--parameter-overrides")[1].split("```")[0]))
+    assert given <= set(template("dashboard.yaml")["Parameters"])
+    assert {"Updater", "ClusterNames", "LeaseTableName", "AlarmArns"} <= given
+    for name, spec in template("dashboard.yaml")["Parameters"].items():
+        (row,) = [line for line in deployed.splitlines() if line.startswith("| ") and f"`{name}`" in line.split("|")[1]]
+        default = {"Updater": "`ecs-updater`", "NoProgressDays": "`14`", "ClusterNames": "required"}.get(name)
+        assert default is None or row.rstrip().endswith(f"| {default} |")
+        assert str(spec.get("Default", "required")).strip("`") in row or spec["Default"] == ""
+
+
+def test_the_silence_of_a_host_is_made_of_what_aws_sends():
+    """The pattern against an event of ECS as its documentation shows it, by EventBridge's own rules in moto."""
+    recipe = section("operations.md", "### Silence a host's alerts while it is out of service")
+    (pattern,) = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", recipe, re.DOTALL)]
+    from moto.events.models import EventPattern
+
+    def matches(status, **more):
+        event = {
+            "version": "0",
+            "id": "8952ba83-7be2-4ab5-9c32-6687532d15a2",
+            "detail-type": "ECS Container Instance State Change",
+            "source": "aws.ecs",
+            "account": "123456789012",
+            "time": "2026-11-30T03:04:05Z",
+            "region": "eu-west-1",
+            "resources": [],
+            "detail": {
+                "agentConnected": True,
+                "clusterArn": "arn:aws:ecs:eu-west-1:123456789012:cluster/web",
+                "ec2InstanceId": "i-0a1b2c3d4e5f60718",
+                "status": status,
+                "version": 14801,
+            }
+            | more,
+        }
+        return EventPattern.load(json.dumps(pattern)).matches_event(event)
+
+    assert matches("DRAINING")
+    assert matches("ACTIVE")
+    assert not matches("DEREGISTERING")
+    assert not matches("DRAINING", clusterArn="arn:aws:ecs:eu-west-1:123456789012:cluster/batch")
+    for rule in re.findall(r"--(?:rule|mute-targets) '([^']+)'", recipe):
+        json.loads(rule)
 
 
 def test_it_is_the_same_each_time_and_the_picture_shows_it():
