@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Draws dashboard.yaml as it would look over two made-up weeks: docs/dashboard.svg. For the eye of whoever changes it.
 
-The metrics are searched for as CloudWatch does
-(<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html>), and the columns of the log
+The metrics are searched for as CloudWatch does (docs/facts/cloudwatch.md#metrics-and-dashboards), and the columns of the log
 tables are those of their queries. What CloudWatch itself draws looks different in detail.
 
 `--check` writes nothing and fails where the picture is not what it would draw.
@@ -234,8 +233,13 @@ def graph(x, y, width, height, properties, drawn):
     sums = [sum(values[day] or 0 for _, _, values in drawn) for day in range(DAYS)]
     peak = max(sums) if properties["stacked"] else max((v or 0) for _, _, values in drawn for v in values)
     peak = max([peak, 1, *(mark["value"] for mark in marks)]) * 1.08
-    at_x = lambda day: left + wide * (day + 0.5) / DAYS  # noqa: E731
-    at_y = lambda value: top + high * (1 - value / peak)  # noqa: E731
+
+    def at_x(day):
+        return left + wide * (day + 0.5) / DAYS
+
+    def at_y(value):
+        return top + high * (1 - value / peak)
+
     for part in (0, 0.5, 1):
         value = peak * part / 1.08
         out.append(f'<path d="M{left} {at_y(value):.1f}h{wide}" stroke="#e3e6ea"/>')
