@@ -321,7 +321,7 @@ def rows(query):
 def logs(x, y, width, height, query):
     out = []
     names, found = rows(query)
-    wide = [min(max([len(name), *(len(row[index]) for row in found)]), 60) + 2 for index, name in enumerate(names)]
+    wide = [min(max([len(name), *(len(row[index]) for row in found)]), 60) + 4 for index, name in enumerate(names)]
     lefts = [sum(wide[:index]) / sum(wide) * (width - 20) for index in range(len(wide))]
     out.append(f'<rect x="{x + 6}" y="{y + 32}" width="{width - 12}" height="20" fill="#f2f3f3"/>')
     for number, row in enumerate([names, *found][: int((height - 40) // 20)]):
