@@ -109,7 +109,7 @@ impl World {
 
     pub(super) fn add_machine(&mut self, cluster: ClusterNo, spec: &MachineSpec) {
         let number = self.machines.next_id();
-        let InstanceSpec { instance_type, cpu, memory, bottlerocket, external, .. } = &spec.instance;
+        let InstanceSpec { instance_type, bottlerocket, external, .. } = &spec.instance;
         let index = number.0;
         let id = if *external { format!("mi-{index:017}") } else { format!("i-{index:017}") };
         let seed = self.dice.bits("host", u64::try_from(index).unwrap_or(u64::MAX));
@@ -159,10 +159,7 @@ impl World {
         let custom = spec.instance.attributes.clone();
         let names: BTreeSet<String> = custom.keys().cloned().collect();
         attributes.extend(custom.into_iter().map(|(name, value)| (name, Some(value))));
-        let gpus = (0..spec.instance.gpus).map(|n| format!("GPU-{index:08}-0000-4000-8000-{n:012}")).collect();
-        let interfaces = spec.instance.trunk.unwrap_or(spec.instance.interfaces.saturating_sub(1));
-        let capacity = Resources { cpu: *cpu, memory: memory.0, ports: BTreeSet::new(), gpus, interfaces };
-        let registration = self.register(number, attributes, capacity);
+        let registration = self.register(number, attributes, capacity(&spec.instance, index));
         let named = (self.spec.instances_named && *bottlerocket && !*external).then(|| self.instance_arn(number));
         let registration = &mut self.registrations[registration];
         registration.tags.extend(named.map(|arn| (INSTANCE_TAG.to_owned(), arn)));
@@ -296,6 +293,13 @@ impl World {
             }
         }
     }
+}
+
+/// What a new instance registers.
+fn capacity(spec: &InstanceSpec, index: usize) -> Resources {
+    let gpus = (0..spec.gpus).map(|n| format!("GPU-{index:08}-0000-4000-8000-{n:012}")).collect();
+    let interfaces = spec.trunk.unwrap_or(spec.interfaces.saturating_sub(1));
+    Resources { cpu: spec.cpu, memory: spec.memory.0, ports: BTreeSet::new(), gpus, interfaces }
 }
 
 /// What the agent registers on Bottlerocket: the variant, and no version (docs/facts/ecs.md#attributes).

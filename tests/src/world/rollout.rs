@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::World;
 use super::ids::ServiceNo;
 use super::queue::Due;
-use super::task::LastStatus;
 
 /// Between two tries to start a task that finds no place.
 const TRIES: SignedDuration = SignedDuration::from_secs(50);
@@ -19,6 +18,8 @@ pub struct Rollout {
     pub has_circuit_breaker: bool,
     /// Tasks that could not be started.
     pub failed: u32,
+    /// Whether one of its tasks has run: failed starts are not counted any more.
+    has_run: bool,
     /// How many deployments the circuit breaker has taken back.
     pub taken_back: u32,
     /// The deployment that it goes back to.
@@ -49,7 +50,16 @@ impl Rollout {
     /// One that was over long ago.
     pub(super) fn completed(has_circuit_breaker: bool) -> Self {
         let state = RolloutState::Completed;
-        Self { state, has_circuit_breaker, failed: 0, taken_back: 0, previous: 0, made: 0, next_try: None }
+        Self {
+            state,
+            has_circuit_breaker,
+            failed: 0,
+            has_run: true,
+            taken_back: 0,
+            previous: 0,
+            made: 0,
+            next_try: None,
+        }
     }
 }
 
@@ -64,21 +74,27 @@ impl World {
         rollout.made += 1;
         service.deployment = rollout.made;
         (rollout.state, rollout.failed, rollout.next_try) = (RolloutState::InProgress, 0, None);
+        rollout.has_run = false;
         service.rebalancing.stop();
         service.steady = false;
         self.look_soon(number);
     }
 
-    /// A task of the deployment in progress finds no place. Once one of them runs, this is not counted any more.
+    /// A task of a service runs.
+    pub(super) fn note_running(&mut self, number: ServiceNo, deployment: u32) {
+        let service = &mut self.services[number];
+        service.rollout.has_run |= service.deployment == deployment;
+    }
+
+    /// A task of the deployment in progress finds no place. Once one of them has run, this is not counted any more.
     pub(super) fn note_failed_start(&mut self, number: ServiceNo) {
         let now = self.now;
         let service = &self.services[number];
         let rollout = &service.rollout;
-        let is_new = |task: &super::Task| task.deployment == service.deployment && task.last == LastStatus::Running;
         let is_counted = rollout.state == RolloutState::InProgress
             && rollout.has_circuit_breaker
-            && rollout.next_try.is_none_or(|at| at <= now)
-            && !service.tasks.iter().any(|task| is_new(&self.tasks[*task]));
+            && !rollout.has_run
+            && rollout.next_try.is_none_or(|at| at <= now);
         if !is_counted {
             return;
         }

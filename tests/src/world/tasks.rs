@@ -169,7 +169,9 @@ impl World {
         task.healthy_at = now.checked_add(delay).ok();
         let (arn, group, service) = (task.arn.clone(), task.group.clone(), task.service);
         let machine = self.registrations[task.registration].machine;
+        let deployment = task.deployment;
         if let Some(service) = service {
+            self.note_running(service, deployment);
             self.schedule(delay, Due::Service(service));
         }
         self.record(Event::Task { arn, machine, group, change: TaskChange::Status(LastStatus::Running) });
