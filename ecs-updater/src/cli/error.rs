@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use models::clean;
 
-use crate::aws::{AwsError, ErrorKind, ProfileError};
+use super::saved::SavedError;
+use crate::aws::{AwsError, ErrorKind, ProfileError, UnknownName};
 use crate::cluster_settings::OtherAccount;
 use crate::config::ConfigError;
 use crate::delivery::DeliveryError;
@@ -22,6 +23,8 @@ pub(super) enum CliError {
     )]
     Parameter { name: String, source: AwsError },
     #[error(transparent)]
+    Name(#[from] UnknownName),
+    #[error(transparent)]
     Profile(#[from] ProfileError),
     #[error(transparent)]
     Account(#[from] OtherAccount),
@@ -33,6 +36,10 @@ pub(super) enum CliError {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    #[error("nothing was begun")]
+    Page(#[source] DeliveryError),
+    #[error(transparent)]
+    Saved(#[from] SavedError),
     #[error("the status could not be printed")]
     Status(#[source] std::io::Error),
 }
@@ -43,8 +50,11 @@ impl CliError {
             Self::Config(_)
             | Self::Profile(_)
             | Self::Account(_)
+            | Self::Page(_)
+            | Self::Saved(_)
             | Self::Telemetry(TelemetryError::BadLevel { .. } | TelemetryError::BadMetrics { .. }) => ExitStatus::Usage,
             Self::Parameter { source, .. } => unread_parameter(source),
+            Self::Name(_) => ExitStatus::NotReached,
             Self::Telemetry(TelemetryError::SetAlready(_))
             | Self::Runtime(_)
             | Self::Signals(_)
