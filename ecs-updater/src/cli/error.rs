@@ -1,10 +1,10 @@
 //! Why the program ended without a report, and how it says so.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use models::clean;
 
-use super::saved::SavedError;
 use crate::aws::{AwsError, ErrorKind, ProfileError, UnknownName};
 use crate::cluster_settings::OtherAccount;
 use crate::config::ConfigError;
@@ -42,6 +42,24 @@ pub(super) enum CliError {
     Saved(#[from] SavedError),
     #[error("the status could not be printed")]
     Status(#[source] std::io::Error),
+}
+
+/// The version of the report's shape that is read.
+pub(super) const VERSION: u32 = 1;
+
+/// Why a saved report cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SavedError {
+    #[error("{} could not be read", path.display())]
+    Unread { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{} is no report: it must hold the JSON that `ecs-updater run --output json` writes to standard output, and nothing \
+         else, such as the log",
+        path.display()
+    )]
+    NotOne { path: PathBuf, source: serde_json::Error },
+    #[error("{} is a report of version {version}, which this program does not know; it reads version {VERSION}", path.display())]
+    Version { path: PathBuf, version: u32 },
 }
 
 impl CliError {

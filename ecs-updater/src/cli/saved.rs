@@ -1,36 +1,18 @@
 //! `report`: a saved report, shown again.
 
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use models::report::RunReport;
 use serde::Deserialize;
 
-use super::error::CliError;
+use super::error::{CliError, SavedError, VERSION};
 use crate::args::{Cli, ReportArgs};
 use crate::config;
 use crate::delivery;
 use crate::exit::ExitStatus;
 use crate::render::live::{Live, Manner};
 use crate::telemetry;
-
-/// The version of the report's shape that is read.
-const VERSION: u32 = 1;
-
-/// Why a saved report cannot be shown.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SavedError {
-    #[error("{} could not be read", path.display())]
-    Unread { path: PathBuf, source: io::Error },
-    #[error(
-        "{} is no report: it must hold the JSON that `ecs-updater run --output json` writes to standard output, and nothing \
-         else, such as the log",
-        path.display()
-    )]
-    NotOne { path: PathBuf, source: serde_json::Error },
-    #[error("{} is a report of version {version}, which this program does not know; it reads version {VERSION}", path.display())]
-    Version { path: PathBuf, version: u32 },
-}
 
 /// What every version of the report has.
 #[derive(Deserialize)]

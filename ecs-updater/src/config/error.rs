@@ -317,21 +317,23 @@ impl fmt::Display for At {
 }
 
 /// What to write for several names, where commas stand in one.
-struct Several<'a>(&'a str);
+struct Several<'a>(&'a str, &'a Origin);
 
 impl fmt::Display for Several<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(name) = self;
-        let flags: Vec<String> = name
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-            .map(|name| format!("--cluster {name}"))
-            .collect();
-        match flags.len() {
-            _ if name.is_empty() => write!(f, "; a comma at the end or two commas leave an empty name"),
-            0 | 1 => Ok(()),
-            _ => write!(f, "; for several clusters repeat the flag: {}", flags.join(" ")),
+        let Self(name, origin) = self;
+        let names: Vec<&str> = name.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        match origin {
+            Origin::Flag(flag) if names.len() > 1 => {
+                let flags: Vec<String> = names.iter().map(|name| format!("{flag} {name}")).collect();
+                write!(f, "; for several clusters repeat the flag: {}", flags.join(" "))
+            }
+            Origin::Variable(_) if names.is_empty() => write!(f, "; no comma stands at the end"),
+            Origin::Flag(_)
+            | Origin::Variable(_)
+            | Origin::File { .. }
+            | Origin::InVariable { .. }
+            | Origin::Tag { .. } => Ok(()),
         }
     }
 }

@@ -206,7 +206,7 @@ impl Reader<'_> {
                     let keys: Vec<&str> = Key::all().filter(|key| key.table() == Some(&path)).map(Key::path).collect();
                     self.bad(&path, &value, node.place, table, &format!("a table, such as {}", keys.join(", ")));
                 }
-                (None, _) if path == "lease_table" => {
+                (None, _) if path == "lease_table" && !self.is_variable => {
                     let origin = self.origin(key_place, table);
                     let advice = Advice::BelongsIn("the top of the file, above [defaults] and each [[cluster]]");
                     self.note(Problem::UnknownKey { key: path, origin, advice });

@@ -210,14 +210,14 @@ fn headline(tally: &Tally) -> Vec<Word> {
         let last = states.len().saturating_sub(1);
         let each = states.into_iter().enumerate().flat_map(|(at, (state, count))| {
             let comma = if at == last { "" } else { "," };
-            words(&format!("{count} {}{comma}", state.word()), colour(state))
+            Some(word(&format!("{count} {}{comma}", state.word()), colour(state)))
         });
         each.collect()
     };
     let out = format!("{} of {} out of service", tally.out_of_service, tally.budget);
     joined(vec![
         counted(settled.collect()),
-        words(&out, Colour::Plain),
+        vec![word(&out, Colour::Plain)],
         counted(tally.under_way.iter().map(|(state, count)| (*state, *count)).collect()),
     ])
 }

@@ -325,7 +325,8 @@ fn the_ten_worst_words_do_nothing() {
             assert!(shown.len() < 8 << 20, "{what}: the table has {} bytes", shown.len());
         }
         let shown = live(word);
-        assert_eq!((harmful(&shown), shown.lines().count()), (None, 3), "{what}: the live view");
+        assert_eq!(harmful(&shown), None, "{what}: the live view");
+        assert!(shown.lines().count() <= 13, "{what}: the live view");
         assert!(most_marks(&shown) <= 4 && shown.len() < 4_096, "{what}: the live view");
         let report = report(word, true);
         for layout in [Layout::Pretty, Layout::Compact] {
