@@ -162,3 +162,61 @@ impl Show {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use ecs_updater::events::{Event, What};
+    use models::ids::HostId;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Story(RefCell<Vec<Event>>);
+
+    impl Watch for Story {
+        fn see(&self, seen: View<'_>) {
+            self.0.borrow_mut().extend(seen.events.iter().cloned());
+        }
+    }
+
+    #[test]
+    fn events_and_timeline_tell_the_way_of_every_instance() {
+        let scenario = Scenario::parse(SCENARIO).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let story = Story::default();
+        let report = runtime.block_on(async {
+            let mut rollout = Rollout::start(&scenario).await.unwrap();
+            rollout.run(&RunSpec::default(), &story).await.report.unwrap()
+        });
+        let (mut ways, mut last) = (BTreeMap::<HostId, Vec<&str>>::new(), None);
+        let events = story.0.into_inner();
+        for event in &events {
+            if let What::Moves(moved) = &event.what {
+                ways.entry(moved.host.clone()).or_default().push(moved.is.code());
+                last = Some(moved.progress.to_string());
+                assert!(!moved.is.is_failure() || moved.why.is_some(), "{moved:?}");
+            }
+        }
+        let cluster = &report.clusters[0];
+        for instance in &cluster.instances {
+            let way = &ways[&instance.ec2_instance_id];
+            assert_eq!(way.last(), Some(&instance.outcome.as_str()), "{way:?}");
+            if instance.outcome == Outcome::Updated {
+                let steps = ["inspecting", "staging", "draining", "rebooting", "verifying", "updated"];
+                let places: Vec<_> = steps.map(|step| way.iter().position(|state| *state == step)).into();
+                assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{way:?}");
+            }
+        }
+        assert_eq!(last.as_deref(), Some("24/24"));
+        let minutes = report.ended_at.duration_since(report.started_at).as_mins();
+        let told = events.iter().filter(|event| matches!(event.what, What::Stands(_))).count();
+        assert!((1..=minutes).contains(&i64::try_from(told).unwrap()), "{told} lines in {minutes} minutes");
+        let points = &cluster.timeline.out_of_service;
+        assert_eq!(points.iter().map(|point| (point.out, point.budget)).max(), Some((4, 4)));
+        assert!(cluster.timeline.services.keys().any(|service| service.as_str() == "web"));
+        let saved = json::render(&report, json::Layout::Compact).unwrap();
+        assert_eq!(html::render(&serde_json::from_str(&saved).unwrap()), html::render(&report));
+    }
+}

@@ -207,7 +207,7 @@ pub enum Problem {
     /// A name that ECS would not take.
     #[error(
         "cluster name {name:?} in {origin} must be 1 to 255 letters, digits, hyphens and underscores{}",
-        Several(name)
+        Several(name, origin)
     )]
     BadClusterName { name: String, origin: Origin },
     /// An ARN says a Region and an account, and silently ignoring them could reach another cluster of the same name.
