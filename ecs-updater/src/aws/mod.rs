@@ -3,7 +3,7 @@
 //! One file a service, one function an operation, paging and batch limits inside. Retries with back-off are the
 //! SDK's own (standard mode); what is left of an error after them is an [`AwsError`].
 //!
-//! - `access`, `names`, `profile`, `timing`: how AWS is reached.
+//! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `halving`: calls for many that are refused because of one.
 //! - `auto_scaling`, `dynamodb`, `summaries`, `ec2`, `ecs`, `ssm`, `parameters`, `releases`: the operations.
@@ -21,7 +21,6 @@ mod fence;
 pub(crate) mod halving;
 mod in_flight;
 mod limits;
-mod names;
 mod parameters;
 mod profile;
 mod releases;
@@ -40,6 +39,5 @@ pub(crate) use error::INVALID_INSTANCE;
 pub use error::{AwsError, ErrorKind};
 pub use fence::Fence;
 pub use limits::Limits;
-pub use names::{UnknownName, check_names};
 pub use profile::ProfileError;
 pub use timing::{retries, settings};

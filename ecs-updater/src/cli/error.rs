@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use models::clean;
 
-use crate::aws::{AwsError, ErrorKind, ProfileError, UnknownName};
+use crate::aws::{AwsError, ErrorKind, ProfileError};
 use crate::cluster_settings::OtherAccount;
 use crate::config::ConfigError;
 use crate::delivery::DeliveryError;
@@ -22,8 +22,6 @@ pub(super) enum CliError {
         source.advice()
     )]
     Parameter { name: String, source: AwsError },
-    #[error(transparent)]
-    Name(#[from] UnknownName),
     #[error(transparent)]
     Profile(#[from] ProfileError),
     #[error(transparent)]
@@ -72,7 +70,6 @@ impl CliError {
             | Self::Saved(_)
             | Self::Telemetry(TelemetryError::BadLevel { .. } | TelemetryError::BadMetrics { .. }) => ExitStatus::Usage,
             Self::Parameter { source, .. } => unread_parameter(source),
-            Self::Name(_) => ExitStatus::NotReached,
             Self::Telemetry(TelemetryError::SetAlready(_))
             | Self::Runtime(_)
             | Self::Signals(_)

@@ -22,13 +22,10 @@ pub(super) async fn resolved(
         None => {
             let inputs = Inputs::gather(&given, environment, None)?;
             inputs.settings()?;
-            let config = aws::load(&access).await?;
-            aws::check_names(&config).await?;
-            (config, inputs)
+            (aws::load(&access).await?, inputs)
         }
         Some(name) => {
             let config = aws::load(&access).await?;
-            aws::check_names(&config).await?;
             let text = cluster_settings::parameter(&Aws::reading(&config), &name).await;
             let text = text.map_err(|source| CliError::Parameter { name, source })?;
             (config, Inputs::gather(&given, environment, text.as_deref())?)
