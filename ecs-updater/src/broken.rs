@@ -48,6 +48,10 @@ mod mistakes {
         LimitsIgnored,
         /// Releases of any age are installed.
         AgeIgnored,
+        /// Instances go back from a release whether or not it is skipped.
+        SkipNotWritten,
+        /// An instance that is not healthy on its old version is taken forward again to the one that it came back from.
+        ForwardAfterTheWayBack,
         /// What Auto Scaling groups do with instances is not read.
         GroupsIgnored,
         /// A person's exclusion is not read.
@@ -72,7 +76,7 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 30] = [
+        pub const ALL: [Self; 32] = [
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
@@ -93,6 +97,8 @@ mod mistakes {
             Self::StagedVersionIgnored,
             Self::LimitsIgnored,
             Self::AgeIgnored,
+            Self::SkipNotWritten,
+            Self::ForwardAfterTheWayBack,
             Self::GroupsIgnored,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,

@@ -6,6 +6,7 @@ use std::pin::pin;
 use clap::Parser as _;
 use futures_util::future::{Either, select};
 use models::ids::RunId;
+use models::policy::Policy;
 use models::report::RunReport;
 
 use crate::args::{Cli, Command};
@@ -90,6 +91,9 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
         });
     };
     live.head(locations.values());
+    let clusters =
+        clusters.into_iter().map(|(cluster, policy)| (cluster, policy.map(|policy| for_purpose(cli, policy))));
+    let clusters = clusters.collect();
     let (dry_run, outside_window) = (cli.command.dry_run(), cli.command.outside_window());
     let (purpose, named) = (cli.command.purpose(), cli.command.named());
     let job = Job { run: run_id, clusters, locations, purpose, dry_run, outside_window, named, lease_table };
@@ -110,6 +114,12 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
         Either::Left((report, _)) => report,
         Either::Right(((), work)) => work.await,
     })
+}
+
+/// On the way back no target counts, and none is past a skip.
+fn for_purpose(cli: &Cli, policy: Policy) -> Policy {
+    let is_named = policy.target_is_named && cli.command.purpose().way_back().is_none();
+    Policy { target_is_named: is_named, ..policy }
 }
 
 impl Watch for Live {

@@ -216,12 +216,23 @@ reasons!(
         /// One of `skip_versions`.
         VersionSkipped {
             version: Version,
-        } = "version_skipped", "{version} is one of skip_versions: it is installed only where it is named on the command line (--target {version})";
+        } = "version_skipped", "{version} is one of skip_versions, or of the cluster's tag ecs-updater:skip-versions: it is installed only where it is named on the command line (--target {version})";
         /// Above `max_version`.
         AboveMaxVersion {
             version: Version,
             max: MaxVersion,
         } = "above_max_version", "{version} is above max_version = \"{max}\": it is installed only where it is named on the command line (--target {version})";
+        /// The skip was lifted that a rollback rests on.
+        SkipLifted {
+            /// What it runs.
+            version: Version,
+        } = "skip_lifted", "not begun: the cluster's tag ecs-updater:skip-versions does not name {version} any more, so that nothing goes back from it; ecs-updater rollback names it there again";
+        /// Nobody knows where it is to go back to.
+        NoVersionBefore {
+            /// What it runs.
+            version: Version,
+            why: String,
+        } = "no_version_before", "it runs {version}, and which version it ran before is not known: {why}; ecs-updater rollback --to VERSION names one";
         /// Its repository offers an older version (docs/facts/host-api.md#trap-4).
         DowngradeOffered {
             version: Version,

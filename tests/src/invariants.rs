@@ -164,6 +164,7 @@ impl Invariants {
                 self.check_budget(world, machine);
                 self.check_excluded(world, machine);
                 self.check_paused(world, machine);
+                self.check_drained_for(world, machine);
                 self.check_traps(world, machine);
                 self.check_selected(world, machine, "drained", UNKNOWABLE);
                 self.check_group(world, machine, "drained", world.now());
@@ -502,6 +503,15 @@ impl Invariants {
         let known = self.limits.get(&ClusterName::from(cluster.name.as_str()));
         if let Some(why) = known.and_then(|known| known.objection(world, machine, version)) {
             self.broken(world, Rule::Unwanted, machine, format!("{version} is the next to boot, which {why}"));
+        }
+    }
+
+    /// Nothing goes back before the release is skipped, and nothing forward to a release that is.
+    fn check_drained_for(&mut self, world: &World, machine: MachineNo) {
+        let cluster = &world.clusters()[world.machines()[machine].cluster];
+        let known = self.limits.get(&ClusterName::from(cluster.name.as_str()));
+        if let Some(why) = known.and_then(|known| known.drained_in_vain(world, machine)) {
+            self.broken(world, Rule::Unwanted, machine, why);
         }
     }
 

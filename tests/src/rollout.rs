@@ -14,7 +14,7 @@ use ecs_updater::cli;
 use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs, Key};
 use ecs_updater::exit::ExitStatus;
-use ecs_updater::planner::Purpose;
+use ecs_updater::planner::{Purpose, WayBack};
 use ecs_updater::run::{Job, Signals, Watch, run};
 use ecs_updater::steer::Order;
 use ecs_updater::steer::status::{Typed, status};
@@ -414,6 +414,9 @@ fn with_flags(inputs: Inputs, flags: &BTreeMap<String, String>) -> Result<Inputs
 pub(crate) fn purpose(command: Option<&CommandSpec>) -> Purpose {
     match command {
         Some(CommandSpec::Finish) => Purpose::Finish,
+        Some(CommandSpec::Rollback(release, to)) => {
+            Purpose::Rollback(WayBack { release: release.clone(), to: to.clone() })
+        }
         Some(_) | None => Purpose::Update,
     }
 }

@@ -206,6 +206,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         cluster: "web".into(),
         taken_at: start(),
         pause: None,
+        skipped: BTreeSet::new(),
         unapproved: None,
         releases: Default::default(),
         instances: instances.into_iter().map(|instance| (instance.host.clone(), instance)).collect(),

@@ -4,6 +4,7 @@
 use models::fleet::Instance;
 use models::ids::HostId;
 use models::reason::HoldReason;
+use semver::Version;
 
 use super::need::Next;
 
@@ -13,22 +14,44 @@ pub enum Purpose {
     /// To end what was begun, and to update what is outdated.
     #[default]
     Update,
+    /// To end what was begun, and to take the instances that run a release back to the version before.
+    Rollback(WayBack),
     /// To end what was begun, and to begin nothing.
     Finish,
     /// To let go of this one instance, and to leave all others as they are.
     Release(HostId),
 }
 
+/// From which release instances go back, and where to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WayBack {
+    /// The release; `None` until a look has told which one was rolled out last.
+    pub release: Option<Version>,
+    /// Where those go that do not remember what they ran before.
+    pub to: Option<Version>,
+}
+
 impl Purpose {
-    /// Whether updates are begun.
+    /// Whether instances are begun, with an update or on their way back.
     pub fn begins(&self) -> bool {
-        *self == Self::Update
+        match self {
+            Self::Update | Self::Rollback(_) => true,
+            Self::Finish | Self::Release(_) => false,
+        }
+    }
+
+    /// Returns from which release instances go back, where that is what the run is for.
+    pub fn way_back(&self) -> Option<&WayBack> {
+        match self {
+            Self::Rollback(back) => Some(back),
+            Self::Update | Self::Finish | Self::Release(_) => None,
+        }
     }
 
     /// Whether such a run leaves the instance to others.
     pub(crate) fn leaves_out(&self, host: &HostId) -> bool {
         match self {
-            Self::Update | Self::Finish => false,
+            Self::Update | Self::Rollback(_) | Self::Finish => false,
             Self::Release(released) => released != host,
         }
     }
@@ -36,7 +59,7 @@ impl Purpose {
     /// Returns why an instance that is out of service is put back in the boot that it is in, if so: a person lets it go.
     pub(crate) fn lets_go(&self, host: &HostId) -> Option<HoldReason> {
         match self {
-            Self::Update | Self::Finish => None,
+            Self::Update | Self::Rollback(_) | Self::Finish => None,
             Self::Release(released) => (released == host).then_some(HoldReason::Released),
         }
     }
@@ -45,13 +68,13 @@ impl Purpose {
     /// is waited for; a plain look is a beginning too.
     pub(crate) fn narrow<'a>(&self, next: Next<'a>, instance: &Instance) -> Next<'a> {
         let why = match self {
-            Self::Update => return next,
+            Self::Update | Self::Rollback(_) => return next,
             Self::Finish => HoldReason::Finishing,
             Self::Release(_) => HoldReason::Released,
         };
         // A claim is taken away without a word of the host; a lock that was changed is put back by it.
         let goes_on = match self {
-            Self::Update | Self::Release(_) => instance.tags.saved_lock.is_some(),
+            Self::Update | Self::Rollback(_) | Self::Release(_) => instance.tags.saved_lock.is_some(),
             Self::Finish => is_begun(instance),
         };
         match next {

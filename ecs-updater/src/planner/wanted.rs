@@ -40,10 +40,8 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
     if target == running {
         return Wanted::Nothing;
     }
-    if cx.policy.owner_lock == OwnerLock::Respect
-        && let Some(lock) = owner_lock(instance, report).filter(|lock| parse_version(lock).as_ref() != Some(target))
-    {
-        return Wanted::Held(HoldReason::VersionLocked { lock: lock.to_owned() });
+    if let Some(why) = locked_otherwise(instance, report, target, cx) {
+        return Wanted::Held(why);
     }
     if target < running && !cx.policy.allow_downgrade {
         return Wanted::Held(HoldReason::AheadOfTarget { target: target.clone(), running: running.clone() });
@@ -51,6 +49,23 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
     if let Some(why) = objection(report, target, cx) {
         return Wanted::Held(why);
     }
+    as_offered(instance, report, target)
+}
+
+/// Returns why the host's owner keeps it from this version, if so.
+pub(super) fn locked_otherwise(
+    instance: &Instance,
+    report: &HostReport,
+    target: &Version,
+    cx: &Context<'_>,
+) -> Option<HoldReason> {
+    let lock = owner_lock(instance, report).filter(|_| cx.policy.owner_lock == OwnerLock::Respect)?;
+    let is_other = parse_version(lock).as_ref() != Some(target);
+    is_other.then(|| HoldReason::VersionLocked { lock: lock.to_owned() })
+}
+
+/// Returns the version where the host is offered it, as far as is known, or why it is not.
+pub(super) fn as_offered(instance: &Instance, report: &HostReport, target: &Version) -> Wanted {
     if !is_not_offered(instance, report, target) {
         Wanted::Version(target.clone())
     } else if was_offered(instance, report, target) {

@@ -152,13 +152,20 @@ impl Cluster<'_> {
 
     /// What concerns more than one instance.
     fn notes(&self, now: Timestamp) -> Vec<String> {
-        let mut notes: Vec<String> = self.namer.note.iter().cloned().collect();
+        let mut notes: Vec<String> = self.skip.note.iter().chain(&self.namer.note).cloned().collect();
         if let Some(first) = self.fleet.unknown_registrations.first() {
             notes.push(format!(
                 "ECS lists {} container instances and does not describe them, the first of them {}: nothing is known of them, \
                  and they are not in this report",
                 self.fleet.unknown_registrations.len(),
                 first.short(),
+            ));
+        }
+        for (version, count) in planner::runs_skipped(&self.fleet, self.policy) {
+            notes.push(format!(
+                "{count} of the instances run {version}, which is skipped in this cluster: ecs-updater rollback --cluster {} \
+                 --release {version} takes them back to the version before",
+                self.name
             ));
         }
         if let Some(note) = planner::selects_none(&self.fleet, self.policy) {

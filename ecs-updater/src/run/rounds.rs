@@ -36,6 +36,9 @@ impl Cluster<'_> {
             if !self.settle_doubts().await {
                 continue;
             }
+            if !self.prepare_way_back().await? {
+                continue;
+            }
             self.date_releases().await;
             self.name_hosts();
             let now = self.clock.now();

@@ -13,6 +13,7 @@ mod word;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
@@ -42,6 +43,9 @@ pub struct FleetSnapshot {
     /// The note of a person's wish that nothing be begun, where the cluster is paused.
     #[serde(default)]
     pub pause: Option<String>,
+    /// The versions that the cluster's tag says to skip.
+    #[serde(default)]
+    pub skipped: BTreeSet<Version>,
     /// What the SSM parameter that the target came from was found to say otherwise in the middle of the run, in words.
     #[serde(default)]
     pub unapproved: Option<String>,
@@ -69,6 +73,7 @@ impl FleetSnapshot {
             cluster: cluster.clone(),
             taken_at: now,
             pause: None,
+            skipped: BTreeSet::new(),
             unapproved: None,
             releases: BTreeMap::new(),
             instances: BTreeMap::new(),

@@ -27,6 +27,7 @@ impl HoldCode {
             | Self::TooYoung
             | Self::VersionSkipped
             | Self::AboveMaxVersion
+            | Self::SkipLifted
             | Self::ReactivatedBySomebody
             | Self::Released => Bearing::Wish,
             Self::OutsideWindow | Self::Frozen | Self::Paused | Self::ApprovalChanged | Self::Finishing => {
@@ -53,6 +54,7 @@ impl HoldCode {
             | Self::MalformedClaim
             | Self::VersionFailedBefore
             | Self::VersionFailedElsewhere
+            | Self::NoVersionBefore
             | Self::TagsFull
             | Self::RefreshFailed
             | Self::NotInService
@@ -116,6 +118,7 @@ mod tests {
                 "too_young",
                 "version_skipped",
                 "above_max_version",
+                "skip_lifted",
                 "not_selected",
                 "released",
                 "reactivated_by_somebody",

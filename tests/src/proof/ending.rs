@@ -58,7 +58,7 @@ pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
 /// updated nothing, and held something that no person wished to be held.
 fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
     /// Holds that are a person's wish, or of what there is nothing to update.
-    const QUIET: [&str; 22] = [
+    const QUIET: [&str; 23] = [
         "managed_by_aws",
         "scaled_in",
         "released",
@@ -67,6 +67,7 @@ fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
         "too_young",
         "version_skipped",
         "above_max_version",
+        "skip_lifted",
         "drained_by_somebody_else",
         "version_locked",
         "wave_not_open",

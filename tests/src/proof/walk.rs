@@ -17,6 +17,7 @@ mod rights;
 mod selections;
 mod steered;
 mod versions;
+mod way_backs;
 
 use toml::{Table, Value};
 
@@ -59,6 +60,7 @@ pub fn draw(seed: u64) -> Table {
     selections::add(seed, &mut scenario, size);
     versions::add(seed, &mut scenario, size);
     steered::add(seed, &mut scenario, size);
+    way_backs::add(seed, &mut scenario, size);
     groups::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario

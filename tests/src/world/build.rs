@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
+use models::cluster_tags::skipped;
 use models::own_host::INSTANCE_TAG;
 use models::schedule::pause;
 
@@ -97,6 +98,8 @@ impl World {
             name: name.to_owned(),
             arn: format!("arn:aws:ecs:{}:{}:cluster/{name}", self.spec.name, self.spec.account),
             paused_since: pause(&tags).map(|_| self.now),
+            skips: skipped(&tags).into_iter().map(|version| (version, self.now)).collect(),
+            skips_lifted: BTreeMap::new(),
             tags,
             registrations: BTreeSet::new(),
             services: BTreeSet::new(),

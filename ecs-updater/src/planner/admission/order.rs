@@ -1,6 +1,7 @@
 //! The order of the candidates' turns: the oldest version first, zones in rotation or one at a time; last of all whose
-//! last update failed.
+//! last update failed. On the way back from a release those come first that were updated last.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
@@ -32,17 +33,24 @@ pub(super) fn in_line<'q, 'a>(
         (&queued.candidate.from, !queued.candidate.staged)
     }
     let zone = |queued: &'q Queued<'a>| queued.candidate.instance.zone.as_ref();
+    let goes_back = cx.run.purpose.way_back().is_some();
+    let newest = |queued: &Queued<'_>| {
+        let last = queued.candidate.instance.tags.last.as_ref().filter(|_| goes_back);
+        Reverse(last.map(|last| last.at))
+    };
     let mut line: Vec<&Queued<'a>> = Vec::with_capacity(queue.len());
     match cx.policy.zone {
         Zones::OneAtATime => {
             line.extend(queue);
-            line.sort_by_key(|queued| (failed_at(queued), zone(queued) != counted.zone, zone(queued), version(queued)));
+            line.sort_by_key(|queued| {
+                (failed_at(queued), zone(queued) != counted.zone, zone(queued), newest(queued), version(queued))
+            });
         }
         Zones::Spread => {
             let mut groups: BTreeMap<Key<'_>, ByZone<'_, &Queued<'a>>> = BTreeMap::new();
             for queued in queue {
                 groups
-                    .entry((failed_at(queued), version(queued)))
+                    .entry((failed_at(queued), newest(queued), version(queued)))
                     .or_default()
                     .entry(zone(queued))
                     .or_default()
@@ -103,8 +111,8 @@ impl<'z> Rotation<'z> {
     }
 }
 
-/// When its last update failed, its version, and whether it is still to be staged.
-type Key<'q> = (Option<Timestamp>, (&'q Version, bool));
+/// When its last update failed; on the way back, when that ended; its version, and whether it is still to be staged.
+type Key<'q> = (Option<Timestamp>, Reverse<Option<Timestamp>>, (&'q Version, bool));
 
 /// What there is in each zone, in order.
 type ByZone<'z, T> = BTreeMap<Option<&'z ZoneName>, VecDeque<T>>;

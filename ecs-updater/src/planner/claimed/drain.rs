@@ -10,7 +10,7 @@ use models::time::after;
 
 use super::visit::Heard;
 use super::{Claimed, leave};
-use crate::planner::limits::{forbidden, objection};
+use crate::planner::limits::{forbidden_claim, objection_to_claim};
 use crate::planner::need::{Next, trouble};
 use crate::planner::times::{CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, TASKS_FRESH};
 use crate::planner::wanted::{is_not_offered, is_staged};
@@ -36,7 +36,7 @@ impl<'a> Claimed<'a> {
         if let Some(why) = self.cx.run.purpose.lets_go(&self.instance.host) {
             return self.let_go(End::Held { why });
         }
-        if let Some(why) = forbidden(&self.claim.to, self.cx.policy) {
+        if let Some(why) = forbidden_claim(self.claim, self.cx) {
             return self.put_back(Phase::Draining, End::Held { why });
         }
         if self.instance.command.is_some() {
@@ -176,7 +176,7 @@ impl<'a> Claimed<'a> {
             let why = HoldReason::Withdrawn { version: claim.to.clone() };
             return self.put_back(Phase::Drained, End::Held { why });
         }
-        if let Some(why) = objection(heard.report, &claim.to, cx) {
+        if let Some(why) = objection_to_claim(heard.report, claim, cx) {
             return self.put_back(Phase::Drained, End::Held { why });
         }
         if is_staged(instance, heard.report, &claim.to) {

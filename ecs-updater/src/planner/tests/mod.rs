@@ -20,7 +20,7 @@ use models::time::after;
 use proptest::prelude::*;
 
 use super::fixtures::*;
-use super::{Purpose, RunFacts, Stop, plan};
+use super::{Purpose, RunFacts, Stop, WayBack, newest_release, plan};
 
 mod admission;
 mod auto_scaling;
@@ -36,6 +36,7 @@ mod plan;
 mod purpose;
 mod reboot;
 mod selection;
+mod way_back;
 mod whose_word;
 
 /// What is said about the first instance: the step, or the hold's code, or how long to wait.
