@@ -48,7 +48,7 @@ impl Command {
         match self {
             Self::Finish(_) => Purpose::Finish,
             Self::Rollback(RollbackArgs { release, to, .. }) => {
-                Purpose::Rollback(WayBack { release: release.clone(), to: to.clone() })
+                Purpose::Rollback(WayBack { release: release.clone(), to: to.clone(), finishes: false })
             }
             Self::Run(_)
             | Self::Plan(_)

@@ -29,14 +29,36 @@ pub struct WayBack {
     pub release: Option<Version>,
     /// Where those go that do not remember what they ran before.
     pub to: Option<Version>,
+    /// Whether a person has asked to let nothing more go back, and to end what was begun.
+    pub finishes: bool,
 }
 
 impl Purpose {
     /// Whether instances are begun, with an update or on their way back.
     pub fn begins(&self) -> bool {
         match self {
-            Self::Update | Self::Rollback(_) => true,
+            Self::Update => true,
+            Self::Rollback(back) => !back.finishes,
             Self::Finish | Self::Release(_) => false,
+        }
+    }
+
+    /// Returns the same, but for beginning nothing.
+    #[must_use]
+    pub fn to_finish(&self) -> Self {
+        match self {
+            Self::Update | Self::Finish => Self::Finish,
+            Self::Rollback(back) => Self::Rollback(WayBack { finishes: true, ..back.clone() }),
+            Self::Release(host) => Self::Release(host.clone()),
+        }
+    }
+
+    /// Whether what was begun is brought to an end, and nothing else.
+    fn finishes(&self) -> bool {
+        match self {
+            Self::Finish => true,
+            Self::Rollback(back) => back.finishes,
+            Self::Update | Self::Release(_) => false,
         }
     }
 
@@ -67,20 +89,19 @@ impl Purpose {
     /// Returns what is done of what an instance in service needs next. Where nothing was begun, no step is taken and nothing
     /// is waited for; a plain look is a beginning too.
     pub(crate) fn narrow<'a>(&self, next: Next<'a>, instance: &Instance) -> Next<'a> {
+        if self.begins() {
+            return next;
+        }
         let why = match self {
-            Self::Update | Self::Rollback(_) => return next,
-            Self::Finish => HoldReason::Finishing,
+            Self::Update | Self::Rollback(_) | Self::Finish => HoldReason::Finishing,
             Self::Release(_) => HoldReason::Released,
         };
         // A claim is taken away without a word of the host; a lock that was changed is put back by it.
-        let goes_on = match self {
-            Self::Update | Self::Rollback(_) | Self::Release(_) => instance.tags.saved_lock.is_some(),
-            Self::Finish => is_begun(instance),
-        };
+        let goes_on = if self.finishes() { is_begun(instance) } else { instance.tags.saved_lock.is_some() };
         match next {
             Next::Do(..) | Next::Wait(..) | Next::LookAtOthers(..) if goes_on => next,
             // Admission says why it is not begun.
-            Next::Candidate(_) if *self == Self::Finish => next,
+            Next::Candidate(_) if self.finishes() => next,
             Next::Do(..) | Next::Wait(..) | Next::LookAtOthers(..) | Next::Candidate(_) => Next::Hold(why),
             Next::Standing(_) | Next::Hold(_) | Next::Current | Next::Settled => next,
         }

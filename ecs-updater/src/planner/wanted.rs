@@ -11,7 +11,7 @@ use models::report::Outcome;
 use semver::Version;
 
 use super::context::Context;
-use super::limits::{most_telling, objection};
+use super::limits::{most_telling, objection, skips};
 
 /// The code of [`HoldReason::Withdrawn`] in a verdict.
 const WITHDRAWN: &str = "withdrawn";
@@ -92,6 +92,14 @@ fn was_offered(instance: &Instance, report: &HostReport, version: &Version) -> b
 fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     match offered(report) {
         Some(version) if version == *running => Wanted::Nothing,
+        // Written for a way back that has not come to it: nothing was withdrawn.
+        Some(version)
+            if version < *running
+                && !cx.policy.allow_downgrade
+                && skips(running, cx.snapshot, cx.policy).is_some() =>
+        {
+            Wanted::Nothing
+        }
         Some(version) if version < *running && !cx.policy.allow_downgrade => Wanted::Held(match set_lock(report) {
             None => HoldReason::DowngradeOffered { version, running: running.clone() },
             Some(lock) => HoldReason::VersionLocked { lock: lock.to_owned() },
@@ -131,7 +139,10 @@ fn offered(report: &HostReport) -> Option<Version> {
         Some(UpdateState::Available) => report.chosen(),
         Some(UpdateState::Staged | UpdateState::Ready) => {
             let is_free = set_lock(report).is_none();
-            let still = |version: &Version| is_free && available(report).any(|other| other == *version);
+            // A lower one was written for a way back, and is nobody's choice.
+            let is_newer = |version: &Version| report.running().is_none_or(|running| *version > running);
+            let is_offered = |version: &Version| available(report).any(|other| other == *version);
+            let still = |version: &Version| is_free && is_newer(version) && is_offered(version);
             report.chosen().or_else(|| report.staged().filter(still))
         }
         Some(UpdateState::Idle | UpdateState::Unknown(_) | UpdateState::Missing) | None => None,

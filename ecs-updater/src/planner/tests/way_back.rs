@@ -6,7 +6,7 @@ use models::last::Last;
 use super::*;
 
 fn going_back(to: Option<&str>) -> RunFacts {
-    let back = WayBack { release: Some(version("1.27.0")), to: to.map(version) };
+    let back = WayBack { release: Some(version("1.27.0")), to: to.map(version), finishes: false };
     RunFacts { purpose: Purpose::Rollback(back), ..facts() }
 }
 
@@ -206,4 +206,14 @@ fn what_was_updated_last_goes_back_first() {
     let mut turns: Vec<_> = plan.standings.iter().filter_map(|one| Some((one.turn?, one.host.to_string()))).collect();
     turns.sort_unstable();
     assert_eq!(turns.into_iter().map(|(_, host)| host).collect::<Vec<_>>(), ["i-2", "i-1", "i-0"]);
+}
+
+#[test]
+fn a_person_who_asks_to_finish_lets_nothing_more_go_back() {
+    let mut one = instance(0, Some(on_release()), at(1));
+    one.tags.last = Last::new(None, &version("1.26.1"), &version("1.27.0"), at(0));
+    let fleet = skipping(fleet(vec![one], vec![]), &["1.27.0"]);
+    let asked = RunFacts { purpose: going_back(None).purpose.to_finish(), ..facts() };
+    assert_eq!(said(&plan(&fleet, &Policy::default(), &asked, at(1))), "hold finishing");
+    assert!(!asked.purpose.begins());
 }
