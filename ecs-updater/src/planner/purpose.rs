@@ -1,7 +1,7 @@
 //! What a run is for, and what is left of an instance's next step in one that begins nothing. What was begun is brought to
 //! an end by the same rules as in any run.
 
-use models::fleet::Instance;
+use models::fleet::{Instance, InstanceStatus};
 use models::ids::HostId;
 use models::reason::HoldReason;
 use semver::Version;
@@ -98,6 +98,10 @@ impl Purpose {
         };
         // A claim is taken away without a word of the host; a lock that was changed is put back by it.
         let goes_on = if self.finishes() { is_begun(instance) } else { instance.tags.saved_lock.is_some() };
+        // Its claim may not be shown yet, so that it is not known yet whether it was begun.
+        if matches!(next, Next::Wait(..)) && instance.status == InstanceStatus::Draining {
+            return next;
+        }
         match next {
             Next::Do(..) | Next::Wait(..) | Next::LookAtOthers(..) if goes_on => next,
             // Admission says why it is not begun.

@@ -94,9 +94,7 @@ fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Cont
         Some(version) if version == *running => Wanted::Nothing,
         // Written for a way back that has not come to it: nothing was withdrawn.
         Some(version)
-            if version < *running
-                && !cx.policy.allow_downgrade
-                && skips(running, cx.snapshot, cx.policy).is_some() =>
+            if version < *running && !cx.policy.allow_downgrade && skips(running, cx.snapshot, cx.policy).is_some() =>
         {
             Wanted::Nothing
         }
@@ -220,7 +218,7 @@ pub(super) fn lock_to_restore(instance: &Instance, report: &HostReport) -> Optio
 
 /// Whether `version` is written to the inactive set.
 pub(super) fn is_staged(instance: &Instance, report: &HostReport, version: &Version) -> bool {
-    !instance.run.staging_suspect
+    instance.run.failed_stage.is_none()
         && (report.staged().as_ref() == Some(version) || (broken!(StagedVersionIgnored) && report.staged().is_some()))
         && matches!(report.state(), Some(UpdateState::Staged | UpdateState::Ready))
 }
