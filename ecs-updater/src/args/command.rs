@@ -1,5 +1,7 @@
 //! What each command asks for, in the words of the rooms that do it.
 
+use std::path::Path;
+
 use models::selection::Named;
 
 use super::{Command, RollbackArgs};
@@ -13,7 +15,7 @@ impl Command {
         match self {
             Self::Run(run) => run.dry_run,
             Self::Rollback(rollback) => rollback.dry_run,
-            Self::Plan(_) | Self::Status(_) => true,
+            Self::Plan(_) | Self::Status(_) | Self::Report(_) => true,
             Self::Finish(_)
             | Self::Unskip(_)
             | Self::Pause(_)
@@ -32,6 +34,7 @@ impl Command {
             Self::Rollback(rollback) => rollback.outside_window,
             Self::Plan(_)
             | Self::Status(_)
+            | Self::Report(_)
             | Self::Finish(_)
             | Self::Unskip(_)
             | Self::Pause(_)
@@ -53,6 +56,7 @@ impl Command {
             Self::Run(_)
             | Self::Plan(_)
             | Self::Status(_)
+            | Self::Report(_)
             | Self::Unskip(_)
             | Self::Pause(_)
             | Self::Resume(_)
@@ -66,7 +70,9 @@ impl Command {
     /// Returns what a person asks for by a command that is no run; `None` for a run.
     pub fn order(&self) -> Option<Order> {
         match self {
-            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Finish(_) | Self::Rollback(_) => None,
+            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Report(_) | Self::Finish(_) | Self::Rollback(_) => {
+                None
+            }
             Self::Unskip(unskip) => Some(Order::Unskip { version: unskip.version.clone() }),
             Self::Pause(pause) => Some(Order::Pause { reason: pause.reason.clone() }),
             Self::Resume(_) => Some(Order::Resume),
@@ -81,6 +87,25 @@ impl Command {
         }
     }
 
+    /// Returns the file for the page, where one is to be written.
+    pub fn page(&self) -> Option<&Path> {
+        match self {
+            Self::Run(run) => run.page.html.as_deref(),
+            Self::Plan(plan) => plan.page.html.as_deref(),
+            Self::Rollback(rollback) => rollback.page.html.as_deref(),
+            Self::Report(report) => report.page.html.as_deref(),
+            Self::Status(_)
+            | Self::Finish(_)
+            | Self::Unskip(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Release(_)
+            | Self::Exclude(_)
+            | Self::Include(_)
+            | Self::ForgetFailed(_) => None,
+        }
+    }
+
     /// Returns the instances that are named.
     pub fn named(&self) -> Named {
         match self {
@@ -88,6 +113,7 @@ impl Command {
             Self::Plan(plan) => plan.selection.named(),
             Self::Rollback(rollback) => rollback.selection.named(),
             Self::Status(_)
+            | Self::Report(_)
             | Self::Unskip(_)
             | Self::Finish(_)
             | Self::Pause(_)
@@ -110,6 +136,7 @@ impl Command {
             Self::Run(_)
             | Self::Plan(_)
             | Self::Status(_)
+            | Self::Report(_)
             | Self::Finish(_)
             | Self::Rollback(_)
             | Self::Unskip(_)
@@ -128,6 +155,7 @@ impl Command {
             Self::Run(run) => run.settings.given(),
             Self::Plan(plan) => plan.settings.given(),
             Self::Status(status) => status.settings.given(),
+            Self::Report(_) => Given::default(),
             Self::Finish(settings) => settings.given(),
             Self::Rollback(rollback) => rollback.settings.given(),
             Self::Unskip(unskip) => unskip.clusters.given(),

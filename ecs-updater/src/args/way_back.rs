@@ -3,8 +3,8 @@
 use clap::Args;
 use semver::Version;
 
-use super::SelectionArgs;
 use super::settings::SettingArgs;
+use super::{PageArgs, SelectionArgs};
 
 /// What `rollback` takes.
 #[derive(Debug, Clone, Args)]
@@ -26,6 +26,9 @@ pub struct RollbackArgs {
     /// The instances that are named.
     #[command(flatten)]
     pub selection: SelectionArgs,
+    /// The page.
+    #[command(flatten)]
+    pub page: PageArgs,
     /// The flags that `run` takes too. A target means nothing here.
     #[command(flatten)]
     pub settings: SettingArgs,
