@@ -48,6 +48,9 @@ pub struct RegionSpec {
     pub drain_honours_protection: bool,
     /// Whether `StartTask`, which names its instance and passes by the scheduler, starts a task on a DRAINING one.
     pub start_task_on_draining: bool,
+    /// Whether tasks on DRAINING instances count where a capacity provider strategy chooses the provider of their
+    /// replacements (docs/facts/auto-scaling.md#capacity-providers).
+    pub strategy_counts_leaving: bool,
     /// How long `STOPPED` tasks stay visible: at least an hour.
     pub stopped_tasks_visible: SignedDuration,
     /// How long a deleted service stays visible (docs/facts/ecs.md#tasks-and-services).
@@ -108,6 +111,7 @@ impl Default for RegionSpec {
             new_arn_after_rollback: false,
             drain_honours_protection: false,
             start_task_on_draining: true,
+            strategy_counts_leaving: false,
             stopped_tasks_visible: SignedDuration::from_hours(1),
             deleted_services_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),

@@ -23,7 +23,7 @@ use crate::host::{Host, HostSpec};
 use crate::invariants::Invariants;
 use crate::query::Filter;
 use crate::scenario::{
-    EventTime, InstanceSpec, MachineSpec, Scenario, ScenarioError, ServiceKind, ServiceSpec, TaskSpec,
+    EventTime, InstanceSpec, MachineSpec, ProviderSpec, Scenario, ScenarioError, ServiceKind, ServiceSpec, TaskSpec,
 };
 
 impl World {
@@ -41,6 +41,7 @@ impl World {
             machines: IdVec::default(),
             registrations: IdVec::default(),
             groups: scenario.groups.clone(),
+            providers: scenario.providers.clone(),
             services: IdVec::default(),
             tasks: IdVec::default(),
             commands: IdVec::default(),
@@ -67,7 +68,7 @@ impl World {
             uses: 0,
         };
         for name in &scenario.clusters {
-            world.add_cluster(name, scenario.cluster_tags.get(name).cloned().unwrap_or_default());
+            world.add_cluster(scenario, name);
         }
         for spec in &scenario.machines {
             let cluster = scenario.cluster_of("a machine", Some(&spec.instance.cluster))?;
@@ -92,12 +93,21 @@ impl World {
         Ok(world)
     }
 
-    fn add_cluster(&mut self, name: &str, tags: BTreeMap<String, String>) {
+    fn add_cluster(&mut self, scenario: &Scenario, name: &str) {
+        let tags = scenario.cluster_tags.get(name).cloned().unwrap_or_default();
+        let of_machines = scenario.machines.iter().map(|machine| &machine.instance);
+        let of_machines =
+            of_machines.filter(|one| one.cluster == name && !one.managed).filter_map(|one| one.provider.clone());
+        let is_here =
+            |(_, provider): &(&String, &ProviderSpec)| provider.cluster.as_ref().is_none_or(|own| own == name);
+        let with_table = scenario.providers.iter().filter(is_here).map(|(name, _)| name.clone());
         self.clusters.push(Cluster {
             name: name.to_owned(),
             arn: format!("arn:aws:ecs:{}:{}:cluster/{name}", self.spec.name, self.spec.account),
             paused_since: pause(&tags).map(|_| self.now),
             tags,
+            providers: of_machines.chain(with_table).collect(),
+            default_strategy: scenario.default_strategy.get(name).cloned().unwrap_or_default(),
             registrations: BTreeSet::new(),
             services: BTreeSet::new(),
             tasks: BTreeSet::new(),
@@ -197,6 +207,11 @@ impl World {
             Some(text) => Some((text.clone(), Filter::parse(text).map_err(fail)?)),
             None => None,
         };
+        let strategy = match (spec.kind, &spec.strategy) {
+            (ServiceKind::Replica, Some(own)) => own.clone(),
+            (ServiceKind::Replica, None) => self.clusters[cluster].default_strategy.clone(),
+            (ServiceKind::Daemon, _) => Vec::new(),
+        };
         let number = self.services.push(Service {
             name: name.clone(),
             arn: format!(
@@ -212,6 +227,7 @@ impl World {
             shape: spec.shape(),
             distinct_instance: spec.distinct_instance,
             member_of,
+            strategy,
             tasks: BTreeSet::new(),
             events: std::collections::VecDeque::new(),
             created_at: self.now - SignedDuration::from_hours(240),
@@ -228,10 +244,12 @@ impl World {
 
     fn add_standalone(&mut self, spec: &TaskSpec) {
         let Some(registration) = self.machines[MachineNo(spec.host)].registration else { return };
+        let by_default = !self.clusters[self.registrations[registration].cluster].default_strategy.is_empty();
         for _ in 0..spec.count {
             let new = NewTask {
                 registration,
                 service: None,
+                by_strategy: spec.strategy.unwrap_or(by_default),
                 group: spec.group.clone().unwrap_or_else(|| format!("family:{}", spec.family)),
                 family: spec.family.clone(),
                 started_by: spec.started_by.clone(),

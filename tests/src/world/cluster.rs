@@ -7,6 +7,7 @@ use models::schedule::pause;
 
 use super::actor::Actor;
 use super::ids::{MachineNo, RegistrationNo, ServiceNo, TaskNo};
+use crate::scenario::StrategyItem;
 
 /// A cluster.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub struct Cluster {
     pub tags: BTreeMap<String, String>,
     /// Since when a tag pauses it.
     pub paused_since: Option<Timestamp>,
+    /// Its capacity providers of Auto Scaling groups.
+    pub providers: BTreeSet<String>,
+    /// Its default capacity provider strategy.
+    pub default_strategy: Vec<StrategyItem>,
     /// Its container instances that are not INACTIVE.
     pub registrations: BTreeSet<RegistrationNo>,
     pub services: BTreeSet<ServiceNo>,

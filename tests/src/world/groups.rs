@@ -28,6 +28,13 @@ impl World {
         self.groups.get(name).cloned().unwrap_or_default()
     }
 
+    /// The Auto Scaling group of a capacity provider: as its table says, or that of its machines.
+    pub(crate) fn group_of_provider(&self, name: &str) -> Option<&str> {
+        let named = self.providers.get(name).and_then(|provider| provider.group.as_deref());
+        let mut of_machines = self.machines.iter().filter(|machine| machine.provider() == Some(name));
+        named.or_else(|| of_machines.find_map(|machine| machine.instance.asg.as_deref()))
+    }
+
     /// The group of a machine, as EC2 Auto Scaling tells of it: as long as it has the instance.
     pub(crate) fn told_group(&self, machine: MachineNo) -> Option<&str> {
         let known = &self.machines[machine];

@@ -66,7 +66,7 @@ pub use task::{Desired, LastStatus, Task};
 use crate::dice::Dice;
 use crate::host::Repository;
 use crate::invariants::Invariants;
-use crate::scenario::{EventSpec, GroupSpec, ParameterSpec, RegionSpec};
+use crate::scenario::{EventSpec, GroupSpec, ParameterSpec, ProviderSpec, RegionSpec};
 use queue::{Due, Queue};
 
 /// The simulated Region. See the [module](self).
@@ -80,6 +80,7 @@ pub struct World {
     pub(crate) machines: IdVec<MachineNo, Machine>,
     pub(crate) registrations: IdVec<RegistrationNo, Registration>,
     pub(crate) groups: BTreeMap<String, GroupSpec>,
+    pub(crate) providers: BTreeMap<String, ProviderSpec>,
     pub(crate) services: IdVec<ServiceNo, Service>,
     pub(crate) tasks: IdVec<TaskNo, Task>,
     pub(crate) commands: IdVec<CommandNo, Command>,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::ids::{ClusterNo, TaskNo};
 use crate::query::Filter;
-use crate::scenario::{ServiceKind, TaskShape};
+use crate::scenario::{ServiceKind, StrategyItem, TaskShape};
 
 /// A service.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Service {
     pub distinct_instance: bool,
     /// Placement constraint `memberOf`, with its text.
     pub member_of: Option<(String, Filter)>,
+    /// Its capacity provider strategy; empty where it has the launch type EC2.
+    pub strategy: Vec<StrategyItem>,
     /// Its tasks that are not STOPPED.
     pub tasks: BTreeSet<TaskNo>,
     /// Newest first, at most [`Service::MOST_EVENTS`].

@@ -15,6 +15,8 @@ use crate::scenario::TaskShape;
 pub(crate) struct NewTask {
     pub(crate) registration: RegistrationNo,
     pub(crate) service: Option<ServiceNo>,
+    /// Whether a capacity provider strategy chose the provider of its instance.
+    pub(crate) by_strategy: bool,
     pub(crate) group: String,
     pub(crate) family: String,
     pub(crate) started_by: Option<String>,
@@ -38,11 +40,13 @@ impl World {
         let past = self.now - SignedDuration::from_hours(24);
         let settled_at = settled.then_some(past);
         let deployment = new.service.map_or(0, |service| self.services[service].deployment);
+        let provider = self.machines[machine].provider().filter(|_| new.by_strategy).map(str::to_owned);
         let task = Task {
             arn: arn.clone(),
             cluster,
             registration: new.registration,
             group: new.group,
+            provider,
             family: new.family,
             service: new.service,
             deployment,

@@ -11,6 +11,7 @@ mod pacer;
 mod room;
 mod slow_drains;
 mod stop;
+mod strategy;
 
 use jiff::Timestamp;
 use models::claim::Transport;
@@ -235,7 +236,7 @@ impl<'a> Admission<'a> {
     }
 
     /// Returns what these tasks have against a drain at any time, as far as that is to be known now.
-    fn hold_reason(&mut self, instance: &Instance, tasks: &'a [Task]) -> Option<HoldReason> {
+    fn hold_reason(&mut self, instance: &'a Instance, tasks: &'a [Task]) -> Option<HoldReason> {
         let cx = self.cx;
         let hold = workload::hold(tasks, &cx.snapshot.services, cx.policy.standalone_tasks, cx.now);
         if hold.is_some() || (self.free() == 0 && !cx.run.dry_run) || broken!(DrainWithoutRoom) {
@@ -243,17 +244,17 @@ impl<'a> Admission<'a> {
         }
         // Whoever is only staged, or planned, is judged by itself.
         let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
-        let hold = bare.would_take(&instance.host, tasks).err();
+        let hold = bare.would_take(instance, tasks).err();
         if hold.is_some() || !cx.run.dry_run || self.is_under_way {
             return hold;
         }
         // A run that has nothing under way does not wait for the room that is spoken for.
         let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
-        room.would_take(&instance.host, tasks).err()
+        room.would_take(instance, tasks).err()
     }
 
     /// Returns why the instance is not drained although there is a place for it. Its tasks have their room if it is.
-    fn wait_reason(&mut self, instance: &Instance, tasks: &'a [Task]) -> Option<HoldReason> {
+    fn wait_reason(&mut self, instance: &'a Instance, tasks: &'a [Task]) -> Option<HoldReason> {
         let cx = self.cx;
         if let Some(zone) = self.zone_before(instance) {
             return Some(HoldReason::OtherZoneFirst { zone: zone.clone() });
@@ -267,7 +268,7 @@ impl<'a> Admission<'a> {
         }
         let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
         let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
-        room.move_off(&instance.host, tasks).err().filter(|_| !broken!(DrainWithoutRoom))
+        room.move_off(instance, tasks).err().filter(|_| !broken!(DrainWithoutRoom))
     }
 
     /// Returns the zone that is to be finished before this instance's.

@@ -10,7 +10,8 @@ use crate::world::{MachineNo, World};
 
 fn all(world: &World) -> BTreeSet<String> {
     let of_machines = world.machines.iter().filter_map(|machine| machine.instance.asg.clone());
-    of_machines.chain(world.groups.keys().cloned()).collect()
+    let of_providers = world.providers.values().filter_map(|provider| provider.group.clone());
+    of_machines.chain(world.groups.keys().cloned()).chain(of_providers).collect()
 }
 
 /// Names that there is no group of are passed over without an error.

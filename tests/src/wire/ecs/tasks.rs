@@ -170,6 +170,7 @@ fn shape(world: &World, number: TaskNo) -> Value {
         }
     }
     let texts = [
+        ("capacityProviderName", known.provider.as_deref()),
         ("startedBy", known.started_by.as_deref()),
         ("stoppedReason", known.stopped_reason.as_deref()),
         ("stopCode", known.stop_code),
