@@ -148,7 +148,7 @@ impl Invariants {
                 self.started.insert(*machine, world.now());
             }
             Event::Instance { .. } | Event::Task { .. } | Event::Ec2State { .. } | Event::Command { .. } => {}
-            Event::Service { .. } | Event::Stored { .. } | Event::Scripted { .. } => {}
+            Event::Service { .. } | Event::Group { .. } | Event::Stored { .. } | Event::Scripted { .. } => {}
         }
     }
 

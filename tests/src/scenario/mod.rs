@@ -11,6 +11,7 @@ mod names;
 mod parameter;
 mod providers;
 mod region;
+mod scaling;
 mod shape;
 mod size;
 mod times;
@@ -37,11 +38,12 @@ pub use event::{
     RepositoryAction, ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
-pub use groups::{ActiveWhileTerminating, GroupSpec};
+pub use groups::{ActiveWhileTerminating, GroupSpec, TerminationPolicy};
 pub use machines::{InstanceSpec, MachineSpec};
 pub use parameter::{ParameterSpec, ParameterVersion};
 pub use providers::{ProviderSpec, ScalingSpec, StrategyItem};
 pub use region::RegionSpec;
+pub use scaling::{Counted, ScalingBehaviour, Unprotects};
 pub use shape::{ServiceKind, TaskShape};
 pub use size::Mib;
 pub(crate) use when::means;

@@ -5,6 +5,7 @@ use models::policy::BridgePolicy;
 use serde::Deserialize;
 
 use super::groups::ActiveWhileTerminating;
+use super::scaling::ScalingBehaviour;
 
 /// How AWS behaves in this scenario. What `docs/facts/` calls unknown is a switch here.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -60,6 +61,8 @@ pub struct RegionSpec {
 
     /// What becomes of an instance that somebody sets ACTIVE while its group waits to end it.
     pub active_while_terminating: ActiveWhileTerminating,
+    /// How managed scaling behaves.
+    pub managed_scaling: ScalingBehaviour,
 
     /// How long the status checks are `initializing` after an instance was started (docs/facts/ec2.md#instances-and-status-checks).
     pub status_checks_begin: SignedDuration,
@@ -116,6 +119,7 @@ impl Default for RegionSpec {
             deleted_services_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),
             active_while_terminating: ActiveWhileTerminating::default(),
+            managed_scaling: ScalingBehaviour::default(),
             status_checks_begin: SignedDuration::from_mins(2),
             status_check_lag: SignedDuration::from_mins(2),
             tags_lag: SignedDuration::ZERO,

@@ -12,6 +12,7 @@ use super::effect::Effect;
 use super::id_vec::IdVec;
 use super::ids::{ClusterNo, MachineNo};
 use super::machine::{Ec2State, HostContainer, InGroup, Machine, Seen};
+use super::placement::Placing;
 use super::queue::{Due, Queue};
 use super::registration::{InstanceStatus, Resources};
 use super::service::Service;
@@ -42,6 +43,9 @@ impl World {
             registrations: IdVec::default(),
             groups: scenario.groups.clone(),
             providers: scenario.providers.clone(),
+            scaling: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            never_started: Vec::new(),
             services: IdVec::default(),
             tasks: IdVec::default(),
             commands: IdVec::default(),
@@ -83,6 +87,7 @@ impl World {
         }
         world.place_everything();
         world.apply_beginnings(&scenario.machines);
+        world.begin_scaling();
         for (index, spec) in scenario.events.iter().enumerate() {
             let armed = matches!(spec.due, EventTime::After(..));
             world.script.push(Scripted { spec: spec.clone(), armed, calls: 0 });
@@ -232,6 +237,9 @@ impl World {
             events: std::collections::VecDeque::new(),
             created_at: self.now - SignedDuration::from_hours(240),
             deleted_at: None,
+            waiting: Vec::new(),
+            pinned: Vec::new(),
+            throttled_until: None,
             look_at: None,
             starved: false,
             steady: true,
@@ -249,6 +257,7 @@ impl World {
             let new = NewTask {
                 registration,
                 service: None,
+                arn: None,
                 by_strategy: spec.strategy.unwrap_or(by_default),
                 group: spec.group.clone().unwrap_or_else(|| format!("family:{}", spec.family)),
                 family: spec.family.clone(),
@@ -273,7 +282,11 @@ impl World {
             }
             let desired = service.desired;
             let mut candidates = self.candidates(number);
-            let placed = (0..desired).take_while(|_| self.place(number, &mut candidates, true).is_some()).count();
+            let place = |world: &mut Self, candidates: &mut _| {
+                let provider = world.next_provider(number, candidates);
+                world.place(number, candidates, Placing { provider, arn: None, settled: true })
+            };
+            let placed = (0..desired).take_while(|_| place(self, &mut candidates).is_some()).count();
             if placed < usize::try_from(desired).unwrap_or(usize::MAX) {
                 self.services[number].starved = true;
                 self.services[number].steady = false;

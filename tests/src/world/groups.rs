@@ -60,8 +60,18 @@ impl World {
         self.record(Event::Instance { machine, change: InstanceChange::InGroup { state: state.to_owned() } });
     }
 
-    /// The group ends an instance: a scale-in, or any other reason that it has.
+    /// Somebody scales a group in, and it ends this instance.
     pub(super) fn scale_in(&mut self, machine: MachineNo) {
+        let group = self.machines[machine].instance.asg.clone();
+        if let Some(group) = group.filter(|group| self.size_of(group).is_some()) {
+            let desired = self.desired(&group);
+            self.set_desired(&group, desired.saturating_sub(1), "an event");
+        }
+        self.end_in_group(machine);
+    }
+
+    /// The group ends an instance: a scale-in, or any other reason that it has.
+    pub(super) fn end_in_group(&mut self, machine: MachineNo) {
         let known = &self.machines[machine];
         let Some(group) = known.instance.asg.clone() else { return };
         if known.state != Ec2State::Running || known.in_group.state.starts_with("Terminating") {

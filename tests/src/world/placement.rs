@@ -23,6 +23,17 @@ pub(super) struct Candidates {
 
 type Candidate = (usize, usize, RegistrationNo);
 
+/// How a task is placed.
+#[derive(Debug, Clone)]
+pub(super) struct Placing {
+    /// The capacity provider that was chosen for it; nothing for the launch type.
+    pub(super) provider: Option<String>,
+    /// Its ARN, where it has waited.
+    pub(super) arn: Option<String>,
+    /// It has been running for long.
+    pub(super) settled: bool,
+}
+
 impl World {
     /// Every instance that a task of the service fits on now.
     pub(super) fn candidates(&self, service: ServiceNo) -> Candidates {
@@ -61,6 +72,9 @@ impl World {
             if let Some(provider) = task.provider.as_ref().filter(|_| counts) {
                 *by_provider.entry(provider.clone()).or_default() += 1;
             }
+        }
+        for task in &self.services[service].waiting {
+            *by_provider.entry(task.provider.clone()).or_default() += 1;
         }
         by_provider
     }
@@ -122,9 +136,9 @@ impl World {
         &mut self,
         service: ServiceNo,
         candidates: &mut Candidates,
-        settled: bool,
+        placing: Placing,
     ) -> Option<RegistrationNo> {
-        let provider = candidates.next_provider(&self.services[service].strategy);
+        let Placing { provider, arn, settled } = placing;
         let zones = candidates.instances.get_mut(&provider)?;
         let in_zone = &mut candidates.in_zone;
         let tasks = |zone: &String| in_zone.get(zone).copied().unwrap_or(0);
@@ -132,21 +146,32 @@ impl World {
         let (zone, instances) = with_room.min_by_key(|(zone, _)| tasks(zone))?;
         let (own, all, number) = instances.pop_first()?;
         *in_zone.entry(zone.clone()).or_default() += 1;
-        self.start_service_task(service, number, settled);
+        self.start_service_task(service, number, arn, settled);
         if !self.services[service].distinct_instance && self.can_take(service, number) {
             instances.insert((own + 1, all + 1, number));
         }
-        if let Some(provider) = provider {
-            *candidates.of_provider.entry(provider).or_default() += 1;
-        }
+        candidates.count(provider);
         Some(number)
     }
 
+    /// The provider of a service's next task; nothing where it has no strategy.
+    pub(super) fn next_provider(&self, service: ServiceNo, candidates: &Candidates) -> Option<String> {
+        let of = &self.services[service];
+        of.pinned.last().cloned().or_else(|| candidates.next_provider(&of.strategy))
+    }
+
     /// Starts a task of a service on an instance.
-    pub(super) fn start_service_task(&mut self, service: ServiceNo, number: RegistrationNo, settled: bool) {
+    pub(super) fn start_service_task(
+        &mut self,
+        service: ServiceNo,
+        number: RegistrationNo,
+        arn: Option<String>,
+        settled: bool,
+    ) {
         let of = &self.services[service];
         let n = u64::try_from(service.0).unwrap_or(0);
         let new = NewTask {
+            arn,
             registration: number,
             service: Some(service),
             by_strategy: !of.strategy.is_empty(),
@@ -160,6 +185,13 @@ impl World {
 }
 
 impl Candidates {
+    /// Counts a task that goes to a provider, or waits for one of its instances.
+    pub(super) fn count(&mut self, provider: Option<String>) {
+        if let Some(provider) = provider {
+            *self.of_provider.entry(provider).or_default() += 1;
+        }
+    }
+
     /// The provider that a strategy chooses for the next task: the one whose base is not reached, then the one that is
     /// furthest behind its share; nothing where there is no strategy.
     fn next_provider(&self, strategy: &[StrategyItem]) -> Option<String> {
