@@ -96,6 +96,9 @@ pub struct Drain {
     pub from: Version,
     /// The staged version.
     pub to: Version,
+    /// Whether an instance must be launched for its tasks.
+    #[serde(default)]
+    pub scale_out: bool,
 }
 
 /// The tasks to stop on an instance.

@@ -13,6 +13,7 @@ use crate::query::Select;
 use crate::release::MaxVersion;
 use crate::schedule::{Freeze, Window};
 
+pub use crate::capacity::Capacity;
 pub use crate::max_unavailable::MaxUnavailable;
 
 /// The settings of one cluster. The configuration page of the documents lists them for people.
@@ -46,6 +47,9 @@ pub struct Policy {
     pub select: Option<Select>,
     /// What to do with an instance that runs tasks of no service.
     pub standalone_tasks: StandaloneTasks,
+    /// Where room for tasks may come from.
+    #[serde(default)]
+    pub capacity: Capacity,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// After how many failed or rolled back instances no further one is begun.
@@ -91,6 +95,7 @@ impl Default for Policy {
             owner_lock: OwnerLock::Respect,
             select: None,
             standalone_tasks: StandaloneTasks::Skip,
+            capacity: Capacity::Room,
             timeouts: Timeouts::default(),
             stop_after_failures: StopAfter::Count(1),
             max_duration: None,

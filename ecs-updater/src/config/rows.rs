@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use jiff::SignedDuration;
-use models::policy::{BridgePolicy, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
+use models::policy::{BridgePolicy, Capacity, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
 use models::release::MaxVersion;
 
 use super::schedule::{Freezes, Windows};
@@ -205,6 +205,12 @@ pub(super) const ROWS: &[Row] = &[
             word: StandaloneTasks::as_str,
         },
         "Instances with tasks of no service: skip, wait for the tasks' end, or stop them"
+    ),
+    row!(
+        capacity,
+        Tag::Stricter(|one, two| Some(one.capacity.cmp(&two.capacity))),
+        Words { all: &[Capacity::Room, Capacity::ScaleOut], word: Capacity::as_str },
+        "Where tasks find room: on instances in service alone, or on those, too, that managed scaling launches"
     ),
     row!(
         stop_after_failures,

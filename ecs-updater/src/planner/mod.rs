@@ -43,7 +43,7 @@ pub(crate) use claimed::sent::reboot_may_come_until;
 pub use context::{RunFacts, Stop};
 pub(crate) use estimate::{Ahead, estimate};
 pub(crate) use gate::{Asked, closed_for_drains, open_until};
-pub use groups::{groups, image_version, youngest_images};
+pub use groups::{groups, image_version, scale_out_notes, youngest_images};
 pub(crate) use limits::undated;
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub(crate) use progress::last_progress;

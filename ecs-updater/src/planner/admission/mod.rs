@@ -9,9 +9,12 @@ mod horizon;
 mod order;
 mod pacer;
 mod room;
+mod scale_out;
 mod slow_drains;
 mod stop;
 mod strategy;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use models::claim::Transport;
@@ -35,6 +38,7 @@ use budget::Budget;
 use horizon::Horizon;
 use pacer::Pacer;
 use room::Room;
+use scale_out::ScaleOut;
 use slow_drains::SlowDrains;
 
 /// None is drained while so many wait for their reboot: about a round of the executor's.
@@ -101,6 +105,8 @@ struct Admission<'a> {
     bare: Option<Room<'a>>,
     /// Found when it is first asked for.
     slow_drains: Option<SlowDrains<'a>>,
+    /// Instances whose tasks wait for a launch and that are drained in this round, by their providers.
+    scale_outs: BTreeMap<&'a str, usize>,
     /// Whether EC2 Auto Scaling is asked before an instance is begun.
     has_groups: bool,
 }
@@ -124,6 +130,7 @@ impl<'a> Admission<'a> {
             room: None,
             bare: None,
             slow_drains: None,
+            scale_outs: BTreeMap::new(),
             has_groups: cx.snapshot.has_groups(),
         }
     }
@@ -178,7 +185,9 @@ impl<'a> Admission<'a> {
 
     /// Whether it is known what its Auto Scaling group does with the instance.
     fn is_group_known(&self, instance: &Instance) -> bool {
-        !self.has_groups || self.cx.snapshot.auto_scaling.knows(instance, self.cx.now)
+        !self.has_groups
+            || (self.cx.snapshot.auto_scaling.knows(instance, self.cx.now)
+                && scale_out::is_size_known(self.cx, instance))
     }
 
     /// Lets a candidate wait for the opening that a run waits for, or holds it.
@@ -217,16 +226,23 @@ impl<'a> Admission<'a> {
     }
 
     fn drain(&mut self, candidate: &Candidate<'a>, tasks: &'a [Task]) -> Offer {
-        if let Some(why) = self.wait_reason(candidate.instance, tasks) {
-            self.horizon.prepare();
-            return Offer::Later(why, None);
+        let launches = match self.wait_or_launch(candidate.instance, tasks) {
+            Ok(launches) => launches,
+            Err(why) => {
+                self.horizon.prepare();
+                return Offer::Later(why, None);
+            }
+        };
+        let scale_out = launches > 0;
+        if let Some(provider) = candidate.instance.provider.as_deref().filter(|_| scale_out) {
+            *self.scale_outs.entry(provider).or_default() += 1;
         }
         self.horizon.drain();
         self.drains.take();
         self.budget.take();
         self.zone = self.zone.or(candidate.instance.zone.as_ref());
         let (from, to) = (candidate.from.clone(), candidate.to.clone());
-        Offer::Act(Phase::Staged, Step::Drain(Drain { from, to }))
+        Offer::Act(Phase::Staged, Step::Drain(Drain { from, to, scale_out }))
     }
 
     /// Returns why an instance that takes longer than others is not begun now, if so.
@@ -244,16 +260,36 @@ impl<'a> Admission<'a> {
         }
         // Whoever is only staged, or planned, is judged by itself.
         let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
-        let hold = bare.would_take(instance, tasks).err();
+        let scale_out = ScaleOut::of(cx, instance, tasks);
+        let hold = bare.would_take(instance, tasks, scale_out.as_ref()).err();
         if hold.is_some() || !cx.run.dry_run || self.is_under_way {
             return hold;
         }
         // A run that has nothing under way does not wait for the room that is spoken for.
         let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
-        room.would_take(instance, tasks).err()
+        room.would_take(instance, tasks, scale_out.as_ref()).err()
     }
 
-    /// Returns why the instance is not drained although there is a place for it. Its tasks have their room if it is.
+    /// Gives the tasks of an instance their room. Returns for how many an instance must be launched.
+    ///
+    /// # Errors
+    /// Why the instance is not drained although there is a place for it.
+    fn wait_or_launch(&mut self, instance: &'a Instance, tasks: &'a [Task]) -> Result<usize, HoldReason> {
+        let cx = self.cx;
+        if let Some(why) = self.wait_reason(instance, tasks) {
+            return Err(why);
+        }
+        let scale_out = ScaleOut::of(cx, instance, tasks);
+        let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
+        let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
+        let begun = self.scale_outs.get(instance.provider.as_deref().unwrap_or_default()).copied().unwrap_or(0);
+        // What is launched for others is not there yet.
+        let may_launch = scale_out.filter(|one| one.may_begin(begun));
+        let found = room.move_off(instance, tasks, may_launch.as_ref());
+        if broken!(DrainWithoutRoom) { Ok(found.unwrap_or(0)) } else { found }
+    }
+
+    /// Returns what has to be over before the instance is drained.
     fn wait_reason(&mut self, instance: &'a Instance, tasks: &'a [Task]) -> Option<HoldReason> {
         let cx = self.cx;
         if let Some(zone) = self.zone_before(instance) {
@@ -266,9 +302,7 @@ impl<'a> Admission<'a> {
         if let Some((host, service)) = Room::could_be_lost(cx.snapshot, tasks) {
             return Some(HoldReason::StoppedMachineFirst { host: host.clone(), service: service.to_string() });
         }
-        let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
-        let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
-        room.move_off(instance, tasks).err().filter(|_| !broken!(DrainWithoutRoom))
+        None
     }
 
     /// Returns the zone that is to be finished before this instance's.

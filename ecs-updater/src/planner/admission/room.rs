@@ -16,6 +16,7 @@ use models::ids::{HostId, ServiceName, ZoneName};
 use models::reason::HoldReason;
 
 use super::constraint::{self, Groups, Subject};
+use super::scale_out::ScaleOut;
 use super::strategy;
 
 /// Of a constraint so many characters are told.
@@ -54,6 +55,8 @@ struct Place<'a> {
 struct Attempt<'a> {
     /// The place of the instance, and the CPU that was free there.
     left: Option<(usize, i64)>,
+    /// So many tasks wait for an instance to be launched.
+    launches: usize,
     tasks: Vec<(Moving<'a>, Placement)>,
 }
 
@@ -124,23 +127,41 @@ impl<'a> Room<'a> {
 
     /// Takes `leaving` out and places its service tasks on the others, but for those that `minimumHealthyPercent`
     /// lets the service do without: they are stopped, room or not, and come back with the instance. Nothing is changed
-    /// where one of the others has no place.
+    /// where one of the others has no place. Returns how many wait for an instance to be launched.
     ///
     /// # Errors
     /// The hold that says what is missing.
-    pub(crate) fn move_off(&mut self, leaving: &'a Instance, tasks: &'a [Task]) -> Result<(), HoldReason> {
-        self.try_off(leaving, tasks).map(drop)
+    pub(crate) fn move_off(
+        &mut self,
+        leaving: &'a Instance,
+        tasks: &'a [Task],
+        scale_out: Option<&ScaleOut<'_>>,
+    ) -> Result<usize, HoldReason> {
+        self.try_off(leaving, tasks, scale_out).map(|attempt| attempt.launches)
     }
 
     /// Whether [`Room::move_off`] would do; nothing is promised.
     ///
     /// # Errors
     /// The hold that says what is missing.
-    pub(crate) fn would_take(&mut self, leaving: &'a Instance, tasks: &'a [Task]) -> Result<(), HoldReason> {
-        self.try_off(leaving, tasks).map(|attempt| self.undo(attempt))
+    pub(crate) fn would_take(
+        &mut self,
+        leaving: &'a Instance,
+        tasks: &'a [Task],
+        scale_out: Option<&ScaleOut<'_>>,
+    ) -> Result<usize, HoldReason> {
+        let attempt = self.try_off(leaving, tasks, scale_out)?;
+        let launches = attempt.launches;
+        self.undo(attempt);
+        Ok(launches)
     }
 
-    fn try_off(&mut self, leaving: &'a Instance, tasks: &'a [Task]) -> Result<Attempt<'a>, HoldReason> {
+    fn try_off(
+        &mut self,
+        leaving: &'a Instance,
+        tasks: &'a [Task],
+        scale_out: Option<&ScaleOut<'_>>,
+    ) -> Result<Attempt<'a>, HoldReason> {
         let mut attempt = Attempt::default();
         if let Ok(at) = self.places.binary_search_by(|place| place.instance.host.cmp(&leaving.host)) {
             // Nothing fits there any more; the list keeps its order.
@@ -154,11 +175,19 @@ impl<'a> Room<'a> {
                     *self.done_without.entry(&service.name).or_default() += 1;
                     Placement::Stopped
                 }
+                None if scale_out.is_some_and(|one| one.launches_for(&task.needs, service, moving.provider)) => {
+                    attempt.launches += 1;
+                    Placement::Unplaced
+                }
                 None => {
                     attempt.tasks.push((moving, Placement::Unplaced));
                     let needs = self.words(&task.needs, service) + &strategy::words(service, moving.provider);
                     self.undo(attempt);
-                    return Err(HoldReason::NoRoom { service: service.name.to_string(), needs });
+                    let hold = HoldReason::NoRoom { service: service.name.to_string(), needs };
+                    return Err(match scale_out {
+                        Some(one) => one.explain(hold),
+                        None => hold,
+                    });
                 }
             };
             attempt.tasks.push((moving, placement));
@@ -198,7 +227,7 @@ impl<'a> Room<'a> {
     }
 
     fn undo(&mut self, attempt: Attempt<'a>) {
-        let Attempt { left, tasks } = attempt;
+        let Attempt { left, tasks, .. } = attempt;
         let mut touched = Vec::new();
         for (Moving { needs, service, .. }, placement) in tasks.iter().rev() {
             match placement {

@@ -8,10 +8,11 @@ use crate::planner::fixtures::{at, fleet, instance, service, task};
 
 /// What an instance has free, and the tasks on it: each is of one of two services, and of this size.
 fn instances() -> impl Draw<Value = Vec<(Resources, Option<&'static str>, Vec<(bool, Resources)>)>> {
-    let size = |most: i64| {
-        (0..=most, 0..=most, proptest::collection::vec(80..82_u16, 0..2))
-            .prop_map(|(cpu, memory, ports)| Resources { cpu, memory, ports })
-    };
+    let size =
+        |most: i64| {
+            (0..=most, 0..=most, proptest::collection::vec(80..82_u16, 0..2))
+                .prop_map(|(cpu, memory, ports)| Resources { cpu, memory, ports })
+        };
     let tasks = proptest::collection::vec((any::<bool>(), size(3)), 0..4);
     let provider = proptest::option::of(proptest::sample::select(vec!["a", "b"]));
     proptest::collection::vec((size(6), provider, tasks), 1..9)
@@ -51,9 +52,9 @@ proptest! {
             let tasks = &leaving.tasks.as_ref().unwrap().tasks;
             other.full_until.clear();
             if moves {
-                prop_assert_eq!(one.move_off(leaving, tasks), other.move_off(leaving, tasks));
+                prop_assert_eq!(one.move_off(leaving, tasks, None), other.move_off(leaving, tasks, None));
             } else {
-                prop_assert_eq!(one.would_take(leaving, tasks), other.would_take(leaving, tasks));
+                prop_assert_eq!(one.would_take(leaving, tasks, None), other.would_take(leaving, tasks, None));
             }
             for (place, twin) in one.places.iter().zip(&other.places) {
                 prop_assert_eq!((place.cpu, place.memory), (twin.cpu, twin.memory));
