@@ -73,7 +73,8 @@ def resolve(template, parameters, *, stack="ecs-updater", partition="aws", regio
                 return str(own[name])
             return str(attribute(*name.split(".", 1)) if "." in name else ref(name))
 
-        return re.sub(r"\$\{([^!}][^}]*)\}", one, text)
+        # `${!NAME}` is left as `${NAME}`.
+        return re.sub(r"\$\{([^!}][^}]*)\}", one, text).replace("${!", "${")
 
     def condition(name):
         return work(template["Conditions"][name])

@@ -2,13 +2,14 @@
 //! metrics by itself, without a call or a permission
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 //!
-//! A line for each cluster and one for the run. Their number and names are bounded: the reasons are a closed set, and the
-//! clusters those of the run. Units are those of `PutMetricData`; a day has none there.
+//! A line for each cluster and one for the run. Their number and names are bounded: the reasons are a closed set, the versions
+//! are the [`MAX_VERSIONS`] oldest, and the clusters those of the run. Units are those of `PutMetricData`; a day has none there.
 
 use std::collections::BTreeMap;
 
 use models::clean;
-use models::report::{ClusterErrorKind, ClusterReport, Outcome, RunReport};
+use models::report::{ClusterErrorKind, ClusterReport, InstanceReport, Outcome, RunReport};
+use semver::Version;
 use serde_json::{Map, Value, json};
 
 /// The namespace of all metrics.
@@ -17,6 +18,11 @@ pub const NAMESPACE: &str = "EcsUpdater";
 pub const UPDATER: &str = "Updater";
 /// The dimension of a cluster's own metrics.
 pub const CLUSTER: &str = "Cluster";
+/// Versions of a cluster that are counted one by one, the oldest first. With all reasons, a line stays below the format's 100
+/// metrics.
+pub const MAX_VERSIONS: usize = 20;
+/// Characters of a version that is counted. No release has that many, and CloudWatch takes names of 255 at most.
+const MAX_VERSION_LENGTH: usize = 64;
 
 /// One metric of a line.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +99,34 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport) -> Vec<Metric> {
         *held.entry(code).or_default() += 1;
     }
     metrics.extend(held.into_iter().map(|(code, instances)| count(format!("Held_{code}"), instances)));
+    metrics.extend(versions(cluster));
     metrics
+}
+
+/// How many instances run each version at the end; those beyond the [`MAX_VERSIONS`] oldest are counted together.
+fn versions(cluster: &ClusterReport) -> Vec<Metric> {
+    let mut running: BTreeMap<&Version, usize> = BTreeMap::new();
+    let all = cluster.instances.iter().filter_map(version_at_end);
+    for version in all.filter(|version| version.to_string().len() <= MAX_VERSION_LENGTH) {
+        *running.entry(version).or_default() += 1;
+    }
+    let newer: usize = running.values().skip(MAX_VERSIONS).sum();
+    let oldest = running.into_iter().take(MAX_VERSIONS);
+    let mut metrics: Vec<Metric> =
+        oldest.map(|(version, instances)| count(format!("Version_{version}"), instances)).collect();
+    if newer > 0 {
+        metrics.push(count("Version_newer", newer));
+    }
+    metrics
+}
+
+/// The version that an instance runs at the end; `None` where the report does not know it, or the machine goes away.
+fn version_at_end(instance: &InstanceReport) -> Option<&Version> {
+    match instance.outcome {
+        Outcome::Updated => instance.to.as_ref(),
+        Outcome::Current | Outcome::Held | Outcome::RolledBack | Outcome::WouldUpdate => instance.from.as_ref(),
+        Outcome::Failed | Outcome::InProgress | Outcome::ScaledIn | Outcome::Gone => None,
+    }
 }
 
 fn of_run(report: &RunReport) -> Vec<Metric> {

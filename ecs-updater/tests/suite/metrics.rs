@@ -145,6 +145,47 @@ fn what_is_not_known_is_left_out_and_a_plan_has_none() {
 }
 
 #[test]
+fn the_versions_that_instances_run_at_the_end_are_counted() {
+    let on = |outcome, from: &str, to: Option<&str>| InstanceReport {
+        from: Some(from.parse().unwrap()),
+        to: to.map(|to| to.parse().unwrap()),
+        ..instance(outcome, None)
+    };
+    let counted = |instances: Vec<InstanceReport>| {
+        let lines = written(&run(vec![cluster("web", instances, ClusterEnd::default())]));
+        let of = |line: &Value| {
+            let all = values(line).as_object().unwrap().clone();
+            Value::Object(all.into_iter().filter(|(name, _)| name.starts_with("Version_")).collect())
+        };
+        assert_eq!(of(&lines[1]), json!({}), "the run's line has none");
+        of(&lines[0])
+    };
+    let to = Some("1.27.0");
+    let instances = vec![
+        on(Outcome::Updated, "1.26.1", to),
+        on(Outcome::Current, "1.27.0", None),
+        on(Outcome::Held, "1.26.1", to),
+        on(Outcome::RolledBack, "1.25.0", to),
+        on(Outcome::Failed, "1.26.1", to),
+        on(Outcome::InProgress, "1.26.1", to),
+        on(Outcome::ScaledIn, "1.26.1", to),
+        on(Outcome::Gone, "1.26.1", None),
+        instance(Outcome::Held, Some("host_unreachable")),
+        on(Outcome::Current, &format!("1.26.1-{}", "a".repeat(300)), None),
+    ];
+    assert_eq!(counted(instances), json!({ "Version_1.25.0": 1, "Version_1.26.1": 1, "Version_1.27.0": 2 }));
+
+    let many = |versions: usize| {
+        let all = (0..versions).map(|minor| on(Outcome::Current, &format!("1.{minor}.0"), None));
+        counted(all.collect()).as_object().unwrap().clone()
+    };
+    assert_eq!(many(metrics::MAX_VERSIONS).len(), metrics::MAX_VERSIONS);
+    let more = many(metrics::MAX_VERSIONS + 3);
+    assert_eq!(more.len(), metrics::MAX_VERSIONS + 1);
+    assert_eq!((&more["Version_1.0.0"], &more["Version_newer"]), (&json!(1), &json!(3)));
+}
+
+#[test]
 fn they_are_written_under_a_name_and_only_where_there_is_one() {
     let of = |flag: &[&str], variable: &str| {
         let cli = Cli::try_parse_from(["ecs-updater", "run"].iter().chain(flag)).unwrap();
