@@ -3,20 +3,23 @@
 //! Values are taken as text and checked by [`crate::config`], so that a mistake in a flag is reported beside a mistake
 //! in the file, in the same words.
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::Path;
 
-use models::ids::AccountId;
-use models::location::is_account;
+use clap::{Args, Parser, Subcommand};
 use models::selection::{InstanceName, Named};
 
 use crate::config::Given;
 use crate::planner::Purpose;
 use crate::steer::Order;
 
+mod global;
+mod report;
 mod settings;
 mod status;
 mod steer;
 
+pub use global::{GlobalArgs, LogFormat, Output};
+pub use report::{PageArgs, ReportArgs};
 pub use settings::{KeyArgs, SettingArgs};
 pub use status::StatusArgs;
 pub use steer::{ClusterArgs, ExcludeArgs, ForgetArgs, IncludeArgs, PauseArgs, ReleaseArgs};
@@ -80,7 +83,7 @@ variable, ECS_UPDATER_SETTINGS, [[cluster]], [defaults], built-in default.";
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "ecs-updater",
-    version,
+    version = models::build::VERSION,
     about = "Rolls Bottlerocket OS updates through Amazon ECS clusters without losing a task",
     long_about = LONG_ABOUT,
     after_help = AFTER_HELP,
@@ -116,6 +119,10 @@ pub enum Command {
     /// Reads ECS, the tags, the lease and what the last run left beside it, in seconds and without a command to any
     /// host. Ends with "all well", exit code 0, or with what to do and what to type, exit code 1; 2 to 4 as with `run`.
     Status(StatusArgs),
+    /// Show a saved report again: as a table, or as a page for a browser
+    ///
+    /// Reads the JSON that `run` or `plan` printed with --output json, and asks AWS for nothing.
+    Report(ReportArgs),
     /// Bring to an end what earlier runs began, and begin nothing
     ///
     /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled back
@@ -149,7 +156,7 @@ impl Command {
     pub fn dry_run(&self) -> bool {
         match self {
             Self::Run(run) => run.dry_run,
-            Self::Plan(_) | Self::Status(_) => true,
+            Self::Plan(_) | Self::Status(_) | Self::Report(_) => true,
             Self::Finish(_)
             | Self::Pause(_)
             | Self::Resume(_)
@@ -173,7 +180,7 @@ impl Command {
     /// Returns what a person asks for by a command that is no run; `None` for a run.
     pub fn order(&self) -> Option<Order> {
         match self {
-            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Finish(_) => None,
+            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Report(_) | Self::Finish(_) => None,
             Self::Pause(pause) => Some(Order::Pause { reason: pause.reason.clone() }),
             Self::Resume(_) => Some(Order::Resume),
             Self::Release(release) => Some(Order::Release { host: release.instance.clone() }),
@@ -187,12 +194,30 @@ impl Command {
         }
     }
 
+    /// Returns the file for the page, where one is to be written.
+    pub fn page(&self) -> Option<&Path> {
+        match self {
+            Self::Run(run) => run.page.html.as_deref(),
+            Self::Plan(plan) => plan.page.html.as_deref(),
+            Self::Report(report) => report.page.html.as_deref(),
+            Self::Status(_)
+            | Self::Finish(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Release(_)
+            | Self::Exclude(_)
+            | Self::Include(_)
+            | Self::ForgetFailed(_) => None,
+        }
+    }
+
     /// Returns the instances that are named.
     pub fn named(&self) -> Named {
         match self {
             Self::Run(run) => run.selection.named(),
             Self::Plan(plan) => plan.selection.named(),
             Self::Status(_)
+            | Self::Report(_)
             | Self::Finish(_)
             | Self::Pause(_)
             | Self::Resume(_)
@@ -211,7 +236,13 @@ impl Command {
     /// Returns whether a person has said yes beforehand.
     pub fn says_yes(&self) -> bool {
         match self {
-            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Finish(_) | Self::Pause(_) | Self::Resume(_) => true,
+            Self::Run(_)
+            | Self::Plan(_)
+            | Self::Status(_)
+            | Self::Report(_)
+            | Self::Finish(_)
+            | Self::Pause(_)
+            | Self::Resume(_) => true,
             Self::Release(release) => release.yes,
             Self::Exclude(exclude) => exclude.yes,
             Self::Include(include) => include.yes,
@@ -225,6 +256,7 @@ impl Command {
             Self::Run(run) => run.settings.given(),
             Self::Plan(plan) => plan.settings.given(),
             Self::Status(status) => status.settings.given(),
+            Self::Report(_) => Given::default(),
             Self::Finish(settings) => settings.given(),
             Self::Release(release) => release.settings.given(),
             Self::Pause(pause) => pause.clusters.given(),
@@ -256,6 +288,9 @@ pub struct RunArgs {
     /// The instances that are named.
     #[command(flatten)]
     pub selection: SelectionArgs,
+    /// The page for a browser.
+    #[command(flatten)]
+    pub page: PageArgs,
     /// The flags that `plan` takes too.
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -267,6 +302,9 @@ pub struct PlanArgs {
     /// The instances that are named.
     #[command(flatten)]
     pub selection: SelectionArgs,
+    /// The page for a browser.
+    #[command(flatten)]
+    pub page: PageArgs,
     /// The flags that `run` takes too.
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -292,73 +330,4 @@ impl SelectionArgs {
     fn named(&self) -> Named {
         Named { only: self.only.clone(), skip: self.skip.clone() }
     }
-}
-
-/// What all commands take.
-#[derive(Debug, Clone, Args)]
-pub struct GlobalArgs {
-    /// How to print the report: a table for people or JSON for programs
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Output")]
-    pub output: Output,
-    /// How to write logs, which go to standard error
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Output")]
-    pub log_format: LogFormat,
-    /// What to log: error, warn, info, debug, trace or off, or by module such as "warn,ecs_updater=debug"
-    ///
-    /// Default: the variable ECS_UPDATER_LOG; without it `info`, or `warn` beside the live view.
-    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Output")]
-    pub log_level: Option<String>,
-    /// Log more: -v the updater's details, -vv all of it, -vvv the AWS SDK's too
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "log_level", help_heading = "Output")]
-    pub verbose: u8,
-    /// Write metrics of each run to standard error in CloudWatch's embedded metric format, under this name
-    ///
-    /// One JSON object a line, for each cluster and for the run, whatever the log's level and format; a plan writes none.
-    /// The name is the value of the dimension Updater. [env: ECS_UPDATER_METRICS]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Output")]
-    pub metrics: Option<String>,
-    /// No live view, also on a terminal
-    #[arg(long, global = true, help_heading = "Output")]
-    pub no_progress: bool,
-    /// AWS Region [default: the profile's with --profile, else AWS_REGION]
-    #[arg(long, global = true, help_heading = "AWS")]
-    pub region: Option<String>,
-    /// Use the credentials and the Region of this profile, whatever the environment says
-    ///
-    /// The name of a profile in the AWS configuration files. Without this flag the SDK's own order holds: the
-    /// environment, then AWS_PROFILE.
-    #[arg(long, global = true, value_name = "NAME", help_heading = "AWS")]
-    pub profile: Option<String>,
-    /// Refuse to work in any AWS account but this one
-    ///
-    /// Twelve digits. The account is that of the clusters, as ECS tells it before anything is done.
-    #[arg(long, global = true, value_name = "ID", value_parser = account, help_heading = "AWS")]
-    pub expect_account: Option<AccountId>,
-    /// Endpoint for all AWS services, such as a simulator's [the SDK's own: AWS_ENDPOINT_URL]
-    #[arg(long, global = true, value_name = "URL", help_heading = "AWS")]
-    pub endpoint_url: Option<String>,
-}
-
-/// How to print the report.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Tables and a closing line
-    #[default]
-    Table,
-    /// One JSON document
-    Json,
-}
-
-/// How to write logs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    #[default]
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
-fn account(text: &str) -> Result<AccountId, String> {
-    if is_account(text) { Ok(text.into()) } else { Err("an account's id is twelve digits".to_owned()) }
 }

@@ -1,10 +1,12 @@
 //! Puts the parts together: arguments → settings → run → report → exit code.
 
-use std::io::IsTerminal as _;
+use std::convert::Infallible;
 use std::pin::pin;
+use std::time::Duration;
 
 use clap::Parser as _;
 use futures_util::future::{Either, select};
+use models::fleet::{Instance, InstanceStatus};
 use models::ids::RunId;
 use models::report::RunReport;
 
@@ -14,14 +16,18 @@ use crate::clock::Clock;
 use crate::cluster_settings::Resolved;
 use crate::config::{self, Environment};
 use crate::delivery;
+use crate::events::{Seen, State, tally};
 use crate::exit::ExitStatus;
 use crate::own_task;
-use crate::render::progress::{ClusterView, Line, Live};
+use crate::render::live::{Live, Manner};
+use crate::render::progress::{ClusterView, Line};
+use crate::render::terminal::Terminal;
 use crate::run::{Job, Signals, View, Watch, run};
 use crate::telemetry;
 
 mod error;
 mod resolved;
+mod saved;
 mod signals;
 mod status;
 mod steer;
@@ -32,12 +38,16 @@ use error::{CliError, tell_error};
 use resolved::resolved;
 use signals::{Manners, heard};
 
+/// How often the live view is drawn though nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
 /// Runs the command line of this process.
 pub fn main() -> ExitStatus {
     let cli = Cli::parse();
     let status_of = if cli.command.fail_on_held() { ExitStatus::of_strict } else { ExitStatus::of };
     let ended = match (&cli.command, cli.command.order()) {
         (Command::Status(args), _) => status::execute(&cli, args),
+        (Command::Report(args), _) => saved::execute(&cli, args),
         (_, Some(order)) => steer::execute(&cli, &order),
         (_, None) => execute(&cli).map(|report| status_of(&report)),
     };
@@ -52,23 +62,31 @@ pub fn main() -> ExitStatus {
 
 fn execute(cli: &Cli) -> Result<RunReport, CliError> {
     let environment = config::environment();
-    let live = Live::new(std::io::stderr().is_terminal() && !cli.global.no_progress);
+    let is_drawn = Terminal::of_stderr().redraws && !cli.global.no_progress;
+    let live = Live::new(if is_drawn { Manner::Drawn } else { Manner::Hidden });
     telemetry::init(&cli.global, &environment, &live)?;
     let metrics = telemetry::metrics(&cli.global, &environment)?;
+    if let Some(page) = cli.command.page() {
+        delivery::check_page(page).map_err(CliError::Page)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let manners = Manners::of(!cli.command.dry_run() && cli.command.purpose().begins());
     let report = runtime.block_on(heard(manners, |signals| work(cli, &environment, &live, signals)))?;
     live.finish();
+    delivery::tell_people(&cli.global, &report);
     if let Some(updater) = &metrics {
         delivery::write_metrics(&report, updater);
     }
+    let page = cli.command.page().map_or(Ok(()), |page| delivery::write_page(page, &report));
     delivery::deliver(&cli.global, &report)?;
+    page?;
     Ok(report)
 }
 
 async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signals) -> Result<RunReport, CliError> {
     let run_id = RunId::new(ulid::Ulid::generate().to_string());
     let started_at = Clock::system().now();
+    live.prepare("reading the settings, and asking AWS for the clusters");
     let (mut stopped, mut finishing) = (signals.stop.clone(), signals.finish.clone());
     let resolved = tokio::select! {
         resolved = resolved(cli, environment, &signals.stop) => Some(resolved?),
@@ -89,7 +107,7 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
             nothing_updated: None,
         });
     };
-    live.head(locations.values());
+    live.begin(locations.values(), &run_id, clusters.iter().map(|(cluster, _)| cluster.clone()), started_at);
     let (dry_run, outside_window) = (cli.command.dry_run(), cli.command.outside_window());
     let (purpose, named) = (cli.command.purpose(), cli.command.named());
     let job = Job { run: run_id, clusters, locations, purpose, dry_run, outside_window, named, lease_table };
@@ -105,8 +123,13 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
     };
     // Beside the run, which does not wait for it.
     let clock = Clock::system();
-    let work = pin!(run(&config, &clock, job.clone(), live, signals));
-    Ok(match select(work, pin!(advice)).await {
+    let work = async {
+        match select(pin!(run(&config, &clock, job.clone(), live, signals)), pin!(tick(live, &clock))).await {
+            Either::Left((report, _)) => report,
+            Either::Right((never, _)) => match never {},
+        }
+    };
+    Ok(match select(pin!(work), pin!(advice)).await {
         Either::Left((report, _)) => report,
         Either::Right(((), work)) => work.await,
     })
@@ -115,42 +138,63 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
 impl Watch for Live {
     fn see(&self, seen: View<'_>) {
         if self.is_shown() {
-            self.update(&view(seen));
+            self.update(&view(seen), seen.events);
         }
     }
 }
 
+/// Draws the view again each second: between two looks the clock goes on.
+async fn tick(live: &Live, clock: &Clock) -> Infallible {
+    loop {
+        tokio::time::sleep(TICK).await;
+        live.tick(clock.now());
+    }
+}
+
 /// A cluster as the live view shows it.
-pub fn view(View { fleet, plan, policy, since, now }: View<'_>) -> ClusterView {
-    let (members, out) = fleet.counted_and_out();
-    let mut view = ClusterView {
-        cluster: fleet.cluster.clone(),
-        total: fleet.instances.len(),
-        settled: Default::default(),
-        under_way: Vec::new(),
-        out_of_service: out,
-        budget: policy.max_unavailable.of(members),
-        now,
-    };
-    for standing in &plan.standings {
-        let Some(instance) = fleet.instances.get(&standing.host) else { continue };
-        let settled = match &instance.run.verdict {
-            Some(verdict) => Some(verdict.outcome),
-            None => crate::track::outcome_of(standing),
-        };
-        match settled {
-            Some(outcome) => *view.settled.entry(outcome).or_default() += 1,
-            None if standing.phase.is_under_way() => view.under_way.push(Line {
+pub fn view(seen: View<'_>) -> ClusterView {
+    let View { fleet, plan, policy, run, since, closed, left, now, .. } = seen;
+    let mut under_way = Vec::new();
+    for (instance, standing) in fleet.instances.values().zip(&plan.standings) {
+        if !State::of(instance, standing).is_settled() && standing.phase.is_under_way() {
+            under_way.push(Line {
                 host: standing.host.clone(),
                 zone: instance.zone.clone(),
                 phase: standing.phase,
                 from: standing.from.clone(),
                 to: standing.to.clone(),
                 since: since(&standing.host).unwrap_or(now),
-            }),
-            None => {}
+            });
         }
     }
-    view.under_way.sort_by_key(|line| (std::cmp::Reverse(line.phase), line.since, line.host.clone()));
-    view
+    under_way.sort_by_key(|line| (std::cmp::Reverse(line.phase), line.since, line.host.clone()));
+    let out = fleet.instances.values().filter(|instance| instance.counts() && !instance.in_service());
+    ClusterView {
+        cluster: fleet.cluster.clone(),
+        tally: tally(&Seen { fleet, plan, policy, now }),
+        under_way,
+        others: out.filter_map(|one| Some((one.host.clone(), others(one, run)?))).collect(),
+        closed: closed.map(|why| why.sentence.clone()),
+        left: left(),
+        now,
+    }
+}
+
+/// Who has an instance out of service, where it is not this run.
+fn others(instance: &Instance, run: &RunId) -> Option<String> {
+    match instance.out_of_service_claim() {
+        Some(claim) if claim.run == *run => None,
+        Some(claim) if instance.run.verdict.is_some() => Some(format!("left with the claim {}", claim.step.as_str())),
+        Some(_) => None,
+        None => Some(match instance.status {
+            InstanceStatus::Draining => "drained by somebody else".to_owned(),
+            InstanceStatus::Active if !instance.agent_connected => "its agent is not connected".to_owned(),
+            InstanceStatus::Active
+            | InstanceStatus::Registering
+            | InstanceStatus::RegistrationFailed
+            | InstanceStatus::Deregistering
+            | InstanceStatus::Inactive
+            | InstanceStatus::Unknown => format!("{}, out of service", instance.status.as_str()),
+        }),
+    }
 }

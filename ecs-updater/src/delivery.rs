@@ -1,13 +1,15 @@
 //! Where the report goes: to standard output, and where that does not take it, to standard error. A run cannot be done
 //! again for its report.
 
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use models::report::RunReport;
 
 use crate::args::{GlobalArgs, LogFormat, Output};
-use crate::render::{json, metrics, stdout_width, table};
+use crate::render::{html, json, metrics, stdout_width, table};
 
 /// Why the report is not where it was meant to be.
 #[derive(Debug, thiserror::Error)]
@@ -16,22 +18,60 @@ pub(crate) enum DeliveryError {
     OnStandardError(#[source] io::Error),
     #[error("the report could be written neither to standard output nor to standard error")]
     Nowhere(#[source] io::Error),
+    #[error("the page could not be written to {}", path.display())]
+    Page { path: PathBuf, source: io::Error },
     #[error("the report could not be made")]
     Render(#[from] serde_json::Error),
 }
 
-/// How long the report waits for the metrics to be read. Standard error and standard output are two pipes, and what reads both
-/// for one log, such as Docker's `awslogs`, does not keep them in order: a line of the report behind one of the metrics
-/// would belong to the same record there, which then is no JSON any more.
-const METRICS_FIRST: Duration = Duration::from_millis(250);
+/// How long the report waits for what stands beside it to be read. Standard error and standard output are two pipes, and what
+/// reads both for one log, such as Docker's `awslogs`, does not keep them in order: a line of the report behind one of the
+/// metrics or of the log would belong to the same record there, which then is no JSON any more.
+const BESIDE_FIRST: Duration = Duration::from_millis(250);
 
 /// Writes the metrics of a run to standard error, each a line of its own. Nobody is told that they could not be written:
 /// there is nowhere left to tell it, and the report says the same.
 pub(crate) fn write_metrics(report: &RunReport, updater: &str) {
     let lines = metrics::lines(report, updater);
     if !lines.is_empty() && write(io::stderr().lock(), &lines.join("\n")).is_ok() {
-        std::thread::sleep(METRICS_FIRST);
+        std::thread::sleep(BESIDE_FIRST);
     }
+}
+
+/// Makes sure that a page can be written, before there is anything to write. What stands in the file stays for now.
+///
+/// # Errors
+/// It cannot be.
+pub(crate) fn check_page(path: &Path) -> Result<(), DeliveryError> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map(drop).map_err(|source| DeliveryError::Page { path: path.to_owned(), source })
+}
+
+/// Writes the report as a page.
+///
+/// # Errors
+/// It is not there.
+pub(crate) fn write_page(path: &Path, report: &RunReport) -> Result<(), DeliveryError> {
+    fs::write(path, html::render(report)).map_err(|source| DeliveryError::Page { path: path.to_owned(), source })
+}
+
+/// Writes the table for people into the log, beside a report for programs: whoever reads the log of a scheduled run finds both
+/// there. Among logs in JSON each line is an object. Below `info` nothing is written, as in all of the log.
+pub(crate) fn tell_people(args: &GlobalArgs, report: &RunReport) {
+    if args.output != Output::Json || report.dry_run || !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
+    let text = table::render(report, None);
+    match args.log_format {
+        // Nothing is lost where it cannot be written: the report says the same.
+        LogFormat::Text => drop(write(io::stderr().lock(), &text)),
+        LogFormat::Json => {
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                tracing::info!(run = %report.run, "{line}");
+            }
+        }
+    }
+    std::thread::sleep(BESIDE_FIRST);
 }
 
 /// Writes the report to standard output.

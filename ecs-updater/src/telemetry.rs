@@ -1,7 +1,7 @@
 //! Logs: what is written, in which form, and where; nothing of what they say.
 
 use std::fmt::Debug;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::str::FromStr;
 
 use models::clean;
@@ -21,10 +21,14 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::args::{GlobalArgs, LogFormat};
 use crate::config::{Environment, LOG_VARIABLE, METRICS_VARIABLE, Origin};
-use crate::render::progress::Live;
+use crate::render::live::Live;
+use crate::render::terminal::Terminal;
 
 /// The targets that are ours.
 const OURS: [&str; 2] = ["ecs_updater", "models"];
+
+/// The target of what happens in a run.
+const EVENTS: &str = "ecs_updater::events";
 
 /// Why logs could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +51,9 @@ pub enum TelemetryError {
 /// # Errors
 /// A level that is none; a second call.
 pub fn init(args: &GlobalArgs, environment: &Environment, live: &Live) -> Result<(), TelemetryError> {
-    let filter = filter(args, environment, live.is_shown())?;
+    let filter = filter(args, environment, live.is_drawn())?;
     let layer = match args.log_format {
-        LogFormat::Text => text(live.log_writer(), io::stderr().is_terminal(), args.verbose > 0),
+        LogFormat::Text => text(live.log_writer(), Terminal::of_stderr().colours, args.verbose > 0),
         LogFormat::Json => json(live.log_writer()),
     };
     tracing::subscriber::set_global_default(registry().with(layer.with_filter(filter)))
@@ -133,6 +137,8 @@ pub fn filter(args: &GlobalArgs, environment: &Environment, live: bool) -> Resul
     let (given, origin) = match (&args.log_level, variable) {
         (Some(given), _) => (given, Origin::Flag("--log-level".to_owned())),
         (None, Some(given)) => (given, Origin::Variable(LOG_VARIABLE.to_owned())),
+        // The view shows what happens by itself.
+        (None, None) if live => return Ok(ours(default, LevelFilter::WARN).with_target(EVENTS, LevelFilter::OFF)),
         (None, None) => return Ok(ours(default, LevelFilter::WARN)),
     };
     let bad = || TelemetryError::BadLevel { given: given.clone(), origin: origin.clone() };

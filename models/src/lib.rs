@@ -7,6 +7,7 @@
 mod as_text;
 
 pub mod attributes;
+pub mod build;
 pub mod capacity;
 pub mod claim;
 pub mod clean;

@@ -12,8 +12,10 @@ use crate::location::Location;
 use crate::plan::{Estimate, Phase};
 
 mod standstill;
+mod timeline;
 
 pub use standstill::{ClusterEnd, NothingUpdated};
+pub use timeline::{OutAt, RunningAt, Timeline};
 
 /// One run over all its clusters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +67,9 @@ pub struct ClusterReport {
     /// What the Auto Scaling groups of its instances launched last, by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub auto_scaling_groups: Vec<GroupReport>,
+    /// How the cluster stood over time; nothing of it on a dry run.
+    #[serde(default, skip_serializing_if = "Timeline::is_empty")]
+    pub timeline: Timeline,
     /// How the cluster stood at the end, for the metrics; no part of the JSON.
     #[serde(skip)]
     pub end: ClusterEnd,

@@ -20,7 +20,7 @@ use crate::until::{positive_duration, stopped};
 
 /// A simulated AWS Region with Bottlerocket hosts.
 #[derive(Debug, Parser)]
-#[command(name = "fleet-sim", version)]
+#[command(name = "fleet-sim", version = models::build::VERSION)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -45,6 +45,9 @@ enum Command {
         /// Print the table for people, or only the report as JSON
         #[arg(long, value_enum, default_value_t)]
         output: Output,
+        /// Write the report as a page for a browser to this file too
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
 }
 
@@ -117,7 +120,9 @@ pub fn main() -> ExitCode {
         Command::Conform(args) => conform::run(&args).map_err(CliError::from),
         Command::ReadReport => read_report::run().map(done).map_err(CliError::from),
         Command::Bench => crate::bench::run().map(done).map_err(CliError::from),
-        Command::Demo { output } => demo::run(output == Output::Json).map(done).map_err(CliError::from),
+        Command::Demo { output, html } => {
+            demo::run(output == Output::Json, html.as_deref()).map(done).map_err(CliError::from)
+        }
     };
     match result {
         Ok(code) => code,

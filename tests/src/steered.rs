@@ -91,6 +91,7 @@ impl Rollout {
             ignored_tags: Vec::new(),
             end: Default::default(),
             auto_scaling_groups: Vec::new(),
+            timeline: Default::default(),
         };
         let ended_at = clock.now();
         RunReport {

@@ -1,6 +1,7 @@
 //! Why the program ended without a report, and how it says so.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use models::clean;
 
@@ -33,8 +34,30 @@ pub(super) enum CliError {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    #[error("nothing was begun")]
+    Page(#[source] DeliveryError),
+    #[error(transparent)]
+    Saved(#[from] SavedError),
     #[error("the status could not be printed")]
     Status(#[source] std::io::Error),
+}
+
+/// The version of the report's shape that is read.
+pub(super) const VERSION: u32 = 1;
+
+/// Why a saved report cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SavedError {
+    #[error("{} could not be read", path.display())]
+    Unread { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{} is no report: it must hold the JSON that `ecs-updater run --output json` writes to standard output, and nothing \
+         else, such as the log",
+        path.display()
+    )]
+    NotOne { path: PathBuf, source: serde_json::Error },
+    #[error("{} is a report of version {version}, which this program does not know; it reads version {VERSION}", path.display())]
+    Version { path: PathBuf, version: u32 },
 }
 
 impl CliError {
@@ -43,6 +66,8 @@ impl CliError {
             Self::Config(_)
             | Self::Profile(_)
             | Self::Account(_)
+            | Self::Page(_)
+            | Self::Saved(_)
             | Self::Telemetry(TelemetryError::BadLevel { .. } | TelemetryError::BadMetrics { .. }) => ExitStatus::Usage,
             Self::Parameter { source, .. } => unread_parameter(source),
             Self::Telemetry(TelemetryError::SetAlready(_))

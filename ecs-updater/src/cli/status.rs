@@ -12,7 +12,7 @@ use crate::args::{Cli, GlobalArgs, Output, StatusArgs};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::exit::ExitStatus;
-use crate::render::progress::Live;
+use crate::render::live::{Live, Manner};
 use crate::render::{json, stdout_width};
 use crate::steer::status::{Typed, status};
 use crate::telemetry;
@@ -23,7 +23,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
 /// Shows how the clusters stand, with a runtime of its own.
 pub(super) fn execute(cli: &Cli, args: &StatusArgs) -> Result<ExitStatus, CliError> {
     let environment = config::environment();
-    telemetry::init(&cli.global, &environment, &Live::new(false))?;
+    telemetry::init(&cli.global, &environment, &Live::new(Manner::Hidden))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let manners = Manners::of(false);
     runtime.block_on(heard(manners, |signals| show(cli, args, &environment, signals.stop)))

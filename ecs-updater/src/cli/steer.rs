@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::cluster_settings::Resolved;
 use crate::config;
 use crate::exit::ExitStatus;
-use crate::render::progress::Live;
+use crate::render::live::{Live, Manner};
 use crate::run::Signals;
 use crate::steer::{Answer, Order, SteerError, Steered, Steering, Voice, steer};
 use crate::telemetry;
@@ -27,7 +27,7 @@ use crate::telemetry;
 /// Does it on each cluster. The status is the gravest of all.
 pub(super) fn execute(cli: &Cli, order: &Order) -> Result<ExitStatus, CliError> {
     let environment = config::environment();
-    telemetry::init(&cli.global, &environment, &Live::new(false))?;
+    telemetry::init(&cli.global, &environment, &Live::new(Manner::Hidden))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     runtime.block_on(heard(Manners::of(false), async |signals| {
         let mut stopped = signals.stop.clone();

@@ -68,9 +68,29 @@ pub struct Place {
 impl Place {
     /// The place of a byte of `text`.
     pub(super) fn of(text: &str, byte: usize) -> Self {
-        let before: String = text.char_indices().take_while(|(at, _)| *at < byte).map(|(_, char)| char).collect();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+        Places::in_text(text).at(byte)
+    }
+}
+
+/// The places in a text, each found without reading all that stands before it.
+pub(super) struct Places<'a> {
+    text: &'a str,
+    /// Where each line begins, in bytes.
+    lines: Vec<usize>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn in_text(text: &'a str) -> Self {
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { text, lines: std::iter::once(0).chain(breaks).collect() }
+    }
+
+    /// Returns the place of a byte.
+    pub(super) fn at(&self, byte: usize) -> Place {
+        let line = self.lines.partition_point(|start| *start <= byte).max(1);
+        let start = self.lines[line - 1];
+        let before = self.text[start..].char_indices().take_while(|(at, _)| start + at < byte);
+        Place { line, column: before.count() + 1 }
     }
 }
 
@@ -185,7 +205,10 @@ pub enum Problem {
     #[error("{origin} has no `name`; add name = \"…\", the name of the ECS cluster")]
     NamelessCluster { origin: Origin },
     /// A name that ECS would not take.
-    #[error("cluster name {name:?} in {origin} must be 1 to 255 letters, digits, hyphens and underscores")]
+    #[error(
+        "cluster name {name:?} in {origin} must be 1 to 255 letters, digits, hyphens and underscores{}",
+        Several(name, origin)
+    )]
     BadClusterName { name: String, origin: Origin },
     /// An ARN says a Region and an account, and silently ignoring them could reach another cluster of the same name.
     #[error(
@@ -290,6 +313,28 @@ struct At(Option<Place>);
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |place| write!(f, ":{}:{}", place.line, place.column))
+    }
+}
+
+/// What to write for several names, where commas stand in one.
+struct Several<'a>(&'a str, &'a Origin);
+
+impl fmt::Display for Several<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name, origin) = self;
+        let names: Vec<&str> = name.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        match origin {
+            Origin::Flag(flag) if names.len() > 1 => {
+                let flags: Vec<String> = names.iter().map(|name| format!("{flag} {name}")).collect();
+                write!(f, "; for several clusters repeat the flag: {}", flags.join(" "))
+            }
+            Origin::Variable(_) if names.is_empty() => write!(f, "; no comma stands at the end"),
+            Origin::Flag(_)
+            | Origin::Variable(_)
+            | Origin::File { .. }
+            | Origin::InVariable { .. }
+            | Origin::Tag { .. } => Ok(()),
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 //! The document is walked by hand instead of through serde's derive: serde stops at the first error and forgets where
 //! keys stood, and a person wants all mistakes of a file at once, each with its line and column.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use models::ids::ClusterName;
 use toml::de::DeTable;
 
-use super::error::{Advice, ConfigError, Origin, Place, Problem};
+use super::error::{Advice, ConfigError, Origin, Place, Places, Problem};
 use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, cluster_name, lease_table};
 use super::inline::on_lines_of_their_own;
 use super::key::Key;
@@ -45,12 +45,28 @@ fn entries(text: &str, shown: &str, label: &str) -> Result<Vec<Entry>, ConfigErr
     let (table, errors) = DeTable::parse_recoverable(text);
     let start = |error: &toml::de::Error| error.span().map(|span| span.start);
     match errors.into_iter().min_by_key(start) {
-        None => Ok(Entry::of_text(table.get_ref(), shown)),
+        None => Ok(Entry::of_text(table.get_ref(), &Places::in_text(shown))),
         Some(error) => Err(ConfigError::new(Problem::Syntax {
             source_label: label.to_owned(),
             place: start(&error).map(|start| Place::of(shown, start)),
-            message: error.message().trim_end().replace('\n', ", "),
+            message: format!("{}{}", error.message().trim_end().replace('\n', ", "), hint(shown, start(&error))),
         })),
+    }
+}
+
+/// What people write in other languages, and TOML does not take.
+fn hint(text: &str, at: Option<usize>) -> &'static str {
+    let line = at.and_then(|at| {
+        let start = text.get(..at)?.rfind('\n').map_or(0, |start| start + 1);
+        text.get(start..)?.lines().next()
+    });
+    let ends_with_comma = line.is_some_and(|line| line.trim_end().ends_with(',') && line.contains('='));
+    if text.contains('\0') {
+        "; it looks like UTF-16: save it as UTF-8"
+    } else if ends_with_comma {
+        "; no comma stands at the end of a line in TOML"
+    } else {
+        ""
     }
 }
 
@@ -69,9 +85,14 @@ fn read(entries: Vec<Entry>, source: &str) -> Result<Fragment, ConfigError> {
     if found.iter().any(|(cluster, _)| cluster.is_none()) {
         return ConfigError::unless_sound(fragment, found.into_iter().map(|(_, problem)| problem).collect());
     }
+    let mut of_clusters: BTreeMap<ClusterName, Vec<Problem>> = BTreeMap::new();
+    for (owner, problem) in found {
+        if let Some(owner) = owner {
+            of_clusters.entry(owner).or_default().push(problem);
+        }
+    }
     for cluster in &mut fragment.clusters {
-        let own = found.iter().filter(|(owner, _)| owner.as_ref() == Some(&cluster.name));
-        cluster.problems = own.map(|(_, problem)| problem.clone()).collect();
+        cluster.problems = of_clusters.get(&cluster.name).cloned().unwrap_or_default();
     }
     Ok(fragment)
 }
@@ -184,6 +205,11 @@ impl Reader<'_> {
                 (None, value) if is_table(&path) => {
                     let keys: Vec<&str> = Key::all().filter(|key| key.table() == Some(&path)).map(Key::path).collect();
                     self.bad(&path, &value, node.place, table, &format!("a table, such as {}", keys.join(", ")));
+                }
+                (None, _) if path == "lease_table" && !self.is_variable => {
+                    let origin = self.origin(key_place, table);
+                    let advice = Advice::BelongsIn("the top of the file, above [defaults] and each [[cluster]]");
+                    self.note(Problem::UnknownKey { key: path, origin, advice });
                 }
                 (None, _) => {
                     let advice = advice(&path, prefix, table);

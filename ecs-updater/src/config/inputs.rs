@@ -121,7 +121,14 @@ fn read(place: &str, parameter: Option<&str>) -> Result<Fragment, ConfigError> {
     }
     let unreadable =
         |error: std::io::Error| Problem::Unreadable { path: Path::new(place).to_owned(), error: error.to_string() };
-    parse(&std::fs::read_to_string(place).map_err(|error| ConfigError::new(unreadable(error)))?, place)
+    let bytes = std::fs::read(place).map_err(|error| ConfigError::new(unreadable(error)))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let is_wide = error.as_bytes().starts_with(&[0xff, 0xfe]) || error.as_bytes().starts_with(&[0xfe, 0xff]);
+        let what = if is_wide { "it is UTF-16: save it as UTF-8" } else { "it is not UTF-8: save it as that" };
+        ConfigError::new(unreadable(std::io::Error::other(what)))
+    })?;
+    // Some editors write a mark of the encoding.
+    parse(text.strip_prefix('\u{feff}').unwrap_or(&text), place)
 }
 
 /// The variables that are no keys.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Place, shown};
+use super::error::{Place, Places, shown};
 
 /// A key of a table with its value.
 pub(super) struct Entry {
@@ -37,12 +37,12 @@ pub(super) enum Value {
 
 impl Entry {
     /// Returns the entries of a table in the order of the text.
-    pub(super) fn of_text(table: &DeTable<'_>, text: &str) -> Vec<Self> {
-        let place = |span: Range<usize>| Some(Place::of(text, span.start));
+    pub(super) fn of_text(table: &DeTable<'_>, places: &Places<'_>) -> Vec<Self> {
+        let place = |span: Range<usize>| Some(places.at(span.start));
         let mut entries: Vec<(usize, Entry)> = table
             .iter()
             .map(|(key, value)| {
-                let node = Node { place: place(value.span()), value: Value::from_text(value.get_ref(), text) };
+                let node = Node { place: place(value.span()), value: Value::from_text(value.get_ref(), places) };
                 let entry = Self { key: key.get_ref().to_string(), key_place: place(key.span()), node };
                 (key.span().start, entry)
             })
@@ -59,7 +59,7 @@ impl Entry {
 }
 
 impl Value {
-    fn from_text(value: &DeValue<'_>, text: &str) -> Self {
+    fn from_text(value: &DeValue<'_>, places: &Places<'_>) -> Self {
         match value {
             DeValue::String(string) => Self::text(string),
             DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
@@ -73,12 +73,12 @@ impl Value {
                 array
                     .iter()
                     .map(|item| Node {
-                        place: Some(Place::of(text, item.span().start)),
-                        value: Self::from_text(item.get_ref(), text),
+                        place: Some(places.at(item.span().start)),
+                        value: Self::from_text(item.get_ref(), places),
                     })
                     .collect(),
             ),
-            DeValue::Table(table) => Self::Table(Entry::of_text(table, text)),
+            DeValue::Table(table) => Self::Table(Entry::of_text(table, places)),
         }
     }
 

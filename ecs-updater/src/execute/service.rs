@@ -52,7 +52,7 @@ impl Actor<'_> {
         let now = self.now();
         for (host, arn) in &arns {
             let Some(status) = done.get(arn) else { continue };
-            tracing::info!(%host, status = status.as_str(), "status set");
+            tracing::debug!(%host, status = status.as_str(), "status set");
             self.succeeded(host);
             self.with_instance_mut(host, |instance| {
                 instance.status = *status;
@@ -222,12 +222,6 @@ impl Actor<'_> {
         let now = self.now();
         let Some(instance) = self.fleet.instances.get_mut(host) else { return };
         let verdict = verdict(instance, end, now);
-        let outcome = verdict.outcome.as_str();
-        if verdict.outcome.is_failure() {
-            tracing::error!(%host, outcome, detail = verdict.detail, "done with it");
-        } else {
-            tracing::info!(%host, outcome, detail = verdict.detail, "done with it");
-        }
         instance.run.ending = None;
         instance.run.verdict = Some(Box::new(verdict));
         self.commands.forget(host);

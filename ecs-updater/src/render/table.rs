@@ -15,6 +15,7 @@ use models::ids::ZoneName;
 use models::report::{ClusterReport, GroupReport, InstanceReport, Outcome, RunReport};
 
 use super::{columns, duration};
+use crate::events::State;
 
 /// The report as text, with a line break at its end. `width` is the terminal's, in columns; `None` for a pipe, which
 /// takes lines of any length: then nothing is wrapped and each instance is one line.
@@ -66,17 +67,7 @@ pub fn closing(report: &RunReport) -> String {
 
 /// An outcome in a table or a sentence.
 pub fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Updated => "updated",
-        Outcome::Current => "current",
-        Outcome::Held => "held",
-        Outcome::RolledBack => "rolled back",
-        Outcome::Failed => "failed",
-        Outcome::ScaledIn => "scaled in",
-        Outcome::Gone => "gone",
-        Outcome::InProgress => "in progress",
-        Outcome::WouldUpdate => "to update",
-    }
+    State::Settled(outcome).word()
 }
 
 fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -> String {
@@ -95,11 +86,7 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
         text.push_str(&wrap(&error.message, width, "  "));
         text.push('\n');
     }
-    for IgnoredTag { tag, value, setting, stands } in &cluster.ignored_tags {
-        let sentence = format!(
-            "tag {tag} = {value:?} of the cluster is ignored: it would loosen {setting}, which is {stands}; the setting \
-             tags says which keys a tag may loosen"
-        );
+    for sentence in ignored(cluster) {
         text.push_str(&wrap(&sentence, width, "  "));
         text.push('\n');
     }
@@ -120,24 +107,33 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
         text.push_str(&wrap(&detail, width, "  "));
         text.push('\n');
     }
-    for (tag, instances) in unknown_tags(cluster) {
+    for note in asides(cluster) {
         text.push('\n');
-        let sentence = format!("EC2 tag {tag} means nothing to this program (on {instances}): correct or remove it");
-        text.push_str(&wrap(&sentence, width, ""));
-        text.push('\n');
-    }
-    for note in &cluster.notes {
-        text.push('\n');
-        text.push_str(&wrap(note, width, ""));
-        text.push('\n');
-    }
-    for group in &cluster.auto_scaling_groups {
-        let Some(sentence) = drift(group) else { continue };
-        text.push('\n');
-        text.push_str(&wrap(&sentence, width, ""));
+        text.push_str(&wrap(&note, width, ""));
         text.push('\n');
     }
     text
+}
+
+/// Returns what else a person should know of a cluster, a sentence each.
+pub(super) fn notes_of(cluster: &ClusterReport) -> Vec<String> {
+    ignored(cluster).chain(asides(cluster)).collect()
+}
+
+fn ignored(cluster: &ClusterReport) -> impl Iterator<Item = String> {
+    cluster.ignored_tags.iter().map(|IgnoredTag { tag, value, setting, stands }| {
+        format!(
+            "tag {tag} = {value:?} of the cluster is ignored: it would loosen {setting}, which is {stands}; the setting \
+             tags says which keys a tag may loosen"
+        )
+    })
+}
+
+fn asides(cluster: &ClusterReport) -> impl Iterator<Item = String> {
+    let tags = unknown_tags(cluster).into_iter().map(|(tag, instances)| {
+        format!("EC2 tag {tag} means nothing to this program (on {instances}): correct or remove it")
+    });
+    tags.chain(cluster.notes.iter().cloned()).chain(cluster.auto_scaling_groups.iter().filter_map(drift))
 }
 
 /// The tags that may be somebody's mistyped wishes, each with the instances that have it.
@@ -170,7 +166,7 @@ fn drift(group: &GroupReport) -> Option<String> {
 }
 
 /// Lower comes first.
-fn rank(outcome: Outcome, dry_run: bool) -> u8 {
+pub(super) fn rank(outcome: Outcome, dry_run: bool) -> u8 {
     match outcome {
         Outcome::WouldUpdate if dry_run => 0,
         Outcome::Failed => 1,

@@ -17,6 +17,7 @@ use super::scribe::Scribe;
 use super::signals::Signals;
 use crate::aws::Aws;
 use crate::clock::Clock;
+use crate::events::Journal;
 use crate::host::bridge::Awaited;
 use crate::host::ssm::Commands;
 use crate::keeper::HeldLease;
@@ -61,6 +62,7 @@ pub(super) struct Cluster<'a> {
     /// The last plan.
     pub(super) plan: Plan,
     pub(super) track: Track,
+    pub(super) journal: Journal,
     pub(super) looked_full: Option<Timestamp>,
     pub(super) looked_short: Timestamp,
     /// Those that the last short look did not find.
@@ -76,6 +78,7 @@ impl<'a> Cluster<'a> {
     pub(super) fn new(name: &'a ClusterName, policy: &'a Policy, facts: RunFacts, deps: Deps<'a>) -> Self {
         let Deps { aws, clock, lease, signals: Signals { stop, finish } } = deps;
         let fleet = FleetSnapshot::nothing_seen(name, clock.now());
+        let journal = Journal::new(&facts.run, name);
         Self {
             name,
             policy,
@@ -94,6 +97,7 @@ impl<'a> Cluster<'a> {
             scribe: None,
             plan: Plan::default(),
             track: Track::default(),
+            journal,
             looked_full: None,
             looked_short: Timestamp::MIN,
             missed: BTreeSet::new(),

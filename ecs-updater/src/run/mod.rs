@@ -12,7 +12,7 @@
 //! - `doubts`: claims that say that another run has the lease.
 //! - `acts`: what went wrong with acts, and how long that is waited out.
 //! - `signals`: what it is told from outside; `interruption`: what that does.
-//! - `report`: what it says when it is over. `watch`: who sees it before.
+//! - `report`: what it says when it is over. `watch`: who sees it before. `tell`: who hears what happens.
 //! - `summary`: what it leaves beside its lease, for `status`; `scribe`: its calls, beside the loop.
 
 mod acts;
@@ -29,6 +29,7 @@ mod rounds;
 mod scribe;
 mod signals;
 mod summary;
+mod tell;
 mod versions;
 mod watch;
 mod work;
@@ -53,6 +54,7 @@ pub use watch::{View, Watch};
 use cluster::{Cluster, Deps, Lease};
 use named::Found;
 use report::refused;
+use tell::tell_of_begin;
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -119,14 +121,7 @@ pub async fn run(
                 Ok(policy) => policy,
                 Err(error) => return (refused(cluster, location, error), false),
             };
-            tracing::info!(
-                %cluster,
-                region = location.region.as_ref().map(tracing::field::display),
-                account = location.account.as_ref().map(tracing::field::display),
-                run = %facts.run,
-                dry_run = facts.dry_run,
-                "begins"
-            );
+            tell_of_begin(&facts, cluster, &location);
             let lease = table.map(|table| Lease { table, hold: HeldLease::default() });
             let fence = lease.as_ref().map_or_else(Fence::open, |lease| lease.hold.fence(clock));
             let deps = Deps { aws: Aws::new(config, &fence, limits), clock, lease, signals };

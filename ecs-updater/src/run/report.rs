@@ -11,7 +11,7 @@ use models::ids::{ClusterName, HostId, ImageId};
 use models::location::Location;
 use models::policy::StandaloneTasks;
 use models::reason::HoldReason;
-use models::report::{ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome};
+use models::report::{ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, Outcome, Timeline};
 use semver::Version;
 
 use super::cluster::Cluster;
@@ -33,6 +33,7 @@ pub(super) fn refused(cluster: &ClusterName, location: Location, error: &Cluster
         estimate: None,
         ignored_tags: Vec::new(),
         auto_scaling_groups: Vec::new(),
+        timeline: Default::default(),
         notes: Vec::new(),
         end: ClusterEnd::default(),
     }
@@ -253,6 +254,7 @@ impl Cluster<'_> {
             instances,
             ignored_tags,
             auto_scaling_groups,
+            timeline: if self.facts.dry_run { Timeline::default() } else { self.journal.into_timeline() },
             notes,
             end,
             aws_calls: self.aws.calls().counts(),

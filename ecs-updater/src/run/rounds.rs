@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 use models::claim::Transport;
-use models::ids::HostId;
 use models::plan::{End, Phase, PlannedStep, Step};
 use models::report::ClusterError;
 
 use super::acts::{Aftermath, BREATH};
 use super::cluster::Cluster;
-use super::watch::{View, Watch};
+use super::watch::Watch;
 use crate::aws::{AwsError, ErrorKind};
 use crate::execute::{Actor, Author, Progress, goes_to_host};
 use crate::patience::Try;
@@ -73,8 +72,7 @@ impl Cluster<'_> {
     pub(super) fn plan(&mut self, watch: &dyn Watch, now: Timestamp) {
         self.plan = planner::plan(&self.fleet, self.policy, &self.facts, now);
         self.track.follow(&self.fleet, &self.plan, now);
-        let since = |host: &HostId| self.track.since(host);
-        watch.see(View { fleet: &self.fleet, plan: &self.plan, policy: self.policy, since: &since, now });
+        self.tell(watch, now);
     }
 
     /// Whether nothing is left that this run could do.

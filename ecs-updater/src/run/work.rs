@@ -12,6 +12,7 @@ use models::report::{ClusterError, ClusterReport};
 use super::cluster::{Cluster, Lease};
 use super::interruption::{BEGUN_ENDS_WITHIN, LEASE_RETURNED_WITHIN, over, signal};
 use super::scribe::{LAST_WITHIN, LAST_WITHIN_AFTER_A_SIGNAL, Scribe};
+use super::tell::tell_of_end;
 use super::watch::Watch;
 use crate::keeper::{Keeper, RELEASE_WITHIN};
 use crate::planner::{Purpose, Stop};
@@ -30,11 +31,16 @@ impl Cluster<'_> {
     /// Works on the cluster to the end. Returns the report, and whether a signal kept the work from what is wanted.
     pub(super) async fn run(mut self, watch: &dyn Watch) -> (ClusterReport, bool) {
         let error = self.work(watch).await.err();
+        // What happened since the last plan, in a run that ends early.
+        self.tell(watch, self.clock.now());
         let ended = error.is_none() && self.facts.stop.is_none() && self.facts.purpose.begins();
         let images = if ended { self.image_versions().await } else { BTreeMap::new() };
         let is_interrupted = self.facts.stop == Some(Stop::Interrupted);
         let was_asked = *self.finish.borrow();
+        let (began, clock) = (self.facts.started_at, self.clock);
+        let told = (self.facts.run.clone(), self.facts.dry_run);
         let report = self.report(error, &images);
+        tell_of_end(told, &report, began, clock.now());
         let is_not_begun = report.instances.iter().any(|one| one.reason.as_deref() == Some(HoldReason::FINISHING));
         (report, is_interrupted || (was_asked && is_not_begun))
     }

@@ -75,6 +75,7 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
       run            Update the clusters' instances
       plan           Show what `run` would do, and change nothing
       status         Show who is out of service, and whether somebody is needed
+      report         Show a saved report again: as a table, or as a page for a browser
       finish         Bring to an end what earlier runs began, and begin nothing
       pause          Let no run begin anything on a cluster, until `resume`
       resume         Lift a pause

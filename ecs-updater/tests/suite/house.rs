@@ -17,7 +17,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("planner", &[]),
     ("track", &[]),
     ("exit", &[]),
-    ("render", &[]),
+    ("render", &["events"]),
+    // What happened, as values; who made it happen is no matter of theirs.
+    ("events", &[]),
     // Pure too: what to believe of a lease at a moment that it is told.
     ("lease", &[]),
     // And how long to put up with an AWS that refuses or does not answer.
@@ -35,7 +37,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Of the planner, `execute` takes its constants, and its word on when something may be begun; it never decides.
     ("execute", &["aws", "clock", "host", "lease", "observe", "planner"]),
     ("keeper", &["aws", "clock", "lease", "patience"]),
-    ("run", &["aws", "clock", "execute", "host", "keeper", "lease", "observe", "patience", "planner", "track"]),
+    (
+        "run",
+        &["aws", "clock", "events", "execute", "host", "keeper", "lease", "observe", "patience", "planner", "track"],
+    ),
     // Advice where there is no lease.
     ("own_task", &["aws"]),
     // The settings that AWS keeps.
@@ -51,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster_settings",
             "config",
             "delivery",
+            "events",
             "exit",
             "own_task",
             "render",

@@ -43,6 +43,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>, end: ClusterEnd) -> Clust
         estimate: None,
         ignored_tags: Vec::new(),
         auto_scaling_groups: Vec::new(),
+        timeline: Default::default(),
         end,
     }
 }

@@ -403,6 +403,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>) -> ClusterReport {
         estimate: None,
         ignored_tags: Vec::new(),
         auto_scaling_groups: Vec::new(),
+        timeline: Default::default(),
         notes: Vec::new(),
         end: ClusterEnd::default(),
     }

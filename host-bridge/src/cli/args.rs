@@ -42,7 +42,7 @@ Examples:
 
 /// Looks at and updates one Bottlerocket host.
 #[derive(Debug, Parser)]
-#[command(name = "host-bridge", version, long_about = ABOUT, after_help = EXITS, subcommand_required = true)]
+#[command(name = "host-bridge", version = models::build::VERSION, long_about = ABOUT, after_help = EXITS, subcommand_required = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,

@@ -165,6 +165,7 @@ mod tests {
             estimate: None,
             ignored_tags: Vec::new(),
             auto_scaling_groups: Vec::new(),
+            timeline: Default::default(),
             end: ClusterEnd::default(),
         }
     }

@@ -1,0 +1,87 @@
+//! Who hears what happens: the log, and who watches.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use models::ids::{ClusterName, HostId, RunId};
+use models::location::Location;
+use models::report::{ClusterReport, Outcome};
+
+use super::cluster::Cluster;
+use super::watch::{View, Watch};
+use crate::events::{self, Ending, Event, Seen, State, What};
+use crate::planner::{self, Ahead, RunFacts};
+
+/// So many updates tell how long the others take.
+const UPDATES_THAT_TELL: usize = 3;
+
+pub(super) fn tell_of_begin(facts: &RunFacts, cluster: &ClusterName, location: &Location) {
+    let what = What::Begins { location: location.clone(), dry_run: facts.dry_run };
+    let event = Event { at: facts.started_at, run: facts.run.clone(), cluster: cluster.clone(), what };
+    events::log(&event, facts.dry_run);
+}
+
+pub(super) fn tell_of_end(facts: (RunId, bool), report: &ClusterReport, began: Timestamp, now: Timestamp) {
+    let (run, dry_run) = facts;
+    let mut outcomes: BTreeMap<Outcome, usize> = BTreeMap::new();
+    for instance in &report.instances {
+        *outcomes.entry(instance.outcome).or_default() += 1;
+    }
+    let ending = Ending { error: report.error.clone(), outcomes, took: now.duration_since(began) };
+    let what = What::Ends(Box::new(ending));
+    events::log(&Event { at: now, run, cluster: report.cluster.clone(), what }, dry_run);
+}
+
+impl Cluster<'_> {
+    /// Tells what has happened since the last plan.
+    pub(super) fn tell(&mut self, watch: &dyn Watch, now: Timestamp) {
+        let seen = Seen { fleet: &self.fleet, plan: &self.plan, policy: self.policy, now };
+        let events = self.journal.follow(&seen);
+        for event in &events {
+            events::log(event, self.facts.dry_run);
+        }
+        let since = |host: &HostId| self.track.since(host);
+        let left = || self.left(now);
+        watch.see(View {
+            fleet: &self.fleet,
+            plan: &self.plan,
+            policy: self.policy,
+            run: &self.facts.run,
+            since: &since,
+            events: &events,
+            closed: self.journal.closed(),
+            left: &left,
+            now,
+        });
+    }
+
+    /// How long the rest of the work is likely to take: as the updates of this run that have ended, and before there are
+    /// some, as a plan would say. `None` where nothing is to come, or nobody knows when it may.
+    fn left(&self, now: Timestamp) -> Option<SignedDuration> {
+        let mut ahead = Ahead::default();
+        let (mut updated, mut first) = (0, None::<Timestamp>);
+        for (instance, standing) in self.fleet.instances.values().zip(&self.plan.standings) {
+            first = instance.run.drained_at.into_iter().chain(first).min();
+            match State::of(instance, standing) {
+                State::Settled(Outcome::Updated) => updated += 1,
+                State::Settled(_) => {}
+                State::Phase(_) | State::Inspecting => {
+                    ahead.updates.extend(standing.from.clone().zip(standing.to.clone()));
+                }
+            }
+        }
+        if ahead.updates.is_empty() || self.journal.closed().is_some() {
+            return None;
+        }
+        match first.filter(|_| updated >= UPDATES_THAT_TELL) {
+            Some(first) => {
+                let each = now.duration_since(first) / i32::try_from(updated).unwrap_or(i32::MAX);
+                each.checked_mul(i32::try_from(ahead.updates.len()).unwrap_or(i32::MAX))
+            }
+            None => {
+                let (registered, _) = self.fleet.counted_and_out();
+                Some(planner::estimate(&Ahead { registered, ..ahead }, self.policy).duration)
+            }
+        }
+    }
+}
