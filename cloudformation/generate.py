@@ -8,6 +8,8 @@ without what is CloudFormation's own default: CloudFormation takes 51,200 bytes 
 tests/policies.json has the policies of the updater and of the host bridge with every function worked out, for the simulated
 Region: the simulator holds every call of its scenarios to them.
 
+terraform/ and cdk/ have the template's parameters as inputs, and its outputs (modules.py).
+
 `--check` writes nothing and fails where a file is not what it would write. Needs PyYAML (tests/requirements.txt).
 """
 
@@ -19,8 +21,9 @@ from pathlib import Path
 import yaml
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE / "tests"))
+sys.path[:0] = [str(HERE), str(HERE / "tests")]
 
+import modules  # noqa: E402
 from resolve import resolve  # noqa: E402
 
 TEMPLATE = HERE / "ecs-updater.yaml"
@@ -140,7 +143,11 @@ def policies(template):
 
 def main():
     template = generate(TEMPLATE.read_text())
-    for path, text in [(TEMPLATE, template), (COMPACT, compact(template)), (POLICIES, policies(template))]:
+    files = {TEMPLATE: template, COMPACT: compact(template), POLICIES: policies(template)}
+    tree = load(template)
+    files |= {HERE / "terraform" / name: text for name, text in modules.terraform(tree).items()}
+    files |= {HERE / "cdk" / name: text for name, text in modules.cdk(tree).items()}
+    for path, text in files.items():
         if "--check" not in sys.argv:
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:

@@ -31,6 +31,7 @@ def resolve(template, parameters, *, stack="ecs-updater", partition="aws", regio
         "AWS::Region": region,
         "AWS::AccountId": ACCOUNT,
         "AWS::StackName": stack,
+        "AWS::StackId": f"arn:{partition}:cloudformation:{region}:{ACCOUNT}:stack/{stack}/made",
         "AWS::URLSuffix": "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
         "AWS::NoValue": DROPPED,
     }
@@ -49,7 +50,8 @@ def resolve(template, parameters, *, stack="ecs-updater", partition="aws", regio
                 "Queue": "{}",
             }
             shape = shapes.get(kind[2], kind[2].lower() + "/{}")
-            return f"arn:{partition}:{service}:{place}:{ACCOUNT}:{shape.format(name)}"
+            own = work(resources[name].get("Properties", {}).get("RepositoryName", name))
+            return f"arn:{partition}:{service}:{place}:{ACCOUNT}:{shape.format(own)}"
         return made[name] if key == "GroupId" and name in made else f"{name}.{key}"
 
     def ref(name):
@@ -62,8 +64,9 @@ def resolve(template, parameters, *, stack="ecs-updater", partition="aws", regio
         resource = resources[name]
         if resource["Type"] in REF_IS_ARN:
             return attribute(name, "Arn")
-        if "Name" in resource.get("Properties", {}):
-            return work(resource["Properties"]["Name"])
+        for key in ("Name", "RepositoryName"):
+            if key in resource.get("Properties", {}):
+                return work(resource["Properties"][key])
         return name
 
     def sub(text, own):

@@ -46,6 +46,10 @@ PARAMETERS = {
             "NotificationTopicArn": "arn:aws:sns:eu-west-1:123456789012:ops",
         },
     },
+    "image.yaml": {
+        "defaults": {"Version": "0.1.0", "Source": "https://git.example.com/ops/ecs-updater.git"},
+        "everything": {"Version": "0.1.0", "Source": "s3://my-bucket/source/ecs-updater-0.1.0.tar.gz"},
+    },
     "dashboard.yaml": {"defaults": {"ClusterNames": "web"}, "everything": draw.GIVEN},
 }
 CASES = [(name, case) for name in NAMES for case in ("defaults", "everything")]

@@ -1,0 +1,2 @@
+export { EcsUpdater, type EcsUpdaterProps } from './ecs-updater';
+export type { EcsUpdaterOutputs, EcsUpdaterParameters } from './interface';

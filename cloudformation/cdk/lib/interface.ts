@@ -1,0 +1,247 @@
+// Made by generate.py from ecs-updater.yaml: its parameters and outputs.
+
+/** The parameters of the stack. */
+export interface EcsUpdaterParameters {
+  /** Names of the clusters to update, separated by commas; no ARNs. One run works on all of them, each by its own budget. */
+  readonly clusterNames: string[];
+  /** Name of an SSM parameter that holds the configuration in TOML (docs/configuration.md), such as /ecs-updater/config. It has clusters' own settings. The settings below win over it where they are given.
+   *
+   * @default ""
+   */
+  readonly configParameter?: string;
+  /** Any other settings, as they would stand under [defaults] (docs/configuration.md), with commas between, such as zone = "one-at-a-time", timeouts.verify = "20m". A parameter below wins over the same setting here.
+   *
+   * @default ""
+   */
+  readonly settings?: string;
+  /** Instances of a cluster that may be out of service at once, whoever took them out. A count such as 2, or a percentage such as 10%. Empty leaves it to the configuration, else 1.
+   *
+   * @default ""
+   */
+  readonly maxUnavailable?: string;
+  /** latest, which is what each host chooses as its update wave opens, one version such as 1.27.0 for every host, or ssm:/ecs-updater/approved/NAME, an SSM parameter that holds one. Empty leaves it to the configuration, else latest.
+   *
+   * @default ""
+   */
+  readonly target?: string;
+  /** Instances with tasks of no service, which nothing starts again elsewhere. skip them, wait for the tasks' own end, or stop the tasks. Only with stop may the updater stop tasks at all. Empty leaves it to the configuration, else skip.
+   *
+   * @default ""
+   */
+  readonly standaloneTasks?: "" | "skip" | "wait" | "stop";
+  /** What the hosts' instance role lets their host bridge report on. Its own container instance alone, by a tag that the updater writes (docs/host-bridge.md), or every one of the cluster. Empty leaves it to the configuration, else cluster.
+   *
+   * @default "own-host"
+   */
+  readonly bridgePolicy?: "" | "own-host" | "cluster";
+  /** When given, IAM lets the updater send commands to and write tags on only those instances whose tag ecs-updater:scope has this value. Every instance of the clusters needs the tag then.
+   *
+   * @default ""
+   */
+  readonly instanceScope?: string;
+  /** When a run starts, as EventBridge Scheduler writes it, such as cron(0 3 ? * MON-FRI *), rate(6 hours) or at(2026-12-01T03:00:00).
+   *
+   * @default "cron(0 3 * * ? *)"
+   */
+  readonly scheduleExpression?: string;
+  /** Time zone of the schedule, such as Europe/Berlin. Daylight saving time is followed.
+   *
+   * @default "UTC"
+   */
+  readonly scheduleTimezone?: string;
+  /** DISABLED keeps the schedule from starting runs; runs by hand still work.
+   *
+   * @default "ENABLED"
+   */
+  readonly scheduleState?: "ENABLED" | "DISABLED";
+  /** Minutes after the scheduled time within which a run may start. 0 starts it on time.
+   *
+   * @default 0
+   */
+  readonly flexibleWindowMinutes?: number;
+  /** How often a start that ECS refused is tried again. A run that failed is not started again before its next time.
+   *
+   * @default 3
+   */
+  readonly startRetries?: number;
+  /** Seconds after the scheduled time beyond which a start is given up and goes to the dead-letter queue.
+   *
+   * @default 900
+   */
+  readonly startDeadlineSeconds?: number;
+  /** After this long no further instance is begun, and those under way are brought to their end. A duration from 1m to 14d such as 4h or 90m, or none. Empty leaves it to the configuration, else none.
+   *
+   * @default ""
+   */
+  readonly maxDuration?: string;
+  /** Windows in which updates are begun, with semicolons between, such as Mon-Fri 02:00-05:00 Europe/Berlin. none for always. Empty leaves it to the configuration, else none.
+   *
+   * @default ""
+   */
+  readonly windows?: string;
+  /** From DRAINING to the last task's end; then the instance is set ACTIVE again and reported. 30s to 14d. Empty leaves it to the configuration, else 20m.
+   *
+   * @default ""
+   */
+  readonly drainTimeout?: string;
+  /** The updater's container image with its tag or, better, its digest, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecs-updater@sha256:... */
+  readonly image: string;
+  /** ARN of the image's repository where that is a private one of Amazon ECR; empty for a public image.
+   *
+   * @default ""
+   */
+  readonly imageRepositoryArn?: string;
+  /** Architecture of the updater's own task, not of the hosts. The image must have it.
+   *
+   * @default "X86_64"
+   */
+  readonly cpuArchitecture?: "X86_64" | "ARM64";
+  /** Name of the cluster in which the updater's task runs, on Fargate. Empty is the first of the clusters to update; the task takes no room on its instances.
+   *
+   * @default ""
+   */
+  readonly taskCluster?: string;
+  /** VPC of the updater's task. It need not be the hosts' VPC, since hosts are reached through Systems Manager. */
+  readonly vpcId: string;
+  /** Subnets of the updater's task, with a way to the AWS APIs (NAT, VPC endpoints, or a public IP address). */
+  readonly subnetIds: string[];
+  /** ENABLED in public subnets without NAT. Nothing can connect to the task either way.
+   *
+   * @default "DISABLED"
+   */
+  readonly assignPublicIp?: "ENABLED" | "DISABLED";
+  /** What the updater logs.
+   *
+   * @default "info"
+   */
+  readonly logLevel?: "error" | "warn" | "info" | "debug" | "trace";
+  /** Days that the logs are kept.
+   *
+   * @default 90
+   */
+  readonly logRetentionDays?: 1 | 3 | 5 | 7 | 14 | 30 | 60 | 90 | 120 | 150 | 180 | 365 | 400 | 545 | 731 | 1096 | 1827 | 2192 | 2557 | 2922 | 3288 | 3653;
+  /** ARN of a KMS key for the logs, the dead-letter queue and the stack's own topic, whose key policy allows those services (docs/deploy.md). Empty means keys of AWS.
+   *
+   * @default ""
+   */
+  readonly kmsKeyArn?: string;
+  /** An alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 for no such alarms, as a schedule needs that starts less often.
+   *
+   * @default 3
+   */
+  readonly noSuccessDays?: number;
+  /** An alarm goes off when something has been outdated for a week, and nothing was updated for so many days.
+   *
+   * @default 14
+   */
+  readonly noProgressDays?: number;
+  /** ARN of an SNS topic that alarms go to; empty for none of your own.
+   *
+   * @default ""
+   */
+  readonly notificationTopicArn?: string;
+  /** When given, the stack makes an SNS topic, subscribes this address (a confirmation is sent to it), and alarms go there.
+   *
+   * @default ""
+   */
+  readonly notificationEmail?: string;
+  /** First part of the SSM documents' names. A second stack in the same account and Region needs another.
+   *
+   * @default "EcsUpdater"
+   */
+  readonly documentPrefix?: string;
+  /** RoleArn of a fleet.yaml stack that may start runs here; empty without one. The schedule is best DISABLED then.
+   *
+   * @default ""
+   */
+  readonly fleetRoleArn?: string;
+}
+
+/** The outputs of the stack. */
+export interface EcsUpdaterOutputs {
+  /** Starts a run by hand */
+  readonly runNow: string;
+  /** Starts a dry run by hand, which changes nothing and is permitted nothing else */
+  readonly planNow: string;
+  /** Shows what the runs write, as they write it */
+  readonly followLogs: string;
+  /** Log group of the runs */
+  readonly logGroupName: string;
+  /** Table with the leases; runs from elsewhere take part by --lease-table */
+  readonly leaseTableName: string;
+  /** Log group of how each run's task ended */
+  readonly eventLogGroupName: string;
+  /** Queue of the starts that were given up */
+  readonly deadLetterQueueUrl: string;
+  /** Task definition of a run */
+  readonly taskDefinitionArn: string;
+  /** Task definition of a dry run */
+  readonly planTaskDefinitionArn: string;
+  /** Role of the updater */
+  readonly taskRoleArn: string;
+  /** Policy that suffices for ecs-updater plan; attach it to the people and roles that plan from elsewhere */
+  readonly planPolicyArn: string;
+  /** Policy that ecs-updater run needs beyond the plan policy */
+  readonly updatePolicyArn: string;
+}
+
+/** What a parameter takes. */
+export interface Limits {
+  readonly list: boolean;
+  readonly pattern?: string;
+  readonly says?: string;
+  readonly values?: readonly string[];
+  readonly min?: number;
+  readonly max?: number;
+}
+
+export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = {
+  clusterNames: { list: true, pattern: "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$", says: "must be cluster names with commas and no spaces between" },
+  configParameter: { list: false, pattern: "^((/[A-Za-z0-9_.-]{1,100}){1,15})?$", says: "must begin with a slash and be letters, digits and _ . - /, or be empty" },
+  settings: { list: false, pattern: "^[^<>]*$", says: "must be settings with commas between, or empty" },
+  maxUnavailable: { list: false, pattern: "^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)?$", says: "must be a count from 1, a percentage from 1% to 100%, or empty" },
+  target: { list: false, pattern: "^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})([-+][0-9A-Za-z.+-]{1,64})?)?$", says: "must be latest, a version such as 1.27.0, ssm:/ecs-updater/approved/NAME, or empty" },
+  standaloneTasks: { list: false, values: ["", "skip", "wait", "stop"] },
+  bridgePolicy: { list: false, values: ["", "own-host", "cluster"] },
+  instanceScope: { list: false, pattern: "^[A-Za-z0-9+=.,_:@/-]{0,256}$", says: "must be a tag value of letters, digits and + - = . , _ : @ /" },
+  scheduleExpression: { list: false, pattern: "^(cron|rate|at)\\([A-Za-z0-9 ,*?/#:-]{1,120}\\)$", says: "must be cron(...), rate(...) or at(...)" },
+  scheduleTimezone: { list: false, pattern: "^[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,2}$", says: "must be an IANA time zone such as Europe/Berlin" },
+  scheduleState: { list: false, values: ["ENABLED", "DISABLED"] },
+  flexibleWindowMinutes: { list: false, min: 0, max: 1440 },
+  startRetries: { list: false, min: 0, max: 185 },
+  startDeadlineSeconds: { list: false, min: 60, max: 86400 },
+  maxDuration: { list: false, pattern: "^(none|[1-9][0-9]{0,6}[smhd])?$", says: "must be none, a time such as 4h, or empty" },
+  windows: { list: false, pattern: "^[A-Za-z0-9 ,:;/_+-]*$", says: "must be windows, none, or empty" },
+  drainTimeout: { list: false, pattern: "^([1-9][0-9]{0,6}[smhd])?$", says: "must be a time such as 20m, or empty" },
+  image: { list: false, pattern: "^[a-z0-9][A-Za-z0-9._:/@-]{1,511}$", says: "must be an image reference" },
+  imageRepositoryArn: { list: false, pattern: "^(arn:aws[a-z-]*:ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9._/-]+)?$", says: "must be the ARN of an ECR repository, or empty" },
+  cpuArchitecture: { list: false, values: ["X86_64", "ARM64"] },
+  taskCluster: { list: false, pattern: "^([a-zA-Z0-9][a-zA-Z0-9_-]{0,254})?$", says: "must be a cluster name, or empty" },
+  vpcId: { list: false },
+  subnetIds: { list: true },
+  assignPublicIp: { list: false, values: ["ENABLED", "DISABLED"] },
+  logLevel: { list: false, values: ["error", "warn", "info", "debug", "trace"] },
+  logRetentionDays: { list: false, values: ["1", "3", "5", "7", "14", "30", "60", "90", "120", "150", "180", "365", "400", "545", "731", "1096", "1827", "2192", "2557", "2922", "3288", "3653"] },
+  kmsKeyArn: { list: false, pattern: "^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?$", says: "must be the ARN of a KMS key (no alias), or empty" },
+  noSuccessDays: { list: false, min: 0, max: 7 },
+  noProgressDays: { list: false, min: 7, max: 3650 },
+  notificationTopicArn: { list: false, pattern: "^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256})?$", says: "must be the ARN of an SNS topic, or empty" },
+  notificationEmail: { list: false, pattern: "^([^@\\s]{1,64}@[^@\\s]{1,190})?$", says: "must be an e-mail address, or empty" },
+  documentPrefix: { list: false, pattern: "^(?![Aa][Mm][Aa][Zz][Oo][Nn]|[Aa][Mm][Zz][Nn]|[Aa][Ww][Ss])[a-zA-Z][a-zA-Z0-9_.-]{2,30}$", says: "must be letters, digits and _ . -, and begin with a letter, not with aws, amazon or amzn" },
+  fleetRoleArn: { list: false, pattern: "^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512})?$", says: "must be the ARN of an IAM role, or empty" },
+};
+
+export const OUTPUTS: readonly (keyof EcsUpdaterOutputs)[] = [
+  "runNow",
+  "planNow",
+  "followLogs",
+  "logGroupName",
+  "leaseTableName",
+  "eventLogGroupName",
+  "deadLetterQueueUrl",
+  "taskDefinitionArn",
+  "planTaskDefinitionArn",
+  "taskRoleArn",
+  "planPolicyArn",
+  "updatePolicyArn",
+];
