@@ -130,10 +130,15 @@ pub fn view(View { fleet, plan, policy, since, now }: View<'_>) -> ClusterView {
         under_way: Vec::new(),
         out_of_service: out,
         budget: policy.max_unavailable.of(members),
+        waits: None,
         now,
     };
     for standing in &plan.standings {
         let Some(instance) = fleet.instances.get(&standing.host) else { continue };
+        let wait = standing.hold.as_ref().and_then(|hold| Some((hold.watched_until()?, hold.code())));
+        if let Some((until, code)) = wait {
+            view.waits = Some(view.waits.map_or((code, until), |(_, known)| (code, known.min(until))));
+        }
         let settled = match &instance.run.verdict {
             Some(verdict) => Some(verdict.outcome),
             None => crate::track::outcome_of(standing),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
+use models::claim::whole_seconds;
 use models::clean;
 use models::ids::{ClusterName, HostId, ZoneName};
 use models::location::Location;
@@ -33,6 +34,8 @@ pub struct ClusterView {
     pub out_of_service: usize,
     /// How many may be.
     pub budget: usize,
+    /// Why the rest waits by itself, and until when.
+    pub waits: Option<(&'static str, Timestamp)>,
     /// The time of this view.
     pub now: Timestamp,
 }
@@ -75,6 +78,7 @@ impl ClusterView {
             settled.collect::<Vec<_>>().join(", "),
             format!("{} of {} out of service", self.out_of_service, self.budget),
             phases.collect::<Vec<_>>().join(", "),
+            self.waits.map(|(why, until)| format!("{why} until {}", whole_seconds(until))).unwrap_or_default(),
         ];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
     }
@@ -302,14 +306,15 @@ mod tests {
             under_way: (0..under_way).map(line).collect(),
             out_of_service: 3,
             budget: 4,
+            waits: Some(("soaking", now)),
             now,
         }
     }
 
     #[test]
     fn a_headline_counts_and_a_line_tells_the_time_in_its_phase() {
-        insta::assert_snapshot!(view(4).headline(), @"12 updated, 2 held · 3 of 4 out of service · 2 draining, 2 rebooting");
-        insta::assert_snapshot!(view(0).headline(), @"12 updated, 2 held · 3 of 4 out of service");
+        insta::assert_snapshot!(view(4).headline(), @"12 updated, 2 held · 3 of 4 out of service · 2 draining, 2 rebooting · soaking until 2026-11-23T03:00:00Z");
+        insta::assert_snapshot!(view(0).headline(), @"12 updated, 2 held · 3 of 4 out of service · soaking until 2026-11-23T03:00:00Z");
         insta::assert_snapshot!(view(3).lines(3).join("\n"), @r"
         i-00000000000000000  –           draining   1.26.1 → 1.27.0  0s
         i-00000000000000001  eu-west-1a  rebooting  1.26.1 → 1.27.0  1m 5s
@@ -331,7 +336,7 @@ mod tests {
         .into();
         insta::assert_snapshot!(text(Some(&"eu-west-1, account 123456789012".into()), &views, Some(72)), @r"
         eu-west-1, account 123456789012
-        batch  ████████████████████  0/0  3 of 4 out of service
+        batch  ████████████████████  0/0  3 of 4 out of service · soaking until 
         web    ███████████░░░░░░░░░  14/24  12 updated, 2 held · 3 of 4 out of s
           i-00000000000000000  –           draining   1.26.1 → 1.27.0  0s
           i-00000000000000001  eu-west-1a  rebooting  1.26.1 → 1.27.0  1m 5s

@@ -187,6 +187,7 @@ fn status(text: &str) -> StatusReport {
         error: Some(word()),
         outcomes: BTreeMap::from([(word(), 1)]),
         held: BTreeMap::from([(word(), 1)]),
+        until: BTreeMap::from([(word(), Timestamp::UNIX_EPOCH)]),
         left_out: 1,
     };
     let need = Need { code: word(), message: word(), commands: vec![word()], instances: vec![text.into()] };
@@ -284,6 +285,7 @@ fn live(text: &str) -> String {
         under_way: vec![line],
         out_of_service: 1,
         budget: 1,
+        waits: None,
         now: Timestamp::UNIX_EPOCH,
     };
     progress::text(Some(&text.to_owned()), &BTreeMap::from([(view.cluster.clone(), view)]), Some(80))
