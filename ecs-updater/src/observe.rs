@@ -334,11 +334,11 @@ pub(crate) fn record_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timesta
         }
         HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
             instance.command = None;
-            if matches!(ended.command, HostCommand::Stage { .. }) {
-                instance.run.staging_suspect = ended.end != VisitEnd::Done;
+            let visit = Box::new(Visit { command: ended.command, sent_at: ended.sent_at, at: now, end: ended.end });
+            if matches!(visit.command, HostCommand::Stage { .. }) {
+                instance.run.failed_stage = (visit.end != VisitEnd::Done).then(|| visit.clone());
             }
-            instance.visit =
-                Some(Box::new(Visit { command: ended.command, sent_at: ended.sent_at, at: now, end: ended.end }));
+            instance.visit = Some(visit);
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use models::host::{AgentState, ReportedAgent};
 use models::ids::{ClusterName, ContainerInstanceArn};
@@ -167,6 +168,15 @@ impl Introspection {
     }
 
     async fn get<T: DeserializeOwned>(&self, target: &'static str) -> Result<T, IntrospectionError> {
+        let body = self.body(target).await?;
+        serde_json::from_slice(&body).map_err(|source| IntrospectionError::Malformed { target, source })
+    }
+
+    /// Returns what the agent answers to a GET, as it is.
+    ///
+    /// # Errors
+    /// [`IntrospectionError`].
+    pub async fn body(&self, target: &'static str) -> Result<Bytes, IntrospectionError> {
         let call = Call::get(target);
         let peer = self.0.peer();
         let answer = self.0.send(&call).await.map_err(|source| match source {
@@ -176,6 +186,6 @@ impl Introspection {
         if answer.status != StatusCode::OK {
             return Err(IntrospectionError::Status { target, status: answer.status.as_u16() });
         }
-        serde_json::from_slice(&answer.body).map_err(|source| IntrospectionError::Malformed { target, source })
+        Ok(answer.body)
     }
 }

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod cli;
 pub mod client;
+pub mod collect;
 pub mod inspect;
 pub mod introspection;
 pub mod signpost;

@@ -11,7 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use nix::unistd::geteuid;
@@ -93,19 +93,7 @@ pub async fn inactive_is_next(root: &Path, limit: Duration) -> Result<bool, Sign
 
 /// Runs it on the host and returns what it prints.
 async fn signpost(root: &Path, verb: &str, limit: Duration) -> Result<String, SignpostError> {
-    check_rights(root)?;
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg(ON_HOST)
-        .arg(root)
-        .args(["signpost", verb])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let output = match timeout(limit, command.output()).await {
-        Ok(output) => output.map_err(SignpostError::Spawn)?,
-        Err(_) => return Err(SignpostError::Unsure { detail: format!("was still running after {limit:?}") }),
-    };
+    let output = on_host(root, &["signpost", verb], limit).await?;
     let detail =
         excerpt(&format!("{} {}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout)));
     match output.status.code() {
@@ -114,6 +102,28 @@ async fn signpost(root: &Path, verb: &str, limit: Duration) -> Result<String, Si
         Some(_) if detail.contains("not valid to roll back") => Err(SignpostError::Refused { detail }),
         Some(_) => Err(SignpostError::Failed { detail }),
         None => Err(SignpostError::Unsure { detail: format!("was killed: {}", output.status) }),
+    }
+}
+
+/// Runs a program of the host, in the host's root filesystem at `root`. What takes too long is killed, but for `signpost`,
+/// which may be in the middle of a write.
+///
+/// # Errors
+/// [`SignpostError`], where it was not run or did not end in time.
+pub(crate) async fn on_host(root: &Path, words: &[&str], limit: Duration) -> Result<Output, SignpostError> {
+    check_rights(root)?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg(ON_HOST)
+        .arg(root)
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(words.first() != Some(&"signpost"));
+    match timeout(limit, command.output()).await {
+        Ok(output) => output.map_err(SignpostError::Spawn),
+        Err(_) => Err(SignpostError::Unsure { detail: format!("was still running after {limit:?}") }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use models::claim::{CLAIM_TAG, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
-use models::fleet::{Instance, InstanceStatus};
+use models::fleet::{Instance, InstanceStatus, report_since};
 use models::ids::{ContainerInstanceArn, HostId, TaskArn};
 use models::plan::{Drain, End, MarkFailed, StopTasks};
 use models::reason::HoldReason;
@@ -237,7 +237,9 @@ fn lock_is_back(instance: &Instance) -> Option<bool> {
     if broken!(ForgetSavedLock) {
         return Some(true);
     }
-    let settings = instance.report.as_ref().and_then(|seen| seen.report.settings.as_ref());
+    // A stage that was cut off may have left its own lock, whatever the host said before it.
+    let since = instance.run.failed_stage.as_ref().map_or(Timestamp::MIN, |stage| stage.sent_at);
+    let settings = report_since(instance, since).and_then(|report| report.settings.as_ref());
     Some(settings.and_then(|settings| settings.version_lock.as_deref()) == Some(saved))
 }
 

@@ -89,7 +89,8 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     }
     draft.look(looks);
     admission::admit(&cx, &queue, &counted, &mut draft);
-    if draft.is_at_rest() && (waits_for_others(&cx, &draft) || waits_for_ecs(&cx, &draft)) {
+    let waits = || waits_for_others(&cx, &draft) || waits_for_ecs(&cx, &draft) || waits_for_a_description(&cx);
+    if draft.is_at_rest() && waits() {
         draft.wake(after(now, RETRY));
     }
     if draft.is_at_rest() || run.stop == Some(Stop::Interrupted) {
@@ -118,6 +119,13 @@ fn waits_for_ecs(cx: &Context<'_>, draft: &Draft) -> bool {
     let since = cx.run.idle_since.unwrap_or(cx.now);
     let patience = AGENT_FLAG_LAG.max(cx.policy.timeouts.inspect);
     waiting && !cx.run.dry_run && cx.now < after(since, patience)
+}
+
+/// Whether ECS lists instances that it has not described to this run so far: one of them may be out of service by an
+/// earlier run.
+fn waits_for_a_description(cx: &Context<'_>) -> bool {
+    let is_early = cx.now < cx.inspect_deadline();
+    is_early && !cx.run.dry_run && !cx.snapshot.unknown_registrations.is_empty()
 }
 
 /// Releases the claims of instances that will not be drained in this run (nothing is in progress and nothing may

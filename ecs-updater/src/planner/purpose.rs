@@ -1,7 +1,7 @@
 //! What a run is for, and what is left of an instance's next step in one that begins nothing. What was begun is brought to
 //! an end by the same rules as in any run.
 
-use models::fleet::Instance;
+use models::fleet::{Instance, InstanceStatus};
 use models::ids::HostId;
 use models::reason::HoldReason;
 
@@ -54,6 +54,10 @@ impl Purpose {
             Self::Update | Self::Release(_) => instance.tags.saved_lock.is_some(),
             Self::Finish => is_begun(instance),
         };
+        // Its claim may not be shown yet, so that it is not known yet whether it was begun.
+        if matches!(next, Next::Wait(..)) && instance.status == InstanceStatus::Draining {
+            return next;
+        }
         match next {
             Next::Do(..) | Next::Wait(..) | Next::LookAtOthers(..) if goes_on => next,
             // Admission says why it is not begun.

@@ -1,18 +1,18 @@
 //! An instance in service, or drained by another actor: is there something to update, and a reason not to?
 
 use models::claim::Transport;
-use models::fleet::{Instance, InstanceStatus, Reachability, Visit, VisitEnd};
+use models::fleet::{Instance, InstanceStatus, Reachability, Visit, VisitEnd, report_since};
 use models::host::{ErrorCode, HostReport};
 use models::plan::{Cancel, End, HostCommand, Inspect, Phase, Step};
 use models::reason::{FailReason, HoldReason};
 use models::time::after;
 use semver::Version;
 
-use super::context::Context;
+use super::context::{Context, Stop};
 use super::naming;
 use super::need::{Candidate, Next, trouble};
 use super::selection::is_begun;
-use super::times::{MAX_CANCELS, MAX_STAGES, RETRY};
+use super::times::{EVENTUAL_CONSISTENCY, MAX_CANCELS, MAX_STAGES, RETRY};
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted, withdrawn_at};
 
 /// Returns what an instance needs next whose claim, if it has one, leaves it in service.
@@ -69,7 +69,7 @@ fn precondition_hold<'a>(instance: &'a Instance, cx: &Context<'_>) -> Option<Nex
         InstanceStatus::Draining if broken!(ActivateForeignDrains) => {
             Some(Next::Do(Phase::Held, Step::Finish(End::Held { why: HoldReason::DrainedBySomebodyElse })))
         }
-        InstanceStatus::Draining => Some(Next::Hold(HoldReason::DrainedBySomebodyElse)),
+        InstanceStatus::Draining => Some(foreign_drain(instance, cx)),
         InstanceStatus::Registering
         | InstanceStatus::RegistrationFailed
         | InstanceStatus::Deregistering
@@ -78,6 +78,17 @@ fn precondition_hold<'a>(instance: &'a Instance, cx: &Context<'_>) -> Option<Nex
             Some(Next::Hold(HoldReason::NotActive { status: instance.status.as_str().to_owned() }))
         }
     }
+}
+
+/// Holds an instance that another actor drained. A run that died a moment ago may have drained it under a claim that EC2
+/// does not show yet, so that no drain counts as foreign before a look that has to show such a claim.
+fn foreign_drain<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
+    let claims_are_shown = after(cx.run.started_at, EVENTUAL_CONSISTENCY);
+    let is_ending = cx.run.dry_run || cx.run.stop == Some(Stop::Interrupted);
+    if instance.seen_at >= claims_are_shown || is_ending {
+        return Next::Hold(HoldReason::DrainedBySomebodyElse);
+    }
+    Next::Wait(Phase::Unseen, after(cx.now, RETRY).max(claims_are_shown))
 }
 
 fn first_visit<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
@@ -138,12 +149,23 @@ fn after_stage<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> N
     let Some(detail) = trouble(&visit.end) else {
         return after_inspect(instance, visit, cx);
     };
-    // What was withdrawn since is no failure: another look tells.
-    let is_withdrawn = matches!(&visit.end, VisitEnd::Error(error) if error.code == ErrorCode::NotOffered);
-    if instance.run.stages >= MAX_STAGES + u32::from(is_withdrawn) {
-        return Next::Do(Phase::Staging, Step::Finish(End::Failed { why: FailReason::StageFailed { detail } }));
+    // One that was cut off has not put back the lock that it changed: the host is heard once more before the end.
+    let is_lock_known = instance.tags.saved_lock.is_none() || report_since(instance, visit.sent_at).is_some();
+    if is_lock_known && is_exhausted(instance, visit) {
+        return stage_failed(detail);
     }
     visit_again(Phase::Staging, visit, cx)
+}
+
+/// Whether no further write is tried after this one. That a release was withdrawn since is no failure: another look
+/// tells.
+fn is_exhausted(instance: &Instance, failed: &Visit) -> bool {
+    let is_withdrawn = matches!(&failed.end, VisitEnd::Error(error) if error.code == ErrorCode::NotOffered);
+    instance.run.stages >= MAX_STAGES + u32::from(is_withdrawn)
+}
+
+fn stage_failed<'a>(detail: String) -> Next<'a> {
+    Next::Do(Phase::Staging, Step::Finish(End::Failed { why: FailReason::StageFailed { detail } }))
 }
 
 fn visit_again<'a>(phase: Phase, visit: &Visit, cx: &Context<'_>) -> Next<'a> {
@@ -201,6 +223,10 @@ struct Update {
 
 fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx: &Context<'_>) -> Next<'a> {
     let Update { from, to } = update;
+    let exhausted = instance.run.failed_stage.as_ref().filter(|failed| is_exhausted(instance, failed));
+    if let Some(detail) = exhausted.and_then(|failed| trouble(&failed.end)) {
+        return stage_failed(detail);
+    }
     if let Some(why) = cx.not_selected(instance).or_else(|| cx.snapshot.auto_scaling.hold(instance, cx.now)) {
         return Next::Hold(why);
     }

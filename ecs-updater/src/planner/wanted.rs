@@ -194,7 +194,7 @@ pub(super) fn lock_to_restore(instance: &Instance, report: &HostReport) -> Optio
 
 /// Whether `version` is written to the inactive set.
 pub(super) fn is_staged(instance: &Instance, report: &HostReport, version: &Version) -> bool {
-    !instance.run.staging_suspect
+    instance.run.failed_stage.is_none()
         && (report.staged().as_ref() == Some(version) || (broken!(StagedVersionIgnored) && report.staged().is_some()))
         && matches!(report.state(), Some(UpdateState::Staged | UpdateState::Ready))
 }

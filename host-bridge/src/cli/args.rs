@@ -89,7 +89,7 @@ pub(super) struct Global {
     pub(super) output: Output,
     /// When to stop waiting, such as 90s or 10m; what still runs then is `unsure` (exit code 3).
     ///
-    /// By default 1m for status and reboot, 5m for check, activate and cancel, 20m for stage and rollback, which
+    /// By default 1m for status and reboot, 5m for check, activate, cancel and collect, 20m for stage and rollback, which
     /// write an image of 1 GiB or so.
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
@@ -149,6 +149,23 @@ pub(super) enum Command {
     /// With --inactive, without network: the other partition set becomes the next to boot, if it has booted before
     /// and was not overwritten since. This needs the host's root (a superpowered host container).
     Rollback(Rollback),
+    /// Write one tar archive of what explains this host's updates, to show to somebody else. Changes nothing.
+    ///
+    /// It holds the update state, the settings, what the ECS agent says, and the bridge agent's journal; in a superpowered
+    /// host container also `signpost status` and the newest 5,000 lines of the host's log of the ECS agent, the API and the
+    /// boot. Values of settings that may be secrets are withheld: user data, credentials, keys, and every setting that this
+    /// program does not know. Log lines are as the host wrote them. Its about.json says what could not be had, and why.
+    Collect(Collect),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Collect {
+    /// The archive; it must not exist yet [default: host-bridge-TIME.tar in the current directory].
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: Option<PathBuf>,
+    /// Where the bridge agent keeps its journal.
+    #[arg(long, value_name = "DIR", default_value = JOURNAL, env = "HOST_BRIDGE_JOURNAL")]
+    pub(super) journal: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -189,6 +206,7 @@ impl Command {
             Self::Cancel => "cancel",
             Self::Reboot(_) => "reboot",
             Self::Rollback(_) => "rollback",
+            Self::Collect(_) => "collect",
         }
     }
 
@@ -196,7 +214,7 @@ impl Command {
     pub(super) fn default_timeout(&self) -> Duration {
         Duration::from_mins(match self {
             Self::Status | Self::Reboot(_) => 1,
-            Self::Check | Self::Activate | Self::Cancel => 5,
+            Self::Check | Self::Activate | Self::Cancel | Self::Collect(_) => 5,
             Self::Stage(_) | Self::Rollback(_) => 20,
         })
     }

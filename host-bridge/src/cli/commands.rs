@@ -1,12 +1,14 @@
 //! What each command does.
 
+use jiff::Timestamp;
 use models::host::{AgentState, CommandStatus, HostReport, UpdateState};
 use semver::Version;
 use tokio::time::{Duration, Instant, timeout_at};
 
-use super::args::{Command, Reboot, Rollback, Stage};
+use super::args::{Collect, Command, Reboot, Rollback, Stage};
 use super::ending::{CommandError, Done};
 use crate::client::{Client, ClientError, RebootAnswer, excerpt};
+use crate::collect::{Sources, gather, write};
 use crate::inspect::{Boot, Seen, inspect};
 use crate::introspection::{Introspection, Task};
 use crate::signpost::{SignpostError, inactive_is_next, rollback_to_inactive};
@@ -103,7 +105,31 @@ pub(super) async fn run(
         }
         Command::Reboot(reboot) => run_reboot(reboot, tools, seen).await,
         Command::Rollback(rollback) => run_rollback(rollback, tools, visit, seen).await,
+        Command::Collect(collect) => run_collect(collect, tools).await,
     }
+}
+
+async fn run_collect(collect: &Collect, tools: &Tools) -> Result<Done, CommandError> {
+    let at = Timestamp::now();
+    let to = collect.to.clone().unwrap_or_else(|| format!("host-bridge-{}.tar", at.strftime("%Y%m%dT%H%M%SZ")).into());
+    let sources = Sources {
+        client: &tools.client,
+        agent: &tools.agent,
+        boot: &tools.boot,
+        host_root: &tools.host_root,
+        journal: &collect.journal,
+    };
+    let parts = timeout_at(tools.deadline, gather(&sources)).await.map_err(|_| CommandError::CollectTooLong)?;
+    write(&parts, &tools.boot, at, &to)?;
+    let missing: Vec<&str> = parts.iter().filter(|part| part.content.is_err()).map(|part| part.name).collect();
+    let held = parts.len() - missing.len();
+    let without = if missing.is_empty() { String::new() } else { format!("; without {}", missing.join(", ")) };
+    Ok(Done {
+        message: format!("{} holds {held} of {} parts{without}", to.display(), parts.len()),
+        next:
+            "its about.json says why a part is missing; read what you send, since log lines are as the host wrote them"
+                .to_owned(),
+    })
 }
 
 async fn run_stage(

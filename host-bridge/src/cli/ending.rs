@@ -4,6 +4,7 @@ use models::host::{ErrorCode, ReportedError};
 use semver::Version;
 
 use crate::client::{ClientError, excerpt};
+use crate::collect::CollectError;
 use crate::introspection::IntrospectionError;
 use crate::signpost::SignpostError;
 use crate::transport::{Sent, TransportError};
@@ -47,6 +48,10 @@ pub(super) enum CommandError {
     Signpost(#[from] SignpostError),
     #[error("interrupted; what the host has begun goes on there{lock}")]
     Interrupted { lock: String },
+    #[error(transparent)]
+    Collect(#[from] CollectError),
+    #[error("the host did not answer in time, and nothing was written")]
+    CollectTooLong,
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
 }
@@ -114,6 +119,8 @@ pub(super) fn exit(ending: &Result<Done, CommandError>) -> Exit {
         CommandError::Look(_)
         | CommandError::Reboot(_)
         | CommandError::RebootRefused { .. }
+        | CommandError::Collect(_)
+        | CommandError::CollectTooLong
         | CommandError::Runtime(_) => Exit::Failed,
         CommandError::RebootUnsure(_) | CommandError::Interrupted { .. } => Exit::Unsure,
         CommandError::UpdateRunning
@@ -148,6 +155,7 @@ impl CommandError {
             Self::Signpost(SignpostError::Unsure { .. }) => ("rollback", ErrorCode::Unsure),
             Self::Signpost(_) => ("rollback", ErrorCode::Failed),
             Self::Interrupted { .. } => ("interrupt", ErrorCode::Unsure),
+            Self::Collect(_) | Self::CollectTooLong => ("collect", ErrorCode::Failed),
             Self::Runtime(_) => ("start", ErrorCode::Failed),
         };
         ReportedError { at: at.to_owned(), code, detail: excerpt(&chain(self)) }
@@ -193,6 +201,8 @@ impl CommandError {
             }
             .to_owned(),
             Self::Interrupted { .. } => "`host-bridge status` shows what became of it".to_owned(),
+            Self::Collect(_) => "name another file with --to".to_owned(),
+            Self::CollectTooLong => "try again with a longer --timeout".to_owned(),
             Self::Runtime(_) => "free some memory or file descriptors, and try again".to_owned(),
         }
     }

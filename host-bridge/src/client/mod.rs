@@ -60,6 +60,14 @@ impl Client {
         self.inner.transport.peer()
     }
 
+    /// `GET` of any target, as it is answered.
+    ///
+    /// # Errors
+    /// [`ClientError`], where there is no answer.
+    pub async fn get(&self, target: &str) -> Result<Answer, ClientError> {
+        self.ask(Method::GET, target, None).await.map(|asked| asked.answer)
+    }
+
     /// `GET /os`. It works where nothing else does, also under API lockdown (docs/facts/host-api.md#trap-11).
     ///
     /// # Errors

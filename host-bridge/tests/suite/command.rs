@@ -489,3 +489,66 @@ fn an_interrupted_stage_puts_the_lock_back() {
     ran.ends(3, "`version-lock` was put back to latest", "`host-bridge status`");
     assert_eq!(host.fake.lock().unwrap().lock, "latest");
 }
+
+/// The files of an archive, by name.
+fn archive(path: &Path) -> std::collections::BTreeMap<String, String> {
+    let mut archive = tar::Archive::new(std::fs::File::open(path).unwrap());
+    let read = |entry: std::io::Result<tar::Entry<'_, std::fs::File>>| {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        (name, std::io::read_to_string(&mut entry).unwrap())
+    };
+    archive.entries().unwrap().map(read).collect()
+}
+
+#[test]
+fn collect_writes_what_there_is_and_names_the_rest() {
+    let host = Host::new(Fake::default());
+    let secret = r#"{"updates":{"version-lock":"latest"},"host-containers":{"admin":{"user-data":"s3cret"}}}"#;
+    host.fake.lock().unwrap().instead.push_back(("GET /settings", text(200, secret)));
+    let journal = host.dir.path().join("journal");
+    std::fs::create_dir(&journal).unwrap();
+    std::fs::write(journal.join("journal.json"), r#"{"v":1}"#).unwrap();
+    let (to, directory) = (host.dir.path().join("all.tar"), journal.display().to_string());
+    let file = to.display().to_string();
+    let collect = ["collect", "--to", &file, "--journal", &directory, "--host-root", "/nowhere"];
+    let ran = host.run(&collect);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    let without =
+        "without api/updates-status.json, bridge/journal.corrupt, host/signpost.txt, host/boots.txt, host/log.txt";
+    assert!(ran.out.contains(&format!("holds 5 of 10 parts; {without}")), "{}", ran.out);
+    let files = archive(&to);
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    let expected = [
+        "about.json",
+        "api/os.json",
+        "api/settings.json",
+        "bridge/journal.json",
+        "ecs-agent/metadata.json",
+        "ecs-agent/tasks.json",
+    ];
+    assert_eq!(names, expected);
+    assert!(!files.values().any(|content| content.contains("s3cret")), "{files:?}");
+    let about: Value = serde_json::from_str(&files["about.json"]).unwrap();
+    let missing = &about["missing"];
+    assert!(missing["api/updates-status.json"].as_str().unwrap().starts_with("404: "), "{missing}");
+    assert_eq!(missing["bridge/journal.corrupt"], "there is none");
+    assert!(missing["host/log.txt"].as_str().unwrap().starts_with("this needs the host's root"), "{missing}");
+    // A second one does not replace it.
+    let again = host.run(&collect);
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.err.contains("next: name another file with --to"), "{}", again.err);
+}
+
+#[test]
+fn collect_works_where_nothing_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let (to, socket) = (directory.path().join("all.tar"), directory.path().join("none.sock"));
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = bridge();
+    command.arg("collect").arg("--to").arg(&to).arg("--socket").arg(&socket).arg("--ecs-agent").arg(free.to_string());
+    let ran = Ran::of(command.arg("--host-root").arg("/nowhere").arg("--journal").arg("/nowhere").output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("holds 0 of 10 parts"), "{}", ran.out);
+    assert_eq!(archive(&to).len(), 1);
+}

@@ -5,7 +5,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::visit::VisitEnd;
+use super::visit::{Visit, VisitEnd};
 use crate::claim::{BadClaim, Claim, ClaimStep, Transport};
 use crate::ids::{BootId, ContainerInstanceArn, TaskArn};
 use crate::plan::End;
@@ -25,9 +25,11 @@ pub struct RunMemory {
     pub staged_to: Option<Version>,
     /// The boot of the newest report, and when this run first heard of it.
     pub boot: Option<SeenBoot>,
-    /// The last write to its inactive set did not end well: the host's own status may call a version staged that is
-    /// not what was written (docs/facts/host-api.md#trap-1 and #trap-2), so it is not believed until a write ends well.
-    pub staging_suspect: bool,
+    /// The last write to its inactive set, where it did not end well: the host's own status may call a version
+    /// staged that is not what was written (docs/facts/host-api.md#trap-1 and #trap-2), so it is not believed until a
+    /// write ends well.
+    #[serde(default)]
+    pub failed_stage: Option<Box<Visit>>,
     /// The reboot command that this run sent to it last.
     pub reboot: Option<Box<SentReboot>>,
     /// `since` of the claim `reboot` or `revert` that this run wrote first, and not another before it.

@@ -166,12 +166,16 @@ pub(super) fn at_rest(world: &World, report: &RunReport) -> Vec<String> {
 }
 
 /// What stays broken excuses: a claim that could not be taken away, where the report says that the instance failed or is
-/// not done with; and an instance that a run could not look at any more, where it says so of the cluster.
+/// not done with, or that ECS lists instances which it does not describe; and an instance that a run could not look at any
+/// more, where it says so of the cluster.
 pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violation) -> bool {
     let Some((number, _)) = world.machine(violation.instance.as_str()) else { return false };
     let (given_up, line) = (is_given_up(world, report, number), line_of(report, violation.instance.as_str()));
     match violation.rule {
-        Rule::ClaimLeft => given_up || line.is_some_and(|line| !is_done(line.outcome)),
+        Rule::ClaimLeft => match line {
+            Some(line) => given_up || !is_done(line.outcome),
+            None => given_up || tells_of_unknown_ones(report),
+        },
         Rule::LeftBehind => given_up && line.is_none(),
         Rule::Budget
         | Rule::Claim

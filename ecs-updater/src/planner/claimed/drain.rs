@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use models::claim::{ClaimStep, Transport};
 use models::fleet::{Exclusion, InstanceStatus, Task};
-use models::plan::{End, HostCommand, Phase, Reboot, Stage, Step, StopTasks};
+use models::plan::{End, Phase, Reboot, Stage, Step, StopTasks};
 use models::policy::StandaloneTasks;
 use models::reason::{FailReason, HoldReason};
 use models::time::after;
@@ -189,8 +189,7 @@ impl<'a> Claimed<'a> {
     fn stage_again(self, heard: Heard<'a>) -> Next<'a> {
         let Self { instance, claim, .. } = self;
         if instance.run.stages >= MAX_STAGES {
-            let stage = instance.visit.as_ref().filter(|visit| matches!(visit.command, HostCommand::Stage { .. }));
-            let why = stage.and_then(|visit| trouble(&visit.end));
+            let why = instance.run.failed_stage.as_ref().and_then(|visit| trouble(&visit.end));
             let why = why.map(|detail| format!(" ({detail})")).unwrap_or_default();
             return self.not_rebooted(format!("{} is not on its inactive partition set any more{why}", claim.to));
         }

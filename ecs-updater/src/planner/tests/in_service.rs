@@ -1,5 +1,8 @@
 //! An instance in service.
 
+use models::fleet::Visit;
+use models::ids::ContainerInstanceArn;
+
 use super::*;
 
 #[test]
@@ -29,7 +32,7 @@ fn an_instance_in_service() {
         (
             "the status lies after a bad write",
             Some(staged()),
-            |i| i.run.staging_suspect = true,
+            |i| i.run.failed_stage = Some(cut_off_stage()),
             "stage 1.27.0 lock=keep",
         ),
         ("activated by somebody", Some(report(UpdateState::Ready, Some("1.27.0"), Some("1.27.0"))), nothing, "drain"),
@@ -47,7 +50,7 @@ fn an_instance_in_service() {
             "a pin that API lockdown forbids",
             Some(report(UpdateState::Staged, None, Some("1.27.0"))),
             |i| {
-                i.run.staging_suspect = true;
+                i.run.failed_stage = Some(cut_off_stage());
                 let report = &mut i.report.as_mut().unwrap().report;
                 (report.settings, report.locked_down) = (None, true);
             },
@@ -301,6 +304,61 @@ fn a_write_that_fails_is_tried_twice() {
     }
 }
 
+/// A host that goes down in the middle of a write has the lock of that write, and has said nothing since.
+#[test]
+fn a_write_that_was_cut_off_is_asked_for_its_lock() {
+    let unsure = VisitEnd::Unsure { detail: "Failed".into() };
+    let stage = HostCommand::Stage { version: version("1.27.0"), lock: Some("latest".into()) };
+    let mut one = instance(0, Some(available()), start());
+    one.run.stages = 2;
+    one.tags.saved_lock = Some("latest".into());
+    one.report.as_mut().unwrap().asked_at = at(1);
+    let failed = Visit { sent_at: at(2), at: at(3), ..*visit(stage, unsure, start()) };
+    one.run.failed_stage = Some(Box::new(failed.clone()));
+    one.visit = Some(Box::new(failed));
+    assert_eq!(say(one.clone(), &Policy::default(), &facts(), at(4)), "inspect refresh=true");
+    one.visit = Some(visit(HostCommand::Inspect { refresh: true }, VisitEnd::Done, at(4)));
+    let heard = one.report.as_mut().unwrap();
+    heard.asked_at = at(4);
+    heard.report.settings.as_mut().unwrap().version_lock = Some("1.27.0".into());
+    assert_eq!(say(one.clone(), &Policy::default(), &facts(), at(5)), "cancel");
+    one.report.as_mut().unwrap().report.settings.as_mut().unwrap().version_lock = Some("latest".into());
+    assert_eq!(say(one, &Policy::default(), &facts(), at(6)), "finish failed stage_failed");
+}
+
+/// What ECS lists and has not described may be out of service by an earlier run.
+#[test]
+fn what_was_never_described_is_waited_for() {
+    let unknown = ContainerInstanceArn::from("arn:aws:ecs:eu-central-1:123456789012:container-instance/web/0123");
+    let wakes = |facts: &RunFacts, now: Timestamp| {
+        let mut fleet = fleet(vec![instance(0, Some(report(UpdateState::Idle, None, None)), now)], vec![]);
+        fleet.unknown_registrations.insert(unknown.clone());
+        plan(&fleet, &Policy::default(), facts, now).wake_at.is_some()
+    };
+    let dry_run = RunFacts { dry_run: true, ..facts() };
+    let inspect = after(start(), Policy::default().timeouts.inspect);
+    assert!(wakes(&facts(), at(1)));
+    assert!(!wakes(&dry_run, at(1)));
+    assert!(!wakes(&facts(), inspect));
+}
+
+/// A run that died may have drained it under a claim that EC2 does not show yet.
+#[test]
+fn no_drain_is_foreign_at_the_first_look() {
+    let seen = |seconds: i64, facts: &RunFacts| {
+        let now = after(start(), SignedDuration::from_secs(seconds));
+        let mut one = instance(0, Some(available()), now);
+        one.status = InstanceStatus::Draining;
+        say(one, &Policy::default(), facts, now)
+    };
+    let finish = RunFacts { purpose: Purpose::Finish, ..facts() };
+    let dry_run = RunFacts { dry_run: true, ..facts() };
+    assert_eq!(seen(1, &facts()), "unseen wait");
+    assert_eq!(seen(1, &finish), "unseen wait");
+    assert_eq!(seen(1, &dry_run), "hold drained_by_somebody_else");
+    assert_eq!(seen(20, &facts()), "hold drained_by_somebody_else");
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_release_that_was_withdrawn() {
@@ -431,4 +489,9 @@ fn a_target_version() {
     let mut blind = available();
     blind.settings = None;
     assert_eq!(say(instance(0, Some(blind), now), &policy("1.26.0", true), &facts(), now), "hold inspect_failed");
+}
+
+fn cut_off_stage() -> Box<Visit> {
+    let stage = HostCommand::Stage { version: version("1.27.0"), lock: None };
+    visit(stage, VisitEnd::Malformed { detail: "cut off".into() }, start())
 }
