@@ -20,6 +20,7 @@ mod outage;
 mod progress;
 mod purpose;
 mod refusal;
+mod rollout;
 mod selection;
 mod times;
 mod track_record;

@@ -130,7 +130,7 @@ impl Cluster<'_> {
     /// What is ahead of a run that would do what the plan says.
     fn ahead(&self, reports: &[InstanceReport]) -> Ahead {
         let (registered, out) = self.fleet.counted_and_out();
-        let mut ahead = Ahead { registered, out, ..Ahead::default() };
+        let mut ahead = Ahead { registered, out, bakes: self.plan.bakes, ..Ahead::default() };
         for report in reports.iter().filter(|report| report.outcome == Outcome::WouldUpdate) {
             ahead.updates.extend(report.from.clone().zip(report.to.clone()));
             let tasks = self.fleet.instances.get(&report.ec2_instance_id).and_then(|instance| instance.tasks.as_ref());

@@ -27,6 +27,8 @@ impl HoldCode {
             | Self::TooYoung
             | Self::VersionSkipped
             | Self::AboveMaxVersion
+            | Self::Baking
+            | Self::Soaking
             | Self::ReactivatedBySomebody
             | Self::Released => Bearing::Wish,
             Self::OutsideWindow | Self::Frozen | Self::Paused | Self::ApprovalChanged | Self::Finishing => {
@@ -69,6 +71,11 @@ impl HoldCode {
             | Self::SlowDrainFirst
             | Self::StoppedMachineFirst
             | Self::OtherZoneFirst
+            | Self::CanaryFirst
+            | Self::NoCanary
+            | Self::CanaryFailed
+            | Self::CheckpointFirst
+            | Self::BakeUnknown
             | Self::StoppedAfterFailures
             | Self::OutOfTime
             | Self::ClusterGivenUp
@@ -116,6 +123,8 @@ mod tests {
                 "too_young",
                 "version_skipped",
                 "above_max_version",
+                "baking",
+                "soaking",
                 "not_selected",
                 "released",
                 "reactivated_by_somebody",

@@ -58,7 +58,9 @@ pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
 /// updated nothing, and held something that no person wished to be held.
 fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
     /// Holds that are a person's wish, or of what there is nothing to update.
-    const QUIET: [&str; 22] = [
+    const QUIET: [&str; 24] = [
+        "baking",
+        "soaking",
         "managed_by_aws",
         "scaled_in",
         "released",
@@ -188,7 +190,9 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::OutOfGroup
         | Rule::PlacedOnDead
         | Rule::Selected
-        | Rule::Unwanted => false,
+        | Rule::Unwanted
+        | Rule::Canary
+        | Rule::Soak => false,
     }
 }
 

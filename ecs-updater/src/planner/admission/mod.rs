@@ -29,6 +29,7 @@ use super::context::Context;
 use super::draft::{Draft, Queued};
 use super::gate::{Closed, expected, expected_of};
 use super::need::Candidate;
+use super::rollout::{Begins, Rollouts, soaking};
 use super::times::TASKS_FRESH;
 use super::workload;
 
@@ -46,7 +47,10 @@ const MAX_AWAITING_REBOOT: usize = 40;
 
 /// Gives each candidate its turn, its step or the reason for its wait.
 pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {
-    let mut admission = Admission::new(cx, counted, draft);
+    let rollouts = Rollouts::new(cx, queue, draft);
+    let zones = rollouts.canary_zones();
+    draft.bakes = rollouts.bakes();
+    let mut admission = Admission::new(cx, counted, draft, rollouts);
     if !queue.is_empty() && admission.stop.is_none() && !cx.run.dry_run {
         for instance in &counted.unknown_drains {
             if !draft.has_step(instance) {
@@ -55,7 +59,7 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
         }
     }
     let mut turn = 0;
-    for queued in order::in_line(cx, queue, counted, admission.budget.places()) {
+    for queued in order::in_line(cx, queue, &order::Known { counted, canaries: &zones }, admission.budget.places()) {
         let offer = admission.offer(&queued.candidate);
         turn += usize::from(!matches!(offer, Offer::Hold(_)));
         match offer {
@@ -109,10 +113,13 @@ struct Admission<'a> {
     scale_outs: BTreeMap<&'a str, usize>,
     /// Whether EC2 Auto Scaling is asked before an instance is begun.
     has_groups: bool,
+    rollouts: Rollouts<'a>,
+    /// Why nothing is drained so soon after another drain, if so.
+    soaking: Option<Closed>,
 }
 
 impl<'a> Admission<'a> {
-    fn new(cx: &'a Context<'a>, counted: &Counted<'a>, draft: &Draft) -> Self {
+    fn new(cx: &'a Context<'a>, counted: &Counted<'a>, draft: &Draft, rollouts: Rollouts<'a>) -> Self {
         let awaiting_reboot = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot(_))).count();
         let mut drains = counted.drains;
         if awaiting_reboot >= MAX_AWAITING_REBOOT {
@@ -132,14 +139,31 @@ impl<'a> Admission<'a> {
             slow_drains: None,
             scale_outs: BTreeMap::new(),
             has_groups: cx.snapshot.has_groups(),
+            rollouts,
+            soaking: soaking(cx, false),
         }
     }
 
     fn offer(&mut self, candidate: &Candidate<'a>) -> Offer {
-        let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.free());
         if let Some(stop) = &self.stop {
             return self.stopped(stop);
         }
+        match self.rollouts.begins(candidate) {
+            Begins::Now => {}
+            Begins::Unheard(until) => return Offer::Wait(until),
+            Begins::Later(why) => return Offer::Later(why, None),
+            Begins::Closed(closed) => return self.stopped(&closed),
+        }
+        let offer = self.offer_in_turn(candidate);
+        if !matches!(offer, Offer::Hold(_)) {
+            self.rollouts.take(candidate);
+        }
+        offer
+    }
+
+    /// The same where its release may go on.
+    fn offer_in_turn(&mut self, candidate: &Candidate<'a>) -> Offer {
+        let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.free());
         if self.budget.is_used_up_by_others() {
             let why = self.budget.used_up();
             return if dry_run { Offer::Hold(why) } else { Offer::Later(why, None) };
@@ -237,6 +261,12 @@ impl<'a> Admission<'a> {
         if let Some(provider) = candidate.instance.provider.as_deref().filter(|_| scale_out) {
             *self.scale_outs.entry(provider).or_default() += 1;
         }
+        if let Some(soaking) = &self.soaking {
+            let offer = self.stopped(soaking);
+            self.horizon.prepare();
+            return offer;
+        }
+        self.soaking = soaking(self.cx, true);
         self.horizon.drain();
         self.drains.take();
         self.budget.take();
