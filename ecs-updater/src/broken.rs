@@ -46,6 +46,12 @@ mod mistakes {
         StagedVersionIgnored,
         /// Versions are installed that are skipped, or above the maximum.
         LimitsIgnored,
+        /// Nothing is watched before a release goes on.
+        BakeIgnored,
+        /// A release goes to all at once, whatever its canaries and checkpoints.
+        StagesIgnored,
+        /// Drains follow each other at once.
+        SoakIgnored,
         /// Releases of any age are installed.
         AgeIgnored,
         /// Instances go back from a release whether or not it is skipped.
@@ -76,7 +82,10 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 32] = [
+        pub const ALL: [Self; 35] = [
+            Self::BakeIgnored,
+            Self::StagesIgnored,
+            Self::SoakIgnored,
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,

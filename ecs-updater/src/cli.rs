@@ -8,6 +8,7 @@ use clap::Parser as _;
 use futures_util::future::{Either, select};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::RunId;
+use models::plan::Plan;
 use models::policy::Policy;
 use models::report::RunReport;
 
@@ -184,10 +185,17 @@ pub fn view(seen: View<'_>) -> ClusterView {
         tally: tally(&Seen { fleet, plan, policy, now }),
         under_way,
         others: out.filter_map(|one| Some((one.host.clone(), others(one, run)?))).collect(),
-        closed: closed.map(|why| why.sentence.clone()),
+        closed: closed.map(|why| why.sentence.clone()).or_else(|| waits(plan)),
         left: left(),
         now,
     }
+}
+
+/// Why the rest waits by itself, in the words of the hold that ends first.
+fn waits(plan: &Plan) -> Option<String> {
+    let holds = plan.standings.iter().filter_map(|standing| standing.hold.as_ref());
+    let dated = holds.filter_map(|hold| Some((hold.watched_until()?, hold)));
+    dated.min_by_key(|(until, _)| *until).map(|(_, hold)| hold.to_string())
 }
 
 /// Who has an instance out of service, where it is not this run.

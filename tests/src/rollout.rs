@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::Region;
 use crate::clock::SimClock;
 use crate::expect::{CommandSpec, Expect, ExpectError, RunSpec};
-use crate::invariants::{Limits, Violation};
+use crate::invariants::{Limits, Pacing, Violation};
 use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
@@ -209,6 +209,7 @@ impl Rollout {
             let Ok(policy) = policy else { continue };
             self.region.set_budget(cluster.as_str(), policy.max_unavailable);
             self.region.set_limits(cluster.as_str(), Limits::of(policy));
+            self.region.set_pacing(cluster.as_str(), Pacing::of(policy));
             let select = policy.select.as_ref().map(ToString::to_string);
             let own = select.map(|text| {
                 Filter::parse_select(&text).map_err(|source| RolloutError::Select { text: text.clone(), source })

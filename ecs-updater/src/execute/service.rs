@@ -23,8 +23,11 @@ impl Actor<'_> {
         if broken!(ClaimAfterDrain) {
             self.set_status(&clear, InstanceStatus::Draining).await;
         }
-        let cleared = steps.into_iter().filter(|(host, _)| clear.contains(host));
-        let claims = cleared.map(|(host, Drain { from, to })| {
+        let cleared: Vec<(HostId, Drain)> = steps.into_iter().filter(|(host, _)| clear.contains(host)).collect();
+        for (host, drain) in &cleared {
+            self.with_instance_mut(host, |instance| instance.run.scale_out = drain.scale_out);
+        }
+        let claims = cleared.into_iter().map(|(host, Drain { from, to, .. })| {
             let claim = self.new_claim(&host, ClaimStep::Drain, Versions { from: &from, to: &to }, None);
             NewClaim { host, claim, saved_lock: None }
         });

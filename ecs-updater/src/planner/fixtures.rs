@@ -198,6 +198,7 @@ pub(super) fn service(name: &str, desired: u32, min: u32, max: u32) -> Service {
         distinct_instance: false,
         on: BTreeSet::new(),
         member_of: Vec::new(),
+        providers: BTreeSet::new(),
     }
 }
 

@@ -130,7 +130,7 @@ impl Cluster<'_> {
     /// What is ahead of a run that would do what the plan says.
     fn ahead(&self, reports: &[InstanceReport]) -> Ahead {
         let (registered, out) = self.fleet.counted_and_out();
-        let mut ahead = Ahead { registered, out, ..Ahead::default() };
+        let mut ahead = Ahead { registered, out, bakes: self.plan.bakes, ..Ahead::default() };
         for report in reports.iter().filter(|report| report.outcome == Outcome::WouldUpdate) {
             ahead.updates.extend(report.from.clone().zip(report.to.clone()));
             let tasks = self.fleet.instances.get(&report.ec2_instance_id).and_then(|instance| instance.tasks.as_ref());
@@ -152,7 +152,7 @@ impl Cluster<'_> {
     }
 
     /// What concerns more than one instance.
-    fn notes(&self, now: Timestamp) -> Vec<String> {
+    fn notes(&self, now: Timestamp, images: &BTreeMap<ImageId, Version>) -> Vec<String> {
         let mut notes: Vec<String> = self.skip.note.iter().chain(&self.namer.note).cloned().collect();
         if let Some(first) = self.fleet.unknown_registrations.first() {
             notes.push(format!(
@@ -174,6 +174,7 @@ impl Cluster<'_> {
             notes.push(note);
         }
         notes.extend(self.unknown_groups());
+        notes.extend(planner::scale_out_notes(&self.fleet, self.policy, self.facts.started_at, images));
         let unnamed = if self.facts.dry_run { planner::unnamed(&self.fleet, self.policy, now).len() } else { 0 };
         if unnamed > 0 {
             let all = self.fleet.instances.len();
@@ -244,7 +245,7 @@ impl Cluster<'_> {
         let error = error.or_else(|| self.not_permitted());
         let estimate =
             (self.facts.dry_run && error.is_none()).then(|| planner::estimate(&self.ahead(&instances), self.policy));
-        let notes = self.notes(now);
+        let notes = self.notes(now, images);
         let end = self.end(&instances, now);
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, images);
         let (size, _) = self.fleet.counted_and_out();

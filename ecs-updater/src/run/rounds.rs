@@ -237,7 +237,7 @@ mod tests {
             (Step::Finish(End::Failed { why: why.clone() }), true, true),
             (Step::Finish(End::Updated { from: from.clone(), to: to.clone() }), true, true),
             (Step::Leave(End::Failed { why }), false, false),
-            (Step::Drain(Drain { from, to }), true, true),
+            (Step::Drain(Drain { from, to, scale_out: false }), true, true),
             (Step::Inspect(Inspect { refresh: true }), false, false),
             (Step::Reach, false, false),
             (Step::Confirm, false, false),

@@ -5,6 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::ids::{ContainerInstanceArn, ServiceName, TaskArn};
 
@@ -116,6 +117,9 @@ pub struct Service {
     pub on: BTreeSet<ContainerInstanceArn>,
     /// The expressions of its placement constraints `memberOf`.
     pub member_of: Vec<String>,
+    /// The capacity providers of its strategy; none where it has a launch type.
+    #[serde(default)]
+    pub providers: BTreeSet<SmolStr>,
 }
 
 impl Service {

@@ -28,6 +28,8 @@ impl HoldCode {
             | Self::VersionSkipped
             | Self::AboveMaxVersion
             | Self::SkipLifted
+            | Self::Baking
+            | Self::Soaking
             | Self::ReactivatedBySomebody
             | Self::Released => Bearing::Wish,
             Self::OutsideWindow | Self::Frozen | Self::Paused | Self::ApprovalChanged | Self::Finishing => {
@@ -71,6 +73,11 @@ impl HoldCode {
             | Self::SlowDrainFirst
             | Self::StoppedMachineFirst
             | Self::OtherZoneFirst
+            | Self::CanaryFirst
+            | Self::NoCanary
+            | Self::CanaryFailed
+            | Self::CheckpointFirst
+            | Self::BakeUnknown
             | Self::StoppedAfterFailures
             | Self::OutOfTime
             | Self::ClusterGivenUp
@@ -119,6 +126,8 @@ mod tests {
                 "version_skipped",
                 "above_max_version",
                 "skip_lifted",
+                "baking",
+                "soaking",
                 "not_selected",
                 "released",
                 "reactivated_by_somebody",

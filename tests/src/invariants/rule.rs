@@ -46,6 +46,10 @@ pub enum Rule {
     PlacedOnDead,
     /// An instance was drained, or claimed to be staged, that is not selected.
     Selected,
+    /// An instance was drained for a release whose canaries are not all updated and watched.
+    Canary,
+    /// An instance was drained too soon after another one.
+    Soak,
 }
 
 /// A rule that was broken.

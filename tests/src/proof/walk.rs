@@ -12,6 +12,7 @@ mod endless;
 mod gates;
 mod groups;
 mod outages;
+mod paces;
 mod refusals;
 mod rights;
 mod selections;
@@ -57,6 +58,7 @@ pub fn draw(seed: u64) -> Table {
     refusals::add(seed, &mut scenario, size);
     rights::add(seed, &mut scenario, size);
     gates::add(seed, &mut scenario, size);
+    paces::add(seed, &mut scenario, size);
     selections::add(seed, &mut scenario, size);
     versions::add(seed, &mut scenario, size);
     steered::add(seed, &mut scenario, size);

@@ -16,6 +16,34 @@ pub struct GroupSpec {
     pub refresh: Option<String>,
     /// Whether ECS drains what it ends, and keeps it from ending until that is done (managed instance draining).
     pub managed_draining: bool,
+    /// `MinSize`, where its capacity provider has managed scaling.
+    pub min_size: Option<usize>,
+    /// `MaxSize`.
+    pub max_size: Option<usize>,
+    /// Which instance a scale-in ends.
+    pub termination_policy: TerminationPolicy,
+}
+
+/// A termination policy of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub enum TerminationPolicy {
+    /// One of the oldest image, and of these any.
+    #[default]
+    Default,
+    OldestInstance,
+    NewestInstance,
+}
+
+impl TerminationPolicy {
+    /// EC2 Auto Scaling's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "Default",
+            Self::OldestInstance => "OldestInstance",
+            Self::NewestInstance => "NewestInstance",
+        }
+    }
 }
 
 impl Default for GroupSpec {
@@ -26,6 +54,9 @@ impl Default for GroupSpec {
             suspended: Vec::new(),
             refresh: None,
             managed_draining: true,
+            min_size: None,
+            max_size: None,
+            termination_policy: TerminationPolicy::default(),
         }
     }
 }

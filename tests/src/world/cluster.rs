@@ -9,6 +9,7 @@ use semver::Version;
 
 use super::actor::Actor;
 use super::ids::{MachineNo, RegistrationNo, ServiceNo, TaskNo};
+use crate::scenario::StrategyItem;
 
 /// A cluster.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub struct Cluster {
     pub skips: BTreeMap<Version, Timestamp>,
     /// When a tag last ceased to skip a version.
     pub skips_lifted: BTreeMap<Version, Timestamp>,
+    /// Its capacity providers of Auto Scaling groups.
+    pub providers: BTreeSet<String>,
+    /// Its default capacity provider strategy.
+    pub default_strategy: Vec<StrategyItem>,
     /// Its container instances that are not INACTIVE.
     pub registrations: BTreeSet<RegistrationNo>,
     pub services: BTreeSet<ServiceNo>,

@@ -13,6 +13,13 @@ use super::counted::Counted;
 use crate::planner::context::Context;
 use crate::planner::draft::Queued;
 
+/// What the order rests on.
+pub(super) struct Known<'k, 'a> {
+    pub(super) counted: &'k Counted<'a>,
+    /// The canaries that earlier runs updated, by zone.
+    pub(super) canaries: &'k BTreeMap<Option<&'a ZoneName>, usize>,
+}
+
 /// The candidates, which come by host, in the order of their turns. With [`Zones::Spread`] those that are equal
 /// otherwise take turns by zone, so that each zone loses as many as the next, and among zones that lose as many the one with
 /// the fewest turns in this run comes first; with [`Zones::OneAtATime`] a zone is finished before the next. `places` are
@@ -22,9 +29,10 @@ use crate::planner::draft::Queued;
 pub(super) fn in_line<'q, 'a>(
     cx: &Context<'_>,
     queue: &'q [Queued<'a>],
-    counted: &Counted<'a>,
+    known: &Known<'_, 'a>,
     places: usize,
 ) -> Vec<&'q Queued<'a>> {
+    let counted = known.counted;
     fn failed_at(queued: &Queued<'_>) -> Option<Timestamp> {
         let last = queued.candidate.instance.tags.last.as_ref();
         last.filter(|last| last.is_failure()).map(|last| last.at)
@@ -56,7 +64,7 @@ pub(super) fn in_line<'q, 'a>(
                     .or_default()
                     .push_back(queued);
             }
-            let mut rotation = Rotation::new(counted, places);
+            let mut rotation = Rotation::new(known, places);
             for mut zones in groups.into_values() {
                 while let Some(zone) = rotation.next(zones.keys().copied()) {
                     match zones.get_mut(&zone).and_then(VecDeque::pop_front) {
@@ -84,9 +92,9 @@ struct Rotation<'z> {
 }
 
 impl<'z> Rotation<'z> {
-    fn new(counted: &Counted<'z>, places: usize) -> Self {
+    fn new(Known { counted, canaries }: &Known<'_, 'z>, places: usize) -> Self {
         let mut turns = counted.out_by_zone.clone();
-        for (zone, ended) in &counted.ended_by_zone {
+        for (zone, ended) in counted.ended_by_zone.iter().chain(*canaries) {
             *turns.entry(*zone).or_default() += ended;
         }
         Self { out: counted.out_by_zone.clone(), turns, taken: VecDeque::new(), places: places.max(1) }

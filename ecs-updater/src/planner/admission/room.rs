@@ -16,6 +16,8 @@ use models::ids::{HostId, ServiceName, ZoneName};
 use models::reason::HoldReason;
 
 use super::constraint::{self, Groups, Subject};
+use super::scale_out::ScaleOut;
+use super::strategy;
 
 /// Of a constraint so many characters are told.
 const MAX_CONSTRAINT: usize = 300;
@@ -27,8 +29,9 @@ pub(crate) struct Room<'a> {
     places: Vec<Place<'a>>,
     /// Tasks that drains stop without a replacement, by service.
     done_without: BTreeMap<&'a ServiceName, u64>,
-    /// Per service: the first place that may still fit a task of its usual size; all earlier ones are full.
-    full_until: BTreeMap<&'a ServiceName, (Resources, usize)>,
+    /// Per service and capacity provider: the first place that may still fit a task of its usual size; all earlier ones are
+    /// full.
+    full_until: BTreeMap<(&'a ServiceName, Option<&'a str>), (Resources, usize)>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +55,18 @@ struct Place<'a> {
 struct Attempt<'a> {
     /// The place of the instance, and the CPU that was free there.
     left: Option<(usize, i64)>,
-    tasks: Vec<(&'a Resources, &'a Service, Placement)>,
+    /// So many tasks wait for an instance to be launched.
+    launches: usize,
+    tasks: Vec<(Moving<'a>, Placement)>,
+}
+
+/// A task that its service places elsewhere.
+#[derive(Clone, Copy)]
+struct Moving<'a> {
+    needs: &'a Resources,
+    service: &'a Service,
+    /// The capacity provider that it stays with.
+    provider: Option<&'a str>,
 }
 
 /// What a drain does to a task.
@@ -92,6 +106,7 @@ impl<'a> Room<'a> {
             let takes = |(task, service): &&(&Task, &'a Service)| {
                 task.needs.cpu <= trap.registered.cpu
                     && task.needs.memory <= trap.registered.memory
+                    && strategy::allows(service, None, trap)
                     && meets_all(service, Subject { instance: trap, groups: &groups, promised: &[] })
             };
             moving.iter().find(takes).map(|(_, service)| (&trap.host, &service.name))
@@ -102,9 +117,9 @@ impl<'a> Room<'a> {
     /// none yet, regardless of who drains them, and the new tasks of deployments.
     pub(crate) fn minus_outstanding(&self, fleet: &'a FleetSnapshot) -> Self {
         let mut room = self.clone();
-        for (service, needs) in outstanding(fleet) {
-            if room.place(needs, service).is_none() {
-                *room.done_without.entry(&service.name).or_default() += 1;
+        for moving in outstanding(fleet) {
+            if room.place(moving).is_none() {
+                *room.done_without.entry(&moving.service.name).or_default() += 1;
             }
         }
         room
@@ -112,55 +127,84 @@ impl<'a> Room<'a> {
 
     /// Takes `leaving` out and places its service tasks on the others, but for those that `minimumHealthyPercent`
     /// lets the service do without: they are stopped, room or not, and come back with the instance. Nothing is changed
-    /// where one of the others has no place.
+    /// where one of the others has no place. Returns how many wait for an instance to be launched.
     ///
     /// # Errors
     /// The hold that says what is missing.
-    pub(crate) fn move_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<(), HoldReason> {
-        self.try_off(leaving, tasks).map(drop)
+    pub(crate) fn move_off(
+        &mut self,
+        leaving: &'a Instance,
+        tasks: &'a [Task],
+        scale_out: Option<&ScaleOut<'_>>,
+    ) -> Result<usize, HoldReason> {
+        self.try_off(leaving, tasks, scale_out).map(|attempt| attempt.launches)
     }
 
     /// Whether [`Room::move_off`] would do; nothing is promised.
     ///
     /// # Errors
     /// The hold that says what is missing.
-    pub(crate) fn would_take(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<(), HoldReason> {
-        self.try_off(leaving, tasks).map(|attempt| self.undo(attempt))
+    pub(crate) fn would_take(
+        &mut self,
+        leaving: &'a Instance,
+        tasks: &'a [Task],
+        scale_out: Option<&ScaleOut<'_>>,
+    ) -> Result<usize, HoldReason> {
+        let attempt = self.try_off(leaving, tasks, scale_out)?;
+        let launches = attempt.launches;
+        self.undo(attempt);
+        Ok(launches)
     }
 
-    fn try_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<Attempt<'a>, HoldReason> {
+    fn try_off(
+        &mut self,
+        leaving: &'a Instance,
+        tasks: &'a [Task],
+        scale_out: Option<&ScaleOut<'_>>,
+    ) -> Result<Attempt<'a>, HoldReason> {
         let mut attempt = Attempt::default();
-        if let Ok(at) = self.places.binary_search_by(|place| place.instance.host.cmp(leaving)) {
+        if let Ok(at) = self.places.binary_search_by(|place| place.instance.host.cmp(&leaving.host)) {
             // Nothing fits there any more; the list keeps its order.
             attempt.left = Some((at, std::mem::replace(&mut self.places[at].cpu, i64::MIN)));
         }
         for (task, service) in moving(tasks, self.services) {
-            let placement = match self.place(&task.needs, service) {
+            let moving = Moving { needs: &task.needs, service, provider: strategy::kept(service, leaving) };
+            let placement = match self.place(moving) {
                 Some(at) => Placement::Moved(at),
                 None if self.can_do_without_one(service) => {
                     *self.done_without.entry(&service.name).or_default() += 1;
                     Placement::Stopped
                 }
+                None if scale_out.is_some_and(|one| one.launches_for(&task.needs, service, moving.provider)) => {
+                    attempt.launches += 1;
+                    Placement::Unplaced
+                }
                 None => {
-                    attempt.tasks.push((&task.needs, service, Placement::Unplaced));
-                    let needs = self.words(&task.needs, service);
+                    attempt.tasks.push((moving, Placement::Unplaced));
+                    let needs = self.words(&task.needs, service) + &strategy::words(service, moving.provider);
                     self.undo(attempt);
-                    return Err(HoldReason::NoRoom { service: service.name.to_string(), needs });
+                    let hold = HoldReason::NoRoom { service: service.name.to_string(), needs };
+                    return Err(match scale_out {
+                        Some(one) => one.explain(hold),
+                        None => hold,
+                    });
                 }
             };
-            attempt.tasks.push((&task.needs, service, placement));
+            attempt.tasks.push((moving, placement));
         }
         Ok(attempt)
     }
 
     /// Where the task goes, if anywhere.
-    fn place(&mut self, needs: &Resources, service: &'a Service) -> Option<usize> {
-        let from = match self.full_until.get(&service.name) {
+    fn place(&mut self, moving: Moving<'a>) -> Option<usize> {
+        let Moving { needs, service, provider } = moving;
+        let key = (&service.name, provider);
+        let from = match self.full_until.get(&key) {
             Some((usual, until)) if usual == needs => *until,
             Some(_) | None => 0,
         };
-        let found = self.places[from..].iter().position(|place| place.takes(needs, service)).map(|after| from + after);
-        self.full_until.insert(&service.name, (needs.clone(), found.unwrap_or(self.places.len())));
+        let found = self.places[from..].iter().position(|place| place.takes(moving)).map(|after| from + after);
+        self.full_until.insert(key, (needs.clone(), found.unwrap_or(self.places.len())));
         let place = &mut self.places[found?];
         place.cpu -= needs.cpu;
         place.memory -= needs.memory;
@@ -175,7 +219,7 @@ impl<'a> Room<'a> {
 
     /// A place that was full for a service may suit it once a task of another group comes there.
     fn look_again_at(&mut self, place: usize) {
-        for (name, (_, until)) in &mut self.full_until {
+        for ((name, _), (_, until)) in &mut self.full_until {
             if self.services.get(*name).is_some_and(asks_for_groups) {
                 *until = (*until).min(place);
             }
@@ -183,9 +227,9 @@ impl<'a> Room<'a> {
     }
 
     fn undo(&mut self, attempt: Attempt<'a>) {
-        let Attempt { left, tasks } = attempt;
+        let Attempt { left, tasks, .. } = attempt;
         let mut touched = Vec::new();
-        for (needs, service, placement) in tasks.iter().rev() {
+        for (Moving { needs, service, .. }, placement) in tasks.iter().rev() {
             match placement {
                 Placement::Moved(at) => {
                     let place = &mut self.places[*at];
@@ -209,9 +253,11 @@ impl<'a> Room<'a> {
             touched.push(at);
         }
         // What was learned of the places on the way stands, but for those that have their room back.
-        for (_, service, _) in &tasks {
-            let Some((usual, until)) = self.full_until.get_mut(&service.name) else { continue };
-            let again = touched.iter().filter(|at| self.places[**at].takes(usual, service)).min();
+        for (moving, _) in &tasks {
+            let Some((usual, until)) = self.full_until.get_mut(&(&moving.service.name, moving.provider)) else {
+                continue;
+            };
+            let again = touched.iter().filter(|at| self.places[**at].takes(Moving { needs: usual, ..*moving })).min();
             *until = again.map_or(*until, |at| (*until).min(*at));
         }
     }
@@ -247,13 +293,14 @@ impl<'a> Room<'a> {
 }
 
 impl Place<'_> {
-    fn takes(&self, needs: &Resources, service: &Service) -> bool {
+    fn takes(&self, Moving { needs, service, provider }: Moving<'_>) -> bool {
         let taken = || self.promised.contains(&service.name) || service.on.contains(&self.instance.container_instance);
         let in_use = |port| self.ports.contains(port) || self.instance.remaining.ports.contains(port);
         needs.cpu <= self.cpu
             && needs.memory <= self.memory
             && !needs.ports.iter().any(in_use)
             && !(service.distinct_instance && taken())
+            && strategy::allows(service, provider, self.instance)
             && meets_all(service, self.subject())
     }
 
@@ -287,12 +334,13 @@ pub(crate) fn moving<'a>(
 }
 
 /// What services have still to place: each entry is one task, by its service and its needs.
-fn outstanding(fleet: &FleetSnapshot) -> Vec<(&Service, &Resources)> {
-    let mut leaving: BTreeMap<&ServiceName, Vec<&Resources>> = BTreeMap::new();
+fn outstanding(fleet: &FleetSnapshot) -> Vec<Moving<'_>> {
+    let mut leaving: BTreeMap<&ServiceName, Vec<Moving<'_>>> = BTreeMap::new();
     let draining = fleet.registered().filter(|instance| instance.status == InstanceStatus::Draining);
-    for seen in draining.filter_map(|instance| instance.tasks.as_ref()) {
+    for (instance, seen) in draining.filter_map(|instance| Some((instance, instance.tasks.as_ref()?))) {
         for (task, service) in moving(&seen.tasks, &fleet.services) {
-            leaving.entry(&service.name).or_default().push(&task.needs);
+            let provider = strategy::kept(service, instance);
+            leaving.entry(&service.name).or_default().push(Moving { needs: &task.needs, service, provider });
         }
     }
     let mut outstanding = Vec::new();
@@ -301,9 +349,10 @@ fn outstanding(fleet: &FleetSnapshot) -> Vec<(&Service, &Resources)> {
         let staying = service.placed.saturating_sub(u32::try_from(leaving.len()).unwrap_or(u32::MAX));
         let wanted = service.desired.saturating_sub(staying).max(service.deploying) as usize;
         // Its tasks are of one size, unless a deployment changes it: one that leaves stands for one that is short.
-        let usual = leaving.first().copied().or_else(|| (wanted > 0).then(|| size_of_one(fleet, service)).flatten());
-        let needs = leaving.into_iter().chain(std::iter::repeat_n(usual, wanted).flatten()).take(wanted);
-        outstanding.extend(needs.map(|needs| (service, needs)));
+        let usual = leaving.first().map(|moving| moving.needs);
+        let usual = usual.or_else(|| (wanted > 0).then(|| size_of_one(fleet, service)).flatten());
+        let usual = usual.map(|needs| Moving { needs, service, provider: None });
+        outstanding.extend(leaving.into_iter().chain(std::iter::repeat_n(usual, wanted).flatten()).take(wanted));
     }
     outstanding
 }
@@ -329,63 +378,4 @@ fn mebibytes(number: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::{any, prop_assert_eq, proptest};
-    use proptest::strategy::Strategy as Draw;
-
-    use super::*;
-    use crate::planner::fixtures::{at, fleet, instance, service, task};
-
-    /// What an instance has free, and the tasks on it: each is of one of two services, and of this size.
-    fn instances() -> impl Draw<Value = Vec<(Resources, Vec<(bool, Resources)>)>> {
-        let size = |most: i64| {
-            (0..=most, 0..=most, proptest::collection::vec(80..82_u16, 0..2))
-                .prop_map(|(cpu, memory, ports)| Resources { cpu, memory, ports })
-        };
-        let tasks = proptest::collection::vec((any::<bool>(), size(3)), 0..4);
-        proptest::collection::vec((size(6), tasks), 1..9)
-    }
-
-    proptest! {
-        /// What a room remembers of its places only saves time: one that forgets it before each question says the same.
-        #[test]
-        fn what_is_remembered_changes_nothing(
-            instances in instances(),
-            constraint in proptest::option::of(proptest::sample::select(vec![
-                "task:group == service:web",
-                "not(task:group == service:web)",
-            ])),
-            acts in proptest::collection::vec((any::<bool>(), 0..9_usize), 1..30),
-        ) {
-            let names = ["web", "api"];
-            let hosts = (0..).zip(instances).map(|(number, (free, tasks))| {
-                let mut host = instance(number, None, at(0));
-                host.remaining = free;
-                let tasks = (0..).zip(tasks).map(|(index, (web, needs))| {
-                    Task { needs, ..task(number * 10 + index, Some(names[usize::from(!web)])) }
-                });
-                host.tasks.as_mut().unwrap().tasks = tasks.collect();
-                host
-            });
-            let mut api = service("api", 8, 50, 100);
-            api.distinct_instance = true;
-            api.member_of = constraint.into_iter().map(str::to_owned).collect();
-            let fleet = fleet(hosts.collect(), vec![service("web", 8, 100, 200), api]);
-            let (mut one, mut other) = (Room::bare(&fleet), Room::bare(&fleet));
-            for (moves, number) in acts {
-                let Some(leaving) = fleet.instances.values().nth(number) else { continue };
-                let tasks = &leaving.tasks.as_ref().unwrap().tasks;
-                other.full_until.clear();
-                if moves {
-                    prop_assert_eq!(one.move_off(&leaving.host, tasks), other.move_off(&leaving.host, tasks));
-                } else {
-                    prop_assert_eq!(one.would_take(&leaving.host, tasks), other.would_take(&leaving.host, tasks));
-                }
-                for (place, twin) in one.places.iter().zip(&other.places) {
-                    prop_assert_eq!((place.cpu, place.memory), (twin.cpu, twin.memory));
-                    prop_assert_eq!((&place.ports, &place.promised), (&twin.ports, &twin.promised));
-                }
-            }
-        }
-    }
-}
+mod tests;

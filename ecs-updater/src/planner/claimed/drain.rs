@@ -1,10 +1,10 @@
 //! From DRAINING to the reboot: wait until no task is left, with the new version on the inactive set.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use models::claim::{ClaimStep, Transport};
 use models::fleet::{Exclusion, InstanceStatus, Task};
 use models::plan::{End, Phase, Reboot, Stage, Step, StopTasks};
-use models::policy::StandaloneTasks;
+use models::policy::{Capacity, StandaloneTasks};
 use models::reason::{FailReason, HoldReason};
 use models::time::after;
 
@@ -47,11 +47,24 @@ impl<'a> Claimed<'a> {
 
     /// Whether this drain has taken more than half of the time that it may take.
     pub(crate) fn is_slow_drain(self) -> bool {
-        self.claim.step == ClaimStep::Drain && self.cx.now >= after(self.since(), self.cx.policy.timeouts.drain / 2)
+        self.claim.step == ClaimStep::Drain && self.cx.now >= after(self.since(), self.drain_timeout() / 2)
     }
 
     fn drain_deadline(self) -> Timestamp {
-        after(self.since(), self.cx.policy.timeouts.drain)
+        after(self.since(), self.drain_timeout())
+    }
+
+    /// How long the drain may take: longer where its tasks wait for an instance to be launched, or may do so where an earlier
+    /// run began it.
+    fn drain_timeout(self) -> SignedDuration {
+        let Self { instance, claim, cx } = self;
+        let drain = cx.policy.timeouts.drain;
+        let may_wait = claim.run != cx.run.run && cx.policy.capacity == Capacity::ScaleOut;
+        let scaling = cx.snapshot.auto_scaling.scaling_of(instance);
+        match scaling.filter(|_| instance.run.scale_out || may_wait) {
+            Some(scaling) => drain.saturating_add(scaling.launch_time()),
+            None => drain,
+        }
     }
 
     fn wait_for_tasks(self) -> Next<'a> {

@@ -12,7 +12,8 @@ use models::fleet::{
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Inspect, MarkFailed, Plan, Reboot, Stage, Step, StopTasks};
 use models::policy::{
-    BridgePolicy, MaxUnavailable, OwnerLock, Policy, StandaloneTasks, StopAfter, Target, TransportPolicy, Zones,
+    BridgePolicy, MaxUnavailable, OwnerLock, Policy, StandaloneTasks, StopAfter, Target, Timeouts, TransportPolicy,
+    Zones,
 };
 use models::reason::{FailReason, HoldReason};
 use models::report::{Outcome, Verdict};
@@ -35,6 +36,7 @@ mod pace;
 mod plan;
 mod purpose;
 mod reboot;
+mod rollout;
 mod selection;
 mod way_back;
 mod whose_word;

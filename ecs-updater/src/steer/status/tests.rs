@@ -84,6 +84,7 @@ fn summary(minutes: i64) -> Summary {
         error: None,
         outcomes: Default::default(),
         held: Default::default(),
+        until: Default::default(),
         troubled: Vec::new(),
         out: Vec::new(),
         versions: Vec::new(),

@@ -4,6 +4,7 @@ mod attributes;
 mod clusters;
 mod instances;
 mod providers;
+mod provisioning;
 mod services;
 mod tags;
 mod tasks;
