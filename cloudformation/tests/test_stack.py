@@ -205,8 +205,12 @@ def test_the_policies_name_clusters_documents_and_tag_keys(cloud, stack):
     assert tags["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": keys}
     assert tags["Condition"]["Null"] == {"aws:TagKeys": "false"}
     named = update["NameHosts"]
-    assert named["Resource"] == [f"arn:*:ecs:*:*:container-instance/{name}/*" for name in ("web", "batch")]
-    assert named["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": "ecs-updater:instance-arn"}
+    assert named["Resource"] == [
+        *(f"arn:*:ecs:*:*:container-instance/{name}/*" for name in ("web", "batch")),
+        *(f"arn:*:ecs:*:*:cluster/{name}" for name in ("web", "batch")),
+    ]
+    keys = ["ecs-updater:instance-arn", "ecs-updater:skip-versions"]
+    assert named["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": keys}
     assert named["Condition"]["Null"] == {"aws:TagKeys": "false"}
     writes = re.compile(r":(Create|Delete|Update|Put|Stop|Run|Tag|Pass)")
     actions = [a for s in plan for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])]

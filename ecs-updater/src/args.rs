@@ -3,26 +3,23 @@
 //! Values are taken as text and checked by [`crate::config`], so that a mistake in a flag is reported beside a mistake
 //! in the file, in the same words.
 
-use std::path::Path;
-
 use clap::{Args, Parser, Subcommand};
 use models::selection::{InstanceName, Named};
 
-use crate::config::Given;
-use crate::planner::Purpose;
-use crate::steer::Order;
-
+mod command;
 mod global;
 mod report;
 mod settings;
 mod status;
 mod steer;
+mod way_back;
 
 pub use global::{GlobalArgs, LogFormat, Output};
 pub use report::{PageArgs, ReportArgs};
 pub use settings::{KeyArgs, SettingArgs};
 pub use status::StatusArgs;
-pub use steer::{ClusterArgs, ExcludeArgs, ForgetArgs, IncludeArgs, PauseArgs, ReleaseArgs};
+pub use steer::{ClusterArgs, ExcludeArgs, ForgetArgs, IncludeArgs, PauseArgs, ReleaseArgs, UnskipArgs};
+pub use way_back::RollbackArgs;
 
 const LONG_ABOUT: &str = "\
 Rolls Bottlerocket OS updates through Amazon ECS clusters, in place and without losing a task.
@@ -50,6 +47,8 @@ Examples:
       Only this one, and to this version.
   ecs-updater run --cluster web --instance i-0123456789abcdef0
       Only this instance. What an earlier run has begun on others is finished all the same.
+  ecs-updater rollback --cluster web --dry-run
+      Which instances would go back from the release that was rolled out last, and where to.
   ecs-updater pause --cluster web --reason 'checkout is down'
       Let no run begin anything; `resume` lifts that.
   ecs-updater release --cluster web i-0a1b2c3d4e5f60718
@@ -128,6 +127,15 @@ pub enum Command {
     /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled back
     /// or put back into service. All others are left as they are. Ctrl-C stops it at once.
     Finish(SettingArgs),
+    /// Take the instances that run a release back to the version before
+    ///
+    /// The newest updates first, within the same budget, by the same drains and proofs as an update. The release is skipped
+    /// in the cluster first, by its tag ecs-updater:skip-versions, until `unskip`; without the right to write that nothing
+    /// goes back, unless skip_versions names the release already. Needs no allow_downgrade. What earlier runs began is
+    /// finished, and Ctrl-C heard, as with `run`.
+    Rollback(RollbackArgs),
+    /// Let runs install a version again that `rollback` has them skip
+    Unskip(UnskipArgs),
     /// Let no run begin anything on a cluster, until `resume`
     ///
     /// Sets the cluster's tag ecs-updater:pause. A run at work begins nothing from its next look on, and finishes what was
@@ -149,123 +157,6 @@ pub enum Command {
     Include(IncludeArgs),
     /// Have versions tried again that failed on instances of a cluster
     ForgetFailed(ForgetArgs),
-}
-
-impl Command {
-    /// Returns whether nothing is to be changed.
-    pub fn dry_run(&self) -> bool {
-        match self {
-            Self::Run(run) => run.dry_run,
-            Self::Plan(_) | Self::Status(_) | Self::Report(_) => true,
-            Self::Finish(_)
-            | Self::Pause(_)
-            | Self::Resume(_)
-            | Self::Release(_)
-            | Self::Exclude(_)
-            | Self::Include(_)
-            | Self::ForgetFailed(_) => false,
-        }
-    }
-
-    /// Returns whether updates are begun outside of the windows too.
-    pub fn outside_window(&self) -> bool {
-        matches!(self, Self::Run(run) if run.outside_window)
-    }
-
-    /// Returns what the run is for, where the command is one.
-    pub fn purpose(&self) -> Purpose {
-        if matches!(self, Self::Finish(_)) { Purpose::Finish } else { Purpose::Update }
-    }
-
-    /// Returns what a person asks for by a command that is no run; `None` for a run.
-    pub fn order(&self) -> Option<Order> {
-        match self {
-            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Report(_) | Self::Finish(_) => None,
-            Self::Pause(pause) => Some(Order::Pause { reason: pause.reason.clone() }),
-            Self::Resume(_) => Some(Order::Resume),
-            Self::Release(release) => Some(Order::Release { host: release.instance.clone() }),
-            Self::Exclude(exclude) => {
-                Some(Order::Exclude { hosts: exclude.instances.clone(), note: exclude.note.clone() })
-            }
-            Self::Include(include) => Some(Order::Include { hosts: include.instances.clone() }),
-            Self::ForgetFailed(forget) => {
-                Some(Order::ForgetFailed { version: forget.version.clone(), hosts: forget.instances.clone() })
-            }
-        }
-    }
-
-    /// Returns the file for the page, where one is to be written.
-    pub fn page(&self) -> Option<&Path> {
-        match self {
-            Self::Run(run) => run.page.html.as_deref(),
-            Self::Plan(plan) => plan.page.html.as_deref(),
-            Self::Report(report) => report.page.html.as_deref(),
-            Self::Status(_)
-            | Self::Finish(_)
-            | Self::Pause(_)
-            | Self::Resume(_)
-            | Self::Release(_)
-            | Self::Exclude(_)
-            | Self::Include(_)
-            | Self::ForgetFailed(_) => None,
-        }
-    }
-
-    /// Returns the instances that are named.
-    pub fn named(&self) -> Named {
-        match self {
-            Self::Run(run) => run.selection.named(),
-            Self::Plan(plan) => plan.selection.named(),
-            Self::Status(_)
-            | Self::Report(_)
-            | Self::Finish(_)
-            | Self::Pause(_)
-            | Self::Resume(_)
-            | Self::Release(_)
-            | Self::Exclude(_)
-            | Self::Include(_)
-            | Self::ForgetFailed(_) => Named::default(),
-        }
-    }
-
-    /// Returns whether a run that updates nothing although nobody wished so is to fail.
-    pub fn fail_on_held(&self) -> bool {
-        matches!(self, Self::Run(run) if run.fail_on_held)
-    }
-
-    /// Returns whether a person has said yes beforehand.
-    pub fn says_yes(&self) -> bool {
-        match self {
-            Self::Run(_)
-            | Self::Plan(_)
-            | Self::Status(_)
-            | Self::Report(_)
-            | Self::Finish(_)
-            | Self::Pause(_)
-            | Self::Resume(_) => true,
-            Self::Release(release) => release.yes,
-            Self::Exclude(exclude) => exclude.yes,
-            Self::Include(include) => include.yes,
-            Self::ForgetFailed(forget) => forget.yes,
-        }
-    }
-
-    /// Returns which clusters it is about, and by which settings.
-    pub fn given(&self) -> Given {
-        match self {
-            Self::Run(run) => run.settings.given(),
-            Self::Plan(plan) => plan.settings.given(),
-            Self::Status(status) => status.settings.given(),
-            Self::Report(_) => Given::default(),
-            Self::Finish(settings) => settings.given(),
-            Self::Release(release) => release.settings.given(),
-            Self::Pause(pause) => pause.clusters.given(),
-            Self::Resume(clusters) => clusters.given(),
-            Self::Exclude(exclude) => exclude.clusters.given(),
-            Self::Include(include) => include.clusters.given(),
-            Self::ForgetFailed(forget) => forget.clusters.given(),
-        }
-    }
 }
 
 /// What `run` takes.

@@ -46,8 +46,18 @@ mod mistakes {
         StagedVersionIgnored,
         /// Versions are installed that are skipped, or above the maximum.
         LimitsIgnored,
+        /// Nothing is watched before a release goes on.
+        BakeIgnored,
+        /// A release goes to all at once, whatever its canaries and checkpoints.
+        StagesIgnored,
+        /// Drains follow each other at once.
+        SoakIgnored,
         /// Releases of any age are installed.
         AgeIgnored,
+        /// Instances go back from a release whether or not it is skipped.
+        SkipNotWritten,
+        /// An instance that is not healthy on its old version is taken forward again to the one that it came back from.
+        ForwardAfterTheWayBack,
         /// What Auto Scaling groups do with instances is not read.
         GroupsIgnored,
         /// A person's exclusion is not read.
@@ -72,7 +82,10 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 30] = [
+        pub const ALL: [Self; 35] = [
+            Self::BakeIgnored,
+            Self::StagesIgnored,
+            Self::SoakIgnored,
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
@@ -93,6 +106,8 @@ mod mistakes {
             Self::StagedVersionIgnored,
             Self::LimitsIgnored,
             Self::AgeIgnored,
+            Self::SkipNotWritten,
+            Self::ForwardAfterTheWayBack,
             Self::GroupsIgnored,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,

@@ -8,6 +8,8 @@ use clap::Parser as _;
 use futures_util::future::{Either, select};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::RunId;
+use models::plan::Plan;
+use models::policy::Policy;
 use models::report::RunReport;
 
 use crate::args::{Cli, Command};
@@ -108,6 +110,9 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
         });
     };
     live.begin(locations.values(), &run_id, clusters.iter().map(|(cluster, _)| cluster.clone()), started_at);
+    let clusters =
+        clusters.into_iter().map(|(cluster, policy)| (cluster, policy.map(|policy| for_purpose(cli, policy))));
+    let clusters = clusters.collect();
     let (dry_run, outside_window) = (cli.command.dry_run(), cli.command.outside_window());
     let (purpose, named) = (cli.command.purpose(), cli.command.named());
     let job = Job { run: run_id, clusters, locations, purpose, dry_run, outside_window, named, lease_table };
@@ -133,6 +138,12 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
         Either::Left((report, _)) => report,
         Either::Right(((), work)) => work.await,
     })
+}
+
+/// On the way back no target counts, and none is past a skip.
+fn for_purpose(cli: &Cli, policy: Policy) -> Policy {
+    let is_named = policy.target_is_named && cli.command.purpose().way_back().is_none();
+    Policy { target_is_named: is_named, ..policy }
 }
 
 impl Watch for Live {
@@ -174,10 +185,17 @@ pub fn view(seen: View<'_>) -> ClusterView {
         tally: tally(&Seen { fleet, plan, policy, now }),
         under_way,
         others: out.filter_map(|one| Some((one.host.clone(), others(one, run)?))).collect(),
-        closed: closed.map(|why| why.sentence.clone()),
+        closed: closed.map(|why| why.sentence.clone()).or_else(|| waits(plan)),
         left: left(),
         now,
     }
+}
+
+/// Why the rest waits by itself, in the words of the hold that ends first.
+fn waits(plan: &Plan) -> Option<String> {
+    let holds = plan.standings.iter().filter_map(|standing| standing.hold.as_ref());
+    let dated = holds.filter_map(|hold| Some((hold.watched_until()?, hold)));
+    dated.min_by_key(|(until, _)| *until).map(|(_, hold)| hold.to_string())
 }
 
 /// Who has an instance out of service, where it is not this run.

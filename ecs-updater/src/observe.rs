@@ -23,6 +23,7 @@ use models::policy::Policy;
 use models::time::after;
 
 use crate::aws::ec2::Machines;
+use crate::aws::ecs::clusters::Wishes;
 use crate::aws::ecs::instances::{self, Answer, Listed};
 use crate::aws::{Aws, AwsError};
 use crate::host::{Ended, bridge};
@@ -61,7 +62,7 @@ pub(crate) async fn glance(
 
 /// What ECS and EC2 say of a whole cluster.
 struct Seen {
-    pause: Option<String>,
+    wishes: Wishes,
     newest: BTreeMap<HostId, instances::Described>,
     outdated: BTreeSet<ContainerInstanceArn>,
     not_described: BTreeSet<ContainerInstanceArn>,
@@ -69,10 +70,10 @@ struct Seen {
 }
 
 async fn look_at_all(aws: &Aws, fleet: &mut FleetSnapshot, policy: &Policy) -> Result<Seen, AwsError> {
-    let (arns, pause) =
-        tokio::join!(aws.list_container_instances(&fleet.cluster, Listed::All), aws.pause(&fleet.cluster));
+    let (arns, wishes) =
+        tokio::join!(aws.list_container_instances(&fleet.cluster, Listed::All), aws.wishes(&fleet.cluster));
     let arns = arns?;
-    let pause = pause?;
+    let wishes = wishes?;
     let Answer { described, not_described } =
         aws.describe_container_instances(&fleet.cluster, &arns, policy.names_hosts()).await?;
     if described.is_empty() && !not_described.is_empty() {
@@ -87,12 +88,13 @@ async fn look_at_all(aws: &Aws, fleet: &mut FleetSnapshot, policy: &Policy) -> R
     let hosts: BTreeSet<&HostId> = fleet.instances.keys().chain(newest.keys()).collect();
     let on_ec2: Vec<HostId> = hosts.into_iter().filter(|host| !host.is_external()).cloned().collect();
     let machines = aws.describe_instances(&on_ec2).await;
-    Ok(Seen { pause, newest, outdated, not_described, machines })
+    Ok(Seen { wishes, newest, outdated, not_described, machines })
 }
 
 fn merge_all(fleet: &mut FleetSnapshot, seen: &Seen, machines: &Machines, policy: &Policy, now: Timestamp) {
-    let Seen { pause, newest, outdated, not_described, machines: _ } = seen;
-    fleet.pause.clone_from(pause);
+    let Seen { wishes, newest, outdated, not_described, machines: _ } = seen;
+    fleet.pause.clone_from(&wishes.pause);
+    fleet.skipped.clone_from(&wishes.skipped);
     fleet.outdated_registrations.clone_from(outdated);
     for (host, described) in newest {
         merge_ecs(fleet, host, described, policy, now);

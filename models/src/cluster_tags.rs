@@ -1,10 +1,33 @@
 //! What the tags of an ECS cluster may say, and what came of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::host::parse_version;
 use crate::max_unavailable::MaxUnavailable;
+
+/// Tag with the versions that are not installed in the cluster, with spaces between. A person sets it, and so does a
+/// rollback.
+pub const SKIP_TAG: &str = "ecs-updater:skip-versions";
+
+/// What a tag's value holds (ECS API reference, `Tag`).
+const MAX_CHARS: usize = 256;
+
+/// Returns the versions that a cluster's tags say to skip. What is no version there is no version here either.
+pub fn skipped(tags: &BTreeMap<String, String>) -> BTreeSet<Version> {
+    let marks = tags.get(SKIP_TAG).into_iter().flat_map(|value| value.split([',', ' ']));
+    marks.filter_map(parse_version).collect()
+}
+
+/// Returns the tag's value with one version more, in the characters that ECS takes; `None` where it would be too long.
+pub fn with_skipped(tags: &BTreeMap<String, String>, version: &Version) -> Option<String> {
+    let mut all = skipped(tags);
+    all.insert(version.clone());
+    let value = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    (value.len() <= MAX_CHARS).then_some(value)
+}
 
 /// The keys that tags may set although they loosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,4 +88,29 @@ pub struct IgnoredTag {
     pub setting: String,
     /// What stands instead.
     pub stands: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_added_to_those_that_are_skipped() {
+        let version = Version::new(1, 27, 0);
+        let table = [
+            (None, vec![], Some("1.27.0")),
+            (Some(""), vec![], Some("1.27.0")),
+            (Some("none"), vec![], Some("1.27.0")),
+            (Some("1.28.0 v1.26.0"), vec!["1.26.0", "1.28.0"], Some("1.26.0 1.27.0 1.28.0")),
+            (Some("1.27.0"), vec!["1.27.0"], Some("1.27.0")),
+        ];
+        for (value, known, expected) in table {
+            let tags: BTreeMap<_, _> = value.into_iter().map(|value| (SKIP_TAG.to_owned(), value.to_owned())).collect();
+            assert_eq!(skipped(&tags).iter().map(ToString::to_string).collect::<Vec<_>>(), known, "{value:?}");
+            assert_eq!(with_skipped(&tags, &version).as_deref(), expected, "{value:?}");
+        }
+        let full: Vec<String> = (0..40).map(|number| format!("1.100.{number}")).collect();
+        let tags = BTreeMap::from([(SKIP_TAG.to_owned(), full.join(" "))]);
+        assert_eq!(with_skipped(&tags, &version), None);
+    }
 }

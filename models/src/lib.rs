@@ -8,6 +8,7 @@ mod as_text;
 
 pub mod attributes;
 pub mod build;
+pub mod capacity;
 pub mod claim;
 pub mod clean;
 pub mod cluster_tags;

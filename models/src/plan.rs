@@ -17,6 +17,9 @@ pub struct Plan {
     pub standings: Vec<Standing>,
     /// When to look again although nothing else happens; `None` when nothing is under way any more.
     pub wake_at: Option<Timestamp>,
+    /// In a dry run: how many bakes a run would wait for.
+    #[serde(default)]
+    pub bakes: usize,
 }
 
 impl Plan {
@@ -96,6 +99,9 @@ pub struct Drain {
     pub from: Version,
     /// The staged version.
     pub to: Version,
+    /// Whether an instance must be launched for its tasks.
+    #[serde(default)]
+    pub scale_out: bool,
 }
 
 /// The tasks to stop on an instance.

@@ -1,5 +1,8 @@
 //! What a person decided for one cluster: the settings after files, environment and flags are joined.
 
+mod rollout;
+mod steps;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +16,10 @@ use crate::query::Select;
 use crate::release::MaxVersion;
 use crate::schedule::{Freeze, Window};
 
+pub use crate::capacity::Capacity;
 pub use crate::max_unavailable::MaxUnavailable;
+pub use rollout::{Checkpoints, NotAPercentage};
+pub use steps::{Documents, Timeouts};
 
 /// The settings of one cluster. The configuration page of the documents lists them for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +52,24 @@ pub struct Policy {
     pub select: Option<Select>,
     /// What to do with an instance that runs tasks of no service.
     pub standalone_tasks: StandaloneTasks,
+    /// Where room for tasks may come from.
+    #[serde(default)]
+    pub capacity: Capacity,
     /// How long each step may take.
     pub timeouts: Timeouts,
+    /// So many instances of each variant and architecture get a release first. `None`: no canaries.
+    #[serde(default)]
+    pub canary: Option<u32>,
+    /// Canaries are only instances that meet it; `None`: any.
+    #[serde(default)]
+    pub canary_match: Option<Select>,
+    /// How far a release goes before it has to prove itself again.
+    #[serde(default)]
+    pub checkpoints: Checkpoints,
+    /// How long the canaries, and then each checkpoint, are watched before the release goes on.
+    pub bake: SignedDuration,
+    /// How long nothing is drained after a drain, and after an instance is back.
+    pub soak: SignedDuration,
     /// After how many failed or rolled back instances no further one is begun.
     pub stop_after_failures: StopAfter,
     /// After this long no further instance is begun; those begun are brought to their end. `None`: no limit.
@@ -91,7 +113,13 @@ impl Default for Policy {
             owner_lock: OwnerLock::Respect,
             select: None,
             standalone_tasks: StandaloneTasks::Skip,
+            capacity: Capacity::Room,
             timeouts: Timeouts::default(),
+            canary: None,
+            canary_match: None,
+            checkpoints: Checkpoints::default(),
+            bake: SignedDuration::from_hours(1),
+            soak: SignedDuration::ZERO,
             stop_after_failures: StopAfter::Count(1),
             max_duration: None,
             windows: Vec::new(),
@@ -109,6 +137,16 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether a release is to prove itself on the way: by canaries, or at checkpoints.
+    pub fn has_stages(&self) -> bool {
+        self.canary.is_some() || !self.checkpoints.is_empty()
+    }
+
+    /// The keys of the EC2 tags that expressions of people ask for.
+    pub fn asked_tags(&self) -> BTreeSet<&str> {
+        self.select.iter().chain(&self.canary_match).flat_map(Select::tags).collect()
+    }
+
     /// Whether each container instance is to have a tag that names its EC2 instance.
     pub fn names_hosts(&self) -> bool {
         self.bridge_policy == BridgePolicy::OwnHost && self.host != TransportPolicy::Ssm
@@ -323,35 +361,6 @@ impl FromStr for BridgePolicy {
     }
 }
 
-/// How long each step may take before it counts as failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timeouts {
-    /// From the first attempt to look at a host to giving it up as unreachable. A refresh takes seconds; the rest
-    /// is for an SSM agent that reconnects.
-    pub inspect: SignedDuration,
-    /// One download and write of an image. `apiclient` itself allows 10 minutes.
-    pub stage: SignedDuration,
-    /// From DRAINING to the last task's end. The P99 seen in the field is 10 minutes.
-    pub drain: SignedDuration,
-    /// From the reboot command to the host's first word from a new boot. Shutdown may take 5 minutes to begin, and
-    /// a failed boot with its fallback takes two boots.
-    pub reboot: SignedDuration,
-    /// From the new boot to a registered ECS agent and sound status checks.
-    pub verify: SignedDuration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            inspect: SignedDuration::from_mins(3),
-            stage: SignedDuration::from_mins(15),
-            drain: SignedDuration::from_mins(20),
-            reboot: SignedDuration::from_mins(15),
-            verify: SignedDuration::from_mins(10),
-        }
-    }
-}
-
 /// After how many failures nothing new is begun; the stricter comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -368,28 +377,6 @@ impl StopAfter {
         match self {
             Self::Count(count) => failures >= count as usize,
             Self::Never => false,
-        }
-    }
-}
-
-/// Names of the four SSM documents.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Documents {
-    pub inspect: String,
-    /// Writes the update to the inactive set.
-    pub stage: String,
-    /// Activates and reboots.
-    pub reboot: String,
-    pub revert: String,
-}
-
-impl Default for Documents {
-    fn default() -> Self {
-        Self {
-            inspect: "EcsUpdater-Inspect".into(),
-            stage: "EcsUpdater-Stage".into(),
-            reboot: "EcsUpdater-Reboot".into(),
-            revert: "EcsUpdater-Revert".into(),
         }
     }
 }

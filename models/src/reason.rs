@@ -59,6 +59,7 @@ macro_rules! reasons {
 
 mod bearing;
 mod fail;
+mod until;
 
 pub use bearing::Bearing;
 pub use fail::FailReason;
@@ -216,12 +217,23 @@ reasons!(
         /// One of `skip_versions`.
         VersionSkipped {
             version: Version,
-        } = "version_skipped", "{version} is one of skip_versions: it is installed only where it is named on the command line (--target {version})";
+        } = "version_skipped", "{version} is one of skip_versions, or of the cluster's tag ecs-updater:skip-versions: it is installed only where it is named on the command line (--target {version})";
         /// Above `max_version`.
         AboveMaxVersion {
             version: Version,
             max: MaxVersion,
         } = "above_max_version", "{version} is above max_version = \"{max}\": it is installed only where it is named on the command line (--target {version})";
+        /// The skip was lifted that a rollback rests on.
+        SkipLifted {
+            /// What it runs.
+            version: Version,
+        } = "skip_lifted", "not begun: the cluster's tag ecs-updater:skip-versions does not name {version} any more, so that nothing goes back from it; ecs-updater rollback names it there again";
+        /// Nobody knows where it is to go back to.
+        NoVersionBefore {
+            /// What it runs.
+            version: Version,
+            why: String,
+        } = "no_version_before", "it runs {version}, and which version it ran before is not known: {why}; ecs-updater rollback --to VERSION names one";
         /// Its repository offers an older version (docs/facts/host-api.md#trap-4).
         DowngradeOffered {
             version: Version,
@@ -283,6 +295,50 @@ reasons!(
             /// The zone that has instances out of service.
             zone: ZoneName,
         } = "other_zone_first", "waits until the instances of {zone} that are out of service are back (zone = \"one-at-a-time\")";
+        /// The canaries are not all updated.
+        CanaryFirst {
+            version: Version,
+            /// So many run the release and are proved.
+            done: usize,
+            /// Of so many.
+            of: usize,
+        } = "canary_first", "not begun: {version} goes to its canaries first, of which {done} of {of} run it";
+        /// No instance can be a canary.
+        NoCanary {
+            version: Version,
+        } = "no_canary", "not begun: no instance that could be updated to {version} meets canary_match; change canary_match, or see what those are held by that meet it";
+        /// A canary failed.
+        CanaryFailed {
+            version: Version,
+            host: HostId,
+        } = "canary_failed", "not begun: {version} failed on {host}, one of its canaries; a newer release begins a new canary, or this one once that instance is forgotten (ecs-updater forget)";
+        /// The share before the next checkpoint is not all updated.
+        CheckpointFirst {
+            version: Version,
+            percent: u32,
+            /// So many run the release.
+            done: usize,
+            /// Of so many.
+            of: usize,
+        } = "checkpoint_first", "not begun: {version} is watched once it runs on {percent}% ({of}) of these instances, and {done} run it";
+        /// The canaries, or those up to a checkpoint, are watched.
+        Baking {
+            version: Version,
+            /// What is watched.
+            what: String,
+            /// When more is begun.
+            until: Timestamp,
+        } = "baking", "not begun: {what} for {version} are watched until {until} (bake); a run then goes on";
+        /// Since when they are to be watched is not known, and the run cannot watch them for so long.
+        BakeUnknown {
+            version: Version,
+            why: String,
+        } = "bake_unknown", "not begun: {version} is to be watched (bake), and since when it runs on those instances is not known: {why}; see why their EC2 tag ecs-updater:last is missing or wrong, or let a run last that long (bake, max_duration, windows)";
+        /// Nothing is drained right after another drain.
+        Soaking {
+            /// When the next may be drained.
+            until: Timestamp,
+        } = "soaking", "not begun: nothing is drained before {until} (soak); a run then goes on";
         /// Too many failures.
         StoppedAfterFailures {
             /// So many.

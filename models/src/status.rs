@@ -153,6 +153,9 @@ pub struct LastRun {
     pub outcomes: BTreeMap<String, usize>,
     /// How many were held, by the reason's code.
     pub held: BTreeMap<String, usize>,
+    /// Until when, at the earliest, by the codes of those that a rollout waits for by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub until: BTreeMap<String, Timestamp>,
     /// So many entries had no room in it.
     pub left_out: usize,
 }

@@ -51,6 +51,9 @@ pub struct Summary {
     /// How many were held, by the reason's code.
     #[serde(default)]
     pub held: BTreeMap<String, usize>,
+    /// Until when, at the earliest, by the codes of those that a rollout waits for by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub until: BTreeMap<String, Timestamp>,
     /// The instances whose update failed, was rolled back or is in the middle.
     #[serde(default)]
     pub troubled: Vec<Troubled>,
@@ -229,6 +232,7 @@ mod tests {
             error: Some(SummaryError { kind: "unexpected".to_owned(), message: word.repeat(100) }),
             outcomes: BTreeMap::from([("updated".to_owned(), hosts)]),
             held: BTreeMap::new(),
+            until: BTreeMap::new(),
             troubled: all()
                 .map(|host| {
                     let (reason, detail) = (Some("stage_failed".to_owned()), Some(format!("it says {word}")));

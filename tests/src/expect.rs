@@ -322,7 +322,10 @@ mod tests {
                 "run 2 has more than one of kill, interrupt and sigint",
             ),
             ("run = [{}]\nprocess = [{}]", "run and process exclude each other"),
-            ("run = [{ command = \"releas 0\" }]", "\"releas 0\" is no command, which is one of finish, release N"),
+            (
+                "run = [{ command = \"releas 0\" }]",
+                "\"releas 0\" is no command, which is one of finish, rollback [from VERSION]",
+            ),
             ("run = [{ command = \"release 7\" }]", "run 1 names host 7, and the scenario has 2"),
             ("exit = \"failed\"", "\"failed\" is no exit status, which is one of success, failures, usage, notreached"),
             ("process = [{ exit = \"failed\" }]", "\"failed\" is no exit status"),

@@ -6,6 +6,7 @@ mod groups;
 mod leases;
 mod limits;
 mod named;
+mod pacing;
 mod rule;
 mod selected;
 
@@ -17,12 +18,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{CLAIM_TAG, Claim, ClaimStep, FAILED_TAG, FailedVersions, Transport, is_exclusion};
 use models::ids::{ClusterName, HostId};
+use models::last::LAST_TAG;
 use models::policy::MaxUnavailable;
 use models::selection::Named;
 use semver::Version;
 
 use leases::Leases;
 pub use limits::Limits;
+use pacing::Paced;
+pub use pacing::Pacing;
 pub use rule::{Rule, Violation};
 use selected::Selected;
 
@@ -78,6 +82,7 @@ pub struct Invariants {
     /// Since when somebody excludes it; those that were excluded from the start are missing.
     excluded: BTreeMap<MachineNo, Timestamp>,
     selected: Selected,
+    paced: Paced,
 }
 
 /// A look at the whole cluster may be this old when an instance is staged.
@@ -93,6 +98,11 @@ impl Invariants {
     /// Which instances of a cluster may be begun; all where nothing was said.
     pub fn set_select(&mut self, cluster: impl Into<ClusterName>, select: Option<Filter>) {
         self.selected.set_select(cluster.into(), select);
+    }
+
+    /// How far a release may go in a cluster; as far as it likes where nothing was said.
+    pub fn set_pacing(&mut self, cluster: impl Into<ClusterName>, pacing: Pacing) {
+        self.paced.tell(cluster.into(), pacing);
     }
 
     /// The instances that are named for the run that begins now.
@@ -148,7 +158,7 @@ impl Invariants {
                 self.started.insert(*machine, world.now());
             }
             Event::Instance { .. } | Event::Task { .. } | Event::Ec2State { .. } | Event::Command { .. } => {}
-            Event::Service { .. } | Event::Stored { .. } | Event::Scripted { .. } => {}
+            Event::Service { .. } | Event::Group { .. } | Event::Stored { .. } | Event::Scripted { .. } => {}
         }
     }
 
@@ -164,15 +174,20 @@ impl Invariants {
                 self.check_budget(world, machine);
                 self.check_excluded(world, machine);
                 self.check_paused(world, machine);
+                self.check_drained_for(world, machine);
                 self.check_traps(world, machine);
                 self.check_selected(world, machine, "drained", UNKNOWABLE);
                 self.check_group(world, machine, "drained", world.now());
+                for (rule, detail) in self.paced.drained(world, machine) {
+                    self.broken(world, rule, machine, detail);
+                }
             }
             (InstanceStatus::Active, Actor::Person | Actor::World) => {
                 self.taken_back.insert(machine, world.now());
             }
             (InstanceStatus::Active, Actor::Updater) => {
                 self.check_group(world, machine, "set ACTIVE", world.now());
+                self.paced.put_back(world, machine);
                 if world.registration_of(machine).is_some_and(|registration| registration.foreign_drain) {
                     self.broken(world, Rule::ForeignDrain, machine, "set ACTIVE although a person drained it".into());
                 }
@@ -198,6 +213,7 @@ impl Invariants {
             }
             BootStep::Begins { by: Actor::Updater } => {
                 self.unproved.insert(machine);
+                self.paced.rebooted(machine);
                 self.check_not_put_back(world, machine);
                 if !self.rebooted_with_tasks.contains(&machine) {
                     self.check_tasks(world, machine, SignedDuration::MAX);
@@ -251,6 +267,7 @@ impl Invariants {
                     self.claims_before.entry(machine).or_default().push((world.now(), before));
                 }
             }
+            LAST_TAG if by == Actor::Person => self.paced.told_otherwise(machine),
             FAILED_TAG if by == Actor::Person => {
                 let kept = FailedVersions::parse(value.unwrap_or_default());
                 if let Some(failed) = self.failed_boots.get_mut(&machine) {
@@ -502,6 +519,15 @@ impl Invariants {
         let known = self.limits.get(&ClusterName::from(cluster.name.as_str()));
         if let Some(why) = known.and_then(|known| known.objection(world, machine, version)) {
             self.broken(world, Rule::Unwanted, machine, format!("{version} is the next to boot, which {why}"));
+        }
+    }
+
+    /// Nothing goes back before the release is skipped, and nothing forward to a release that is.
+    fn check_drained_for(&mut self, world: &World, machine: MachineNo) {
+        let cluster = &world.clusters()[world.machines()[machine].cluster];
+        let known = self.limits.get(&ClusterName::from(cluster.name.as_str()));
+        if let Some(why) = known.and_then(|known| known.drained_in_vain(world, machine)) {
+            self.broken(world, Rule::Unwanted, machine, why);
         }
     }
 

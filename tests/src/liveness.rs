@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::fleet::FleetSnapshot;
 use models::ids::{ClusterName, HostId};
 use models::plan::{Phase, Plan};
-use models::policy::{Policy, Timeouts};
+use models::policy::{Capacity, Policy, Timeouts};
 use models::report::Outcome;
 
 use crate::meter;
@@ -43,7 +43,12 @@ pub struct Waits {
 pub fn longest_wait(policy: &Policy, waits: Waits) -> SignedDuration {
     let Timeouts { inspect, stage, drain, reboot, verify } = policy.timeouts;
     let there = inspect + stage * 2 + drain + reboot + verify;
-    let back = stage + reboot;
+    // With the longest warm-up that a scenario has.
+    let launch = match policy.capacity {
+        Capacity::Room => SignedDuration::ZERO,
+        Capacity::ScaleOut => SignedDuration::from_mins(20),
+    };
+    let back = stage + reboot + launch;
     let lease = if waits.lease { LEASE } else { SignedDuration::ZERO };
     let first_report = if policy.names_hosts() { FIRST_REPORT } else { SignedDuration::ZERO };
     let bound = !policy.windows.is_empty() || !policy.freeze.is_empty();

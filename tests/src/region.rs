@@ -21,7 +21,7 @@ pub use snapshot::HostSnapshot;
 
 use crate::clock::SimClock;
 use crate::iam::Need;
-use crate::invariants::{Limits, Violation};
+use crate::invariants::{Limits, Pacing, Violation};
 use crate::query::Filter;
 use crate::scenario::{HostWhen, Scenario, ScenarioError};
 use crate::wire::{Call, Caller, Request, Response};
@@ -179,6 +179,11 @@ impl Region {
             invariants.set_named(&inner.world, named);
             *inner.world.invariants_mut() = invariants;
         });
+    }
+
+    /// How far a release may go in a cluster from now on; as far as it likes where nothing is said.
+    pub fn set_pacing(&self, cluster: &str, pacing: Pacing) {
+        self.engine.with(|inner, _| inner.world.invariants_mut().set_pacing(cluster, pacing));
     }
 
     /// Which versions may be installed in a cluster from now on; any where nothing is said.

@@ -14,7 +14,7 @@ use ecs_updater::cli;
 use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs, Key};
 use ecs_updater::exit::ExitStatus;
-use ecs_updater::planner::Purpose;
+use ecs_updater::planner::{Purpose, WayBack};
 use ecs_updater::run::{Job, Signals, Watch, run};
 use ecs_updater::steer::Order;
 use ecs_updater::steer::status::{Typed, status};
@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::Region;
 use crate::clock::SimClock;
 use crate::expect::{CommandSpec, Expect, ExpectError, RunSpec};
-use crate::invariants::{Limits, Violation};
+use crate::invariants::{Limits, Pacing, Violation};
 use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
@@ -209,6 +209,7 @@ impl Rollout {
             let Ok(policy) = policy else { continue };
             self.region.set_budget(cluster.as_str(), policy.max_unavailable);
             self.region.set_limits(cluster.as_str(), Limits::of(policy));
+            self.region.set_pacing(cluster.as_str(), Pacing::of(policy));
             let select = policy.select.as_ref().map(ToString::to_string);
             let own = select.map(|text| {
                 Filter::parse_select(&text).map_err(|source| RolloutError::Select { text: text.clone(), source })
@@ -414,6 +415,9 @@ fn with_flags(inputs: Inputs, flags: &BTreeMap<String, String>) -> Result<Inputs
 pub(crate) fn purpose(command: Option<&CommandSpec>) -> Purpose {
     match command {
         Some(CommandSpec::Finish) => Purpose::Finish,
+        Some(CommandSpec::Rollback(release, to)) => {
+            Purpose::Rollback(WayBack { release: release.clone(), to: to.clone(), finishes: false })
+        }
         Some(_) | None => Purpose::Update,
     }
 }

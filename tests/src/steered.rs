@@ -18,7 +18,8 @@ impl Rollout {
             self.region.snapshot_of(index).map_or_else(|| HostId::from("i-00000000"), |host| host.id.clone())
         };
         match command.clone() {
-            CommandSpec::Finish => None,
+            CommandSpec::Finish | CommandSpec::Rollback(..) => None,
+            CommandSpec::Unskip(version) => Some(Order::Unskip { version }),
             CommandSpec::Release(host) => Some(Order::Release { host: id(host) }),
             CommandSpec::Pause(reason) => Some(Order::Pause { reason }),
             CommandSpec::Resume => Some(Order::Resume),

@@ -1,4 +1,4 @@
-//! What the commands take that are no run: `pause`, `resume`, `release`, `exclude`, `include`, `forget-failed`.
+//! What the commands take that are no run: `pause`, `resume`, `unskip`, `release`, `exclude`, `include`, `forget-failed`.
 
 use clap::Args;
 use models::ids::HostId;
@@ -40,6 +40,17 @@ pub struct PauseArgs {
     /// Why, for those who find the cluster paused
     #[arg(long, value_name = "TEXT", value_parser = note::of_cluster)]
     pub reason: String,
+    /// Which clusters.
+    #[command(flatten)]
+    pub clusters: ClusterArgs,
+}
+
+/// What `unskip` takes.
+#[derive(Debug, Clone, Args)]
+pub struct UnskipArgs {
+    /// The version
+    #[arg(value_name = "VERSION")]
+    pub version: Version,
     /// Which clusters.
     #[command(flatten)]
     pub clusters: ClusterArgs,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, InstanceRefreshStatus};
 use models::clean;
-use models::fleet::GroupMember;
+use models::fleet::{GroupMember, GroupSize};
 use models::ids::HostId;
 use smol_str::SmolStr;
 
@@ -47,13 +47,10 @@ impl Aws {
         Ok(members)
     }
 
-    /// Returns, for each of these groups that there is, the load balancers' checks by which it replaces instances.
-    pub(crate) async fn load_balancer_checks(
-        &self,
-        groups: &BTreeSet<SmolStr>,
-    ) -> Result<BTreeMap<SmolStr, Option<SmolStr>>, AwsError> {
+    /// Returns, for each of these groups that there is, the load balancers' checks by which it replaces instances, and its size.
+    pub(crate) async fn groups(&self, groups: &BTreeSet<SmolStr>) -> Result<BTreeMap<SmolStr, Group>, AwsError> {
         let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
-        let mut checks = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for chunk in names.chunks(MOST_NAMED) {
             let mut token = None;
             loop {
@@ -63,8 +60,9 @@ impl Aws {
                 let answer = call.set_next_token(token).send().await;
                 let answer =
                     answer.map_err(|error| AwsError::from_sdk("autoscaling:DescribeAutoScalingGroups", error))?;
-                checks.extend(answer.auto_scaling_groups().iter().filter_map(|group| {
-                    Some((clean::name(group.auto_scaling_group_name()?).into(), load_balancer_check(group)))
+                found.extend(answer.auto_scaling_groups().iter().filter_map(|group| {
+                    let told = Group { load_balancer_check: load_balancer_check(group), size: size(group) };
+                    Some((clean::name(group.auto_scaling_group_name()?).into(), told))
                 }));
                 token = answer.next_token.filter(|token| !token.is_empty());
                 if token.is_none() {
@@ -72,7 +70,7 @@ impl Aws {
                 }
             }
         }
-        Ok(checks)
+        Ok(found)
     }
 
     /// Returns the status of the group's instance refresh that is in progress. The newest come first in the answer, and there
@@ -85,6 +83,22 @@ impl Aws {
         let mut statuses = answer.instance_refreshes().iter().filter_map(|refresh| refresh.status());
         Ok(statuses.find(|status| !is_over(status)).map(|status| clean::name(status.as_str()).into()))
     }
+}
+
+/// What EC2 Auto Scaling says of a group.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) load_balancer_check: Option<SmolStr>,
+    pub(crate) size: Option<GroupSize>,
+}
+
+fn size(group: &AutoScalingGroup) -> Option<GroupSize> {
+    let suspended = group.suspended_processes().iter().filter_map(|process| process.process_name());
+    Some(GroupSize {
+        desired: u32::try_from(group.desired_capacity()?).ok()?,
+        most: u32::try_from(group.max_size()?).ok()?,
+        suspended: suspended.map(|name| clean::name(name).into()).collect(),
+    })
 }
 
 /// What is newer than this program is taken for a refresh in progress.

@@ -27,6 +27,7 @@ mod inline;
 mod inputs;
 mod key;
 mod names;
+mod rollout;
 mod rows;
 mod schedule;
 mod select;

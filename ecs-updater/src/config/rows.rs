@@ -6,9 +6,10 @@
 use std::cmp::Ordering;
 
 use jiff::SignedDuration;
-use models::policy::{BridgePolicy, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
+use models::policy::{BridgePolicy, Capacity, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
 use models::release::MaxVersion;
 
+use super::rollout::{Count, Shares};
 use super::schedule::{Freezes, Windows};
 use super::select::Expression;
 use super::syntax::{
@@ -205,6 +206,42 @@ pub(super) const ROWS: &[Row] = &[
             word: StandaloneTasks::as_str,
         },
         "Instances with tasks of no service: skip, wait for the tasks' end, or stop them"
+    ),
+    row!(
+        capacity,
+        Tag::Stricter(|one, two| Some(one.capacity.cmp(&two.capacity))),
+        Words { all: &[Capacity::Room, Capacity::ScaleOut], word: Capacity::as_str },
+        "Where tasks find room: on instances in service alone, or on those, too, that managed scaling launches"
+    ),
+    row!(
+        canary,
+        Tag::Never,
+        OrNone { some: Count, example: 1, none: NONE },
+        "Update so many instances of each variant and architecture first, and wait as long as bake says"
+    ),
+    row!(
+        canary_match,
+        Tag::Never,
+        Expression,
+        "Take canaries only among instances that meet this, such as \"tag:stage == canary\""
+    ),
+    row!(
+        checkpoints,
+        Tag::Never,
+        Shares,
+        "Wait as long as bake says once so much of a variant and architecture is updated, such as \"10%,50%\""
+    ),
+    row!(
+        bake,
+        Tag::Stricter(|one, two| Some(two.bake.cmp(&one.bake))),
+        Between(mins(1), hours(14 * 24)),
+        "Wait this long after the canaries, and after each checkpoint, before more is begun"
+    ),
+    row!(
+        soak,
+        Tag::Stricter(|one, two| Some(two.soak.cmp(&one.soak))),
+        Between(secs(0), hours(1)),
+        "Drain nothing for this long after a drain, and after an instance is back"
     ),
     row!(
         stop_after_failures,

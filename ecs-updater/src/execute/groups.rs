@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use super::Actor;
 use crate::aws::AwsError;
-use crate::aws::auto_scaling::MOST_NAMED;
+use crate::aws::auto_scaling::{Group, MOST_NAMED};
 
 /// How old the answer may be by which an instance is drained, rebooted or set ACTIVE: one call is for all whose turn comes in
 /// this moment.
@@ -128,19 +128,19 @@ impl Actor<'_> {
 
     async fn ask_about_groups(&mut self, names: BTreeSet<SmolStr>) -> Result<(), AwsError> {
         let is_permitted = !self.fleet.auto_scaling.denied.contains_key(AutoScaling::GROUPS);
-        let checks = if is_permitted { self.aws.load_balancer_checks(&names).await } else { Ok(Default::default()) };
-        let checks = match checks {
+        let told = if is_permitted { self.aws.groups(&names).await } else { Ok(Default::default()) };
+        let mut told = match told {
             // Refreshes may be told all the same.
             Err(error) if error.is_missing_right() => {
                 self.cannot_be_known(AutoScaling::GROUPS, &error);
                 Default::default()
             }
-            checks => checks?,
+            told => told?,
         };
         for name in names {
             let refresh = self.refresh_of(&name).await?;
-            let load_balancer_check = checks.get(&name).cloned().flatten();
-            let seen = SeenGroup { at: self.now(), load_balancer_check, refresh };
+            let Group { load_balancer_check, size } = told.remove(&name).unwrap_or_default();
+            let seen = SeenGroup { at: self.now(), load_balancer_check, refresh, size };
             self.fleet.auto_scaling.groups.insert(name, seen);
         }
         Ok(())

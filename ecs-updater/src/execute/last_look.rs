@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use models::claim::{Claim, ClaimStep};
 use models::fleet::{Instance, InstanceStatus, SeenTasks};
 use models::ids::{ContainerInstanceArn, HostId};
+use models::plan::Drain;
 
 use super::Actor;
 use super::claims::is_in_boot_of;
 use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
 use crate::observe::{found_draining, merge_ec2, short_look};
-use crate::planner::{Asked, closed_for_drains, not_selected};
+use crate::planner::{Asked, closed_for_drains, drained_in_vain, not_selected};
 
 impl Actor<'_> {
     /// Checks status, tags, budget, the windows, the pause and the selection as they are *now*. Returns the hosts that may be
@@ -22,14 +23,14 @@ impl Actor<'_> {
         let cluster = &self.fleet.cluster;
         let draining = self.aws.list_container_instances(cluster, Listed::Draining).await;
         let lost = self.aws.list_container_instances(cluster, Listed::Disconnected);
-        let (draining, lost, pause) = match (draining, tokio::join!(lost, self.aws.pause(cluster))) {
-            (Ok(draining), (Ok(lost), Ok(pause))) => (draining, lost, pause),
+        let (draining, lost, wishes) = match (draining, tokio::join!(lost, self.aws.wishes(cluster))) {
+            (Ok(draining), (Ok(lost), Ok(wishes))) => (draining, lost, wishes),
             (Err(error), _) | (_, (Err(error), _) | (_, Err(error))) => {
                 self.failed(hosts, error);
                 return Vec::new();
             }
         };
-        self.fleet.pause = pause;
+        (self.fleet.pause, self.fleet.skipped) = (wishes.pause, wishes.skipped);
         let unknown = self.merge_listed(draining, lost);
         let (members, out) = self.fleet.counted_and_out();
         let budget = self.policy.max_unavailable.of(members) + usize::from(broken!(BudgetOffByOne));
@@ -42,6 +43,14 @@ impl Actor<'_> {
             return Vec::new();
         }
         clear
+    }
+
+    /// Whether the version that an instance is to be drained for is still one that it may have, by what this look has read.
+    pub(super) fn is_still_due(&self, host: &HostId, steps: &[(HostId, Drain)]) -> bool {
+        let drain = steps.iter().find(|(of, _)| of == host).map(|(_, drain)| drain);
+        let Some(why) = drain.and_then(|drain| drained_in_vain(drain, self.fleet, self.policy)) else { return true };
+        tracing::info!(%host, %why, "not drained after all");
+        false
     }
 
     /// Whether the instance is still one that a person has selected, by what this look has read.

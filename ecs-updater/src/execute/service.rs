@@ -19,11 +19,15 @@ impl Actor<'_> {
     pub(super) async fn drain(&mut self, steps: Vec<(HostId, Drain)>) {
         let hosts = hosts_of(&steps);
         let clear = if broken!(NoLookBeforeDrain) { hosts } else { self.clear_for_drain(&hosts).await };
+        let clear: Vec<HostId> = clear.into_iter().filter(|host| self.is_still_due(host, &steps)).collect();
         if broken!(ClaimAfterDrain) {
             self.set_status(&clear, InstanceStatus::Draining).await;
         }
-        let cleared = steps.into_iter().filter(|(host, _)| clear.contains(host));
-        let claims = cleared.map(|(host, Drain { from, to })| {
+        let cleared: Vec<(HostId, Drain)> = steps.into_iter().filter(|(host, _)| clear.contains(host)).collect();
+        for (host, drain) in &cleared {
+            self.with_instance_mut(host, |instance| instance.run.scale_out = drain.scale_out);
+        }
+        let claims = cleared.into_iter().map(|(host, Drain { from, to, .. })| {
             let claim = self.new_claim(&host, ClaimStep::Drain, Versions { from: &from, to: &to }, None);
             NewClaim { host, claim, saved_lock: None }
         });

@@ -10,7 +10,6 @@ use models::clean;
 use models::fleet::{BadClaim, Ec2, Exclusion, Instance, MachineState, Tags};
 use models::last::LAST_TAG;
 use models::policy::Policy;
-use models::query::Select;
 
 use crate::aws::ec2::{self, Machines};
 
@@ -40,7 +39,7 @@ const TAGS_EVENTUAL_CONSISTENCY: SignedDuration = SignedDuration::from_secs(20);
 /// Merges the tags. What this run has written stays for a while.
 pub(crate) fn merge_tags(instance: &mut Instance, machine: &ec2::Described, policy: &Policy, now: Timestamp) {
     let mut read = read_tags(machine);
-    let asked_for = policy.select.as_ref().map(Select::tags).unwrap_or_default();
+    let asked_for = policy.asked_tags();
     let value = |key: &str| Some((key.to_owned(), machine.all_tags.get(key)?.clone()));
     read.asked_for = asked_for.into_iter().filter_map(value).collect();
     let fresh = instance.run.tags_written_at.is_some_and(|at| now.duration_since(at) < TAGS_EVENTUAL_CONSISTENCY);

@@ -15,11 +15,12 @@ pub(super) async fn look(aws: &Aws, fleet: &mut FleetSnapshot, described: &[Desc
     if !is_new || known.denied.contains_key(DESCRIBE) {
         return;
     }
-    match aws.managed_providers(&fleet.cluster).await {
+    match aws.providers(&fleet.cluster).await {
         Ok(providers) => {
             let named = described.iter().filter_map(|one| one.provider.clone());
             fleet.auto_scaling.managed_providers.extend(named.map(|name| (name, false)));
-            fleet.auto_scaling.managed_providers.extend(providers);
+            fleet.auto_scaling.managed_providers.extend(providers.managed);
+            fleet.auto_scaling.scaled_providers.extend(providers.scaled);
         }
         Err(error) => {
             tracing::warn!(cluster = %fleet.cluster, %error, "it is not known whether AWS manages instances of it");

@@ -15,6 +15,7 @@ fn empty() -> FleetSnapshot {
         cluster: "web".into(),
         taken_at: at(0),
         pause: None,
+        skipped: BTreeSet::new(),
         unapproved: None,
         releases: Default::default(),
         instances: BTreeMap::new(),

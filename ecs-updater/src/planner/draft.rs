@@ -25,12 +25,14 @@ pub(crate) struct Draft {
     pub(super) steps: Vec<PlannedStep>,
     pub(super) standings: Vec<Standing>,
     wake_at: Option<Timestamp>,
+    /// How many bakes a run would wait for, in a plan.
+    pub(super) bakes: usize,
 }
 
 impl Draft {
     /// Returns an empty draft for so many instances.
     pub(super) fn of(instances: usize) -> Self {
-        Self { steps: Vec::new(), standings: Vec::with_capacity(instances), wake_at: None }
+        Self { steps: Vec::new(), standings: Vec::with_capacity(instances), wake_at: None, bakes: 0 }
     }
 
     pub(crate) fn step(&mut self, instance: &Instance, phase: Phase, step: Step) {
@@ -112,6 +114,6 @@ impl Draft {
     }
 
     pub(super) fn plan(self) -> Plan {
-        Plan { steps: self.steps, standings: self.standings, wake_at: self.wake_at }
+        Plan { steps: self.steps, standings: self.standings, wake_at: self.wake_at, bakes: self.bakes }
     }
 }

@@ -29,21 +29,33 @@ pub(crate) struct Ahead {
     pub(crate) registered: usize,
     /// Those that are out of service already.
     pub(crate) out: usize,
+    /// The bakes that the run waits for.
+    pub(crate) bakes: usize,
+}
+
+/// Returns how long so many updates take, with so many at once.
+pub(super) fn lasts(updates: usize, at_once: usize) -> SignedDuration {
+    STAGE.saturating_add(times(OUT_OF_SERVICE, updates.div_ceil(at_once)))
+}
+
+fn times(each: SignedDuration, count: usize) -> SignedDuration {
+    each.checked_mul(i32::try_from(count).unwrap_or(i32::MAX)).unwrap_or(SignedDuration::MAX)
 }
 
 /// Returns how long the rollout takes.
 pub(crate) fn estimate(ahead: &Ahead, policy: &Policy) -> Estimate {
-    let Ahead { updates, waits, registered, out } = ahead;
+    let Ahead { updates, waits, registered, out, bakes } = ahead;
     if updates.is_empty() {
         return Estimate { duration: SignedDuration::ZERO, rests_on: Vec::new() };
     }
     let at_once = policy.max_unavailable.of(*registered).saturating_sub(*out).max(1);
-    let times = |each: SignedDuration, count: usize| {
-        let rounds = i32::try_from(count.div_ceil(at_once)).unwrap_or(i32::MAX);
-        each.checked_mul(rounds).unwrap_or(SignedDuration::MAX)
-    };
     let wait = longest_wait(policy);
-    let duration = times(OUT_OF_SERVICE, updates.len()).saturating_add(STAGE).saturating_add(times(wait, *waits));
+    // Each drain comes by itself then, and the next one waits for the end of it too.
+    let beside = if policy.soak.is_zero() { at_once } else { at_once.min(2) };
+    let duration = lasts(updates.len(), beside)
+        .saturating_add(times(wait, waits.div_ceil(at_once)))
+        .saturating_add(times(policy.bake, *bakes))
+        .saturating_add(times(policy.soak, updates.len().saturating_sub(1)));
     let mut rests_on = vec![
         format!(
             "{at_once} at once (max_unavailable {} of {registered} instances, {out} out of service now)",
@@ -59,6 +71,12 @@ pub(crate) fn estimate(ahead: &Ahead, policy: &Policy) -> Estimate {
     if *waits > 0 {
         let drain = minutes(policy.timeouts.drain);
         rests_on.push(format!("{waits} with tasks of no service, whose end is waited for: {drain} each at most"));
+    }
+    if *bakes > 0 {
+        rests_on.push(format!("{bakes} bakes of {} that this run waits for", minutes(policy.bake)));
+    }
+    if !policy.soak.is_zero() {
+        rests_on.push(format!("{} s after each drain and each return (soak)", policy.soak.as_secs()));
     }
     rests_on.extend(jump(updates));
     Estimate { duration, rests_on }
@@ -93,7 +111,7 @@ mod tests {
 
     fn ahead(updates: &[(&str, &str)], waits: usize) -> Ahead {
         let updates = updates.iter().map(|(from, to)| (version(from), version(to))).collect();
-        Ahead { updates, waits, registered: 4, out: 0 }
+        Ahead { updates, waits, registered: 4, out: 0, bakes: 0 }
     }
 
     #[test]

@@ -203,6 +203,7 @@ pub(super) fn service(name: &str, desired: u32, min: u32, max: u32) -> Service {
         definition: None,
         new_task: None,
         rebalances: false,
+        providers: BTreeSet::new(),
     }
 }
 
@@ -211,6 +212,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         cluster: "web".into(),
         taken_at: start(),
         pause: None,
+        skipped: BTreeSet::new(),
         unapproved: None,
         releases: Default::default(),
         instances: instances.into_iter().map(|instance| (instance.host.clone(), instance)).collect(),

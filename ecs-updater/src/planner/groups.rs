@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use models::fleet::{Ec2, FleetSnapshot, Instance};
+use models::fleet::{Ec2, FleetSnapshot, Instance, ManagedScaling};
 use models::ids::ImageId;
+use models::policy::{Capacity, Policy};
 use models::report::{GroupReport, InstanceReport, LaunchReport, Outcome};
 use semver::Version;
 
@@ -116,6 +117,42 @@ fn launches_today(
     let oldest = report.images.iter().filter_map(|launch| launch.version.as_ref()).min();
     report.ahead = oldest.map_or(0, |oldest| newest_of_each.iter().filter(|version| *version > oldest).count());
     Some(report)
+}
+
+/// Says, with `capacity = "scale-out"`, how long a drain may take that waits for a launch, and what each group has launched
+/// since the run began.
+pub fn scale_out_notes(
+    fleet: &FleetSnapshot,
+    policy: &Policy,
+    since: Timestamp,
+    versions: &BTreeMap<ImageId, Version>,
+) -> Vec<String> {
+    if policy.capacity == Capacity::Room {
+        return Vec::new();
+    }
+    let launches = launches(fleet);
+    let note = |(provider, scaling): (_, &ManagedScaling)| {
+        let longest = policy.timeouts.drain.saturating_add(scaling.launch_time());
+        let launched: Vec<Launched<'_>> = launches.get(scaling.group.as_str()).into_iter().flatten().copied().collect();
+        let launched: Vec<Launched<'_>> = launched.into_iter().filter(|one| one.at >= since).collect();
+        let images: BTreeSet<&ImageId> = launched.iter().map(|one| one.image).collect();
+        let images: Vec<String> = images
+            .into_iter()
+            .map(|image| match versions.get(image) {
+                Some(version) => format!("{image} with {version}"),
+                None => image.to_string(),
+            })
+            .collect();
+        let from = if images.is_empty() { String::new() } else { format!(", from {}", images.join(", ")) };
+        format!(
+            "capacity = \"scale-out\": capacity provider {provider} (group {}) has launched {} since the run began{from}; a \
+             drain whose tasks wait for a launch may take {} min",
+            scaling.group,
+            launched.len(),
+            longest.as_mins()
+        )
+    };
+    fleet.auto_scaling.scaled_providers.iter().map(note).collect()
 }
 
 #[cfg(test)]

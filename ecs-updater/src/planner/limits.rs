@@ -1,11 +1,14 @@
 //! Which versions people let be installed: not above a maximum, none that is skipped, none that is too young. A version
-//! that a person has named on the command line is past all three.
+//! that a person has named on the command line is past all three. The way back from a release that is skipped goes to
+//! any version but one that is skipped too.
 
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use models::claim::Claim;
 use models::fleet::{FleetSnapshot, Instance};
 use models::host::{HostReport, parse_version};
+use models::plan::Drain;
 use models::policy::{Policy, Target};
 use models::reason::HoldReason;
 use models::release::{Release, ReleaseDate};
@@ -23,16 +26,49 @@ const ASKED_AGAIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Returns why a version is not to be installed on a host that reports this, if so.
 pub(super) fn objection(report: &HostReport, version: &Version, cx: &Context<'_>) -> Option<HoldReason> {
-    forbidden(version, cx.policy).or_else(|| too_young(report, version, cx))
+    forbidden(version, cx.snapshot, cx.policy).or_else(|| too_young(report, version, cx))
+}
+
+/// Returns why what a claim goes to is not to be booted on a host that reports this, if so.
+pub(super) fn objection_to_claim(report: &HostReport, claim: &Claim, cx: &Context<'_>) -> Option<HoldReason> {
+    if is_way_back(claim, cx) { skips(&claim.to, cx.snapshot, cx.policy) } else { objection(report, &claim.to, cx) }
+}
+
+/// Returns why what a claim goes to is not to be booted on any host, if so.
+pub(super) fn forbidden_claim(claim: &Claim, cx: &Context<'_>) -> Option<HoldReason> {
+    let (fleet, policy) = (cx.snapshot, cx.policy);
+    if is_way_back(claim, cx) { skips(&claim.to, fleet, policy) } else { forbidden(&claim.to, fleet, policy) }
+}
+
+/// Whether a claim takes an instance back from a release that is skipped. The skip stands before the first such claim.
+pub(super) fn is_way_back(claim: &Claim, cx: &Context<'_>) -> bool {
+    claim.to < claim.from && skips(&claim.from, cx.snapshot, cx.policy).is_some() && !broken!(ForwardAfterTheWayBack)
+}
+
+/// Returns why an instance is not drained for this after all, if so: its version is skipped by now, or it was to go back
+/// from a release that is skipped no longer.
+pub(crate) fn drained_in_vain(drain: &Drain, fleet: &FleetSnapshot, policy: &Policy) -> Option<HoldReason> {
+    let goes_back = drain.to < drain.from && !policy.allow_downgrade;
+    if goes_back && skips(&drain.from, fleet, policy).is_none() && !broken!(SkipNotWritten) {
+        return Some(HoldReason::SkipLifted { version: drain.from.clone() });
+    }
+    skips(&drain.to, fleet, policy)
+}
+
+/// Returns the hold of a version that is skipped, by the settings or by the cluster's tag as it is now.
+pub(super) fn skips(version: &Version, fleet: &FleetSnapshot, policy: &Policy) -> Option<HoldReason> {
+    let is_skipped = policy.skip_versions.contains(version) || fleet.skipped.contains(version);
+    let is_free = is_named(version, policy) || broken!(LimitsIgnored);
+    (is_skipped && !is_free).then(|| HoldReason::VersionSkipped { version: version.clone() })
 }
 
 /// Returns why a version is not to be installed on any host, of whatever age it is, if so.
-pub(super) fn forbidden(version: &Version, policy: &Policy) -> Option<HoldReason> {
+fn forbidden(version: &Version, fleet: &FleetSnapshot, policy: &Policy) -> Option<HoldReason> {
     if is_named(version, policy) || broken!(LimitsIgnored) {
         return None;
     }
-    if policy.skip_versions.contains(version) {
-        return Some(HoldReason::VersionSkipped { version: version.clone() });
+    if let Some(why) = skips(version, fleet, policy) {
+        return Some(why);
     }
     let max = policy.max_version.filter(|max| !max.allows(version))?;
     Some(HoldReason::AboveMaxVersion { version: version.clone(), max })
@@ -92,12 +128,13 @@ pub(crate) fn undated(fleet: &FleetSnapshot, policy: &Policy, now: Timestamp) ->
         Some(ReleaseDate { asked_at, .. }) => now >= after(*asked_at, ASKED_AGAIN),
     };
     let of_each = fleet.instances.values().filter(|instance| instance.run.verdict.is_none());
-    let releases: BTreeSet<Release> = of_each.flat_map(|instance| matters(instance, policy)).filter(is_due).collect();
+    let releases: BTreeSet<Release> =
+        of_each.flat_map(|instance| matters(instance, fleet, policy)).filter(is_due).collect();
     releases.into_iter().collect()
 }
 
 /// The releases whose age matters for an instance.
-fn matters(instance: &Instance, policy: &Policy) -> Vec<Release> {
+fn matters(instance: &Instance, fleet: &FleetSnapshot, policy: &Policy) -> Vec<Release> {
     let Some(report) = instance.report.as_ref().map(|seen| &seen.report) else { return Vec::new() };
     let Some(running) = report.running() else { return Vec::new() };
     let claimed = instance.out_of_service_claim().map(|claim| claim.to.clone());
@@ -112,6 +149,6 @@ fn matters(instance: &Instance, policy: &Policy) -> Vec<Release> {
     };
     let candidates = wanted.into_iter().chain(claimed);
     let matters = candidates.filter(|version| *version != running && !is_named(version, policy));
-    let allowed = matters.filter(|version| forbidden(version, policy).is_none());
+    let allowed = matters.filter(|version| forbidden(version, fleet, policy).is_none());
     allowed.filter_map(|version| release(report, &version)).collect()
 }

@@ -20,12 +20,14 @@ mod outage;
 mod progress;
 mod purpose;
 mod refusal;
+mod rollout;
 mod room_notes;
 mod selection;
 mod times;
 mod track_record;
 mod unclaimed;
 mod wanted;
+mod way_back;
 mod workload;
 
 #[cfg(test)]
@@ -44,16 +46,17 @@ pub(crate) use claimed::sent::reboot_may_come_until;
 pub use context::{RunFacts, Stop};
 pub(crate) use estimate::{Ahead, estimate};
 pub(crate) use gate::{Asked, closed_for_drains, open_until};
-pub use groups::{GroupLaunches, group_names, groups, image_version, youngest_images};
-pub(crate) use limits::undated;
+pub use groups::{GroupLaunches, group_names, groups, image_version, scale_out_notes, youngest_images};
+pub(crate) use limits::{drained_in_vain, undated};
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub(crate) use progress::last_progress;
-pub use purpose::Purpose;
+pub use purpose::{Purpose, WayBack};
 pub(crate) use refusal::refused_again;
 pub(crate) use room_notes::room_notes;
 pub(crate) use selection::{not_selected, selects_none};
 pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, TASKS_FRESH};
 pub(crate) use track_record::failed_releases;
+pub(crate) use way_back::{newest_release, runs_skipped};
 pub(crate) use workload::standalone_words;
 
 use admission::Counted;

@@ -104,7 +104,10 @@ pub(super) fn heard_by(instance: &Instance, cx: &Context<'_>) -> Timestamp {
     let by_bridge = cx.policy.names_hosts()
         && (cx.transport(instance) == Transport::Bridge || may_get_a_bridge(instance, cx.policy, cx.now));
     let first = named_at(instance).filter(|_| by_bridge).map(|at| after(at, FIRST_REPORT));
-    cx.inspect_deadline().max(first.unwrap_or(Timestamp::MIN))
+    // A write that was cut off may have left its lock, which the host alone can tell.
+    let failed = instance.run.failed_stage.as_ref().filter(|_| instance.tags.saved_lock.is_some());
+    let cut_off = failed.map(|stage| after(stage.at, cx.policy.timeouts.inspect));
+    [first, cut_off].into_iter().flatten().fold(cx.inspect_deadline(), Timestamp::max)
 }
 
 /// Returns why nothing is heard of a host in the middle of its update that may not report.

@@ -3,7 +3,7 @@
 
 use models::fleet::{FleetSnapshot, Instance};
 use models::policy::Policy;
-use models::query::{Known, Subject};
+use models::query::{Known, Select, Subject};
 use models::reason::HoldReason;
 use models::selection::Selection;
 
@@ -19,7 +19,7 @@ pub(crate) fn not_selected(instance: &Instance, policy: &Policy, selection: &Sel
     } else {
         let select = policy.select.as_ref()?;
         let told = told(&select.to_string());
-        match select.holds(|subject| known(instance, subject)) {
+        match meets(instance, select) {
             Some(true) => return None,
             Some(false) => format!("it does not meet select = {told}; change select, or what it asks for"),
             None => format!("whether it meets select = {told} is not known, since EC2 has not told its tags"),
@@ -34,10 +34,15 @@ pub(crate) fn selects_none(fleet: &FleetSnapshot, policy: &Policy) -> Option<Str
     let mut registered = fleet.registered().peekable();
     registered.peek()?;
     let count = registered.clone().count();
-    let is_met = registered.any(|one| select.holds(|subject| known(one, subject)) != Some(false));
+    let is_met = registered.any(|one| meets(one, select) != Some(false));
     (!is_met).then(|| {
         format!("select = {} is met by none of the {count} instances: nothing is begun", told(&select.to_string()))
     })
+}
+
+/// Whether an instance meets an expression; `None` where that is not known.
+pub(super) fn meets(instance: &Instance, select: &Select) -> Option<bool> {
+    select.holds(|subject| known(instance, subject))
 }
 
 /// Whether a run has changed something on an instance, or is about to, that is to be finished all the same.

@@ -57,7 +57,7 @@ pub(super) fn track_records(fleet: &FleetSnapshot) -> BTreeMap<Version, TrackRec
 
 /// Returns the releases that failed on an instance and that it does not run well all the same. A host that was not heard of
 /// since its reboot has no mark for that; [`Last`](models::last::Last) says it.
-fn failed_on(instance: &Instance) -> Vec<Version> {
+pub(super) fn failed_on(instance: &Instance) -> Vec<Version> {
     let mut failed = instance.tags.failed.versions();
     failed.extend(instance.tags.last.iter().filter(|last| last.never_came_back()).map(|last| last.to.clone()));
     if failed.is_empty() {

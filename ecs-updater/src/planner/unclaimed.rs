@@ -14,6 +14,7 @@ use super::need::{Candidate, Next, trouble};
 use super::selection::is_begun;
 use super::times::{EVENTUAL_CONSISTENCY, MAX_CANCELS, MAX_STAGES, RETRY};
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted, withdrawn_at};
+use super::way_back;
 
 /// Returns what an instance needs next whose claim, if it has one, leaves it in service.
 pub(crate) fn next<'a>(instance: &'a Instance, cx: &Context<'_>) -> Next<'a> {
@@ -199,7 +200,11 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         let said = report.os.as_ref().map_or("nothing", |os| os.version.as_str());
         return unreadable(format!("its running version cannot be read (it says {said:?})"));
     };
-    match wanted(instance, report, &from, cx) {
+    let wanted = match cx.run.purpose.way_back() {
+        Some(back) => way_back::wanted(instance, report, (&from, back), cx),
+        None => wanted(instance, report, &from, cx),
+    };
+    match wanted {
         Wanted::Nothing => Next::Current,
         Wanted::Held(reason) => Next::Hold(reason),
         Wanted::Version(to) if instance.tags.failed.contains(&to) => {

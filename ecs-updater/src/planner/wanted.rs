@@ -11,7 +11,7 @@ use models::report::Outcome;
 use semver::Version;
 
 use super::context::Context;
-use super::limits::{most_telling, objection};
+use super::limits::{most_telling, objection, skips};
 
 /// The code of [`HoldReason::Withdrawn`] in a verdict.
 const WITHDRAWN: &str = "withdrawn";
@@ -40,10 +40,8 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
     if target == running {
         return Wanted::Nothing;
     }
-    if cx.policy.owner_lock == OwnerLock::Respect
-        && let Some(lock) = owner_lock(instance, report).filter(|lock| parse_version(lock).as_ref() != Some(target))
-    {
-        return Wanted::Held(HoldReason::VersionLocked { lock: lock.to_owned() });
+    if let Some(why) = locked_otherwise(instance, report, target, cx) {
+        return Wanted::Held(why);
     }
     if target < running && !cx.policy.allow_downgrade {
         return Wanted::Held(HoldReason::AheadOfTarget { target: target.clone(), running: running.clone() });
@@ -51,6 +49,23 @@ fn pinned(instance: &Instance, report: &HostReport, running: &Version, target: &
     if let Some(why) = objection(report, target, cx) {
         return Wanted::Held(why);
     }
+    as_offered(instance, report, target)
+}
+
+/// Returns why the host's owner keeps it from this version, if so.
+pub(super) fn locked_otherwise(
+    instance: &Instance,
+    report: &HostReport,
+    target: &Version,
+    cx: &Context<'_>,
+) -> Option<HoldReason> {
+    let lock = owner_lock(instance, report).filter(|_| cx.policy.owner_lock == OwnerLock::Respect)?;
+    let is_other = parse_version(lock).as_ref() != Some(target);
+    is_other.then(|| HoldReason::VersionLocked { lock: lock.to_owned() })
+}
+
+/// Returns the version where the host is offered it, as far as is known, or why it is not.
+pub(super) fn as_offered(instance: &Instance, report: &HostReport, target: &Version) -> Wanted {
     if !is_not_offered(instance, report, target) {
         Wanted::Version(target.clone())
     } else if was_offered(instance, report, target) {
@@ -77,6 +92,12 @@ fn was_offered(instance: &Instance, report: &HostReport, version: &Version) -> b
 fn latest(instance: &Instance, report: &HostReport, running: &Version, cx: &Context<'_>) -> Wanted {
     match offered(report) {
         Some(version) if version == *running => Wanted::Nothing,
+        // Written for a way back that has not come to it: nothing was withdrawn.
+        Some(version)
+            if version < *running && !cx.policy.allow_downgrade && skips(running, cx.snapshot, cx.policy).is_some() =>
+        {
+            Wanted::Nothing
+        }
         Some(version) if version < *running && !cx.policy.allow_downgrade => Wanted::Held(match set_lock(report) {
             None => HoldReason::DowngradeOffered { version, running: running.clone() },
             Some(lock) => HoldReason::VersionLocked { lock: lock.to_owned() },
@@ -116,7 +137,10 @@ fn offered(report: &HostReport) -> Option<Version> {
         Some(UpdateState::Available) => report.chosen(),
         Some(UpdateState::Staged | UpdateState::Ready) => {
             let is_free = set_lock(report).is_none();
-            let still = |version: &Version| is_free && available(report).any(|other| other == *version);
+            // A lower one was written for a way back, and is nobody's choice.
+            let is_newer = |version: &Version| report.running().is_none_or(|running| *version > running);
+            let is_offered = |version: &Version| available(report).any(|other| other == *version);
+            let still = |version: &Version| is_free && is_newer(version) && is_offered(version);
             report.chosen().or_else(|| report.staged().filter(still))
         }
         Some(UpdateState::Idle | UpdateState::Unknown(_) | UpdateState::Missing) | None => None,

@@ -186,7 +186,10 @@ impl Page {
             (false, _) => "was at work",
         };
         let counts = |counts: &BTreeMap<String, usize>, sign: &str| {
-            let named = counts.iter().map(|(name, count)| format!("{count} {}", name.replace('_', sign)));
+            let until = |name: &String| run.until.get(name).map(|at| format!(" until {}", whole_seconds(*at)));
+            let named = counts
+                .iter()
+                .map(|(name, count)| format!("{count} {}{}", name.replace('_', sign), until(name).unwrap_or_default()));
             named.collect::<Vec<_>>().join(", ")
         };
         let outcomes = if run.outcomes.is_empty() { "no instance".to_owned() } else { counts(&run.outcomes, " ") };

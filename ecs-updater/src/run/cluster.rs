@@ -15,6 +15,7 @@ use super::namer::Namer;
 use super::rhythm::Rounds;
 use super::scribe::Scribe;
 use super::signals::Signals;
+use super::skip::Skip;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::events::Journal;
@@ -72,6 +73,7 @@ pub(super) struct Cluster<'a> {
     pub(super) acts: Acts,
     pub(super) last_steps: Vec<PlannedStep>,
     pub(super) rounds: Rounds,
+    pub(super) skip: Skip,
 }
 
 impl<'a> Cluster<'a> {
@@ -106,6 +108,7 @@ impl<'a> Cluster<'a> {
             acts: Acts::default(),
             last_steps: Vec::new(),
             rounds: Rounds::default(),
+            skip: Skip::default(),
         }
     }
 

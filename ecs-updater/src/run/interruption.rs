@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::cluster::Cluster;
 use super::watch::Watch;
 use crate::aws::Aws;
-use crate::planner::{Purpose, Stop};
+use crate::planner::Stop;
 
 /// How long what was begun before the signal may go on sending.
 pub(super) const BEGUN_ENDS_WITHIN: Duration = Duration::from_secs(4);
@@ -94,7 +94,7 @@ impl Cluster<'_> {
         if self.looked_full.is_none() || is_outage {
             return false;
         }
-        self.facts.purpose = Purpose::Finish;
+        self.facts.purpose = self.facts.purpose.to_finish();
         // What was only asked of a host is not waited for.
         let has_claim = |host: &HostId| self.fleet.instances.get(host).is_some_and(|one| one.claim().is_some());
         let asked = self.fleet.instances.values().filter(|one| one.command.is_some() && !has_claim(&one.host));

@@ -9,6 +9,7 @@
 //! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
 //! - `named`: which instances a person has named for this run.
 //! - `versions`: how old releases are, and whether the one that was approved still is.
+//! - `way_back`: the release that instances go back from, and its skip; `skip`: what is known of that.
 //! - `doubts`: claims that say that another run has the lease.
 //! - `acts`: what went wrong with acts, and how long that is waited out.
 //! - `signals`: what it is told from outside; `interruption`: what that does.
@@ -29,10 +30,12 @@ mod rhythm;
 mod rounds;
 mod scribe;
 mod signals;
+mod skip;
 mod summary;
 mod tell;
 mod versions;
 mod watch;
+mod way_back;
 mod work;
 
 use std::collections::BTreeMap;

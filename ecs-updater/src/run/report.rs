@@ -96,7 +96,7 @@ impl Cluster<'_> {
     /// What is ahead of a run that would do what the plan says.
     fn ahead(&self, reports: &[InstanceReport]) -> Ahead {
         let (registered, out) = self.fleet.counted_and_out();
-        let mut ahead = Ahead { registered, out, ..Ahead::default() };
+        let mut ahead = Ahead { registered, out, bakes: self.plan.bakes, ..Ahead::default() };
         for report in reports.iter().filter(|report| report.outcome == Outcome::WouldUpdate) {
             ahead.updates.extend(report.from.clone().zip(report.to.clone()));
             let tasks = self.fleet.instances.get(&report.ec2_instance_id).and_then(|instance| instance.tasks.as_ref());
@@ -118,8 +118,8 @@ impl Cluster<'_> {
     }
 
     /// What concerns more than one instance.
-    fn notes(&self, now: Timestamp) -> Vec<String> {
-        let mut notes: Vec<String> = self.namer.note.iter().cloned().collect();
+    fn notes(&self, now: Timestamp, launched: &planner::GroupLaunches) -> Vec<String> {
+        let mut notes: Vec<String> = self.skip.note.iter().chain(&self.namer.note).cloned().collect();
         if let Some(first) = self.fleet.unknown_registrations.first() {
             notes.push(format!(
                 "ECS lists {} container instances and does not describe them, the first of them {}: nothing is known of them, \
@@ -128,12 +128,20 @@ impl Cluster<'_> {
                 first.short(),
             ));
         }
+        for (version, count) in planner::runs_skipped(&self.fleet, self.policy) {
+            notes.push(format!(
+                "{count} of the instances run {version}, which is skipped in this cluster: ecs-updater rollback --cluster {} \
+                 --release {version} takes them back to the version before",
+                self.name
+            ));
+        }
         if let Some(note) = planner::selects_none(&self.fleet, self.policy) {
             tracing::warn!(cluster = %self.name, note);
             notes.push(note);
         }
         notes.extend(self.unknown_groups());
         notes.extend(planner::room_notes(&self.fleet));
+        notes.extend(planner::scale_out_notes(&self.fleet, self.policy, self.facts.started_at, &launched.versions));
         let unnamed = if self.facts.dry_run { planner::unnamed(&self.fleet, self.policy, now).len() } else { 0 };
         if unnamed > 0 {
             let all = self.fleet.instances.len();
@@ -204,7 +212,7 @@ impl Cluster<'_> {
         let error = error.or_else(|| self.not_permitted());
         let estimate =
             (self.facts.dry_run && error.is_none()).then(|| planner::estimate(&self.ahead(&instances), self.policy));
-        let notes = self.notes(now);
+        let notes = self.notes(now, launched);
         let end = self.end(&instances, now);
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, launched);
         let (size, _) = self.fleet.counted_and_out();

@@ -35,6 +35,9 @@ impl Cluster<'_> {
             if !self.settle_doubts().await {
                 continue;
             }
+            if !self.prepare_way_back().await? {
+                continue;
+            }
             self.date_releases().await;
             self.name_hosts();
             let now = self.clock.now();
@@ -234,7 +237,7 @@ mod tests {
             (Step::Finish(End::Failed { why: why.clone() }), true, true),
             (Step::Finish(End::Updated { from: from.clone(), to: to.clone() }), true, true),
             (Step::Leave(End::Failed { why }), false, false),
-            (Step::Drain(Drain { from, to }), true, true),
+            (Step::Drain(Drain { from, to, scale_out: false }), true, true),
             (Step::Inspect(Inspect { refresh: true }), false, false),
             (Step::Reach, false, false),
             (Step::Confirm, false, false),

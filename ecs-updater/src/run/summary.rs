@@ -79,11 +79,23 @@ impl Cluster<'_> {
             error: error.map(kind),
             outcomes,
             held,
+            until: self.until(),
             troubled: reports.iter().filter(is_troubled).map(troubled).collect(),
             out: scribe.out().map(|(host, how, since)| SeenOut { host: host.clone(), how, since }).collect(),
             versions: self.versions(scribe),
             left_out: 0,
         })
+    }
+
+    /// Until when instances wait by themselves, at the earliest, by code.
+    fn until(&self) -> BTreeMap<String, Timestamp> {
+        let mut until: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for hold in self.plan.standings.iter().filter_map(|standing| standing.hold.as_ref()) {
+            let Some(at) = hold.watched_until() else { continue };
+            let known = until.entry(hold.code().to_owned()).or_insert(at);
+            *known = at.min(*known);
+        }
+        until
     }
 
     /// The version of each host: by its own word to this run, or else by what the last run left.

@@ -1,7 +1,7 @@
 //! What people ask for beside runs: to let none begin anything, to let go of an instance, to keep runs off one, to forget
 //! what failed.
 //!
-//! - `pause`: the cluster's tag. `exclude`: the instances' tag. Both are a person's wish, and need no lease.
+//! - `pause`, `skip`: the cluster's tags. `exclude`: the instances' tag. All are a person's wish, and need no lease.
 //! - `forget`: the marks of failed versions, which are a run's own tags: under the lease.
 //! - `release`: a run that lets go of one instance.
 //! - `status`: how the clusters stand, without a command to any host.
@@ -14,6 +14,7 @@ mod look;
 pub mod note;
 mod pause;
 mod release;
+mod skip;
 pub mod status;
 mod steering;
 mod voice;
@@ -35,6 +36,11 @@ pub enum Order {
     },
     /// To lift that.
     Resume,
+    /// To have runs install a version again.
+    Unskip {
+        /// Which.
+        version: Version,
+    },
     /// To keep runs off instances.
     Exclude {
         /// Which.
@@ -65,7 +71,7 @@ impl Order {
     /// Whether it is about instances, which are in one cluster.
     pub fn is_about_instances(&self) -> bool {
         match self {
-            Self::Pause { .. } | Self::Resume => false,
+            Self::Pause { .. } | Self::Resume | Self::Unskip { .. } => false,
             Self::Exclude { .. } | Self::Include { .. } | Self::Release { .. } => true,
             Self::ForgetFailed { hosts, .. } => !hosts.is_empty(),
         }
@@ -74,7 +80,9 @@ impl Order {
     /// Whether it can be done whatever is wrong with the settings of a cluster: a pause is for such times.
     pub fn needs_no_settings(&self) -> bool {
         match self {
-            Self::Pause { .. } | Self::Resume | Self::Exclude { .. } | Self::Include { .. } => true,
+            Self::Pause { .. } | Self::Resume | Self::Unskip { .. } | Self::Exclude { .. } | Self::Include { .. } => {
+                true
+            }
             Self::ForgetFailed { .. } | Self::Release { .. } => false,
         }
     }
@@ -84,6 +92,7 @@ impl Order {
         match self {
             Self::Pause { .. } => "pause",
             Self::Resume => "resume",
+            Self::Unskip { .. } => "unskip",
             Self::Exclude { .. } => "exclude",
             Self::Include { .. } => "include",
             Self::ForgetFailed { .. } => "forget-failed",
@@ -100,6 +109,7 @@ pub async fn steer(order: &Order, at: &Steering<'_>) -> Result<Steered, SteerErr
     match order {
         Order::Pause { reason } => pause::pause(at, reason).await,
         Order::Resume => pause::resume(at).await,
+        Order::Unskip { version } => skip::unskip(at, version).await,
         Order::Exclude { hosts, note } => exclude::exclude(at, hosts, note).await,
         Order::Include { hosts } => exclude::include(at, hosts).await,
         Order::ForgetFailed { version, hosts } => forget::forget(at, version.as_ref(), hosts).await,

@@ -77,6 +77,8 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
       status         Show who is out of service, and whether somebody is needed
       report         Show a saved report again: as a table, or as a page for a browser
       finish         Bring to an end what earlier runs began, and begin nothing
+      rollback       Take the instances that run a release back to the version before
+      unskip         Let runs install a version again that `rollback` has them skip
       pause          Let no run begin anything on a cluster, until `resume`
       resume         Lift a pause
       release        Let go of one instance: back into service as it was found, as far as that can be

@@ -128,7 +128,7 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
       - unknown key `drain` in [defaults] of fleet.toml:8:1; did you mean `timeouts.drain`?
       - `stop_after_failures` = 0 in [defaults] of fleet.toml:9:23 must be a count from 1, or "never"
       - `allow_downgrade` = "yes" in [defaults] of fleet.toml:10:19 must be true or false
-      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, stop_after_failures, max_duration, windows, window_cutoff, window_wait, freeze, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
+      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, capacity, canary, canary_match, checkpoints, bake, soak, stop_after_failures, max_duration, windows, window_cutoff, window_wait, freeze, allow_downgrade, host, bridge_policy, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
       - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest", a version such as "1.27.0", or "ssm:" and the name of an SSM parameter that holds one
       - `max_duration` = 14400 in [defaults] of fleet.toml:13:16 must be a duration from 1m to 14d with its unit, such as "4h", or "none"
       - `timeouts.drain` = "5s" in [defaults] of fleet.toml:15:9 must be a duration from 30s to 14d with its unit, such as "20m"
@@ -196,7 +196,7 @@ fn mistakes_of_environment_and_flags_are_collected() {
     insta::assert_snapshot!(load(&given, &environment).unwrap_err(), @r#"
     9 problems in the configuration:
       - cluster name "" in environment variable ECS_UPDATER_CLUSTERS must be 1 to 255 letters, digits, hyphens and underscores; no comma stands at the end
-      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_METRICS, ECS_UPDATER_SETTINGS, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_MIN_AGE, ECS_UPDATER_MAX_VERSION, ECS_UPDATER_SKIP_VERSIONS, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_SELECT, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_WINDOWS, ECS_UPDATER_WINDOW_CUTOFF, ECS_UPDATER_WINDOW_WAIT, ECS_UPDATER_FREEZE, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
+      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_METRICS, ECS_UPDATER_SETTINGS, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_MIN_AGE, ECS_UPDATER_MAX_VERSION, ECS_UPDATER_SKIP_VERSIONS, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_SELECT, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_CAPACITY, ECS_UPDATER_CANARY, ECS_UPDATER_CANARY_MATCH, ECS_UPDATER_CHECKPOINTS, ECS_UPDATER_BAKE, ECS_UPDATER_SOAK, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_WINDOWS, ECS_UPDATER_WINDOW_CUTOFF, ECS_UPDATER_WINDOW_WAIT, ECS_UPDATER_FREEZE, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
       - unknown environment variable ECS_UPDATER_MAX_UNAVAILBLE; did you mean `ECS_UPDATER_MAX_UNAVAILABLE`?
       - `target` = "newest" in environment variable ECS_UPDATER_TARGET must be "latest", a version such as "1.27.0", or "ssm:" and the name of an SSM parameter that holds one
       - cluster "web" is named twice in flag --cluster; name it once
@@ -302,7 +302,9 @@ fn five_values(key: Key) -> [String; 5] {
         "VERSION" => vec!["1.25.0", "1.26.x", "none", "1.27.0", "1.28.x"],
         "VERSION,…" => vec!["1.25.0", "1.26.0,1.26.1", "none", "1.27.0 1.27.1", "1.28.0"],
         "DURATION" if key.path() == "min_age" => vec!["1h", "1d", "none", "7d", "2d"],
+        "COUNT" if key.path() == "canary" => vec!["2", "none", "4", "5", "6"],
         "COUNT" => vec!["2", "never", "4", "5", "6"],
+        "PERCENT,…" => vec!["10%", "10%,50%", "none", "1%, 99%", "50%"],
         "DURATION" => vec!["8m", "9m", "12m", "14m", "16m"],
         "KEYS" => vec!["target", "host", "zone", "target,host", "timeouts.drain"],
         "WINDOW;…" => vec![
@@ -441,7 +443,7 @@ fn a_mistake_in_one_clusters_tags_concerns_that_cluster_alone() {
     insta::assert_snapshot!(batch.policy.as_ref().unwrap_err(), @r#"
     6 problems in the configuration:
       - `allow_downgrade` = "True" in tag ecs-updater:allow-downgrade of cluster "batch" must be true or false
-      - unknown tag ecs-updater:colour of cluster "batch"; known are: ecs-updater:max-unavailable, ecs-updater:zone, ecs-updater:min-age, ecs-updater:max-version, ecs-updater:skip-versions, ecs-updater:owner-lock, ecs-updater:standalone-tasks, ecs-updater:stop-after-failures, ecs-updater:max-duration, ecs-updater:inspect-timeout, ecs-updater:stage-timeout, ecs-updater:drain-timeout, ecs-updater:reboot-timeout, ecs-updater:verify-timeout
+      - unknown tag ecs-updater:colour of cluster "batch"; known are: ecs-updater:max-unavailable, ecs-updater:zone, ecs-updater:min-age, ecs-updater:max-version, ecs-updater:skip-versions, ecs-updater:owner-lock, ecs-updater:standalone-tasks, ecs-updater:capacity, ecs-updater:bake, ecs-updater:soak, ecs-updater:stop-after-failures, ecs-updater:max-duration, ecs-updater:inspect-timeout, ecs-updater:stage-timeout, ecs-updater:drain-timeout, ecs-updater:reboot-timeout, ecs-updater:verify-timeout
       - `timeouts.drain` = "5" in tag ecs-updater:drain-timeout of cluster "batch" must be a duration from 30s to 14d with its unit, such as "20m"
       - `max_unavailable` = "0 percent" in tag ecs-updater:max-unavailable of cluster "batch" must be a count from 1, such as 2, or a percentage from "1 percent" to "100 percent"
       - unknown tag ecs-updater:max-unavailble of cluster "batch"; did you mean `ecs-updater:max-unavailable`?

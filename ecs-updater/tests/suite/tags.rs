@@ -48,6 +48,9 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
         ("standalone_tasks", "wait", "stop", Ignored),
         ("standalone_tasks", "skip", "wait", Ignored),
         ("standalone_tasks", "skip", "stop", Ignored),
+        ("capacity", "scale-out", "room", Heard),
+        ("capacity", "room", "room", Heard),
+        ("capacity", "room", "scale-out", Ignored),
         ("stop_after_failures", "3", "2", Heard),
         ("stop_after_failures", "3", "3", Heard),
         ("stop_after_failures", "3", "4", Ignored),
@@ -75,6 +78,14 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
         ("allow_downgrade", "true", "false", Refused),
         ("documents.reboot", "Mine", "AWS-RunShellScript", Refused),
         ("select", "tag:a exists", "tag:b exists", Refused),
+        ("canary", "2", "1", Refused),
+        ("canary_match", "tag:a exists", "tag:b exists", Refused),
+        ("checkpoints", "10%", "20%", Refused),
+        ("bake", "1h", "2h", Heard),
+        ("bake", "1h", "1h", Heard),
+        ("bake", "1h", "30m", Ignored),
+        ("soak", "1m", "2m", Heard),
+        ("soak", "1m", "0s", Ignored),
     ];
     let table: Vec<_> = others.into_iter().chain(OF_VERSIONS).collect();
     for &(path, stands, says, is) in &table {
@@ -89,9 +100,9 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
     let may = |rule: &str| Key::all().filter(|key| key.tag_may() == rule).map(Key::path).collect::<Vec<_>>();
     let tried = |is: Is| table.iter().filter(|(.., came)| *came == is).map(|(path, ..)| *path).collect::<Vec<_>>();
     assert!(may("stricter").iter().all(|path| tried(Heard).contains(path) && tried(Ignored).contains(path)));
-    assert_eq!(may("stricter").len(), 7);
+    assert_eq!(may("stricter").len(), 10);
     assert_eq!(may("adds"), ["skip_versions"]);
-    assert_eq!(may("never").len(), 14);
+    assert_eq!(may("never").len(), 17);
 }
 
 /// A tag names versions beside those that stand without it, with spaces between, since ECS takes no comma in a tag.
@@ -163,7 +174,7 @@ fn what_is_closed_or_no_key_is_told() {
     insta::assert_snapshot!(refused("target", "1.27.0", ""), @r#"tag ecs-updater:target of cluster "web" may not set `target`; it belongs in the configuration file, the environment or a flag, or these let tags set it: tags = ["target"]"#);
     insta::assert_snapshot!(refused("tags", "target", "target"), @r#"tag ecs-updater:tags of cluster "web" may not set `tags`; it belongs in the configuration file, the environment or a flag"#);
     insta::assert_snapshot!(refused("zone", "spread", "tagret"), @r#"`tags` of cluster "web" names `tagret`, which is no key that tags can set; did you mean `target`?"#);
-    insta::assert_snapshot!(refused("zone", "spread", "tags"), @r#"`tags` of cluster "web" names `tags`, which is no key that tags can set; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, stop_after_failures, max_duration, allow_downgrade, host, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert"#);
+    insta::assert_snapshot!(refused("zone", "spread", "tags"), @r#"`tags` of cluster "web" names `tags`, which is no key that tags can set; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, capacity, canary, canary_match, checkpoints, bake, soak, stop_after_failures, max_duration, allow_downgrade, host, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, documents.inspect, documents.stage, documents.reboot, documents.revert"#);
 }
 
 #[derive(Clone, Copy)]

@@ -196,6 +196,7 @@ fn status(text: &str) -> StatusReport {
         error: Some(word()),
         outcomes: BTreeMap::from([(word(), 1)]),
         held: BTreeMap::from([(word(), 1)]),
+        until: BTreeMap::from([(word(), Timestamp::UNIX_EPOCH)]),
         left_out: 1,
     };
     let need = Need { code: word(), message: word(), commands: vec![word()], instances: vec![text.into()] };

@@ -78,6 +78,10 @@ impl Decision<'_> {
     fn on_trial(self, trial: &Trial) -> Option<Act> {
         let Self { facts, memory, limits, now } = self;
         let from = &trial.claim.from;
+        // What was taken back is not taken forward again by itself; the updater judges it.
+        if trial.claim.to < *from {
+            return None;
+        }
         let back = trial.falling_back.as_ref();
         if back.is_none() {
             let running = facts.report()?.running()?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -20,6 +20,38 @@ pub struct AutoScaling {
     pub denied: BTreeMap<SmolStr, String>,
     /// Whether AWS manages the instances of a capacity provider, by its name.
     pub managed_providers: BTreeMap<SmolStr, bool>,
+    /// The capacity providers that have managed scaling.
+    #[serde(default)]
+    pub scaled_providers: BTreeMap<SmolStr, ManagedScaling>,
+}
+
+/// Managed scaling of a capacity provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagedScaling {
+    /// Its Auto Scaling group.
+    pub group: SmolStr,
+    /// `instanceWarmupPeriod`.
+    pub warm_up: SignedDuration,
+}
+
+impl ManagedScaling {
+    /// Returns how much longer a drain may take whose tasks wait for an instance: one that was launched before may block the
+    /// launch for a warm-up period, and metric, alarm and boot take their time.
+    pub fn launch_time(&self) -> SignedDuration {
+        const LAUNCH: SignedDuration = SignedDuration::from_mins(15);
+        self.warm_up.saturating_add(LAUNCH)
+    }
+}
+
+/// How large an Auto Scaling group is, and what it does not do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSize {
+    /// `DesiredCapacity`.
+    pub desired: u32,
+    /// `MaxSize`.
+    pub most: u32,
+    /// Its suspended processes.
+    pub suspended: Vec<SmolStr>,
 }
 
 /// An Auto Scaling group.
@@ -31,6 +63,9 @@ pub struct SeenGroup {
     pub load_balancer_check: Option<SmolStr>,
     /// The status of an instance refresh that is in progress.
     pub refresh: Option<SmolStr>,
+    /// Its size, where it was told.
+    #[serde(default)]
+    pub size: Option<GroupSize>,
 }
 
 impl AutoScaling {
@@ -57,6 +92,11 @@ impl AutoScaling {
     /// Whether no right is there by which anything could be known of groups themselves.
     pub fn knows_nothing_of_groups(&self) -> bool {
         self.denied.contains_key(Self::GROUPS) && self.denied.contains_key(Self::REFRESHES)
+    }
+
+    /// Returns the managed scaling of the instance's capacity provider.
+    pub fn scaling_of(&self, instance: &Instance) -> Option<&ManagedScaling> {
+        self.scaled_providers.get(instance.provider.as_ref()?)
     }
 
     /// Returns why no instance of its group is begun now, if so.

@@ -19,6 +19,9 @@ pub struct RunMemory {
     pub transport: Option<Transport>,
     /// When this run set it DRAINING.
     pub drained_at: Option<Timestamp>,
+    /// Whether an instance must be launched for the tasks that this run drains from it.
+    #[serde(default)]
+    pub scale_out: bool,
     /// How often this run staged on it.
     pub stages: u32,
     /// The version that this run staged on it last, or tried to.

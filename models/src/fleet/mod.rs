@@ -14,6 +14,7 @@ mod word;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
@@ -21,7 +22,7 @@ use crate::release::{Release, ReleaseDate};
 
 // Where the controller takes it from.
 pub use crate::claim::BadClaim;
-pub use auto_scaling::{AutoScaling, SeenGroup};
+pub use auto_scaling::{AutoScaling, GroupSize, ManagedScaling, SeenGroup};
 pub use checks::StatusChecks;
 pub use instance::{
     Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
@@ -44,6 +45,9 @@ pub struct FleetSnapshot {
     /// The note of a person's wish that nothing be begun, where the cluster is paused.
     #[serde(default)]
     pub pause: Option<String>,
+    /// The versions that the cluster's tag says to skip.
+    #[serde(default)]
+    pub skipped: BTreeSet<Version>,
     /// What the SSM parameter that the target came from was found to say otherwise in the middle of the run, in words.
     #[serde(default)]
     pub unapproved: Option<String>,
@@ -74,6 +78,7 @@ impl FleetSnapshot {
             cluster: cluster.clone(),
             taken_at: now,
             pause: None,
+            skipped: BTreeSet::new(),
             unapproved: None,
             releases: BTreeMap::new(),
             instances: BTreeMap::new(),

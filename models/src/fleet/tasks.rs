@@ -132,6 +132,9 @@ pub struct Service {
     /// Whether ECS moves its tasks between zones by itself (`availabilityZoneRebalancing`).
     #[serde(default)]
     pub rebalances: bool,
+    /// The capacity providers of its strategy; none where it has a launch type.
+    #[serde(default)]
+    pub providers: BTreeSet<SmolStr>,
 }
 
 impl Service {

@@ -27,6 +27,9 @@ impl HoldCode {
             | Self::TooYoung
             | Self::VersionSkipped
             | Self::AboveMaxVersion
+            | Self::SkipLifted
+            | Self::Baking
+            | Self::Soaking
             | Self::ReactivatedBySomebody
             | Self::Released => Bearing::Wish,
             Self::OutsideWindow | Self::Frozen | Self::Paused | Self::ApprovalChanged | Self::Finishing => {
@@ -53,6 +56,7 @@ impl HoldCode {
             | Self::MalformedClaim
             | Self::VersionFailedBefore
             | Self::VersionFailedElsewhere
+            | Self::NoVersionBefore
             | Self::TagsFull
             | Self::RefreshFailed
             | Self::NotInService
@@ -69,6 +73,11 @@ impl HoldCode {
             | Self::SlowDrainFirst
             | Self::StoppedMachineFirst
             | Self::OtherZoneFirst
+            | Self::CanaryFirst
+            | Self::NoCanary
+            | Self::CanaryFailed
+            | Self::CheckpointFirst
+            | Self::BakeUnknown
             | Self::StoppedAfterFailures
             | Self::OutOfTime
             | Self::ClusterGivenUp
@@ -116,6 +125,9 @@ mod tests {
                 "too_young",
                 "version_skipped",
                 "above_max_version",
+                "skip_lifted",
+                "baking",
+                "soaking",
                 "not_selected",
                 "released",
                 "reactivated_by_somebody",

@@ -3,13 +3,17 @@
 use semver::Version;
 use serde::Deserialize;
 
-/// A command, as `"finish"`, `"release 0"`, `"pause checkout is down"`, `"resume"`, `"exclude 1 a person's wish"`,
+/// A command, as `"finish"`, `"rollback"`, `"rollback from 1.27.0 to 1.26.1"`, `"unskip 1.27.0"`, `"release 0"`, `"pause checkout is down"`, `"resume"`, `"exclude 1 a person's wish"`,
 /// `"include 1"`, `"forget-failed"` or `"forget-failed 1.27.0"`. Instances are named by their index.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum CommandSpec {
     /// A run that begins nothing.
     Finish,
+    /// Takes instances back from a release, or the one that was rolled out last; and to this version where none is remembered.
+    Rollback(Option<Version>, Option<Version>),
+    /// Lets a version be installed again.
+    Unskip(Version),
     /// Lets go of a host.
     Release(usize),
     /// Pauses the cluster.
@@ -29,7 +33,12 @@ impl CommandSpec {
     pub fn host(&self) -> Option<usize> {
         match self {
             Self::Release(host) | Self::Exclude(host, _) | Self::Include(host) => Some(*host),
-            Self::Finish | Self::Pause(_) | Self::Resume | Self::ForgetFailed(_) => None,
+            Self::Finish
+            | Self::Rollback(..)
+            | Self::Unskip(_)
+            | Self::Pause(_)
+            | Self::Resume
+            | Self::ForgetFailed(_) => None,
         }
     }
 }
@@ -42,6 +51,8 @@ impl TryFrom<String> for CommandSpec {
         let host = |text: &str| text.parse::<usize>().map_err(|_| format!("{text:?} is no index of a host"));
         match (name, rest) {
             ("finish", "") => Ok(Self::Finish),
+            ("rollback", rest) => rollback(rest),
+            ("unskip", version) => Ok(Self::Unskip(version.parse().map_err(|_| format!("{version:?} is no version"))?)),
             ("resume", "") => Ok(Self::Resume),
             ("release", index) => Ok(Self::Release(host(index)?)),
             ("include", index) => Ok(Self::Include(host(index)?)),
@@ -56,9 +67,21 @@ impl TryFrom<String> for CommandSpec {
                 Ok(Self::ForgetFailed(Some(version)))
             }
             _ => Err(format!(
-                "{text:?} is no command, which is one of finish, release N, pause TEXT, resume, exclude N TEXT, include N, \
+                "{text:?} is no command, which is one of finish, rollback [from VERSION] [to VERSION], unskip VERSION, release N, pause TEXT, resume, exclude N TEXT, include N, \
                  forget-failed and forget-failed VERSION"
             )),
         }
+    }
+}
+
+/// Reads what follows `rollback`.
+fn rollback(text: &str) -> Result<CommandSpec, String> {
+    let version = |text: &str| text.parse::<Version>().map_err(|_| format!("{text:?} is no version"));
+    match text.split_whitespace().collect::<Vec<_>>()[..] {
+        [] => Ok(CommandSpec::Rollback(None, None)),
+        ["from", release] => Ok(CommandSpec::Rollback(Some(version(release)?), None)),
+        ["to", to] => Ok(CommandSpec::Rollback(None, Some(version(to)?))),
+        ["from", release, "to", to] => Ok(CommandSpec::Rollback(Some(version(release)?), Some(version(to)?))),
+        _ => Err(format!("{text:?} does not follow rollback, which takes [from VERSION] [to VERSION]")),
     }
 }

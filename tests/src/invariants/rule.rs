@@ -26,7 +26,8 @@ pub enum Rule {
     /// A version that failed on an instance was activated there again.
     FailedVersion,
     /// A host is to boot a version that its policy skips, that is above its maximum or too young, and that nobody has named
-    /// on the command line; the way back is none of them.
+    /// on the command line; the way back is none of them. Or an instance was drained for such a version, or to go back from a
+    /// release that is not skipped, or it was to boot that release again.
     Unwanted,
     /// A process wrote on an instance although another one has taken the lease on its cluster since; or an epoch does
     /// not say who came last.
@@ -45,6 +46,10 @@ pub enum Rule {
     PlacedOnDead,
     /// An instance was drained, or claimed to be staged, that is not selected.
     Selected,
+    /// An instance was drained for a release whose canaries are not all updated and watched.
+    Canary,
+    /// An instance was drained too soon after another one.
+    Soak,
 }
 
 /// A rule that was broken.

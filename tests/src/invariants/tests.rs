@@ -1,5 +1,7 @@
 //! Each rule, broken by a wrong caller and kept by a right one.
 
+mod pacing;
+
 use super::*;
 use crate::scenario::Scenario;
 use crate::world::{Attribute, RateControl, Sending, World};

@@ -58,7 +58,9 @@ pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
 /// updated nothing, and held something that no person wished to be held.
 fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
     /// Holds that are a person's wish, or of what there is nothing to update.
-    const QUIET: [&str; 22] = [
+    const QUIET: [&str; 25] = [
+        "baking",
+        "soaking",
         "managed_by_aws",
         "scaled_in",
         "released",
@@ -67,6 +69,7 @@ fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
         "too_young",
         "version_skipped",
         "above_max_version",
+        "skip_lifted",
         "drained_by_somebody_else",
         "version_locked",
         "wave_not_open",
@@ -188,7 +191,9 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::OutOfGroup
         | Rule::PlacedOnDead
         | Rule::Selected
-        | Rule::Unwanted => false,
+        | Rule::Unwanted
+        | Rule::Canary
+        | Rule::Soak => false,
     }
 }
 
@@ -332,12 +337,14 @@ fn services_at_rest(world: &World) -> Vec<String> {
     // ECS does not give up the tasks of a machine that was switched off, or whose agent is gone.
     let lost = |machine: &Machine| machine.state != Ec2State::Running || machine.agent_refused;
     let dead = |number| world.registration_of(number).is_some_and(|known| !known.connected);
-    if world.machines().iter_with_ids().any(|(number, machine)| lost(machine) || dead(number)) {
+    // What comes to an instance that was launched a moment ago is not healthy yet.
+    let is_new = |machine: &Machine| world.now().duration_since(machine.launched_at) < SignedDuration::from_mins(5);
+    if world.machines().iter_with_ids().any(|(number, machine)| lost(machine) || dead(number) || is_new(machine)) {
         return Vec::new();
     }
     let replicas = world.services().iter().filter(|service| service.kind == ServiceKind::Replica);
     let mut problems = Vec::new();
-    for service in replicas.filter(|service| !service.starved) {
+    for service in replicas.filter(|service| !service.starved && !service.waits_for_capacity(world.now())) {
         let tasks = service.tasks.iter().map(|task| &world.tasks()[*task]);
         let (healthy, all) = (tasks.clone().filter(|task| task.is_healthy(world.now())).count(), tasks.count());
         if u32::try_from(healthy) != Ok(service.desired) {

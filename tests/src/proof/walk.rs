@@ -12,12 +12,14 @@ mod endless;
 mod gates;
 mod groups;
 mod outages;
+mod paces;
 mod refusals;
 mod rights;
 mod rooms;
 mod selections;
 mod steered;
 mod versions;
+mod way_backs;
 
 use toml::{Table, Value};
 
@@ -57,9 +59,11 @@ pub fn draw(seed: u64) -> Table {
     refusals::add(seed, &mut scenario, size);
     rights::add(seed, &mut scenario, size);
     gates::add(seed, &mut scenario, size);
+    paces::add(seed, &mut scenario, size);
     selections::add(seed, &mut scenario, size);
     versions::add(seed, &mut scenario, size);
     steered::add(seed, &mut scenario, size);
+    way_backs::add(seed, &mut scenario, size);
     groups::add(seed, &mut scenario, size);
     rooms::add(seed, &mut scenario);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));

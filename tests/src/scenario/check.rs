@@ -1,9 +1,13 @@
 //! Whether what a scenario names is there.
 
+use std::collections::BTreeSet;
+
 use super::Scenario;
 use super::error::ScenarioError;
 use super::event::{Action, ClusterAction, EventSpec, EventTime, HostAction};
-use super::machines::{host_spec, merge};
+use super::machines::{MachineSpec, host_spec, merge};
+use super::providers::StrategyItem;
+use super::shape::ServiceKind;
 use super::when::{When, means};
 use crate::wire::service::OPERATIONS;
 
@@ -26,6 +30,7 @@ impl Scenario {
                 })?;
             }
         }
+        self.check_providers()?;
         let count = self.machines.len();
         for task in &self.tasks {
             if task.host >= count {
@@ -42,6 +47,54 @@ impl Scenario {
                 let reason = "needs error, status, delay, reset, malformed or fails";
                 return Err(ScenarioError::Fault { index, reason });
             }
+        }
+        Ok(())
+    }
+
+    fn check_providers(&self) -> Result<(), ScenarioError> {
+        let fail = |what: String, reason| Err(ScenarioError::Provider { what, reason });
+        for (name, provider) in &self.providers {
+            let what = format!("capacity provider {name}");
+            self.cluster_of(&what, provider.cluster.as_deref())?;
+            if provider.termination_protection && provider.managed_scaling.is_none() {
+                return fail(what, "managed termination protection needs managed scaling");
+            }
+            let group = |machine: &&MachineSpec| machine.instance.provider.as_ref() == Some(name);
+            let groups: BTreeSet<Option<&String>> =
+                self.machines.iter().filter(group).map(|machine| machine.instance.asg.as_ref()).collect();
+            let own = provider.group.as_ref();
+            if groups.len() > 1 || groups.iter().any(|group| group.is_none() || (own.is_some() && *group != own)) {
+                return fail(what, "its machines must be in its Auto Scaling group");
+            }
+        }
+        for (cluster, strategy) in &self.default_strategy {
+            self.cluster_of("default_strategy", Some(cluster))?;
+            self.check_strategy("default_strategy", strategy)?;
+        }
+        for service in &self.services {
+            let what = format!("service {}", service.name);
+            self.check_strategy(&what, service.strategy.as_deref().unwrap_or_default())?;
+            if service.kind == ServiceKind::Daemon && service.strategy.is_some() {
+                return fail(what, "a strategy is for REPLICA services");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_strategy(&self, what: &str, strategy: &[StrategyItem]) -> Result<(), ScenarioError> {
+        let is_known = |name: &String| {
+            self.providers.contains_key(name)
+                || self.machines.iter().any(|machine| machine.instance.provider.as_ref() == Some(name))
+        };
+        let fail = |reason| Err(ScenarioError::Provider { what: what.to_owned(), reason });
+        if strategy.iter().any(|item| !is_known(&item.provider)) {
+            return fail("its strategy names a capacity provider that the scenario does not have");
+        }
+        if strategy.iter().filter(|item| item.base > 0).count() > 1 {
+            return fail("only one capacity provider of a strategy can have a base");
+        }
+        if !strategy.is_empty() && strategy.iter().all(|item| item.weight == 0) {
+            return fail("one capacity provider of a strategy must have a weight");
         }
         Ok(())
     }

@@ -87,6 +87,14 @@ pub enum ScenarioError {
         /// What is wrong.
         reason: String,
     },
+    /// A capacity provider or a strategy is not as AWS would have it.
+    #[error("{what}: {reason}")]
+    Provider {
+        /// What it is about.
+        what: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// An event has too little or too much.
     #[error("event {index}: {reason}")]
     Event {

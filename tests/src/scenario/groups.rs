@@ -25,6 +25,12 @@ pub struct GroupSpec {
     pub from_parameter: bool,
     /// Whether it has a warm pool.
     pub warm_pool: bool,
+    /// `MinSize`, where its capacity provider has managed scaling.
+    pub min_size: Option<usize>,
+    /// `MaxSize`.
+    pub max_size: Option<usize>,
+    /// Which instance a scale-in ends.
+    pub termination_policy: TerminationPolicy,
 }
 
 /// Where the image of a group stands.
@@ -42,6 +48,28 @@ pub enum LaunchFrom {
     Configuration,
 }
 
+/// A termination policy of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub enum TerminationPolicy {
+    /// One of the oldest image, and of these any.
+    #[default]
+    Default,
+    OldestInstance,
+    NewestInstance,
+}
+
+impl TerminationPolicy {
+    /// EC2 Auto Scaling's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "Default",
+            Self::OldestInstance => "OldestInstance",
+            Self::NewestInstance => "NewestInstance",
+        }
+    }
+}
+
 impl Default for GroupSpec {
     fn default() -> Self {
         Self {
@@ -54,6 +82,9 @@ impl Default for GroupSpec {
             launch: LaunchFrom::default(),
             from_parameter: false,
             warm_pool: false,
+            min_size: None,
+            max_size: None,
+            termination_policy: TerminationPolicy::default(),
         }
     }
 }

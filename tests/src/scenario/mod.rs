@@ -9,7 +9,9 @@ mod groups;
 mod machines;
 mod names;
 mod parameter;
+mod providers;
 mod region;
+mod scaling;
 mod shape;
 mod size;
 mod times;
@@ -36,10 +38,12 @@ pub use event::{
     RepositoryAction, ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
-pub use groups::{ActiveWhileTerminating, GroupSpec, LaunchFrom};
+pub use groups::{ActiveWhileTerminating, GroupSpec, LaunchFrom, TerminationPolicy};
 pub use machines::{InstanceSpec, MachineSpec};
 pub use parameter::{ParameterSpec, ParameterVersion};
+pub use providers::{ProviderSpec, ScalingSpec, StrategyItem};
 pub use region::RegionSpec;
+pub use scaling::{Counted, ScalingBehaviour, Unprotects};
 pub use shape::{RebalancedZones, ServiceKind, TaskShape};
 pub use size::Mib;
 pub(crate) use when::means;
@@ -73,6 +77,10 @@ pub struct Scenario {
     pub machines: Vec<MachineSpec>,
     /// Auto Scaling groups by name, where they have something special.
     pub groups: BTreeMap<String, GroupSpec>,
+    /// Capacity providers by name, where they have something special.
+    pub providers: BTreeMap<String, ProviderSpec>,
+    /// The default capacity provider strategies of clusters, by the cluster's name.
+    pub default_strategy: BTreeMap<String, Vec<StrategyItem>>,
     pub services: Vec<ServiceSpec>,
     /// The standalone tasks.
     pub tasks: Vec<TaskSpec>,
@@ -201,6 +209,8 @@ impl Scenario {
             cluster_tags: written.cluster_tags,
             machines,
             groups: written.groups,
+            providers: written.providers,
+            default_strategy: written.default_strategy,
             services: written.service,
             tasks: written.task,
             events,

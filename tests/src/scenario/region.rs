@@ -5,6 +5,7 @@ use models::policy::BridgePolicy;
 use serde::Deserialize;
 
 use super::groups::ActiveWhileTerminating;
+use super::scaling::ScalingBehaviour;
 use super::shape::RebalancedZones;
 
 /// How AWS behaves in this scenario. What `docs/facts/` calls unknown is a switch here.
@@ -55,6 +56,9 @@ pub struct RegionSpec {
     pub rebalance_after: SignedDuration,
     /// Which zones such a service is spread over.
     pub rebalance_over: RebalancedZones,
+    /// Whether tasks on DRAINING instances count where a capacity provider strategy chooses the provider of their
+    /// replacements (docs/facts/auto-scaling.md#capacity-providers).
+    pub strategy_counts_leaving: bool,
     /// How long `STOPPED` tasks stay visible: at least an hour.
     pub stopped_tasks_visible: SignedDuration,
     /// How long a deleted service stays visible (docs/facts/ecs.md#tasks-and-services).
@@ -64,6 +68,8 @@ pub struct RegionSpec {
 
     /// What becomes of an instance that somebody sets ACTIVE while its group waits to end it.
     pub active_while_terminating: ActiveWhileTerminating,
+    /// How managed scaling behaves.
+    pub managed_scaling: ScalingBehaviour,
 
     /// How long the status checks are `initializing` after an instance was started (docs/facts/ec2.md#instances-and-status-checks).
     pub status_checks_begin: SignedDuration,
@@ -118,10 +124,12 @@ impl Default for RegionSpec {
             empty_gpu_entry: false,
             rebalance_after: SignedDuration::from_mins(5),
             rebalance_over: RebalancedZones::default(),
+            strategy_counts_leaving: false,
             stopped_tasks_visible: SignedDuration::from_hours(1),
             deleted_services_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),
             active_while_terminating: ActiveWhileTerminating::default(),
+            managed_scaling: ScalingBehaviour::default(),
             status_checks_begin: SignedDuration::from_mins(2),
             status_check_lag: SignedDuration::from_mins(2),
             tags_lag: SignedDuration::ZERO,

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use super::providers::StrategyItem;
 use super::shape::{ServiceKind, TaskShape};
 use super::size::Mib;
 
@@ -60,6 +61,8 @@ pub struct ServiceSpec {
     /// `availabilityZoneRebalancing`.
     #[serde(default)]
     pub zone_rebalancing: bool,
+    /// Its capacity provider strategy; that of the cluster where it is missing. An empty one is the launch type EC2.
+    pub strategy: Option<Vec<StrategyItem>>,
     /// So many of its tasks have scale-in protection for …
     #[serde(default)]
     pub protected: u32,
@@ -88,6 +91,9 @@ pub struct TaskSpec {
     pub started_by: Option<String>,
     /// The group, where the caller named one.
     pub group: Option<String>,
+    /// Whether it was started by a capacity provider strategy, which chose the provider of its host; as the cluster's default
+    /// where it is missing.
+    pub strategy: Option<bool>,
     /// How long the containers take to stop.
     pub stop_time: Option<SignedDuration>,
     /// When they are killed.

@@ -10,6 +10,7 @@ use super::document::DocumentSpec;
 use super::fault::FaultSpec;
 use super::groups::GroupSpec;
 use super::parameter::ParameterSpec;
+use super::providers::{ProviderSpec, StrategyItem};
 use super::region::RegionSpec;
 use super::workload::{ServiceSpec, TaskSpec};
 
@@ -37,6 +38,10 @@ pub(super) struct Written {
     pub(super) host: Vec<Table>,
     #[serde(default)]
     pub(super) groups: BTreeMap<String, GroupSpec>,
+    #[serde(default)]
+    pub(super) providers: BTreeMap<String, ProviderSpec>,
+    #[serde(default)]
+    pub(super) default_strategy: BTreeMap<String, Vec<StrategyItem>>,
     #[serde(default)]
     pub(super) service: Vec<ServiceSpec>,
     #[serde(default)]

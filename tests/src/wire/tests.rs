@@ -3,6 +3,7 @@
 mod as_the_models_say;
 mod groups;
 mod in_doubt;
+mod providers;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
+use models::cluster_tags::skipped;
 use models::own_host::INSTANCE_TAG;
 use models::schedule::pause;
 
@@ -12,6 +13,7 @@ use super::effect::Effect;
 use super::id_vec::IdVec;
 use super::ids::{ClusterNo, MachineNo};
 use super::machine::{Ec2State, HostContainer, InGroup, Machine, Seen};
+use super::placement::Placing;
 use super::queue::{Due, Queue};
 use super::rebalancing::Rebalancing;
 use super::registration::{InstanceStatus, Resources};
@@ -25,7 +27,7 @@ use crate::host::{Host, HostSpec};
 use crate::invariants::Invariants;
 use crate::query::Filter;
 use crate::scenario::{
-    EventTime, InstanceSpec, MachineSpec, Scenario, ScenarioError, ServiceKind, ServiceSpec, TaskSpec,
+    EventTime, InstanceSpec, MachineSpec, ProviderSpec, Scenario, ScenarioError, ServiceKind, ServiceSpec, TaskSpec,
 };
 
 impl World {
@@ -43,6 +45,10 @@ impl World {
             machines: IdVec::default(),
             registrations: IdVec::default(),
             groups: scenario.groups.clone(),
+            providers: scenario.providers.clone(),
+            scaling: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            never_started: Vec::new(),
             services: IdVec::default(),
             tasks: IdVec::default(),
             commands: IdVec::default(),
@@ -69,7 +75,7 @@ impl World {
             uses: 0,
         };
         for name in &scenario.clusters {
-            world.add_cluster(name, scenario.cluster_tags.get(name).cloned().unwrap_or_default());
+            world.add_cluster(scenario, name);
         }
         for spec in &scenario.machines {
             let cluster = scenario.cluster_of("a machine", Some(&spec.instance.cluster))?;
@@ -84,6 +90,7 @@ impl World {
         }
         world.place_everything();
         world.apply_beginnings(&scenario.machines);
+        world.begin_scaling();
         for (index, spec) in scenario.events.iter().enumerate() {
             let armed = matches!(spec.due, EventTime::After(..));
             world.script.push(Scripted { spec: spec.clone(), armed, calls: 0 });
@@ -94,12 +101,23 @@ impl World {
         Ok(world)
     }
 
-    fn add_cluster(&mut self, name: &str, tags: BTreeMap<String, String>) {
+    fn add_cluster(&mut self, scenario: &Scenario, name: &str) {
+        let tags = scenario.cluster_tags.get(name).cloned().unwrap_or_default();
+        let of_machines = scenario.machines.iter().map(|machine| &machine.instance);
+        let of_machines =
+            of_machines.filter(|one| one.cluster == name && !one.managed).filter_map(|one| one.provider.clone());
+        let is_here =
+            |(_, provider): &(&String, &ProviderSpec)| provider.cluster.as_ref().is_none_or(|own| own == name);
+        let with_table = scenario.providers.iter().filter(is_here).map(|(name, _)| name.clone());
         self.clusters.push(Cluster {
             name: name.to_owned(),
             arn: format!("arn:aws:ecs:{}:{}:cluster/{name}", self.spec.name, self.spec.account),
             paused_since: pause(&tags).map(|_| self.now),
+            skips: skipped(&tags).into_iter().map(|version| (version, self.now)).collect(),
+            skips_lifted: BTreeMap::new(),
             tags,
+            providers: of_machines.chain(with_table).collect(),
+            default_strategy: scenario.default_strategy.get(name).cloned().unwrap_or_default(),
             registrations: BTreeSet::new(),
             services: BTreeSet::new(),
             tasks: BTreeSet::new(),
@@ -200,6 +218,11 @@ impl World {
         };
         let member_of = read(&spec.member_of).map_err(fail)?;
         let definition_member_of = read(&spec.definition_member_of).map_err(fail)?;
+        let strategy = match (spec.kind, &spec.strategy) {
+            (ServiceKind::Replica, Some(own)) => own.clone(),
+            (ServiceKind::Replica, None) => self.clusters[cluster].default_strategy.clone(),
+            (ServiceKind::Daemon, _) => Vec::new(),
+        };
         let number = self.services.push(Service {
             name: name.clone(),
             arn: format!(
@@ -218,10 +241,14 @@ impl World {
             definition_member_of,
             rollout: Rollout::completed(spec.circuit_breaker),
             rebalancing: Rebalancing::new(spec.zone_rebalancing),
+            strategy,
             tasks: BTreeSet::new(),
             events: std::collections::VecDeque::new(),
             created_at: self.now - SignedDuration::from_hours(240),
             deleted_at: None,
+            waiting: Vec::new(),
+            pinned: Vec::new(),
+            throttled_until: None,
             look_at: None,
             starved: false,
             steady: true,
@@ -234,10 +261,13 @@ impl World {
 
     fn add_standalone(&mut self, spec: &TaskSpec) {
         let Some(registration) = self.machines[MachineNo(spec.host)].registration else { return };
+        let by_default = !self.clusters[self.registrations[registration].cluster].default_strategy.is_empty();
         for _ in 0..spec.count {
             let new = NewTask {
                 registration,
                 service: None,
+                arn: None,
+                by_strategy: spec.strategy.unwrap_or(by_default),
                 group: spec.group.clone().unwrap_or_else(|| format!("family:{}", spec.family)),
                 family: spec.family.clone(),
                 started_by: spec.started_by.clone(),
@@ -261,7 +291,11 @@ impl World {
             }
             let desired = service.desired;
             let mut candidates = self.candidates(number);
-            let placed = (0..desired).take_while(|_| self.place(number, &mut candidates, true).is_some()).count();
+            let place = |world: &mut Self, candidates: &mut _| {
+                let provider = world.next_provider(number, candidates);
+                world.place(number, candidates, Placing { provider, arn: None, settled: true })
+            };
+            let placed = (0..desired).take_while(|_| place(self, &mut candidates).is_some()).count();
             if placed < usize::try_from(desired).unwrap_or(usize::MAX) {
                 self.services[number].starved = true;
                 self.services[number].steady = false;

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use models::cluster_tags::{SKIP_TAG, skipped};
 use models::schedule::pause;
+use semver::Version;
 
 use super::actor::Actor;
 use super::ids::{MachineNo, RegistrationNo, ServiceNo, TaskNo};
+use crate::scenario::StrategyItem;
 
 /// A cluster.
 #[derive(Debug)]
@@ -17,6 +20,14 @@ pub struct Cluster {
     pub tags: BTreeMap<String, String>,
     /// Since when a tag pauses it.
     pub paused_since: Option<Timestamp>,
+    /// The versions that a tag says to skip, each with the time since when.
+    pub skips: BTreeMap<Version, Timestamp>,
+    /// When a tag last ceased to skip a version.
+    pub skips_lifted: BTreeMap<Version, Timestamp>,
+    /// Its capacity providers of Auto Scaling groups.
+    pub providers: BTreeSet<String>,
+    /// Its default capacity provider strategy.
+    pub default_strategy: Vec<StrategyItem>,
     /// Its container instances that are not INACTIVE.
     pub registrations: BTreeSet<RegistrationNo>,
     pub services: BTreeSet<ServiceNo>,
@@ -32,6 +43,12 @@ impl Cluster {
         match value {
             Some(value) => drop(self.tags.insert(key.to_owned(), value.to_owned())),
             None => drop(self.tags.remove(key)),
+        }
+        if key == SKIP_TAG {
+            let after = skipped(&self.tags);
+            self.skips_lifted
+                .extend(self.skips.keys().filter(|one| !after.contains(*one)).map(|one| (one.clone(), now)));
+            self.skips = after.into_iter().map(|one| (one.clone(), *self.skips.get(&one).unwrap_or(&now))).collect();
         }
         self.paused_since = pause(&self.tags).map(|_| self.paused_since.unwrap_or(now));
     }

@@ -55,7 +55,7 @@ impl World {
         }
         let settled = self.now == self.start;
         if self.can_take(service, number) {
-            self.start_service_task(service, number, settled);
+            self.start_service_task(service, number, None, settled);
         } else {
             self.no_room(service);
         }

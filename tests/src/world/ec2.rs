@@ -83,15 +83,20 @@ impl World {
     /// What an Auto Scaling group does with an instance that it takes for broken: it is terminated, and one from the
     /// launch template's image comes up.
     pub(super) fn replace(&mut self, machine: MachineNo) {
+        let group = self.machines[machine].instance.asg.as_deref();
+        let by_itself = group.is_some_and(|group| self.size_of(group).is_some());
         self.terminate(machine);
-        self.schedule(LAUNCH, Due::Launch(machine));
+        if !by_itself {
+            self.schedule(LAUNCH, Due::Launch(machine));
+        }
     }
 
-    /// The instance that takes the place of `gone` has booted, and its agent registers.
-    pub(super) fn launch(&mut self, gone: MachineNo) {
-        let old = &self.machines[gone];
+    /// An instance like this one has booted, and its agent registers: in the same zone where none is named.
+    pub(super) fn launch_in(&mut self, like: MachineNo, zone: Option<String>) -> MachineNo {
+        let old = &self.machines[like];
         let cluster = old.cluster;
         let instance = InstanceSpec {
+            zone: zone.unwrap_or_else(|| old.zone.clone()),
             tags: BTreeMap::new(),
             other_tags: 0,
             draining: false,
@@ -113,6 +118,7 @@ impl World {
             self.record(Event::Instance { machine: number, change: InstanceChange::Registered { arn } });
             self.touch(registration);
         }
+        number
     }
 
     /// Ends an instance. ECS deregisters it only if its agent was connected (ECS developer guide,

@@ -28,6 +28,13 @@ impl World {
         self.groups.get(name).cloned().unwrap_or_default()
     }
 
+    /// The Auto Scaling group of a capacity provider: as its table says, or that of its machines.
+    pub(crate) fn group_of_provider(&self, name: &str) -> Option<&str> {
+        let named = self.providers.get(name).and_then(|provider| provider.group.as_deref());
+        let mut of_machines = self.machines.iter().filter(|machine| machine.provider() == Some(name));
+        named.or_else(|| of_machines.find_map(|machine| machine.instance.asg.as_deref()))
+    }
+
     /// The group of a machine, as EC2 Auto Scaling tells of it: as long as it has the instance.
     pub(crate) fn told_group(&self, machine: MachineNo) -> Option<&str> {
         let known = &self.machines[machine];
@@ -53,8 +60,18 @@ impl World {
         self.record(Event::Instance { machine, change: InstanceChange::InGroup { state: state.to_owned() } });
     }
 
-    /// The group ends an instance: a scale-in, or any other reason that it has.
+    /// Somebody scales a group in, and it ends this instance.
     pub(super) fn scale_in(&mut self, machine: MachineNo) {
+        let group = self.machines[machine].instance.asg.clone();
+        if let Some(group) = group.filter(|group| self.size_of(group).is_some()) {
+            let desired = self.desired(&group);
+            self.set_desired(&group, desired.saturating_sub(1), "an event");
+        }
+        self.end_in_group(machine);
+    }
+
+    /// The group ends an instance: a scale-in, or any other reason that it has.
+    pub(super) fn end_in_group(&mut self, machine: MachineNo) {
         let known = &self.machines[machine];
         let Some(group) = known.instance.asg.clone() else { return };
         if known.state != Ec2State::Running || known.in_group.state.starts_with("Terminating") {

@@ -95,6 +95,12 @@ pub enum Event {
         /// ECS's words.
         message: String,
     },
+    /// An Auto Scaling group changes its size by itself.
+    Group {
+        group: String,
+        /// In words.
+        what: String,
+    },
     /// An item of a DynamoDB table was written.
     Stored {
         table: String,
@@ -213,7 +219,7 @@ impl Event {
             | Self::Ec2State { machine, .. }
             | Self::Tag { machine, .. }
             | Self::Command { machine, .. } => Some(*machine),
-            Self::Service { .. } | Self::Stored { .. } | Self::Scripted { .. } => None,
+            Self::Service { .. } | Self::Group { .. } | Self::Stored { .. } | Self::Scripted { .. } => None,
         }
     }
 }
@@ -245,6 +251,7 @@ impl fmt::Display for Entry {
                 write!(f, "command {command} {status}")
             }
             Event::Service { message, .. } => f.write_str(message),
+            Event::Group { group, what } => write!(f, "group {group}: {what}"),
             Event::Stored { table, item, caller, .. } => write!(f, "table {table}: {item:?} by process {caller}"),
             Event::Scripted { what, .. } => f.write_str(what),
         }

@@ -96,11 +96,27 @@ pub(crate) struct InGroup {
     pub(super) since: Timestamp,
     /// ECS's hook has drained it.
     pub(super) hook_has_drained: bool,
+    /// Scale-in protection.
+    pub(crate) protected: bool,
+    /// Since when managed termination protection has seen it empty.
+    pub(super) empty_since: Option<Timestamp>,
+    /// The updater has drained it, and no task came to it since.
+    pub(super) emptied_by_updater: bool,
+    /// A scale-in that the updater caused has chosen it.
+    pub(crate) ended_by_updater: bool,
 }
 
 impl InGroup {
     pub(super) fn new(state: Option<&str>, since: Timestamp) -> Self {
-        Self { state: state.unwrap_or(IN_SERVICE).to_owned(), since, hook_has_drained: false }
+        Self {
+            state: state.unwrap_or(IN_SERVICE).to_owned(),
+            since,
+            hook_has_drained: false,
+            protected: false,
+            empty_since: None,
+            emptied_by_updater: false,
+            ended_by_updater: false,
+        }
     }
 }
 

@@ -30,8 +30,10 @@ mod queue;
 mod rebalancing;
 mod registration;
 mod rollout;
+mod scaling;
 mod scheduler;
 mod service;
+mod sizes;
 mod ssm;
 mod status;
 mod table;
@@ -39,6 +41,7 @@ mod tables;
 mod task;
 mod tasks;
 mod templates;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -66,12 +69,16 @@ pub use service::{Service, ServiceEvent};
 pub use table::{Attribute, Item, Table};
 pub use task::{Desired, LastStatus, Task};
 pub(crate) use templates::{LaunchTemplate, template_id};
+pub(crate) use waiting::FAILED_TO_START;
+pub use waiting::{NeverStarted, Waiting};
 
 use crate::dice::Dice;
 use crate::host::Repository;
 use crate::invariants::Invariants;
-use crate::scenario::{EventSpec, GroupSpec, ParameterSpec, RegionSpec};
+use crate::scenario::{EventSpec, GroupSpec, ParameterSpec, ProviderSpec, RegionSpec};
 use queue::{Due, Queue};
+use scaling::Scaling;
+use sizes::GroupSize;
 
 /// The simulated Region. See the [module](self).
 #[derive(Debug)]
@@ -84,6 +91,13 @@ pub struct World {
     pub(crate) machines: IdVec<MachineNo, Machine>,
     pub(crate) registrations: IdVec<RegistrationNo, Registration>,
     pub(crate) groups: BTreeMap<String, GroupSpec>,
+    pub(crate) providers: BTreeMap<String, ProviderSpec>,
+    /// Managed scaling, by capacity provider.
+    scaling: BTreeMap<String, Scaling>,
+    /// The sizes of groups, where their capacity provider has managed scaling.
+    sizes: BTreeMap<String, GroupSize>,
+    /// The tasks that have waited for an instance in vain.
+    never_started: Vec<NeverStarted>,
     pub(crate) services: IdVec<ServiceNo, Service>,
     pub(crate) tasks: IdVec<TaskNo, Task>,
     pub(crate) commands: IdVec<CommandNo, Command>,
@@ -160,7 +174,10 @@ impl World {
             Due::AgentLost(registration, epoch) => self.agent_lost(registration, epoch),
             Due::Deregister(machine) => self.deregister_terminated(machine),
             Due::Group(machine) => self.step_group(machine),
-            Due::Launch(machine) => self.launch(machine),
+            Due::Launch(machine) => drop(self.launch_in(machine, None)),
+            Due::Boots(group) => self.boots(group),
+            Due::Metric(provider) => self.measure(provider),
+            Due::WaitEnds(service, serial) => self.wait_ends(service, serial),
             Due::Ec2State(machine, epoch) => self.step_ec2_state(machine, epoch),
             Due::Deliver(command, machine) => self.deliver(command, machine),
             Due::DeliveryTimeout(command, machine) => self.delivery_timeout(command, machine),
@@ -261,6 +278,11 @@ impl World {
     fn next_use(&mut self) -> u64 {
         self.uses += 1;
         self.uses
+    }
+
+    fn draw_between(&mut self, purpose: &str, low: SignedDuration, high: SignedDuration) -> SignedDuration {
+        let millis = |time: SignedDuration| u64::try_from(time.as_millis()).unwrap_or(0);
+        self.draw_ms(purpose, millis(low), millis(high.max(low)))
     }
 
     fn draw_ms(&mut self, purpose: &str, low: u64, high: u64) -> SignedDuration {

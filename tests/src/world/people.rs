@@ -255,7 +255,16 @@ impl World {
         }
         let family = family.unwrap_or("by-hand").to_owned();
         let group = format!("family:{family}");
-        let new = NewTask { registration: number, service: None, group, family, started_by: None, shape };
+        let new = NewTask {
+            registration: number,
+            arn: None,
+            service: None,
+            by_strategy: false,
+            group,
+            family,
+            started_by: None,
+            shape,
+        };
         let task = self.start_task(new, false);
         if let Some(lasts) = lasts {
             self.schedule(lasts, Due::TaskEnds(task));

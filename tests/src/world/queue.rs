@@ -31,6 +31,12 @@ pub(super) enum Due {
     Group(MachineNo),
     /// An Auto Scaling group has launched an instance in the place of this one.
     Launch(MachineNo),
+    /// An instance that a group has launched by itself registers.
+    Boots(String),
+    /// Managed scaling of a capacity provider measures.
+    Metric(String),
+    /// A task of a service has waited for an instance for too long.
+    WaitEnds(ServiceNo, u64),
     /// The next step of an EC2 instance's life.
     Ec2State(MachineNo, u32),
     /// SSM tries to deliver a command.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::World;
 use super::ids::{ServiceNo, TaskNo};
+use super::placement::Placing;
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use super::rollout::RolloutState;
@@ -76,7 +77,8 @@ impl World {
         );
         let mut candidates = self.candidates(number);
         candidates.only_in(&to);
-        let Some(_) = self.place(number, &mut candidates, false) else {
+        let placing = Placing { provider: self.next_provider(number, &candidates), arn: None, settled: false };
+        let Some(_) = self.place(number, &mut candidates, placing) else {
             let message = "is unable to place a task in AZ because no container instance met all of its requirements.";
             self.service_event(number, format!("(service {name}) {message}"));
             return self.look_at_zones_later(number);

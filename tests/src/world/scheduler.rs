@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use super::World;
 use super::ids::{ClusterNo, ServiceNo, TaskNo};
 use super::log::Event;
+use super::placement::Placing;
 use super::queue::Due;
 use super::registration::InstanceStatus;
 use super::service::{Service, ServiceEvent};
@@ -31,10 +32,15 @@ impl World {
     /// Something became free: services that found no room look again.
     pub(super) fn look_at_starved(&mut self, cluster: ClusterNo) {
         let starved: Vec<ServiceNo> =
-            self.clusters[cluster].services.iter().copied().filter(|service| self.services[*service].starved).collect();
+            self.clusters[cluster].services.iter().copied().filter(|service| self.is_starved(*service)).collect();
         for service in starved {
             self.look_soon(service);
         }
+    }
+
+    /// Whether it looks for room: for a new task, or for one that waits.
+    fn is_starved(&self, service: ServiceNo) -> bool {
+        self.services[service].starved || !self.services[service].waiting.is_empty()
     }
 
     /// One look at a service.
@@ -62,7 +68,10 @@ impl World {
         let extra = usize::from(service.rebalancing.is_moving());
         let desired_count = usize::try_from(desired).unwrap_or(usize::MAX).saturating_add(extra);
         let keepers = sorted.keepers.len();
-        let wanted = desired_count.saturating_sub(keepers).min(room.saturating_sub(sorted.not_stopped));
+        self.drop_waiting(number, desired_count.saturating_sub(keepers));
+        let waiting = self.services[number].waiting.len();
+        let counted = sorted.not_stopped + if self.spec.managed_scaling.waiting_counts { waiting } else { 0 };
+        let wanted = desired_count.saturating_sub(keepers + waiting).min(room.saturating_sub(counted));
         self.start_replicas(number, wanted);
 
         let all_stay = sorted.pending_to_move.is_empty() && sorted.running_to_move.is_empty();
@@ -100,22 +109,36 @@ impl World {
     }
 
     fn start_replicas(&mut self, number: ServiceNo, wanted: usize) {
-        if wanted == 0 {
+        let throttled = self.services[number].throttled_until.is_some_and(|until| self.now < until);
+        let wanted = if throttled { 0 } else { wanted };
+        if wanted == 0 && self.services[number].waiting.is_empty() {
             self.services[number].starved = false;
             return;
         }
         let mut candidates = self.candidates(number);
-        let mut started = 0;
-        while started < wanted && self.place(number, &mut candidates, false).is_some() {
-            started += 1;
+        let mut started = self.place_waiting(number, &mut candidates);
+        let mut left = wanted;
+        while left > 0 {
+            let provider = self.next_provider(number, &candidates);
+            let placing = Placing { provider: provider.clone(), arn: None, settled: false };
+            if self.place(number, &mut candidates, placing).is_some() {
+                started += 1;
+            } else if self.begin_to_wait(number, provider.clone()) {
+                candidates.count(provider);
+            } else {
+                break;
+            }
+            self.services[number].pinned.pop();
+            left -= 1;
         }
-        let starved = started < wanted;
+        let starved = left > 0;
         let was_starved = std::mem::replace(&mut self.services[number].starved, starved);
         if started > 0 {
             let name = self.services[number].name.clone();
             self.service_event(number, format!("(service {name}) has started {started} tasks."));
         }
-        if starved && !was_starved {
+        let is_told = self.spec.managed_scaling.quota_event || !self.waits_at_quota(number);
+        if starved && !was_starved && is_told {
             self.no_room(number);
         }
         if starved {
@@ -158,6 +181,7 @@ impl World {
         let service = &self.services[number];
         let steady = all_stay
             && !service.starved
+            && service.waiting.is_empty()
             && service.tasks.len() == usize::try_from(service.desired).unwrap_or(usize::MAX)
             && service.tasks.iter().all(|task| self.tasks[*task].is_healthy(self.now));
         let was = service.steady;

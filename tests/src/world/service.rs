@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::ids::{ClusterNo, TaskNo};
 use super::rebalancing::Rebalancing;
 use super::rollout::Rollout;
+use super::waiting::Waiting;
 use crate::query::Filter;
-use crate::scenario::{ServiceKind, TaskShape};
+use crate::scenario::{ServiceKind, StrategyItem, TaskShape};
 
 /// A service.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Service {
     pub rollout: Rollout,
     /// `availabilityZoneRebalancing`, and what it moves.
     pub rebalancing: Rebalancing,
+    /// Its capacity provider strategy; empty where it has the launch type EC2.
+    pub strategy: Vec<StrategyItem>,
     /// Its tasks that are not STOPPED.
     pub tasks: BTreeSet<TaskNo>,
     /// Newest first, at most [`Service::MOST_EVENTS`].
@@ -46,6 +49,12 @@ pub struct Service {
     pub created_at: Timestamp,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
+    /// Its tasks that wait for an instance, the oldest first.
+    pub waiting: Vec<Waiting>,
+    /// The providers at which its next tasks are tried again.
+    pub(super) pinned: Vec<String>,
+    /// Until when it starts none, since one has waited in vain.
+    pub(super) throttled_until: Option<Timestamp>,
     /// A look at it is scheduled.
     pub(super) look_at: Option<Timestamp>,
     /// There was no room for a task at the last look.
@@ -82,6 +91,11 @@ impl Service {
             Some(_) if self.tasks.is_empty() => "INACTIVE",
             Some(_) => "DRAINING",
         }
+    }
+
+    /// Whether a task of it waits for an instance, or has waited in vain a short time ago.
+    pub fn waits_for_capacity(&self, now: Timestamp) -> bool {
+        !self.waiting.is_empty() || self.throttled_until.is_some_and(|until| now < until)
     }
 
     /// ECS shows the last 100.

@@ -14,6 +14,8 @@ pub struct Task {
     pub registration: RegistrationNo,
     /// `service:NAME`, or `family:NAME` for a standalone one.
     pub group: String,
+    /// The capacity provider that a strategy chose for it.
+    pub provider: Option<String>,
     /// Family of the task definition.
     pub family: String,
     /// Its service, where it has one.

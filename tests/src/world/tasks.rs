@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::World;
-use super::ids::{RegistrationNo, ServiceNo, TaskNo};
+use super::ids::{ClusterNo, RegistrationNo, ServiceNo, TaskNo};
 use super::log::{Event, TaskChange};
 use super::queue::Due;
 use super::registration::InstanceStatus;
@@ -13,8 +13,12 @@ use crate::scenario::TaskShape;
 /// What a new task is.
 #[derive(Debug, Clone)]
 pub(crate) struct NewTask {
+    /// Its ARN, where it has waited for an instance.
+    pub(crate) arn: Option<String>,
     pub(crate) registration: RegistrationNo,
     pub(crate) service: Option<ServiceNo>,
+    /// Whether a capacity provider strategy chose the provider of its instance.
+    pub(crate) by_strategy: bool,
     pub(crate) group: String,
     pub(crate) family: String,
     pub(crate) started_by: Option<String>,
@@ -36,17 +40,17 @@ impl World {
         let gpu_ids: Vec<String> = registration.free_gpus().take(wanted).cloned().collect();
         registration.used.gpus.extend(gpu_ids.iter().cloned());
         registration.version += 1;
-        let id = self.dice.hex32("task", u64::try_from(number.0).unwrap_or(u64::MAX));
-        let arn =
-            format!("arn:aws:ecs:{}:{}:task/{}/{id}", self.spec.name, self.spec.account, self.clusters[cluster].name);
+        let arn = new.arn.unwrap_or_else(|| self.task_arn(cluster, u64::try_from(number.0).unwrap_or(u64::MAX)));
         let past = self.now - SignedDuration::from_hours(24);
         let settled_at = settled.then_some(past);
         let deployment = new.service.map_or(0, |service| self.services[service].deployment);
+        let provider = self.machines[machine].provider().filter(|_| new.by_strategy).map(str::to_owned);
         let task = Task {
             arn: arn.clone(),
             cluster,
             registration: new.registration,
             group: new.group,
+            provider,
             family: new.family,
             service: new.service,
             deployment,
@@ -79,6 +83,12 @@ impl World {
             self.record(Event::Task { arn, machine, group, change: TaskChange::Status(last) });
         }
         number
+    }
+
+    /// The ARN of a task by its number.
+    pub(super) fn task_arn(&self, cluster: ClusterNo, number: u64) -> String {
+        let id = self.dice.hex32("task", number);
+        format!("arn:aws:ecs:{}:{}:task/{}/{id}", self.spec.name, self.spec.account, self.clusters[cluster].name)
     }
 
     /// Tells a task to stop. What has been told already stays so.

@@ -22,7 +22,8 @@ impl World {
     /// The names of all groups.
     pub(crate) fn group_names(&self) -> BTreeSet<String> {
         let of_machines = self.machines.iter().filter_map(|machine| machine.instance.asg.clone());
-        of_machines.chain(self.groups.keys().cloned()).collect()
+        let of_providers = self.providers.values().filter_map(|provider| provider.group.clone());
+        of_machines.chain(self.groups.keys().cloned()).chain(of_providers).collect()
     }
 
     /// What the group launches; `None` for one that has no instance.

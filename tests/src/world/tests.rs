@@ -1,5 +1,8 @@
 //! The scheduler and the hosts, driven by hand: each rule of draining, and what ECS sees of a reboot.
 
+mod providers;
+mod scaling;
+
 use jiff::SignedDuration;
 
 use super::*;

@@ -17,8 +17,9 @@ use models::report::{Outcome, RunReport};
 
 const CLUSTER: &str = include_str!("../../scenarios/crash_everywhere.toml");
 /// Each has something that a careful updater sees and a careless one does not.
-const STAGED: [&str; 20] = [
+const STAGED: [&str; 24] = [
     include_str!("../../scenarios/agent_dies_while_tasks_stop.toml"),
+    include_str!("../../scenarios/canary_then_all.toml"),
     include_str!("../../scenarios/drain_timed_out.toml"),
     include_str!("../../scenarios/drained_by_a_person_after_staging.toml"),
     include_str!("../../scenarios/drained_by_others_after_the_look.toml"),
@@ -31,10 +32,13 @@ const STAGED: [&str; 20] = [
     include_str!("../../scenarios/no_room.toml"),
     include_str!("../../scenarios/placed_after_the_look.toml"),
     include_str!("../../scenarios/protected_tasks.toml"),
+    include_str!("../../scenarios/rollback.toml"),
+    include_str!("../../scenarios/rollback_old_version_unhealthy.toml"),
     include_str!("../../scenarios/skip_versions.toml"),
     include_str!("../../scenarios/scale_in_before_the_last_look.toml"),
     include_str!("../../scenarios/scale_in_waits_after_the_reboot.toml"),
     include_str!("../../scenarios/slow_drain_overtaken.toml"),
+    include_str!("../../scenarios/soak.toml"),
     include_str!("../../scenarios/standalone_wait.toml"),
     include_str!("../../scenarios/stale_image_of_a_dead_run.toml"),
     include_str!("../../scenarios/too_young.toml"),

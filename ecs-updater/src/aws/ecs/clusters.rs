@@ -1,12 +1,14 @@
 //! ECS: the clusters themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{ClusterField, Tag};
 use models::clean;
+use models::cluster_tags::skipped;
 use models::ids::{ClusterName, RegionName};
 use models::location::Location;
 use models::schedule::pause;
+use semver::Version;
 
 use crate::aws::client::Aws;
 use crate::aws::ecs::instances::TAG_RESOURCE;
@@ -39,6 +41,15 @@ impl Described {
         let kind = if reason == MISSING { ErrorKind::NotFound } else { ErrorKind::NoAnswer };
         Some(AwsError { operation: DESCRIBE, kind, message: reason.to_owned() })
     }
+}
+
+/// What the tags of a cluster say that every run reads at each look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// The note of a pause.
+    pub(crate) pause: Option<String>,
+    /// The versions that are not to be installed.
+    pub(crate) skipped: BTreeSet<Version>,
 }
 
 /// The reason of a failure where there is no such cluster.
@@ -85,14 +96,16 @@ impl Aws {
         Ok(described)
     }
 
-    /// Returns the note of a pause, where a cluster's tags say that it is paused.
-    pub(crate) async fn pause(&self, cluster: &ClusterName) -> Result<Option<String>, AwsError> {
+    /// Returns what people wish of every run on a cluster, by its tags.
+    pub(crate) async fn wishes(&self, cluster: &ClusterName) -> Result<Wishes, AwsError> {
         let described = self.describe_clusters(std::slice::from_ref(cluster)).await?;
         if let Some(error) = described.failure(cluster) {
             // Whether it is there is said by the list of its container instances.
             return Err(AwsError { kind: ErrorKind::NoAnswer, ..error });
         }
-        Ok(described.tags.get(cluster).and_then(pause).map(str::to_owned))
+        let tags = described.tags.get(cluster);
+        let pause = tags.and_then(pause).map(str::to_owned);
+        Ok(Wishes { pause, skipped: tags.map(skipped).unwrap_or_default() })
     }
 
     /// Writes a tag of a cluster.

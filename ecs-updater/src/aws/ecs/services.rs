@@ -11,6 +11,8 @@ use models::clean;
 use models::fleet::{Service, Strategy};
 use models::ids::{ClusterName, ServiceName};
 
+use smol_str::SmolStr;
+
 use super::read::count;
 use crate::aws::client::Aws;
 use crate::aws::error::AwsError;
@@ -57,6 +59,7 @@ impl Aws {
                 let deployment = service.deployment_configuration();
                 let (running, pending) = (count(service.running_count()), count(service.pending_count()));
                 let constraints = service.placement_constraints();
+                let providers = providers(service);
                 let is = |one: &PlacementConstraint, kind| one.r#type() == Some(&kind);
                 Some(Service {
                     definition: service.task_definition().map(Into::into),
@@ -70,13 +73,14 @@ impl Aws {
                     },
                     desired: count(service.desired_count()),
                     running,
-                    placed: running + pending,
+                    placed: if providers.is_empty() { running + pending } else { running },
                     deploying: deploying(service),
                     // Defaults of the API for REPLICA services.
                     minimum_healthy_percent: deployment.and_then(|d| d.minimum_healthy_percent()).map_or(100, count),
                     maximum_percent: deployment.and_then(|d| d.maximum_percent()).map_or(200, count),
                     distinct_instance: constraints.iter().any(|one| is(one, PlacementConstraintType::DistinctInstance)),
                     on: BTreeSet::new(),
+                    providers,
                     member_of: constraints
                         .iter()
                         .filter(|one| is(one, PlacementConstraintType::MemberOf))
@@ -96,6 +100,13 @@ fn named(name: &str) -> ServiceName {
 /// The name at the end of a service's ARN, or by itself.
 fn name_of(arn: &str) -> Option<ServiceName> {
     arn.rsplit('/').next().map(named)
+}
+
+/// The capacity providers that its strategy gives tasks to. Where there is one, a pending task may wait for an instance to be
+/// launched, so that no instance knows of it.
+fn providers(service: &aws_sdk_ecs::types::Service) -> BTreeSet<SmolStr> {
+    let items = service.capacity_provider_strategy().iter().filter(|item| item.weight() > 0 || item.base() > 0);
+    items.map(|item| clean::name(item.capacity_provider()).into()).collect()
 }
 
 /// What the newest deployment has still to place, while an older one has tasks, or none has been completed.

@@ -2,12 +2,14 @@
 //! `deployment-circuit-breaker`), so that no drain takes the places of tasks that it has still to start. Where ECS puts the
 //! tasks that a drain moves is not known: each could take such a place.
 
-use models::fleet::{Resources, Service, Task};
+use models::fleet::Resources;
 use models::ids::HostId;
 use models::reason::HoldReason;
 
 use super::missing;
+use super::moving::Moving;
 use super::place::Place;
+use super::strategy;
 
 /// The deployments that have tasks to start, and what could take their room.
 #[derive(Debug, Clone)]
@@ -16,47 +18,59 @@ pub(super) struct Deployments<'a> {
     /// The places with nothing promised, as they are once the tasks that stop are gone: a deployment may stop its old ones first.
     free: Vec<Place<'a>>,
     /// The tasks that are to be placed beside them.
-    coming: Vec<&'a Resources>,
+    coming: Vec<Moving<'a>>,
 }
 
-/// The tasks that one service has still to start.
+/// The tasks of one service, size and capacity provider that it has still to start.
 #[derive(Debug, Clone)]
 struct Start<'a> {
-    service: &'a Service,
-    needs: &'a Resources,
+    one: Moving<'a>,
     count: i64,
+}
+
+impl Start<'_> {
+    fn is_of(&self, other: &Moving<'_>) -> bool {
+        let Moving { needs, service, provider } = self.one;
+        service.name == other.service.name && needs == other.needs && provider == other.provider
+    }
 }
 
 impl<'a> Deployments<'a> {
     /// Returns those among what services have to place; `None` where none of them is a deployment's.
-    pub(super) fn among(outstanding: &[(&'a Service, &'a Resources)], free: &[Place<'a>]) -> Option<Self> {
+    pub(super) fn among(outstanding: &[Moving<'a>], free: &[Place<'a>]) -> Option<Self> {
         let mut starts: Vec<Start<'a>> = Vec::new();
         let mut coming = Vec::new();
-        for &(service, needs) in outstanding {
-            if service.deploying == 0 {
-                coming.push(needs);
+        for moving in outstanding {
+            if moving.service.deploying == 0 {
+                coming.push(*moving);
                 continue;
             }
-            match starts.iter_mut().find(|start| start.service.name == service.name && start.needs == needs) {
+            match starts.iter_mut().find(|start| start.is_of(moving)) {
                 Some(start) => start.count += 1,
-                None => starts.push(Start { service, needs, count: 1 }),
+                None => starts.push(Start { one: *moving, count: 1 }),
             }
         }
         (!starts.is_empty()).then(|| Self { starts, free: free.iter().map(Place::settled).collect(), coming })
     }
 
     /// Returns the hold of an instance whose drain could take the room of one of them. One that has no room anyway loses none.
-    pub(super) fn hold(&self, leaving: &HostId, moving: &[(&Task, &Service)]) -> Option<HoldReason> {
+    pub(super) fn hold(&self, leaving: &HostId, moving: &[Moving<'_>]) -> Option<HoldReason> {
         self.starts.iter().find_map(|start| {
-            let slots = |place: &Place<'_>| place.slots(start.needs, start.service);
+            let Moving { needs, service, .. } = start.one;
+            let slots = |place: &Place<'_>| place.slots(start.one);
+            // What stays with another capacity provider takes none of its places.
+            let could_take = |one: &&Moving<'_>| {
+                let allows = |place: &Place<'_>| strategy::allows(one.service, one.provider, place.instance);
+                self.free.iter().any(|place| allows(place) && slots(place) > 0)
+            };
             let now: i64 = self.free.iter().map(slots).sum();
             let there = self.free.iter().find(|place| place.instance.host == *leaving).map_or(0, slots);
-            let moved = moving.iter().map(|(task, _)| &task.needs);
-            let taken: i64 = self.coming.iter().copied().chain(moved).map(|needs| worth(needs, start.needs)).sum();
-            let takes_some = there > 0 || !moving.is_empty();
+            let moved = self.coming.iter().chain(moving).filter(could_take);
+            let taken: i64 = moved.map(|moved| worth(moved.needs, needs)).sum();
+            let takes_some = there > 0 || moving.iter().any(|one| could_take(&one));
             (now > 0 && takes_some && now - there - taken < start.count.min(now)).then(|| HoldReason::NoRoom {
-                service: start.service.name.to_string(),
-                needs: missing::needs(&self.free, start.needs, start.service),
+                service: service.name.to_string(),
+                needs: missing::needs(&self.free, needs, service) + &strategy::words(service, start.one.provider),
                 missing: format!(
                     "the tasks of this instance could take the place of {} that its deployment has still to start: this \
                      instance waits for the deployment",
@@ -67,9 +81,9 @@ impl<'a> Deployments<'a> {
     }
 
     /// Records that an instance is drained.
-    pub(super) fn moved(&mut self, leaving: &HostId, moving: &[(&'a Task, &'a Service)]) {
+    pub(super) fn moved(&mut self, leaving: &HostId, moving: Vec<Moving<'a>>) {
         self.free.retain(|place| place.instance.host != *leaving);
-        self.coming.extend(moving.iter().map(|(task, _)| &task.needs));
+        self.coming.extend(moving);
     }
 }
 
@@ -83,10 +97,11 @@ fn worth(task: &Resources, size: &Resources) -> i64 {
 
 impl Place<'_> {
     /// How many tasks of the service fit here.
-    fn slots(&self, needs: &Resources, service: &Service) -> i64 {
-        if !self.takes(needs, service) {
+    fn slots(&self, start: Moving<'_>) -> i64 {
+        if !self.takes(start) {
             return 0;
         }
+        let Moving { needs, service, .. } = start;
         let interfaces = self.interfaces.unwrap_or(i64::MAX);
         let parts = [
             (self.cpu, needs.cpu),
@@ -103,8 +118,14 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use models::fleet::Service;
+
     use super::*;
-    use crate::planner::fixtures::{at, fleet, instance, service, task};
+    use crate::planner::fixtures::{at, fleet, instance, service};
+
+    fn start<'a>(service: &'a Service, needs: &'a Resources) -> Moving<'a> {
+        Moving { needs, service, provider: None }
+    }
 
     #[test]
     fn a_drain_leaves_the_places_of_a_deployment() {
@@ -130,13 +151,35 @@ mod tests {
             let fleet = fleet(hosts.collect(), vec![web.clone(), api.clone()]);
             let places: Vec<Place<'_>> = fleet.instances.values().map(|one| Place::of(one, &fleet, false)).collect();
             let needs = size(1_000);
-            let deployments = Deployments::among(&[(&web, &needs)], &places).unwrap();
-            let tasks: Vec<Task> =
-                moves.into_iter().map(|cpu| Task { needs: size(cpu), ..task(1, Some("api")) }).collect();
-            let moving: Vec<(&Task, &Service)> = tasks.iter().map(|task| (task, &api)).collect();
+            let deployments = Deployments::among(&[start(&web, &needs)], &places).unwrap();
+            let moves: Vec<Resources> = moves.into_iter().map(size).collect();
+            let moving: Vec<Moving<'_>> = moves.iter().map(|needs| start(&api, needs)).collect();
             let leaving = fleet.instances.keys().next().unwrap();
             assert_eq!(deployments.hold(leaving, &moving).is_none(), may_go, "{name}");
         }
-        assert!(Deployments::among(&[(&api, &size(1))], &[]).is_none());
+        assert!(Deployments::among(&[start(&api, &size(1))], &[]).is_none());
+    }
+
+    #[test]
+    fn what_stays_with_another_provider_takes_no_place_of_a_deployment() {
+        let needs = Resources { cpu: 1_000, memory: 100, ..Resources::default() };
+        let of = |provider: &str, service| Service { providers: [provider.into()].into(), ..service };
+        let web = of("a", Service { deploying: 1, ..service("web", 2, 0, 100) });
+        let api = of("b", service("api", 4, 100, 200));
+        for (provider, may_go) in [("a", false), ("b", true)] {
+            let hosts = ["b", "a", "b"].into_iter().zip(0..).map(|(provider, number)| {
+                let mut host = instance(number, None, at(0));
+                host.provider = Some(provider.into());
+                host.registered = Resources { cpu: 1_000, memory: 10_000, ..Resources::default() };
+                host.remaining = host.registered.clone();
+                host
+            });
+            let api = of(provider, api.clone());
+            let fleet = fleet(hosts.collect(), vec![web.clone(), api.clone()]);
+            let places: Vec<Place<'_>> = fleet.instances.values().map(|one| Place::of(one, &fleet, false)).collect();
+            let deployments = Deployments::among(&[start(&web, &needs)], &places).unwrap();
+            let leaving = fleet.instances.keys().next().unwrap();
+            assert_eq!(deployments.hold(leaving, &[start(&api, &needs)]).is_none(), may_go, "{provider}");
+        }
     }
 }

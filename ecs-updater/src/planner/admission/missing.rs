@@ -7,7 +7,9 @@ use models::clean;
 use models::fleet::{Resources, Service};
 use models::ids::ZoneName;
 
+use super::moving::Moving;
 use super::place::Place;
+use super::strategy;
 
 /// Of a constraint so many characters are told.
 const MAX_CONSTRAINT: usize = 300;
@@ -22,6 +24,7 @@ pub(super) enum Kind {
     Interface,
     /// One task of the service an instance.
     Distinct,
+    Provider,
     Constraint,
 }
 
@@ -34,6 +37,7 @@ impl fmt::Display for Kind {
             Self::Gpu => "a GPU",
             Self::Interface => "a network interface",
             Self::Distinct => "a place without another of its tasks",
+            Self::Provider => "the capacity provider that its task is for",
             Self::Constraint => "what a placement constraint asks for",
         })
     }
@@ -41,7 +45,7 @@ impl fmt::Display for Kind {
 
 impl Place<'_> {
     /// Returns the kinds of room that a task of the service lacks here.
-    pub(super) fn lacks(&self, needs: &Resources, service: &Service) -> Vec<Kind> {
+    pub(super) fn lacks(&self, Moving { needs, service, provider }: Moving<'_>) -> Vec<Kind> {
         let kinds = [
             (Kind::Memory, needs.memory > self.memory),
             (Kind::Cpu, needs.cpu > self.cpu),
@@ -49,6 +53,7 @@ impl Place<'_> {
             (Kind::Gpu, needs.gpus > self.gpus),
             (Kind::Interface, self.interfaces.is_some_and(|free| needs.interfaces > free)),
             (Kind::Distinct, service.distinct_instance && self.has_one_of(service)),
+            (Kind::Provider, !strategy::allows(service, provider, self.instance)),
             (Kind::Constraint, !self.meets_all(service)),
         ];
         kinds.into_iter().filter(|(_, is_lacking)| *is_lacking).map(|(kind, _)| kind).collect()
@@ -56,9 +61,9 @@ impl Place<'_> {
 }
 
 /// Says what the instance lacks that lacks the least; the kinds are in the order in which they are tested.
-pub(super) fn words(places: &[Place<'_>], needs: &Resources, service: &Service) -> String {
+pub(super) fn words(places: &[Place<'_>], moving: Moving<'_>) -> String {
     let others = places.iter().filter(|place| !place.is_taken_out());
-    let lacking = others.map(|place| (place.lacks(needs, service), place));
+    let lacking = others.map(|place| (place.lacks(moving), place));
     match lacking.min_by_key(|(kinds, _)| kinds.len()) {
         None => "no other instance is in service".to_owned(),
         Some((kinds, place)) => {

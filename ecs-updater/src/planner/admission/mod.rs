@@ -14,8 +14,12 @@ mod outstanding;
 mod pacer;
 mod place;
 mod room;
+mod scale_out;
 mod slow_drains;
 mod stop;
+mod strategy;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use models::claim::Transport;
@@ -30,6 +34,7 @@ use super::context::Context;
 use super::draft::{Draft, Queued};
 use super::gate::{Closed, expected, expected_of};
 use super::need::Candidate;
+use super::rollout::{Begins, Rollouts, soaking};
 use super::times::TASKS_FRESH;
 use super::workload;
 
@@ -39,6 +44,7 @@ use budget::Budget;
 use horizon::Horizon;
 use pacer::Pacer;
 use room::Room;
+use scale_out::ScaleOut;
 use slow_drains::SlowDrains;
 
 /// None is drained while so many wait for their reboot: about a round of the executor's.
@@ -46,7 +52,10 @@ const MAX_AWAITING_REBOOT: usize = 40;
 
 /// Gives each candidate its turn, its step or the reason for its wait.
 pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {
-    let mut admission = Admission::new(cx, counted, draft);
+    let rollouts = Rollouts::new(cx, queue, draft);
+    let zones = rollouts.canary_zones();
+    draft.bakes = rollouts.bakes();
+    let mut admission = Admission::new(cx, counted, draft, rollouts);
     if !queue.is_empty() && admission.stop.is_none() {
         let full = if cx.snapshot.uses_interfaces() { cx.snapshot.interfaces_not_seen(cx.now) } else { Vec::new() };
         let is_due = |instance: &&Instance| match &instance.tasks {
@@ -62,7 +71,7 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
         }
     }
     let mut turn = 0;
-    for queued in order::in_line(cx, queue, counted, admission.budget.places()) {
+    for queued in order::in_line(cx, queue, &order::Known { counted, canaries: &zones }, admission.budget.places()) {
         let offer = admission.offer(&queued.candidate);
         turn += usize::from(!matches!(offer, Offer::Hold(_)));
         match offer {
@@ -112,12 +121,17 @@ struct Admission<'a> {
     bare: Option<Room<'a>>,
     /// Found when it is first asked for.
     slow_drains: Option<SlowDrains<'a>>,
+    /// Instances whose tasks wait for a launch and that are drained in this round, by their providers.
+    scale_outs: BTreeMap<&'a str, usize>,
     /// Whether EC2 Auto Scaling is asked before an instance is begun.
     has_groups: bool,
+    rollouts: Rollouts<'a>,
+    /// Why nothing is drained so soon after another drain, if so.
+    soaking: Option<Closed>,
 }
 
 impl<'a> Admission<'a> {
-    fn new(cx: &'a Context<'a>, counted: &Counted<'a>, draft: &Draft) -> Self {
+    fn new(cx: &'a Context<'a>, counted: &Counted<'a>, draft: &Draft, rollouts: Rollouts<'a>) -> Self {
         let awaiting_reboot = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot(_))).count();
         let mut drains = counted.drains;
         if awaiting_reboot >= MAX_AWAITING_REBOOT {
@@ -135,15 +149,33 @@ impl<'a> Admission<'a> {
             room: None,
             bare: None,
             slow_drains: None,
+            scale_outs: BTreeMap::new(),
             has_groups: cx.snapshot.has_groups(),
+            rollouts,
+            soaking: soaking(cx, false),
         }
     }
 
     fn offer(&mut self, candidate: &Candidate<'a>) -> Offer {
-        let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.free());
         if let Some(stop) = &self.stop {
             return self.stopped(stop);
         }
+        match self.rollouts.begins(candidate) {
+            Begins::Now => {}
+            Begins::Unheard(until) => return Offer::Wait(until),
+            Begins::Later(why) => return Offer::Later(why, None),
+            Begins::Closed(closed) => return self.stopped(&closed),
+        }
+        let offer = self.offer_in_turn(candidate);
+        if !matches!(offer, Offer::Hold(_)) {
+            self.rollouts.take(candidate);
+        }
+        offer
+    }
+
+    /// The same where its release may go on.
+    fn offer_in_turn(&mut self, candidate: &Candidate<'a>) -> Offer {
+        let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.free());
         if self.budget.is_used_up_by_others() {
             let why = self.budget.used_up();
             return if dry_run { Offer::Hold(why) } else { Offer::Later(why, None) };
@@ -189,7 +221,9 @@ impl<'a> Admission<'a> {
 
     /// Whether it is known what its Auto Scaling group does with the instance.
     fn is_group_known(&self, instance: &Instance) -> bool {
-        !self.has_groups || self.cx.snapshot.auto_scaling.knows(instance, self.cx.now)
+        !self.has_groups
+            || (self.cx.snapshot.auto_scaling.knows(instance, self.cx.now)
+                && scale_out::is_size_known(self.cx, instance))
     }
 
     /// Lets a candidate wait for the opening that a run waits for, or holds it.
@@ -228,16 +262,29 @@ impl<'a> Admission<'a> {
     }
 
     fn drain(&mut self, candidate: &Candidate<'a>, tasks: &'a [Task]) -> Offer {
-        if let Some(why) = self.wait_reason(candidate.instance, tasks) {
-            self.horizon.prepare();
-            return Offer::Later(why, None);
+        let launches = match self.wait_or_launch(candidate.instance, tasks) {
+            Ok(launches) => launches,
+            Err(why) => {
+                self.horizon.prepare();
+                return Offer::Later(why, None);
+            }
+        };
+        let scale_out = launches > 0;
+        if let Some(provider) = candidate.instance.provider.as_deref().filter(|_| scale_out) {
+            *self.scale_outs.entry(provider).or_default() += 1;
         }
+        if let Some(soaking) = &self.soaking {
+            let offer = self.stopped(soaking);
+            self.horizon.prepare();
+            return offer;
+        }
+        self.soaking = soaking(self.cx, true);
         self.horizon.drain();
         self.drains.take();
         self.budget.take();
         self.zone = self.zone.or(candidate.instance.zone.as_ref());
         let (from, to) = (candidate.from.clone(), candidate.to.clone());
-        Offer::Act(Phase::Staged, Step::Drain(Drain { from, to }))
+        Offer::Act(Phase::Staged, Step::Drain(Drain { from, to, scale_out }))
     }
 
     /// Returns why an instance that takes longer than others is not begun now, if so.
@@ -247,7 +294,7 @@ impl<'a> Admission<'a> {
     }
 
     /// Returns what these tasks have against a drain at any time, as far as that is to be known now.
-    fn hold_reason(&mut self, instance: &Instance, tasks: &'a [Task]) -> Option<HoldReason> {
+    fn hold_reason(&mut self, instance: &'a Instance, tasks: &'a [Task]) -> Option<HoldReason> {
         let cx = self.cx;
         let hold = workload::hold(tasks, &cx.snapshot.services, cx.policy.standalone_tasks, cx.now);
         if hold.is_some() || (self.free() == 0 && !cx.run.dry_run) || broken!(DrainWithoutRoom) {
@@ -255,17 +302,37 @@ impl<'a> Admission<'a> {
         }
         // Whoever is only staged, or planned, is judged by itself.
         let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
-        let hold = bare.would_take(&instance.host, tasks).err();
+        let scale_out = ScaleOut::of(cx, instance, tasks);
+        let hold = bare.would_take(instance, tasks, scale_out.as_ref()).err();
         if hold.is_some() || !cx.run.dry_run || self.is_under_way {
             return hold;
         }
         // A run that has nothing under way does not wait for the room that is spoken for.
         let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
-        room.would_take(&instance.host, tasks).err()
+        room.would_take(instance, tasks, scale_out.as_ref()).err()
     }
 
-    /// Returns why the instance is not drained although there is a place for it. Its tasks have their room if it is.
-    fn wait_reason(&mut self, instance: &Instance, tasks: &'a [Task]) -> Option<HoldReason> {
+    /// Gives the tasks of an instance their room. Returns for how many an instance must be launched.
+    ///
+    /// # Errors
+    /// Why the instance is not drained although there is a place for it.
+    fn wait_or_launch(&mut self, instance: &'a Instance, tasks: &'a [Task]) -> Result<usize, HoldReason> {
+        let cx = self.cx;
+        if let Some(why) = self.wait_reason(instance, tasks) {
+            return Err(why);
+        }
+        let scale_out = ScaleOut::of(cx, instance, tasks);
+        let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
+        let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
+        let begun = self.scale_outs.get(instance.provider.as_deref().unwrap_or_default()).copied().unwrap_or(0);
+        // What is launched for others is not there yet.
+        let may_launch = scale_out.filter(|one| one.may_begin(begun));
+        let found = room.move_off(instance, tasks, may_launch.as_ref());
+        if broken!(DrainWithoutRoom) { Ok(found.unwrap_or(0)) } else { found }
+    }
+
+    /// Returns what has to be over before the instance is drained.
+    fn wait_reason(&mut self, instance: &'a Instance, tasks: &'a [Task]) -> Option<HoldReason> {
         let cx = self.cx;
         if let Some(zone) = self.zone_before(instance) {
             return Some(HoldReason::OtherZoneFirst { zone: zone.clone() });
@@ -277,9 +344,7 @@ impl<'a> Admission<'a> {
         if let Some((host, service)) = Room::could_be_lost(cx.snapshot, tasks) {
             return Some(HoldReason::StoppedMachineFirst { host: host.clone(), service: service.to_string() });
         }
-        let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
-        let room = self.room.get_or_insert_with(|| bare.minus_outstanding(cx.snapshot));
-        room.move_off(&instance.host, tasks).err().filter(|_| !broken!(DrainWithoutRoom))
+        None
     }
 
     /// Returns the zone that is to be finished before this instance's.

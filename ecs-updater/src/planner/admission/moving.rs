@@ -2,8 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use models::fleet::{Service, Strategy, Task};
+use models::fleet::{Instance, Resources, Service, Strategy, Task};
 use models::ids::ServiceName;
+
+use super::strategy;
+
+/// A task that its service places elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moving<'a> {
+    pub(super) needs: &'a Resources,
+    pub(super) service: &'a Service,
+    /// The capacity provider that it stays with.
+    pub(super) provider: Option<&'a str>,
+}
 
 /// The tasks that services replace elsewhere, the largest first: first fit finds more that way.
 pub(crate) fn moving<'a>(
@@ -18,4 +29,18 @@ pub(crate) fn moving<'a>(
     let size = |task: &Task| (task.needs.memory, task.needs.cpu);
     moving.sort_by(|(a, _), (b, _)| size(b).cmp(&size(a)).then_with(|| a.arn.cmp(&b.arn)));
     moving
+}
+
+/// The same of one instance's tasks, each with its provider.
+pub(super) fn moved_off<'a>(
+    leaving: &'a Instance,
+    tasks: &'a [Task],
+    services: &'a BTreeMap<ServiceName, Service>,
+) -> Vec<Moving<'a>> {
+    let with_provider = |(task, service): (&'a Task, &'a Service)| Moving {
+        needs: &task.needs,
+        service,
+        provider: strategy::kept(service, leaving),
+    };
+    moving(tasks, services).into_iter().map(with_provider).collect()
 }

@@ -1,6 +1,7 @@
 //! The order of the candidates' turns: the oldest version first, zones in rotation or one at a time; last of all whose
-//! last update failed.
+//! last update failed. On the way back from a release those come first that were updated last.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
@@ -12,6 +13,13 @@ use super::counted::Counted;
 use crate::planner::context::Context;
 use crate::planner::draft::Queued;
 
+/// What the order rests on.
+pub(super) struct Known<'k, 'a> {
+    pub(super) counted: &'k Counted<'a>,
+    /// The canaries that earlier runs updated, by zone.
+    pub(super) canaries: &'k BTreeMap<Option<&'a ZoneName>, usize>,
+}
+
 /// The candidates, which come by host, in the order of their turns. With [`Zones::Spread`] those that are equal
 /// otherwise take turns by zone, so that each zone loses as many as the next, and among zones that lose as many the one with
 /// the fewest turns in this run comes first; with [`Zones::OneAtATime`] a zone is finished before the next. `places` are
@@ -21,9 +29,10 @@ use crate::planner::draft::Queued;
 pub(super) fn in_line<'q, 'a>(
     cx: &Context<'_>,
     queue: &'q [Queued<'a>],
-    counted: &Counted<'a>,
+    known: &Known<'_, 'a>,
     places: usize,
 ) -> Vec<&'q Queued<'a>> {
+    let counted = known.counted;
     fn failed_at(queued: &Queued<'_>) -> Option<Timestamp> {
         let last = queued.candidate.instance.tags.last.as_ref();
         last.filter(|last| last.is_failure()).map(|last| last.at)
@@ -32,23 +41,30 @@ pub(super) fn in_line<'q, 'a>(
         (&queued.candidate.from, !queued.candidate.staged)
     }
     let zone = |queued: &'q Queued<'a>| queued.candidate.instance.zone.as_ref();
+    let goes_back = cx.run.purpose.way_back().is_some();
+    let newest = |queued: &Queued<'_>| {
+        let last = queued.candidate.instance.tags.last.as_ref().filter(|_| goes_back);
+        Reverse(last.map(|last| last.at))
+    };
     let mut line: Vec<&Queued<'a>> = Vec::with_capacity(queue.len());
     match cx.policy.zone {
         Zones::OneAtATime => {
             line.extend(queue);
-            line.sort_by_key(|queued| (failed_at(queued), zone(queued) != counted.zone, zone(queued), version(queued)));
+            line.sort_by_key(|queued| {
+                (failed_at(queued), zone(queued) != counted.zone, zone(queued), newest(queued), version(queued))
+            });
         }
         Zones::Spread => {
             let mut groups: BTreeMap<Key<'_>, ByZone<'_, &Queued<'a>>> = BTreeMap::new();
             for queued in queue {
                 groups
-                    .entry((failed_at(queued), version(queued)))
+                    .entry((failed_at(queued), newest(queued), version(queued)))
                     .or_default()
                     .entry(zone(queued))
                     .or_default()
                     .push_back(queued);
             }
-            let mut rotation = Rotation::new(counted, places);
+            let mut rotation = Rotation::new(known, places);
             for mut zones in groups.into_values() {
                 while let Some(zone) = rotation.next(zones.keys().copied()) {
                     match zones.get_mut(&zone).and_then(VecDeque::pop_front) {
@@ -76,9 +92,9 @@ struct Rotation<'z> {
 }
 
 impl<'z> Rotation<'z> {
-    fn new(counted: &Counted<'z>, places: usize) -> Self {
+    fn new(Known { counted, canaries }: &Known<'_, 'z>, places: usize) -> Self {
         let mut turns = counted.out_by_zone.clone();
-        for (zone, ended) in &counted.ended_by_zone {
+        for (zone, ended) in counted.ended_by_zone.iter().chain(*canaries) {
             *turns.entry(*zone).or_default() += ended;
         }
         Self { out: counted.out_by_zone.clone(), turns, taken: VecDeque::new(), places: places.max(1) }
@@ -103,8 +119,8 @@ impl<'z> Rotation<'z> {
     }
 }
 
-/// When its last update failed, its version, and whether it is still to be staged.
-type Key<'q> = (Option<Timestamp>, (&'q Version, bool));
+/// When its last update failed; on the way back, when that ended; its version, and whether it is still to be staged.
+type Key<'q> = (Option<Timestamp>, Reverse<Option<Timestamp>>, (&'q Version, bool));
 
 /// What there is in each zone, in order.
 type ByZone<'z, T> = BTreeMap<Option<&'z ZoneName>, VecDeque<T>>;

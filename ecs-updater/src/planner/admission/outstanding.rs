@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use models::fleet::{FleetSnapshot, InstanceStatus, Resources, Service, Strategy};
 use models::ids::ServiceName;
 
-use super::moving::moving;
+use super::moving::{Moving, moved_off};
 
-/// What services have still to place: each entry is one task, by its service and its needs.
-pub(super) fn outstanding(fleet: &FleetSnapshot) -> Vec<(&Service, &Resources)> {
-    let mut leaving: BTreeMap<&ServiceName, Vec<&Resources>> = BTreeMap::new();
+/// What services have still to place: each entry is one task.
+pub(super) fn outstanding(fleet: &FleetSnapshot) -> Vec<Moving<'_>> {
+    let mut leaving: BTreeMap<&ServiceName, Vec<Moving<'_>>> = BTreeMap::new();
     let draining = fleet.registered().filter(|instance| instance.status == InstanceStatus::Draining);
-    for seen in draining.filter_map(|instance| instance.tasks.as_ref()) {
-        for (task, service) in moving(&seen.tasks, &fleet.services) {
-            leaving.entry(&service.name).or_default().push(&task.needs);
+    for (instance, seen) in draining.filter_map(|instance| Some((instance, instance.tasks.as_ref()?))) {
+        for moving in moved_off(instance, &seen.tasks, &fleet.services) {
+            leaving.entry(&moving.service.name).or_default().push(moving);
         }
     }
     let mut outstanding = Vec::new();
@@ -26,10 +26,10 @@ pub(super) fn outstanding(fleet: &FleetSnapshot) -> Vec<(&Service, &Resources)> 
         // Its tasks are of one size, unless a deployment changes it: one that leaves stands for one that is short.
         // What a deployment starts is as its own task definition says.
         let newest = service.new_task.as_ref();
-        let usual = leaving.first().copied().filter(|_| service.deploying == 0).or(newest);
+        let usual = leaving.first().map(|moving| moving.needs).filter(|_| service.deploying == 0).or(newest);
         let usual = usual.or_else(|| (wanted > 0).then(|| size_of_one(fleet, service)).flatten());
-        let needs = leaving.into_iter().chain(std::iter::repeat_n(usual, wanted).flatten()).take(wanted);
-        outstanding.extend(needs.map(|needs| (service, needs)));
+        let usual = usual.map(|needs| Moving { needs, service, provider: None });
+        outstanding.extend(leaving.into_iter().chain(std::iter::repeat_n(usual, wanted).flatten()).take(wanted));
     }
     outstanding
 }

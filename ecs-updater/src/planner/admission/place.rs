@@ -6,6 +6,8 @@ use models::fleet::{FleetSnapshot, FreeInterfaces, Instance, Resources, Service}
 use models::ids::ServiceName;
 
 use super::constraint::{self, Groups, Subject};
+use super::moving::Moving;
+use super::strategy;
 
 /// The CPU that is left where nothing fits any more.
 pub(super) const TAKEN_OUT: i64 = i64::MIN;
@@ -58,13 +60,14 @@ impl<'a> Place<'a> {
 }
 
 impl Place<'_> {
-    pub(super) fn takes(&self, needs: &Resources, service: &Service) -> bool {
+    pub(super) fn takes(&self, Moving { needs, service, provider }: Moving<'_>) -> bool {
         needs.cpu <= self.cpu
             && needs.memory <= self.memory
             && needs.gpus <= self.gpus
             && self.interfaces.is_none_or(|free| needs.interfaces <= free)
             && !self.has_port_in_use(needs)
             && !(service.distinct_instance && self.has_one_of(service))
+            && strategy::allows(service, provider, self.instance)
             && self.meets_all(service)
     }
 

@@ -17,9 +17,11 @@ use models::reason::HoldReason;
 use super::constraint::{Groups, Subject};
 use super::deployments::Deployments;
 use super::missing;
-use super::moving::moving;
+use super::moving::{Moving, moved_off, moving};
 use super::outstanding::outstanding;
 use super::place::{Place, TAKEN_OUT, asks_for_groups, meets_all};
+use super::scale_out::ScaleOut;
+use super::strategy;
 
 /// The room on the instances in service, and the tasks that services can do without.
 #[derive(Debug, Clone)]
@@ -28,8 +30,9 @@ pub(crate) struct Room<'a> {
     places: Vec<Place<'a>>,
     /// Tasks that drains stop without a replacement, by service.
     done_without: BTreeMap<&'a ServiceName, u64>,
-    /// Per service: the first place that may still fit a task of its usual size; all earlier ones are full.
-    full_until: BTreeMap<&'a ServiceName, (Resources, usize)>,
+    /// Per service and capacity provider: the first place that may still fit a task of its usual size; all earlier ones are
+    /// full.
+    full_until: BTreeMap<(&'a ServiceName, Option<&'a str>), (Resources, usize)>,
     /// The deployments whose room is theirs.
     deployments: Option<Deployments<'a>>,
 }
@@ -39,7 +42,9 @@ pub(crate) struct Room<'a> {
 struct Attempt<'a> {
     /// The place of the instance, and the CPU that was free there.
     left: Option<(usize, i64)>,
-    tasks: Vec<(&'a Resources, &'a Service, Placement)>,
+    /// So many tasks wait for an instance to be launched.
+    launches: usize,
+    tasks: Vec<(Moving<'a>, Placement)>,
 }
 
 /// What a drain does to a task.
@@ -76,6 +81,7 @@ impl<'a> Room<'a> {
                 task.needs.cpu <= trap.registered.cpu
                     && task.needs.memory <= trap.registered.memory
                     && task.needs.gpus <= trap.registered.gpus
+                    && strategy::allows(service, None, trap)
                     && meets_all(service, Subject { instance: trap, groups: &groups, promised: &[] })
             };
             moving.iter().find(takes).map(|(_, service)| (&trap.host, &service.name))
@@ -88,9 +94,9 @@ impl<'a> Room<'a> {
         let mut room = self.clone();
         let to_place = outstanding(fleet);
         room.deployments = Deployments::among(&to_place, &self.places);
-        for (service, needs) in to_place {
-            if room.place(needs, service).is_none() {
-                *room.done_without.entry(&service.name).or_default() += 1;
+        for moving in to_place {
+            if room.place(moving).is_none() {
+                *room.done_without.entry(&moving.service.name).or_default() += 1;
             }
         }
         room
@@ -98,64 +104,93 @@ impl<'a> Room<'a> {
 
     /// Takes `leaving` out and places its service tasks on the others, but for those that `minimumHealthyPercent`
     /// lets the service do without: they are stopped, room or not, and come back with the instance. Nothing is changed
-    /// where one of the others has no place.
+    /// where one of the others has no place. Returns how many wait for an instance to be launched.
     ///
     /// # Errors
     /// The hold that says what is missing.
-    pub(crate) fn move_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<(), HoldReason> {
-        self.try_off(leaving, tasks)?;
+    pub(crate) fn move_off(
+        &mut self,
+        leaving: &'a Instance,
+        tasks: &'a [Task],
+        scale_out: Option<&ScaleOut<'_>>,
+    ) -> Result<usize, HoldReason> {
+        let attempt = self.try_off(leaving, tasks, scale_out)?;
         if let Some(deployments) = &mut self.deployments {
-            deployments.moved(leaving, &moving(tasks, self.services));
+            deployments.moved(&leaving.host, moved_off(leaving, tasks, self.services));
         }
-        Ok(())
+        Ok(attempt.launches)
     }
 
     /// Whether [`Room::move_off`] would do; nothing is promised.
     ///
     /// # Errors
     /// The hold that says what is missing.
-    pub(crate) fn would_take(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<(), HoldReason> {
-        self.try_off(leaving, tasks).map(|attempt| self.undo(attempt))
+    pub(crate) fn would_take(
+        &mut self,
+        leaving: &'a Instance,
+        tasks: &'a [Task],
+        scale_out: Option<&ScaleOut<'_>>,
+    ) -> Result<usize, HoldReason> {
+        let attempt = self.try_off(leaving, tasks, scale_out)?;
+        let launches = attempt.launches;
+        self.undo(attempt);
+        Ok(launches)
     }
 
-    fn try_off(&mut self, leaving: &HostId, tasks: &'a [Task]) -> Result<Attempt<'a>, HoldReason> {
-        let moving = moving(tasks, self.services);
-        if let Some(why) = self.deployments.as_ref().and_then(|deployments| deployments.hold(leaving, &moving)) {
+    fn try_off(
+        &mut self,
+        leaving: &'a Instance,
+        tasks: &'a [Task],
+        scale_out: Option<&ScaleOut<'_>>,
+    ) -> Result<Attempt<'a>, HoldReason> {
+        let all = moved_off(leaving, tasks, self.services);
+        if let Some(why) = self.deployments.as_ref().and_then(|deployments| deployments.hold(&leaving.host, &all)) {
             return Err(why);
         }
         let mut attempt = Attempt::default();
-        if let Ok(at) = self.places.binary_search_by(|place| place.instance.host.cmp(leaving)) {
+        if let Ok(at) = self.places.binary_search_by(|place| place.instance.host.cmp(&leaving.host)) {
             // Nothing fits there any more; the list keeps its order.
             attempt.left = Some((at, std::mem::replace(&mut self.places[at].cpu, TAKEN_OUT)));
         }
-        for (task, service) in moving {
-            let placement = match self.place(&task.needs, service) {
+        for moving in all {
+            let Moving { needs, service, provider } = moving;
+            let placement = match self.place(moving) {
                 Some(at) => Placement::Moved(at),
                 None if self.can_do_without_one(service) => {
                     *self.done_without.entry(&service.name).or_default() += 1;
                     Placement::Stopped
                 }
+                None if scale_out.is_some_and(|one| one.launches_for(needs, service, provider)) => {
+                    attempt.launches += 1;
+                    Placement::Unplaced
+                }
                 None => {
-                    attempt.tasks.push((&task.needs, service, Placement::Unplaced));
-                    let words = missing::needs(&self.places, &task.needs, service);
-                    let missing = missing::words(&self.places, &task.needs, service);
+                    attempt.tasks.push((moving, Placement::Unplaced));
+                    let words = missing::needs(&self.places, needs, service) + &strategy::words(service, provider);
+                    let missing = missing::words(&self.places, moving);
                     self.undo(attempt);
-                    return Err(HoldReason::NoRoom { service: service.name.to_string(), needs: words, missing });
+                    let hold = HoldReason::NoRoom { service: service.name.to_string(), needs: words, missing };
+                    return Err(match scale_out {
+                        Some(one) => one.explain(hold),
+                        None => hold,
+                    });
                 }
             };
-            attempt.tasks.push((&task.needs, service, placement));
+            attempt.tasks.push((moving, placement));
         }
         Ok(attempt)
     }
 
     /// Where the task goes, if anywhere.
-    fn place(&mut self, needs: &Resources, service: &'a Service) -> Option<usize> {
-        let from = match self.full_until.get(&service.name) {
+    fn place(&mut self, moving: Moving<'a>) -> Option<usize> {
+        let Moving { needs, service, provider } = moving;
+        let key = (&service.name, provider);
+        let from = match self.full_until.get(&key) {
             Some((usual, until)) if usual == needs => *until,
             Some(_) | None => 0,
         };
-        let found = self.places[from..].iter().position(|place| place.takes(needs, service)).map(|after| from + after);
-        self.full_until.insert(&service.name, (needs.clone(), found.unwrap_or(self.places.len())));
+        let found = self.places[from..].iter().position(|place| place.takes(moving)).map(|after| from + after);
+        self.full_until.insert(key, (needs.clone(), found.unwrap_or(self.places.len())));
         let place = &mut self.places[found?];
         place.cpu -= needs.cpu;
         place.memory -= needs.memory;
@@ -172,7 +207,7 @@ impl<'a> Room<'a> {
 
     /// A place that was full for a service may suit it once a task of another group comes there.
     fn look_again_at(&mut self, place: usize) {
-        for (name, (_, until)) in &mut self.full_until {
+        for ((name, _), (_, until)) in &mut self.full_until {
             if self.services.get(*name).is_some_and(asks_for_groups) {
                 *until = (*until).min(place);
             }
@@ -180,9 +215,9 @@ impl<'a> Room<'a> {
     }
 
     fn undo(&mut self, attempt: Attempt<'a>) {
-        let Attempt { left, tasks } = attempt;
+        let Attempt { left, tasks, .. } = attempt;
         let mut touched = Vec::new();
-        for (needs, service, placement) in tasks.iter().rev() {
+        for (Moving { needs, service, .. }, placement) in tasks.iter().rev() {
             match placement {
                 Placement::Moved(at) => {
                     let place = &mut self.places[*at];
@@ -208,9 +243,11 @@ impl<'a> Room<'a> {
             touched.push(at);
         }
         // What was learned of the places on the way stands, but for those that have their room back.
-        for (_, service, _) in &tasks {
-            let Some((usual, until)) = self.full_until.get_mut(&service.name) else { continue };
-            let again = touched.iter().filter(|at| self.places[**at].takes(usual, service)).min();
+        for (moving, _) in &tasks {
+            let Some((usual, until)) = self.full_until.get_mut(&(&moving.service.name, moving.provider)) else {
+                continue;
+            };
+            let again = touched.iter().filter(|at| self.places[**at].takes(Moving { needs: usual, ..*moving })).min();
             *until = again.map_or(*until, |at| (*until).min(*at));
         }
     }
@@ -223,64 +260,4 @@ impl<'a> Room<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::{any, prop_assert_eq, proptest};
-    use proptest::strategy::Strategy as Draw;
-
-    use super::*;
-    use crate::planner::fixtures::{at, fleet, instance, service, task};
-
-    /// What an instance has free, and the tasks on it: each is of one of two services, and of this size.
-    fn instances() -> impl Draw<Value = Vec<(Resources, Vec<(bool, Resources)>)>> {
-        let size = |most: i64| {
-            (0..=most, 0..=most, proptest::collection::vec(80..82_u16, 0..2)).prop_map(|(cpu, memory, ports)| {
-                Resources { cpu, memory, ports, gpus: memory % 2, ..Resources::default() }
-            })
-        };
-        let tasks = proptest::collection::vec((any::<bool>(), size(3)), 0..4);
-        proptest::collection::vec((size(6), tasks), 1..9)
-    }
-
-    proptest! {
-        /// What a room remembers of its places only saves time: one that forgets it before each question says the same.
-        #[test]
-        fn what_is_remembered_changes_nothing(
-            instances in instances(),
-            constraint in proptest::option::of(proptest::sample::select(vec![
-                "task:group == service:web",
-                "not(task:group == service:web)",
-            ])),
-            acts in proptest::collection::vec((any::<bool>(), 0..9_usize), 1..30),
-        ) {
-            let names = ["web", "api"];
-            let hosts = (0..).zip(instances).map(|(number, (free, tasks))| {
-                let mut host = instance(number, None, at(0));
-                host.remaining = free;
-                let tasks = (0..).zip(tasks).map(|(index, (web, needs))| {
-                    Task { needs, ..task(number * 10 + index, Some(names[usize::from(!web)])) }
-                });
-                host.tasks.as_mut().unwrap().tasks = tasks.collect();
-                host
-            });
-            let mut api = service("api", 8, 50, 100);
-            api.distinct_instance = true;
-            api.member_of = constraint.into_iter().map(str::to_owned).collect();
-            let fleet = fleet(hosts.collect(), vec![service("web", 8, 100, 200), api]);
-            let (mut one, mut other) = (Room::bare(&fleet), Room::bare(&fleet));
-            for (moves, number) in acts {
-                let Some(leaving) = fleet.instances.values().nth(number) else { continue };
-                let tasks = &leaving.tasks.as_ref().unwrap().tasks;
-                other.full_until.clear();
-                if moves {
-                    prop_assert_eq!(one.move_off(&leaving.host, tasks), other.move_off(&leaving.host, tasks));
-                } else {
-                    prop_assert_eq!(one.would_take(&leaving.host, tasks), other.would_take(&leaving.host, tasks));
-                }
-                for (place, twin) in one.places.iter().zip(&other.places) {
-                    prop_assert_eq!((place.cpu, place.memory, place.gpus), (twin.cpu, twin.memory, twin.gpus));
-                    prop_assert_eq!((&place.ports, &place.promised), (&twin.ports, &twin.promised));
-                }
-            }
-        }
-    }
-}
+mod tests;

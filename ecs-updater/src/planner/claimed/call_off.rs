@@ -12,7 +12,7 @@ use models::time::after;
 use super::visit::{Heard, said_by_bridge};
 use super::{Claimed, leave, phase};
 use crate::planner::context::Context;
-use crate::planner::limits::forbidden;
+use crate::planner::limits::forbidden_claim;
 use crate::planner::need::Next;
 use crate::planner::times::{CALL_OFF, DRAIN_POLL, MAX_UNDOS, REBOOT_MAY_COME, RETRY};
 use crate::planner::wanted::lock_to_restore;
@@ -149,7 +149,7 @@ impl<'a> Claimed<'a> {
             return End::Held { why: HoldReason::ReactivatedBySomebody };
         }
         if self.instance.run.reboot.is_none()
-            && let Some(why) = forbidden(&self.claim.to, self.cx.policy)
+            && let Some(why) = forbidden_claim(self.claim, self.cx)
         {
             return End::Held { why };
         }

@@ -1,16 +1,16 @@
 //! From DRAINING to the reboot: wait until no task is left, with the new version on the inactive set.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use models::claim::{ClaimStep, Transport};
 use models::fleet::{Exclusion, InstanceStatus, Task};
 use models::plan::{End, Phase, Reboot, Stage, Step, StopTasks};
-use models::policy::StandaloneTasks;
+use models::policy::{Capacity, StandaloneTasks};
 use models::reason::{FailReason, HoldReason};
 use models::time::after;
 
 use super::visit::Heard;
 use super::{Claimed, leave};
-use crate::planner::limits::{forbidden, objection};
+use crate::planner::limits::{forbidden_claim, objection_to_claim};
 use crate::planner::need::{Next, trouble};
 use crate::planner::times::{CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, TASKS_FRESH};
 use crate::planner::wanted::{is_not_offered, is_staged};
@@ -36,7 +36,7 @@ impl<'a> Claimed<'a> {
         if let Some(why) = self.cx.run.purpose.lets_go(&self.instance.host) {
             return self.let_go(End::Held { why });
         }
-        if let Some(why) = forbidden(&self.claim.to, self.cx.policy) {
+        if let Some(why) = forbidden_claim(self.claim, self.cx) {
             return self.put_back(Phase::Draining, End::Held { why });
         }
         if self.instance.command.is_some() {
@@ -47,11 +47,24 @@ impl<'a> Claimed<'a> {
 
     /// Whether this drain has taken more than half of the time that it may take.
     pub(crate) fn is_slow_drain(self) -> bool {
-        self.claim.step == ClaimStep::Drain && self.cx.now >= after(self.since(), self.cx.policy.timeouts.drain / 2)
+        self.claim.step == ClaimStep::Drain && self.cx.now >= after(self.since(), self.drain_timeout() / 2)
     }
 
     fn drain_deadline(self) -> Timestamp {
-        after(self.since(), self.cx.policy.timeouts.drain)
+        after(self.since(), self.drain_timeout())
+    }
+
+    /// How long the drain may take: longer where its tasks wait for an instance to be launched, or may do so where an earlier
+    /// run began it.
+    fn drain_timeout(self) -> SignedDuration {
+        let Self { instance, claim, cx } = self;
+        let drain = cx.policy.timeouts.drain;
+        let may_wait = claim.run != cx.run.run && cx.policy.capacity == Capacity::ScaleOut;
+        let scaling = cx.snapshot.auto_scaling.scaling_of(instance);
+        match scaling.filter(|_| instance.run.scale_out || may_wait) {
+            Some(scaling) => drain.saturating_add(scaling.launch_time()),
+            None => drain,
+        }
     }
 
     fn wait_for_tasks(self) -> Next<'a> {
@@ -176,7 +189,7 @@ impl<'a> Claimed<'a> {
             let why = HoldReason::Withdrawn { version: claim.to.clone() };
             return self.put_back(Phase::Drained, End::Held { why });
         }
-        if let Some(why) = objection(heard.report, &claim.to, cx) {
+        if let Some(why) = objection_to_claim(heard.report, claim, cx) {
             return self.put_back(Phase::Drained, End::Held { why });
         }
         if is_staged(instance, heard.report, &claim.to) {

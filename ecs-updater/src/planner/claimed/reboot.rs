@@ -10,7 +10,7 @@ use models::time::after;
 
 use super::visit::{Heard, said_by_bridge};
 use super::{Claimed, leave, sent};
-use crate::planner::limits::objection;
+use crate::planner::limits::objection_to_claim;
 use crate::planner::need::{Next, trouble};
 use crate::planner::times::{FIRST_BOOT_POLL, RETRY};
 
@@ -100,7 +100,7 @@ impl<'a> Claimed<'a> {
     /// now.
     fn taken_back(self, heard: Heard<'a>) -> Option<Next<'a>> {
         if self.instance.status != InstanceStatus::Active {
-            let why = self.persons_wish().or_else(|| objection(heard.report, &self.claim.to, self.cx))?;
+            let why = self.persons_wish().or_else(|| objection_to_claim(heard.report, self.claim, self.cx))?;
             return Some(self.give_reboot_up(End::Held { why }));
         }
         // A bridge's report stands until the next one: this can be from before a reboot that its agent did not live to

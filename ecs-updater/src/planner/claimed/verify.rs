@@ -11,6 +11,7 @@ use semver::Version;
 
 use super::visit::Heard;
 use super::{Claimed, leave};
+use crate::planner::limits::is_way_back;
 use crate::planner::need::Next;
 use crate::planner::times::{AGENT_FLAG_LAG, BOOT_POLL};
 use crate::planner::wanted::lock_to_restore;
@@ -92,6 +93,10 @@ impl<'a> Claimed<'a> {
         let Self { instance, claim, cx } = self;
         if heard.report.running().as_ref() == Some(&claim.from) {
             return leave(FailReason::UnhealthyAfterRollback { detail: missing });
+        }
+        if is_way_back(claim, cx) {
+            let detail = format!("{missing}; {}, which it ran before, is skipped in this cluster", claim.from);
+            return leave(FailReason::UnhealthyAfterRollback { detail });
         }
         if !instance.tags.failed.contains(&claim.to) {
             return Next::Do(Phase::Verifying, Step::MarkFailed(MarkFailed { version: claim.to.clone() }));

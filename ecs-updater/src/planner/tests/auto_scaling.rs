@@ -86,6 +86,7 @@ fn groups_are_known_before_an_instance_is_begun() {
         at,
         load_balancer_check: check.map(Into::into),
         refresh: refresh.map(Into::into),
+        size: None,
     };
     let table = [
         ("nothing", None, None, &[][..], "tasks"),

@@ -12,7 +12,8 @@ use models::fleet::{
 use models::host::{AgentState, ErrorCode, HostReport, ReportedError, UpdateState};
 use models::plan::{End, HostCommand, Inspect, MarkFailed, Plan, Reboot, Stage, Step, StopTasks};
 use models::policy::{
-    BridgePolicy, MaxUnavailable, OwnerLock, Policy, StandaloneTasks, StopAfter, Target, TransportPolicy, Zones,
+    BridgePolicy, MaxUnavailable, OwnerLock, Policy, StandaloneTasks, StopAfter, Target, Timeouts, TransportPolicy,
+    Zones,
 };
 use models::reason::{FailReason, HoldReason};
 use models::report::{Outcome, Verdict};
@@ -20,7 +21,7 @@ use models::time::after;
 use proptest::prelude::*;
 
 use super::fixtures::*;
-use super::{Purpose, RunFacts, Stop, plan};
+use super::{Purpose, RunFacts, Stop, WayBack, newest_release, plan};
 
 mod admission;
 mod auto_scaling;
@@ -35,7 +36,9 @@ mod pace;
 mod plan;
 mod purpose;
 mod reboot;
+mod rollout;
 mod selection;
+mod way_back;
 mod whose_word;
 
 /// What is said about the first instance: the step, or the hold's code, or how long to wait.

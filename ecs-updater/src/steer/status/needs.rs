@@ -14,7 +14,7 @@ use super::typed::Typed;
 use crate::planner;
 
 /// The codes, in the order in which they are told.
-pub const NEED_CODES: [&str; 12] = [
+pub const NEED_CODES: [&str; 13] = [
     "tags_not_read",
     "left_draining",
     "dead_run",
@@ -24,6 +24,7 @@ pub const NEED_CODES: [&str; 12] = [
     "foreign_drain",
     "agent_disconnected",
     "release_failed",
+    "release_skipped",
     "update_failed",
     "last_run_failed",
     "unknown_tag",
@@ -47,6 +48,7 @@ pub(super) fn needs(facts: &Facts<'_>, instances: &[InstanceLine], typed: &Typed
     needs.registrations();
     needs.out_of_service();
     needs.releases();
+    needs.skipped_releases();
     needs.failed_updates();
     needs.last_run();
     needs.unknown_tags();
@@ -260,6 +262,26 @@ impl Needs<'_> {
             let filter = format!("Name=tag:ecs-updater:failed,Values=*{version}*");
             let commands = vec![self.typed.aws("ec2 describe-instances", &[("--filters", &filter)])];
             self.add("release_failed", why.to_string(), commands, &[]);
+        }
+    }
+
+    /// Releases that the cluster's tag says to skip, and that instances run all the same.
+    fn skipped_releases(&mut self) {
+        for release in &self.facts.fleet.skipped {
+            let runs_it = |line: &&InstanceLine| line.version.as_ref().is_some_and(|known| known.version == *release);
+            let lines: Vec<_> = self.instances.iter().filter(runs_it).collect();
+            if lines.is_empty() {
+                continue;
+            }
+            let message = format!(
+                "{} on {release}, which the cluster's tag ecs-updater:skip-versions says to skip: {}; rollback takes them back, \
+                 and unskip lets runs install it again",
+                plural(lines.len()),
+                names(&lines)
+            );
+            let ours = |command: String| self.typed.ours(&command, &self.facts.fleet.cluster);
+            let commands = vec![ours(format!("rollback --release {release}")), ours(format!("unskip {release}"))];
+            self.add("release_skipped", message, commands, &lines);
         }
     }
 

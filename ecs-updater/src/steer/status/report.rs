@@ -99,6 +99,7 @@ fn last_run(summary: &Summary) -> LastRun {
         error: summary.error.as_ref().map(|error| error.message.clone()),
         outcomes: summary.outcomes.clone(),
         held: summary.held.clone(),
+        until: summary.until.clone(),
         left_out: summary.left_out,
     }
 }

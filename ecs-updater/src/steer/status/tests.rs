@@ -86,6 +86,7 @@ fn summary(minutes: i64) -> Summary {
         error: None,
         outcomes: Default::default(),
         held: Default::default(),
+        until: Default::default(),
         troubled: Vec::new(),
         out: Vec::new(),
         versions: Vec::new(),
@@ -255,6 +256,29 @@ fn releases_and_updates_that_failed() {
     let versions = vec![Heard { version: Version::new(1, 27, 0), at: at(30), hosts: vec![instance(0).host] }];
     let since = status(vec![failed(0)], free(), Ok(Summary { versions, ..summary(35) }));
     assert_eq!(codes(&since), Vec::<&str>::new());
+}
+
+#[test]
+fn a_release_that_is_skipped_and_runs_all_the_same() {
+    let mut one = instance(0);
+    one.tags.last = Some("updated/1.26.1/1.27.0/2026-11-23T02:20:00Z".parse().unwrap());
+    let said = |skipped: &[Version]| {
+        let fleet = FleetSnapshot {
+            instances: [(one.host.clone(), one.clone())].into(),
+            skipped: skipped.iter().cloned().collect(),
+            ..FleetSnapshot::nothing_seen(&"web".into(), at(60))
+        };
+        let (lease, summary) = (free(), Ok(summary(30)));
+        let facts = Facts { fleet, policy: &Policy::default(), no_tags: None, lease, summary, now: at(60) };
+        report(&facts, &Typed::default())
+    };
+    assert_eq!(codes(&said(&[Version::new(1, 28, 0)])), Vec::<&str>::new());
+    let needs = said(&[Version::new(1, 27, 0)]).needs;
+    assert_eq!(needs[0].code, "release_skipped");
+    assert_eq!(
+        needs[0].commands,
+        ["ecs-updater rollback --release 1.27.0 --cluster web", "ecs-updater unskip 1.27.0 --cluster web"]
+    );
 }
 
 #[test]

@@ -271,6 +271,16 @@ fn the_trial() {
         assert_eq!(memory.trial, None);
         assert!(!goes_back(&decide(&facts, &memory, &Limits::default(), after(600))));
     }
+    // What went to a lower version is not taken up again.
+    let facts = with(on_trial.clone(), |facts| {
+        facts.host.as_mut().unwrap().report.os.as_mut().unwrap().version = OLD.into();
+    });
+    let mut memory = Memory::default();
+    memory.observe(&facts);
+    let back = claim(ClaimStep::Reboot, BOOT);
+    let back = Claim { from: back.to.clone(), to: back.from.clone(), ..back };
+    memory.trial = Some(Trial { claim: back, left: BOOT.into(), armed: true, falling_back: None });
+    assert!(!goes_back(&decide(&facts, &memory, &Limits::default(), after(600))));
     // Once gone back, wherever that led: never again.
     for running in [OLD, NEW] {
         let facts = with(on_trial.clone(), |facts| {

@@ -29,6 +29,65 @@ pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
         let events = something(&mut draw, size);
         extend(scenario, "event", events);
     }
+    if draw.chance(50) {
+        scaled(&mut draw, scenario, size);
+    }
+}
+
+/// Managed scaling of the group's capacity provider, of which the services' tasks are, and all that nobody knows of it.
+fn scaled(draw: &mut Draw, scenario: &mut Table, size: i64) {
+    let each = |scenario: &mut Table, key: &str, change: &mut dyn FnMut(&mut Table)| {
+        if let Some(Value::Array(tables)) = scenario.get_mut(key) {
+            tables.iter_mut().filter_map(Value::as_table_mut).for_each(change);
+        }
+    };
+    each(scenario, "instances", &mut |group| set(group, "provider", "workers"));
+    let strategy = vec![Value::from(table([("provider", "workers".into())]))];
+    each(scenario, "service", &mut |service| {
+        if service.get("kind").is_none() {
+            set(service, "strategy", strategy.clone());
+        }
+    });
+    let scaling = table([
+        ("target", draw.pick(&[100_i64, 60, 30]).into()),
+        ("warm_up", draw.pick(&["1m", "5m"]).into()),
+        ("maximum_step", draw.pick(&[1_i64, 10_000]).into()),
+    ]);
+    let protects = draw.chance(50);
+    let provider = table([("managed_scaling", scaling.into()), ("termination_protection", protects.into())]);
+    set(scenario, "providers", table([("workers", provider.into())]));
+    let bounds = [("min_size", draw.pick(&[0, size, size])), ("max_size", draw.pick(&[size, size + 2]))];
+    let policy = draw.pick(&["Default", "OldestInstance", "NewestInstance"]);
+    change(scenario, &["groups", "workers"], |workers| {
+        for (key, value) in bounds {
+            set(workers, key, value);
+        }
+        set(workers, "termination_policy", policy);
+    });
+    let kinds = ["draining", "disconnected", "terminating", "standby", "unregistered"];
+    let counts: Vec<Value> = kinds.iter().filter(|_| draw.chance(50)).map(|kind| Value::from(*kind)).collect();
+    let mut unknown = table([
+        ("counts", counts.into()),
+        ("low_alarm_at", draw.pick(&[100_i64, 90]).into()),
+        ("unprotects_draining", draw.pick(&["at-once", "cycle", "never"]).into()),
+        ("quota", draw.pick(&[500_i64, 500, 1]).into()),
+    ]);
+    let switches = [
+        "empty_taken_off",
+        "launch_type_keeps",
+        "waiting_is_pending",
+        "waiting_counts",
+        "quota_event",
+        "same_provider_again",
+    ];
+    for switch in switches {
+        set(&mut unknown, switch, draw.chance(50));
+    }
+    let counts_leaving = draw.chance(50);
+    change(scenario, &["region"], |region| {
+        set(region, "managed_scaling", unknown);
+        set(region, "strategy_counts_leaving", counts_leaving);
+    });
 }
 
 /// A scale-in, or a standby that ends before the last run.

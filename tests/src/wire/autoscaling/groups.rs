@@ -26,11 +26,22 @@ fn group(world: &World, name: &str, with_instances: bool) -> String {
     let targets = spec.target_group.then_some(arn);
     let source = |arn: String| text("Identifier", arn) + &text("Type", "elbv2");
     let shown = had.iter().filter(|_| with_instances).map(|number| super::instances::instance(world, *number));
+    let (least, most) = match world.size_of(name) {
+        Some(_) => world.bounds_of(name),
+        None => (0, had.len().max(1)),
+    };
+    let desired = world.size_of(name).map_or(had.len(), |size| size.desired);
+    let protects = world
+        .providers
+        .iter()
+        .any(|(provider, spec)| spec.termination_protection && world.group_of_provider(provider) == Some(name));
     [
         text("AutoScalingGroupName", name),
-        text("MinSize", "0"),
-        text("MaxSize", had.len().max(1).to_string()),
-        text("DesiredCapacity", had.len().to_string()),
+        text("MinSize", least.to_string()),
+        text("MaxSize", most.to_string()),
+        text("DesiredCapacity", desired.to_string()),
+        text("NewInstancesProtectedFromScaleIn", protects.to_string()),
+        wrap("TerminationPolicies", text("member", spec.termination_policy.name())),
         text("HealthCheckType", &spec.health_check_type),
         text("HealthCheckGracePeriod", "0"),
         members("SuspendedProcesses", spec.suspended.iter().map(|name| text("ProcessName", name))),

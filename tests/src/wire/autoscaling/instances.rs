@@ -34,7 +34,7 @@ pub(super) fn instance(world: &World, number: MachineNo) -> String {
         text("AvailabilityZone", &machine.zone),
         text("LifecycleState", &machine.in_group.state),
         text("HealthStatus", "HEALTHY"),
-        text("ProtectedFromScaleIn", "false"),
+        text("ProtectedFromScaleIn", machine.in_group.protected.to_string()),
     ]
     .concat()
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::super::params::Params;
+use super::providers::strategy_items;
 use super::{arns, failure, include, page_size};
 use crate::world::{ClusterNo, Desired, LastStatus, World};
 
@@ -54,7 +55,7 @@ fn shape(world: &World, number: ClusterNo, with_tags: bool) -> Value {
         "statistics": [],
         "tags": tags.collect::<Vec<_>>(),
         "settings": [],
-        "capacityProviders": [],
-        "defaultCapacityProviderStrategy": [],
+        "capacityProviders": cluster.providers,
+        "defaultCapacityProviderStrategy": strategy_items(&cluster.default_strategy),
     })
 }

@@ -5,6 +5,7 @@ mod clusters;
 mod definitions;
 mod instances;
 mod providers;
+mod provisioning;
 mod services;
 mod tags;
 mod tasks;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::super::params::Params;
+use super::providers::strategy_items;
 use super::tasks::{counts, counts_of};
 use super::{LAUNCH_TYPES, arns, cluster, failure, find_service, ids, include, one_of, page_size, time};
 use crate::scenario::ServiceKind;
@@ -16,13 +17,15 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
     let size = page_size(&mut params, 100, 10)?;
     let token = params.text("nextToken")?;
     params.done("ListServices")?;
-    let on_ec2 = launch_type.is_none_or(|launch_type| launch_type == "EC2");
+    let on_ec2 = |service: &Service| {
+        launch_type.as_ref().is_none_or(|launch_type| launch_type == "EC2" && service.strategy.is_empty())
+    };
     let found = world.clusters[cluster]
         .services
         .iter()
         .map(|number| &world.services[*number])
         .filter(|service| service.deleted_at.is_none())
-        .filter(|service| on_ec2 && strategy.as_ref().is_none_or(|name| service.kind.name() == name))
+        .filter(|service| on_ec2(service) && strategy.as_ref().is_none_or(|name| service.kind.name() == name))
         .map(|service| service.arn.as_str())
         .collect();
     arns("serviceArns", found, size, token.as_deref())
@@ -63,7 +66,7 @@ fn shape(world: &World, number: ServiceNo) -> Value {
         .collect();
     let definition = definition_arn(world, service, service.deployment());
     let created = time(service.created_at);
-    json!({
+    let mut answer = json!({
         "serviceArn": service.arn,
         "serviceName": service.name,
         "clusterArn": world.clusters[service.cluster].arn,
@@ -71,7 +74,6 @@ fn shape(world: &World, number: ServiceNo) -> Value {
         "desiredCount": desired,
         "runningCount": running,
         "pendingCount": pending,
-        "launchType": "EC2",
         "taskDefinition": definition,
         "schedulingStrategy": service.kind.name(),
         "deploymentConfiguration": {
@@ -90,7 +92,19 @@ fn shape(world: &World, number: ServiceNo) -> Value {
         "enableECSManagedTags": false,
         "propagateTags": "NONE",
         "enableExecuteCommand": false,
-    })
+    });
+    let (key, value) = how_launched(service);
+    answer[key] = value;
+    answer
+}
+
+/// A service has either a strategy or a launch type (ECS API reference, `Service`).
+fn how_launched(service: &Service) -> (&'static str, Value) {
+    if service.strategy.is_empty() {
+        ("launchType", json!("EC2"))
+    } else {
+        ("capacityProviderStrategy", strategy_items(&service.strategy))
+    }
 }
 
 /// The newest deployment, and the older ones that still have tasks.
@@ -101,10 +115,11 @@ fn deployments(world: &World, number: ServiceNo, desired: usize) -> Vec<Value> {
     shown.push(service.deployment());
     shown.sort_unstable();
     shown.dedup();
+    let (key, value) = how_launched(service);
     let one = |deployment: u32| {
         let is_newest = deployment == service.deployment();
         let (running, pending) = counts_of(world, number, |task| task.deployment() == deployment);
-        json!({
+        let mut answer = json!({
             "id": format!("{}{deployment}", deployment_id(world, number)),
             "status": if is_newest { "PRIMARY" } else { "ACTIVE" },
             "taskDefinition": definition_arn(world, service, deployment),
@@ -114,9 +129,10 @@ fn deployments(world: &World, number: ServiceNo, desired: usize) -> Vec<Value> {
             "failedTasks": if is_newest { service.rollout.failed } else { 0 },
             "createdAt": created,
             "updatedAt": created,
-            "launchType": "EC2",
             "rolloutState": if is_newest { service.rollout.state.name() } else { "COMPLETED" },
-        })
+        });
+        answer[key] = value.clone();
+        answer
     };
     shown.into_iter().rev().map(one).collect()
 }

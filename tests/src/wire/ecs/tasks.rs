@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::super::params::Params;
+use super::provisioning;
 use super::{
     LAUNCH_TYPES, arns, cluster, failure, find_service, ids, include, one_of, page_size, registration, task, time,
 };
@@ -54,12 +55,15 @@ pub(super) fn list(world: &World, mut params: Params) -> Result<Value, Failure> 
             && started_by.as_ref().is_none_or(|by| task.started_by.as_ref() == Some(by))
             && service.is_none_or(|service| task.service == Some(service))
     };
+    let unplaced = if on.is_none() && on_ec2 { provisioning::all(world, cluster) } else { Vec::new() };
+    let by = provisioning::By { family: family.as_deref(), started_by: started_by.as_deref(), service, desired };
     let found = candidates
         .into_iter()
         .filter(|number| world.is_visible(*number))
         .map(|number| &world.tasks[number])
         .filter(|task| matches(task))
         .map(|task| task.arn.as_str())
+        .chain(unplaced.iter().filter(|one| one.is_listed(by)).map(|one| one.arn))
         .collect();
     arns("taskArns", found, size, token.as_deref())
 }
@@ -89,7 +93,10 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
                 }
                 tasks.push(answer);
             }
-            None => failures.push(failure(world, "task", &id, "MISSING")),
+            None => match provisioning::all(world, cluster).iter().find(|one| one.is_named(&id)) {
+                Some(one) => tasks.push(provisioning::shape(world, one)),
+                None => failures.push(failure(world, "task", &id, "MISSING")),
+            },
         }
     }
     Ok(json!({ "tasks": tasks, "failures": failures }))
@@ -171,6 +178,7 @@ fn shape(world: &World, number: TaskNo) -> Value {
         }
     }
     let texts = [
+        ("capacityProviderName", known.provider.as_deref()),
         ("startedBy", known.started_by.as_deref()),
         ("stoppedReason", known.stopped_reason.as_deref()),
         ("stopCode", known.stop_code),
@@ -219,5 +227,6 @@ pub(super) fn counts_of(world: &World, service: ServiceNo, is_chosen: impl Fn(&T
             (Desired::Running | Desired::Stopped, _) => {}
         }
     }
-    (running, pending)
+    let waits = world.services[service].waiting.len();
+    (running, pending + if world.spec.managed_scaling.waiting_is_pending { waits } else { 0 })
 }

@@ -1,0 +1,170 @@
+//! What each command asks for, in the words of the rooms that do it.
+
+use std::path::Path;
+
+use models::selection::Named;
+
+use super::{Command, RollbackArgs};
+use crate::config::Given;
+use crate::planner::{Purpose, WayBack};
+use crate::steer::Order;
+
+impl Command {
+    /// Returns whether nothing is to be changed.
+    pub fn dry_run(&self) -> bool {
+        match self {
+            Self::Run(run) => run.dry_run,
+            Self::Rollback(rollback) => rollback.dry_run,
+            Self::Plan(_) | Self::Status(_) | Self::Report(_) => true,
+            Self::Finish(_)
+            | Self::Unskip(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Release(_)
+            | Self::Exclude(_)
+            | Self::Include(_)
+            | Self::ForgetFailed(_) => false,
+        }
+    }
+
+    /// Returns whether updates are begun outside of the windows too.
+    pub fn outside_window(&self) -> bool {
+        match self {
+            Self::Run(run) => run.outside_window,
+            Self::Rollback(rollback) => rollback.outside_window,
+            Self::Plan(_)
+            | Self::Status(_)
+            | Self::Report(_)
+            | Self::Finish(_)
+            | Self::Unskip(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Release(_)
+            | Self::Exclude(_)
+            | Self::Include(_)
+            | Self::ForgetFailed(_) => false,
+        }
+    }
+
+    /// Returns what the run is for, where the command is one.
+    pub fn purpose(&self) -> Purpose {
+        match self {
+            Self::Finish(_) => Purpose::Finish,
+            Self::Rollback(RollbackArgs { release, to, .. }) => {
+                Purpose::Rollback(WayBack { release: release.clone(), to: to.clone(), finishes: false })
+            }
+            Self::Run(_)
+            | Self::Plan(_)
+            | Self::Status(_)
+            | Self::Report(_)
+            | Self::Unskip(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Release(_)
+            | Self::Exclude(_)
+            | Self::Include(_)
+            | Self::ForgetFailed(_) => Purpose::Update,
+        }
+    }
+
+    /// Returns what a person asks for by a command that is no run; `None` for a run.
+    pub fn order(&self) -> Option<Order> {
+        match self {
+            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Report(_) | Self::Finish(_) | Self::Rollback(_) => {
+                None
+            }
+            Self::Unskip(unskip) => Some(Order::Unskip { version: unskip.version.clone() }),
+            Self::Pause(pause) => Some(Order::Pause { reason: pause.reason.clone() }),
+            Self::Resume(_) => Some(Order::Resume),
+            Self::Release(release) => Some(Order::Release { host: release.instance.clone() }),
+            Self::Exclude(exclude) => {
+                Some(Order::Exclude { hosts: exclude.instances.clone(), note: exclude.note.clone() })
+            }
+            Self::Include(include) => Some(Order::Include { hosts: include.instances.clone() }),
+            Self::ForgetFailed(forget) => {
+                Some(Order::ForgetFailed { version: forget.version.clone(), hosts: forget.instances.clone() })
+            }
+        }
+    }
+
+    /// Returns the file for the page, where one is to be written.
+    pub fn page(&self) -> Option<&Path> {
+        match self {
+            Self::Run(run) => run.page.html.as_deref(),
+            Self::Plan(plan) => plan.page.html.as_deref(),
+            Self::Rollback(rollback) => rollback.page.html.as_deref(),
+            Self::Report(report) => report.page.html.as_deref(),
+            Self::Status(_)
+            | Self::Finish(_)
+            | Self::Unskip(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Release(_)
+            | Self::Exclude(_)
+            | Self::Include(_)
+            | Self::ForgetFailed(_) => None,
+        }
+    }
+
+    /// Returns the instances that are named.
+    pub fn named(&self) -> Named {
+        match self {
+            Self::Run(run) => run.selection.named(),
+            Self::Plan(plan) => plan.selection.named(),
+            Self::Rollback(rollback) => rollback.selection.named(),
+            Self::Status(_)
+            | Self::Report(_)
+            | Self::Unskip(_)
+            | Self::Finish(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Release(_)
+            | Self::Exclude(_)
+            | Self::Include(_)
+            | Self::ForgetFailed(_) => Named::default(),
+        }
+    }
+
+    /// Returns whether a run that updates nothing although nobody wished so is to fail.
+    pub fn fail_on_held(&self) -> bool {
+        matches!(self, Self::Run(run) if run.fail_on_held)
+    }
+
+    /// Returns whether a person has said yes beforehand.
+    pub fn says_yes(&self) -> bool {
+        match self {
+            Self::Run(_)
+            | Self::Plan(_)
+            | Self::Status(_)
+            | Self::Report(_)
+            | Self::Finish(_)
+            | Self::Rollback(_)
+            | Self::Unskip(_)
+            | Self::Pause(_)
+            | Self::Resume(_) => true,
+            Self::Release(release) => release.yes,
+            Self::Exclude(exclude) => exclude.yes,
+            Self::Include(include) => include.yes,
+            Self::ForgetFailed(forget) => forget.yes,
+        }
+    }
+
+    /// Returns which clusters it is about, and by which settings.
+    pub fn given(&self) -> Given {
+        match self {
+            Self::Run(run) => run.settings.given(),
+            Self::Plan(plan) => plan.settings.given(),
+            Self::Status(status) => status.settings.given(),
+            Self::Report(_) => Given::default(),
+            Self::Finish(settings) => settings.given(),
+            Self::Rollback(rollback) => rollback.settings.given(),
+            Self::Unskip(unskip) => unskip.clusters.given(),
+            Self::Release(release) => release.settings.given(),
+            Self::Pause(pause) => pause.clusters.given(),
+            Self::Resume(clusters) => clusters.given(),
+            Self::Exclude(exclude) => exclude.clusters.given(),
+            Self::Include(include) => include.clusters.given(),
+            Self::ForgetFailed(forget) => forget.clusters.given(),
+        }
+    }
+}

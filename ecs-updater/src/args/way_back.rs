@@ -1,0 +1,35 @@
+//! What `rollback` takes.
+
+use clap::Args;
+use semver::Version;
+
+use super::settings::SettingArgs;
+use super::{PageArgs, SelectionArgs};
+
+/// What `rollback` takes.
+#[derive(Debug, Clone, Args)]
+pub struct RollbackArgs {
+    /// The release to go back from [default: the one that the newest update went to]
+    #[arg(long, value_name = "VERSION")]
+    pub release: Option<Version>,
+    /// Where those go whose tag ecs-updater:last does not say what they ran before
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<Version>,
+    /// Only show what would be done, and skip nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go back outside of the windows too, this once
+    ///
+    /// A freeze and a pause stay what they are.
+    #[arg(long)]
+    pub outside_window: bool,
+    /// The instances that are named.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// The page.
+    #[command(flatten)]
+    pub page: PageArgs,
+    /// The flags that `run` takes too. A target means nothing here.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}

@@ -1,0 +1,193 @@
+//! One release on its way through the instances of one variant and architecture.
+
+use jiff::Timestamp;
+use models::fleet::Instance;
+use models::ids::{HostId, ZoneName};
+use models::policy::{Checkpoints, Policy};
+use models::time::after;
+use semver::Version;
+
+use super::seen::{Came, Since, came};
+use crate::planner::context::Context;
+use crate::planner::selection::meets;
+
+/// How far the release has come, and what stands before the rest.
+#[derive(Debug, Default)]
+pub(super) struct Course<'a> {
+    /// The candidates.
+    queued: usize,
+    /// Those that can be canaries.
+    matching: usize,
+    /// Its instances: those that have it, that it goes to, or on which it failed.
+    members: usize,
+    /// Those that run it.
+    run: Vec<Since>,
+    /// Those of them that can be canaries.
+    canaries: Vec<Since>,
+    zones: Vec<Option<&'a ZoneName>>,
+    under_way: usize,
+    canaries_under_way: usize,
+    /// The first on which it failed.
+    failed: Option<(Timestamp, &'a HostId)>,
+    /// Begun by this plan, or waiting for a place in the budget.
+    taken: usize,
+    foreseen: usize,
+}
+
+/// What a release waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stage<'a> {
+    Canary { done: usize, of: usize },
+    NoCanary,
+    Failed(&'a HostId),
+    Checkpoint { percent: u32, done: usize, of: usize },
+    Bake { until: Timestamp, is_sure: bool, what: String },
+    Open,
+}
+
+impl<'a> Course<'a> {
+    /// Counts a candidate.
+    pub(super) fn candidate(&mut self, instance: &Instance, policy: &Policy) {
+        self.queued += 1;
+        self.matching += usize::from(can_be_canary(instance, policy));
+        self.members += 1;
+    }
+
+    /// Counts an instance of its kind.
+    pub(super) fn see(&mut self, instance: &'a Instance, version: &Version, cx: &Context<'_>, is_queued: bool) {
+        // A candidate takes its place when its turn comes.
+        let came = came(instance, version, cx).filter(|came| !(is_queued && *came == Came::Staging));
+        let Some(came) = came else { return };
+        let can_be_canary = can_be_canary(instance, cx.policy);
+        match came {
+            Came::UnderWay | Came::Staging => {
+                self.under_way += 1;
+                self.canaries_under_way += usize::from(can_be_canary);
+            }
+            Came::Updated(since) => {
+                self.run.push(since);
+                if can_be_canary {
+                    self.canaries.push(since);
+                    if instance.run.verdict.is_none() {
+                        self.zones.push(instance.zone.as_ref());
+                    }
+                }
+            }
+            Came::Launched(since) => self.run.push(since),
+            Came::Failed(at) => {
+                let first = (at, &instance.host);
+                self.failed = Some(self.failed.map_or(first, |known| known.min(first)));
+            }
+        }
+        self.members += 1;
+    }
+
+    /// To be called once all are counted.
+    pub(super) fn sort(&mut self) {
+        self.run.sort_unstable();
+        self.canaries.sort_unstable();
+    }
+
+    /// What it waits for now.
+    pub(super) fn stage(&self, cx: &Context<'_>) -> Stage<'a> {
+        if let Some(canary) = cx.policy.canary
+            && let Some(stage) = self.canary_stage(canary as usize, cx)
+        {
+            return stage;
+        }
+        for percent in cx.policy.checkpoints.percents() {
+            let of = self.share(percent);
+            if self.run.len() < of {
+                return Stage::Checkpoint { percent, done: self.run.len(), of };
+            }
+            if let Some(bake) = bake(&self.run, of, cx, || format!("the first {percent}% of these instances")) {
+                return bake;
+            }
+        }
+        Stage::Open
+    }
+
+    /// What it waits for on account of its canaries. One that failed before the others were watched to the end ends it.
+    fn canary_stage(&self, canary: usize, cx: &Context<'_>) -> Option<Stage<'a>> {
+        let of = canary.min(self.canaries.len() + self.canaries_under_way + self.matching);
+        let done = self.canaries.len();
+        let proved_at = of.checked_sub(1).and_then(|last| self.canaries.get(last)).map(|since| ends(*since, cx));
+        if let Some((_, host)) = self.failed.filter(|(at, _)| proved_at.is_none_or(|proved_at| *at <= proved_at)) {
+            return Some(Stage::Failed(host));
+        }
+        if of == 0 {
+            return Some(Stage::NoCanary);
+        }
+        if done < of {
+            return Some(Stage::Canary { done, of });
+        }
+        bake(&self.canaries, of, cx, || "the canaries".to_owned())
+    }
+
+    /// How many instances a share is.
+    pub(super) fn share(&self, percent: u32) -> usize {
+        Checkpoints::of(percent, self.members).max(1)
+    }
+
+    /// Returns how many more canaries are to be begun.
+    pub(super) fn canary_places(&self, of: usize) -> usize {
+        of.saturating_sub(self.canaries.len() + self.canaries_under_way)
+    }
+
+    /// Returns how many more are to be begun until so many run it.
+    pub(super) fn places(&self, of: usize) -> usize {
+        of.saturating_sub(self.run.len() + self.under_way)
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether the instance may be the next canary of so many.
+    pub(super) fn may_be_canary(&self, instance: &Instance, of: usize, policy: &Policy) -> bool {
+        self.taken < self.canary_places(of) && can_be_canary(instance, policy)
+    }
+
+    /// Whether one more may be begun until so many run it.
+    pub(super) fn has_room(&self, of: usize) -> bool {
+        self.taken < self.places(of)
+    }
+
+    /// The zones of the canaries that earlier runs updated.
+    pub(super) fn zones(&self) -> impl Iterator<Item = Option<&'a ZoneName>> + '_ {
+        self.zones.iter().copied()
+    }
+
+    pub(super) fn take(&mut self) {
+        self.taken += 1;
+    }
+
+    /// How many candidates a run would begin.
+    pub(super) fn foresee(&mut self, begins: usize) {
+        self.foreseen = begins;
+    }
+
+    /// Whether a run would begin a candidate, which has a turn now or not. Those that have none leave the places before the
+    /// next bake to those that have.
+    pub(super) fn is_foreseen(&self, has_turn: bool, places: usize) -> bool {
+        let others = if has_turn { 0 } else { places.saturating_sub(self.taken) };
+        self.taken + others < self.foreseen
+    }
+}
+
+fn can_be_canary(instance: &Instance, policy: &Policy) -> bool {
+    policy.canary_match.as_ref().is_none_or(|select| meets(instance, select) == Some(true))
+}
+
+/// When an instance has been watched to the end.
+fn ends(since: Since, cx: &Context<'_>) -> Timestamp {
+    after(since.at, cx.policy.bake)
+}
+
+/// What is watched of so many that run the release, the oldest first, if so.
+fn bake<'a>(run: &[Since], of: usize, cx: &Context<'_>, what: impl Fn() -> String) -> Option<Stage<'a>> {
+    let last = *run.get(of.checked_sub(1)?)?;
+    let is_sure = run.iter().take(of).all(|since| since.is_sure || ends(*since, cx) <= cx.now);
+    let until = ends(last, cx);
+    (cx.now < until && !broken!(BakeIgnored)).then(|| Stage::Bake { until, is_sure, what: what() })
+}

@@ -1,0 +1,190 @@
+//! How far a release may go now: to its canaries, to a checkpoint, or to all. What it has come to is read from what stands on
+//! the instances, so that the next run goes on where this one ends; only what cannot be read there is counted from this run's
+//! own sight.
+
+mod course;
+mod forecast;
+mod seen;
+mod soak;
+mod waits;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use models::ids::{HostId, ZoneName};
+use models::plan::Phase;
+use models::reason::HoldReason;
+use models::time::after;
+use semver::Version;
+
+use super::context::Context;
+use super::draft::{Draft, Queued};
+use super::gate::Closed;
+use super::need::Candidate;
+use super::times::RETRY;
+use course::{Course, Stage};
+use forecast::{Stages, stages};
+use seen::{Kind, kind};
+use waits::{WORTH_A_WAIT, may_begin_at};
+
+pub(super) use soak::soaking;
+
+/// What may be begun of an update for the sake of its release.
+pub(super) enum Begins {
+    Now,
+    /// Not before hosts are heard that say how far the release has come.
+    Unheard(Timestamp),
+    /// Once others are done.
+    Later(HoldReason),
+    Closed(Closed),
+}
+
+/// The releases that candidates are to be updated to, by variant and architecture.
+pub(super) struct Rollouts<'a> {
+    cx: &'a Context<'a>,
+    courses: BTreeMap<(Kind<'a>, Version), Course<'a>>,
+    /// Whether hosts are yet to be heard.
+    is_unheard: bool,
+    /// How many bakes a run would wait for, where this is a plan.
+    bakes: usize,
+}
+
+impl<'a> Rollouts<'a> {
+    /// Reads how far each release has come.
+    pub(super) fn new(cx: &'a Context<'a>, queue: &[Queued<'a>], draft: &Draft) -> Self {
+        let mut courses: BTreeMap<(Kind<'a>, Version), Course<'a>> = BTreeMap::new();
+        // A way back waits for no canary: what it leaves is known to be bad.
+        let has_stages = cx.policy.has_stages() && cx.run.purpose.way_back().is_none();
+        if has_stages && !broken!(StagesIgnored) {
+            for queued in queue {
+                let Candidate { instance, to, .. } = &queued.candidate;
+                if let Some(kind) = kind(instance) {
+                    courses.entry((kind, to.clone())).or_default().candidate(instance, cx.policy);
+                }
+            }
+            let mut of_kind: BTreeMap<Kind<'a>, Vec<(&Version, &mut Course<'a>)>> = BTreeMap::new();
+            for ((kind, version), course) in &mut courses {
+                of_kind.entry(*kind).or_default().push((version, course));
+            }
+            let queued: BTreeSet<&HostId> = queue.iter().map(|queued| &queued.candidate.instance.host).collect();
+            for instance in cx.snapshot.instances.values().filter(|instance| instance.counts()) {
+                let known = kind(instance).and_then(|kind| of_kind.get_mut(&kind));
+                for (version, course) in known.into_iter().flatten() {
+                    course.see(instance, version, cx, queued.contains(&instance.host));
+                }
+            }
+            for course in courses.values_mut() {
+                course.sort();
+            }
+        }
+        let is_unheard = !courses.is_empty() && !cx.run.dry_run && cx.now < cx.inspect_deadline();
+        let is_unheard = is_unheard
+            && draft.standings.iter().filter(|standing| standing.phase == Phase::Unseen).any(|standing| {
+                cx.snapshot.instances.get(&standing.host).is_some_and(|instance| instance.report.is_none())
+            });
+        let mut rollouts = Self { cx, courses, is_unheard, bakes: 0 };
+        rollouts.foresee();
+        rollouts
+    }
+
+    /// Returns whether a candidate may be begun now.
+    pub(super) fn begins(&self, candidate: &Candidate<'a>) -> Begins {
+        let Some(course) = self.course(candidate) else { return Begins::Now };
+        if self.is_unheard {
+            return Begins::Unheard(after(self.cx.now, RETRY));
+        }
+        let version = || candidate.to.clone();
+        let closed = |why| Begins::Closed(Closed { why, wait_until: None });
+        match course.stage(self.cx) {
+            Stage::Failed(host) => closed(HoldReason::CanaryFailed { version: version(), host: host.clone() }),
+            Stage::NoCanary => closed(HoldReason::NoCanary { version: version() }),
+            Stage::Canary { done, of } => {
+                let why = HoldReason::CanaryFirst { version: version(), done, of };
+                let has_turn = course.may_be_canary(candidate.instance, of, self.cx.policy);
+                self.in_turn(course, has_turn, course.canary_places(of), why)
+            }
+            Stage::Checkpoint { percent, done, of } => {
+                let why = HoldReason::CheckpointFirst { version: version(), percent, done, of };
+                self.in_turn(course, course.has_room(of), course.places(of), why)
+            }
+            Stage::Bake { until, is_sure, what } => self.bake(version(), until, is_sure, what),
+            Stage::Open => Begins::Now,
+        }
+    }
+
+    /// Takes up one of the places before the next bake.
+    pub(super) fn take(&mut self, candidate: &Candidate<'a>) {
+        if let Some(kind) = kind(candidate.instance)
+            && let Some(course) = self.courses.get_mut(&(kind, candidate.to.clone()))
+        {
+            course.take();
+        }
+    }
+
+    /// Returns how many bakes a run would wait for, where this is a plan.
+    pub(super) fn bakes(&self) -> usize {
+        self.bakes
+    }
+
+    /// Returns how many canaries of earlier runs each zone has had, while there are more to come.
+    pub(super) fn canary_zones(&self) -> BTreeMap<Option<&'a ZoneName>, usize> {
+        let mut zones = BTreeMap::new();
+        for course in self.courses.values() {
+            if let Stage::Canary { .. } = course.stage(self.cx) {
+                for zone in course.zones() {
+                    *zones.entry(zone).or_default() += 1;
+                }
+            }
+        }
+        zones
+    }
+
+    fn course(&self, candidate: &Candidate<'a>) -> Option<&Course<'a>> {
+        self.courses.get(&(kind(candidate.instance)?, candidate.to.clone()))
+    }
+
+    /// A plan says what a run would do: one that waits the bakes out goes past them.
+    fn in_turn(&self, course: &Course<'_>, has_turn: bool, places: usize, why: HoldReason) -> Begins {
+        let is_foreseen = if self.cx.run.dry_run { course.is_foreseen(has_turn, places) } else { has_turn };
+        if is_foreseen {
+            Begins::Now
+        } else if self.cx.run.dry_run {
+            Begins::Closed(Closed { why, wait_until: None })
+        } else {
+            Begins::Later(why)
+        }
+    }
+
+    fn bake(&self, version: Version, until: Timestamp, is_sure: bool, what: String) -> Begins {
+        let waits = self.waits_until(until, is_sure);
+        if self.cx.run.dry_run && waits {
+            return Begins::Now;
+        }
+        let why = if is_sure || waits {
+            HoldReason::Baking { version, what, until }
+        } else {
+            let why = "no instance tells when, and this run cannot watch them for so long".to_owned();
+            HoldReason::BakeUnknown { version, why }
+        };
+        Begins::Closed(Closed { why, wait_until: waits.then_some(until) })
+    }
+
+    /// Whether the run waits for that moment: not for long where the next one would find the same, and not where it could
+    /// begin nothing then.
+    fn waits_until(&self, until: Timestamp, is_sure: bool) -> bool {
+        let is_soon = !is_sure || until <= after(self.cx.now, WORTH_A_WAIT);
+        is_soon && may_begin_at(self.cx, until)
+    }
+
+    /// Foresees how far a run gets, for a plan.
+    fn foresee(&mut self) {
+        if !self.cx.run.dry_run {
+            return;
+        }
+        for course in self.courses.values_mut() {
+            let Stages { begins, bakes } = stages(self.cx, course);
+            course.foresee(begins);
+            self.bakes = self.bakes.max(bakes);
+        }
+    }
+}

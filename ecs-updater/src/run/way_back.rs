@@ -1,0 +1,194 @@
+//! The way back from a release: which one that is, and that it is skipped in the cluster before the first instance goes
+//! back.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use models::cluster_tags::{SKIP_TAG, skipped, with_skipped};
+use models::fleet::RunMemory;
+use models::ids::HostId;
+use models::report::{ClusterError, ClusterErrorKind, Outcome};
+use models::time::after;
+use semver::Version;
+
+use super::acts::BREATH;
+use super::cluster::Cluster;
+use crate::aws::{AwsError, ErrorKind};
+use crate::planner::{self, Purpose, WayBack};
+
+/// So long the skip may take to be written and to show.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// How far a skip has come.
+enum Written {
+    /// It is in the tag, by ECS's own word.
+    Stands,
+    /// Not yet, or that is not known.
+    NotYet(Option<AwsError>),
+}
+
+impl Cluster<'_> {
+    /// Has the release skipped that instances go back from. Returns whether a plan may be made; without the skip none is.
+    ///
+    /// # Errors
+    /// Which release it is, is not known; or the skip could not be written.
+    pub(super) async fn prepare_way_back(&mut self) -> Result<bool, ClusterError> {
+        let Some(back) = self.facts.purpose.way_back().cloned() else { return Ok(true) };
+        let release = match &back.release {
+            Some(release) => release.clone(),
+            None => self.settle_release(&back)?,
+        };
+        self.begin_again_with_arrived(&release);
+        if self.skip.stands || broken!(SkipNotWritten) {
+            return Ok(true);
+        }
+        let by_settings = self.policy.skip_versions.contains(&release);
+        let by_tag = self.fleet.skipped.contains(&release);
+        if by_settings || by_tag || self.facts.dry_run {
+            self.skip.stands = true;
+            self.skip.note = Some(self.note(&release, by_settings, by_tag));
+            return Ok(true);
+        }
+        let now = self.clock.now();
+        let since = *self.skip.since.get_or_insert(now);
+        let error = match self.write_skip(&release).await? {
+            Written::Stands => {
+                // The plan goes by what a look at the whole cluster reads.
+                self.looked_full = Some(Timestamp::MIN);
+                None
+            }
+            Written::NotYet(error) => error,
+        };
+        if self.clock.now() >= after(since, PATIENCE) {
+            let why = error.map_or_else(|| "ECS does not show the tag".to_owned(), |error| error.to_string());
+            return Err(self.not_skipped(&release, ClusterErrorKind::NotReachable, &why));
+        }
+        self.breathe(BREATH).await;
+        Ok(false)
+    }
+
+    /// Finds the release that was rolled out last.
+    fn settle_release(&mut self, back: &WayBack) -> Result<Version, ClusterError> {
+        let is_skipped =
+            |version: &Version| self.policy.skip_versions.contains(version) || self.fleet.skipped.contains(version);
+        let (release, at) = planner::newest_release(&self.fleet, is_skipped).map_err(|why| {
+            let message = format!(
+                "cluster {}: nothing goes back, since the release that was rolled out last is not known: {why}; name it \
+                 (ecs-updater rollback --release VERSION)",
+                self.name
+            );
+            ClusterError { kind: ClusterErrorKind::Configuration, message }
+        })?;
+        tracing::info!(cluster = %self.name, %release, updated_at = %at, "goes back from the release that was rolled out last");
+        self.facts.purpose = Purpose::Rollback(WayBack { release: Some(release.clone()), ..back.clone() });
+        Ok(release)
+    }
+
+    /// Writes the release into the cluster's tag, beside what stands there, unless it is there already.
+    async fn write_skip(&mut self, release: &Version) -> Result<Written, ClusterError> {
+        let described = match self.aws.describe_clusters(std::slice::from_ref(self.name)).await {
+            Ok(described) => described,
+            Err(error) => return self.unless_refused(release, error),
+        };
+        let (Some(arn), Some(tags)) = (described.arns.get(self.name), described.tags.get(self.name)) else {
+            return Ok(Written::NotYet(described.failure(self.name)));
+        };
+        self.skip.arn = Some(arn.clone());
+        if skipped(tags).contains(release) {
+            return Ok(Written::Stands);
+        }
+        let Some(value) = with_skipped(tags, release) else {
+            let why = "the tag has no room for one version more";
+            return Err(self.not_skipped(release, ClusterErrorKind::Configuration, why));
+        };
+        match self.aws.tag_cluster(arn, SKIP_TAG, &value).await {
+            Ok(()) => {
+                tracing::warn!(cluster = %self.name, %release, tag = SKIP_TAG, value, "skipped in this cluster from now on");
+                Ok(Written::NotYet(None))
+            }
+            Err(error) => self.unless_refused(release, error),
+        }
+    }
+
+    /// What AWS refuses for good ends the run; all else is tried again.
+    fn unless_refused(&self, release: &Version, error: AwsError) -> Result<Written, ClusterError> {
+        let kind = match &error.kind {
+            ErrorKind::Denied => ClusterErrorKind::NotPermitted,
+            ErrorKind::NotFound => ClusterErrorKind::ClusterNotFound,
+            ErrorKind::Refused(_) => ClusterErrorKind::Unexpected,
+            ErrorKind::NoAnswer | ErrorKind::Throttled | ErrorKind::LeaseOver | ErrorKind::Stopped => {
+                return Ok(Written::NotYet(Some(error)));
+            }
+        };
+        Err(self.not_skipped(release, kind, &format!("{error}; {}", error.advice())))
+    }
+
+    /// Nothing goes back without the skip.
+    fn not_skipped(&self, release: &Version, kind: ClusterErrorKind, why: &str) -> ClusterError {
+        let message = format!(
+            "cluster {}: nothing goes back, since {release} could not be skipped in it first: {why}. Somebody who may can do \
+             it: {}; or name {release} under skip_versions",
+            self.name,
+            self.tag_line(release)
+        );
+        ClusterError { kind, message }
+    }
+
+    /// The line that a person types to skip a release beside what is skipped already.
+    fn tag_line(&self, release: &Version) -> String {
+        let mut all = self.fleet.skipped.clone();
+        all.insert(release.clone());
+        let value = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let arn = self.skip.arn.as_deref().unwrap_or("CLUSTER-ARN");
+        format!("aws ecs tag-resource --resource-arn {arn} --tags 'key={SKIP_TAG},value={value}'")
+    }
+
+    fn note(&self, release: &Version, by_settings: bool, by_tag: bool) -> String {
+        let cluster = self.name;
+        if by_settings {
+            return format!(
+                "{release} is skipped in this cluster by skip_versions: no run installs it until somebody takes it out there"
+            );
+        }
+        if !by_tag {
+            return format!(
+                "a run skips {release} in this cluster first, by its tag {SKIP_TAG}, for which it needs ecs:TagResource on the cluster"
+            );
+        }
+        format!(
+            "{release} is skipped in this cluster by its tag {SKIP_TAG}: no run installs it until somebody lifts that \
+             (ecs-updater unskip --cluster {cluster} {release})"
+        )
+    }
+
+    /// Takes up the instances whose update to the release this run has brought to its end, since they were in the middle of
+    /// it: they go back like the others.
+    fn begin_again_with_arrived(&mut self, release: &Version) {
+        let arrived = |run: &RunMemory| {
+            let verdict = run.verdict.as_deref();
+            verdict.is_some_and(|one| one.outcome == Outcome::Updated && one.to.as_ref() == Some(release))
+        };
+        let hosts: BTreeMap<HostId, RunMemory> = self
+            .fleet
+            .instances
+            .values()
+            .filter(|instance| arrived(&instance.run))
+            .map(|instance| (instance.host.clone(), instance.run.clone()))
+            .collect();
+        for (host, run) in hosts {
+            let Some(instance) = self.fleet.instances.get_mut(&host) else { continue };
+            tracing::info!(%host, %release, "was in the middle of its update to the release; goes back like the others");
+            instance.run = RunMemory {
+                transport: run.transport,
+                boot: run.boot,
+                tags_written_at: run.tags_written_at,
+                naming: run.naming,
+                misnamed_at: run.misnamed_at,
+                told_by_ssm: run.told_by_ssm,
+                last_seen: run.last_seen,
+                ..RunMemory::default()
+            };
+            instance.visit = None;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! How far a release may go, as the run at work was told: its canaries, how long they are watched, and the time between two
+//! drains.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use models::claim::Claim;
+use models::ids::ClusterName;
+use models::last::{LAST_TAG, Last};
+use models::policy::Policy;
+use semver::Version;
+
+use super::Rule;
+use crate::world::{MachineNo, World};
+
+/// Ends are written in whole seconds, and a drain takes a moment to be carried out.
+const BLUR: SignedDuration = SignedDuration::from_secs(3);
+
+/// What one run was told of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pacing {
+    canary: Option<usize>,
+    bake: SignedDuration,
+    soak: SignedDuration,
+}
+
+impl Pacing {
+    /// That of a policy.
+    pub fn of(policy: &Policy) -> Self {
+        let canary = policy.canary.map(|canary| canary as usize);
+        Self { canary, bake: policy.bake, soak: policy.soak }
+    }
+}
+
+/// What the caller has begun, and what came back.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Paced {
+    told: BTreeMap<ClusterName, Pacing>,
+    begun: BTreeMap<MachineNo, Begun>,
+    drained_at: BTreeMap<ClusterName, Timestamp>,
+}
+
+/// The newest drain of the caller on a machine.
+#[derive(Debug, Clone)]
+struct Begun {
+    claim: Claim,
+    has_rebooted: bool,
+    /// When it was back on the new version.
+    updated_at: Option<Timestamp>,
+}
+
+impl Paced {
+    pub(super) fn tell(&mut self, cluster: ClusterName, pacing: Pacing) {
+        self.told.insert(cluster, pacing);
+    }
+
+    /// The caller has set a machine DRAINING. Returns what is wrong with that.
+    pub(super) fn drained(&mut self, world: &World, number: MachineNo) -> Vec<(Rule, String)> {
+        let (now, mut wrong) = (world.now(), Vec::new());
+        let Some(claim) = world.claim(number) else { return wrong };
+        if self.begun.get(&number).is_some_and(|begun| is_the_same(&begun.claim, &claim)) {
+            return wrong;
+        }
+        let cluster = ClusterName::from(world.clusters()[world.machines()[number].cluster].name.as_str());
+        let told = self.told.get(&cluster).cloned().unwrap_or_default();
+        let before = self.drained_at.insert(cluster, now);
+        // By a clock that has leapt, times are what it says they are.
+        let is_by_our_clock = world.date_is_ahead().is_zero();
+        let since = before.map_or(SignedDuration::MAX, |before| now.duration_since(before));
+        if is_by_our_clock && since.saturating_add(BLUR) < told.soak {
+            wrong.push((Rule::Soak, format!("drained {since:#} after another one")));
+        }
+        if let Some(canary) = told.canary.filter(|_| is_by_our_clock) {
+            wrong.extend(self.ahead_of_canaries(world, number, &claim, (canary, told.bake)));
+        }
+        self.begun.insert(number, Begun { claim, has_rebooted: false, updated_at: None });
+        wrong
+    }
+
+    fn ahead_of_canaries(
+        &self,
+        world: &World,
+        number: MachineNo,
+        claim: &Claim,
+        (canary, bake): (usize, SignedDuration),
+    ) -> Option<(Rule, String)> {
+        let kind = |number: MachineNo| {
+            let machine = &world.machines()[number];
+            (machine.cluster, &machine.launched_as.variant, &machine.launched_as.arch)
+        };
+        let is_there =
+            |other: MachineNo| other != number && world.registration_of(other).is_some() && kind(other) == kind(number);
+        // What an earlier run did is known by what it wrote.
+        let is_known = |other: MachineNo, begun: &Begun| {
+            begun.claim.run == claim.run || world.claim(other).is_some() || last(world, other, &claim.to)
+        };
+        let begun: Vec<&Begun> = self
+            .begun
+            .iter()
+            .filter(|(other, begun)| begun.claim.to == claim.to && is_there(**other) && is_known(**other, begun))
+            .map(|(_, begun)| begun)
+            .collect();
+        // What somebody else wrote there, the caller can but believe.
+        let told = world
+            .machines()
+            .ids()
+            .filter(|other| is_there(*other) && !self.begun.contains_key(other) && last(world, *other, &claim.to));
+        let told = told.map(|_| Timestamp::MIN);
+        let mut updated: Vec<Timestamp> = begun.iter().filter_map(|begun| begun.updated_at).chain(told).collect();
+        updated.sort_unstable();
+        let is_watched = |at: &Timestamp| at.saturating_add(bake).unwrap_or(Timestamp::MAX) <= world.now() + BLUR;
+        let is_proved = updated.get(canary - 1).is_some_and(is_watched);
+        (begun.len() >= canary && !is_proved).then(|| {
+            let detail = format!(
+                "drained for {} although {} were begun before it, and back at {updated:?}, of {canary} canaries",
+                claim.to,
+                begun.len()
+            );
+            (Rule::Canary, detail)
+        })
+    }
+
+    /// The caller has set a machine ACTIVE. One that never rebooted was not begun.
+    pub(super) fn put_back(&mut self, world: &World, number: MachineNo) {
+        let Some(begun) = self.begun.get_mut(&number) else { return };
+        if *world.machines()[number].host.running_version() == begun.claim.to {
+            begun.updated_at.get_or_insert(world.now());
+        } else if !begun.has_rebooted {
+            self.begun.remove(&number);
+        }
+    }
+
+    /// Somebody else has written how the last update of a machine ended, which the caller can but believe.
+    pub(super) fn told_otherwise(&mut self, number: MachineNo) {
+        if let Some(begun) = self.begun.get_mut(&number) {
+            begun.updated_at = Some(Timestamp::MIN);
+        }
+    }
+
+    /// A machine has rebooted for the caller.
+    pub(super) fn rebooted(&mut self, number: MachineNo) {
+        if let Some(begun) = self.begun.get_mut(&number) {
+            begun.has_rebooted = true;
+        }
+    }
+}
+
+/// Whether both are about the same drain.
+fn is_the_same(one: &Claim, two: &Claim) -> bool {
+    (&one.run, &one.to) == (&two.run, &two.to)
+}
+
+/// Whether the machine tells of an update to the version.
+fn last(world: &World, number: MachineNo, version: &Version) -> bool {
+    let tag = world.machines()[number].tags.get(LAST_TAG);
+    tag.and_then(|tag| tag.parse::<Last>().ok()).is_some_and(|last| last.to == *version)
+}
