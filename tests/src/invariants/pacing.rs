@@ -81,7 +81,9 @@ impl Paced {
         if is_by_our_clock && since.saturating_add(BLUR) < told.soak {
             wrong.push((Rule::Soak, format!("drained {since:#} after another one")));
         }
-        if let Some(canary) = told.canary.filter(|_| is_by_our_clock) {
+        // A way back waits for no canary.
+        let goes_on = claim.to > claim.from;
+        if let Some(canary) = told.canary.filter(|_| is_by_our_clock && goes_on) {
             wrong.extend(self.ahead_of_canaries(world, number, &claim, (canary, &told)));
         }
         self.begun.insert(number, Begun { claim, has_rebooted: false, updated_at: None });
@@ -99,27 +101,31 @@ impl Paced {
             let machine = &world.machines()[number];
             (machine.cluster, &machine.launched_as.variant, &machine.launched_as.arch)
         };
-        let is_there =
-            |other: MachineNo| other != number && world.registration_of(other).is_some() && kind(other) == kind(number);
+        // What its group takes away counts no longer.
+        let is_left =
+            |other: MachineNo| world.registration_of(other).is_some() && world.out_of_group_since(other).is_none();
+        let is_there = |other: MachineNo| other != number && is_left(other) && kind(other) == kind(number);
         // What an earlier run did is known by what it wrote.
         let is_known = |other: MachineNo, begun: &Begun| {
             begun.claim.run == claim.run || world.claim(other).is_some() || last(world, other, &claim.to)
         };
         let can_be = |other: MachineNo| told.can_be_canary(world, other);
-        let begun: Vec<&Begun> = self
+        let begun: Vec<(MachineNo, &Begun)> = self
             .begun
             .iter()
-            .filter(|(other, begun)| begun.claim.to == claim.to && is_there(**other) && is_known(**other, begun))
-            .filter(|(other, _)| can_be(**other))
-            .map(|(_, begun)| begun)
+            .map(|(other, begun)| (*other, begun))
+            .filter(|(other, begun)| begun.claim.to == claim.to && is_there(*other) && is_known(*other, begun))
+            .filter(|(other, _)| can_be(*other))
             .collect();
+        // Where ECS sets an instance ACTIVE by itself, what the caller wrote of its end tells of it.
+        let back = |(other, begun): &(MachineNo, &Begun)| begun.updated_at.or_else(|| ended(world, *other, &claim.to));
         // What somebody else wrote there, the caller can but believe.
         let believed = world
             .machines()
             .ids()
             .filter(|other| is_there(*other) && !self.begun.contains_key(other) && last(world, *other, &claim.to));
         let believed = believed.filter(|other| can_be(*other)).map(|_| Timestamp::MIN);
-        let mut updated: Vec<Timestamp> = begun.iter().filter_map(|begun| begun.updated_at).chain(believed).collect();
+        let mut updated: Vec<Timestamp> = begun.iter().filter_map(back).chain(believed).collect();
         updated.sort_unstable();
         // Where fewer can be canaries, there are as many; and one that cannot be waits for all of them.
         let able =
@@ -166,6 +172,13 @@ impl Paced {
 /// Whether both are about the same drain.
 fn is_the_same(one: &Claim, two: &Claim) -> bool {
     (&one.run, &one.to) == (&two.run, &two.to)
+}
+
+/// When the machine was updated to the version, as its tag tells.
+fn ended(world: &World, number: MachineNo, version: &Version) -> Option<Timestamp> {
+    let tag = world.machines()[number].tags.get(LAST_TAG)?;
+    let last: Last = tag.parse().ok()?;
+    (last.to == *version && !last.is_failure()).then_some(last.at)
 }
 
 /// Whether the machine tells of an update to the version.
