@@ -40,8 +40,8 @@ pub(super) async fn unskip(at: &Steering<'_>, version: &Version) -> Result<Steer
 /// What the settings skip, no tag can lift.
 fn tell_of_settings(at: &Steering<'_>, version: &Version) {
     if at.policy.skip_versions.contains(version) {
-        at.say(format!(
-            "runs skip it still where skip_versions names it in their settings (file, variable or flag), which no tag lifts"
-        ));
+        at.say(
+            "runs skip it still where skip_versions names it in their settings (file, variable or flag), which no tag lifts",
+        );
     }
 }

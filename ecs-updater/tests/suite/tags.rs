@@ -33,6 +33,7 @@ const OF_VERSIONS: [(&str, &str, &str, Is); 12] = [
 
 /// What file, variable or default says; what the tag says; and what comes of it.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_tag_is_heard_where_it_loosens_nothing() {
     let others = [
         ("max_unavailable", "2", "1", Heard),

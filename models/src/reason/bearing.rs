@@ -17,6 +17,7 @@ pub enum Bearing {
 
 impl HoldCode {
     /// Returns what the hold means. A new reason is a [`Bearing::Hindrance`] unless a person said so.
+    #[expect(clippy::too_many_lines, reason = "a table of all codes")]
     pub fn bearing(self) -> Bearing {
         match self {
             Self::Excluded

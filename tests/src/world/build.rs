@@ -89,14 +89,18 @@ impl World {
         world.place_everything();
         world.apply_beginnings(&scenario.machines);
         world.begin_scaling();
+        world.add_script(scenario);
+        Ok(world)
+    }
+
+    fn add_script(&mut self, scenario: &Scenario) {
         for (index, spec) in scenario.events.iter().enumerate() {
             let armed = matches!(spec.due, EventTime::After(..));
-            world.script.push(Scripted { spec: spec.clone(), armed, calls: 0 });
+            self.script.push(Scripted { spec: spec.clone(), armed, calls: 0 });
             if let EventTime::At(at) = spec.due {
-                world.schedule(at, Due::Scripted(index));
+                self.schedule(at, Due::Scripted(index));
             }
         }
-        Ok(world)
     }
 
     fn add_cluster(&mut self, scenario: &Scenario, name: &str) {

@@ -87,6 +87,7 @@ fn where_an_instance_goes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn whoever_finds_it_goes_on_in_the_right_direction() {
     let staged = |running: &str| {
         let mut report = report(UpdateState::Staged, Some("1.26.1"), Some("1.26.1"));

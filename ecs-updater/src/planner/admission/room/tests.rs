@@ -6,8 +6,10 @@ use proptest::strategy::Strategy as Draw;
 use super::*;
 use crate::planner::fixtures::{at, fleet, instance, service, task};
 
-/// What an instance has free, and the tasks on it: each is of one of two services, and of this size.
-fn instances() -> impl Draw<Value = Vec<(Resources, Option<&'static str>, Vec<(bool, Resources)>)>> {
+/// What an instance has free, its capacity provider, and the tasks on it: each is of one of two services, and of this size.
+type Drawn = (Resources, Option<&'static str>, Vec<(bool, Resources)>);
+
+fn instances() -> impl Draw<Value = Vec<Drawn>> {
     let size =
         |most: i64| {
             (0..=most, 0..=most, proptest::collection::vec(80..82_u16, 0..2))
