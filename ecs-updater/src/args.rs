@@ -61,7 +61,7 @@ Exit codes:
   1  failures: an instance failed or was rolled back, or a cluster met an unexpected error
   2  usage or configuration: nothing was begun, or nothing on the clusters that it concerns
   3  not permitted, AWS not reachable, or no such cluster
-  4  stopped by a signal, or a run that Ctrl-C asked to finish left something not begun; the lease was lost; ended in
+  4  stopped by a signal, or a run or rollback that Ctrl-C asked to finish left something not begun; the lease was lost; ended in
      the middle, and the next run goes on; or you said no
   5  only with --fail-on-held: nothing was updated although something is outdated, and nobody wished so
 

@@ -21,6 +21,7 @@ use ecs_updater::steer::status::{Typed, status};
 use jiff::{SignedDuration, Timestamp};
 use models::ids::{ClusterName, HostId, RunId};
 use models::location::Location;
+use models::query::Select;
 use models::report::{ClusterError, ClusterErrorKind, Outcome, RunReport};
 use models::status::StatusReport;
 use tokio::sync::watch;
@@ -165,6 +166,15 @@ pub struct Rollout {
     runs: u32,
 }
 
+/// Reads an expression of the settings by the simulator's own parser.
+fn own_filter(select: Option<&Select>) -> Result<Option<Filter>, RolloutError> {
+    let read = |select: &Select| {
+        let text = select.to_string();
+        Filter::parse_select(&text).map_err(|source| RolloutError::Select { text, source })
+    };
+    select.map(read).transpose()
+}
+
 impl Rollout {
     /// Starts the scenario's Region. Call it inside a runtime.
     ///
@@ -209,12 +219,9 @@ impl Rollout {
             let Ok(policy) = policy else { continue };
             self.region.set_budget(cluster.as_str(), policy.max_unavailable);
             self.region.set_limits(cluster.as_str(), Limits::of(policy));
-            self.region.set_pacing(cluster.as_str(), Pacing::of(policy));
-            let select = policy.select.as_ref().map(ToString::to_string);
-            let own = select.map(|text| {
-                Filter::parse_select(&text).map_err(|source| RolloutError::Select { text: text.clone(), source })
-            });
-            self.region.set_select(cluster.as_str(), own.transpose()?);
+            let canary_match = own_filter(policy.canary_match.as_ref())?;
+            self.region.set_pacing(cluster.as_str(), Pacing::of(policy, canary_match));
+            self.region.set_select(cluster.as_str(), own_filter(policy.select.as_ref())?);
         }
         Ok(())
     }

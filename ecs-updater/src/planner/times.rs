@@ -30,6 +30,9 @@ pub(crate) const SHARED_TROUBLE: SignedDuration = SignedDuration::from_hours(1);
 /// How long it is good for that comparison what was seen of such a host.
 pub(crate) const PEERS_FRESH: SignedDuration = SignedDuration::from_secs(60);
 
+/// Clocks of runs differ by less: a tag that is dated further ahead is not believed.
+pub(crate) const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(10);
+
 /// Between two questions to SSM what runs on a host that is reached by its bridge.
 pub(crate) const CONFIRM_POLL: SignedDuration = SignedDuration::from_secs(30);
 /// How long an agent may take for its first report once it may report: it waits up to ten minutes after a refused one.

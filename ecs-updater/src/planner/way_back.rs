@@ -8,11 +8,13 @@ use models::host::HostReport;
 use models::last::Last;
 use models::policy::Policy;
 use models::reason::HoldReason;
+use models::time::after;
 use semver::Version;
 
 use super::context::Context;
 use super::limits::skips;
 use super::purpose::WayBack;
+use super::times::MAX_AHEAD;
 use super::wanted::{Wanted, as_offered, locked_otherwise};
 
 /// Returns the version that an instance goes back to which runs `running`. One that does not run the release is as it should
@@ -23,6 +25,10 @@ pub(super) fn wanted(
     (running, back): (&Version, &WayBack),
     cx: &Context<'_>,
 ) -> Wanted {
+    // It was asked to finish before it was known which release it is.
+    if back.release.is_none() {
+        return Wanted::Held(HoldReason::Finishing);
+    }
     if back.release.as_ref() != Some(running) {
         return Wanted::Nothing;
     }
@@ -51,16 +57,19 @@ fn version_before(instance: &Instance, running: &Version, back: &WayBack) -> Res
 }
 
 /// Returns the release that the newest update in the cluster went to, and when that ended, by the tags of the instances.
-/// Where it was a way back, that goes on: it is the release which it came from, as long as that is skipped.
+/// Where it was a way back, that goes on: it is the release which it came from, as long as that is skipped. A tag that is dated
+/// ahead of `now` is not believed.
 ///
 /// # Errors
 /// Why that is not known, in words.
 pub(crate) fn newest_release(
     fleet: &FleetSnapshot,
     is_skipped: impl Fn(&Version) -> bool,
+    now: Timestamp,
 ) -> Result<(Version, Timestamp), String> {
     let updates = fleet.instances.values().filter_map(|instance| instance.tags.last.as_ref());
     let updates = updates.filter(|last| !last.is_failure() && last.from != last.to);
+    let updates = updates.filter(|last| last.at <= after(now, MAX_AHEAD));
     let Some(newest) = updates.max_by_key(|last| (last.at, &last.to)) else {
         return Err("no instance has a tag ecs-updater:last that tells of an update".to_owned());
     };

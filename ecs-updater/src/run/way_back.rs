@@ -34,6 +34,9 @@ impl Cluster<'_> {
     /// Which release it is, is not known; or the skip could not be written.
     pub(super) async fn prepare_way_back(&mut self) -> Result<bool, ClusterError> {
         let Some(back) = self.facts.purpose.way_back().cloned() else { return Ok(true) };
+        if back.finishes {
+            return Ok(true);
+        }
         let release = match &back.release {
             Some(release) => release.clone(),
             None => self.settle_release(&back)?,
@@ -44,22 +47,33 @@ impl Cluster<'_> {
         }
         let by_settings = self.policy.skip_versions.contains(&release);
         let by_tag = self.fleet.skipped.contains(&release);
-        if by_settings || by_tag || self.facts.dry_run {
+        if by_tag || self.facts.dry_run {
             self.skip.stands = true;
             self.skip.note = Some(self.note(&release, by_settings, by_tag));
             return Ok(true);
         }
         let now = self.clock.now();
         let since = *self.skip.since.get_or_insert(now);
-        let error = match self.write_skip(&release).await? {
-            Written::Stands => {
+        let error = match self.write_skip(&release).await {
+            Ok(Written::Stands) => {
                 // The plan goes by what a look at the whole cluster reads.
                 self.looked_full = Some(Timestamp::MIN);
                 None
             }
-            Written::NotYet(error) => error,
+            Ok(Written::NotYet(error)) => error,
+            // Other runs may have other settings: the tag is for them, and these are enough where it is refused.
+            Err(error) if by_settings => {
+                tracing::warn!(cluster = %self.name, error = %error.message, "the skip could not be written");
+                self.stand_by_settings(&release);
+                return Ok(true);
+            }
+            Err(error) => return Err(error),
         };
         if self.clock.now() >= after(since, PATIENCE) {
+            if by_settings {
+                self.stand_by_settings(&release);
+                return Ok(true);
+            }
             let why = error.map_or_else(|| "ECS does not show the tag".to_owned(), |error| error.to_string());
             return Err(self.not_skipped(&release, ClusterErrorKind::NotReachable, &why));
         }
@@ -67,11 +81,17 @@ impl Cluster<'_> {
         Ok(false)
     }
 
+    /// Goes back by a skip that only this run's settings have.
+    fn stand_by_settings(&mut self, release: &Version) {
+        self.skip.stands = true;
+        self.skip.note = Some(self.note(release, true, false));
+    }
+
     /// Finds the release that was rolled out last.
     fn settle_release(&mut self, back: &WayBack) -> Result<Version, ClusterError> {
         let is_skipped =
             |version: &Version| self.policy.skip_versions.contains(version) || self.fleet.skipped.contains(version);
-        let (release, at) = planner::newest_release(&self.fleet, is_skipped).map_err(|why| {
+        let (release, at) = planner::newest_release(&self.fleet, is_skipped, self.clock.now()).map_err(|why| {
             let message = format!(
                 "cluster {}: nothing goes back, since the release that was rolled out last is not known: {why}; name it \
                  (ecs-updater rollback --release VERSION)",
@@ -145,9 +165,10 @@ impl Cluster<'_> {
 
     fn note(&self, release: &Version, by_settings: bool, by_tag: bool) -> String {
         let cluster = self.name;
-        if by_settings {
+        if by_settings && !by_tag {
             return format!(
-                "{release} is skipped in this cluster by skip_versions: no run installs it until somebody takes it out there"
+                "{release} is skipped by skip_versions of this run alone, since its tag {SKIP_TAG} could not be written: a run with \
+                 other settings would install it again"
             );
         }
         if !by_tag {

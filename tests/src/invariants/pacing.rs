@@ -11,24 +11,35 @@ use models::policy::Policy;
 use semver::Version;
 
 use super::Rule;
+use crate::query::{Extra, Filter};
 use crate::world::{MachineNo, World};
 
 /// Ends are written in whole seconds, and a drain takes a moment to be carried out.
 const BLUR: SignedDuration = SignedDuration::from_secs(3);
 
 /// What one run was told of a cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Pacing {
     canary: Option<usize>,
+    /// What an instance has to meet to be a canary, read by the simulator's own parser.
+    canary_match: Option<Filter>,
     bake: SignedDuration,
     soak: SignedDuration,
 }
 
 impl Pacing {
-    /// That of a policy.
-    pub fn of(policy: &Policy) -> Self {
+    /// That of a policy, with its `canary_match`.
+    pub fn of(policy: &Policy, canary_match: Option<Filter>) -> Self {
         let canary = policy.canary.map(|canary| canary as usize);
-        Self { canary, bake: policy.bake, soak: policy.soak }
+        Self { canary, canary_match, bake: policy.bake, soak: policy.soak }
+    }
+
+    /// Whether a machine may be a canary.
+    fn can_be_canary(&self, world: &World, number: MachineNo) -> bool {
+        let Some(canary_match) = &self.canary_match else { return true };
+        let machine = &world.machines()[number];
+        let extra = Extra { tags: &machine.tags, provider: machine.provider() };
+        machine.registration.is_some_and(|one| canary_match.matches_with(&world.subject(one), &extra))
     }
 }
 
@@ -70,8 +81,10 @@ impl Paced {
         if is_by_our_clock && since.saturating_add(BLUR) < told.soak {
             wrong.push((Rule::Soak, format!("drained {since:#} after another one")));
         }
-        if let Some(canary) = told.canary.filter(|_| is_by_our_clock) {
-            wrong.extend(self.ahead_of_canaries(world, number, &claim, (canary, told.bake)));
+        // A way back waits for no canary.
+        let goes_on = claim.to > claim.from;
+        if let Some(canary) = told.canary.filter(|_| is_by_our_clock && goes_on) {
+            wrong.extend(self.ahead_of_canaries(world, number, &claim, (canary, &told)));
         }
         self.begun.insert(number, Begun { claim, has_rebooted: false, updated_at: None });
         wrong
@@ -82,35 +95,46 @@ impl Paced {
         world: &World,
         number: MachineNo,
         claim: &Claim,
-        (canary, bake): (usize, SignedDuration),
+        (most, told): (usize, &Pacing),
     ) -> Option<(Rule, String)> {
         let kind = |number: MachineNo| {
             let machine = &world.machines()[number];
             (machine.cluster, &machine.launched_as.variant, &machine.launched_as.arch)
         };
-        let is_there =
-            |other: MachineNo| other != number && world.registration_of(other).is_some() && kind(other) == kind(number);
+        // What its group takes away counts no longer.
+        let is_left =
+            |other: MachineNo| world.registration_of(other).is_some() && world.out_of_group_since(other).is_none();
+        let is_there = |other: MachineNo| other != number && is_left(other) && kind(other) == kind(number);
         // What an earlier run did is known by what it wrote.
         let is_known = |other: MachineNo, begun: &Begun| {
             begun.claim.run == claim.run || world.claim(other).is_some() || last(world, other, &claim.to)
         };
-        let begun: Vec<&Begun> = self
+        let can_be = |other: MachineNo| told.can_be_canary(world, other);
+        let begun: Vec<(MachineNo, &Begun)> = self
             .begun
             .iter()
-            .filter(|(other, begun)| begun.claim.to == claim.to && is_there(**other) && is_known(**other, begun))
-            .map(|(_, begun)| begun)
+            .map(|(other, begun)| (*other, begun))
+            .filter(|(other, begun)| begun.claim.to == claim.to && is_there(*other) && is_known(*other, begun))
+            .filter(|(other, _)| can_be(*other))
             .collect();
+        // Where ECS sets an instance ACTIVE by itself, what the caller wrote of its end tells of it.
+        let back = |(other, begun): &(MachineNo, &Begun)| begun.updated_at.or_else(|| ended(world, *other, &claim.to));
         // What somebody else wrote there, the caller can but believe.
-        let told = world
+        let believed = world
             .machines()
             .ids()
             .filter(|other| is_there(*other) && !self.begun.contains_key(other) && last(world, *other, &claim.to));
-        let told = told.map(|_| Timestamp::MIN);
-        let mut updated: Vec<Timestamp> = begun.iter().filter_map(|begun| begun.updated_at).chain(told).collect();
+        let believed = believed.filter(|other| can_be(*other)).map(|_| Timestamp::MIN);
+        let mut updated: Vec<Timestamp> = begun.iter().filter_map(back).chain(believed).collect();
         updated.sort_unstable();
-        let is_watched = |at: &Timestamp| at.saturating_add(bake).unwrap_or(Timestamp::MAX) <= world.now() + BLUR;
+        // Where fewer can be canaries, there are as many; and one that cannot be waits for all of them.
+        let able =
+            world.machines().ids().filter(|other| (*other == number || is_there(*other)) && can_be(*other)).count();
+        let canary = most.min(if can_be(number) { able } else { begun.len().max(updated.len()).max(1) });
+        let is_watched = |at: &Timestamp| at.saturating_add(told.bake).unwrap_or(Timestamp::MAX) <= world.now() + BLUR;
         let is_proved = updated.get(canary - 1).is_some_and(is_watched);
-        (begun.len() >= canary && !is_proved).then(|| {
+        let is_ahead = begun.len() >= canary || !can_be(number);
+        (is_ahead && !is_proved).then(|| {
             let detail = format!(
                 "drained for {} although {} were begun before it, and back at {updated:?}, of {canary} canaries",
                 claim.to,
@@ -148,6 +172,13 @@ impl Paced {
 /// Whether both are about the same drain.
 fn is_the_same(one: &Claim, two: &Claim) -> bool {
     (&one.run, &one.to) == (&two.run, &two.to)
+}
+
+/// When the machine was updated to the version, as its tag tells.
+fn ended(world: &World, number: MachineNo, version: &Version) -> Option<Timestamp> {
+    let tag = world.machines()[number].tags.get(LAST_TAG)?;
+    let last: Last = tag.parse().ok()?;
+    (last.to == *version && !last.is_failure()).then_some(last.at)
 }
 
 /// Whether the machine tells of an update to the version.

@@ -108,7 +108,8 @@ fn differences(plan: &ClusterReport, run: &ClusterReport, in_order: bool) -> Vec
     }
     let planned: BTreeMap<_, _> = plan.instances.iter().map(|one| (&one.ec2_instance_id, one)).collect();
     let done: BTreeMap<_, _> = run.instances.iter().map(|one| (&one.ec2_instance_id, one)).collect();
-    let hosts: BTreeSet<_> = planned.keys().chain(done.keys()).copied().collect();
+    // What is launched meanwhile no plan knows.
+    let hosts: BTreeSet<_> = planned.keys().copied().collect();
     let mut differences: Vec<String> = hosts
         .into_iter()
         .map(|host| (host, planned.get(host).map(|one| end(one)), done.get(host).map(|one| end(one))))
@@ -123,7 +124,16 @@ fn differences(plan: &ClusterReport, run: &ClusterReport, in_order: bool) -> Vec
 fn end(one: &InstanceReport) -> (Outcome, Option<&str>, Option<String>) {
     match one.outcome {
         Outcome::WouldUpdate | Outcome::Updated => (Outcome::Updated, None, one.to.as_ref().map(ToString::to_string)),
-        other => (other, one.reason.as_deref(), None),
+        other => (other, one.reason.as_deref().map(paced), None),
+    }
+}
+
+/// How far a release has come by then is what a run alone sees: a plan says which come first, and a run that ends there what it
+/// waits for.
+fn paced(reason: &str) -> &str {
+    match reason {
+        "canary_first" | "checkpoint_first" | "baking" | "soaking" => "paced",
+        other => other,
     }
 }
 

@@ -11,6 +11,7 @@ use models::fleet::{AutoScaling, GroupSize, Instance, Resources, Service, Strate
 use models::ids::ServiceName;
 use models::policy::Capacity;
 use models::reason::{FailReason, HoldReason};
+use models::report::Outcome;
 
 use crate::planner::context::Context;
 
@@ -43,7 +44,7 @@ impl<'a> ScaleOut<'a> {
         let under_way = drained.clone().filter(|one| is_under_way(one)).count();
         let failed_before = drained.clone().any(|one| has_timed_out(one));
         let is_proved =
-            drained.clone().any(|one| one.run.drained_at.is_some() && !is_under_way(one) && !has_timed_out(one));
+            drained.clone().any(|one| one.run.drained_at.is_some() && !is_under_way(one) && has_left_drain(one));
         let (size, obstacle) = match size_of(cx, leaving) {
             Ok(_) if failed_before => (None, Some(timed_out(leaving))),
             Ok(size) => (Some(size), None),
@@ -89,6 +90,12 @@ impl<'a> ScaleOut<'a> {
 fn is_under_way(one: &Instance) -> bool {
     let claim = one.tags.claim.as_ref().and_then(|claim| claim.as_ref().ok());
     one.run.verdict.is_none() && claim.is_some_and(|claim| claim.step == ClaimStep::Drain)
+}
+
+/// Whether its tasks have found places, rather than that its drain was called off.
+fn has_left_drain(one: &Instance) -> bool {
+    let outcome = one.run.verdict.as_ref().map(|verdict| verdict.outcome);
+    matches!(outcome, None | Some(Outcome::Updated | Outcome::RolledBack))
 }
 
 fn has_timed_out(one: &Instance) -> bool {

@@ -1,16 +1,14 @@
 //! What an instance says of a release: whether it was updated to it, by whose word, and when.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use models::claim::{ClaimStep, whole_seconds};
 use models::fleet::Instance;
 use models::host::HostReport;
 use semver::Version;
 
 use crate::planner::context::Context;
+use crate::planner::times::MAX_AHEAD;
 use crate::planner::track_record::failed_on;
-
-/// Clocks of runs differ by less: a tag that is dated further ahead is not believed.
-const AHEAD: SignedDuration = SignedDuration::from_mins(10);
 
 /// Variant and architecture, as the host tells of itself.
 pub(super) type Kind<'a> = (&'a str, &'a str);
@@ -95,7 +93,7 @@ pub(super) fn came(instance: &Instance, version: &Version, cx: &Context<'_>) -> 
 /// Returns the time of an end as far as it is believed. Who may tag instances can write any: one that lies ahead is taken for
 /// none, so that it keeps nothing waiting for longer than a bake.
 pub(super) fn believed(at: Timestamp, cx: &Context<'_>) -> Since {
-    if at.duration_since(cx.now) > AHEAD {
+    if at.duration_since(cx.now) > MAX_AHEAD {
         Since { at: cx.run.started_at, is_sure: false }
     } else {
         Since { at, is_sure: true }

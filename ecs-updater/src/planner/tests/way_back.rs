@@ -159,7 +159,7 @@ fn whoever_finds_it_goes_on_in_the_right_direction() {
 
 #[test]
 fn which_release_was_rolled_out_last() {
-    let table: [(&str, &[&str], &str); 6] = [
+    let table: [(&str, &[&str], &str); 7] = [
         ("nobody remembers", &["", ""], "no instance"),
         (
             "the newest",
@@ -182,6 +182,11 @@ fn which_release_was_rolled_out_last() {
             "1.27.0",
         ),
         (
+            "one that is dated ahead is a lie",
+            &["updated/1.26.1/1.27.0/2026-11-21T03:00:00Z", "updated/1.27.0/1.28.0/2099-01-01T00:00:00Z"],
+            "1.27.0",
+        ),
+        (
             "it went back otherwise",
             &["updated/1.26.1/1.27.0/2026-11-21T03:00:00Z", "updated/1.28.0/1.26.1/2026-11-22T03:00:00Z"],
             "the newest update",
@@ -189,7 +194,8 @@ fn which_release_was_rolled_out_last() {
     ];
     for (name, lasts, expected) in table {
         let instances = (0..).zip(lasts.iter()).map(|(number, last)| remembers(instance(number, None, at(0)), last));
-        let found = newest_release(&fleet(instances.collect(), vec![]), |skipped| *skipped == version("1.27.0"));
+        let found =
+            newest_release(&fleet(instances.collect(), vec![]), |skipped| *skipped == version("1.27.0"), at(60));
         let found = found.map_or_else(|why| why, |(release, _)| release.to_string());
         assert!(found.starts_with(expected), "{name}: {found}");
     }

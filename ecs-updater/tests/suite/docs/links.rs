@@ -173,7 +173,7 @@ fn files(endings: &[&str]) -> Vec<PathBuf> {
         for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
-                if name != "target" && !name.starts_with('.') {
+                if name != "target" && name != "node_modules" && !name.starts_with('.') {
                     directories.push(path);
                 }
             } else if path.extension().is_some_and(|ending| endings.iter().any(|known| ending == *known)) {

@@ -7,7 +7,7 @@ use super::*;
 fn told(world: &mut World, canary: u32, soak: i64) {
     let (bake, soak) = (SignedDuration::from_mins(10), SignedDuration::from_secs(soak));
     let policy = Policy { canary: Some(canary), bake, soak, ..Policy::default() };
-    world.invariants_mut().set_pacing("main", Pacing::of(&policy));
+    world.invariants_mut().set_pacing("main", Pacing::of(&policy, None));
     world.invariants_mut().set_budget("main", MaxUnavailable::Count(3));
 }
 
