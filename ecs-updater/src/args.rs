@@ -10,6 +10,7 @@ mod command;
 mod global;
 mod report;
 mod settings;
+mod shell;
 mod status;
 mod steer;
 mod way_back;
@@ -17,6 +18,7 @@ mod way_back;
 pub use global::{GlobalArgs, LogFormat, Output};
 pub use report::{PageArgs, ReportArgs};
 pub use settings::{KeyArgs, SettingArgs};
+pub use shell::{CompletionsArgs, ConfigArgs, ConfigCommand, ManArgs};
 pub use status::StatusArgs;
 pub use steer::{ClusterArgs, ExcludeArgs, ForgetArgs, IncludeArgs, PauseArgs, ReleaseArgs, UnskipArgs};
 pub use way_back::RollbackArgs;
@@ -35,7 +37,7 @@ and `exclude` stop it, end it, and let instances go.";
 const AFTER_HELP: &str = "Exit codes: 0 success, 1 failures, 2 usage or configuration, 3 not permitted, not reachable \
 or no such cluster, 4 interrupted, 5 nothing updated (--fail-on-held). More with --help.";
 
-const AFTER_LONG_HELP: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   ecs-updater plan --cluster web
       What would happen to each instance of the cluster, in which order, and how long it would take.
@@ -54,8 +56,22 @@ Examples:
   ecs-updater release --cluster web i-0a1b2c3d4e5f60718
       Put one instance that a run left DRAINING back into service.
   ecs-updater run --cluster web --output json --log-format json
-      For programs: the report on standard output and nothing else, logs on standard error.
+      For programs: the report on standard output and nothing else, logs on standard error.";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  ecs-updater run --cluster web --dry-run
+      What would happen, as `plan` shows it.
+  ecs-updater run --cluster web --max-unavailable 10%
+      A tenth of the instances at a time.
+  ecs-updater run --config fleet.toml --target 1.27.0
+      Every cluster in the file, to this version.
+  ecs-updater run --cluster web --instance i-0123456789abcdef0 --outside-window
+      This instance alone, and now.
+  ecs-updater run --config fleet.toml --output json --log-format json --html night.html >night.json
+      For a pipeline: the report as JSON and as a page, the log on standard error.";
+
+const EXIT_CODES: &str = "\
 Exit codes:
   0  success; also when instances were held, nothing was to be done, or another run had the cluster's lease
   1  failures: an instance failed or was rolled back, or a cluster met an unexpected error
@@ -63,8 +79,9 @@ Exit codes:
   3  not permitted, AWS not reachable, or no such cluster
   4  stopped by a signal, or a run or rollback that Ctrl-C asked to finish left something not begun; the lease was lost; ended in
      the middle, and the next run goes on; or you said no
-  5  only with --fail-on-held: nothing was updated although something is outdated, and nobody wished so
+  5  only with --fail-on-held: nothing was updated although something is outdated, and nobody wished so";
 
+const ENVIRONMENT: &str = "\
 Environment:
   ECS_UPDATER_CONFIG      the configuration file or SSM parameter, as --config
   ECS_UPDATER_CLUSTERS    the clusters, separated by commas, as --cluster
@@ -78,6 +95,14 @@ Environment:
 For each setting the first of these wins: flag, tag of the ECS cluster (ecs-updater: and the flag's name), its own
 variable, ECS_UPDATER_SETTINGS, [[cluster]], [defaults], built-in default.";
 
+fn after_long_help() -> String {
+    format!("{EXAMPLES}\n\n{EXIT_CODES}\n\n{ENVIRONMENT}")
+}
+
+fn after_run_help() -> String {
+    format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}\n\n{ENVIRONMENT}")
+}
+
 /// Everything on the command line.
 #[derive(Debug, Clone, Parser)]
 #[command(
@@ -86,7 +111,7 @@ variable, ECS_UPDATER_SETTINGS, [[cluster]], [defaults], built-in default.";
     about = "Rolls Bottlerocket OS updates through Amazon ECS clusters without losing a task",
     long_about = LONG_ABOUT,
     after_help = AFTER_HELP,
-    after_long_help = AFTER_LONG_HELP,
+    after_long_help = after_long_help(),
     max_term_width = 110
 )]
 pub struct Cli {
@@ -107,6 +132,7 @@ pub enum Command {
     /// failed. On a terminal the first Ctrl-C lets it finish what was begun, and begin nothing more; the second stops it.
     /// SIGTERM, and SIGINT without a terminal, stop it: the calls in flight end, it reports and exits, and the next run goes
     /// on.
+    #[command(after_help = AFTER_HELP, after_long_help = after_run_help())]
     Run(RunArgs),
     /// Show what `run` would do, and change nothing
     ///
@@ -122,6 +148,8 @@ pub enum Command {
     ///
     /// Reads the JSON that `run` or `plan` printed with --output json, and asks AWS for nothing.
     Report(ReportArgs),
+    /// Check the settings and show where each comes from, without asking AWS
+    Config(ConfigArgs),
     /// Bring to an end what earlier runs began, and begin nothing
     ///
     /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled back
@@ -157,6 +185,14 @@ pub enum Command {
     Include(IncludeArgs),
     /// Have versions tried again that failed on instances of a cluster
     ForgetFailed(ForgetArgs),
+    /// Print what a shell completes this command line by
+    ///
+    /// Such as: ecs-updater completions bash >/etc/bash_completion.d/ecs-updater
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    ///
+    /// Such as: ecs-updater man | man -l -   or, for all commands: ecs-updater man --to /usr/local/share/man/man1
+    Man(ManArgs),
 }
 
 /// What `run` takes.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use futures_util::future::{Either, select};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::RunId;
@@ -27,14 +27,17 @@ use crate::render::terminal::Terminal;
 use crate::run::{Job, Signals, View, Watch, run};
 use crate::telemetry;
 
+mod check;
 mod error;
 mod resolved;
 mod saved;
+mod shell;
 mod signals;
 mod status;
 mod steer;
 
 pub use error::unread_parameter;
+pub use shell::{completions, manual};
 
 use error::{CliError, tell_error};
 use resolved::resolved;
@@ -50,6 +53,9 @@ pub fn main() -> ExitStatus {
     let ended = match (&cli.command, cli.command.order()) {
         (Command::Status(args), _) => status::execute(&cli, args),
         (Command::Report(args), _) => saved::execute(&cli, args),
+        (Command::Config(_), _) => check::execute(&cli),
+        (Command::Completions(args), _) => printed(completions(Cli::command(), args.shell)),
+        (Command::Man(args), _) => printed(manual(Cli::command(), args.to.as_deref())),
         (_, Some(order)) => steer::execute(&cli, &order),
         (_, None) => execute(&cli).map(|report| status_of(&report)),
     };
@@ -60,6 +66,10 @@ pub fn main() -> ExitStatus {
             error.status()
         }
     }
+}
+
+fn printed(written: std::io::Result<()>) -> Result<ExitStatus, CliError> {
+    written.map(|()| ExitStatus::Success).map_err(CliError::Printed)
 }
 
 fn execute(cli: &Cli) -> Result<RunReport, CliError> {

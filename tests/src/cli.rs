@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use ecs_updater::cli::{completions, manual};
 
 use crate::conform::{self, ConformArgs, ConformError};
 use crate::demo;
@@ -48,6 +49,18 @@ enum Command {
         /// Write the report as a page for a browser to this file too
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
+    },
+    /// Print what a shell completes this command line by
+    Completions {
+        /// The shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Write a page for the program and one for each command into this directory, in place of one to standard output
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
     },
 }
 
@@ -103,6 +116,8 @@ enum CliError {
     Field { field: String, source: toml::de::Error },
     #[error(transparent)]
     Host(#[from] HostServerError),
+    #[error("the text could not be written")]
+    Printed(#[source] std::io::Error),
     #[error("failed to start")]
     Runtime(#[source] std::io::Error),
     #[error(transparent)]
@@ -123,6 +138,8 @@ pub fn main() -> ExitCode {
         Command::Demo { output, html } => {
             demo::run(output == Output::Json, html.as_deref()).map(done).map_err(CliError::from)
         }
+        Command::Completions { shell } => completions(Cli::command(), shell).map(done).map_err(CliError::Printed),
+        Command::Man { to } => manual(Cli::command(), to.as_deref()).map(done).map_err(CliError::Printed),
     };
     match result {
         Ok(code) => code,

@@ -15,7 +15,12 @@ impl Command {
         match self {
             Self::Run(run) => run.dry_run,
             Self::Rollback(rollback) => rollback.dry_run,
-            Self::Plan(_) | Self::Status(_) | Self::Report(_) => true,
+            Self::Plan(_)
+            | Self::Status(_)
+            | Self::Report(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_) => true,
             Self::Finish(_)
             | Self::Unskip(_)
             | Self::Pause(_)
@@ -35,6 +40,9 @@ impl Command {
             Self::Plan(_)
             | Self::Status(_)
             | Self::Report(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_)
             | Self::Finish(_)
             | Self::Unskip(_)
             | Self::Pause(_)
@@ -57,6 +65,9 @@ impl Command {
             | Self::Plan(_)
             | Self::Status(_)
             | Self::Report(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_)
             | Self::Unskip(_)
             | Self::Pause(_)
             | Self::Resume(_)
@@ -70,9 +81,15 @@ impl Command {
     /// Returns what a person asks for by a command that is no run; `None` for a run.
     pub fn order(&self) -> Option<Order> {
         match self {
-            Self::Run(_) | Self::Plan(_) | Self::Status(_) | Self::Report(_) | Self::Finish(_) | Self::Rollback(_) => {
-                None
-            }
+            Self::Run(_)
+            | Self::Plan(_)
+            | Self::Status(_)
+            | Self::Report(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Finish(_)
+            | Self::Rollback(_) => None,
             Self::Unskip(unskip) => Some(Order::Unskip { version: unskip.version.clone() }),
             Self::Pause(pause) => Some(Order::Pause { reason: pause.reason.clone() }),
             Self::Resume(_) => Some(Order::Resume),
@@ -95,6 +112,9 @@ impl Command {
             Self::Rollback(rollback) => rollback.page.html.as_deref(),
             Self::Report(report) => report.page.html.as_deref(),
             Self::Status(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_)
             | Self::Finish(_)
             | Self::Unskip(_)
             | Self::Pause(_)
@@ -114,6 +134,9 @@ impl Command {
             Self::Rollback(rollback) => rollback.selection.named(),
             Self::Status(_)
             | Self::Report(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_)
             | Self::Unskip(_)
             | Self::Finish(_)
             | Self::Pause(_)
@@ -137,6 +160,9 @@ impl Command {
             | Self::Plan(_)
             | Self::Status(_)
             | Self::Report(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_)
             | Self::Finish(_)
             | Self::Rollback(_)
             | Self::Unskip(_)
@@ -155,7 +181,8 @@ impl Command {
             Self::Run(run) => run.settings.given(),
             Self::Plan(plan) => plan.settings.given(),
             Self::Status(status) => status.settings.given(),
-            Self::Report(_) => Given::default(),
+            Self::Report(_) | Self::Completions(_) | Self::Man(_) => Given::default(),
+            Self::Config(config) => config.given(),
             Self::Finish(settings) => settings.given(),
             Self::Rollback(rollback) => rollback.settings.given(),
             Self::Unskip(unskip) => unskip.clusters.given(),

@@ -22,6 +22,14 @@ pub(super) enum CliError {
         source.advice()
     )]
     Parameter { name: String, source: AwsError },
+    #[error(
+        "config check asks AWS for nothing, and the configuration is SSM parameter {parameter}: save it with `aws ssm \
+         get-parameter --name {parameter} --with-decryption --query Parameter.Value --output text >fleet.toml` and check that \
+         file with --config fleet.toml"
+    )]
+    KeptAtAws { parameter: String },
+    #[error("the text could not be written")]
+    Printed(#[source] std::io::Error),
     #[error(transparent)]
     Profile(#[from] ProfileError),
     #[error(transparent)]
@@ -64,6 +72,7 @@ impl CliError {
     pub(super) fn status(&self) -> ExitStatus {
         match self {
             Self::Config(_)
+            | Self::KeptAtAws { .. }
             | Self::Profile(_)
             | Self::Account(_)
             | Self::Page(_)
@@ -74,6 +83,7 @@ impl CliError {
             | Self::Runtime(_)
             | Self::Signals(_)
             | Self::Delivery(_)
+            | Self::Printed(_)
             | Self::Status(_) => ExitStatus::Failures,
         }
     }

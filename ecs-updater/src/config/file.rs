@@ -195,7 +195,7 @@ impl Reader<'_> {
             let path = format!("{prefix}{key}");
             match (Key::find(&path), node.value) {
                 (Some(key), value) => {
-                    if policy.set(key, &value).is_err() {
+                    if policy.set(key, &value, key_place).is_err() {
                         self.bad(&path, &value, node.place, table, &key.allowed_for(&value));
                     }
                 }

@@ -1,11 +1,11 @@
 //! What one place said: values that are right in themselves, any of them missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use models::ids::ClusterName;
 use models::policy::Policy;
 
-use super::error::{Origin, Problem};
+use super::error::{Origin, Place, Problem};
 use super::key::Key;
 use super::rows::Join;
 use super::syntax::NotAllowed;
@@ -37,7 +37,8 @@ pub struct ClusterFragment {
 /// The settings that one place gave for a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyFragment {
-    given: BTreeSet<Key>,
+    /// What was given, and where in its text.
+    given: BTreeMap<Key, Option<Place>>,
     /// Holds the values of these keys; the rest of it means nothing.
     values: Policy,
 }
@@ -46,17 +47,19 @@ impl PolicyFragment {
     /// Returns these, and where they say nothing, the `lower` ones.
     #[must_use]
     pub fn or(mut self, lower: Self) -> Self {
-        for key in lower.given.difference(&self.given) {
-            key.copy(&lower.values, &mut self.values);
+        for (key, place) in lower.given {
+            self.given.entry(key).or_insert_with(|| {
+                key.copy(&lower.values, &mut self.values);
+                place
+            });
         }
-        self.given.extend(lower.given);
         self
     }
 
     /// Returns these, and where they say nothing, what `policy` says.
     #[must_use]
     pub fn over(&self, mut policy: Policy) -> Policy {
-        for key in &self.given {
+        for key in self.given.keys() {
             key.copy(&self.values, &mut policy);
         }
         policy
@@ -64,18 +67,23 @@ impl PolicyFragment {
 
     /// The keys that were given.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.given.iter().copied()
+        self.given.keys().copied()
     }
 
     /// Whether this key was given.
     pub(super) fn has(&self, key: Key) -> bool {
-        self.given.contains(&key)
+        self.given.contains_key(&key)
+    }
+
+    /// Returns where in its text the key was given, where there is one.
+    pub(super) fn place(&self, key: Key) -> Option<Place> {
+        self.given.get(&key).copied().flatten()
     }
 
     /// Returns what was given for these keys alone.
     #[must_use]
     pub(super) fn only(&self, keys: BTreeSet<Key>) -> Self {
-        Self { given: keys, values: self.values.clone() }
+        Self { given: keys.into_iter().map(|key| (key, self.place(key))).collect(), values: self.values.clone() }
     }
 
     /// Adds what a policy says by one key to what was given for it.
@@ -86,9 +94,9 @@ impl PolicyFragment {
     }
 
     /// Sets one key from what was written.
-    pub(super) fn set(&mut self, key: Key, value: &Value) -> Result<(), NotAllowed> {
+    pub(super) fn set(&mut self, key: Key, value: &Value, place: Option<Place>) -> Result<(), NotAllowed> {
         key.set(&mut self.values, value)?;
-        self.given.insert(key);
+        self.given.insert(key, place);
         Ok(())
     }
 }

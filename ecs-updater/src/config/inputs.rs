@@ -195,7 +195,7 @@ fn table(value: &str, origin: impl Fn() -> Origin, problems: &mut Vec<Problem>) 
 
 fn set(policy: &mut PolicyFragment, key: Key, value: &str, origin: impl Fn() -> Origin, problems: &mut Vec<Problem>) {
     let value = Value::text(value);
-    if policy.set(key, &value).is_err() {
+    if policy.set(key, &value, None).is_err() {
         problems.push(Problem::BadValue {
             key: key.path().to_owned(),
             shown: value.shown(),

@@ -20,6 +20,7 @@
 //! Not here: the flags' definitions ([`crate::args`]), asking AWS ([`crate::cluster_settings`]), and Region, profile and endpoint,
 //! which are the SDK's business.
 
+mod effective;
 mod error;
 mod file;
 mod fragment;
@@ -37,6 +38,7 @@ mod tags;
 mod value;
 mod versions;
 
+pub use effective::{Effective, EffectiveCluster, Said, Setting};
 pub use error::ConfigError;
 pub(crate) use error::Origin;
 pub use file::{from_table, parse};

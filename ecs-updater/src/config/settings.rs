@@ -38,22 +38,32 @@ impl Inputs {
     /// # Errors
     /// No cluster at all, or something wrong with the settings of each.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
-        let listed = || self.file.iter().flat_map(|file| &file.clusters).map(|cluster| cluster.name.clone()).collect();
-        let named = [&self.flags.clusters, &self.environment.clusters].into_iter().find(|names| !names.is_empty());
-        let names: Vec<ClusterName> = named.cloned().unwrap_or_else(listed);
+        let names = self.names();
         if names.is_empty() {
             let file = self.file.as_ref().map(|file| file.source.clone());
             return Err(ConfigError::new(Problem::NoCluster { file }));
         }
-        let settle = |name: ClusterName| ClusterSettings { policy: self.policy_of(&name), name };
-        let in_file = self.file.as_ref().and_then(|file| file.lease_table.clone());
-        let tables = [self.flags.lease_table.clone(), self.environment.lease_table.clone(), in_file];
-        let lease_table = tables.into_iter().flatten().next().flatten();
-        let settings = Settings { lease_table, clusters: names.into_iter().map(settle).collect() };
+        let settings = self.joined(names);
         if settings.clusters.iter().any(|cluster| cluster.policy.is_ok()) {
             return Ok(settings);
         }
         Err(ConfigError::all(settings.clusters.into_iter().filter_map(|cluster| cluster.policy.err())))
+    }
+
+    /// The clusters to work on.
+    pub(super) fn names(&self) -> Vec<ClusterName> {
+        let listed = || self.file.iter().flat_map(|file| &file.clusters).map(|cluster| cluster.name.clone()).collect();
+        let named = [&self.flags.clusters, &self.environment.clusters].into_iter().find(|names| !names.is_empty());
+        named.cloned().unwrap_or_else(listed)
+    }
+
+    /// What these clusters are worked on by, or what is wrong with each.
+    pub(super) fn joined(&self, names: Vec<ClusterName>) -> Settings {
+        let settle = |name: ClusterName| ClusterSettings { policy: self.policy_of(&name), name };
+        let in_file = self.file.as_ref().and_then(|file| file.lease_table.clone());
+        let tables = [self.flags.lease_table.clone(), self.environment.lease_table.clone(), in_file];
+        let lease_table = tables.into_iter().flatten().next().flatten();
+        Settings { lease_table, clusters: names.into_iter().map(settle).collect() }
     }
 
     fn policy_of(&self, name: &ClusterName) -> Result<Policy, ConfigError> {

@@ -33,7 +33,7 @@ pub(super) fn of_tags(cluster: &ClusterName, tags: &BTreeMap<String, String>) ->
             continue;
         };
         let value = Value::text(text);
-        if !text.is_empty() && policy.set(key, &value).is_err() {
+        if !text.is_empty() && policy.set(key, &value, None).is_err() {
             problems.push(Problem::BadValue {
                 key: key.path().to_owned(),
                 shown: value.shown(),

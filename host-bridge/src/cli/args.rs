@@ -59,6 +59,24 @@ pub(super) enum Verb {
     /// For a Bottlerocket host container of an ECS container instance; see docs/host-bridge.md for the user data, the
     /// metadata option and the role's policy. --output and --timeout mean nothing to it.
     Agent(Agent),
+    /// Print what a shell completes this command line by.
+    Completions(Completions),
+    /// Print the manual page.
+    Man(Man),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// Write a page for the program and one for each command into this directory, in place of one to standard output.
+    #[arg(long, value_name = "DIR")]
+    pub(super) to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -7,14 +7,15 @@ mod args;
 mod commands;
 mod ending;
 mod render;
+mod shell;
 mod signals;
 
 use std::fmt::Debug;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
 use models::clean;
 use tokio::time::Instant;
 use tracing::field::Field;
@@ -51,6 +52,8 @@ pub fn main() -> ExitCode {
             log_to_stderr(global.verbose + 1);
             return agent::run(&global, &arguments);
         }
+        Verb::Completions(arguments) => return printed(shell::completions(Cli::command(), arguments.shell)),
+        Verb::Man(arguments) => return printed(shell::manual(Cli::command(), arguments.to.as_deref())),
     };
     log_to_stderr(global.verbose);
     let Ended { ending, seen, wrote } = run(&global, &command);
@@ -63,6 +66,16 @@ pub fn main() -> ExitCode {
         }
     }
     ExitCode::from(exit as u8)
+}
+
+fn printed(written: std::io::Result<()>) -> ExitCode {
+    match written {
+        Ok(()) => ExitCode::from(Exit::Done as u8),
+        Err(error) => {
+            print(stderr(), &format!("host-bridge: the text could not be written: {error}"));
+            ExitCode::from(Exit::Failed as u8)
+        }
+    }
 }
 
 struct Ended {

@@ -1,0 +1,124 @@
+//! What holds for each cluster and where it comes from, for a person who asks. AWS is not asked: the clusters' tags are not in it.
+
+use models::ids::ClusterName;
+use serde::Serialize;
+
+use super::error::{ConfigError, Origin};
+use super::inputs::{Environment, Inputs};
+use super::key::Key;
+use super::names::{LEASE_TABLE_VARIABLE, SETTINGS_VARIABLE};
+use super::settings::ClusterSettings;
+
+/// All settings of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Effective {
+    /// The version of this shape in JSON.
+    pub version: u32,
+    pub lease_table: Said,
+    pub clusters: Vec<EffectiveCluster>,
+}
+
+/// What one cluster is worked on by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EffectiveCluster {
+    pub cluster: ClusterName,
+    /// In the order of the documents; empty where something is wrong.
+    pub settings: Vec<Setting>,
+    /// What is wrong with it, in full sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    pub key: &'static str,
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+/// A value, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Said {
+    /// As it would stand in TOML.
+    pub value: String,
+    /// The place, or `default`.
+    pub origin: String,
+}
+
+/// Where nobody says anything.
+const DEFAULT: &str = "default";
+
+impl Effective {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.clusters.iter().all(|cluster| cluster.problems.is_empty())
+    }
+}
+
+impl Inputs {
+    /// Joins all places, with the origin of each value. `environment` is the one that these were gathered from.
+    ///
+    /// # Errors
+    /// No cluster is named.
+    pub fn effective(&self, environment: &Environment) -> Result<Effective, ConfigError> {
+        let settings = match self.settings() {
+            Ok(settings) => settings,
+            Err(error) if self.names().is_empty() => return Err(error),
+            Err(_) => self.joined(self.names()),
+        };
+        let lease_table = Said {
+            value: format!("{:?}", settings.lease_table.clone().unwrap_or_default()),
+            origin: self.origin_of_lease_table(),
+        };
+        let clusters = settings.clusters.into_iter().map(|cluster| self.effective_for(cluster, environment));
+        Ok(Effective { version: 1, lease_table, clusters: clusters.collect() })
+    }
+
+    fn effective_for(&self, cluster: ClusterSettings, environment: &Environment) -> EffectiveCluster {
+        let ClusterSettings { name, policy } = cluster;
+        let (settings, problems) = match policy {
+            Ok(policy) => {
+                let setting = |key: Key| {
+                    let origin = self.origin(key, &name, environment);
+                    let origin = origin.map_or_else(|| DEFAULT.to_owned(), |origin| origin.to_string());
+                    Setting { key: key.path(), said: Said { value: key.value(&policy), origin } }
+                };
+                (Key::all().map(setting).collect(), Vec::new())
+            }
+            Err(error) => (Vec::new(), error.problems().iter().map(ToString::to_string).collect()),
+        };
+        EffectiveCluster { cluster: name, settings, problems }
+    }
+
+    /// Returns who says what a key is for a cluster; `None`: nobody does.
+    fn origin(&self, key: Key, name: &ClusterName, environment: &Environment) -> Option<Origin> {
+        if self.flags.policy.has(key) {
+            return Some(Origin::Flag(format!("--{}", key.flag())));
+        }
+        if self.environment.policy.has(key) {
+            let variable = key.variable();
+            let is_its_own = environment.get(&variable).is_some_and(|value| !value.is_empty());
+            let place = self.environment.policy.place(key);
+            let inside = || Origin::InVariable { name: SETTINGS_VARIABLE.to_owned(), place };
+            return Some(if is_its_own { Origin::Variable(variable) } else { inside() });
+        }
+        let file = self.file.as_ref()?;
+        let own = file.clusters.iter().find(|cluster| cluster.name == *name).map(|cluster| &cluster.policy);
+        let own = own.filter(|policy| policy.has(key)).map(|policy| (policy, format!("[[cluster]] \"{name}\"")));
+        let shared = || file.defaults.has(key).then(|| (&file.defaults, "[defaults]".to_owned()));
+        let (policy, table) = own.or_else(shared)?;
+        Some(Origin::File { source: file.source.clone(), place: policy.place(key), table })
+    }
+
+    fn origin_of_lease_table(&self) -> String {
+        let in_file = self.file.as_ref().filter(|file| file.lease_table.is_some());
+        if self.flags.lease_table.is_some() {
+            Origin::Flag("--lease-table".to_owned()).to_string()
+        } else if self.environment.lease_table.is_some() {
+            Origin::Variable(LEASE_TABLE_VARIABLE.to_owned()).to_string()
+        } else {
+            in_file.map_or_else(|| DEFAULT.to_owned(), |file| format!("the top of {}", file.source))
+        }
+    }
+}
