@@ -185,7 +185,7 @@ async fn describe(aws: &Aws, names: &[ClusterName], mut stop: watch::Receiver<bo
     for tried in 1..TRIES {
         let answer = aws.describe_clusters(names).await;
         let wait = match &answer {
-            Err(error) => error.kind == ErrorKind::Throttled,
+            Err(error) => error.kind == ErrorKind::Throttled || error.is_of_a_name() && tried == 1,
             Ok(described) => tried < TRIES_OF_ONE && names.iter().any(|name| is_silent(described, name)),
         };
         if !wait || *stop.borrow() {

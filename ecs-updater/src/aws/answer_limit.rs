@@ -11,6 +11,8 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::no_way;
+
 /// The most bytes that an answer may have. The longest real one describes a thousand EC2 instances; with fifty tags each,
 /// as long as EC2 takes them, it has some 30 MB.
 const MOST: usize = 64 << 20;
@@ -60,8 +62,11 @@ struct LimitedConnector(SharedHttpConnector);
 
 impl HttpConnector for LimitedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let uri = request.uri().to_owned();
         let answer = self.0.call(request);
-        HttpConnectorFuture::new(async move { answer.await.map(|answer| answer.map(limited)) })
+        HttpConnectorFuture::new(async move {
+            answer.await.map(|answer| answer.map(limited)).map_err(|error| no_way::named(&uri, error))
+        })
     }
 }
 

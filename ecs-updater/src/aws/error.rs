@@ -1,13 +1,17 @@
 //! What is left of an SDK error: which operation, what kind, which words.
 
+use std::sync::LazyLock;
+
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use models::build::DOCS;
 use models::clean;
 use models::ids::ClusterName;
 use models::report::{ClusterError, ClusterErrorKind};
 
 use super::answer_limit::TOO_LONG;
+use super::no_way::{NO_NAME, NOBODY};
 use super::{fence, shutdown};
 
 /// A call to AWS that did not do what it was for.
@@ -21,6 +25,13 @@ pub struct AwsError {
     /// AWS's own words, or the transport's; clean, and no longer than a paragraph.
     pub message: String,
 }
+
+/// What to do where a right is missing.
+static PERMISSION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "give the task role (or your profile) the action named: {DOCS}/operations.md#permissions lists every permission"
+    )
+});
 
 /// How much of a message is kept: AWS names a thousand instance ids in one.
 const MOST_HEARD: usize = 32_768;
@@ -170,11 +181,13 @@ impl AwsError {
                 "the credentials are not accepted: renew them, or take others by --profile or AWS_PROFILE, and look: aws \
                  sts get-caller-identity; if they are good there, check this machine's clock"
             }
-            ErrorKind::Denied => {
-                "give the task role (or your profile) the action named: docs/operations.md lists every permission"
-            }
+            ErrorKind::Denied => PERMISSION.as_str(),
             _ if says(TOO_LONG) => {
                 "whoever answers is not AWS: check the endpoint (--endpoint-url, AWS_ENDPOINT_URL) and what stands between"
+            }
+            _ if says(NO_NAME) || says(NOBODY) => {
+                "check the Region (--region, AWS_REGION: aws ec2 describe-regions), the endpoint (--endpoint-url, \
+                 AWS_ENDPOINT_URL) and the network"
             }
             _ if says("Missing Region") || says("missing signing region") => {
                 "no Region is set: give --region NAME, or set AWS_REGION"
@@ -208,6 +221,11 @@ impl AwsError {
                 "check the network, the Region, the credentials and the endpoint: aws sts get-caller-identity"
             }
         }
+    }
+
+    /// Whether a name did not resolve.
+    pub(crate) fn is_of_a_name(&self) -> bool {
+        self.kind == ErrorKind::NoAnswer && self.message.contains(NO_NAME)
     }
 
     /// Whether it was SSM that was asked.
