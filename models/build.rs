@@ -1,11 +1,11 @@
 //! Says which commit a release was built from: by `ECS_UPDATER_COMMIT` and `ECS_UPDATER_COMMIT_DATE`, else by git, else not. A
-//! build for development does not ask, so that a commit makes nothing anew.
+//! build for development does not ask, so that a commit makes nothing anew. And where the documents are, by `ECS_UPDATER_DOCS`.
 
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    for variable in ["ECS_UPDATER_COMMIT", "ECS_UPDATER_COMMIT_DATE"] {
+    for variable in ["ECS_UPDATER_COMMIT", "ECS_UPDATER_COMMIT_DATE", "ECS_UPDATER_DOCS"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty() && value != "unknown");
@@ -26,6 +26,8 @@ fn main() {
         (None, false) => "development build".to_owned(),
     };
     println!("cargo::rustc-env=ECS_UPDATER_BUILT_FROM={built}");
+    let docs = set("ECS_UPDATER_DOCS").unwrap_or_else(|| "docs".to_owned());
+    println!("cargo::rustc-env=ECS_UPDATER_DOCS_AT={}", docs.trim_end_matches('/'));
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use models::build::DOCS;
 use models::ids::{ClusterName, Epoch, RunId};
 use models::report::{ClusterError, ClusterErrorKind};
 use tokio::sync::{Notify, watch};
@@ -264,7 +265,9 @@ impl Keeper {
             ),
             ErrorKind::Refused(_) => (
                 ClusterErrorKind::NotReachable,
-                "check that its one key is a text named lease: docs/operations.md has its shape".to_owned(),
+                format!(
+                    "check that its one key is a text named lease: {DOCS}/operations.md#two-runs-at-once has its shape"
+                ),
             ),
             ErrorKind::Throttled | ErrorKind::NoAnswer | ErrorKind::LeaseOver | ErrorKind::Stopped => (
                 ClusterErrorKind::NotReachable,

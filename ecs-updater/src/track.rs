@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use models::build::DOCS;
 use models::claim::Claim;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus};
 use models::host::UpdateState;
 use models::ids::HostId;
 use models::plan::{Phase, Plan, Standing};
+use models::reason::{Bearing, HoldCode};
 use models::report::{InstanceReport, Outcome, PhaseTime};
 use semver::Version;
+
+/// The code of an instance that a run leaves in the middle of its update.
+pub(crate) const UNDER_WAY: &str = "under_way";
 
 /// What a run saw of its instances so far.
 #[derive(Debug, Default)]
@@ -22,6 +27,8 @@ struct Life {
     /// The last of `phases`, kept apart since it is compared after each plan.
     phase: Option<Phase>,
     phases: Vec<PhaseTime>,
+    /// The version that it was last to go to.
+    to: Option<Version>,
     out_since: Option<Timestamp>,
     out_for: Option<SignedDuration>,
 }
@@ -107,6 +114,7 @@ impl Track {
             });
             report.from = verdict.from.clone().or(report.from);
             report.to = verdict.to.clone().or(report.to);
+            Self::name_target(life, &mut report);
             return report;
         }
         let Some(standing) = standing else { return report };
@@ -130,9 +138,34 @@ impl Track {
             report.detail = Some(hold.to_string());
         }
         if report.outcome == Outcome::InProgress {
-            report.detail = instance.claim().map(|claim| in_the_middle(instance, claim, dry_run));
+            report.reason = Some(UNDER_WAY.to_owned());
+            report.detail = Some(match instance.claim() {
+                Some(claim) => in_the_middle(instance, claim, dry_run),
+                None => "its update was under way when the run ended; the next run looks at it again".to_owned(),
+            });
         }
+        Self::name_target(life, &mut report);
         report
+    }
+
+    /// Names the version that an instance was to go to, where the plan that it ended by says none any more.
+    fn name_target(life: Option<&Life>, report: &mut InstanceReport) {
+        let is_open = match report.outcome {
+            Outcome::Failed | Outcome::RolledBack | Outcome::InProgress | Outcome::ScaledIn | Outcome::Gone => true,
+            Outcome::Held => report.reason.as_deref().and_then(HoldCode::find).is_some_and(is_hindered),
+            Outcome::Updated | Outcome::Current | Outcome::WouldUpdate => false,
+        };
+        if is_open && report.to.is_none() {
+            report.to = life.and_then(|life| life.to.clone()).filter(|to| report.from.as_ref() != Some(to));
+        }
+    }
+}
+
+/// Whether a hold leaves it open that the instance is updated to what it was to go to.
+fn is_hindered(code: HoldCode) -> bool {
+    match code.bearing() {
+        Bearing::Hindrance | Bearing::WishForAll => true,
+        Bearing::Wish | Bearing::NothingWanted => false,
     }
 }
 
@@ -155,7 +188,11 @@ pub(crate) fn in_the_middle(instance: &Instance, claim: &Claim, dry_run: bool) -
             "{standings}, with the claim {step} of run {run} since {since}; a run ends that before it begins anything else"
         );
     }
-    let how = if is_draining { ", docs/operations.md says how to put it back now" } else { "" };
+    let how = if is_draining {
+        format!(", {DOCS}/operations.md#an-instance-left-draining says how to put it back now")
+    } else {
+        String::new()
+    };
     format!("{standings}, with the claim {step}; the next run goes on with it{how}")
 }
 
@@ -192,6 +229,9 @@ impl Life {
         if self.phase != Some(standing.phase) {
             self.phase = Some(standing.phase);
             self.enter(standing.phase, now);
+        }
+        if standing.to.is_some() && self.to != standing.to {
+            self.to.clone_from(&standing.to);
         }
         if is_out_by_us(instance) {
             self.mark_out_of_service(instance, now);

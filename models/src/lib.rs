@@ -12,6 +12,7 @@ pub mod capacity;
 pub mod claim;
 pub mod clean;
 pub mod cluster_tags;
+pub mod count;
 pub mod fleet;
 pub mod host;
 pub mod ids;

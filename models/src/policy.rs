@@ -89,6 +89,9 @@ pub struct Policy {
     pub host: TransportPolicy,
     /// What the hosts' instance roles let a host bridge report on.
     pub bridge_policy: BridgePolicy,
+    /// The EventBridge event bus that is told of the run. `None`: none is.
+    #[serde(default)]
+    pub events: Option<String>,
     /// The SSM documents' names.
     pub documents: Documents,
     /// The keys that tags of the cluster may set although they loosen.
@@ -129,6 +132,7 @@ impl Default for Policy {
             allow_downgrade: false,
             host: TransportPolicy::Auto,
             bridge_policy: BridgePolicy::Cluster,
+            events: None,
             documents: Documents::default(),
             tags: OpenKeys::default(),
             from_tags: FromTags::default(),

@@ -168,7 +168,7 @@ reasons!(
             failed: usize,
             /// On so many it runs well.
             well: usize,
-        } = "version_failed_elsewhere", "{version} failed on {failed} instances of this cluster and runs well on {well}; a newer release is taken, or this one once the EC2 tags ecs-updater:failed (and ecs-updater:last where that says never_came_back) are removed from those it failed on";
+        } = "version_failed_elsewhere", "{version} failed on {failed} of this cluster's instances and runs well on {well}; a newer release is taken, or this one once the EC2 tags ecs-updater:failed (and ecs-updater:last where that says never_came_back) are removed from those it failed on";
         /// No room for the tags of this program.
         TagsFull {
             /// What it has besides them.
@@ -273,7 +273,7 @@ reasons!(
             budget: usize,
             /// The instances that are out of service.
             who: String,
-        } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}; waits for {who}";
+        } = "budget_used_up", "out of service: {out} of the {budget} that max_unavailable allows; waits for {who}";
         /// As many are drained at once as AWS's limits let be rebooted.
         DrainsPaced = "drains_paced", "waiting: AWS request limits allow no more reboots at the moment";
         /// More drains would keep an old one waiting.
@@ -343,7 +343,7 @@ reasons!(
         StoppedAfterFailures {
             /// So many.
             failures: usize,
-        } = "stopped_after_failures", "not begun: {failures} instances failed in this run (stop_after_failures)";
+        } = "stopped_after_failures", "not begun: {failures} of the instances failed in this run (stop_after_failures)";
         /// The run's time is over.
         OutOfTime = "out_of_time", "not begun: the run reached its max_duration; the next run goes on";
         /// No window is open, or none for long enough.

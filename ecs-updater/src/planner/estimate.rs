@@ -1,6 +1,8 @@
 //! How long a rollout will take, told before it begins.
 
 use jiff::SignedDuration;
+use models::build::DOCS;
+use models::count::plural;
 use models::plan::Estimate;
 use models::policy::Policy;
 use semver::Version;
@@ -58,8 +60,9 @@ pub(crate) fn estimate(ahead: &Ahead, policy: &Policy) -> Estimate {
         .saturating_add(times(policy.soak, updates.len().saturating_sub(1)));
     let mut rests_on = vec![
         format!(
-            "{at_once} at once (max_unavailable {} of {registered} instances, {out} out of service now)",
-            policy.max_unavailable
+            "{at_once} at once (max_unavailable {} of {}, {out} out of service now)",
+            policy.max_unavailable,
+            plural(*registered, "instance")
         ),
         format!("{} to write the first images; later ones are written ahead", minutes(STAGE)),
         format!(
@@ -73,7 +76,7 @@ pub(crate) fn estimate(ahead: &Ahead, policy: &Policy) -> Estimate {
         rests_on.push(format!("{waits} with tasks of no service, whose end is waited for: {drain} each at most"));
     }
     if *bakes > 0 {
-        rests_on.push(format!("{bakes} bakes of {} that this run waits for", minutes(policy.bake)));
+        rests_on.push(format!("{} of {} that this run waits for", plural(*bakes, "bake"), minutes(policy.bake)));
     }
     if !policy.soak.is_zero() {
         rests_on.push(format!("{} s after each drain and each return (soak)", policy.soak.as_secs()));
@@ -95,7 +98,7 @@ fn jump(updates: &[(Version, Version)]) -> Option<String> {
     let (from, to) = far.iter().max_by_key(|update| releases(update))?;
     Some(format!(
         "{} of them far behind ({from} to {to} at most): the data store of a host can grow too large on such a way, see \
-         docs/operations.md#a-host-that-has-no-room-for-its-data-store",
+         {DOCS}/operations.md#a-host-that-has-no-room-for-its-data-store",
         far.len()
     ))
 }

@@ -35,9 +35,8 @@ pub(crate) fn selects_none(fleet: &FleetSnapshot, policy: &Policy) -> Option<Str
     registered.peek()?;
     let count = registered.clone().count();
     let is_met = registered.any(|one| meets(one, select) != Some(false));
-    (!is_met).then(|| {
-        format!("select = {} is met by none of the {count} instances: nothing is begun", told(&select.to_string()))
-    })
+    (!is_met)
+        .then(|| format!("select = {} is met by no instance of {count}: nothing is begun", told(&select.to_string())))
 }
 
 /// Whether an instance meets an expression; `None` where that is not known.

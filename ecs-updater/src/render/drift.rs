@@ -22,7 +22,7 @@ fn of_today(group: &GroupReport, launches: &LaunchReport) -> Option<String> {
     let launch = launches.images.iter().find(|launch| launch.version.as_ref() == Some(oldest))?;
     (oldest < newest).then(|| {
         format!(
-            "Auto Scaling group {} launches {} with {oldest}, from {}: of its {} instances {} run more than that or would be \
+            "Auto Scaling group {} launches {} with {oldest}, from {}: of its instances ({}) {} run more than that or would be \
              updated to it (the newest {newest}), and would be old again once they are replaced, to be drained and rebooted at \
              the next run. Put a newer image into {}",
             group.name, launch.image, launch.from, group.instances, launches.ahead, launch.from

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{EXCLUDE_TAG, whole_seconds};
 use models::clean;
+use models::count::plural;
 use models::ids::ZoneName;
 use models::last::Last;
 use models::status::{
@@ -13,7 +14,7 @@ use models::status::{
 };
 
 use super::duration;
-use super::table::{plural, wrap};
+use super::table::wrap;
 
 /// So many lines of a list are shown, and so many instances named in one line.
 const MOST_LINES: usize = 40;

@@ -11,7 +11,9 @@ use comfy_table::{ContentArrangement, ContentLineStyle, LineStyle, Row, Table, T
 use jiff::SignedDuration;
 use models::clean;
 use models::cluster_tags::IgnoredTag;
+use models::count::plural;
 use models::ids::ZoneName;
+use models::plan::Estimate;
 use models::report::{ClusterReport, InstanceReport, Outcome, RunReport};
 
 use super::drift::drift;
@@ -51,6 +53,9 @@ pub fn closing(report: &RunReport) -> String {
         count => format!("; {count} of {} not worked through", plural(report.clusters.len(), "cluster")),
     };
     let interrupted = if report.interrupted { " (interrupted)" } else { "" };
+    if report.dry_run && report.interrupted && report.clusters.iter().all(|cluster| cluster.instances.is_empty()) {
+        return format!("Plan (interrupted): nothing was looked at{troubled}.");
+    }
     if report.dry_run {
         let counts = counts(&[Outcome::WouldUpdate, Outcome::Current, Outcome::Held]);
         return format!("Plan{interrupted}: {counts}{troubled}.{}", estimates(report));
@@ -311,36 +316,46 @@ fn notes(instances: &[&InstanceReport]) -> Vec<(String, String)> {
     notes
 }
 
-/// One cluster: the estimate and what it rests on. Several: each by its name.
+/// One cluster: the estimate and what it rests on. Several: each by its name, and what clusters have in common once.
 fn estimates(report: &RunReport) -> String {
-    let several = report.clusters.len() > 1;
-    let of = |cluster: &ClusterReport| {
-        let estimate = cluster.estimate.as_ref()?;
-        let time = match estimate.duration.as_mins() {
-            ..=0 => "less than a minute".to_owned(),
-            _ => format!("about {}", duration::long(estimate.duration)),
-        };
-        let sentences = estimate.rests_on.iter().map(|sentence| sentence.trim_end_matches('.'));
-        let rests_on: Vec<&str> = sentences.filter(|sentence| !sentence.is_empty()).collect();
-        let rests_on = rests_on.join("; ");
-        Some(if several {
-            let rests_on = if rests_on.is_empty() { rests_on } else { format!(" ({rests_on})") };
-            format!(" {}: {time}{rests_on}.", cluster.cluster)
-        } else {
-            let rests_on = if rests_on.is_empty() { rests_on } else { format!(": {rests_on}") };
-            format!(" {}{rests_on}.", capital(&time))
-        })
-    };
-    report.clusters.iter().filter_map(of).collect()
+    let estimates: Vec<(&ClusterReport, &Estimate)> =
+        report.clusters.iter().filter_map(|cluster| Some((cluster, cluster.estimate.as_ref()?))).collect();
+    if let [(_, only)] = estimates.as_slice() {
+        let rests_on = sentences(only).collect::<Vec<_>>().join("; ");
+        let rests_on = if rests_on.is_empty() { rests_on } else { format!(": {rests_on}") };
+        return format!(" {}{rests_on}.", capital(&about(only)));
+    }
+    let is_shared = |sentence: &str| estimates.iter().all(|(_, one)| sentences(one).any(|other| other == sentence));
+    let each = estimates.iter().map(|(cluster, estimate)| {
+        let own: Vec<&str> = sentences(estimate).filter(|sentence| !is_shared(sentence)).collect();
+        let own = if own.is_empty() { String::new() } else { format!(" ({})", own.join("; ")) };
+        format!(" {}: {}{own}.", cluster.cluster, about(estimate))
+    });
+    let mut text: String = each.collect();
+    let shared = estimates.first().into_iter().flat_map(|(_, first)| sentences(first)).filter(|one| is_shared(one));
+    let shared: Vec<&str> = shared.collect();
+    if !shared.is_empty() {
+        text.push_str(&format!(" For all of them: {}.", shared.join("; ")));
+    }
+    text
+}
+
+fn about(estimate: &Estimate) -> String {
+    match estimate.duration.as_mins() {
+        ..=0 => "less than a minute".to_owned(),
+        _ => format!("about {}", duration::long(estimate.duration)),
+    }
+}
+
+/// What an estimate rests on.
+fn sentences(estimate: &Estimate) -> impl Iterator<Item = &str> {
+    let sentences = estimate.rests_on.iter().map(|sentence| sentence.trim_end_matches('.'));
+    sentences.filter(|sentence| !sentence.is_empty())
 }
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
-}
-
-pub(super) fn plural(count: usize, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The words of a text on one line, with one space between two.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use models::build::DOCS;
 use models::ids::ImageId;
 
 use super::cluster::Cluster;
@@ -32,8 +33,8 @@ impl Cluster<'_> {
         tracing::warn!(
             cluster = %self.name,
             error = trouble,
-            "the report does not tell whether Auto Scaling groups launch old images; docs/operations.md lists every \
-             permission"
+            "the report does not tell whether Auto Scaling groups launch old images; {DOCS}/operations.md#permissions lists \
+             every permission"
         );
         GroupLaunches::default()
     }

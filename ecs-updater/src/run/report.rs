@@ -14,7 +14,7 @@ use models::report::{ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, 
 
 use super::cluster::Cluster;
 use crate::planner::{self, Ahead, Stop};
-use crate::track::in_the_middle;
+use crate::track::{UNDER_WAY, in_the_middle};
 
 /// The report of a cluster that is not worked on.
 pub(super) fn refused(cluster: &ClusterName, location: Location, error: &ClusterError) -> ClusterReport {
@@ -53,7 +53,7 @@ impl Cluster<'_> {
         let claim = instance.claim().filter(|_| is_ours && instance.run.verdict.is_none());
         if let Some(claim) = claim.filter(|_| report.outcome == Outcome::Held) {
             report.outcome = Outcome::InProgress;
-            report.reason = None;
+            report.reason = Some(UNDER_WAY.to_owned());
             report.detail = Some(in_the_middle(instance, claim, false));
         }
     }
@@ -210,8 +210,8 @@ impl Cluster<'_> {
         let now = self.clock.now();
         let instances = self.instance_reports(error.as_ref().map(|error| error.kind), now);
         let error = error.or_else(|| self.not_permitted());
-        let estimate =
-            (self.facts.dry_run && error.is_none()).then(|| planner::estimate(&self.ahead(&instances), self.policy));
+        let estimate = (self.facts.dry_run && error.is_none() && self.facts.stop.is_none())
+            .then(|| planner::estimate(&self.ahead(&instances), self.policy));
         let notes = self.notes(now, launched);
         let end = self.end(&instances, now);
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, launched);

@@ -3,6 +3,8 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::build::DOCS;
+
 reasons!(
     /// Why the update of an instance failed.
     FailReason {
@@ -27,7 +29,7 @@ reasons!(
         NeverCameBack {
             /// What was seen.
             detail: String,
-        } = "never_came_back", "the host was not heard of since its reboot ({detail}); it is left DRAINING, or as ECS has it since: see to it, the next run goes on once it answers";
+        } = "never_came_back", "the host was not heard of since its reboot ({detail}); it is left DRAINING, or as ECS has it since, and holds a place of max_unavailable. If its console (aws ec2 get-console-output --latest) shows no boot, terminate it so that another takes its place; if it runs, look whether its SSM agent or host bridge does: the next run goes on once it answers. More at {DOCS}/operations.md#why-an-update-failed";
         /// The boot loader went back.
         FellBackAtBoot {
             /// The version that did not boot.
@@ -48,17 +50,17 @@ reasons!(
         Unconfirmed {
             /// What its bridge says.
             detail: String,
-        } = "unconfirmed", "its host bridge says that {detail}, and neither ECS, which never showed its agent disconnected since the claim, nor SSM has confirmed it: no version is marked as failed and nothing is rolled back; it is left with its claim, DRAINING, or as ECS has it since: see to it (bridge_policy = \"own-host\" needs no confirmation)";
+        } = "unconfirmed", "its host bridge says that {detail}, and neither ECS, which never showed its agent disconnected since the claim, nor SSM has confirmed it: no version is marked as failed and nothing is rolled back; it is left with its claim, DRAINING, or as ECS has it since: {DOCS}/operations.md#an-instance-left-draining says what to do (bridge_policy = \"own-host\" needs no confirmation)";
         /// The way back failed.
         RollbackFailed {
             /// Where and why.
             detail: String,
-        } = "rollback_failed", "the rollback failed: {detail}; it is left DRAINING: see to it";
+        } = "rollback_failed", "the rollback failed: {detail}; it is left DRAINING: {DOCS}/operations.md#an-instance-left-draining says how it gets back into service";
         /// The old version is not healthy either.
         UnhealthyAfterRollback {
             /// What is missing.
             detail: String,
-        } = "unhealthy_after_rollback", "back on its old version it is not healthy ({detail}); it is left DRAINING: see to it";
+        } = "unhealthy_after_rollback", "back on its old version it is not healthy ({detail}); it is left DRAINING: replace it, or {DOCS}/operations.md#an-instance-left-draining says how it gets back into service";
         /// Its Auto Scaling group has set it aside in the middle.
         NotInService {
             /// How it stands, and what is to be done.

@@ -129,7 +129,7 @@ fn size_of<'a>(cx: &'a Context<'a>, leaving: &Instance) -> Result<&'a GroupSize,
         return Err(format!("the process {process} of Auto Scaling group {group} is suspended"));
     }
     if size.desired >= size.most {
-        return Err(format!("Auto Scaling group {group} has its maximum of {} instances", size.most));
+        return Err(format!("Auto Scaling group {group} has as many instances as its maximum allows ({})", size.most));
     }
     Ok(size)
 }

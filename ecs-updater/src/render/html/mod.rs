@@ -111,7 +111,7 @@ fn write_cluster(page: &mut String, cluster: &ClusterReport, report: &RunReport)
     if !cluster.location.is_unknown() {
         write!(page, "{}, ", escaped(&cluster.location.to_string()))?;
     }
-    writeln!(page, "{}</p>", table::plural(cluster.instances.len(), "instance"))?;
+    writeln!(page, "{}</p>", models::count::plural(cluster.instances.len(), "instance"))?;
     if let Some(error) = &cluster.error {
         writeln!(page, "<p class=alert>{}</p>", escaped(&error.message))?;
     }

@@ -1,6 +1,7 @@
 //! From facts to a status: pure.
 
 use models::claim::Claim;
+use models::count::plural;
 use models::fleet::Instance;
 use models::location::Location;
 use models::reason::HoldReason;
@@ -127,7 +128,7 @@ fn not_known(facts: &Facts<'_>) -> Vec<String> {
     }
     let left_out = facts.fleet.registered().filter(|one| one.left_out_since.is_some()).count();
     if left_out > 0 && facts.no_tags.is_none() {
-        said.push(format!("the tags of {left_out} instances, which EC2 leaves out of its answers"));
+        said.push(format!("the tags of {}, which EC2 leaves out of its answers", plural(left_out, "instance")));
     }
     if !facts.fleet.unknown_registrations.is_empty() {
         said.push(format!(
