@@ -137,6 +137,10 @@ def policies(template):
     image = {"HostBridgeImage": "public.ecr.aws/x1y2z3/host-bridge:1.0.0"}
     role = resolve(demo, image, stack="web", region=SIMULATED["region"])["Resources"]["InstanceRole"]["Properties"]
     documents["agent"] = {"reports": role["Policies"][0]["PolicyDocument"]}
+    events = load((HERE / "events.yaml").read_text())
+    role = {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"}
+    put = resolve(events, role, stack="events", region=SIMULATED["region"])["Resources"]["PutPolicy"]["Properties"]
+    documents["events"] = {"put": put["PolicyDocument"]}
     # The scenarios' tables have this name.
     return json.dumps(documents, indent=2).replace(":table/LeaseTable", ":table/leases") + "\n"
 

@@ -44,6 +44,8 @@ pub struct Expect {
     pub metrics: BTreeMap<String, MetricEnd>,
     /// How many deployments their circuit breakers have taken back by the end.
     pub taken_back: Option<u32>,
+    /// How many events were put on event buses by the end, by their detail-type; others are none.
+    pub posted: Option<BTreeMap<String, usize>>,
     /// The most AWS calls of the last run.
     pub max_calls: Option<u64>,
     /// The most minutes that the last run may take.

@@ -1,5 +1,7 @@
 //! Holds what came of a scenario against its `[expect]`, and against the rules.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::render::{duration, metrics};
 use models::report::{ClusterErrorKind, InstanceReport, Outcome, RunReport};
@@ -9,6 +11,7 @@ use crate::expect::{Exit, Expect, HostEnd, HostIndex};
 use crate::invariants::{Rule, Violation};
 use crate::rollout::{Ran, Rollout};
 use crate::trial::{Kind, Trial};
+use crate::world::PostedEvent;
 
 /// How much of an end has to be expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,10 @@ impl Verdict {
             None => {}
         }
         judge.versions();
+        if let Some(wanted) = &expect.posted {
+            let got = rollout.region.look(|world| posted(world.posted()));
+            judge.check("posted", &format!("{wanted:?}"), &format!("{got:?}"));
+        }
         if let Some(wanted) = expect.taken_back {
             judge.check("taken_back", &wanted.to_string(), &rollout.region.deployments_taken_back().to_string());
         }
@@ -99,6 +106,17 @@ fn is_in_progress(report: &RunReport, violation: &Violation) -> bool {
 /// A kind of error as it stands in JSON.
 fn words(kind: Option<ClusterErrorKind>) -> String {
     serde_json::json!(kind).as_str().unwrap_or("none").to_owned()
+}
+
+/// Events by their detail-type. One that comes twice is counted once.
+fn posted(events: &[PostedEvent]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    let ids: BTreeSet<_> =
+        events.iter().map(|event| (event.detail_type.as_str(), event.detail["id"].as_str())).collect();
+    for (detail_type, _) in ids {
+        *counts.entry(detail_type.to_owned()).or_default() += 1;
+    }
+    counts
 }
 
 /// Compares, and collects what differs.

@@ -1,11 +1,14 @@
 //! The clients of a cluster's loop. Each operation is a function of its own, in the file of its service.
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_smithy_runtime_api::client::retries::classifiers::SharedRetryClassifier;
 
 use super::calls::{Calls, Gatekeeper};
 use super::fence::Fence;
 use super::in_flight::InFlight;
 use super::limits::{Bucket, Limits};
+use super::no_way::AtOnce;
 use super::shutdown::Shutdown;
 use super::timing::{SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT, timeouts};
 
@@ -15,6 +18,7 @@ pub struct Aws {
     pub(crate) autoscaling: aws_sdk_autoscaling::Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) ecs: aws_sdk_ecs::Client,
+    pub(crate) eventbridge: aws_sdk_eventbridge::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) ssm: aws_sdk_ssm::Client,
     calls: Calls,
@@ -27,6 +31,11 @@ impl Aws {
     /// New clients over a configuration, which keep to `limits` together with all others that do; `fence` stands before
     /// what they write.
     pub fn new(config: &SdkConfig, fence: &Fence, limits: Limits) -> Self {
+        Self::build(config, fence, limits, None)
+    }
+
+    fn build(config: &SdkConfig, fence: &Fence, limits: Limits, at_once: Option<AtOnce>) -> Self {
+        let at_once = at_once.map(SharedRetryClassifier::new);
         let (calls, shutdown, in_flight) = (Calls::default(), Shutdown::default(), InFlight::default());
         let before = |service| Gatekeeper {
             service,
@@ -40,18 +49,36 @@ impl Aws {
             .interceptor(before("autoscaling"))
             .build();
         let dynamodb = aws_sdk_dynamodb::config::Builder::from(config).interceptor(before("dynamodb")).build();
-        let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(before("ecs")).build();
-        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(before("ec2")).build();
-        let ssm = aws_sdk_ssm::config::Builder::from(config)
-            .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
-            .interceptor(before("ssm"))
+        let mut ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(before("ecs"));
+        // Messages are no part of the work: no lease fences them, no stop ends them, and no lease is kept for one that was not
+        // answered.
+        let apart = Gatekeeper {
+            service: "events",
+            calls: calls.clone(),
+            fence: Fence::open(),
+            shutdown: Shutdown::default(),
+            in_flight: InFlight::default(),
+        };
+        let eventbridge = aws_sdk_eventbridge::config::Builder::from(config)
+            .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_ATTEMPT_TIMEOUT))
+            .retry_config(RetryConfig::disabled())
+            .interceptor(apart)
             .build();
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(before("ec2")).build();
+        let mut ssm = aws_sdk_ssm::config::Builder::from(config)
+            .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
+            .interceptor(before("ssm"));
+        if let Some(at_once) = at_once {
+            ecs = ecs.retry_classifier(at_once.clone());
+            ssm = ssm.retry_classifier(at_once);
+        }
         Self {
             autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
-            ecs: aws_sdk_ecs::Client::from_conf(ecs),
+            ecs: aws_sdk_ecs::Client::from_conf(ecs.build()),
+            eventbridge: aws_sdk_eventbridge::Client::from_conf(eventbridge),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
-            ssm: aws_sdk_ssm::Client::from_conf(ssm),
+            ssm: aws_sdk_ssm::Client::from_conf(ssm.build()),
             calls,
             limits,
             shutdown,
@@ -59,9 +86,9 @@ impl Aws {
         }
     }
 
-    /// New clients for the few calls before a run, which only read.
+    /// New clients for the few calls before a run, which only read. That there is no way to AWS is not tried again.
     pub fn reading(config: &SdkConfig) -> Self {
-        Self::new(config, &Fence::open(), Limits::default())
+        Self::build(config, &Fence::open(), Limits::default(), Some(AtOnce))
     }
 
     /// As [`Aws::reading`], in another Region where one is named.

@@ -5,8 +5,9 @@
 //!
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
+//! - `no_way`: a name that does not resolve, named.
 //! - `halving`: calls for many that are refused because of one.
-//! - `auto_scaling`, `dynamodb`, `summaries`, `ec2`, `ecs`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
+//! - `auto_scaling`, `dynamodb`, `summaries`, `ec2`, `ecs`, `events`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
 
 mod access;
 mod answer_limit;
@@ -17,12 +18,14 @@ pub(crate) mod dynamodb;
 pub(crate) mod ec2;
 pub(crate) mod ecs;
 mod error;
+mod events;
 mod fence;
 pub(crate) mod halving;
 mod in_flight;
 mod instance_types;
 mod launches;
 mod limits;
+mod no_way;
 mod parameters;
 mod profile;
 mod releases;
@@ -39,6 +42,7 @@ pub use client::Aws;
 pub(crate) use ecs::clusters::Described;
 pub(crate) use error::INVALID_INSTANCE;
 pub use error::{AwsError, ErrorKind};
+pub(crate) use events::{MAX_ENTRIES, Posted};
 pub use fence::Fence;
 pub use limits::Limits;
 pub use profile::ProfileError;

@@ -13,7 +13,8 @@ use super::rollout::{Count, Shares};
 use super::schedule::{Freezes, Windows};
 use super::select::Expression;
 use super::syntax::{
-    AUTO, Between, CountOrNever, DocumentName, KeyList, NONE, NotAllowed, OrNone, Parsed, Switch, Syntax, Words,
+    AUTO, Between, BusName, CountOrNever, DocumentName, KeyList, NONE, NotAllowed, OrNone, Parsed, Switch, Syntax,
+    Words,
 };
 use super::value::Value;
 use super::versions::VersionList;
@@ -294,6 +295,12 @@ pub(super) const ROWS: &[Row] = &[
         Tag::Never,
         Words { all: &[BridgePolicy::OwnHost, BridgePolicy::Cluster], word: BridgePolicy::as_str },
         "What the hosts' role lets a host bridge report on: own-host, its own instance, or cluster, every one"
+    ),
+    row!(
+        events,
+        Tag::Never,
+        OrNone { some: BusName, example: String::new(), none: NONE },
+        "EventBridge event bus that is told of runs, failures and holds, by its name or ARN; none: nobody is"
     ),
     row!(
         timeouts.inspect,

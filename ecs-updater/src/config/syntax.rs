@@ -236,6 +236,29 @@ impl Syntax<String> for DocumentName {
     }
 }
 
+/// The name or ARN of an event bus: the pattern of `EventBusName` in EventBridge's `PutEvents`.
+pub(super) struct BusName;
+
+impl Syntax<String> for BusName {
+    fn read(&self, value: &Value) -> Result<String, NotAllowed> {
+        let text = text(value)?;
+        let allowed = |char: char| char.is_ascii_alphanumeric() || "_-.:/".contains(char);
+        if (1..=256).contains(&text.len()) && text.chars().all(allowed) { Ok(text.to_owned()) } else { Err(NotAllowed) }
+    }
+
+    fn write(&self, value: &String) -> String {
+        quoted(value)
+    }
+
+    fn allowed(&self, _: &String) -> String {
+        "the name or ARN of an event bus: 1 to 256 letters, digits and the characters _ - . : /".to_owned()
+    }
+
+    fn placeholder(&self) -> String {
+        "BUS".to_owned()
+    }
+}
+
 /// The paths of keys: a list in TOML, a text with commas everywhere. Which keys there are, is not known here.
 pub(super) struct KeyList;
 

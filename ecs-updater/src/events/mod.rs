@@ -5,6 +5,7 @@
 
 mod journal;
 mod log;
+mod message;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use semver::Version;
 
 pub use journal::{Journal, Seen, tally};
 pub use log::log;
+pub use message::{Kind, Message, SOURCE, gathered, message};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::acts::{self, Acts};
 use super::namer::Namer;
+use super::post::Post;
 use super::rhythm::Rounds;
 use super::scribe::Scribe;
 use super::signals::Signals;
@@ -38,6 +39,7 @@ pub(super) struct Deps<'a> {
     pub(super) clock: &'a Clock,
     pub(super) lease: Option<Lease<'a>>,
     pub(super) signals: Signals,
+    pub(super) post: Post,
 }
 
 pub(super) struct Cluster<'a> {
@@ -58,6 +60,7 @@ pub(super) struct Cluster<'a> {
     pub(super) commands: Commands,
     pub(super) awaited: Awaited,
     pub(super) namer: Namer,
+    pub(super) post: Post,
     /// `None` without a lease.
     pub(super) scribe: Option<Scribe>,
     /// The last plan.
@@ -78,7 +81,7 @@ pub(super) struct Cluster<'a> {
 
 impl<'a> Cluster<'a> {
     pub(super) fn new(name: &'a ClusterName, policy: &'a Policy, facts: RunFacts, deps: Deps<'a>) -> Self {
-        let Deps { aws, clock, lease, signals: Signals { stop, finish } } = deps;
+        let Deps { aws, clock, lease, signals: Signals { stop, finish }, post } = deps;
         let fleet = FleetSnapshot::nothing_seen(name, clock.now());
         let journal = Journal::new(&facts.run, name);
         Self {
@@ -96,6 +99,7 @@ impl<'a> Cluster<'a> {
             commands: Commands::default(),
             awaited: Awaited::default(),
             namer: Namer::default(),
+            post,
             scribe: None,
             plan: Plan::default(),
             track: Track::default(),

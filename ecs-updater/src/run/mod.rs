@@ -14,6 +14,7 @@
 //! - `acts`: what went wrong with acts, and how long that is waited out.
 //! - `signals`: what it is told from outside; `interruption`: what that does.
 //! - `report`: what it says when it is over. `watch`: who sees it before. `tell`: who hears what happens.
+//! - `post`: messages for an event bus, beside the loop.
 //! - `summary`: what it leaves beside its lease, for `status`; `scribe`: its calls, beside the loop.
 
 mod acts;
@@ -25,6 +26,7 @@ mod looks;
 mod named;
 mod namer;
 mod naming;
+mod post;
 mod report;
 mod rhythm;
 mod rounds;
@@ -57,8 +59,8 @@ pub use watch::{View, Watch};
 
 use cluster::{Cluster, Deps, Lease};
 use named::Found;
+use post::Post;
 use report::refused;
-use tell::tell_of_begin;
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -125,11 +127,12 @@ pub async fn run(
                 Ok(policy) => policy,
                 Err(error) => return (refused(cluster, location, error), false),
             };
-            tell_of_begin(&facts, cluster, &location);
             let lease = table.map(|table| Lease { table, hold: HeldLease::default() });
             let fence = lease.as_ref().map_or_else(Fence::open, |lease| lease.hold.fence(clock));
-            let deps = Deps { aws: Aws::new(config, &fence, limits), clock, lease, signals };
-            let (report, is_cut_short) = Cluster::new(cluster, policy, facts, deps).run(watch).await;
+            let bus = policy.events.as_deref().filter(|_| !job.dry_run);
+            let post = Post::to(bus, &location);
+            let deps = Deps { aws: Aws::new(config, &fence, limits), clock, lease, signals, post };
+            let (report, is_cut_short) = Cluster::new(cluster, policy, facts, deps).run(watch, &location).await;
             (ClusterReport { location, ..report }, is_cut_short)
         }
     });

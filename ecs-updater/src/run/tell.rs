@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use models::ids::{ClusterName, HostId, RunId};
+use models::ids::{HostId, RunId};
 use models::location::Location;
 use models::report::{ClusterReport, Outcome};
 
@@ -15,13 +15,8 @@ use crate::planner::{self, Ahead, RunFacts};
 /// So many updates tell how long the others take.
 const UPDATES_THAT_TELL: usize = 3;
 
-pub(super) fn tell_of_begin(facts: &RunFacts, cluster: &ClusterName, location: &Location) {
-    let what = What::Begins { location: location.clone(), dry_run: facts.dry_run };
-    let event = Event { at: facts.started_at, run: facts.run.clone(), cluster: cluster.clone(), what };
-    events::log(&event, facts.dry_run);
-}
-
-pub(super) fn tell_of_end(facts: (RunId, bool), report: &ClusterReport, began: Timestamp, now: Timestamp) {
+/// Tells that the run is done with a cluster.
+pub(super) fn tell_of_end(facts: (RunId, bool), report: &ClusterReport, began: Timestamp, now: Timestamp) -> Event {
     let (run, dry_run) = facts;
     let mut outcomes: BTreeMap<Outcome, usize> = BTreeMap::new();
     for instance in &report.instances {
@@ -29,10 +24,22 @@ pub(super) fn tell_of_end(facts: (RunId, bool), report: &ClusterReport, began: T
     }
     let ending = Ending { error: report.error.clone(), outcomes, took: now.duration_since(began) };
     let what = What::Ends(Box::new(ending));
-    events::log(&Event { at: now, run, cluster: report.cluster.clone(), what }, dry_run);
+    let event = Event { at: now, run, cluster: report.cluster.clone(), what };
+    events::log(&event, dry_run);
+    event
 }
 
 impl Cluster<'_> {
+    /// Tells that the run begins to work on the cluster.
+    pub(super) fn tell_of_begin(&mut self, location: &Location) {
+        let RunFacts { run, started_at, dry_run, .. } = &self.facts;
+        let what = What::Begins { location: location.clone(), dry_run: *dry_run };
+        let event = Event { at: *started_at, run: run.clone(), cluster: self.name.clone(), what };
+        events::log(&event, *dry_run);
+        self.post.take(&[event]);
+        self.post.go_on(&self.aws, self.clock.now());
+    }
+
     /// Tells what has happened since the last plan.
     pub(super) fn tell(&mut self, watch: &dyn Watch, now: Timestamp) {
         let seen = Seen { fleet: &self.fleet, plan: &self.plan, policy: self.policy, now };
@@ -40,6 +47,8 @@ impl Cluster<'_> {
         for event in &events {
             events::log(event, self.facts.dry_run);
         }
+        self.post.take(&events);
+        self.post.go_on(&self.aws, now);
         let since = |host: &HostId| self.track.since(host);
         let left = || self.left(now);
         watch.see(View {

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use models::ids::Epoch;
+use models::location::Location;
 use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterReport};
 
@@ -28,7 +29,8 @@ enum Ended {
 
 impl Cluster<'_> {
     /// Works on the cluster to the end. Returns the report, and whether a signal kept the work from what is wanted.
-    pub(super) async fn run(mut self, watch: &dyn Watch) -> (ClusterReport, bool) {
+    pub(super) async fn run(mut self, watch: &dyn Watch, location: &Location) -> (ClusterReport, bool) {
+        self.tell_of_begin(location);
         let error = self.work(watch).await.err();
         // What happened since the last plan, in a run that ends early.
         self.tell(watch, self.clock.now());
@@ -38,8 +40,11 @@ impl Cluster<'_> {
         let was_asked = *self.finish.borrow();
         let (began, clock) = (self.facts.started_at, self.clock);
         let told = (self.facts.run.clone(), self.facts.dry_run);
-        let report = self.report(error, &launched);
-        tell_of_end(told, &report, began, clock.now());
+        let (mut post, aws, is_stopped) = (std::mem::take(&mut self.post), self.aws.clone(), self.is_stopped());
+        let mut report = self.report(error, &launched);
+        let end = tell_of_end(told, &report, began, clock.now());
+        post.take(&[end]);
+        report.notes.extend(post.end(&aws, clock, is_stopped).await);
         let is_not_begun = report.instances.iter().any(|one| one.reason.as_deref() == Some(HoldReason::FINISHING));
         (report, is_interrupted || (was_asked && is_not_begun))
     }

@@ -27,6 +27,12 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
         (Body::Json(params), "ecs:TagResource" | "ecs:UntagResource") => of_tag_resource(params),
         (Body::Json(params), name) if name.starts_with("ecs:") => of_ecs(&arn, name, params),
         (Body::Json(params), "ssm:SendCommand") => of_send_command(world, &arn, params),
+        (Body::Json(params), "events:PutEvents") => {
+            let buses = params.peek_fields("Entries", "EventBusName").into_iter();
+            let of_bus =
+                |bus: String| if bus.starts_with("arn:") { bus } else { arn("events", format!("event-bus/{bus}")) };
+            buses.map(|bus| (of_bus(bus), Context::new())).collect()
+        }
         (Body::Json(params), "dynamodb:GetItem" | "dynamodb:PutItem" | "dynamodb:UpdateItem") => {
             let table = params.peek_text("TableName").unwrap_or_default();
             vec![(arn("dynamodb", format!("table/{table}")), Context::new())]

@@ -42,7 +42,7 @@ pub fn shipped(role: Role) -> Result<Policies, ShippedError> {
     let file: Value = serde_json::from_str(SHIPPED)?;
     let documents: &[&str] = match role {
         Role::Plan => &["/everything/plan"],
-        Role::Run => &["/everything/plan", "/everything/update"],
+        Role::Run => &["/everything/plan", "/everything/update", "/events/put"],
         Role::ScopedRun => &["/scoped/plan", "/scoped/update"],
         Role::Person => &[],
         Role::Agent => &["/agent/reports"],

@@ -89,6 +89,9 @@ pub struct RegionSpec {
     /// after the caller's own write (docs/facts/ecs.md#consistency).
     pub describes_lag: SignedDuration,
 
+    /// Of a hundred entries for an event bus so many are not taken.
+    pub events_refused: u64,
+
     /// Of a hundred commands so many never reach their host.
     pub ssm_loses: u64,
     /// Of a hundred commands that ended on their host so many are never reported.
@@ -137,6 +140,7 @@ impl Default for RegionSpec {
             metadata_lag: SignedDuration::ZERO,
             lists_lag: SignedDuration::ZERO,
             describes_lag: SignedDuration::ZERO,
+            events_refused: 0,
             ssm_loses: 0,
             ssm_forgets: 0,
             ssm_late: SignedDuration::ZERO,

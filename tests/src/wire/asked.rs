@@ -36,6 +36,7 @@ impl Asked {
         let (service, mut failure) = match name {
             "AmazonEC2ContainerServiceV20141113" => (Service::Ecs, None),
             "AmazonSSM" => (Service::Ssm, None),
+            "AWSEvents" => (Service::Events, None),
             "DynamoDB_20120810" => (Service::Dynamodb, None),
             _ => (Service::Unknown, Some(Failure::unknown("Service", format!("target {target} is not modelled")))),
         };

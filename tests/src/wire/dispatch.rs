@@ -6,7 +6,7 @@ use super::asked::{Asked, Body};
 use super::failure::Failure;
 use super::request::Response;
 use super::service::Service;
-use super::{autoscaling, dynamodb, ec2, ecs, ssm, sts, xml};
+use super::{autoscaling, dynamodb, ec2, ecs, events, ssm, sts, xml};
 use crate::world::World;
 
 /// Does what was asked, on the world.
@@ -14,6 +14,7 @@ pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure
     match (asked.service, asked.body) {
         (Service::Dynamodb, Body::Json(params)) => dynamodb::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ecs, Body::Json(params)) => ecs::perform(world, &asked.operation, params).map(Answer::Json),
+        (Service::Events, Body::Json(params)) => events::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ssm, Body::Json(params)) => ssm::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ec2, Body::Form(form)) => ec2::perform(world, &asked.operation, form).map(Answer::Xml),
         (Service::AutoScaling, Body::Form(form)) => {
@@ -44,7 +45,13 @@ pub(crate) fn respond(
         (_, true) => "text/xml;charset=UTF-8",
         (Service::Dynamodb, false) => "application/x-amz-json-1.0",
         (
-            Service::AutoScaling | Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown,
+            Service::AutoScaling
+            | Service::Ecs
+            | Service::Events
+            | Service::Ec2
+            | Service::Ssm
+            | Service::Sts
+            | Service::Unknown,
             false,
         ) => "application/x-amz-json-1.1",
     };
@@ -56,9 +63,13 @@ pub(crate) fn respond(
         Err(failure) => {
             let kind = match service {
                 Service::Dynamodb => format!("com.amazonaws.dynamodb.v20120810#{}", failure.code),
-                Service::AutoScaling | Service::Ecs | Service::Ec2 | Service::Ssm | Service::Sts | Service::Unknown => {
-                    failure.code
-                }
+                Service::AutoScaling
+                | Service::Ecs
+                | Service::Events
+                | Service::Ec2
+                | Service::Ssm
+                | Service::Sts
+                | Service::Unknown => failure.code,
             };
             let mut body = failure.more;
             body.extend([("__type".to_owned(), json!(kind)), ("message".to_owned(), json!(failure.message))]);

@@ -210,9 +210,11 @@ fn denied(world: &World, asked: &Asked) -> Option<Failure> {
             status: 403,
             ..Failure::new("AccessDenied", format!("User: {who} is not authorized to perform: {name} {because}"))
         },
-        Service::Dynamodb | Service::Ecs | Service::Ssm | Service::Sts | Service::Unknown => Failure::new(
-            "AccessDeniedException",
-            format!("User: {who} is not authorized to perform: {name} on resource: * {because}"),
-        ),
+        Service::Dynamodb | Service::Ecs | Service::Events | Service::Ssm | Service::Sts | Service::Unknown => {
+            Failure::new(
+                "AccessDeniedException",
+                format!("User: {who} is not authorized to perform: {name} on resource: * {because}"),
+            )
+        }
     })
 }

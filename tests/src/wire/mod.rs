@@ -1,4 +1,4 @@
-//! The AWS protocols, onto the world: ECS and SSM (JSON 1.1), DynamoDB (JSON 1.0), EC2, EC2 Auto Scaling and STS (Query in, XML out).
+//! The AWS protocols, onto the world: ECS, SSM and EventBridge (JSON 1.1), DynamoDB (JSON 1.0), EC2, EC2 Auto Scaling and STS (Query in, XML out).
 //!
 //! An operation or a parameter that is not modelled is a loud error, `SimulatorUnknown…`, and recorded.
 
@@ -10,6 +10,7 @@ mod dispatch;
 mod dynamodb;
 mod ec2;
 mod ecs;
+mod events;
 mod failure;
 mod faults;
 pub(crate) mod form;

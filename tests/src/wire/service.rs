@@ -11,6 +11,8 @@ pub enum Service {
     Ecs,
     /// Elastic Compute Cloud.
     Ec2,
+    /// Amazon EventBridge.
+    Events,
     /// Systems Manager.
     Ssm,
     /// Security Token Service.
@@ -27,6 +29,7 @@ impl Service {
             Self::Dynamodb => "dynamodb",
             Self::Ecs => "ecs",
             Self::Ec2 => "ec2",
+            Self::Events => "events",
             Self::Ssm => "ssm",
             Self::Sts => "sts",
             Self::Unknown => "unknown",
@@ -35,7 +38,7 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 39] = [
+pub(crate) const OPERATIONS: [&str; 40] = [
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeInstanceRefreshes",
@@ -68,6 +71,7 @@ pub(crate) const OPERATIONS: [&str; 39] = [
     "ecs:TagResource",
     "ecs:UntagResource",
     "ecs:UpdateContainerInstancesState",
+    "events:PutEvents",
     "ssm:DescribeInstanceInformation",
     "ssm:GetCommandInvocation",
     "ssm:GetParameter",

@@ -67,6 +67,7 @@ impl World {
             caller: 0,
             by_person: false,
             invariants: Invariants::default(),
+            posted: Vec::new(),
             queue: Queue::default(),
             log: Vec::new(),
             effects: Vec::new(),

@@ -14,6 +14,7 @@ mod command;
 mod daemons;
 mod ec2;
 mod effect;
+mod events;
 mod forge;
 mod groups;
 mod hosts;
@@ -57,6 +58,7 @@ pub use cluster::{Cluster, OutOfService};
 pub(crate) use command::Ping;
 pub use command::{Command, Invocation, InvocationStatus, RateControl, Sending};
 pub use effect::Effect;
+pub use events::PostedEvent;
 pub use id_vec::{Id, IdVec};
 pub use ids::{ClusterNo, CommandNo, MachineNo, RegistrationNo, ServiceNo, TaskNo};
 pub(crate) use images::image_id;
@@ -114,6 +116,7 @@ pub struct World {
     /// Whether it is a person's.
     pub(crate) by_person: bool,
     pub(crate) invariants: Invariants,
+    posted: Vec<PostedEvent>,
     queue: Queue,
     log: Vec<Entry>,
     effects: Vec<Effect>,

@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Whether something with a probability of `percent` happens. What never happens takes no draw.
-    fn chance(&mut self, purpose: &str, percent: u64) -> bool {
+    pub(super) fn chance(&mut self, purpose: &str, percent: u64) -> bool {
         if percent == 0 {
             return false;
         }

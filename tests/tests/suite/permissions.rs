@@ -17,7 +17,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 13] = [
+const RUNS: [&str; 14] = [
+    "events_told",
     "launch_configuration",
     "interfaces_of_the_type",
     "cluster_table_wrong",
