@@ -78,24 +78,27 @@ METRICS = {
 }
 OF_THE_RUN = {"NothingUpdated": [0] * 7 + [1, 1, 1, 1, 0, 0, 0]}
 LONGEST = {"OldestDrain", "DaysWithoutProgress"}
-BACK = "runs 1.27.0 and is ACTIVE"
+BACK = "back in service, updated"
 LOG = [
-    ("30 03:41:07", "INFO", {"host": "i-0c4e77aa1b2c3d4e5", "outcome": "updated", "detail": BACK}, "done with it"),
-    ("30 03:40:52", "INFO", {"host": "i-0b61f09d2c3d4e5f6", "outcome": "updated", "detail": BACK}, "done with it"),
-    ("30 03:22:31", "INFO", {"host": "i-09d2c3d4e5f60718a", "outcome": "updated", "detail": BACK}, "done with it"),
+    ("30 03:41:07", "INFO", {"cluster": "web", "instance": "i-0c4e77aa1b2c3d4e5", "state": "updated"}, BACK),
+    ("30 03:40:52", "INFO", {"cluster": "web", "instance": "i-0b61f09d2c3d4e5f6", "state": "updated"}, BACK),
+    ("30 03:38:20", "INFO", {"cluster": "web", "instance": "i-0c4e77aa1b2c3d4e5", "state": "rebooting"}, "rebooting"),
+    ("30 03:22:31", "INFO", {"cluster": "web", "instance": "i-09d2c3d4e5f60718a", "state": "updated"}, BACK),
     ("30 03:20:04", "WARN", {"cluster": "web", "error": "ThrottlingException: Rate exceeded"}, "a call failed"),
-    ("30 03:04:44", "INFO", {"host": "i-0a3d8812c4e5f6071", "outcome": "updated", "detail": BACK}, "done with it"),
+    ("30 03:04:44", "INFO", {"cluster": "batch", "instance": "i-0a3d8812c4e5f6071", "state": "updated"}, BACK),
     (
         "29 03:58:19",
         "ERROR",
         {
-            "host": "i-0f1e2d3c4b5a69788",
-            "outcome": "failed",
-            "detail": "never came back from its reboot; it is left DRAINING with its claim",
+            "cluster": "web",
+            "instance": "i-0f1e2d3c4b5a69788",
+            "state": "failed",
+            "reason": "never_came_back",
+            "detail": "the host was not heard of since its reboot; it is left DRAINING",
         },
-        "done with it",
+        "failed",
     ),
-    ("29 03:31:50", "INFO", {"host": "i-07a6b5c4d3e2f1908", "outcome": "updated", "detail": BACK}, "done with it"),
+    ("29 03:31:50", "INFO", {"cluster": "web", "instance": "i-07a6b5c4d3e2f1908", "state": "updated"}, BACK),
 ]
 ENDED = [
     ("30 03:42:11", "0", "Essential container in task exited"),

@@ -51,6 +51,19 @@ PARAMETERS = {
         "everything": {"Version": "0.1.0", "Source": "s3://my-bucket/source/ecs-updater-0.1.0.tar.gz"},
     },
     "dashboard.yaml": {"defaults": {"ClusterNames": "web"}, "everything": draw.GIVEN},
+    "reports.yaml": {
+        "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
+        "everything": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater", "KeepDays": "30"},
+    },
+    "events.yaml": {
+        "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
+        "everything": {
+            "TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater",
+            "NotificationEmail": "ops@example.com",
+            "NotificationTopicArn": "arn:aws:sns:eu-west-1:123456789012:ops",
+            "Holds": "yes",
+        },
+    },
 }
 CASES = [(name, case) for name in NAMES for case in ("defaults", "everything")]
 # checkov has no rule for a dashboard, and dashboard.yaml nothing else: it would give no summary.

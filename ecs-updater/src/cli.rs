@@ -1,5 +1,6 @@
 //! Puts the parts together: arguments → settings → run → report → exit code.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use futures_util::future::{Either, select};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::RunId;
 use models::plan::Plan;
-use models::policy::Policy;
+use models::policy::{Policy, Shelf};
 use models::report::RunReport;
 
 use crate::args::{Cli, Command};
@@ -35,6 +36,7 @@ mod shell;
 mod signals;
 mod status;
 mod steer;
+mod store;
 
 pub use error::unread_parameter;
 pub use shell::{completions, manual};
@@ -42,6 +44,7 @@ pub use shell::{completions, manual};
 use error::{CliError, tell_error};
 use resolved::resolved;
 use signals::{Manners, heard};
+use store::store;
 
 /// How often the live view is drawn though nothing happens.
 const TICK: Duration = Duration::from_secs(1);
@@ -122,7 +125,7 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
     live.begin(locations.values(), &run_id, clusters.iter().map(|(cluster, _)| cluster.clone()), started_at);
     let clusters =
         clusters.into_iter().map(|(cluster, policy)| (cluster, policy.map(|policy| for_purpose(cli, policy))));
-    let clusters = clusters.collect();
+    let clusters: Vec<_> = clusters.collect();
     let (dry_run, outside_window) = (cli.command.dry_run(), cli.command.outside_window());
     let (purpose, named) = (cli.command.purpose(), cli.command.named());
     let job = Job { run: run_id, clusters, locations, purpose, dry_run, outside_window, named, lease_table };
@@ -144,10 +147,18 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
             Either::Right((never, _)) => match never {},
         }
     };
-    Ok(match select(pin!(work), pin!(advice)).await {
+    let report = match select(pin!(work), pin!(advice)).await {
         Either::Left((report, _)) => report,
         Either::Right(((), work)) => work.await,
-    })
+    };
+    store(&config, &shelves(&job), &report).await;
+    Ok(report)
+}
+
+/// The buckets that keep the report.
+fn shelves(job: &Job) -> BTreeSet<Shelf> {
+    let policies = job.clusters.iter().filter_map(|(_, policy)| policy.as_ref().ok());
+    if job.dry_run { BTreeSet::new() } else { policies.filter_map(|policy| policy.reports.clone()).collect() }
 }
 
 /// On the way back no target counts, and none is past a skip.

@@ -1,6 +1,7 @@
 //! What a person decided for one cluster: the settings after files, environment and flags are joined.
 
 mod rollout;
+mod shelf;
 mod steps;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use crate::schedule::{Freeze, Window};
 pub use crate::capacity::Capacity;
 pub use crate::max_unavailable::MaxUnavailable;
 pub use rollout::{Checkpoints, NotAPercentage};
+pub use shelf::{NoShelf, Shelf};
 pub use steps::{Documents, Timeouts};
 
 /// The settings of one cluster. The configuration page of the documents lists them for people.
@@ -92,6 +94,9 @@ pub struct Policy {
     /// The EventBridge event bus that is told of the run. `None`: none is.
     #[serde(default)]
     pub events: Option<String>,
+    /// The S3 bucket that keeps the reports of runs. `None`: none does.
+    #[serde(default)]
+    pub reports: Option<Shelf>,
     /// The SSM documents' names.
     pub documents: Documents,
     /// The keys that tags of the cluster may set although they loosen.
@@ -133,6 +138,7 @@ impl Default for Policy {
             host: TransportPolicy::Auto,
             bridge_policy: BridgePolicy::Cluster,
             events: None,
+            reports: None,
             documents: Documents::default(),
             tags: OpenKeys::default(),
             from_tags: FromTags::default(),

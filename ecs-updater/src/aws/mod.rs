@@ -7,11 +7,12 @@
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `no_way`: a name that does not resolve, named.
 //! - `halving`: calls for many that are refused because of one.
-//! - `auto_scaling`, `dynamodb`, `summaries`, `ec2`, `ecs`, `events`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
+//! - `auto_scaling`, `bucket`, `dynamodb`, `summaries`, `ec2`, `ecs`, `events`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
 
 mod access;
 mod answer_limit;
 pub(crate) mod auto_scaling;
+mod bucket;
 mod calls;
 mod client;
 pub(crate) mod dynamodb;
@@ -37,6 +38,7 @@ mod timing;
 pub use aws_config::SdkConfig;
 
 pub use access::{Access, load};
+pub(crate) use bucket::{NotStored, Object, put_object};
 pub use calls::Calls;
 pub use client::Aws;
 pub(crate) use ecs::clusters::Described;

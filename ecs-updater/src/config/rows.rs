@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use jiff::SignedDuration;
-use models::policy::{BridgePolicy, Capacity, OwnerLock, Policy, StandaloneTasks, TransportPolicy, Zones};
+use models::policy::{BridgePolicy, Capacity, OwnerLock, Policy, Shelf, StandaloneTasks, TransportPolicy, Zones};
 use models::release::MaxVersion;
 
 use super::rollout::{Count, Shares};
@@ -301,6 +301,16 @@ pub(super) const ROWS: &[Row] = &[
         Tag::Never,
         OrNone { some: BusName, example: String::new(), none: NONE },
         "EventBridge event bus that is told of runs, failures and holds, by its name or ARN; none: nobody is"
+    ),
+    row!(
+        reports,
+        Tag::Never,
+        OrNone {
+            some: Parsed { allowed: "an S3 bucket such as \"s3://bucket/prefix\"", placeholder: "s3://BUCKET/PREFIX" },
+            example: Shelf { bucket: String::new(), prefix: String::new() },
+            none: NONE
+        },
+        "S3 bucket that keeps the report of each run, as JSON and as a page, such as \"s3://bucket/prefix\""
     ),
     row!(
         timeouts.inspect,

@@ -45,6 +45,35 @@ struct Letter {
     tries: u32,
 }
 
+/// How many calls were made, and when the next one may be.
+#[derive(Debug, Default)]
+struct Pace {
+    calls: usize,
+    next_at: Option<Timestamp>,
+}
+
+impl Pace {
+    /// Whether a call may be made before the end of the run.
+    fn may_call(&self, now: Timestamp) -> bool {
+        self.next_at.is_none_or(|at| now >= at) && self.calls + LAST_CALLS < MAX_CALLS
+    }
+
+    /// Whether no call is left for the end either.
+    fn is_spent(&self) -> bool {
+        self.calls >= MAX_CALLS
+    }
+
+    fn called(&mut self, now: Timestamp) {
+        self.calls += 1;
+        let apart = APART.iter().find(|(calls, _)| self.calls <= *calls);
+        self.next_at = Some(after(now, apart.map_or(SignedDuration::from_hours(1), |(_, apart)| *apart)));
+    }
+
+    fn failed(&mut self, now: Timestamp) {
+        self.next_at = self.next_at.max(Some(after(now, AGAIN)));
+    }
+}
+
 type Answer = Result<Vec<Option<String>>, AwsError>;
 
 /// Messages on their way. An aborted task sends nothing more.
@@ -70,8 +99,7 @@ pub(super) struct Post {
     held: BTreeSet<(HostId, Option<String>)>,
     waiting: VecDeque<Letter>,
     sending: Option<Sending>,
-    calls: usize,
-    next_at: Option<Timestamp>,
+    pace: Pace,
     /// How many messages there were.
     number: usize,
     /// How many were given up, and why the last one was.
@@ -111,8 +139,7 @@ impl Post {
     /// Sends what may be sent now.
     pub(super) fn go_on(&mut self, aws: &Aws, now: Timestamp) {
         self.hear(now);
-        let is_due = self.next_at.is_none_or(|at| now >= at);
-        if self.sending.is_none() && is_due && self.calls + LAST_CALLS < MAX_CALLS {
+        if self.sending.is_none() && self.pace.may_call(now) {
             self.send(aws, now);
         }
     }
@@ -127,7 +154,7 @@ impl Post {
                     let answer = (&mut sending.answer).await.ok();
                     self.learn(answer, clock.now());
                 }
-                if self.waiting.is_empty() || self.calls >= MAX_CALLS {
+                if self.waiting.is_empty() || self.pace.is_spent() {
                     break;
                 }
                 self.send(aws, clock.now());
@@ -157,10 +184,7 @@ impl Post {
         if letters.is_empty() {
             return;
         }
-        self.calls += 1;
-        let apart =
-            APART.iter().find(|(calls, _)| self.calls <= *calls).map_or(SignedDuration::MAX, |(_, apart)| *apart);
-        self.next_at = Some(after(now, apart));
+        self.pace.called(now);
         let posted: Vec<Posted> = letters.iter().map(posted).collect();
         let aws = aws.clone();
         let answer = tokio::spawn(async move { aws.put_events(&bus, &posted).await });
@@ -198,7 +222,7 @@ impl Post {
         };
         for (letter, refusal) in letters.into_iter().zip(refusals) {
             if let Some(why) = refusal {
-                self.next_at = self.next_at.max(Some(after(now, AGAIN)));
+                self.pace.failed(now);
                 self.refused(letter, why);
             }
         }
@@ -235,4 +259,27 @@ fn posted(letter: &Letter) -> Posted {
     // A message is texts and numbers, which JSON always takes.
     let detail = serde_json::to_string(message).unwrap_or_default();
     Posted { at: message.at, source: SOURCE, detail_type: message.kind.detail_type(), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A thousand instances that fail one after the other: the last hours are told too, and no call is made beyond.
+    #[test]
+    fn a_run_of_a_thousand_makes_less_than_a_hundred_calls() {
+        let mut pace = Pace::default();
+        let mut told = Vec::new();
+        for instance in 0..1_000 {
+            let now = after(Timestamp::UNIX_EPOCH, SignedDuration::from_secs(60 * instance));
+            if pace.may_call(now) {
+                pace.called(now);
+                told.push(instance);
+            }
+        }
+        assert!(told.len() + LAST_CALLS < 100, "{}", told.len());
+        assert!(told[..20].iter().copied().eq(0..20), "the first at once: {told:?}");
+        assert!(told.last().is_some_and(|last| *last > 900), "{told:?}");
+        assert!(!pace.is_spent(), "some are left for the end");
+    }
 }

@@ -76,6 +76,7 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
       plan           Show what `run` would do, and change nothing
       status         Show who is out of service, and whether somebody is needed
       report         Show a saved report again: as a table, or as a page for a browser
+      config         Check the settings and show where each comes from, without asking AWS
       finish         Bring to an end what earlier runs began, and begin nothing
       rollback       Take the instances that run a release back to the version before
       unskip         Let runs install a version again that `rollback` has them skip
@@ -85,6 +86,8 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
       exclude        Keep runs off instances, until `include`
       include        Let runs update instances again
       forget-failed  Have versions tried again that failed on instances of a cluster
+      completions    Print what a shell completes this command line by
+      man            Print the manual page
       help           Print this message or the help of the given subcommand(s)
 
     Options:
@@ -321,4 +324,100 @@ fn metrics_are_lines_in_json_whatever_is_logged() {
     assert!(!String::from_utf8(output.stderr).unwrap().contains("_aws"));
     let output = run_to_nowhere("exec \"$0\" run --cluster web --metrics 'a b'").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// What holds and where it comes from, in words and in JSON, without a Region, a credential or a network.
+#[test]
+fn settings_are_checked_without_aws() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "lease_table = \"leases\"\n[defaults]\nmin_age = \"7d\"\n[[cluster]]\nname = \"web\"\ntimeouts.drain = \"1h\"\n";
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().display().to_string();
+    let line = format!("config check --config {path} --max-unavailable 2");
+    let check = |line: &str| {
+        let mut command = run_to_nowhere(&format!("exec \"$0\" {line}"));
+        command.env_remove("AWS_REGION").env("ECS_UPDATER_SETTINGS", "zone = 'one-at-a-time'");
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), said, String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said, _) = check(&line);
+    assert_eq!(code, Some(0), "{said}");
+    for (key, value, origin) in [
+        ("lease_table =", "\"leases\"", "the top of FILE"),
+        ("max_unavailable", "2", "flag --max-unavailable"),
+        ("zone", "\"one-at-a-time\"", "environment variable ECS_UPDATER_SETTINGS:1:1"),
+        ("min_age", "\"7d\"", "[defaults] of FILE:3:1"),
+        ("timeouts.drain", "\"1h\"", "[[cluster]] \"web\" of FILE:6:10"),
+        ("timeouts.stage", "\"15m\"", "default"),
+    ] {
+        let words: Vec<String> =
+            said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let wanted = format!("{key} {value} {}", origin.replace("FILE", &path));
+        assert!(words.contains(&wanted), "no {wanted:?} in {said}");
+    }
+    let (code, said, _) = check(&format!("{line} --output json"));
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, json["clusters"][0]["cluster"].as_str()), (Some(0), Some("web")));
+    assert_eq!(json["clusters"][0]["settings"][0]["origin"], "flag --max-unavailable");
+    std::fs::write(file.path(), text.replace("1h", "1y")).unwrap();
+    let (code, said, error) = check(&line);
+    assert_eq!(code, Some(2), "{said} {error}");
+    assert!(said.contains("`timeouts.drain` = \"1y\""), "{said}");
+    let (code, _, error) = check("config check --config ssm:/fleet");
+    assert!(code == Some(2) && error.contains("aws ssm get-parameter --name /fleet"), "{error}");
+}
+
+/// A Region that does not exist, and an endpoint where nobody listens: named, and told soon.
+#[test]
+fn who_cannot_be_reached_is_named_within_three_seconds() {
+    use std::net::ToSocketAddrs as _;
+    let looked_up = std::time::Instant::now();
+    assert!(("ecs.nowhere.invalid", 80).to_socket_addrs().is_err());
+    // A machine without a name server waits for one, and the program with it.
+    let slow = looked_up.elapsed() * 2;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = format!("http://127.0.0.1:{port}");
+    for (flags, words) in [
+        ("--endpoint-url http://ecs.nowhere.invalid".to_owned(), "ecs.nowhere.invalid does not resolve".to_owned()),
+        (format!("--endpoint-url {nobody}"), format!("127.0.0.1:{port} refuses connections")),
+    ] {
+        let began = std::time::Instant::now();
+        let mut command = run_to_nowhere(&format!("exec \"$0\" run --cluster web {flags}"));
+        let output = command.env("AWS_ACCESS_KEY_ID", "none").env("AWS_SECRET_ACCESS_KEY", "none").output().unwrap();
+        let took = began.elapsed();
+        let said = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(&words) && said.contains("check the Region"), "not {words:?}: {said}");
+        assert!(took.saturating_sub(slow).as_secs() < 3, "{took:?}");
+    }
+}
+
+#[test]
+fn shells_and_man_are_served() {
+    for (line, words) in [
+        ("completions bash", "_ecs-updater()"),
+        ("completions zsh", "#compdef ecs-updater"),
+        ("completions fish", "complete -c ecs-updater"),
+        ("man", ".TH ecs-updater 1"),
+    ] {
+        let output = run_to_nowhere(&format!("exec \"$0\" {line}")).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains(words), "{line}: {said}");
+    }
+    let pages = tempfile::tempdir().unwrap();
+    let output = run_to_nowhere(&format!("exec \"$0\" man --to {}", pages.path().display())).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let page = std::fs::read_to_string(pages.path().join("ecs-updater-run.1")).unwrap();
+    assert!(page.contains("Exit codes") && page.contains("max\\-unavailable"), "{page}");
+}
+
+/// Who looks for help at three in the morning finds examples, codes and variables where he is.
+#[test]
+fn the_help_of_run_teaches() {
+    let mut command = Cli::command();
+    let help = command.find_subcommand_mut("run").unwrap().render_long_help().to_string();
+    for part in ["Examples:", "--instance i-", "Exit codes:", "Environment:", "ECS_UPDATER_CONFIG"] {
+        assert!(help.contains(part), "{part}");
+    }
 }

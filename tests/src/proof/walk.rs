@@ -18,6 +18,7 @@ mod rights;
 mod rooms;
 mod selections;
 mod steered;
+mod told;
 mod versions;
 mod way_backs;
 
@@ -66,6 +67,7 @@ pub fn draw(seed: u64) -> Table {
     way_backs::add(seed, &mut scenario, size);
     groups::add(seed, &mut scenario, size);
     rooms::add(seed, &mut scenario);
+    told::add(seed, &mut scenario);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }
