@@ -181,6 +181,21 @@ mod tests {
         }
     }
 
+    /// What a pipe, a file and a terminal that takes nothing back are given.
+    #[test]
+    fn capture_of_plain_lines() {
+        let scenario = Scenario::parse(SCENARIO).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let story = Story::default();
+        runtime.block_on(async {
+            let mut rollout = Rollout::start(&scenario).await.unwrap();
+            rollout.run(&RunSpec::default(), &story).await.report.unwrap()
+        });
+        let lines: String = story.0.into_inner().iter().filter_map(ecs_updater::render::plain::line).collect();
+        assert!(lines.lines().all(|line| !line.chars().any(char::is_control)), "{lines}");
+        insta::assert_snapshot!(lines);
+    }
+
     #[test]
     fn events_and_timeline_tell_the_way_of_every_instance() {
         let scenario = Scenario::parse(SCENARIO).unwrap();

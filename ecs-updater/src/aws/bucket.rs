@@ -15,8 +15,10 @@ use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
+use jiff::Timestamp;
 use models::clean;
 
+const PUT_OBJECT: &str = "s3:PutObject";
 /// One request.
 const WITHIN: Duration = Duration::from_secs(10);
 /// How much of a refusal is shown.
@@ -34,14 +36,16 @@ pub(crate) struct Object<'a> {
 
 /// Why an object is not there, as far as is known.
 #[derive(Debug, thiserror::Error)]
-#[error("s3:PutObject: {0}")]
+#[error("{PUT_OBJECT}: {0}")]
 pub(crate) struct NotStored(String);
 
 /// Puts an object into its bucket; one of the same name is replaced.
 ///
+/// `now` is the time of the signature.
+///
 /// # Errors
 /// It is not there, or that is not known.
-pub(crate) async fn put_object(config: &SdkConfig, object: Object<'_>) -> Result<(), NotStored> {
+pub(crate) async fn put_object(config: &SdkConfig, object: Object<'_>, now: Timestamp) -> Result<(), NotStored> {
     let wrong = |error: &dyn std::error::Error| NotStored(chain(error));
     let region = config.region().ok_or_else(|| NotStored("no Region is set".to_owned()))?.as_ref().to_owned();
     let provider = config.credentials_provider().ok_or_else(|| NotStored("no credentials were found".to_owned()))?;
@@ -56,7 +60,7 @@ pub(crate) async fn put_object(config: &SdkConfig, object: Object<'_>) -> Result
         .identity(&identity)
         .region(&region)
         .name("s3")
-        .time(SystemTime::now())
+        .time(SystemTime::from(now))
         .settings(settings)
         .build()
         .map_err(|error| wrong(&error))?

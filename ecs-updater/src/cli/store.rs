@@ -8,6 +8,7 @@ use models::policy::Shelf;
 use models::report::RunReport;
 
 use crate::aws::{NotStored, Object, SdkConfig, put_object};
+use crate::clock::Clock;
 use crate::render::{html, json};
 
 /// A bucket is waited for so long; and after a signal, when this process may be killed soon.
@@ -30,12 +31,13 @@ pub(super) async fn store(config: &SdkConfig, shelves: &BTreeSet<Shelf>, report:
     };
     let within = if report.interrupted { WITHIN_AFTER_A_SIGNAL } else { WITHIN };
     for shelf in shelves {
+        let now = Clock::system().now();
         let name = key(shelf, report);
         let (json_key, page_key) = (format!("{name}.json"), format!("{name}.html"));
         let object = |key, content_type, body| Object { bucket: &shelf.bucket, key, content_type, body };
         let both = join(
-            put_object(config, object(&json_key, "application/json", &text)),
-            put_object(config, object(&page_key, "text/html; charset=utf-8", &page)),
+            put_object(config, object(&json_key, "application/json", &text), now),
+            put_object(config, object(&page_key, "text/html; charset=utf-8", &page), now),
         );
         let Ok((as_json, as_page)) = tokio::time::timeout(within, both).await else {
             let within_s = within.as_secs();
@@ -165,10 +167,10 @@ mod tests {
     async fn what_is_not_kept_is_no_end_of_the_run() {
         let (url, _heard) = server("403 Forbidden");
         let object = Object { bucket: "runs", key: "a", content_type: "text/plain", body: "b" };
-        let refused = put_object(&config(&url), object).await.unwrap_err();
+        let refused = put_object(&config(&url), object, report().started_at).await.unwrap_err();
         assert!(refused.to_string().starts_with("s3:PutObject: status 403"), "{refused}");
         let began = Instant::now();
-        let nobody = put_object(&config("http://127.0.0.1:1"), object).await.unwrap_err();
+        let nobody = put_object(&config("http://127.0.0.1:1"), object, report().started_at).await.unwrap_err();
         assert!(nobody.to_string().contains("refused"), "{nobody}");
         assert!(began.elapsed() < Duration::from_secs(5));
     }

@@ -86,6 +86,20 @@ fn others_and_gates_are_named_with_what_they_wait_for() {
     }
 }
 
+/// The view as a person sees it, on terminals of three widths.
+#[test]
+fn captures_at_three_widths() {
+    let mut scene = scene(3);
+    let view = scene.clusters.values_mut().flatten().next().unwrap();
+    view.others = vec![("i-0000000000000aaaa".into(), "drained by somebody else".to_owned())];
+    view.closed =
+        Some("not begun: no window is open; the next opens at 2026-11-24T01:00:00Z, and a run then goes on".to_owned());
+    view.left = Some(SignedDuration::from_secs(1_799));
+    scene.clusters.insert("batch".into(), None);
+    let captures = [80, 120, 200].map(|columns| format!("{columns} columns\n{}", shown(&scene, 24, columns)));
+    insta::assert_snapshot!(captures.join("\n\n"));
+}
+
 #[test]
 fn a_view_is_no_higher_than_its_screen() {
     let text = shown(&scene(40), 9, 80);
