@@ -35,13 +35,22 @@ pub struct ClusterFragment {
 }
 
 /// The settings that one place gave for a cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct PolicyFragment {
     /// What was given, and where in its text.
     given: BTreeMap<Key, Option<Place>>,
     /// Holds the values of these keys; the rest of it means nothing.
     values: Policy,
 }
+
+/// What was given counts, wherever it stood.
+impl PartialEq for PolicyFragment {
+    fn eq(&self, other: &Self) -> bool {
+        self.given.keys().eq(other.given.keys()) && self.values == other.values
+    }
+}
+
+impl Eq for PolicyFragment {}
 
 impl PolicyFragment {
     /// Returns these, and where they say nothing, the `lower` ones.

@@ -396,7 +396,7 @@ fn who_cannot_be_reached_is_named_within_three_seconds() {
 #[test]
 fn shells_and_man_are_served() {
     for (line, words) in [
-        ("completions bash", "_ecs-updater()"),
+        ("completions bash", "_ecs__updater()"),
         ("completions zsh", "#compdef ecs-updater"),
         ("completions fish", "complete -c ecs-updater"),
         ("man", ".TH ecs-updater 1"),
