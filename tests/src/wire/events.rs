@@ -63,7 +63,6 @@ fn put(world: &mut World, mut entry: Params) -> Result<Result<String, Refusal>, 
     if world.refuses_event() {
         return Ok(Err(("InternalFailure", "Internal Service Failure".to_owned())));
     }
-    #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970")]
     let at = time.and_then(|time| Timestamp::from_second(time as i64).ok());
     Ok(Ok(world.post(PostedEvent { bus, source, detail_type, detail, at })))
 }
