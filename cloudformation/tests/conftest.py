@@ -25,7 +25,15 @@ sys.path[:0] = [str(ROOT), str(HERE)]
 import generate  # noqa: E402
 from standin import host as standin  # noqa: E402
 
-TEMPLATES = ["ecs-updater.yaml", "demo-cluster.yaml", "fleet.yaml", "image.yaml", "dashboard.yaml", "events.yaml", "reports.yaml"]
+TEMPLATES = [
+    "ecs-updater.yaml",
+    "demo-cluster.yaml",
+    "fleet.yaml",
+    "image.yaml",
+    "dashboard.yaml",
+    "events.yaml",
+    "reports.yaml",
+]
 DOCUMENTS = ["Inspect", "Stage", "Reboot", "Revert"]
 BOOT = "0b8d4f6e-7c59-4a31-9a63-7e2f1d5c4b3a"
 
