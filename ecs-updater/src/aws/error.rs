@@ -10,7 +10,7 @@ use models::clean;
 use models::ids::ClusterName;
 use models::report::{ClusterError, ClusterErrorKind};
 
-use super::answer_limit::TOO_LONG;
+use super::answers::{NOT_WHOLE, TOO_LONG};
 use super::no_way::{NO_NAME, NOBODY};
 use super::{fence, shutdown};
 
@@ -188,6 +188,9 @@ impl AwsError {
             _ if says(NO_NAME) || says(NOBODY) => {
                 "check the Region (--region, AWS_REGION: aws ec2 describe-regions), the endpoint (--endpoint-url, \
                  AWS_ENDPOINT_URL) and the network"
+            }
+            _ if says(NOT_WHOLE) => {
+                "something on the way cuts answers off: check the proxy (HTTPS_PROXY), the endpoint and what stands between"
             }
             _ if says("Missing Region") || says("missing signing region") => {
                 "no Region is set: give --region NAME, or set AWS_REGION"

@@ -10,7 +10,7 @@
 //! - `auto_scaling`, `bucket`, `dynamodb`, `summaries`, `ec2`, `ecs`, `events`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
 
 mod access;
-mod answer_limit;
+mod answers;
 pub(crate) mod auto_scaling;
 mod bucket;
 mod calls;
@@ -38,6 +38,7 @@ mod timing;
 pub use aws_config::SdkConfig;
 
 pub use access::{Access, load};
+pub use answers::checked;
 pub(crate) use bucket::{NotStored, Object, put_object};
 pub use calls::Calls;
 pub use client::Aws;
