@@ -43,7 +43,7 @@ pub fn shipped(role: Role) -> Result<Policies, ShippedError> {
     let documents: &[&str] = match role {
         Role::Plan => &["/everything/plan"],
         Role::Run => &["/everything/plan", "/everything/update", "/events/put"],
-        Role::ScopedRun => &["/scoped/plan", "/scoped/update"],
+        Role::ScopedRun => &["/scoped/plan", "/scoped/update", "/events/put"],
         Role::Person => &[],
         Role::Agent => &["/agent/reports"],
     };
