@@ -620,6 +620,7 @@ async fn what_is_listed_is_modelled() {
             "dynamodb" => json("DynamoDB_20120810"),
             "ec2" => query("2016-11-15"),
             "ecs" => json("AmazonEC2ContainerServiceV20141113"),
+            "events" => json("AWSEvents"),
             "ssm" => json("AmazonSSM"),
             "autoscaling" => query("2011-01-01"),
             _ => query("2011-06-15"),
