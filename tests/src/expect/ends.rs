@@ -80,7 +80,7 @@ impl TryFrom<String> for HostEnd {
         let outcomes = || Outcome::ALL.map(Outcome::as_str).join(", ");
         let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == word);
         let outcome = outcome.ok_or_else(|| format!("{word:?} is no outcome, which is one of {}", outcomes()))?;
-        let codes = || HoldReason::CODES.iter().chain(FailReason::CODES).chain(&["gone"]).copied();
+        let codes = || HoldReason::CODES.iter().chain(FailReason::CODES).chain(&["gone", "under_way"]).copied();
         if let Some(reason) = reason.filter(|reason| !codes().any(|code| code == *reason)) {
             let codes: Vec<&str> = codes().collect();
             return Err(format!("{reason:?} is no reason, which is one of {}", codes.join(", ")));
