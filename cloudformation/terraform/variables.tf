@@ -11,6 +11,18 @@ variable "cluster_names" {
   }
 }
 
+variable "cluster_patterns" {
+  description = "For more than some 25 clusters, whose names do not fit into an IAM policy. Patterns of cluster names, such as web-*,batch-?, which the policies allow in place of the names themselves. Every cluster in ClusterNames must fit one."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for item in var.cluster_patterns : can(regex("^[a-zA-Z0-9_*?-]{0,255}$", item))])
+    error_message = "cluster_patterns must be name patterns with commas and no spaces between, or empty."
+  }
+}
+
 variable "config_parameter" {
   description = "Name of an SSM parameter that holds the configuration in TOML (docs/configuration.md), such as /ecs-updater/config. It has clusters' own settings. The settings below win over it where they are given."
   type        = string
@@ -251,13 +263,19 @@ variable "task_cluster" {
 }
 
 variable "vpc_id" {
-  description = "VPC of the updater's task. It need not be the hosts' VPC, since hosts are reached through Systems Manager."
+  description = "VPC of the subnets, in which the stack makes a security group for the updater's task that lets nothing in. Empty gives the task the VPC's default security group, which must let HTTPS out."
   type        = string
+  default     = ""
   nullable    = false
+
+  validation {
+    condition     = can(regex("^(vpc-[0-9a-f]{8,17})?$", var.vpc_id))
+    error_message = "vpc_id must be the ID of a VPC, or empty."
+  }
 }
 
 variable "subnet_ids" {
-  description = "Subnets of the updater's task, with a way to the AWS APIs (NAT, VPC endpoints, or a public IP address)."
+  description = "Subnets of the updater's task, with a way to the AWS APIs (NAT, VPC endpoints, or a public IP address). They need not be in the hosts' VPC."
   type        = list(string)
   nullable    = false
 
@@ -316,7 +334,7 @@ variable "kms_key_arn" {
 }
 
 variable "no_success_days" {
-  description = "An alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 for no such alarms, as a schedule needs that starts less often."
+  description = "While the schedule is ENABLED, or a fleet starts the runs, an alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 for no such alarms, as a schedule needs that starts less often."
   type        = number
   default     = 3
   nullable    = false

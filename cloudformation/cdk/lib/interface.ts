@@ -4,6 +4,11 @@
 export interface EcsUpdaterParameters {
   /** Names of the clusters to update, separated by commas; no ARNs. One run works on all of them, each by its own budget. */
   readonly clusterNames: string[];
+  /** For more than some 25 clusters, whose names do not fit into an IAM policy. Patterns of cluster names, such as web-*,batch-?, which the policies allow in place of the names themselves. Every cluster in ClusterNames must fit one.
+   *
+   * @default ""
+   */
+  readonly clusterPatterns?: string[];
   /** Name of an SSM parameter that holds the configuration in TOML (docs/configuration.md), such as /ecs-updater/config. It has clusters' own settings. The settings below win over it where they are given.
    *
    * @default ""
@@ -101,9 +106,12 @@ export interface EcsUpdaterParameters {
    * @default ""
    */
   readonly taskCluster?: string;
-  /** VPC of the updater's task. It need not be the hosts' VPC, since hosts are reached through Systems Manager. */
-  readonly vpcId: string;
-  /** Subnets of the updater's task, with a way to the AWS APIs (NAT, VPC endpoints, or a public IP address). */
+  /** VPC of the subnets, in which the stack makes a security group for the updater's task that lets nothing in. Empty gives the task the VPC's default security group, which must let HTTPS out.
+   *
+   * @default ""
+   */
+  readonly vpcId?: string;
+  /** Subnets of the updater's task, with a way to the AWS APIs (NAT, VPC endpoints, or a public IP address). They need not be in the hosts' VPC. */
   readonly subnetIds: string[];
   /** ENABLED in public subnets without NAT. Nothing can connect to the task either way.
    *
@@ -125,7 +133,7 @@ export interface EcsUpdaterParameters {
    * @default ""
    */
   readonly kmsKeyArn?: string;
-  /** An alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 for no such alarms, as a schedule needs that starts less often.
+  /** While the schedule is ENABLED, or a fleet starts the runs, an alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 for no such alarms, as a schedule needs that starts less often.
    *
    * @default 3
    */
@@ -163,8 +171,12 @@ export interface EcsUpdaterOutputs {
   readonly runNow: string;
   /** Starts a dry run by hand, which changes nothing and is permitted nothing else */
   readonly planNow: string;
-  /** Shows what the runs write, as they write it */
+  /** Shows what the runs write, as they write it. Needs version 2 of the AWS CLI */
   readonly followLogs: string;
+  /** Shows what the runs wrote, with either version of the AWS CLI */
+  readonly readLogs: string;
+  /** Cluster in which the updater's task runs */
+  readonly taskClusterName: string;
   /** Log group of the runs */
   readonly logGroupName: string;
   /** Table with the leases; runs from elsewhere take part by --lease-table */
@@ -197,6 +209,7 @@ export interface Limits {
 
 export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = {
   clusterNames: { list: true, pattern: "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$", says: "must be cluster names with commas and no spaces between" },
+  clusterPatterns: { list: true, pattern: "^[a-zA-Z0-9_*?-]{0,255}$", says: "must be name patterns with commas and no spaces between, or empty" },
   configParameter: { list: false, pattern: "^((/[A-Za-z0-9_.-]{1,100}){1,15})?$", says: "must begin with a slash and be letters, digits and _ . - /, or be empty" },
   settings: { list: false, pattern: "^[^<>]*$", says: "must be settings with commas between, or empty" },
   maxUnavailable: { list: false, pattern: "^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)?$", says: "must be a count from 1, a percentage from 1% to 100%, or empty" },
@@ -217,7 +230,7 @@ export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = 
   imageRepositoryArn: { list: false, pattern: "^(arn:aws[a-z-]*:ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9._/-]+)?$", says: "must be the ARN of an ECR repository, or empty" },
   cpuArchitecture: { list: false, values: ["X86_64", "ARM64"] },
   taskCluster: { list: false, pattern: "^([a-zA-Z0-9][a-zA-Z0-9_-]{0,254})?$", says: "must be a cluster name, or empty" },
-  vpcId: { list: false },
+  vpcId: { list: false, pattern: "^(vpc-[0-9a-f]{8,17})?$", says: "must be the ID of a VPC, or empty" },
   subnetIds: { list: true },
   assignPublicIp: { list: false, values: ["ENABLED", "DISABLED"] },
   logLevel: { list: false, values: ["error", "warn", "info", "debug", "trace"] },
@@ -235,6 +248,8 @@ export const OUTPUTS: readonly (keyof EcsUpdaterOutputs)[] = [
   "runNow",
   "planNow",
   "followLogs",
+  "readLogs",
+  "taskClusterName",
   "logGroupName",
   "leaseTableName",
   "eventLogGroupName",
