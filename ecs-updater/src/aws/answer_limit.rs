@@ -1,4 +1,4 @@
-//! A limit on what one answer may hold: whoever answers in the place of AWS must not fill this machine's memory.
+//! A limit on what one answer may hold: a server in the place of AWS must not fill this machine's memory.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
