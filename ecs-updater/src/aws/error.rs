@@ -174,7 +174,7 @@ impl AwsError {
                 "give the task role (or your profile) the action named: docs/operations.md lists every permission"
             }
             _ if says(TOO_LONG) => {
-                "whoever answers is not AWS: check the endpoint (--endpoint-url, AWS_ENDPOINT_URL) and what stands between"
+                "the server that answers is not AWS: check the endpoint (--endpoint-url, AWS_ENDPOINT_URL) and what stands between"
             }
             _ if says("Missing Region") || says("missing signing region") => {
                 "no Region is set: give --region NAME, or set AWS_REGION"
