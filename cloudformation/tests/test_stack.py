@@ -186,7 +186,8 @@ def test_the_task_role_has_both_policies_and_the_plan_role_one(cloud, stack):
     assert attached("PlanTaskRole") == {"PlanPolicy"}
     for role in ("TaskRole", "PlanTaskRole", "ExecutionRole"):
         trust = cloud("iam").get_role(RoleName=made[role])["Role"]["AssumeRolePolicyDocument"]
-        assert trust["Statement"][0]["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
+        # The ARN names this account.
+        assert trust["Statement"][0]["Condition"] == {"ArnLike": {"aws:SourceArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:*"}}
 
 
 def test_the_policies_name_clusters_documents_and_tag_keys(cloud, stack):
