@@ -37,7 +37,7 @@ soak: ## Random scenarios: make soak SEEDS=20000
 	SEEDS=$(or $(SEEDS),20000) FROM=$(or $(FROM),0) cargo test -p fleet-sim --locked --test suite -- --nocapture random_walk
 
 # A copy of the sources with a target directory of its own; a quarter of a minute for most of them.
-mutations: ## Small mistakes, each of which a test must find: make mutations ONLY=15.3
+mutations: ## Small mistakes that a test must find each: make mutations ONLY=15.3
 	tests/mutations $(ONLY)
 
 test-cloudformation: ## Templates, documents, Dockerfiles, workflows

@@ -59,7 +59,8 @@ def conditions(name, spec):
         yield f"contains([{listed}], {value})", f"must be one of {shown}"
     if "AllowedPattern" in spec:
         if is_list(spec):
-            test = f"length({value}) > 0 && alltrue([for item in {value} : {matches(spec['AllowedPattern'], 'item')}])"
+            some = "" if "Default" in spec else f"length({value}) > 0 && "
+            test = f"{some}alltrue([for item in {value} : {matches(spec['AllowedPattern'], 'item')}])"
         else:
             test = matches(spec["AllowedPattern"], value)
         yield test, spec["ConstraintDescription"]
@@ -76,6 +77,8 @@ def variable(name, spec):
     lines = [f'variable "{snake(name)}" {{', f"  description = {hcl(spec['Description'])}", f"  type        = {kind}"]
     if "Default" in spec:
         default = spec["Default"] if spec["Type"] == "Number" else hcl(str(spec["Default"]))
+        if is_list(spec):
+            default = json.dumps([item for item in spec["Default"].split(",") if item])
         lines.append(f"  default     = {default}")
     lines.append("  nullable    = false")
     for test, says in conditions(name, spec):

@@ -1,5 +1,5 @@
 //! Says which commit a release was built from: by `ECS_UPDATER_COMMIT` and `ECS_UPDATER_COMMIT_DATE`, else by git, else not. A
-//! build for development does not ask, so that a commit makes nothing anew. And where the documents are, by `ECS_UPDATER_DOCS`.
+//! build for development does not ask, so that a commit rebuilds nothing. And where the documents are, by `ECS_UPDATER_DOCS`.
 
 use std::process::Command;
 

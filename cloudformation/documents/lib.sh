@@ -14,7 +14,7 @@ readonly WAY_OUT=4  # seconds of these for the lock and the last look
 readonly SETTLE=90  # seconds after which a pinned version that is not chosen will not be
 readonly GONE=15    # seconds without the update lock held after which a command's worker was killed
 readonly TX=ecs-updater-$$-$RANDOM$RANDOM
-room=2400           # bytes that may still be printed: all of it reaches whoever asks, or the end is cut off
+room=2400           # bytes that may still be printed: all of it arrives, or the end is cut off
 readonly SEMVER='(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}(-[0-9A-Za-z.-]{1,32})?(\+[0-9A-Za-z.-]{1,32})?'
 
 step='' part=start boot='' btime=''
@@ -81,7 +81,7 @@ begin() {
   tick
   deadline=$((now + 600 - MARGIN))
   trap finish EXIT
-  # Whoever sent the signal does not wait long: nothing is waited for on the way out.
+  # The sender of the signal does not wait long: nothing is waited for on the way out.
   trap 'note "$part" unsure "ended by a signal"; tick; deadline=$now; exit 1' HUP INT TERM
   if read -r value </proc/sys/kernel/random/boot_id && [[ $value =~ ^[0-9a-f-]{36}$ ]]; then
     boot=$value

@@ -11,8 +11,18 @@ output "plan_now" {
 }
 
 output "follow_logs" {
-  description = "Shows what the runs write, as they write it"
+  description = "Shows what the runs write, as they write it. Needs version 2 of the AWS CLI"
   value       = aws_cloudformation_stack.this.outputs["FollowLogs"]
+}
+
+output "read_logs" {
+  description = "Shows what the runs wrote, with either version of the AWS CLI"
+  value       = aws_cloudformation_stack.this.outputs["ReadLogs"]
+}
+
+output "task_cluster_name" {
+  description = "Cluster in which the updater's task runs"
+  value       = aws_cloudformation_stack.this.outputs["TaskClusterName"]
 }
 
 output "log_group_name" {

@@ -3,6 +3,7 @@
 locals {
   parameters = {
     ClusterNames          = join(",", var.cluster_names)
+    ClusterPatterns       = join(",", var.cluster_patterns)
     ConfigParameter       = var.config_parameter
     Settings              = var.settings
     MaxUnavailable        = var.max_unavailable

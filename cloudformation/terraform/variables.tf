@@ -11,8 +11,20 @@ variable "cluster_names" {
   }
 }
 
+variable "cluster_patterns" {
+  description = "For more than some 25 clusters, whose names do not fit into an IAM policy. Patterns of cluster names, such as web-*,batch-?, which the policies allow in place of the names themselves. Every cluster in ClusterNames must fit one."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for item in var.cluster_patterns : can(regex("^[a-zA-Z0-9_*?-]{0,255}$", item))])
+    error_message = "cluster_patterns must be name patterns with commas and no spaces between, or empty."
+  }
+}
+
 variable "config_parameter" {
-  description = "Name of an SSM parameter that holds the configuration in TOML (docs/configuration.md), such as /ecs-updater/config. It has clusters' own settings. The settings below win over it where they are given."
+  description = "Name of an SSM parameter that holds the configuration in TOML (docs/configuration.md), such as /ecs-updater/config. It can hold settings for single clusters. The parameters below win over it where they are given."
   type        = string
   default     = ""
   nullable    = false
@@ -24,7 +36,7 @@ variable "config_parameter" {
 }
 
 variable "settings" {
-  description = "Any other settings, as they would stand under [defaults] (docs/configuration.md), with commas between, such as zone = \"one-at-a-time\", timeouts.verify = \"20m\". A parameter below wins over the same setting here."
+  description = "Any other settings, as in [defaults] of the configuration (docs/configuration.md), separated by commas, such as zone = \"one-at-a-time\", timeouts.verify = \"20m\". A parameter below wins over the same setting here."
   type        = string
   default     = ""
   nullable    = false
@@ -36,7 +48,7 @@ variable "settings" {
 }
 
 variable "max_unavailable" {
-  description = "Instances of a cluster that may be out of service at once, whoever took them out. A count such as 2, or a percentage such as 10%. Empty leaves it to the configuration, else 1."
+  description = "Instances of a cluster that may be out of service at once, no matter who took them out. A count such as 2, or a percentage such as 10%. Empty leaves it to the configuration, else 1."
   type        = string
   default     = ""
   nullable    = false
@@ -48,19 +60,19 @@ variable "max_unavailable" {
 }
 
 variable "target" {
-  description = "latest, which is what each host chooses as its update wave opens, one version such as 1.27.0 for every host, or ssm:/ecs-updater/approved/NAME, an SSM parameter that holds one. Empty leaves it to the configuration, else latest."
+  description = "latest, which is what each host chooses as its update wave opens, one version such as 1.67.0 for every host, or ssm:/ecs-updater/approved/NAME, an SSM parameter that holds one. Empty leaves it to the configuration, else latest."
   type        = string
   default     = ""
   nullable    = false
 
   validation {
     condition     = can(regex("^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})([-+][0-9A-Za-z.+-]{1,64})?)?$", var.target))
-    error_message = "target must be latest, a version such as 1.27.0, ssm:/ecs-updater/approved/NAME, or empty."
+    error_message = "target must be latest, a version such as 1.67.0, ssm:/ecs-updater/approved/NAME, or empty."
   }
 }
 
 variable "standalone_tasks" {
-  description = "Instances with tasks of no service, which nothing starts again elsewhere. skip them, wait for the tasks' own end, or stop the tasks. Only with stop may the updater stop tasks at all. Empty leaves it to the configuration, else skip."
+  description = "What to do with an instance that runs tasks of no service, which nothing starts again elsewhere. skip the instance, wait until the tasks end, or stop the tasks. Only with stop is the updater allowed to stop tasks. Empty leaves it to the configuration, else skip."
   type        = string
   default     = ""
   nullable    = false
@@ -72,7 +84,7 @@ variable "standalone_tasks" {
 }
 
 variable "bridge_policy" {
-  description = "What the hosts' instance role lets their host bridge report on. Its own container instance alone, by a tag that the updater writes (docs/host-bridge.md), or every one of the cluster. Empty leaves it to the configuration, else cluster."
+  description = "What the hosts' instance role lets a host bridge report on. own-host is its own container instance alone, by a tag that the updater writes (docs/host-bridge.md); cluster is every one of the cluster. Empty leaves it to the configuration, else cluster."
   type        = string
   default     = "own-host"
   nullable    = false
@@ -84,7 +96,7 @@ variable "bridge_policy" {
 }
 
 variable "instance_scope" {
-  description = "When given, IAM lets the updater send commands to and write tags on only those instances whose tag ecs-updater:scope has this value. Every instance of the clusters needs the tag then."
+  description = "When given, IAM lets the updater send commands to, and write tags on, only instances whose tag ecs-updater:scope has this value. Every instance of the clusters then needs the tag."
   type        = string
   default     = ""
   nullable    = false
@@ -144,7 +156,7 @@ variable "flexible_window_minutes" {
 }
 
 variable "start_retries" {
-  description = "How often a start that ECS refused is tried again. A run that failed is not started again before its next time."
+  description = "How often a start that ECS refused is tried again. A run that failed is not started again before its next scheduled time."
   type        = number
   default     = 3
   nullable    = false
@@ -156,7 +168,7 @@ variable "start_retries" {
 }
 
 variable "start_deadline_seconds" {
-  description = "Seconds after the scheduled time beyond which a start is given up and goes to the dead-letter queue."
+  description = "Seconds after the scheduled time. A start that has not succeeded by then is given up and goes to the dead-letter queue."
   type        = number
   default     = 900
   nullable    = false
@@ -168,7 +180,7 @@ variable "start_deadline_seconds" {
 }
 
 variable "max_duration" {
-  description = "After this long no further instance is begun, and those under way are brought to their end. A duration from 1m to 14d such as 4h or 90m, or none. Empty leaves it to the configuration, else none."
+  description = "After this time a run begins no further instance, and finishes those in progress. A duration from 1m to 14d such as 4h or 90m, or none. Empty leaves it to the configuration, else none."
   type        = string
   default     = ""
   nullable    = false
@@ -180,7 +192,7 @@ variable "max_duration" {
 }
 
 variable "windows" {
-  description = "Windows in which updates are begun, with semicolons between, such as Mon-Fri 02:00-05:00 Europe/Berlin. none for always. Empty leaves it to the configuration, else none."
+  description = "Times at which updates may begin, separated by semicolons, such as Mon-Fri 02:00-05:00 Europe/Berlin. none means always. Empty leaves it to the configuration, else none."
   type        = string
   default     = ""
   nullable    = false
@@ -192,7 +204,7 @@ variable "windows" {
 }
 
 variable "drain_timeout" {
-  description = "From DRAINING to the last task's end; then the instance is set ACTIVE again and reported. 30s to 14d. Empty leaves it to the configuration, else 20m."
+  description = "The longest time from DRAINING until the last task has stopped. After it the instance is set ACTIVE again and reported. 30s to 14d. Empty leaves it to the configuration, else 20m."
   type        = string
   default     = ""
   nullable    = false
@@ -204,7 +216,7 @@ variable "drain_timeout" {
 }
 
 variable "image" {
-  description = "The updater's container image with its tag or, better, its digest, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecs-updater@sha256:..."
+  description = "The updater's container image, by its tag or, better, by its digest, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecs-updater@sha256:..."
   type        = string
   nullable    = false
 
@@ -251,13 +263,19 @@ variable "task_cluster" {
 }
 
 variable "vpc_id" {
-  description = "VPC of the updater's task. It need not be the hosts' VPC, since hosts are reached through Systems Manager."
+  description = "VPC of the subnets, in which the stack makes a security group for the updater's task that lets nothing in. Empty gives the task the VPC's default security group, which must let HTTPS out."
   type        = string
+  default     = ""
   nullable    = false
+
+  validation {
+    condition     = can(regex("^(vpc-[0-9a-f]{8,17})?$", var.vpc_id))
+    error_message = "vpc_id must be the ID of a VPC, or empty."
+  }
 }
 
 variable "subnet_ids" {
-  description = "Subnets of the updater's task, with a way to the AWS APIs (NAT, VPC endpoints, or a public IP address)."
+  description = "Subnets of the updater's task, with a way to the AWS APIs (NAT, VPC endpoints, or a public IP address). They need not be in the hosts' VPC."
   type        = list(string)
   nullable    = false
 
@@ -316,7 +334,7 @@ variable "kms_key_arn" {
 }
 
 variable "no_success_days" {
-  description = "An alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 for no such alarms, as a schedule needs that starts less often."
+  description = "While the schedule is ENABLED, or a fleet starts the runs, an alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 makes no such alarms, for a schedule that starts less often."
   type        = number
   default     = 3
   nullable    = false

@@ -1,5 +1,7 @@
 """moto's server as an account: clients, the stack's parameters, and what a stack made."""
 
+import shlex
+
 import boto3
 
 REGION = "eu-west-1"
@@ -70,3 +72,13 @@ def create_schedule(cloud, properties):
     scheduler = cloud("scheduler")
     scheduler.create_schedule_group(Name=properties["GroupName"])
     scheduler.create_schedule(**(properties | {"Target": target}))
+
+
+def run_task(command):
+    """The options of a command that takes the rest of its input from the stack's parameter."""
+    words = shlex.split(command)
+    assert words[:3] == ["aws", "ecs", "run-task"]
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    read = f"aws ssm get-parameter --region {REGION} --name /ecs-updater/EcsUpdater/run"
+    assert options.pop("--cli-input-json") == f"$({read} --query Parameter.Value --output text)"
+    return options

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws dashboard.yaml as it would look over two made-up weeks: docs/dashboard.svg. For the eye of whoever changes it.
+"""Draws dashboard.yaml as it would look over two made-up weeks: docs/dashboard.svg. For the eye of a person who changes it.
 
 The metrics are searched for as CloudWatch does (docs/facts/cloudwatch.md#metrics-and-dashboards), and the columns of the log
 tables are those of their queries. What CloudWatch itself draws looks different in detail.

@@ -28,7 +28,7 @@ class Accounts:
     def __init__(self, clusters, ends=None):
         self.clusters, self.ends = clusters, ends or {}
         self.started, self.polls = [], {}
-        self.place = member()["FleetRunParameter"]["Properties"]["Value"]
+        self.place = member()["RunParameter"]["Properties"]["Value"]
 
     def get_resources(self, parameters, role):
         assert parameters["ResourceTypeFilters"] == ["ecs:cluster"]
@@ -151,10 +151,13 @@ def test_the_member_role_is_for_the_fleet_alone_and_for_this_run():
         f"arn:aws:iam::{HUB}:role/TaskRole",
         f"arn:aws:iam::{HUB}:role/ExecutionRole",
     }
-    place = json.loads(resources["FleetRunParameter"]["Properties"]["Value"])
+    place = json.loads(resources["RunParameter"]["Properties"]["Value"])
     cluster = f"arn:*:ecs:*:*:cluster/{place['cluster']}"
     assert statements["RunTheTask"]["Condition"] == {"ArnEquals": {"ecs:cluster": cluster}}
-    assert place["subnets"] == ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+    assert place["networkConfiguration"]["awsvpcConfiguration"]["subnets"] == [
+        "subnet-0123456789abcdef0",
+        "subnet-0123456789abcdef1",
+    ]
 
 
 def test_the_names_of_both_templates_agree():

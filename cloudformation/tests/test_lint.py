@@ -18,13 +18,15 @@ from conftest import HERE, ROOT, TEMPLATES, template
 from resolve import policies, resolve
 
 NAMES = [name for name in TEMPLATES if (ROOT / name).exists()]
-NETWORK = {"VpcId": "vpc-0123456789abcdef0", "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1"}
+NETWORK = {"SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1"}
 PARAMETERS = {
     "ecs-updater.yaml": {
         "defaults": NETWORK | {"ClusterNames": "web", "Image": "public.ecr.aws/x1y2z3/ecs-updater:1.0.0"},
         "everything": NETWORK
         | {
             "ClusterNames": "web,batch",
+            "ClusterPatterns": "web,bat*",
+            "VpcId": "vpc-0123456789abcdef0",
             "Image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecs-updater:1.0.0",
             "ImageRepositoryArn": "arn:aws:ecr:eu-west-1:123456789012:repository/ecs-updater",
             "InstanceScope": "production",

@@ -11,7 +11,6 @@ user and its network.
 import http.server
 import json
 import re
-import shlex
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 import boto3
 import pytest
 
-from cloud import REGION, Cloud, create, create_schedule
+from cloud import REGION, Cloud, create, create_schedule, run_task
 from conftest import ROOT, moto_server, program, serving, template
 from resolve import ACCOUNT, resolve
 from test_fleet import HUB, Accounts, machine
@@ -197,30 +196,20 @@ def by_hand(cloud, output):
     """What the command of an output starts. moto's RunTask fails on a task definition whose containers have no memory of
     their own, so the command's options are read here."""
     outputs = {entry["OutputKey"]: entry["OutputValue"] for entry in cloud.stack("ecs-updater")["Outputs"]}
-    words = shlex.split(outputs[output])
-    assert words[:3] == ["aws", "ecs", "run-task"]
-    options = dict(zip(words[3::2], words[4::2], strict=True))
-    network = re.fullmatch(
-        r"awsvpcConfiguration=\{subnets=\[(.*)\],securityGroups=\[(.*)\],assignPublicIp=(\w+)\}",
-        options.pop("--network-configuration"),
-    )
-    awsvpc = {
-        "subnets": network[1].split(","),
-        "securityGroups": network[2].split(","),
-        "assignPublicIp": network[3],
-    }
+    options = run_task(outputs[output])
     assert options.pop("--region") == REGION
-    overrides = json.loads(options.pop("--overrides", "{}"))
-    assert awsvpc == {
+    place = json.loads(cloud("ssm").get_parameter(Name="/ecs-updater/EcsUpdater/run")["Parameter"]["Value"])
+    assert place.pop("networkConfiguration")["awsvpcConfiguration"] == {
         "subnets": cloud.subnets,
         "securityGroups": [cloud.resources("ecs-updater")["SecurityGroup"]],
         "assignPublicIp": "DISABLED",
     }
-    family = options.pop("--task-definition")
-    assert options == {"--cluster": "web", "--launch-type": "FARGATE"}
+    # An option wins over the input.
+    family = options.pop("--task-definition", place.pop("taskDefinition"))
+    assert (place, options) == ({"cluster": "web", "launchType": "FARGATE"}, {})
     # A family is its latest revision, to ECS as to moto.
     task = cloud("ecs").describe_task_definition(taskDefinition=family)["taskDefinition"]
-    return Started(task["taskDefinitionArn"], overrides.get("containerOverrides", []))
+    return Started(task["taskDefinitionArn"], [])
 
 
 def by_the_fleet(cloud, cluster):

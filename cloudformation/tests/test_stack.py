@@ -18,7 +18,7 @@ import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from jsonschema import Draft7Validator
 
-from cloud import REGION, Cloud, create, create_schedule, numbers
+from cloud import REGION, Cloud, create, create_schedule, numbers, run_task
 from conftest import DOCUMENTS, ROOT, content, moto_server, template
 from resolve import ACCOUNT, resolve
 
@@ -186,7 +186,8 @@ def test_the_task_role_has_both_policies_and_the_plan_role_one(cloud, stack):
     assert attached("PlanTaskRole") == {"PlanPolicy"}
     for role in ("TaskRole", "PlanTaskRole", "ExecutionRole"):
         trust = cloud("iam").get_role(RoleName=made[role])["Role"]["AssumeRolePolicyDocument"]
-        assert trust["Statement"][0]["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
+        # The ARN names this account.
+        assert trust["Statement"][0]["Condition"] == {"ArnLike": {"aws:SourceArn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:*"}}
 
 
 def test_the_policies_name_clusters_documents_and_tag_keys(cloud, stack):
@@ -195,7 +196,7 @@ def test_the_policies_name_clusters_documents_and_tag_keys(cloud, stack):
     clusters = {"ArnEquals": {"ecs:cluster": ["arn:*:ecs:*:*:cluster/web", "arn:*:ecs:*:*:cluster/batch"]}}
     update = {statement["Sid"]: statement for statement in update}
     assert update["DrainAndActivate"]["Condition"] == clusters
-    assert update["StopStandaloneTasks"]["Condition"] == clusters
+    assert update["DrainAndActivate"]["Action"] == ["ecs:UpdateContainerInstancesState", "ecs:StopTask"]
     assert update["SendTheOtherDocuments"]["Resource"] == [
         f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/EcsUpdater-{document}" for document in ("Stage", "Reboot", "Revert")
     ]
@@ -349,7 +350,9 @@ def matches(pattern, event):
         (stopped("ecs-updater", code=None, stop="TaskFailedToStart"), {"RunFailed"}),
         (stopped("ecs-updater", status="RUNNING"), set()),
         (stopped("ecs-updater-plan"), set()),
-        (stopped("ecs-updater-plan", code=2), set()),
+        (stopped("ecs-updater-plan", code=2), {"RunFailed"}),
+        (stopped("ecs-updater-plan", code=None, stop="TaskFailedToStart"), {"RunFailed"}),
+        (stopped("ecs-updater-other", code=1), set()),
         (stopped("another", code=1), set()),
     ],
 )
@@ -407,16 +410,90 @@ def test_the_scheduler_may_start_this_task_and_no_other(cloud, stack):
 
 def test_the_commands_in_the_outputs_are_commands(cloud, stack):
     outputs = {output["OutputKey"]: output["OutputValue"] for output in cloud.stack(stack)["Outputs"]}
-    for key, family in [("RunNow", "ecs-updater"), ("PlanNow", "ecs-updater-plan")]:
-        words = shlex.split(outputs[key])
-        assert words[:3] == ["aws", "ecs", "run-task"]
-        options = dict(zip(words[3::2], words[4::2], strict=True))
-        assert options["--task-definition"] == family
-        assert options["--cluster"] == "web"
-        group = cloud.resources(stack)["SecurityGroup"]
-        assert options["--network-configuration"] == (
-            f"awsvpcConfiguration={{subnets=[{','.join(cloud.subnets)}],securityGroups=[{group}],assignPublicIp=DISABLED}}"
-        )
+    place = json.loads(cloud("ssm").get_parameter(Name="/ecs-updater/EcsUpdater/run")["Parameter"]["Value"])
+    assert place == {
+        "cluster": "web",
+        "taskDefinition": "ecs-updater",
+        "launchType": "FARGATE",
+        "networkConfiguration": {
+            "awsvpcConfiguration": {
+                "subnets": cloud.subnets,
+                "securityGroups": [cloud.resources(stack)["SecurityGroup"]],
+                "assignPublicIp": "DISABLED",
+            }
+        },
+    }
+    assert outputs["TaskClusterName"] == "web"
+    for name, family in [("RunNow", None), ("PlanNow", "ecs-updater-plan")]:
+        assert len(outputs[name]) < 220
+        given = run_task(outputs[name])
+        assert given == {"--region": REGION} | ({"--task-definition": family} if family else {})
+    for name in ("FollowLogs", "ReadLogs"):
+        assert "/ecs-updater/ecs-updater" in shlex.split(outputs[name])
+
+
+def test_an_image_clusters_and_subnets_are_all_that_must_be_given(cloud):
+    parameters = template()["Parameters"]
+    required = {name for name, spec in parameters.items() if "Default" not in spec}
+    assert required == {"ClusterNames", "Image", "SubnetIds"}
+    tree = resolve(template(), {"ClusterNames": "web", "Image": "i", "SubnetIds": "subnet-1,subnet-2"})
+    resources = tree["Resources"]
+    assert "SecurityGroup" not in resources, "the default group of the subnets' VPC"
+    target = resources["Schedule"]["Properties"]["Target"]["EcsParameters"]
+    assert "SecurityGroups" not in target["NetworkConfiguration"]["AwsvpcConfiguration"]
+    place = json.loads(resources["RunParameter"]["Properties"]["Value"])
+    assert place["networkConfiguration"]["awsvpcConfiguration"]["securityGroups"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "watched"),
+    [
+        ({}, True),
+        ({"ScheduleState": "DISABLED"}, False),
+        ({"ScheduleState": "DISABLED", "FleetRoleArn": "arn:aws:iam::123456789012:role/fleet"}, True),
+        ({"NoSuccessDays": "0"}, False),
+    ],
+)
+def test_no_success_is_missed_only_where_something_starts_runs(cloud, given, watched):
+    resources = expected(cloud, **given)["Resources"]
+    assert ("NoSuccessAlarm" in resources, "AnotherRunAlarm" in resources) == (watched, watched)
+    # What is left says nothing while nothing has run.
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and name != "NoSuccessAlarm":
+            assert resource["Properties"]["TreatMissingData"] in ("ignore", "notBreaching"), name
+
+
+def length(policy):
+    """As IAM counts it: without white space."""
+    return len(re.sub(r"\s", "", json.dumps(policy["Properties"]["PolicyDocument"])))
+
+
+def test_policies_for_many_clusters_fit_into_iam(cloud):
+    """6,144 characters for a managed policy (IAM user guide, "IAM and AWS STS quotas")."""
+    everything = {"StandaloneTasks": "stop", "ConfigParameter": "/ecs-updater/config", "InstanceScope": "production"}
+
+    def longest(count, **given):
+        names = ",".join(f"a-cluster-of-{number:07}" for number in range(count))
+        resources = expected(cloud, ClusterNames=names, **everything, **given)["Resources"]
+        return max(length(resources[name]) for name in ("PlanPolicy", "UpdatePolicy"))
+
+    assert longest(25) <= 6144 < longest(40), "docs/deploy.md says some 25"
+    assert longest(100, ClusterPatterns="a-cluster-*,b") < 4000
+    named = expected(cloud, ClusterPatterns="web-*,b")["Resources"]["UpdatePolicy"]["Properties"]["PolicyDocument"]
+    statements = {statement["Sid"]: statement for statement in named["Statement"]}
+    clusters = ["arn:*:ecs:*:*:cluster/web-*", "arn:*:ecs:*:*:cluster/b"]
+    assert statements["DrainAndActivate"]["Condition"] == {"ArnEquals": {"ecs:cluster": clusters}}
+    assert statements["NameHosts"]["Resource"] == [
+        "arn:*:ecs:*:*:container-instance/web-*/*",
+        "arn:*:ecs:*:*:container-instance/b/*",
+        *clusters,
+    ]
+
+
+def test_the_plan_policy_has_a_name_for_permission_sets(cloud, stack):
+    made = cloud.resources(stack)
+    assert made["PlanPolicy"].endswith(f":policy/EcsUpdater-plan-{REGION}")
+    assert made["UpdatePolicy"].endswith(f":policy/EcsUpdater-update-{REGION}")
 
 
 def test_update_and_delete(cloud, stack):
@@ -449,8 +526,9 @@ def test_a_member_of_a_fleet_has_its_role_and_its_parameter(cloud):
     trust = cloud("iam").get_role(RoleName=f"Member-fleet-{REGION}")["Role"]["AssumeRolePolicyDocument"]
     assert trust["Statement"][0]["Principal"] == {"AWS": role}
     place = json.loads(cloud("ssm").get_parameter(Name="/ecs-updater/Member/run")["Parameter"]["Value"])
-    assert (place["taskDefinition"], place["subnets"]) == ("member", cloud.subnets)
-    assert place["securityGroups"] == [cloud.resources("member")["SecurityGroup"]]
+    network = place["networkConfiguration"]["awsvpcConfiguration"]
+    assert (place["taskDefinition"], network["subnets"]) == ("member", cloud.subnets)
+    assert network["securityGroups"] == [cloud.resources("member")["SecurityGroup"]]
     cloud("cloudformation").delete_stack(StackName="member")
     assert "member" not in {stack["StackName"] for stack in cloud("cloudformation").describe_stacks()["Stacks"]}
 

@@ -38,7 +38,7 @@ pub(crate) fn write_metrics(report: &RunReport, updater: &str) {
     }
 }
 
-/// Makes sure that a page can be written, before there is anything to write. What stands in the file stays for now.
+/// Makes sure that a page can be written, before there is anything to write. The file keeps what it holds until then.
 ///
 /// # Errors
 /// It cannot be.
@@ -55,7 +55,7 @@ pub(crate) fn write_page(path: &Path, report: &RunReport) -> Result<(), Delivery
     fs::write(path, html::render(report)).map_err(|source| DeliveryError::Page { path: path.to_owned(), source })
 }
 
-/// Writes the table for people into the log, beside a report for programs: whoever reads the log of a scheduled run finds both
+/// Writes the table for people into the log, beside a report for programs: a reader of a scheduled run's log finds both
 /// there. Among logs in JSON each line is an object. Below `info` nothing is written, as in all of the log.
 pub(crate) fn tell_people(args: &GlobalArgs, report: &RunReport) {
     if args.output != Output::Json || report.dry_run || !tracing::enabled!(tracing::Level::INFO) {

@@ -57,7 +57,7 @@ impl FromIterator<String> for OpenKeys {
 pub struct FromTags {
     /// The tags that would have loosened a setting.
     pub ignored: Vec<IgnoredTag>,
-    /// A tag of which only the cluster's size tells whether it loosens.
+    /// A tag that loosens or not, depending on the cluster's size.
     pub by_size: Option<TagBySize>,
 }
 

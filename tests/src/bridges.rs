@@ -149,7 +149,7 @@ impl Host {
         });
         match answer {
             Some(answer) => Some(plain(answer)),
-            // Whoever asks gives up by its own time-out.
+            // The asker gives up by its own time-out.
             None => std::future::pending().await,
         }
     }

@@ -1,5 +1,5 @@
 //! `fleet-sim host`: one simulated host on a real Unix socket, and its ECS agent's introspection on a loopback port, for
-//! the real `host-bridge` and for whoever writes another client.
+//! the real `host-bridge` and for authors of other clients.
 //!
 //! The socket is there while the host is up, as `/run/api.sock` is: `/run` is empty after a boot.
 

@@ -343,7 +343,7 @@ impl Invariants {
         }
     }
 
-    /// The machines in the same cluster as this one of which a percentage is taken, as far as a caller can know.
+    /// The machines in this one's cluster that a percentage counts, as far as a caller can know.
     fn known_size(&self, world: &World, machine: MachineNo) -> usize {
         let cluster = world.machines()[machine].cluster;
         let machines = world.machines().iter().filter(|other| other.cluster == cluster).count();

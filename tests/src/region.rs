@@ -71,7 +71,7 @@ impl Region {
     }
 
     /// Has the caller die at one of its next calls: that call is never answered, and what comes through the channel is
-    /// its name. Whoever waits for it drops the caller then; a point that is set takes the place of an earlier one.
+    /// its name. The one that waits for it drops the caller then; a point that is set takes the place of an earlier one.
     pub fn die_at(&self, at: CrashPoint) -> oneshot::Receiver<String> {
         self.engine.with(|inner, _| inner.awaited.call(at, true))
     }

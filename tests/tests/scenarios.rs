@@ -57,7 +57,7 @@ fn by_bridge(path: &Path) -> datatest_stable::Result<()> {
     if problems.is_empty() { Ok(()) } else { Err(format!("{}\n{}", problems.join("\n"), by_bridge.recorded).into()) }
 }
 
-/// Instances of which the reports do not say the same.
+/// Instances that the reports disagree on.
 ///
 /// A version that one of them does not know is no disagreement: a bridge has told it also of an instance that is held
 /// before it is asked. And whose turn it was is a matter of times: the host that is staged first is drained first, and

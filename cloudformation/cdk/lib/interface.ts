@@ -4,37 +4,42 @@
 export interface EcsUpdaterParameters {
   /** Names of the clusters to update, separated by commas; no ARNs. One run works on all of them, each by its own budget. */
   readonly clusterNames: string[];
-  /** Name of an SSM parameter that holds the configuration in TOML (docs/configuration.md), such as /ecs-updater/config. It has clusters' own settings. The settings below win over it where they are given.
+  /** For more than some 25 clusters, whose names do not fit into an IAM policy. Patterns of cluster names, such as web-*,batch-?, which the policies allow in place of the names themselves. Every cluster in ClusterNames must fit one.
+   *
+   * @default ""
+   */
+  readonly clusterPatterns?: string[];
+  /** Name of an SSM parameter that holds the configuration in TOML (docs/configuration.md), such as /ecs-updater/config. It can hold settings for single clusters. The parameters below win over it where they are given.
    *
    * @default ""
    */
   readonly configParameter?: string;
-  /** Any other settings, as they would stand under [defaults] (docs/configuration.md), with commas between, such as zone = "one-at-a-time", timeouts.verify = "20m". A parameter below wins over the same setting here.
+  /** Any other settings, as in [defaults] of the configuration (docs/configuration.md), separated by commas, such as zone = "one-at-a-time", timeouts.verify = "20m". A parameter below wins over the same setting here.
    *
    * @default ""
    */
   readonly settings?: string;
-  /** Instances of a cluster that may be out of service at once, whoever took them out. A count such as 2, or a percentage such as 10%. Empty leaves it to the configuration, else 1.
+  /** Instances of a cluster that may be out of service at once, no matter who took them out. A count such as 2, or a percentage such as 10%. Empty leaves it to the configuration, else 1.
    *
    * @default ""
    */
   readonly maxUnavailable?: string;
-  /** latest, which is what each host chooses as its update wave opens, one version such as 1.27.0 for every host, or ssm:/ecs-updater/approved/NAME, an SSM parameter that holds one. Empty leaves it to the configuration, else latest.
+  /** latest, which is what each host chooses as its update wave opens, one version such as 1.67.0 for every host, or ssm:/ecs-updater/approved/NAME, an SSM parameter that holds one. Empty leaves it to the configuration, else latest.
    *
    * @default ""
    */
   readonly target?: string;
-  /** Instances with tasks of no service, which nothing starts again elsewhere. skip them, wait for the tasks' own end, or stop the tasks. Only with stop may the updater stop tasks at all. Empty leaves it to the configuration, else skip.
+  /** What to do with an instance that runs tasks of no service, which nothing starts again elsewhere. skip the instance, wait until the tasks end, or stop the tasks. Only with stop is the updater allowed to stop tasks. Empty leaves it to the configuration, else skip.
    *
    * @default ""
    */
   readonly standaloneTasks?: "" | "skip" | "wait" | "stop";
-  /** What the hosts' instance role lets their host bridge report on. Its own container instance alone, by a tag that the updater writes (docs/host-bridge.md), or every one of the cluster. Empty leaves it to the configuration, else cluster.
+  /** What the hosts' instance role lets a host bridge report on. own-host is its own container instance alone, by a tag that the updater writes (docs/host-bridge.md); cluster is every one of the cluster. Empty leaves it to the configuration, else cluster.
    *
    * @default "own-host"
    */
   readonly bridgePolicy?: "" | "own-host" | "cluster";
-  /** When given, IAM lets the updater send commands to and write tags on only those instances whose tag ecs-updater:scope has this value. Every instance of the clusters needs the tag then.
+  /** When given, IAM lets the updater send commands to, and write tags on, only instances whose tag ecs-updater:scope has this value. Every instance of the clusters then needs the tag.
    *
    * @default ""
    */
@@ -59,32 +64,32 @@ export interface EcsUpdaterParameters {
    * @default 0
    */
   readonly flexibleWindowMinutes?: number;
-  /** How often a start that ECS refused is tried again. A run that failed is not started again before its next time.
+  /** How often a start that ECS refused is tried again. A run that failed is not started again before its next scheduled time.
    *
    * @default 3
    */
   readonly startRetries?: number;
-  /** Seconds after the scheduled time beyond which a start is given up and goes to the dead-letter queue.
+  /** Seconds after the scheduled time. A start that has not succeeded by then is given up and goes to the dead-letter queue.
    *
    * @default 900
    */
   readonly startDeadlineSeconds?: number;
-  /** After this long no further instance is begun, and those under way are brought to their end. A duration from 1m to 14d such as 4h or 90m, or none. Empty leaves it to the configuration, else none.
+  /** After this time a run begins no further instance, and finishes those in progress. A duration from 1m to 14d such as 4h or 90m, or none. Empty leaves it to the configuration, else none.
    *
    * @default ""
    */
   readonly maxDuration?: string;
-  /** Windows in which updates are begun, with semicolons between, such as Mon-Fri 02:00-05:00 Europe/Berlin. none for always. Empty leaves it to the configuration, else none.
+  /** Times at which updates may begin, separated by semicolons, such as Mon-Fri 02:00-05:00 Europe/Berlin. none means always. Empty leaves it to the configuration, else none.
    *
    * @default ""
    */
   readonly windows?: string;
-  /** From DRAINING to the last task's end; then the instance is set ACTIVE again and reported. 30s to 14d. Empty leaves it to the configuration, else 20m.
+  /** The longest time from DRAINING until the last task has stopped. After it the instance is set ACTIVE again and reported. 30s to 14d. Empty leaves it to the configuration, else 20m.
    *
    * @default ""
    */
   readonly drainTimeout?: string;
-  /** The updater's container image with its tag or, better, its digest, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecs-updater@sha256:... */
+  /** The updater's container image, by its tag or, better, by its digest, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecs-updater@sha256:... */
   readonly image: string;
   /** ARN of the image's repository where that is a private one of Amazon ECR; empty for a public image.
    *
@@ -101,9 +106,12 @@ export interface EcsUpdaterParameters {
    * @default ""
    */
   readonly taskCluster?: string;
-  /** VPC of the updater's task. It need not be the hosts' VPC, since hosts are reached through Systems Manager. */
-  readonly vpcId: string;
-  /** Subnets of the updater's task, with a way to the AWS APIs (NAT, VPC endpoints, or a public IP address). */
+  /** VPC of the subnets, in which the stack makes a security group for the updater's task that lets nothing in. Empty gives the task the VPC's default security group, which must let HTTPS out.
+   *
+   * @default ""
+   */
+  readonly vpcId?: string;
+  /** Subnets of the updater's task, with a way to the AWS APIs (NAT, VPC endpoints, or a public IP address). They need not be in the hosts' VPC. */
   readonly subnetIds: string[];
   /** ENABLED in public subnets without NAT. Nothing can connect to the task either way.
    *
@@ -125,7 +133,7 @@ export interface EcsUpdaterParameters {
    * @default ""
    */
   readonly kmsKeyArn?: string;
-  /** An alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 for no such alarms, as a schedule needs that starts less often.
+  /** While the schedule is ENABLED, or a fleet starts the runs, an alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 makes no such alarms, for a schedule that starts less often.
    *
    * @default 3
    */
@@ -163,8 +171,12 @@ export interface EcsUpdaterOutputs {
   readonly runNow: string;
   /** Starts a dry run by hand, which changes nothing and is permitted nothing else */
   readonly planNow: string;
-  /** Shows what the runs write, as they write it */
+  /** Shows what the runs write, as they write it. Needs version 2 of the AWS CLI */
   readonly followLogs: string;
+  /** Shows what the runs wrote, with either version of the AWS CLI */
+  readonly readLogs: string;
+  /** Cluster in which the updater's task runs */
+  readonly taskClusterName: string;
   /** Log group of the runs */
   readonly logGroupName: string;
   /** Table with the leases; runs from elsewhere take part by --lease-table */
@@ -197,10 +209,11 @@ export interface Limits {
 
 export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = {
   clusterNames: { list: true, pattern: "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$", says: "must be cluster names with commas and no spaces between" },
+  clusterPatterns: { list: true, pattern: "^[a-zA-Z0-9_*?-]{0,255}$", says: "must be name patterns with commas and no spaces between, or empty" },
   configParameter: { list: false, pattern: "^((/[A-Za-z0-9_.-]{1,100}){1,15})?$", says: "must begin with a slash and be letters, digits and _ . - /, or be empty" },
   settings: { list: false, pattern: "^[^<>]*$", says: "must be settings with commas between, or empty" },
   maxUnavailable: { list: false, pattern: "^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)?$", says: "must be a count from 1, a percentage from 1% to 100%, or empty" },
-  target: { list: false, pattern: "^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})([-+][0-9A-Za-z.+-]{1,64})?)?$", says: "must be latest, a version such as 1.27.0, ssm:/ecs-updater/approved/NAME, or empty" },
+  target: { list: false, pattern: "^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})([-+][0-9A-Za-z.+-]{1,64})?)?$", says: "must be latest, a version such as 1.67.0, ssm:/ecs-updater/approved/NAME, or empty" },
   standaloneTasks: { list: false, values: ["", "skip", "wait", "stop"] },
   bridgePolicy: { list: false, values: ["", "own-host", "cluster"] },
   instanceScope: { list: false, pattern: "^[A-Za-z0-9+=.,_:@/-]{0,256}$", says: "must be a tag value of letters, digits and + - = . , _ : @ /" },
@@ -217,7 +230,7 @@ export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = 
   imageRepositoryArn: { list: false, pattern: "^(arn:aws[a-z-]*:ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9._/-]+)?$", says: "must be the ARN of an ECR repository, or empty" },
   cpuArchitecture: { list: false, values: ["X86_64", "ARM64"] },
   taskCluster: { list: false, pattern: "^([a-zA-Z0-9][a-zA-Z0-9_-]{0,254})?$", says: "must be a cluster name, or empty" },
-  vpcId: { list: false },
+  vpcId: { list: false, pattern: "^(vpc-[0-9a-f]{8,17})?$", says: "must be the ID of a VPC, or empty" },
   subnetIds: { list: true },
   assignPublicIp: { list: false, values: ["ENABLED", "DISABLED"] },
   logLevel: { list: false, values: ["error", "warn", "info", "debug", "trace"] },
@@ -235,6 +248,8 @@ export const OUTPUTS: readonly (keyof EcsUpdaterOutputs)[] = [
   "runNow",
   "planNow",
   "followLogs",
+  "readLogs",
+  "taskClusterName",
   "logGroupName",
   "leaseTableName",
   "eventLogGroupName",

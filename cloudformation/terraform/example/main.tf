@@ -72,7 +72,7 @@ resource "aws_security_group" "instance" {
 
 resource "aws_launch_template" "web" {
   name_prefix            = "web-"
-  image_id               = "resolve:ssm:/aws/service/bottlerocket/aws-ecs-2/x86_64/latest/image_id"
+  image_id               = "resolve:ssm:/aws/service/bottlerocket/aws-ecs-3/x86_64/latest/image_id"
   instance_type          = "m7i.large"
   vpc_security_group_ids = [aws_security_group.instance.id]
   user_data              = base64encode("[settings.ecs]\ncluster = \"${aws_ecs_cluster.web.name}\"\n")

@@ -66,7 +66,7 @@ impl Machines {
     }
 }
 
-/// The refusal of ids that are well-formed, and of which there is no instance.
+/// The refusal of well-formed ids that no instance has.
 const NOT_FOUND: &str = "InvalidInstanceID.NotFound";
 /// What the keys of tags begin with that do not count toward the most an instance can have.
 const AWS_TAGS: &str = "aws:";

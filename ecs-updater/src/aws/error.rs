@@ -183,7 +183,7 @@ impl AwsError {
             }
             ErrorKind::Denied => PERMISSION.as_str(),
             _ if says(TOO_LONG) => {
-                "whoever answers is not AWS: check the endpoint (--endpoint-url, AWS_ENDPOINT_URL) and what stands between"
+                "the server that answers is not AWS: check the endpoint (--endpoint-url, AWS_ENDPOINT_URL) and what stands between"
             }
             _ if says(NO_NAME) || says(NOBODY) => {
                 "check the Region (--region, AWS_REGION: aws ec2 describe-regions), the endpoint (--endpoint-url, \

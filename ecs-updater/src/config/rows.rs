@@ -145,7 +145,7 @@ pub(super) const ROWS: &[Row] = &[
             allowed: "a count from 1, such as 2, or a percentage from \"1%\" to \"100%\"",
             placeholder: "COUNT|PERCENT",
         },
-        "Instances out of service at once, whoever took them out: a count or a percentage"
+        "Instances out of service at once, no matter who took them out: a count or a percentage"
     ),
     row!(
         zone,

@@ -103,7 +103,7 @@ pub struct Tally {
     pub settled: BTreeMap<Outcome, usize>,
     /// How many are not, by what is being done or was done last.
     pub under_way: BTreeMap<State, usize>,
-    /// Instances out of service, whoever took them out.
+    /// Instances out of service, no matter who took them out.
     pub out_of_service: usize,
     /// How many may be.
     pub budget: usize,

@@ -41,7 +41,7 @@ pub(crate) fn unnamed(fleet: &FleetSnapshot, policy: &Policy, now: Timestamp) ->
     .collect()
 }
 
-/// Whether it is a Bottlerocket host of which EC2 knows, without the tag.
+/// Whether it is a Bottlerocket host that EC2 knows, without the tag.
 fn lacks_name(instance: &Instance) -> bool {
     let is_known = instance.ec2.is_some() && instance.left_out_since.is_none() && !instance.is_dead();
     let is_host = instance.variant.is_some() && !instance.host.is_external() && instance.is_registered();

@@ -253,7 +253,7 @@ fn a_report_stands_in_a_line_of_its_own_among_logs_in_json() {
     assert!(serde_json::from_str::<RunReport>(logs.last().unwrap()).is_ok(), "{said}");
 }
 
-/// Whoever pages through a plan and leaves has read enough; and `/dev/null` is what somebody asked for.
+/// A person who pages through a plan and leaves has read enough; and `/dev/null` is what somebody asked for.
 #[test]
 fn a_plan_whose_reader_is_gone_and_a_report_that_nobody_wants_are_no_failures() {
     let broken = "(sleep 1; \"$0\" plan --cluster web; echo code $? >&2) | true; wait";

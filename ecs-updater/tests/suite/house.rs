@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("render", &["events"]),
     // What happened, as values; who made it happen is no matter of theirs.
     ("events", &[]),
-    // Pure too: what to believe of a lease at a moment that it is told.
+    // Pure too: what to believe of a lease at a given moment.
     ("lease", &[]),
     // And how long to put up with an AWS that refuses or does not answer.
     ("patience", &[]),

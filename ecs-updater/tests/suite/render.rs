@@ -326,7 +326,7 @@ fn the_exit_code_is_the_gravest_of_the_report() {
 
 #[test]
 fn exit_codes_are_different_clear_of_the_shells_and_in_the_page() {
-    let page = include_str!("../../../docs/configuration.md");
+    let page = include_str!("../../../docs/operations.md");
     let codes: Vec<u8> = ExitStatus::ALL.iter().map(|status| status.code()).collect();
     assert_eq!(codes, [0, 1, 2, 3, 4, 5]);
     for code in codes {

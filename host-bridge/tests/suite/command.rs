@@ -376,7 +376,7 @@ fn host_root(at: &Path, signpost: &str) -> bool {
     true
 }
 
-/// What `signpost status` prints, as [its source][state] writes it: with two sets, of which one is active and one next.
+/// What `signpost status` prints, as [its source][state] writes it: with two sets, one active and one next.
 ///
 /// [state]: https://github.com/bottlerocket-os/bottlerocket-core-kit/blob/v3.1.1/sources/updater/signpost/src/state.rs
 fn signpost_status(active: &str, next: &str) -> String {

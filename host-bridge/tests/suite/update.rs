@@ -569,7 +569,7 @@ async fn trap_12_a_blocked_server_is_asked_again_and_then_busy() {
     );
     let fake = fake.shared();
     assert_eq!(visit(&fake).stage(&StageRequest::default()).await.unwrap(), staged("1.27.0"));
-    // Not a reboot: whoever asks for one has looked at the tasks just before.
+    // Not a reboot: a caller that asks for one has looked at the tasks just before.
     let error = client(&fake).reboot().await.unwrap_err();
     assert_eq!((error.code(), error.sent()), (ErrorCode::Busy, Sent::No), "{error}");
     assert!(matches!(client(&fake).reboot().await, Ok(RebootAnswer::Accepted)));

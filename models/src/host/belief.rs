@@ -1,4 +1,4 @@
-//! What of a host's words is taken. Whoever is root on a host, or may write the attributes of its container instance, can
+//! What of a host's words is believed. An actor that is root on a host, or may write the attributes of its container instance, can
 //! say anything: versions are versions or the report is refused, codes are known ones or `unknown`, and texts are short and
 //! clean.
 

@@ -15,7 +15,7 @@ const MOST_SERVICES: usize = 100;
 /// A cluster over time. Each point holds until the next one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
-    /// Instances out of service, whoever took them out, and how many may be.
+    /// Instances out of service, no matter who took them out, and how many may be.
     #[serde(default)]
     pub out_of_service: Vec<OutAt>,
     /// The tasks of services on instances whose tasks were looked at.

@@ -91,7 +91,7 @@ impl Release {
 
     /// Whether the wave of `seed` is open (docs/facts/host-api.md#trap-8). Within a wave that has an end, hosts follow
     /// one another by seed; the arithmetic, with its whole seed instead of the seed's place in the wave, is that of
-    /// `update_metadata`, and the end of the wave mends it.
+    /// `update_metadata`, and the end of the wave repairs it.
     pub fn is_open(&self, seed: u32, now: Timestamp) -> bool {
         let waves: BTreeMap<u32, Timestamp> = self.waves.iter().map(|wave| (wave.bound, wave.opens_at)).collect();
         let start = waves.range(..seed).next_back();

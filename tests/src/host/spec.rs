@@ -124,7 +124,7 @@ impl Default for HostSpec {
 }
 
 impl HostSpec {
-    /// Whether this host cannot reach the repository at `now`, whoever else can.
+    /// Whether this host cannot reach the repository at `now`, even where others can.
     pub fn repo_unreachable(&self, now: Timestamp) -> bool {
         match (self.repo_unreachable_from, self.repo_unreachable_until) {
             (None, None) => false,

@@ -1,4 +1,4 @@
-//! Never two runs at once, by epoch: whoever took the lease last is the only one to write.
+//! Never two runs at once, by epoch: the run that took the lease last is the only one to write.
 
 use std::collections::BTreeMap;
 

@@ -2,9 +2,9 @@
 
 use toml::{Table, Value};
 
-/// Lists of which entries can go.
+/// Lists whose entries can go.
 const LISTS: [&str; 5] = ["fault", "event", "host", "task", "service"];
-/// Tables of which keys can go.
+/// Tables whose keys can go.
 const TABLES: [&str; 2] = ["region", "updater"];
 
 /// The smallest scenario found that still `fails`, within so many tries.

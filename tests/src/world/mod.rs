@@ -1,6 +1,6 @@
 //! The world: clusters, machines, services, tasks, commands, and everything that happens to them by itself.
 //!
-//! A [`World`] is told the time and never waits; whoever drives it ([`crate::Region`]) calls [`World::advance`] at
+//! A [`World`] is told the time and never waits; its driver ([`crate::Region`]) calls [`World::advance`] at
 //! [`World::next_event`] and before every request. What it cannot do itself (run a document on a host) it leaves in
 //! [`World::take_effects`]. The doc comment of each semantic names its heading in `docs/facts/`.
 //!

@@ -81,7 +81,7 @@ fn two_runs_without_a_lease_both_end() {
     }
 }
 
-/// What is wrong with two runs of which the second starts so late; the offsets are spread over the time of one run.
+/// What is wrong with two runs when the second starts so late; the offsets are spread over the time of one run.
 fn without_a_lease(transport: &str, number: i64) -> Option<String> {
     // What may be broken: each counts the budget without the place that the other takes in that second, and of two claims
     // that are written on one instance in the same second the later one stands.

@@ -13,7 +13,7 @@ use super::pacer::Pacer;
 /// The whole fleet, counted while the planner passes its instances.
 #[derive(Debug)]
 pub(crate) struct Counted<'a> {
-    /// The instances of which a percentage is taken.
+    /// The instances that a percentage counts.
     pub(super) members: usize,
     /// Members that are out of service, regardless of who took them out.
     pub(super) out_by_zone: BTreeMap<Option<&'a ZoneName>, usize>,

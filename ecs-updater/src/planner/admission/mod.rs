@@ -300,7 +300,7 @@ impl<'a> Admission<'a> {
         if hold.is_some() || (self.free() == 0 && !cx.run.dry_run) || broken!(DrainWithoutRoom) {
             return hold;
         }
-        // Whoever is only staged, or planned, is judged by itself.
+        // An instance that is only staged, or planned, is judged by itself.
         let bare = self.bare.get_or_insert_with(|| Room::bare(cx.snapshot));
         let scale_out = ScaleOut::of(cx, instance, tasks);
         let hold = bare.would_take(instance, tasks, scale_out.as_ref()).err();

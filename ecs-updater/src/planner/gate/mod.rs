@@ -150,7 +150,7 @@ impl<'a> Gate<'a> {
         (first.unwrap_or_else(|| window::looked_up_until(last)), wait)
     }
 
-    /// Returns the first opening of which enough is left, at that moment or in the two weeks after it.
+    /// Returns the first opening with enough time left, at that moment or in the two weeks after it.
     fn opening_after(&self, moment: Timestamp, needs: SignedDuration) -> Option<Timestamp> {
         let ahead = self.windows(moment).into_iter().filter(|period| period.to > moment);
         ahead.map(|period| (period.from.max(moment), period.to)).find_map(|(opens, closes)| {

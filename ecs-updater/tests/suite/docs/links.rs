@@ -20,6 +20,26 @@ fn every_link_leads_to_a_file_and_heading() {
 }
 
 #[test]
+fn every_page_is_in_the_index_of_its_folder() {
+    let mut missing = Vec::new();
+    for folder in ["docs", "docs/facts"] {
+        let index = root().join(folder).join("README.md");
+        let text = fs::read_to_string(&index).unwrap();
+        let linked: BTreeSet<String> =
+            links(&text).into_iter().map(|link| link.split('#').next().unwrap_or_default().to_owned()).collect();
+        let pages = fs::read_dir(index.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+        let pages = pages.filter(|page| *page != index && page.extension().is_some_and(|ending| ending == "md"));
+        let names = pages.map(|page| page.file_name().unwrap().to_str().unwrap().to_owned());
+        missing.extend(names.filter(|name| !linked.contains(name)).map(|name| place(&index, &name)));
+    }
+    assert!(missing.is_empty(), "name them there, by what a reader wants:\n{}", missing.join("\n"));
+    for (page, link) in [("README.md", "docs/README.md"), ("docs/README.md", "facts/README.md")] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        assert!(links(&text).iter().any(|found| found == link), "{page} does not lead to {link}");
+    }
+}
+
+#[test]
 fn every_page_that_a_source_names_is_there() {
     let mut dead = Vec::new();
     for source in files(SOURCES) {

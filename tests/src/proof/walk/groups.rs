@@ -34,7 +34,7 @@ pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
     }
 }
 
-/// Managed scaling of the group's capacity provider, of which the services' tasks are, and all that nobody knows of it.
+/// Managed scaling of the capacity provider that the services' tasks run on, and all that nobody knows of it.
 fn scaled(draw: &mut Draw, scenario: &mut Table, size: i64) {
     let each = |scenario: &mut Table, key: &str, change: &mut dyn FnMut(&mut Table)| {
         if let Some(Value::Array(tables)) = scenario.get_mut(key) {

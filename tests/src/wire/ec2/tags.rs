@@ -100,7 +100,7 @@ fn tagged(world: &World, ids: &[String]) -> Result<Vec<MachineNo>, Failure> {
     if ids.len() > 1000 {
         return Err(Failure::new("InvalidParameterValue", "You can specify at most 1000 resource IDs."));
     }
-    // Whoever may not see an instance may not change it either.
+    // A caller that may not see an instance may not change it either.
     let is_hidden = |id: &&str| world.machine_ids.get(*id).is_some_and(|number| world.ec2_hides(*number));
     let hidden: Vec<&str> = ids.iter().map(String::as_str).filter(is_hidden).collect();
     if hidden.is_empty() { chosen(world, ids) } else { Err(not_found(&hidden)) }

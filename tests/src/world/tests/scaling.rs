@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// So many packed hosts of one capacity provider, and so many tasks of which each fills one.
+/// Packed hosts of one capacity provider, and tasks that fill one each.
 fn packed(hosts: usize, tasks: usize, more: &str) -> String {
     format!(
         "[[instances]]\ncount = {hosts}\nzones = [\"a\", \"b\"]\nasg = \"workers\"\nprovider = \"own\"\n\
@@ -88,7 +88,7 @@ fn the_quota_refuses_or_says_nothing() {
 
 #[test]
 fn fifteen_minutes_below_the_target_end_an_instance() {
-    // Four hosts, of which one has nothing to do; every quarter of an hour ends one.
+    // Four hosts, one without anything to do; every quarter of an hour ends one.
     let mut world = world(&packed(4, 3, "[providers.own]\nmanaged_scaling = {}"));
     minutes(&mut world, 14);
     assert_eq!(desired(&world), 4);
