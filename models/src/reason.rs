@@ -339,6 +339,30 @@ reasons!(
             /// When the next may be drained.
             until: Timestamp,
         } = "soaking", "not begun: nothing is drained before {until} (soak); a run then goes on";
+        /// A canary is out of service before it was watched to the end.
+        CanaryLost {
+            version: Version,
+            host: HostId,
+            /// In which way.
+            why: String,
+        } = "canary_lost", "not begun: {version} is watched on {host}, one of its canaries, and {why}, so that the bake does not end; see to that instance, and a run then goes on";
+        /// An alarm of `alarms` fires.
+        AlarmFiring {
+            alarm: String,
+            /// Since when it does, in words.
+            since: String,
+        } = "alarm_firing", "not begun: the CloudWatch alarm {alarm:?} fires{since}; once it is OK, a run goes on (ecs-updater rollback takes the release back)";
+        /// Whether an alarm of `alarms` fires is not known.
+        AlarmUnknown {
+            alarm: String,
+            /// What was found.
+            why: String,
+        } = "alarm_unknown", "not begun: whether the CloudWatch alarm {alarm:?} fires is not known: {why}";
+        /// A service whose tasks were moved is not well.
+        ServiceUnsteady {
+            service: String,
+            why: String,
+        } = "service_unsteady", "not begun: tasks of service {service} were moved, and {why} (services = \"steady\"); once it is steady, a run goes on";
         /// Too many failures.
         StoppedAfterFailures {
             /// So many.

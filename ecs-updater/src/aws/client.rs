@@ -13,6 +13,7 @@ use super::timing::{SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT, timeouts};
 #[derive(Debug, Clone)]
 pub struct Aws {
     pub(crate) autoscaling: aws_sdk_autoscaling::Client,
+    pub(crate) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) ecs: aws_sdk_ecs::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
@@ -39,6 +40,10 @@ impl Aws {
             .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
             .interceptor(before("autoscaling"))
             .build();
+        let cloudwatch = aws_sdk_cloudwatch::config::Builder::from(config)
+            .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
+            .interceptor(before("cloudwatch"))
+            .build();
         let dynamodb = aws_sdk_dynamodb::config::Builder::from(config).interceptor(before("dynamodb")).build();
         let ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(before("ecs")).build();
         let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(before("ec2")).build();
@@ -48,6 +53,7 @@ impl Aws {
             .build();
         Self {
             autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             ecs: aws_sdk_ecs::Client::from_conf(ecs),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),

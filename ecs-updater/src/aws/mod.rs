@@ -6,13 +6,14 @@
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `halving`: calls for many that are refused because of one.
-//! - `auto_scaling`, `dynamodb`, `summaries`, `ec2`, `ecs`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
+//! - `auto_scaling`, `cloudwatch`, `dynamodb`, `summaries`, `ec2`, `ecs`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
 
 mod access;
 mod answer_limit;
 pub(crate) mod auto_scaling;
 mod calls;
 mod client;
+pub(crate) mod cloudwatch;
 pub(crate) mod dynamodb;
 pub(crate) mod ec2;
 pub(crate) mod ecs;

@@ -195,6 +195,7 @@ pub(super) fn service(name: &str, desired: u32, min: u32, max: u32) -> Service {
         running: desired,
         placed: desired,
         deploying: 0,
+        failed_deployment: None,
         minimum_healthy_percent: min,
         maximum_percent: max,
         distinct_instance: false,

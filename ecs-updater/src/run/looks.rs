@@ -14,7 +14,7 @@ use super::cluster::Cluster;
 use super::interruption::signal;
 use super::rhythm::{Beat, full_look_every, is_left_alone};
 use crate::aws::{AwsError, ErrorKind};
-use crate::observe;
+use crate::observe::{self, alarms};
 use crate::patience::{FOR_REFUSALS, FOR_SILENCE, GiveUp, Trouble, Try, WINDOW};
 
 impl Cluster<'_> {
@@ -84,6 +84,7 @@ impl Cluster<'_> {
         if self.looked_full.is_some() {
             self.read_approval_again().await;
         }
+        alarms::look(&self.aws, &mut self.fleet, self.policy, self.clock.now()).await;
         self.looked_full = Some(now);
         self.looked_short = now;
         Ok(())

@@ -87,6 +87,13 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
         ("bake", "1h", "30m", Ignored),
         ("soak", "1m", "2m", Heard),
         ("soak", "1m", "0s", Ignored),
+        ("alarms", "one", "one,two", Refused),
+        ("alarm_missing", "ignore", "hold", Heard),
+        ("alarm_missing", "hold", "ignore", Ignored),
+        ("on_alarm", "hold", "roll-back", Refused),
+        ("services", "ignore", "steady", Heard),
+        ("services", "steady", "ignore", Ignored),
+        ("timeouts.steady", "10m", "1h", Heard),
     ];
     let table: Vec<_> = others.into_iter().chain(OF_VERSIONS).collect();
     for &(path, stands, says, is) in &table {
@@ -101,9 +108,9 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
     let may = |rule: &str| Key::all().filter(|key| key.tag_may() == rule).map(Key::path).collect::<Vec<_>>();
     let tried = |is: Is| table.iter().filter(|(.., came)| *came == is).map(|(path, ..)| *path).collect::<Vec<_>>();
     assert!(may("stricter").iter().all(|path| tried(Heard).contains(path) && tried(Ignored).contains(path)));
-    assert_eq!(may("stricter").len(), 10);
+    assert_eq!(may("stricter").len(), 12);
     assert_eq!(may("adds"), ["skip_versions"]);
-    assert_eq!(may("never").len(), 17);
+    assert_eq!(may("never").len(), 19);
 }
 
 /// A tag names versions beside those that stand without it, with spaces between, since ECS takes no comma in a tag.

@@ -5,6 +5,8 @@
 pub enum Service {
     /// EC2 Auto Scaling.
     AutoScaling,
+    /// Amazon CloudWatch.
+    CloudWatch,
     /// Amazon DynamoDB.
     Dynamodb,
     /// Elastic Container Service.
@@ -24,6 +26,7 @@ impl Service {
     pub fn prefix(self) -> &'static str {
         match self {
             Self::AutoScaling => "autoscaling",
+            Self::CloudWatch => "cloudwatch",
             Self::Dynamodb => "dynamodb",
             Self::Ecs => "ecs",
             Self::Ec2 => "ec2",
@@ -35,11 +38,12 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 39] = [
+pub(crate) const OPERATIONS: [&str; 40] = [
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeInstanceRefreshes",
     "autoscaling:DescribeLaunchConfigurations",
+    "cloudwatch:DescribeAlarms",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",

@@ -37,7 +37,13 @@ pub(super) fn error(service: Service, failure: &Failure, request_id: &str) -> St
     let inner = format!("{}{}", text("Code", &failure.code), text("Message", &failure.message));
     let inner = match service {
         Service::Ec2 => wrap("Response", wrap("Errors", wrap("Error", inner)) + &text("RequestID", request_id)),
-        Service::AutoScaling | Service::Sts | Service::Dynamodb | Service::Ecs | Service::Ssm | Service::Unknown => {
+        Service::AutoScaling
+        | Service::CloudWatch
+        | Service::Sts
+        | Service::Dynamodb
+        | Service::Ecs
+        | Service::Ssm
+        | Service::Unknown => {
             let kind = text("Type", "Sender");
             wrap("ErrorResponse", wrap("Error", kind + &inner) + &text("RequestId", request_id))
         }

@@ -84,6 +84,7 @@ impl World {
             Action::Parameter(ParameterAction::DeleteParameter { name }) => {
                 self.parameters.remove(&name);
             }
+            Action::Alarm(action) => self.act_on_alarm(&action),
             Action::Clock(ClockAction::Clock { by }) => {
                 let millis = i64::try_from(by.as_millis()).unwrap_or(0);
                 self.date_is_off.fetch_add(millis, Ordering::Relaxed);

@@ -17,7 +17,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 13] = [
+const RUNS: [&str; 14] = [
+    "alarm_fires_in_the_middle",
     "launch_configuration",
     "interfaces_of_the_type",
     "cluster_table_wrong",
@@ -33,7 +34,8 @@ const RUNS: [&str; 13] = [
     "trap6_unhealthy_after_prepare",
 ];
 /// Scenarios that together use every right of a plan.
-const PLANS: [&str; 8] = [
+const PLANS: [&str; 9] = [
+    "plan_alarm",
     "plan_interfaces",
     "plan_launch_configuration",
     "plan",
