@@ -221,6 +221,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         unknown_registrations: Default::default(),
         auto_scaling: Default::default(),
         room: Default::default(),
+        health: Default::default(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
     }
 }

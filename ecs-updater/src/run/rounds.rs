@@ -188,7 +188,7 @@ impl Cluster<'_> {
 }
 
 /// Whether an instance waits for the end of a bake or a soak: the patience for others' places is not used up by that.
-fn is_watched(standing: &Standing, now: Timestamp) -> bool {
+pub(super) fn is_watched(standing: &Standing, now: Timestamp) -> bool {
     standing.hold.as_ref().and_then(HoldReason::watched_until).is_some_and(|until| now < until)
 }
 

@@ -177,6 +177,7 @@ impl World {
             ServiceAction::Deploy => {
                 self.deploy(service);
             }
+            ServiceAction::FailDeployment => self.fail_deployment(service),
             ServiceAction::DeleteService => self.delete_service(service),
         }
     }
