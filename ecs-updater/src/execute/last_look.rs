@@ -31,7 +31,7 @@ impl Actor<'_> {
             }
         };
         (self.fleet.pause, self.fleet.skipped) = (wishes.pause, wishes.skipped);
-        alarms::look(self.aws, self.fleet, self.policy, self.now()).await;
+        alarms::last_look(self.aws, self.fleet, self.policy, self.now()).await;
         let unknown = self.merge_listed(draining, lost);
         let (members, out) = self.fleet.counted_and_out();
         let budget = self.policy.max_unavailable.of(members) + usize::from(broken!(BudgetOffByOne));

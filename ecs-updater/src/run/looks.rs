@@ -22,7 +22,7 @@ use crate::patience::{FOR_REFUSALS, FOR_SILENCE, GiveUp, Trouble, Try, WINDOW};
 /// The time between two questions for alarms by themselves.
 const ALARM_LOOK: SignedDuration = SignedDuration::from_mins(1);
 /// The time between two full looks while a release is watched and nothing is under way.
-const WATCHED_LOOK: SignedDuration = SignedDuration::from_mins(5);
+const WATCHED_LOOK: SignedDuration = SignedDuration::from_mins(10);
 
 impl Cluster<'_> {
     /// Looks at what is due. Returns whether that was answered, or a while later that it was not.

@@ -13,6 +13,8 @@ pub struct Health {
     /// What CloudWatch said last of the alarms that hold a rollout, by name; `None` before its first answer. An alarm that it
     /// does not have is left out.
     pub alarms: Option<BTreeMap<String, Alarm>>,
+    /// When it gave that answer.
+    pub heard_at: Option<Timestamp>,
     /// Set while CloudWatch does not say.
     pub silence: Option<Silence>,
     /// The services whose tasks this run's drains moved, and when one of them was last seen to leave.
