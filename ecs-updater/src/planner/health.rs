@@ -128,7 +128,10 @@ fn moved<'a>(cx: &Context<'a>) -> BTreeMap<&'a ServiceName, Timestamp> {
 fn why_unsteady(service: &Service, moved_at: Timestamp, cx: &Context<'_>) -> Option<String> {
     let has_task = |instance: &&Instance| {
         let tasks = instance.tasks.iter().flat_map(|seen| &seen.tasks);
-        instance.status == InstanceStatus::Draining
+        // Nobody waits for somebody else's drain.
+        let is_ours = instance.run.drained_at.is_some() && instance.run.verdict.is_none();
+        is_ours
+            && instance.status == InstanceStatus::Draining
             && tasks.filter_map(|task| task.service()).any(|name| *name == service.name)
     };
     if let Some(leaving) = cx.snapshot.registered().find(has_task) {
