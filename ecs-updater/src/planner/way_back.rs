@@ -15,7 +15,7 @@ use super::context::Context;
 use super::limits::skips;
 use super::purpose::WayBack;
 use super::times::MAX_AHEAD;
-use super::wanted::{Wanted, as_offered, available, locked_otherwise};
+use super::wanted::{Wanted, as_offered, available, is_not_offered, locked_otherwise};
 
 /// Returns the version that an instance goes back to which runs `running`. One that does not run the release is as it should
 /// be. A dry run is planned as if the skip stood, which a run writes first.
@@ -75,7 +75,9 @@ fn is_believed(instance: &Instance, report: &HostReport, from: &Version, cx: &Co
     let running = report.running();
     let below = available(report).filter(|version| running.as_ref().is_none_or(|running| version < running));
     let own = instance.run.verdict.as_ref().and_then(|verdict| verdict.from.as_ref());
-    own == Some(from) || below.max().as_ref() == Some(from) || others_tell(instance, from, cx)
+    // What is not offered is held for that.
+    let is_held = is_not_offered(instance, report, from);
+    is_held || own == Some(from) || below.max().as_ref() == Some(from) || others_tell(instance, from, cx)
 }
 
 /// Whether another instance runs the version, or ran it before its last update.

@@ -70,15 +70,14 @@ impl Cluster<'_> {
             Some(release) => release.clone(),
             None => self.settle_release(back)?,
         };
-        self.begin_again_with_arrived(&release);
         if self.skip.stands || broken!(SkipNotWritten) {
+            self.begin_again_with_arrived(&release);
             return Ok(true);
         }
         let by_settings = self.policy.skip_versions.contains(&release);
         let by_tag = self.fleet.skipped.contains(&release);
         if by_tag || self.facts.dry_run {
-            self.skip.stands = true;
-            return Ok(true);
+            return Ok(self.go_back(&release));
         }
         let now = self.clock.now();
         let since = *self.skip.since.get_or_insert(now);
@@ -92,21 +91,26 @@ impl Cluster<'_> {
             // Other runs may have other settings: the tag is for them, and these are enough where it is refused.
             Err(error) if by_settings => {
                 tracing::warn!(cluster = %self.name, error = %error.message, "the skip could not be written");
-                self.skip.stands = true;
-                return Ok(true);
+                return Ok(self.go_back(&release));
             }
             Err(error) => return Err(error),
         };
         if self.clock.now() >= after(since, PATIENCE) {
             if by_settings {
-                self.skip.stands = true;
-                return Ok(true);
+                return Ok(self.go_back(&release));
             }
             let why = error.map_or_else(|| "ECS does not show the tag".to_owned(), |error| error.to_string());
             return Err(self.not_skipped(&release, ClusterErrorKind::NotReachable, &why));
         }
         self.breathe(BREATH).await;
         Ok(false)
+    }
+
+    /// The skip stands: what arrived meanwhile goes back too.
+    fn go_back(&mut self, release: &Version) -> bool {
+        self.skip.stands = true;
+        self.begin_again_with_arrived(release);
+        true
     }
 
     /// Finds the release that was rolled out last.

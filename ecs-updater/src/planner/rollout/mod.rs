@@ -213,6 +213,9 @@ fn absent<'d>(draft: &'d Draft, cx: &Context<'_>) -> BTreeSet<&'d HostId> {
         cx.now < since.map_or(cx.inspect_deadline(), |since| after(since, cx.policy.timeouts.inspect))
     };
     let standings = draft.standings.iter().filter(|_| !cx.run.dry_run);
-    let held = standings.filter(|standing| standing.hold.as_ref().is_some_and(is_open));
+    let held = standings.filter(|standing| match &standing.hold {
+        Some(hold) => is_open(hold),
+        None => standing.phase == Phase::Unseen,
+    });
     held.map(|standing| &standing.host).filter(|host| is_a_moment(host)).collect()
 }
