@@ -15,9 +15,6 @@ use super::limits::Bucket;
 /// Names of one `DescribeAlarms` (CloudWatch API reference).
 const MOST_NAMED: usize = 100;
 
-/// The operation, as IAM names it.
-pub(crate) const DESCRIBE_ALARMS: &str = "cloudwatch:DescribeAlarms";
-
 impl Aws {
     /// Returns how these alarms are, by name. Those that CloudWatch does not have are left out. Without its types it would
     /// tell of metric alarms alone (CloudWatch API reference, `DescribeAlarms`).
@@ -31,7 +28,7 @@ impl Aws {
                 let call = self.cloudwatch.describe_alarms().set_alarm_names(Some(chunk.to_vec()));
                 let call = call.alarm_types(AlarmType::MetricAlarm).alarm_types(AlarmType::CompositeAlarm);
                 let answer = call.set_next_token(token).send().await;
-                let answer = answer.map_err(|error| AwsError::from_sdk(DESCRIBE_ALARMS, error))?;
+                let answer = answer.map_err(|error| AwsError::from_sdk("cloudwatch:DescribeAlarms", error))?;
                 let metric = answer
                     .metric_alarms()
                     .iter()

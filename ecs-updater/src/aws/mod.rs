@@ -13,7 +13,7 @@ mod answer_limit;
 pub(crate) mod auto_scaling;
 mod calls;
 mod client;
-pub(crate) mod cloudwatch;
+mod cloudwatch;
 pub(crate) mod dynamodb;
 pub(crate) mod ec2;
 pub(crate) mod ecs;

@@ -15,8 +15,8 @@ use models::release::{Release, ReleaseDate};
 use models::time::after;
 use semver::Version;
 
+use super::alarms;
 use super::context::Context;
-use super::health;
 
 /// A date that lies further ahead is none: clocks differ by less.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
@@ -54,7 +54,7 @@ pub(crate) fn drained_in_vain(drain: &Drain, fleet: &FleetSnapshot, policy: &Pol
         return Some(HoldReason::SkipLifted { version: drain.from.clone() });
     }
     let is_way_back = drain.to < drain.from && skips(&drain.from, fleet, policy).is_some();
-    let unwell = || health::held_by_alarms(fleet, policy).filter(|_| !is_way_back && !broken!(HealthIgnored));
+    let unwell = || alarms::held_by_alarms(fleet, policy).filter(|_| !is_way_back && !broken!(HealthIgnored));
     skips(&drain.to, fleet, policy).or_else(unwell)
 }
 

@@ -6,6 +6,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod admission;
+mod alarms;
 mod claimed;
 mod context;
 mod draft;

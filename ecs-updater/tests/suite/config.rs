@@ -142,7 +142,7 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
       - `name` = 7.5 in [[cluster]] of fleet.toml:26:8 must be the name of an ECS cluster in quotes
       - cluster "arn:aws:ecs:eu-west-1:123456789012:cluster/web" in [[cluster]] of fleet.toml:28:8 is an ARN; give its name "web" alone, and choose its Region with --region or AWS_REGION
       - unknown key `nmae` in [[cluster]] "web" of fleet.toml:31:1; did you mean `name`?
-      - `timeouts` = "20m" in [[cluster]] "web" of fleet.toml:32:12 must be a table, such as timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify
+      - `timeouts` = "20m" in [[cluster]] "web" of fleet.toml:32:12 must be a table, such as timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, timeouts.steady
       - cluster "web" is named twice in [[cluster]] of fleet.toml:34:10; name it once
     "#);
 }

@@ -8,8 +8,8 @@ use models::time::after;
 use semver::Version;
 
 use super::seen::{Came, Since, came};
+use crate::planner::alarms::last_change;
 use crate::planner::context::Context;
-use crate::planner::health::last_change;
 use crate::planner::selection::meets;
 
 /// How far the release has come, and what stands before the rest.
