@@ -48,6 +48,8 @@ mod mistakes {
         LimitsIgnored,
         /// Nothing is watched before a release goes on.
         BakeIgnored,
+        /// More is begun whatever alarms and services say.
+        HealthIgnored,
         /// A release goes to all at once, whatever its canaries and checkpoints.
         StagesIgnored,
         /// Drains follow each other at once.
@@ -82,7 +84,8 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 35] = [
+        pub const ALL: [Self; 36] = [
+            Self::HealthIgnored,
             Self::BakeIgnored,
             Self::StagesIgnored,
             Self::SoakIgnored,

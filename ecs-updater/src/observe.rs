@@ -1,6 +1,7 @@
 //! AWS → [`FleetSnapshot`]. The snapshot is brought up to date in place: a full look reads everything that the
 //! budget and the claims rest on, a short look only the instances under way.
 
+pub(crate) mod alarms;
 mod machines;
 mod moves;
 mod providers;

@@ -1,5 +1,6 @@
 //! What a person decided for one cluster: the settings after files, environment and flags are joined.
 
+mod health;
 mod rollout;
 mod shelf;
 mod steps;
@@ -19,6 +20,7 @@ use crate::schedule::{Freeze, Window};
 
 pub use crate::capacity::Capacity;
 pub use crate::max_unavailable::MaxUnavailable;
+pub use health::{AlarmMissing, OnAlarm, ServiceHealth};
 pub use rollout::{Checkpoints, NotAPercentage};
 pub use shelf::{NoShelf, Shelf};
 pub use steps::{Documents, Timeouts};
@@ -72,6 +74,18 @@ pub struct Policy {
     pub bake: SignedDuration,
     /// How long nothing is drained after a drain, and after an instance is back.
     pub soak: SignedDuration,
+    /// Nothing is begun while one of these CloudWatch alarms fires.
+    #[serde(default)]
+    pub alarms: BTreeSet<String>,
+    /// What an alarm means that is not there, or has no data.
+    #[serde(default)]
+    pub alarm_missing: AlarmMissing,
+    /// What is done where an alarm fires while a release is watched.
+    #[serde(default)]
+    pub on_alarm: OnAlarm,
+    /// Whether the services whose tasks were moved have to be well before more is begun.
+    #[serde(default)]
+    pub services: ServiceHealth,
     /// After how many failed or rolled back instances no further one is begun.
     pub stop_after_failures: StopAfter,
     /// After this long no further instance is begun; those begun are brought to their end. `None`: no limit.
@@ -128,6 +142,10 @@ impl Default for Policy {
             checkpoints: Checkpoints::default(),
             bake: SignedDuration::from_hours(1),
             soak: SignedDuration::ZERO,
+            alarms: BTreeSet::new(),
+            alarm_missing: AlarmMissing::Hold,
+            on_alarm: OnAlarm::Hold,
+            services: ServiceHealth::Ignore,
             stop_after_failures: StopAfter::Count(1),
             max_duration: None,
             windows: Vec::new(),

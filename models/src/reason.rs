@@ -10,52 +10,8 @@ use crate::claim::ClaimError;
 use crate::ids::{HostId, ZoneName};
 use crate::release::MaxVersion;
 
-macro_rules! reasons {
-    // With an enum of the codes alone.
-    ($(#[$doc:meta])* $name:ident, $codes:ident { $(
-        $(#[$vdoc:meta])* $variant:ident $({ $($fields:tt)* })? = $code:literal, $text:literal;
-    )+ }) => {
-        reasons!($(#[$doc])* $name { $($(#[$vdoc])* $variant $({ $($fields)* })? = $code, $text;)+ });
-
-        #[doc = concat!("The codes of [`", stringify!($name), "`].")]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum $codes {
-            $($variant,)+
-        }
-
-        impl $codes {
-            /// Finds a code as reports carry it.
-            pub fn find(code: &str) -> Option<Self> {
-                match code {
-                    $($code => Some(Self::$variant),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-    ($(#[$doc:meta])* $name:ident { $(
-        $(#[$vdoc:meta])* $variant:ident $({ $($(#[$fdoc:meta])* $field:ident : $ty:ty),+ $(,)? })? = $code:literal, $text:literal;
-    )+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-        #[serde(tag = "reason", rename_all = "snake_case")]
-        pub enum $name {
-            $($(#[$vdoc])* #[error($text)] $variant $({ $($(#[$fdoc])* $field: $ty),+ })?,)+
-        }
-
-        impl $name {
-            /// Every code, in the order of the documents.
-            pub const CODES: &'static [&'static str] = &[$($code),+];
-
-            /// The code that reports carry.
-            pub fn code(&self) -> &'static str {
-                match self {
-                    $(Self::$variant { .. } => $code,)+
-                }
-            }
-        }
-    };
-}
+#[macro_use]
+mod codes;
 
 mod bearing;
 mod fail;
@@ -339,6 +295,30 @@ reasons!(
             /// When the next may be drained.
             until: Timestamp,
         } = "soaking", "not begun: nothing is drained before {until} (soak); a run then goes on";
+        /// A canary is out of service before it was watched to the end.
+        CanaryLost {
+            version: Version,
+            host: HostId,
+            /// In which way.
+            why: String,
+        } = "canary_lost", "not begun: {version} is watched on {host}, one of its canaries, and {why}, so that the bake does not end; see to that instance, and a run then goes on";
+        /// An alarm of `alarms` fires.
+        AlarmFiring {
+            alarm: String,
+            /// Since when it does, in words.
+            since: String,
+        } = "alarm_firing", "not begun: the CloudWatch alarm {alarm:?} fires{since}; once it is OK, a run goes on (ecs-updater rollback takes the release back)";
+        /// Whether an alarm of `alarms` fires is not known.
+        AlarmUnknown {
+            alarm: String,
+            /// What was found.
+            why: String,
+        } = "alarm_unknown", "not begun: whether the CloudWatch alarm {alarm:?} fires is not known: {why}";
+        /// A service whose tasks were moved is not well.
+        ServiceUnsteady {
+            service: String,
+            why: String,
+        } = "service_unsteady", "not begun: tasks of service {service} were moved, and {why} (services = \"steady\"); once it is steady, a run goes on";
         /// Too many failures.
         StoppedAfterFailures {
             /// So many.

@@ -17,7 +17,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use ecs_updater::aws::checked;
 
 use crate::region::Region;
-use crate::wire::{Caller, Request, Response};
+use crate::wire::{Aim, Caller, Request, Response};
 
 impl Region {
     /// An HTTP client for the AWS SDK that ends in this Region, whatever endpoint the SDK means to call. Answers are checked
@@ -90,10 +90,11 @@ impl HttpConnector for Connector {
 /// The request as the Region receives it. Its body is read to the end, as a network takes it: the SDK watches how fast it
 /// goes, and would give up a call whose body nobody reads after five seconds.
 async fn received(request: HttpRequest) -> Result<Request, ConnectorError> {
-    let target = request.headers().get("x-amz-target").map(str::to_owned);
+    let path = request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+    let Aim { target, is_cbor } = Aim::read(|name| request.headers().get(name), &path);
     let body = ByteStream::new(request.into_body()).collect().await;
     let body = body.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
-    Ok(Request { target, body, ..Request::default() })
+    Ok(Request { target, is_cbor, body, ..Request::default() })
 }
 
 /// `None` when the connection breaks.

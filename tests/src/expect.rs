@@ -199,6 +199,7 @@ impl Expect {
                 | Action::Cluster(..)
                 | Action::Repository(_)
                 | Action::Parameter(_)
+                | Action::Alarm(_)
                 | Action::Clock(_) => 0,
             })
             .sum();

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::fleet::FleetSnapshot;
 use models::ids::{ClusterName, HostId};
 use models::plan::{Phase, Plan};
-use models::policy::{Capacity, Policy, Timeouts};
+use models::policy::{Capacity, Policy, ServiceHealth, Timeouts};
 use models::report::Outcome;
 
 use crate::meter;
@@ -41,7 +41,7 @@ pub struct Waits {
 /// these settings, a second try of its image and the way back included, and what the run itself may have to wait for.
 /// A new wait of the updater's has its place here.
 pub fn longest_wait(policy: &Policy, waits: Waits) -> SignedDuration {
-    let Timeouts { inspect, stage, drain, reboot, verify } = policy.timeouts;
+    let Timeouts { inspect, stage, drain, reboot, verify, steady } = policy.timeouts;
     let there = inspect + stage * 2 + drain + reboot + verify;
     // With the longest warm-up that a scenario has.
     let launch = match policy.capacity {
@@ -53,7 +53,11 @@ pub fn longest_wait(policy: &Policy, waits: Waits) -> SignedDuration {
     let first_report = if policy.names_hosts() { FIRST_REPORT } else { SignedDuration::ZERO };
     let bound = !policy.windows.is_empty() || !policy.freeze.is_empty();
     let opening = if bound { policy.window_wait } else { SignedDuration::ZERO };
-    there + back + SHARED_TROUBLE + SILENCE + lease + first_report + opening + waits.pause
+    let services = match policy.services {
+        ServiceHealth::Steady => steady,
+        ServiceHealth::Ignore => SignedDuration::ZERO,
+    };
+    there + back + services + SHARED_TROUBLE + SILENCE + lease + first_report + opening + waits.pause
 }
 
 /// Sees whether the clusters of a run move, and hands on what it sees.

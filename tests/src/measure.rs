@@ -153,6 +153,13 @@ impl Measured {
         self.lives.as_ref().map(|lives| self.took.as_secs_f64() / lives.bound(self.size).as_secs_f64())
     }
 
+    /// The time over the bound of a rollout with stages; `None` for a scan.
+    pub fn staged_ratio(&self) -> Option<f64> {
+        let lives = self.lives.as_ref()?;
+        let bound = lives.bound(self.size) + lives.bound(1) + BAKE * BAKES;
+        Some(self.took.as_secs_f64() / bound.as_secs_f64())
+    }
+
     /// The same over the bound that knows of no agent.
     pub fn strict_makespan_ratio(&self) -> Option<f64> {
         self.lives.as_ref().map(|lives| self.took.as_secs_f64() / lives.strict_bound(self.size).as_secs_f64())
@@ -179,6 +186,24 @@ pub fn scan(size: usize, way: Way) -> Result<Measured, MeasureError> {
 /// Where it does not update each of them, or breaks a rule.
 pub fn rollout(size: usize, way: Way) -> Result<Measured, MeasureError> {
     one_run(&outdated(size, way), size, Outcome::Updated)
+}
+
+/// How long a release is watched in the measured rollout with stages: a run waits that out.
+pub const BAKE: SignedDuration = SignedDuration::from_mins(20);
+/// The bakes of such a rollout: after its canary, and after each of two checkpoints.
+pub const BAKES: i32 = 3;
+
+/// The same with a canary, two checkpoints, their bakes, and an alarm.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn staged_rollout(size: usize, way: Way) -> Result<Measured, MeasureError> {
+    let keys = format!(
+        "max_unavailable = \"{BUDGET_PERCENT}%\"\ncanary = 1\ncheckpoints = [\"10%\", \"50%\"]\nbake = \"{}m\"\nalarms = [\"web\"]\n",
+        BAKE.as_mins()
+    );
+    let text = outdated(size, way).replace(&format!("max_unavailable = \"{BUDGET_PERCENT}%\"\n"), &keys);
+    one_run(&(text + "[alarms]\nweb = {}\n"), size, Outcome::Updated)
 }
 
 /// Before the run begins, so that every host bridge has reported.

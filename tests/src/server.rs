@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::region::Region;
-use crate::wire::{Request, Signature};
+use crate::wire::{Aim, Request, Signature};
 
 /// No request of the modelled operations comes near this.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -67,10 +67,10 @@ async fn answer(
 ) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
     let (head, body) = request.into_parts();
     let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let target = header("x-amz-target").map(str::to_owned);
+    let Aim { target, is_cbor } = Aim::read(header, head.uri.path());
     let signature = header("authorization").and_then(Signature::read);
     let body = Limited::new(body, MOST_BYTES).collect().await.map_err(Unanswered::Read)?.to_bytes();
-    let request = Request { target, body, signature, ..Request::default() };
+    let request = Request { target, is_cbor, body, signature, ..Request::default() };
     let response = region.call(request).await.ok_or(Unanswered::Reset)?;
     Ok(hyper::Response::builder()
         .status(response.status)

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::SimClock;
 use crate::rollout::Rollout;
-use crate::wire::Request;
+use crate::wire::{Aim, Request};
 
 /// When a run gets a signal.
 #[derive(Debug, Clone, Copy)]
@@ -125,8 +125,11 @@ impl HttpClient for Recorder {
 
 impl HttpConnector for RecordingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let path = request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+        let Aim { target, is_cbor } = Aim::read(|name| request.headers().get(name), &path);
         let named = Request {
-            target: request.headers().get("x-amz-target").map(str::to_owned),
+            target,
+            is_cbor,
             body: Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
             ..Request::default()
         };

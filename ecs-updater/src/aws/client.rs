@@ -16,6 +16,7 @@ use super::timing::{SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT, timeouts};
 #[derive(Debug, Clone)]
 pub struct Aws {
     pub(crate) autoscaling: aws_sdk_autoscaling::Client,
+    pub(crate) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) ecs: aws_sdk_ecs::Client,
     pub(crate) eventbridge: aws_sdk_eventbridge::Client,
@@ -48,6 +49,10 @@ impl Aws {
             .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
             .interceptor(before("autoscaling"))
             .build();
+        let cloudwatch = aws_sdk_cloudwatch::config::Builder::from(config)
+            .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
+            .interceptor(before("cloudwatch"))
+            .build();
         let dynamodb = aws_sdk_dynamodb::config::Builder::from(config).interceptor(before("dynamodb")).build();
         let mut ecs = aws_sdk_ecs::config::Builder::from(config).interceptor(before("ecs"));
         // Messages are no part of the work: no lease fences them, no stop ends them, and no lease is kept for one that was not
@@ -74,6 +79,7 @@ impl Aws {
         }
         Self {
             autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             ecs: aws_sdk_ecs::Client::from_conf(ecs.build()),
             eventbridge: aws_sdk_eventbridge::Client::from_conf(eventbridge),

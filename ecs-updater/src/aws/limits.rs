@@ -33,6 +33,8 @@ pub(crate) enum Bucket {
     SsmInformation,
     /// EC2 Auto Scaling's descriptions, whose rates are not published either.
     AutoScalingRead,
+    /// `DescribeAlarms`: 9 a second (CloudWatch service quotas).
+    AlarmRead,
     /// `DescribeCapacityProviders`.
     ProviderRead,
     /// `DescribeTaskDefinition`.
@@ -49,6 +51,7 @@ impl Bucket {
             Self::EcsTags => (10.0, 5.0),
             Self::Ec2Tags => (50.0, 5.0),
             Self::SsmSend | Self::SsmInvocations | Self::SsmInformation | Self::AutoScalingRead => (20.0, 5.0),
+            Self::AlarmRead => (4.0, 4.0),
             Self::ProviderRead | Self::DefinitionRead => (25.0, 10.0),
         }
     }

@@ -7,7 +7,8 @@
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `no_way`: a name that does not resolve, named.
 //! - `halving`: calls for many that are refused because of one.
-//! - `auto_scaling`, `bucket`, `dynamodb`, `summaries`, `ec2`, `ecs`, `events`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
+//! - `auto_scaling`, `bucket`, `cloudwatch`, `dynamodb`, `summaries`, `ec2`, `ecs`, `events`, `instance_types`, `launches`, `ssm`, `parameters`,
+//!   `releases`: the operations.
 
 mod access;
 mod answers;
@@ -15,6 +16,7 @@ pub(crate) mod auto_scaling;
 mod bucket;
 mod calls;
 mod client;
+mod cloudwatch;
 pub(crate) mod dynamodb;
 pub(crate) mod ec2;
 pub(crate) mod ecs;

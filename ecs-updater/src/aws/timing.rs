@@ -10,7 +10,7 @@ use aws_config::timeout::TimeoutConfig;
 pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// One operation with all its retries.
 pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
-/// The same for SSM and EC2 Auto Scaling, which are asked in the middle of the loop: while one hangs, what needs ECS alone
+/// The same for SSM, EC2 Auto Scaling and CloudWatch, which are asked in the middle of the loop: while one hangs, what needs ECS alone
 /// is to go on.
 pub(super) const SHORT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// One operation of theirs with all its retries.

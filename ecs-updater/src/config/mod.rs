@@ -20,6 +20,7 @@
 //! Not here: the flags' definitions ([`crate::args`]), asking AWS ([`crate::cluster_settings`]), and Region, profile and endpoint,
 //! which are the SDK's business.
 
+mod alarms;
 mod effective;
 mod error;
 mod file;

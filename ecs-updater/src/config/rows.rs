@@ -6,9 +6,13 @@
 use std::cmp::Ordering;
 
 use jiff::SignedDuration;
-use models::policy::{BridgePolicy, Capacity, OwnerLock, Policy, Shelf, StandaloneTasks, TransportPolicy, Zones};
+use models::policy::{
+    AlarmMissing, BridgePolicy, Capacity, OnAlarm, OwnerLock, Policy, ServiceHealth, Shelf, StandaloneTasks, TransportPolicy,
+    Zones,
+};
 use models::release::MaxVersion;
 
+use super::alarms::AlarmList;
 use super::rollout::{Count, Shares};
 use super::schedule::{Freezes, Windows};
 use super::select::Expression;
@@ -137,6 +141,7 @@ macro_rules! row {
 /// - `reboot`: a command may take 3 minutes to be delivered and carried out, and a shutdown 5 more to begin. In less, a
 ///   host would be given up that is about to reboot.
 /// - `verify`: an ECS agent needs tens of seconds to register, and the EC2 status checks run once a minute.
+/// - `steady`: a task may take minutes to pull its image and to pass its health checks.
 pub(super) const ROWS: &[Row] = &[
     row!(
         max_unavailable,
@@ -245,6 +250,30 @@ pub(super) const ROWS: &[Row] = &[
         "Drain nothing for this long after a drain, and after an instance is back"
     ),
     row!(
+        alarms,
+        Tag::Never,
+        AlarmList,
+        "Begin nothing while one of these CloudWatch alarms fires, with commas between"
+    ),
+    row!(
+        alarm_missing,
+        Tag::Stricter(|one, two| Some(one.alarm_missing.cmp(&two.alarm_missing))),
+        Words { all: &[AlarmMissing::Hold, AlarmMissing::Ignore], word: AlarmMissing::as_str },
+        "An alarm that is not there, or has no data: begin nothing, or take it for one that does not fire"
+    ),
+    row!(
+        on_alarm,
+        Tag::Never,
+        Words { all: &[OnAlarm::Hold, OnAlarm::RollBack], word: OnAlarm::as_str },
+        "Where an alarm fires while a release is watched: begin nothing more, or take the release back as well"
+    ),
+    row!(
+        services,
+        Tag::Stricter(|one, two| Some(one.services.cmp(&two.services))),
+        Words { all: &[ServiceHealth::Steady, ServiceHealth::Ignore], word: ServiceHealth::as_str },
+        "Before more is drained, services whose tasks were moved have to run what they should, or nobody asks"
+    ),
+    row!(
         stop_after_failures,
         Tag::Stricter(|one, two| Some(one.stop_after_failures.cmp(&two.stop_after_failures))),
         CountOrNever,
@@ -336,6 +365,12 @@ pub(super) const ROWS: &[Row] = &[
         Tag::Any,
         Between(mins(1), hours(2)),
         "From the new boot to a connected ECS agent and passing status checks; then a rollback"
+    ),
+    row!(
+        timeouts.steady,
+        Tag::Any,
+        Between(secs(30), hours(2)),
+        "From the leave of a service's task to its steadiness (services); then nothing more is begun"
     ),
     row!(documents.inspect, Tag::Never, DocumentName, "SSM document that inspects a host"),
     row!(documents.stage, Tag::Never, DocumentName, "SSM document that writes the update"),

@@ -12,7 +12,7 @@ use super::Actor;
 use super::claims::is_in_boot_of;
 use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
-use crate::observe::{found_draining, merge_ec2, short_look};
+use crate::observe::{alarms, found_draining, merge_ec2, short_look};
 use crate::planner::{Asked, closed_for_drains, drained_in_vain, not_selected};
 
 impl Actor<'_> {
@@ -31,6 +31,7 @@ impl Actor<'_> {
             }
         };
         (self.fleet.pause, self.fleet.skipped) = (wishes.pause, wishes.skipped);
+        alarms::last_look(self.aws, self.fleet, self.policy, self.now()).await;
         let unknown = self.merge_listed(draining, lost);
         let (members, out) = self.fleet.counted_and_out();
         let budget = self.policy.max_unavailable.of(members) + usize::from(broken!(BudgetOffByOne));

@@ -62,6 +62,9 @@ impl Actor<'_> {
                     instance.run.drained_at = Some(now);
                 }
             });
+            if *status == InstanceStatus::Draining {
+                self.fleet.note_moves(host, now);
+            }
         }
         let host_of = |arn: &ContainerInstanceArn| arns.iter().find(|(_, known)| known == arn).map(|(host, _)| host);
         for Failure { arn, reason } in failures {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Task};
-use models::ids::{ServiceName, TaskArn};
+use models::ids::{HostId, ServiceName, TaskArn};
 
 use super::room;
 use crate::aws::ecs::services::Services;
@@ -26,6 +26,11 @@ pub(super) async fn look(aws: &Aws, fleet: &mut FleetSnapshot, now: Timestamp) -
         }
         left.extend(still_undescribed(&seen.tasks, &live.not_described));
         seen.tasks = left;
+    }
+    let ours = |instance: &&Instance| draining(instance) && instance.run.drained_at.is_some();
+    let leaving: Vec<HostId> = fleet.instances.values().filter(ours).map(|instance| instance.host.clone()).collect();
+    for host in &leaving {
+        fleet.note_moves(host, now);
     }
     let names: Vec<ServiceName> = fleet.services.keys().cloned().collect();
     merge_services(aws, fleet, &names, now).await.map(drop)

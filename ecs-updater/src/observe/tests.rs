@@ -23,6 +23,7 @@ fn empty() -> FleetSnapshot {
         unknown_registrations: Default::default(),
         auto_scaling: Default::default(),
         room: Default::default(),
+        health: Default::default(),
         services: BTreeMap::new(),
     }
 }

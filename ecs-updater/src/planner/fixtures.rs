@@ -195,6 +195,7 @@ pub(super) fn service(name: &str, desired: u32, min: u32, max: u32) -> Service {
         running: desired,
         placed: desired,
         deploying: 0,
+        failed_deployment: None,
         minimum_healthy_percent: min,
         maximum_percent: max,
         distinct_instance: false,
@@ -220,6 +221,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         unknown_registrations: Default::default(),
         auto_scaling: Default::default(),
         room: Default::default(),
+        health: Default::default(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
     }
 }

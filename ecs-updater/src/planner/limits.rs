@@ -15,6 +15,7 @@ use models::release::{Release, ReleaseDate};
 use models::time::after;
 use semver::Version;
 
+use super::alarms;
 use super::context::Context;
 
 /// A date that lies further ahead is none: clocks differ by less.
@@ -45,14 +46,16 @@ pub(super) fn is_way_back(claim: &Claim, cx: &Context<'_>) -> bool {
     claim.to < claim.from && skips(&claim.from, cx.snapshot, cx.policy).is_some() && !broken!(ForwardAfterTheWayBack)
 }
 
-/// Returns why an instance is not drained for this after all, if so: its version is skipped by now, or it was to go back
-/// from a release that is skipped no longer.
+/// Returns why an instance is not drained for this after all, if so: its version is skipped by now, it was to go back from a
+/// release that is skipped no longer, or an alarm fires.
 pub(crate) fn drained_in_vain(drain: &Drain, fleet: &FleetSnapshot, policy: &Policy) -> Option<HoldReason> {
     let goes_back = drain.to < drain.from && !policy.allow_downgrade;
     if goes_back && skips(&drain.from, fleet, policy).is_none() && !broken!(SkipNotWritten) {
         return Some(HoldReason::SkipLifted { version: drain.from.clone() });
     }
-    skips(&drain.to, fleet, policy)
+    let is_way_back = drain.to < drain.from && skips(&drain.from, fleet, policy).is_some();
+    let unwell = || alarms::held_by_alarms(fleet, policy).filter(|_| !is_way_back && !broken!(HealthIgnored));
+    skips(&drain.to, fleet, policy).or_else(unwell)
 }
 
 /// Returns the hold of a version that is skipped, by the settings or by the cluster's tag as it is now.

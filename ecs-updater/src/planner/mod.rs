@@ -6,12 +6,14 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod admission;
+mod alarms;
 mod claimed;
 mod context;
 mod draft;
 mod estimate;
 mod gate;
 mod groups;
+mod health;
 mod limits;
 mod naming;
 mod need;
@@ -47,6 +49,7 @@ pub use context::{RunFacts, Stop};
 pub(crate) use estimate::{Ahead, estimate};
 pub(crate) use gate::{Asked, closed_for_drains, open_until};
 pub use groups::{GroupLaunches, group_names, groups, image_version, scale_out_notes, youngest_images};
+pub(crate) use health::{Bad, fired_in_bake};
 pub(crate) use limits::{drained_in_vain, undated};
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub(crate) use progress::last_progress;

@@ -167,7 +167,7 @@ fn nothing_offered(instance: &Instance, report: &HostReport, running: &Version, 
     }
 }
 
-fn available(report: &HostReport) -> impl Iterator<Item = Version> + '_ {
+pub(super) fn available(report: &HostReport) -> impl Iterator<Item = Version> + '_ {
     report.update.iter().flat_map(|update| &update.available).filter_map(|version| parse_version(version))
 }
 

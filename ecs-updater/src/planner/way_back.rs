@@ -15,7 +15,7 @@ use super::context::Context;
 use super::limits::skips;
 use super::purpose::WayBack;
 use super::times::MAX_AHEAD;
-use super::wanted::{Wanted, as_offered, locked_otherwise};
+use super::wanted::{Wanted, as_offered, available, is_not_offered, locked_otherwise};
 
 /// Returns the version that an instance goes back to which runs `running`. One that does not run the release is as it should
 /// be. A dry run is planned as if the skip stood, which a run writes first.
@@ -36,7 +36,7 @@ pub(super) fn wanted(
     if !stands {
         return Wanted::Held(HoldReason::SkipLifted { version: running.clone() });
     }
-    let to = match version_before(instance, running, back) {
+    let to = match version_before(instance, report, (running, back), cx) {
         Ok(to) => to,
         Err(why) => return Wanted::Held(HoldReason::NoVersionBefore { version: running.clone(), why }),
     };
@@ -44,15 +44,48 @@ pub(super) fn wanted(
     why.map_or_else(|| as_offered(instance, report, &to), Wanted::Held)
 }
 
-/// Returns what an instance ran before the release, by its tag; else what a person has named.
-fn version_before(instance: &Instance, running: &Version, back: &WayBack) -> Result<Version, String> {
+/// Returns what an instance ran before the release, by its tag; else what a person has named. Who may tag an instance can name
+/// any version there: it is believed where others tell the same.
+fn version_before(
+    instance: &Instance,
+    report: &HostReport,
+    (running, back): (&Version, &WayBack),
+    cx: &Context<'_>,
+) -> Result<Version, String> {
     let last = instance.tags.last.as_ref();
     let from = last.filter(|last| last.to == *running && last.from < *running).map(|last| last.from.clone());
     let named = back.to.clone().filter(|to| to < running);
-    from.or(named).ok_or_else(|| match (last, &back.to) {
-        (_, Some(to)) => format!("its tag ecs-updater:last does not say it, and --to {to} is not below {running}"),
-        (Some(last), None) => format!("its tag ecs-updater:last is {last}"),
-        (None, None) => "it has no tag ecs-updater:last, as one that was launched with it".to_owned(),
+    if let Some(from) = from.as_ref().filter(|from| named.is_none() && !is_believed(instance, report, from, cx)) {
+        return Err(format!(
+            "its tag ecs-updater:last says {from}, which no other instance runs or ran, and which is not the highest below \
+             {running} that its host is offered"
+        ));
+    }
+    from.filter(|from| named.is_none() || is_believed(instance, report, from, cx)).or(named).ok_or_else(|| {
+        match (last, &back.to) {
+            (_, Some(to)) => format!("its tag ecs-updater:last does not say it, and --to {to} is not below {running}"),
+            (Some(last), None) => format!("its tag ecs-updater:last is {last}"),
+            (None, None) => "it has no tag ecs-updater:last, as one that was launched with it".to_owned(),
+        }
+    })
+}
+
+/// Whether something besides its own tag says that an instance may have run this before.
+fn is_believed(instance: &Instance, report: &HostReport, from: &Version, cx: &Context<'_>) -> bool {
+    let running = report.running();
+    let below = available(report).filter(|version| running.as_ref().is_none_or(|running| version < running));
+    let own = instance.run.verdict.as_ref().and_then(|verdict| verdict.from.as_ref());
+    // What is not offered is held for that.
+    let is_held = is_not_offered(instance, report, from);
+    is_held || own == Some(from) || below.max().as_ref() == Some(from) || others_tell(instance, from, cx)
+}
+
+/// Whether another instance runs the version, or ran it before its last update.
+fn others_tell(instance: &Instance, version: &Version, cx: &Context<'_>) -> bool {
+    let others = cx.snapshot.registered().filter(|other| other.host != instance.host);
+    others.into_iter().any(|other| {
+        let running = other.report.as_ref().and_then(|seen| HostReport::running(&seen.report));
+        running.as_ref() == Some(version) || other.tags.last.as_ref().is_some_and(|last| last.from == *version)
     })
 }
 

@@ -69,6 +69,8 @@ pub(super) struct Cluster<'a> {
     pub(super) journal: Journal,
     pub(super) looked_full: Option<Timestamp>,
     pub(super) looked_short: Timestamp,
+    /// When CloudWatch was last asked for the alarms.
+    pub(super) asked_alarms: Option<Timestamp>,
     /// Those that the last short look did not find.
     pub(super) missed: BTreeSet<HostId>,
     pub(super) looks: Looks,
@@ -106,6 +108,7 @@ impl<'a> Cluster<'a> {
             journal,
             looked_full: None,
             looked_short: Timestamp::MIN,
+            asked_alarms: None,
             missed: BTreeSet::new(),
             looks: Looks::default(),
             look_pace: acts::pace(),

@@ -7,15 +7,22 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::Transport;
 use models::fleet::Instance;
 use models::ids::HostId;
+use models::plan::Standing;
 use models::report::{ClusterError, ClusterErrorKind};
 use models::time::after;
 
 use super::cluster::Cluster;
 use super::interruption::signal;
 use super::rhythm::{Beat, full_look_every, is_left_alone};
+use super::rounds::is_watched;
 use crate::aws::{AwsError, ErrorKind};
-use crate::observe;
+use crate::observe::{self, alarms};
 use crate::patience::{FOR_REFUSALS, FOR_SILENCE, GiveUp, Trouble, Try, WINDOW};
+
+/// The time between two questions for alarms by themselves.
+const ALARM_LOOK: SignedDuration = SignedDuration::from_mins(1);
+/// The time between two full looks while a release is watched and nothing is under way.
+const WATCHED_LOOK: SignedDuration = SignedDuration::from_mins(10);
 
 impl Cluster<'_> {
     /// Looks at what is due. Returns whether that was answered, or a while later that it was not.
@@ -58,7 +65,7 @@ impl Cluster<'_> {
         }
         let now = self.clock.now();
         let under_way = self.under_way(now);
-        let full_due = self.looked_full.is_none_or(|at| now >= after(at, self.full_look_every()));
+        let full_due = self.full_look_due(now) <= now;
         if full_due {
             self.full_look().await?;
         } else if !under_way.is_empty() && now >= after(self.looked_short, self.beat(now).short_look) {
@@ -69,6 +76,10 @@ impl Cluster<'_> {
                 self.full_look().await?;
             }
             self.missed = missed;
+        }
+        let now = self.clock.now();
+        if self.alarms_due().is_some_and(|due| due <= now) {
+            self.look_at_alarms().await;
         }
         let now = self.clock.now();
         for ended in self.awaited.ended(&self.fleet, now) {
@@ -84,13 +95,40 @@ impl Cluster<'_> {
         if self.looked_full.is_some() {
             self.read_approval_again().await;
         }
+        self.look_at_alarms().await;
         self.looked_full = Some(now);
         self.looked_short = now;
         Ok(())
     }
 
-    fn full_look_every(&self) -> SignedDuration {
-        full_look_every(self.fleet.instances.len())
+    async fn look_at_alarms(&mut self) {
+        let now = self.clock.now();
+        alarms::look(&self.aws, &mut self.fleet, self.policy, now).await;
+        self.asked_alarms = Some(now);
+    }
+
+    /// When the alarms are asked for by themselves, while the whole cluster is looked at more seldom.
+    fn alarms_due(&self) -> Option<Timestamp> {
+        self.asked_alarms.filter(|_| !self.policy.alarms.is_empty()).map(|at| after(at, ALARM_LOOK))
+    }
+
+    /// When the whole cluster is looked at again. While a release is watched and nothing is under way, that is seldom, until
+    /// the bake ends.
+    fn full_look_due(&self, now: Timestamp) -> Timestamp {
+        let Some(at) = self.looked_full else { return now };
+        let usual = after(at, full_look_every(self.fleet.instances.len()));
+        let Some(wake_at) = self.plan.wake_at.filter(|_| self.only_watches(now)) else { return usual };
+        usual.max(after(at, WATCHED_LOOK).min(wake_at))
+    }
+
+    /// Whether a bake or a soak is all that is waited for.
+    fn only_watches(&self, now: Timestamp) -> bool {
+        let standings = || self.plan.standings.iter();
+        let is_open = |standing: &Standing| standing.hold.is_none() && standing.turn.is_some();
+        self.commands.is_empty()
+            && self.awaited.is_empty()
+            && standings().any(|standing| is_watched(standing, now))
+            && !standings().any(|standing| standing.phase.is_under_way() || is_open(standing))
     }
 
     /// Returns the instances that a short look reads: out of service by us, or with a report awaited.
@@ -175,11 +213,11 @@ impl Cluster<'_> {
 
     /// Waits until something is due, or SSM answers what it was asked.
     pub(super) async fn sleep(&mut self, now: Timestamp) {
-        let full = self.looked_full.map_or(now, |at| after(at, self.full_look_every()));
+        let full = self.full_look_due(now);
         let beat = self.beat(now);
         let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look));
         let ssm = self.acts.ssm_again_at(now);
-        let due = [self.plan.wake_at, self.commands.poll_at(), report, Some(full), ssm];
+        let due = [self.plan.wake_at, self.commands.poll_at(), report, Some(full), ssm, self.alarms_due()];
         let until = due.into_iter().flatten().min().unwrap_or(now);
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         let wait = wait.max(Duration::from_millis(100)) + beat.from(until.max(now));

@@ -119,7 +119,8 @@ impl Cluster<'_> {
 
     /// What concerns more than one instance.
     fn notes(&self, now: Timestamp, launched: &planner::GroupLaunches) -> Vec<String> {
-        let mut notes: Vec<String> = self.skip.note.iter().chain(&self.namer.note).cloned().collect();
+        let mut notes = self.skip_notes();
+        notes.extend(self.namer.note.iter().cloned());
         if let Some(first) = self.fleet.unknown_registrations.first() {
             notes.push(format!(
                 "ECS lists {} container instances and does not describe them, the first of them {}: nothing is known of them, \

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use models::claim::Transport;
-use models::plan::{End, Phase, PlannedStep, Step};
+use models::plan::{End, Phase, PlannedStep, Standing, Step};
+use models::reason::HoldReason;
 use models::report::ClusterError;
 
 use super::acts::{Aftermath, BREATH};
@@ -35,7 +36,8 @@ impl Cluster<'_> {
             if !self.settle_doubts().await {
                 continue;
             }
-            if !self.prepare_way_back().await? {
+            self.heed_alarms();
+            if !self.prepare_way_back().await {
                 continue;
             }
             self.date_releases().await;
@@ -46,7 +48,7 @@ impl Cluster<'_> {
             let steps = self.permitted(now);
             if steps.is_empty() {
                 if self.is_done() {
-                    return Ok(());
+                    return self.end_of_rounds();
                 }
                 self.note_idleness(now);
                 self.sleep(now).await;
@@ -70,6 +72,15 @@ impl Cluster<'_> {
             self.last_steps.clone_from(&steps);
             self.act(steps).await?;
         }
+    }
+
+    /// A person who asked for a way back is told that there was none.
+    ///
+    /// # Errors
+    /// The skip could not be written that it rests on.
+    fn end_of_rounds(&self) -> Result<(), ClusterError> {
+        let refused = self.skip.refused.clone().filter(|_| self.skip.because.is_none());
+        refused.map_or(Ok(()), Err)
     }
 
     pub(super) fn plan(&mut self, watch: &dyn Watch, now: Timestamp) {
@@ -170,9 +181,15 @@ impl Cluster<'_> {
     fn note_idleness(&mut self, now: Timestamp) {
         let idle = self.commands.is_empty()
             && self.awaited.is_empty()
-            && !self.plan.standings.iter().any(|standing| standing.phase.is_under_way());
+            && !self.plan.standings.iter().any(|standing| standing.phase.is_under_way())
+            && !self.plan.standings.iter().any(|standing| is_watched(standing, now));
         self.facts.idle_since = idle.then(|| self.facts.idle_since.unwrap_or(now));
     }
+}
+
+/// Whether an instance waits for the end of a bake or a soak: the patience for others' places is not used up by that.
+pub(super) fn is_watched(standing: &Standing, now: Timestamp) -> bool {
+    standing.hold.as_ref().and_then(HoldReason::watched_until).is_some_and(|until| now < until)
 }
 
 /// Whether an update goes on by this step, so that a wait for a place has been worth while. Another look is no progress:
@@ -220,7 +237,7 @@ fn writes(step: &Step) -> bool {
 #[cfg(test)]
 mod tests {
     use models::plan::{Drain, Inspect};
-    use models::reason::{FailReason, HoldReason};
+    use models::reason::FailReason;
     use semver::Version;
 
     use super::*;

@@ -1,6 +1,7 @@
 //! What a run knows of the skip of the release that it takes back.
 
 use jiff::Timestamp;
+use models::report::ClusterError;
 
 /// What is known of the skip that a way back rests on.
 #[derive(Debug, Default)]
@@ -11,6 +12,8 @@ pub(super) struct Skip {
     pub(super) stands: bool,
     /// The cluster's ARN, once ECS has told it.
     pub(super) arn: Option<String>,
-    /// What the report says of it.
-    pub(super) note: Option<String>,
+    /// Why nothing goes back: the skip could not be written.
+    pub(super) refused: Option<ClusterError>,
+    /// Why the run itself has begun to go back, in words.
+    pub(super) because: Option<String>,
 }

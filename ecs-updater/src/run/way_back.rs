@@ -14,7 +14,7 @@ use semver::Version;
 use super::acts::BREATH;
 use super::cluster::Cluster;
 use crate::aws::{AwsError, ErrorKind};
-use crate::planner::{self, Purpose, WayBack};
+use crate::planner::{self, Bad, Purpose, WayBack};
 
 /// So long the skip may take to be written and to show.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
@@ -28,29 +28,56 @@ enum Written {
 }
 
 impl Cluster<'_> {
-    /// Has the release skipped that instances go back from. Returns whether a plan may be made; without the skip none is.
+    /// Has the release skipped that instances go back from. Returns whether a plan may be made; without the skip none is that
+    /// lets anything go back. Where it cannot be written, what was begun is brought to an end all the same.
+    pub(super) async fn prepare_way_back(&mut self) -> bool {
+        let Some(back) = self.facts.purpose.way_back().cloned() else { return true };
+        if back.finishes {
+            return true;
+        }
+        match self.have_skipped(&back).await {
+            Ok(is_ready) => is_ready,
+            Err(error) => {
+                tracing::error!(cluster = %self.name, error = error.message, "nothing goes back");
+                self.skip.refused = Some(error);
+                self.facts.purpose =
+                    if self.skip.because.is_some() { Purpose::Update } else { self.facts.purpose.to_finish() };
+                true
+            }
+        }
+    }
+
+    /// Lets instances go back by themselves where an alarm says so.
+    pub(super) fn heed_alarms(&mut self) {
+        if self.facts.purpose != Purpose::Update || self.facts.dry_run || self.skip.refused.is_some() {
+            return;
+        }
+        let Some(bad) = planner::fired_in_bake(&self.fleet, self.policy, self.clock.now()) else { return };
+        let Bad { release, alarm, since } = bad;
+        let because =
+            format!("the alarm {alarm:?} fires since {since}, while {release} was watched (on_alarm = \"roll-back\")");
+        tracing::warn!(cluster = %self.name, %release, alarm, %since, "goes back from the release: an alarm fires");
+        self.skip.because = Some(because);
+        self.facts.purpose = Purpose::Rollback(WayBack { release: Some(release), to: None, finishes: false });
+    }
+
+    /// Whether the skip stands.
     ///
     /// # Errors
     /// Which release it is, is not known; or the skip could not be written.
-    pub(super) async fn prepare_way_back(&mut self) -> Result<bool, ClusterError> {
-        let Some(back) = self.facts.purpose.way_back().cloned() else { return Ok(true) };
-        if back.finishes {
-            return Ok(true);
-        }
+    async fn have_skipped(&mut self, back: &WayBack) -> Result<bool, ClusterError> {
         let release = match &back.release {
             Some(release) => release.clone(),
-            None => self.settle_release(&back)?,
+            None => self.settle_release(back)?,
         };
-        self.begin_again_with_arrived(&release);
         if self.skip.stands || broken!(SkipNotWritten) {
+            self.begin_again_with_arrived(&release);
             return Ok(true);
         }
         let by_settings = self.policy.skip_versions.contains(&release);
         let by_tag = self.fleet.skipped.contains(&release);
         if by_tag || self.facts.dry_run {
-            self.skip.stands = true;
-            self.skip.note = Some(self.note(&release, by_settings, by_tag));
-            return Ok(true);
+            return Ok(self.go_back(&release));
         }
         let now = self.clock.now();
         let since = *self.skip.since.get_or_insert(now);
@@ -64,15 +91,13 @@ impl Cluster<'_> {
             // Other runs may have other settings: the tag is for them, and these are enough where it is refused.
             Err(error) if by_settings => {
                 tracing::warn!(cluster = %self.name, error = %error.message, "the skip could not be written");
-                self.stand_by_settings(&release);
-                return Ok(true);
+                return Ok(self.go_back(&release));
             }
             Err(error) => return Err(error),
         };
         if self.clock.now() >= after(since, PATIENCE) {
             if by_settings {
-                self.stand_by_settings(&release);
-                return Ok(true);
+                return Ok(self.go_back(&release));
             }
             let why = error.map_or_else(|| "ECS does not show the tag".to_owned(), |error| error.to_string());
             return Err(self.not_skipped(&release, ClusterErrorKind::NotReachable, &why));
@@ -81,10 +106,11 @@ impl Cluster<'_> {
         Ok(false)
     }
 
-    /// Goes back by a skip that only this run's settings have.
-    fn stand_by_settings(&mut self, release: &Version) {
+    /// The skip stands: what arrived meanwhile goes back too.
+    fn go_back(&mut self, release: &Version) -> bool {
         self.skip.stands = true;
-        self.skip.note = Some(self.note(release, true, false));
+        self.begin_again_with_arrived(release);
+        true
     }
 
     /// Finds the release that was rolled out last.
@@ -163,8 +189,34 @@ impl Cluster<'_> {
         format!("aws ecs tag-resource --resource-arn {arn} --tags 'key={SKIP_TAG},value={value}'")
     }
 
-    fn note(&self, release: &Version, by_settings: bool, by_tag: bool) -> String {
+    /// Returns what the report says of the skip, as it stands at the end, and of why the run went back by itself.
+    pub(super) fn skip_notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(because) = &self.skip.because {
+            notes.push(match &self.skip.refused {
+                None => format!("what was updated goes back, since {because}"),
+                Some(error) => {
+                    format!("what was updated was to go back, since {because}, and does not: {}", error.message)
+                }
+            });
+        }
+        let release = self.facts.purpose.way_back().and_then(|back| back.release.as_ref());
+        if let Some(release) = release.filter(|_| self.skip.stands) {
+            notes.push(self.note(release));
+        }
+        notes
+    }
+
+    fn note(&self, release: &Version) -> String {
         let cluster = self.name;
+        let by_settings = self.policy.skip_versions.contains(release);
+        let by_tag = self.fleet.skipped.contains(release);
+        if !by_settings && !by_tag && !self.facts.dry_run {
+            return format!(
+                "{release} was skipped in this cluster, and somebody lifted that while the run was at work: nothing more went back, \
+                 and a run may install it again"
+            );
+        }
         if by_settings && !by_tag {
             return format!(
                 "{release} is skipped by skip_versions of this run alone, since its tag {SKIP_TAG} could not be written: a run with \

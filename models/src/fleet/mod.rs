@@ -3,6 +3,7 @@
 mod auto_scaling;
 mod checks;
 mod claimed;
+mod health;
 mod instance;
 mod kinds;
 mod lifecycle;
@@ -24,6 +25,7 @@ use crate::release::{Release, ReleaseDate};
 pub use crate::claim::BadClaim;
 pub use auto_scaling::{AutoScaling, GroupSize, ManagedScaling, SeenGroup};
 pub use checks::StatusChecks;
+pub use health::{Alarm, AlarmState, Health, Silence};
 pub use instance::{
     Attributes, EVENTUAL_CONSISTENCY, Ec2, Exclusion, Instance, InstanceStatus, MachineState, Reachability, SeenBridge,
     Tags, report_since,
@@ -69,6 +71,9 @@ pub struct FleetSnapshot {
     /// What is known of the kinds of room on its instances.
     #[serde(default)]
     pub room: RoomFacts,
+    /// What is known of the health of what runs on it.
+    #[serde(default)]
+    pub health: Health,
 }
 
 impl FleetSnapshot {
@@ -86,6 +91,7 @@ impl FleetSnapshot {
             unknown_registrations: BTreeSet::new(),
             auto_scaling: Default::default(),
             room: Default::default(),
+            health: Default::default(),
             services: BTreeMap::new(),
         }
     }
@@ -99,6 +105,13 @@ impl FleetSnapshot {
     pub fn has_groups(&self) -> bool {
         let is_permitted = !self.auto_scaling.denied.contains_key(AutoScaling::INSTANCES);
         is_permitted && self.instances.values().any(|instance| instance.group_tag().is_some())
+    }
+
+    /// Notes that the services with tasks on an instance lose them there.
+    pub fn note_moves(&mut self, host: &HostId, now: Timestamp) {
+        let tasks = self.instances.get(host).and_then(|instance| instance.tasks.as_ref());
+        let services = tasks.into_iter().flat_map(|seen| &seen.tasks).filter_map(Task::service);
+        self.health.moved.extend(services.map(|name| (name.clone(), now)));
     }
 
     /// Returns how many instances count, and how many of these are out of service for any reason.

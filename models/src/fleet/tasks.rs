@@ -113,6 +113,9 @@ pub struct Service {
     pub placed: u32,
     /// New tasks that a deployment in progress has still to place.
     pub deploying: u32,
+    /// Why a deployment of it has failed (`rolloutState` FAILED), in ECS's words.
+    #[serde(default)]
+    pub failed_deployment: Option<String>,
     /// `minimumHealthyPercent`.
     pub minimum_healthy_percent: u32,
     /// `maximumPercent`.

@@ -18,6 +18,14 @@ pub struct Timeouts {
     pub reboot: SignedDuration,
     /// From the new boot to a registered ECS agent and sound status checks.
     pub verify: SignedDuration,
+    /// From the last task's leave to the steadiness of the service that it belongs to.
+    #[serde(default = "steady")]
+    pub steady: SignedDuration,
+}
+
+/// For policies that were written before there was a time for it.
+fn steady() -> SignedDuration {
+    Timeouts::default().steady
 }
 
 impl Default for Timeouts {
@@ -28,6 +36,7 @@ impl Default for Timeouts {
             drain: SignedDuration::from_mins(20),
             reboot: SignedDuration::from_mins(15),
             verify: SignedDuration::from_mins(10),
+            steady: SignedDuration::from_mins(10),
         }
     }
 }

@@ -79,6 +79,10 @@ impl HoldCode {
             | Self::CanaryFailed
             | Self::CheckpointFirst
             | Self::BakeUnknown
+            | Self::CanaryLost
+            | Self::AlarmFiring
+            | Self::AlarmUnknown
+            | Self::ServiceUnsteady
             | Self::StoppedAfterFailures
             | Self::OutOfTime
             | Self::ClusterGivenUp

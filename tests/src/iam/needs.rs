@@ -54,6 +54,7 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
             | "autoscaling:DescribeAutoScalingInstances"
             | "autoscaling:DescribeInstanceRefreshes"
             | "autoscaling:DescribeLaunchConfigurations"
+            | "cloudwatch:DescribeAlarms"
             | "ec2:DescribeImages"
             | "ec2:DescribeLaunchTemplateVersions"
             | "ec2:DescribeInstanceTypes"

@@ -1,7 +1,7 @@
 //! How far a release may go, as the run at work was told: its canaries, how long they are watched, and the time between two
 //! drains.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Claim;
@@ -17,6 +17,9 @@ use crate::world::{MachineNo, World};
 /// Ends are written in whole seconds, and a drain takes a moment to be carried out.
 const BLUR: SignedDuration = SignedDuration::from_secs(3);
 
+/// Between the last question to CloudWatch and a drain: a claim is written, and each of the calls may be tried again.
+const ASKED_BEFORE: SignedDuration = SignedDuration::from_mins(5);
+
 /// What one run was told of a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct Pacing {
@@ -25,13 +28,15 @@ pub struct Pacing {
     canary_match: Option<Filter>,
     bake: SignedDuration,
     soak: SignedDuration,
+    /// The CloudWatch alarms that hold it.
+    alarms: BTreeSet<String>,
 }
 
 impl Pacing {
     /// That of a policy, with its `canary_match`.
     pub fn of(policy: &Policy, canary_match: Option<Filter>) -> Self {
         let canary = policy.canary.map(|canary| canary as usize);
-        Self { canary, canary_match, bake: policy.bake, soak: policy.soak }
+        Self { canary, canary_match, bake: policy.bake, soak: policy.soak, alarms: policy.alarms.clone() }
     }
 
     /// Whether a machine may be a canary.
@@ -83,6 +88,9 @@ impl Paced {
         }
         // A way back waits for no canary.
         let goes_on = claim.to > claim.from;
+        if goes_on && let Some((alarm, since)) = firing(world, &told) {
+            wrong.push((Rule::Alarm, format!("drained for {} while {alarm} fires since {since}", claim.to)));
+        }
         if let Some(canary) = told.canary.filter(|_| is_by_our_clock && goes_on) {
             wrong.extend(self.ahead_of_canaries(world, number, &claim, (canary, &told)));
         }
@@ -167,6 +175,13 @@ impl Paced {
             begun.has_rebooted = true;
         }
     }
+}
+
+/// Returns an alarm of the caller's that has fired for so long that it must have heard of it.
+fn firing(world: &World, told: &Pacing) -> Option<(String, Timestamp)> {
+    let is_heard = |since: &Timestamp| world.now().duration_since(*since) > ASKED_BEFORE;
+    let mut firing = world.firing().filter(|(name, since)| told.alarms.contains(*name) && is_heard(since));
+    firing.next().map(|(name, since)| (name.clone(), since))
 }
 
 /// Whether both are about the same drain.

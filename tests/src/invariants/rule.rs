@@ -50,6 +50,8 @@ pub enum Rule {
     Canary,
     /// An instance was drained too soon after another one.
     Soak,
+    /// An instance was drained for a release while an alarm fired that holds it.
+    Alarm,
 }
 
 /// A rule that was broken.

@@ -193,7 +193,8 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::Selected
         | Rule::Unwanted
         | Rule::Canary
-        | Rule::Soak => false,
+        | Rule::Soak
+        | Rule::Alarm => false,
     }
 }
 

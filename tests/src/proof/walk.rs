@@ -6,6 +6,7 @@
 //! the last run must end and name everything.
 
 mod absent;
+mod alarms;
 mod bridges;
 mod clocks;
 mod endless;
@@ -65,6 +66,7 @@ pub fn draw(seed: u64) -> Table {
     versions::add(seed, &mut scenario, size);
     steered::add(seed, &mut scenario, size);
     way_backs::add(seed, &mut scenario, size);
+    alarms::add(seed, &mut scenario);
     groups::add(seed, &mut scenario, size);
     rooms::add(seed, &mut scenario);
     told::add(seed, &mut scenario);

@@ -117,7 +117,11 @@ impl Scenario {
                 Err(ScenarioError::NoSuchService { index, name: named.service.clone() })
             }
             Action::Cluster(name, action) => self.check_cluster_action(index, name.as_deref(), action),
-            Action::Service(..) | Action::Repository(_) | Action::Parameter(_) | Action::Clock(_) => Ok(()),
+            Action::Service(..)
+            | Action::Repository(_)
+            | Action::Parameter(_)
+            | Action::Alarm(_)
+            | Action::Clock(_) => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::alarm::AlarmState;
 use super::names::names;
 use super::when::When;
 use crate::errors::malformed;
@@ -43,6 +44,8 @@ pub enum Action {
     Repository(RepositoryAction),
     /// To an SSM parameter.
     Parameter(ParameterAction),
+    /// To a CloudWatch alarm.
+    Alarm(AlarmAction),
     /// The date of the machine that the program under test runs on leaps; a machine that was suspended does that too.
     Clock(ClockAction),
 }
@@ -188,6 +191,8 @@ pub enum ServiceAction {
     },
     /// It is deployed: its tasks are exchanged, as its percentages allow.
     Deploy,
+    /// Its newest deployment fails.
+    FailDeployment,
     /// It is deleted by force, with its tasks.
     DeleteService,
 }
@@ -210,6 +215,16 @@ pub enum ParameterAction {
     PutParameter { name: String, value: String },
     /// It is deleted.
     DeleteParameter { name: String },
+}
+
+/// What becomes of a CloudWatch alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum AlarmAction {
+    /// Its state changes; it is made where there is none of that name.
+    Alarm { alarm: String, state: AlarmState },
+    /// It is deleted.
+    DeleteAlarm { alarm: String },
 }
 
 /// What becomes of the update repository.
@@ -315,11 +330,15 @@ fn action(name: &str, mut table: Table) -> Result<Action, String> {
     if parameters.contains(&name) {
         return Ok(Action::Parameter(payload(name, table)?));
     }
+    let alarms = names::<AlarmAction>();
+    if alarms.contains(&name) {
+        return Ok(Action::Alarm(payload(name, table)?));
+    }
     let clock = names::<ClockAction>();
     if clock.contains(&name) {
         return Ok(Action::Clock(payload(name, table)?));
     }
-    let known: Vec<String> = [hosts, services, clusters, repository, parameters, clock]
+    let known: Vec<String> = [hosts, services, clusters, repository, parameters, alarms, clock]
         .concat()
         .iter()
         .map(|name| format!("`{name}`"))
@@ -362,6 +381,7 @@ impl fmt::Display for Action {
             Self::Cluster(_, action) => write!(f, "{action:?}"),
             Self::Repository(action) => write!(f, "{action:?}"),
             Self::Parameter(action) => write!(f, "{action:?}"),
+            Self::Alarm(action) => write!(f, "{action:?}"),
             Self::Clock(action) => write!(f, "{action:?}"),
         }
     }

@@ -1,5 +1,6 @@
 //! Scenarios: a Region, what runs in it and what happens to it, as a TOML file. `docs/simulator.md` has the format.
 
+mod alarm;
 mod check;
 mod document;
 mod error;
@@ -31,11 +32,12 @@ use toml::{Table, Value};
 
 pub(crate) use machines::{host_spec, merge};
 
+pub use alarm::{AlarmSpec, AlarmState};
 pub use document::{DocumentSpec, KnownDocument};
 pub use error::ScenarioError;
 pub use event::{
-    Action, ClockAction, ClusterAction, EventSpec, EventTime, Forged, HostAction, ParameterAction, Published,
-    RepositoryAction, ServiceAction, ServiceName,
+    Action, AlarmAction, ClockAction, ClusterAction, EventSpec, EventTime, Forged, HostAction, ParameterAction,
+    Published, RepositoryAction, ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
 pub use groups::{ActiveWhileTerminating, GroupSpec, LaunchFrom, TerminationPolicy};
@@ -92,6 +94,8 @@ pub struct Scenario {
     pub documents: BTreeMap<String, DocumentSpec>,
     /// SSM parameters by name.
     pub parameters: BTreeMap<String, ParameterSpec>,
+    /// CloudWatch alarms by name.
+    pub alarms: BTreeMap<String, AlarmSpec>,
     /// DynamoDB tables: name of the partition key, a text, by name of the table.
     pub tables: BTreeMap<String, String>,
     /// The updater's own configuration, passed through.
@@ -217,6 +221,7 @@ impl Scenario {
             faults: written.fault,
             documents,
             parameters: written.parameters,
+            alarms: written.alarms,
             tables: written.tables,
             updater: written.updater,
             expect: written.expect,

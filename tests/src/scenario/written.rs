@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use toml::Table;
 
+use super::alarm::AlarmSpec;
 use super::document::DocumentSpec;
 use super::fault::FaultSpec;
 use super::groups::GroupSpec;
@@ -54,6 +55,8 @@ pub(super) struct Written {
     pub(super) documents: BTreeMap<String, DocumentSpec>,
     #[serde(default)]
     pub(super) parameters: BTreeMap<String, ParameterSpec>,
+    #[serde(default)]
+    pub(super) alarms: BTreeMap<String, AlarmSpec>,
     #[serde(default)]
     pub(super) tables: BTreeMap<String, String>,
     #[serde(default)]

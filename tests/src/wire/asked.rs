@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::cloudwatch;
 use super::failure::Failure;
 use super::form::Form;
 use super::params::Params;
@@ -26,6 +27,7 @@ impl Asked {
     /// Takes a request apart.
     pub(crate) fn read(request: &Request) -> (Self, Option<Failure>) {
         match &request.target {
+            Some(target) if request.is_cbor => Self::read_cbor(target, &request.body),
             Some(target) => Self::read_json(target, &request.body),
             None => Self::read_form(&request.body),
         }
@@ -47,6 +49,19 @@ impl Asked {
                 Params::default()
             }
         };
+        (Self { service, operation: operation.to_owned(), body: Body::Json(params) }, failure)
+    }
+
+    fn read_cbor(target: &str, body: &[u8]) -> (Self, Option<Failure>) {
+        let (name, operation) = target.split_once('.').unwrap_or((target, ""));
+        let (service, mut failure) = match name {
+            cloudwatch::TARGET => (Service::CloudWatch, None),
+            _ => (Service::Unknown, Some(Failure::unknown("Service", format!("target {target} is not modelled")))),
+        };
+        let params = cloudwatch::read(body).unwrap_or_else(|error| {
+            failure.get_or_insert(Failure::new("SerializationException", error.to_string()));
+            Params::default()
+        });
         (Self { service, operation: operation.to_owned(), body: Body::Json(params) }, failure)
     }
 

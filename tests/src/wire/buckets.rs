@@ -24,6 +24,9 @@ const EC2_READ: Row = ("ec2 non-mutating", 100, 20);
 /// `CreateTags` and `DeleteTags`.
 const EC2_TAG: Row = ("ec2 tags", 100, 10);
 
+/// `DescribeAlarms` (docs/facts/cloudwatch.md#rates).
+const CLOUDWATCH_ALARMS: Row = ("cloudwatch DescribeAlarms", 9, 9);
+
 /// All buckets.
 #[derive(Debug, Default)]
 pub(super) struct Buckets(BTreeMap<String, Bucket>);
@@ -69,7 +72,7 @@ impl Buckets {
 pub(super) fn throttled(service: Service) -> Failure {
     match service {
         Service::Ec2 => Failure { status: 503, ..Failure::new("RequestLimitExceeded", "Request limit exceeded.") },
-        Service::AutoScaling => Failure::new("Throttling", "Rate exceeded"),
+        Service::AutoScaling | Service::CloudWatch => Failure::new("Throttling", "Rate exceeded"),
         Service::Dynamodb | Service::Ecs | Service::Events | Service::Ssm | Service::Sts | Service::Unknown => {
             Failure::new("ThrottlingException", "Rate exceeded")
         }
@@ -99,6 +102,7 @@ fn row(service: Service, operation: &str, ssm_rate: (u32, u32)) -> Option<(Strin
         (Service::Ec2, _) => EC2_READ,
         (Service::Ecs, "DescribeTaskDefinition") => TASK_DEFINITION_READ,
         (Service::Ecs, "DescribeCapacityProviders") => CAPACITY_PROVIDER_READ,
+        (Service::CloudWatch, _) => CLOUDWATCH_ALARMS,
         // Neither service publishes its rates.
         (Service::AutoScaling, _) => return Some(("autoscaling".to_owned(), ssm_rate.0, ssm_rate.1)),
         (Service::Ssm, operation) => return Some((format!("ssm {operation}"), ssm_rate.0, ssm_rate.1)),

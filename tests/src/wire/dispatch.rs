@@ -6,12 +6,15 @@ use super::asked::{Asked, Body};
 use super::failure::Failure;
 use super::request::Response;
 use super::service::Service;
-use super::{autoscaling, dynamodb, ec2, ecs, events, ssm, sts, xml};
+use super::{autoscaling, cloudwatch, dynamodb, ec2, ecs, events, ssm, sts, xml};
 use crate::world::World;
 
 /// Does what was asked, on the world.
 pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure> {
     match (asked.service, asked.body) {
+        (Service::CloudWatch, Body::Json(params)) => {
+            cloudwatch::perform(world, &asked.operation, params).map(Answer::Cbor)
+        }
         (Service::Dynamodb, Body::Json(params)) => dynamodb::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Ecs, Body::Json(params)) => ecs::perform(world, &asked.operation, params).map(Answer::Json),
         (Service::Events, Body::Json(params)) => events::perform(world, &asked.operation, params).map(Answer::Json),
@@ -32,6 +35,7 @@ pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure
 pub(crate) enum Answer {
     Json(Value),
     Xml(String),
+    Cbor(Vec<u8>),
 }
 
 /// The HTTP answer.
@@ -43,6 +47,7 @@ pub(crate) fn respond(
 ) -> Response {
     let content_type = match (service, is_query) {
         (_, true) => "text/xml;charset=UTF-8",
+        (Service::CloudWatch, false) => "application/cbor",
         (Service::Dynamodb, false) => "application/x-amz-json-1.0",
         (
             Service::AutoScaling
@@ -56,14 +61,17 @@ pub(crate) fn respond(
         ) => "application/x-amz-json-1.1",
     };
     let (status, body) = match result {
-        Ok(Answer::Json(value)) => (200, value.to_string()),
-        Ok(Answer::Xml(body)) => (200, body),
-        Err(failure) if failure.code.is_empty() => (failure.status, failure.message),
-        Err(failure) if is_query => (failure.status, xml::error(service, &failure, &request_id)),
+        Ok(Answer::Json(value)) => (200, value.to_string().into_bytes()),
+        Ok(Answer::Xml(body)) => (200, body.into_bytes()),
+        Ok(Answer::Cbor(body)) => (200, body),
+        Err(failure) if failure.code.is_empty() => (failure.status, failure.message.into_bytes()),
+        Err(failure) if is_query => (failure.status, xml::error(service, &failure, &request_id).into_bytes()),
+        Err(failure) if service == Service::CloudWatch => (failure.status, cloudwatch::error(&failure)),
         Err(failure) => {
             let kind = match service {
                 Service::Dynamodb => format!("com.amazonaws.dynamodb.v20120810#{}", failure.code),
                 Service::AutoScaling
+                | Service::CloudWatch
                 | Service::Ecs
                 | Service::Events
                 | Service::Ec2
@@ -73,7 +81,7 @@ pub(crate) fn respond(
             };
             let mut body = failure.more;
             body.extend([("__type".to_owned(), json!(kind)), ("message".to_owned(), json!(failure.message))]);
-            (failure.status, Value::Object(body).to_string())
+            (failure.status, Value::Object(body).to_string().into_bytes())
         }
     };
     Response { status, content_type, body, request_id }

@@ -165,9 +165,7 @@ impl Gateway {
         let mut response =
             result.map(|result| respond(service, is_query, result, world.dice.uuid("request", number)))?;
         if malformed {
-            let half = response.body.len() / 2;
-            let cut = (0..=half).rev().find(|at| response.body.is_char_boundary(*at)).unwrap_or(0);
-            response.body.truncate(cut);
+            response.body.truncate(response.body.len() / 2);
         }
         Some(response)
     }
@@ -206,7 +204,7 @@ fn denied(world: &World, asked: &Asked) -> Option<Failure> {
                 ),
             )
         },
-        Service::AutoScaling => Failure {
+        Service::AutoScaling | Service::CloudWatch => Failure {
             status: 403,
             ..Failure::new("AccessDenied", format!("User: {who} is not authorized to perform: {name} {because}"))
         },

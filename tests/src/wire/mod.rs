@@ -1,4 +1,5 @@
-//! The AWS protocols, onto the world: ECS, SSM and EventBridge (JSON 1.1), DynamoDB (JSON 1.0), EC2, EC2 Auto Scaling and STS (Query in, XML out).
+//! The AWS protocols, onto the world: ECS, SSM and EventBridge (JSON 1.1), DynamoDB (JSON 1.0), EC2, EC2 Auto Scaling and STS
+//! (Query in, XML out), CloudWatch (RPC v2 CBOR).
 //!
 //! An operation or a parameter that is not modelled is a loud error, `SimulatorUnknown…`, and recorded.
 
@@ -6,6 +7,7 @@ pub(crate) mod asked;
 mod autoscaling;
 mod buckets;
 mod calls;
+mod cloudwatch;
 mod dispatch;
 mod dynamodb;
 mod ec2;
@@ -29,5 +31,5 @@ mod tests;
 
 pub use calls::{Call, Outcome};
 pub(crate) use gateway::Gateway;
-pub use request::{Caller, Request, Response, Signature};
+pub use request::{Aim, Caller, Request, Response, Signature};
 pub use service::Service;

@@ -5,13 +5,33 @@ use bytes::Bytes;
 /// An HTTP request.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// The `X-Amz-Target` header.
+    /// The `X-Amz-Target` header; of RPC v2 the same from its path (`/service/NAME/operation/NAME`).
     pub target: Option<String>,
+    /// Whether its header `Smithy-Protocol` says `rpc-v2-cbor`.
+    pub is_cbor: bool,
     pub body: Bytes,
     /// Who asks.
     pub by: Caller,
     /// What the signature says of its maker: the key of a host's role, or of the program under test. Nothing else is checked.
     pub signature: Option<Signature>,
+}
+
+/// What a request is for, by its headers and its path.
+#[derive(Debug, Clone, Default)]
+pub struct Aim {
+    pub target: Option<String>,
+    pub is_cbor: bool,
+}
+
+impl Aim {
+    /// Reads the headers `X-Amz-Target` and `Smithy-Protocol`, and the path.
+    pub fn read<'h>(header: impl Fn(&'static str) -> Option<&'h str>, path: &str) -> Self {
+        if header("smithy-protocol") != Some("rpc-v2-cbor") {
+            return Self { target: header("x-amz-target").map(str::to_owned), is_cbor: false };
+        }
+        let named = path.strip_prefix("/service/").and_then(|rest| rest.split_once("/operation/"));
+        Self { target: named.map(|(service, operation)| format!("{service}.{operation}")), is_cbor: true }
+    }
 }
 
 /// Who makes an AWS call.
@@ -33,7 +53,7 @@ pub struct Response {
     pub status: u16,
     /// The header `Content-Type`.
     pub content_type: &'static str,
-    pub body: String,
+    pub body: Vec<u8>,
     /// The header `x-amzn-requestid`.
     pub request_id: String,
 }

@@ -5,6 +5,8 @@
 pub enum Service {
     /// EC2 Auto Scaling.
     AutoScaling,
+    /// Amazon CloudWatch.
+    CloudWatch,
     /// Amazon DynamoDB.
     Dynamodb,
     /// Elastic Container Service.
@@ -26,6 +28,7 @@ impl Service {
     pub fn prefix(self) -> &'static str {
         match self {
             Self::AutoScaling => "autoscaling",
+            Self::CloudWatch => "cloudwatch",
             Self::Dynamodb => "dynamodb",
             Self::Ecs => "ecs",
             Self::Ec2 => "ec2",
@@ -43,6 +46,7 @@ pub(crate) const OPERATIONS: [&str; 40] = [
     "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeInstanceRefreshes",
     "autoscaling:DescribeLaunchConfigurations",
+    "cloudwatch:DescribeAlarms",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",

@@ -42,7 +42,7 @@ fn region(text: &str) -> Arc<Region> {
 async fn send(region: &Region, target: &str, body: Value) -> (u16, Value) {
     let request = Request { target: Some(target.to_owned()), body: body.to_string().into(), ..Request::default() };
     let response = region.call(request).await.expect("no connection reset");
-    (response.status, serde_json::from_str(&response.body).unwrap())
+    (response.status, serde_json::from_slice(&response.body).unwrap())
 }
 
 async fn ecs(region: &Region, operation: &str, body: Value) -> Value {
@@ -68,7 +68,7 @@ async fn ssm(region: &Region, operation: &str, body: Value) -> Result<Value, Str
 async fn ec2(region: &Region, form: &str) -> (u16, String) {
     let body = format!("{form}&Version=2016-11-15");
     let response = region.call(Request { body: body.into(), ..Request::default() }).await.expect("no connection reset");
-    (response.status, response.body)
+    (response.status, String::from_utf8(response.body).unwrap())
 }
 
 async fn arns(region: &Region) -> Vec<Value> {

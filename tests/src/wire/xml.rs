@@ -38,6 +38,7 @@ pub(super) fn error(service: Service, failure: &Failure, request_id: &str) -> St
     let inner = match service {
         Service::Ec2 => wrap("Response", wrap("Errors", wrap("Error", inner)) + &text("RequestID", request_id)),
         Service::AutoScaling
+        | Service::CloudWatch
         | Service::Sts
         | Service::Dynamodb
         | Service::Ecs

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use models::cluster_tags::skipped;
 use models::own_host::INSTANCE_TAG;
 use models::schedule::pause;
 
 use super::actor::Actor;
+use super::alarms::Alarm;
 use super::cluster::Cluster;
 use super::effect::Effect;
 use super::id_vec::IdVec;
@@ -27,7 +28,8 @@ use crate::host::{Host, HostSpec};
 use crate::invariants::Invariants;
 use crate::query::Filter;
 use crate::scenario::{
-    EventTime, InstanceSpec, MachineSpec, ProviderSpec, Scenario, ScenarioError, ServiceKind, ServiceSpec, TaskSpec,
+    AlarmSpec, EventTime, InstanceSpec, MachineSpec, ProviderSpec, Scenario, ScenarioError, ServiceKind, ServiceSpec,
+    TaskSpec,
 };
 
 impl World {
@@ -58,6 +60,7 @@ impl World {
             command_ids: BTreeMap::new(),
             documents: scenario.documents.clone(),
             parameters: scenario.parameters.clone(),
+            alarms: scenario.alarms.iter().map(|(name, spec)| (name.clone(), alarm(spec, scenario.start))).collect(),
             repository: scenario.repository.clone(),
             tables: scenario
                 .tables
@@ -388,4 +391,9 @@ fn launched_as(spec: &MachineSpec) -> HostSpec {
         Some(version) => HostSpec { version: version.clone(), previous_version: None, ..spec.host.clone() },
         None => spec.host.clone(),
     }
+}
+
+/// An alarm that has been as it is for a while.
+fn alarm(spec: &AlarmSpec, start: Timestamp) -> Alarm {
+    Alarm { composite: spec.composite, state: spec.state, since: start - spec.lasts }
 }

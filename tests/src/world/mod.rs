@@ -8,6 +8,7 @@
 
 mod actor;
 mod agents;
+mod alarms;
 mod build;
 mod cluster;
 mod command;
@@ -54,6 +55,7 @@ use std::sync::atomic::AtomicI64;
 use jiff::{SignedDuration, Timestamp};
 
 pub use actor::Actor;
+pub use alarms::Alarm;
 pub use cluster::{Cluster, OutOfService};
 pub(crate) use command::Ping;
 pub use command::{Command, Invocation, InvocationStatus, RateControl, Sending};
@@ -109,6 +111,8 @@ pub struct World {
     pub(crate) command_ids: BTreeMap<String, CommandNo>,
     pub(crate) documents: BTreeMap<String, crate::scenario::DocumentSpec>,
     pub(crate) parameters: BTreeMap<String, ParameterSpec>,
+    /// CloudWatch alarms.
+    pub(crate) alarms: BTreeMap<String, Alarm>,
     pub(crate) repository: Repository,
     pub(crate) tables: BTreeMap<String, Table>,
     /// Whose call is being carried out: a number for each process that calls.

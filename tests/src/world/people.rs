@@ -84,6 +84,7 @@ impl World {
             Action::Parameter(ParameterAction::DeleteParameter { name }) => {
                 self.parameters.remove(&name);
             }
+            Action::Alarm(action) => self.act_on_alarm(&action),
             Action::Clock(ClockAction::Clock { by }) => {
                 let millis = i64::try_from(by.as_millis()).unwrap_or(0);
                 self.date_is_off.fetch_add(millis, Ordering::Relaxed);
@@ -176,6 +177,7 @@ impl World {
             ServiceAction::Deploy => {
                 self.deploy(service);
             }
+            ServiceAction::FailDeployment => self.fail_deployment(service),
             ServiceAction::DeleteService => self.delete_service(service),
         }
     }

@@ -34,6 +34,8 @@ pub struct Rollout {
 pub enum RolloutState {
     InProgress,
     Completed,
+    /// By the circuit breaker, which does not take it back.
+    Failed,
 }
 
 impl RolloutState {
@@ -42,6 +44,7 @@ impl RolloutState {
         match self {
             Self::InProgress => "IN_PROGRESS",
             Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
         }
     }
 }
@@ -121,9 +124,19 @@ impl World {
         self.look_soon(number);
     }
 
-    /// The service has reached a steady state.
+    /// The service has reached a steady state. A deployment that has failed stays so.
     pub(super) fn note_completed(&mut self, number: ServiceNo) {
-        self.services[number].rollout.state = RolloutState::Completed;
+        let rollout = &mut self.services[number].rollout;
+        if rollout.state == RolloutState::InProgress {
+            rollout.state = RolloutState::Completed;
+        }
+    }
+
+    /// The newest deployment of a service fails, and is not taken back.
+    pub(super) fn fail_deployment(&mut self, number: ServiceNo) {
+        self.services[number].rollout.state = RolloutState::Failed;
+        let name = self.services[number].name.clone();
+        self.service_event(number, format!("(service {name}) deployment failed: tasks failed to start."));
     }
 
     /// The instance that lacks nothing but a GPU or an interface for a task of the service, and ECS's word for that.

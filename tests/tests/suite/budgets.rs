@@ -101,3 +101,31 @@ fn a_rollout(size: usize, way: Way) -> Checked {
     assert_eq!(rollout.throttled, 0);
     Ok(())
 }
+
+/// The most that a canary, two checkpoints and three bakes may add: of the plain bound, the canary's own and the bakes.
+fn most_with_stages(way: Way) -> f64 {
+    match way {
+        Way::Ssm => 1.15,
+        Way::Bridge => 1.12,
+    }
+}
+
+#[test]
+fn a_rollout_of_a_thousand_in_stages_by_ssm() -> Checked {
+    a_rollout_in_stages(1_000, Way::Ssm)
+}
+
+#[test]
+fn a_rollout_of_a_thousand_in_stages_by_bridge() -> Checked {
+    a_rollout_in_stages(1_000, Way::Bridge)
+}
+
+fn a_rollout_in_stages(size: usize, way: Way) -> Checked {
+    let rollout = measure::staged_rollout(size, way)?;
+    show(&format!("rollout of {size} in stages by {}", way.key()), &rollout);
+    let ratio = rollout.staged_ratio().unwrap_or(f64::MAX);
+    assert!(ratio <= most_with_stages(way), "{ratio:.3} of the bound with its stages");
+    assert!(rollout.calls_each() <= 6.0);
+    assert_eq!(rollout.throttled, 0);
+    Ok(())
+}

@@ -16,6 +16,7 @@ mod own_task;
 mod permissions;
 mod plan_and_run;
 mod random_walk;
+mod recipes;
 mod release_everywhere;
 mod report_schema;
 mod sdk;

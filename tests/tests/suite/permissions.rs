@@ -17,8 +17,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 14] = [
+const RUNS: [&str; 15] = [
     "events_told",
+    "alarm_fires_in_the_middle",
     "launch_configuration",
     "interfaces_of_the_type",
     "cluster_table_wrong",
@@ -34,7 +35,8 @@ const RUNS: [&str; 14] = [
     "trap6_unhealthy_after_prepare",
 ];
 /// Scenarios that together use every right of a plan.
-const PLANS: [&str; 8] = [
+const PLANS: [&str; 9] = [
+    "plan_alarm",
     "plan_interfaces",
     "plan_launch_configuration",
     "plan",
@@ -218,18 +220,19 @@ async fn a_host_reports_on_itself_alone_where_its_role_is_limited_to_that() {
         let target = region.snapshot_of(of).unwrap().container_instance;
         let attribute = serde_json::json!({ "name": "x", "value": "y", "targetId": target });
         let request = Request {
+            is_cbor: false,
             target: Some("AmazonEC2ContainerServiceV20141113.PutAttributes".to_owned()),
             body: serde_json::json!({ "cluster": "web", "attributes": [attribute] }).to_string().into(),
             by: Caller::Agent,
             signature: Some(Signature { access_key: format!("ASIAHOST{by:012}"), region: String::new() }),
         };
         let answer = region.call(request).await.unwrap();
-        let said = (answer.status, answer.body.contains("AccessDeniedException"));
+        let said = (answer.status, String::from_utf8_lossy(&answer.body).contains("AccessDeniedException"));
         assert_eq!(
             said,
             if allowed { (200, false) } else { (400, true) },
             "{policy} {named} {by} {of}: {}",
-            answer.body
+            String::from_utf8_lossy(&answer.body)
         );
     }
 }

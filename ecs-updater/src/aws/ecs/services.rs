@@ -22,6 +22,9 @@ use crate::aws::limits::Bucket;
 /// Limits of the API (ECS API reference).
 const DESCRIBE_SERVICES: usize = 10;
 
+/// How much is kept of the reason why a deployment failed.
+const LONGEST_REASON: usize = 200;
+
 /// What ECS says of services. One that is in neither is not known: it stays as it was.
 #[derive(Debug, Default)]
 pub(crate) struct Services {
@@ -75,6 +78,7 @@ impl Aws {
                     running,
                     placed: if providers.is_empty() { running + pending } else { running },
                     deploying: deploying(service),
+                    failed_deployment: failed_deployment(service),
                     // Defaults of the API for REPLICA services.
                     minimum_healthy_percent: deployment.and_then(|d| d.minimum_healthy_percent()).map_or(100, count),
                     maximum_percent: deployment.and_then(|d| d.maximum_percent()).map_or(200, count),
@@ -107,6 +111,15 @@ fn name_of(arn: &str) -> Option<ServiceName> {
 fn providers(service: &aws_sdk_ecs::types::Service) -> BTreeSet<SmolStr> {
     let items = service.capacity_provider_strategy().iter().filter(|item| item.weight() > 0 || item.base() > 0);
     items.map(|item| clean::name(item.capacity_provider()).into()).collect()
+}
+
+/// Returns why a deployment has failed that ECS still lists. One that is completed proves nothing: it may be so before its
+/// tasks are healthy (`earlySuccessCriteria`).
+fn failed_deployment(service: &aws_sdk_ecs::types::Service) -> Option<String> {
+    let is_failed =
+        |one: &&aws_sdk_ecs::types::Deployment| one.rollout_state() == Some(&DeploymentRolloutState::Failed);
+    let failed = service.deployments().iter().find(is_failed)?;
+    Some(clean::cut(failed.rollout_state_reason().unwrap_or("without a reason"), LONGEST_REASON))
 }
 
 /// What the newest deployment has still to place, while an older one has tasks, or none has been completed.

@@ -3,16 +3,18 @@
 use models::reason::HoldReason;
 use models::report::Outcome;
 use models::time::after;
+use semver::Version;
 
 use super::counted::Counted;
 use crate::planner::context::{Context, Stop};
 use crate::planner::gate::{Closed, expected};
+use crate::planner::health;
 
 /// Returns why nothing new is begun, if so.
 pub(super) fn stop(cx: &Context<'_>, counted: &Counted<'_>) -> Option<Closed> {
     match of_the_run(cx, counted) {
         Some(why) => Some(Closed { why, wait_until: None }),
-        None => cx.gate().closed(expected(cx.snapshot, cx.now)),
+        None => cx.gate().closed(expected(cx.snapshot, cx.now)).or_else(|| health::closed(cx)),
     }
 }
 
@@ -23,13 +25,23 @@ fn of_the_run(cx: &Context<'_>, counted: &Counted<'_>) -> Option<HoldReason> {
         Some(Stop::NotPermitted { detail, .. }) => return Some(HoldReason::NotPermitted { detail: detail.clone() }),
         None => {}
     }
+    // Those of the release that is left do not stop the way back from it.
+    let left = cx.run.purpose.way_back().and_then(|back| back.release.as_ref());
+    let of_left = left.map_or(0, |release| failures_of(cx, release));
     let in_a_row = if counted.own_failures > 1 { own_failures_in_a_row(cx) } else { 0 };
-    let failures = counted.failures + in_a_row;
+    let failures = (counted.failures + in_a_row).saturating_sub(of_left);
     if cx.policy.stop_after_failures.reached(failures) {
         return Some(HoldReason::StoppedAfterFailures { failures });
     }
     let late = cx.policy.max_duration.is_some_and(|most| cx.now >= after(cx.run.started_at, most));
     late.then_some(HoldReason::OutOfTime)
+}
+
+/// Returns how many updates to a release failed for a reason that can be the release's.
+fn failures_of(cx: &Context<'_>, release: &Version) -> usize {
+    let verdicts = cx.snapshot.instances.values().filter_map(|instance| instance.run.verdict.as_deref());
+    let failed = verdicts.filter(|verdict| verdict.outcome.is_failure() && !verdict.of_its_own);
+    failed.filter(|verdict| verdict.to.as_ref() == Some(release)).count()
 }
 
 /// Returns how many failed for a reason of their own, two or more one after the other. One by itself is a bad host; the

@@ -8,6 +8,7 @@ use models::time::after;
 use semver::Version;
 
 use super::seen::{Came, Since, came};
+use crate::planner::alarms::last_change;
 use crate::planner::context::Context;
 use crate::planner::selection::meets;
 
@@ -22,8 +23,12 @@ pub(super) struct Course<'a> {
     members: usize,
     /// Those that run it.
     run: Vec<Since>,
-    /// Those of them that can be canaries.
+    /// Those of them that can be canaries, and are in service or were until they had been watched to the end.
     canaries: Vec<Since>,
+    /// Those that are not.
+    lost: Vec<Lost<'a>>,
+    /// Those that can be canaries and are no candidates for a moment.
+    absent: usize,
     zones: Vec<Option<&'a ZoneName>>,
     under_way: usize,
     canaries_under_way: usize,
@@ -34,12 +39,31 @@ pub(super) struct Course<'a> {
     foreseen: usize,
 }
 
+/// A canary that is out of service before it was watched to the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost<'a> {
+    pub(super) host: &'a HostId,
+    pub(super) why: &'static str,
+    /// Until when that may be a moment's trouble.
+    pub(super) patience: Timestamp,
+}
+
+/// Whether an instance is a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    Queued,
+    /// Not for a moment: nobody could look at it.
+    Absent,
+    No,
+}
+
 /// What a release waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stage<'a> {
     Canary { done: usize, of: usize },
     NoCanary,
     Failed(&'a HostId),
+    Lost(Lost<'a>),
     Checkpoint { percent: u32, done: usize, of: usize },
     Bake { until: Timestamp, is_sure: bool, what: String },
     Open,
@@ -54,11 +78,15 @@ impl<'a> Course<'a> {
     }
 
     /// Counts an instance of its kind.
-    pub(super) fn see(&mut self, instance: &'a Instance, version: &Version, cx: &Context<'_>, is_queued: bool) {
+    pub(super) fn see(&mut self, instance: &'a Instance, version: &Version, cx: &Context<'_>, stands: Stands) {
         // A candidate takes its place when its turn comes.
-        let came = came(instance, version, cx).filter(|came| !(is_queued && *came == Came::Staging));
-        let Some(came) = came else { return };
+        let came = came(instance, version, cx);
+        let came = came.filter(|came| !(stands == Stands::Queued && *came == Came::Staging));
         let can_be_canary = can_be_canary(instance, cx.policy);
+        let Some(came) = came else {
+            self.absent += usize::from(stands == Stands::Absent && can_be_canary);
+            return;
+        };
         match came {
             Came::UnderWay | Came::Staging => {
                 self.under_way += 1;
@@ -66,7 +94,9 @@ impl<'a> Course<'a> {
             }
             Came::Updated(since) => {
                 self.run.push(since);
-                if can_be_canary {
+                if let Some(lost) = lost(instance, since, cx).filter(|_| can_be_canary) {
+                    self.lost.push(lost);
+                } else if can_be_canary {
                     self.canaries.push(since);
                     if instance.run.verdict.is_none() {
                         self.zones.push(instance.zone.as_ref());
@@ -109,7 +139,8 @@ impl<'a> Course<'a> {
 
     /// What it waits for on account of its canaries. One that failed before the others were watched to the end ends it.
     fn canary_stage(&self, canary: usize, cx: &Context<'_>) -> Option<Stage<'a>> {
-        let of = canary.min(self.canaries.len() + self.canaries_under_way + self.matching);
+        let there = self.canaries.len() + self.lost.len() + self.canaries_under_way;
+        let of = canary.min(there + self.matching + self.absent);
         let done = self.canaries.len();
         let proved_at = of.checked_sub(1).and_then(|last| self.canaries.get(last)).map(|since| ends(*since, cx));
         if let Some((_, host)) = self.failed.filter(|(at, _)| proved_at.is_none_or(|proved_at| *at <= proved_at)) {
@@ -119,7 +150,8 @@ impl<'a> Course<'a> {
             return Some(Stage::NoCanary);
         }
         if done < of {
-            return Some(Stage::Canary { done, of });
+            let lost = self.lost.first().filter(|_| done + self.lost.len() >= of);
+            return Some(lost.map_or(Stage::Canary { done, of }, |lost| Stage::Lost(lost.clone())));
         }
         bake(&self.canaries, of, cx, || "the canaries".to_owned())
     }
@@ -131,7 +163,12 @@ impl<'a> Course<'a> {
 
     /// Returns how many more canaries are to be begun.
     pub(super) fn canary_places(&self, of: usize) -> usize {
-        of.saturating_sub(self.canaries.len() + self.canaries_under_way)
+        of.saturating_sub(self.canaries.len() + self.lost.len() + self.canaries_under_way)
+    }
+
+    /// Whether one that can be a canary is no candidate for a moment.
+    pub(super) fn has_absent(&self) -> bool {
+        self.absent > 0
     }
 
     /// Returns how many more are to be begun until so many run it.
@@ -188,6 +225,28 @@ fn ends(since: Since, cx: &Context<'_>) -> Timestamp {
 fn bake<'a>(run: &[Since], of: usize, cx: &Context<'_>, what: impl Fn() -> String) -> Option<Stage<'a>> {
     let last = *run.get(of.checked_sub(1)?)?;
     let is_sure = run.iter().take(of).all(|since| since.is_sure || ends(*since, cx) <= cx.now);
-    let until = ends(last, cx);
-    (cx.now < until && !broken!(BakeIgnored)).then(|| Stage::Bake { until, is_sure, what: what() })
+    // An alarm that fired meanwhile has not let it end well.
+    let change = last_change(cx).filter(|(at, _)| *at > last.at);
+    let until = ends(last, cx).max(change.map_or(Timestamp::MIN, |(at, _)| after(at, cx.policy.bake)));
+    (cx.now < until && !broken!(BakeIgnored)).then(|| {
+        let what = match change {
+            Some((at, alarm)) => format!("{}, once more since the alarm {alarm:?} came to be OK at {at},", what()),
+            None => what(),
+        };
+        Stage::Bake { until, is_sure, what }
+    })
+}
+
+/// Returns how a canary is out of service that has not been watched to the end, if so. What this run takes out for something
+/// newer is no loss.
+fn lost<'a>(instance: &'a Instance, since: Since, cx: &Context<'_>) -> Option<Lost<'a>> {
+    if instance.in_service() || instance.out_of_service_claim().is_some() {
+        return None;
+    }
+    let (why, at) = if instance.agent_connected {
+        ("somebody has taken it out of service", cx.run.started_at)
+    } else {
+        ("its ECS agent is not connected", instance.disconnected_since.unwrap_or(cx.run.started_at))
+    };
+    (at < ends(since, cx)).then(|| Lost { host: &instance.host, why, patience: after(at, cx.policy.timeouts.inspect) })
 }

@@ -29,7 +29,7 @@ pub(super) fn stages(cx: &Context<'_>, course: &Course<'_>) -> Stages {
             found.bakes += 1;
             at = until;
         }
-        Stage::NoCanary | Stage::Failed(_) => return found,
+        Stage::NoCanary | Stage::Failed(_) | Stage::Lost(_) => return found,
         Stage::Checkpoint { .. } | Stage::Open => {}
     }
     places.extend(cx.policy.checkpoints.percents().map(|percent| course.places(course.share(percent))));

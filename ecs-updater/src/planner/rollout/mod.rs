@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use models::ids::{HostId, ZoneName};
 use models::plan::Phase;
-use models::reason::HoldReason;
+use models::reason::{HoldCode, HoldReason};
 use models::time::after;
 use semver::Version;
 
@@ -22,7 +22,7 @@ use super::draft::{Draft, Queued};
 use super::gate::Closed;
 use super::need::Candidate;
 use super::times::RETRY;
-use course::{Course, Stage};
+use course::{Course, Lost, Stage, Stands};
 use forecast::{Stages, stages};
 use seen::{Kind, kind};
 use waits::{WORTH_A_WAIT, may_begin_at};
@@ -66,11 +66,19 @@ impl<'a> Rollouts<'a> {
             for ((kind, version), course) in &mut courses {
                 of_kind.entry(*kind).or_default().push((version, course));
             }
+            let absent = absent(draft, cx);
             let queued: BTreeSet<&HostId> = queue.iter().map(|queued| &queued.candidate.instance.host).collect();
             for instance in cx.snapshot.instances.values().filter(|instance| instance.counts()) {
                 let known = kind(instance).and_then(|kind| of_kind.get_mut(&kind));
                 for (version, course) in known.into_iter().flatten() {
-                    course.see(instance, version, cx, queued.contains(&instance.host));
+                    let stands = if queued.contains(&instance.host) {
+                        Stands::Queued
+                    } else if absent.contains(&instance.host) {
+                        Stands::Absent
+                    } else {
+                        Stands::No
+                    };
+                    course.see(instance, version, cx, stands);
                 }
             }
             for course in courses.values_mut() {
@@ -97,10 +105,18 @@ impl<'a> Rollouts<'a> {
         let closed = |why| Begins::Closed(Closed { why, wait_until: None });
         match course.stage(self.cx) {
             Stage::Failed(host) => closed(HoldReason::CanaryFailed { version: version(), host: host.clone() }),
+            Stage::Lost(Lost { host, why, patience }) => {
+                let why = HoldReason::CanaryLost { version: version(), host: host.clone(), why: why.to_owned() };
+                let wait_until = (self.cx.now < patience).then(|| after(self.cx.now, RETRY));
+                Begins::Closed(Closed { why, wait_until })
+            }
             Stage::NoCanary => closed(HoldReason::NoCanary { version: version() }),
             Stage::Canary { done, of } => {
                 let why = HoldReason::CanaryFirst { version: version(), done, of };
                 let has_turn = course.may_be_canary(candidate.instance, of, self.cx.policy);
+                if !has_turn && course.has_absent() {
+                    return Begins::Unheard(after(self.cx.now, RETRY));
+                }
                 self.in_turn(course, has_turn, course.canary_places(of), why)
             }
             Stage::Checkpoint { percent, done, of } => {
@@ -187,4 +203,19 @@ impl<'a> Rollouts<'a> {
             self.bakes = self.bakes.max(bakes);
         }
     }
+}
+
+/// The instances that are no candidates only because nobody could look at them, for no longer than a host is given to answer.
+fn absent<'d>(draft: &'d Draft, cx: &Context<'_>) -> BTreeSet<&'d HostId> {
+    let is_open = |hold: &HoldReason| HoldCode::find(hold.code()).is_some_and(HoldCode::leaves_it_open);
+    let is_a_moment = |host: &HostId| {
+        let since = cx.snapshot.instances.get(host).and_then(|instance| instance.disconnected_since);
+        cx.now < since.map_or(cx.inspect_deadline(), |since| after(since, cx.policy.timeouts.inspect))
+    };
+    let standings = draft.standings.iter().filter(|_| !cx.run.dry_run);
+    let held = standings.filter(|standing| match &standing.hold {
+        Some(hold) => is_open(hold),
+        None => standing.phase == Phase::Unseen,
+    });
+    held.map(|standing| &standing.host).filter(|host| is_a_moment(host)).collect()
 }

@@ -28,6 +28,7 @@ mod auto_scaling;
 mod dead_run;
 mod drain;
 mod gate;
+mod health;
 mod in_service;
 mod limits;
 mod memory;

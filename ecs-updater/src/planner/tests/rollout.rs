@@ -1,5 +1,7 @@
 //! Canaries, checkpoints, bakes and the time between two drains.
 
+use std::collections::BTreeMap;
+
 use models::fleet::Ec2;
 use models::last::Last;
 
@@ -246,4 +248,38 @@ fn one_that_is_being_staged_takes_a_place() {
     let fleet = fleet(vec![staging, one(1, &Came::Waits, at(1))], vec![]);
     let plan = plan(&fleet, &policy(Some(1), &[], 60), &facts(), at(1));
     assert_eq!((drains(&plan), plan.standings[1].hold.as_ref().map(HoldReason::code)), (vec![], Some("canary_first")));
+}
+
+/// One of two that can be canaries loses its agent just now, or did so long ago.
+#[test]
+fn a_canary_that_is_out_of_sight_for_a_moment_is_still_wanted() {
+    let baked = || vec![one(0, &Came::Updated(10), at(100)), one(1, &Came::Waits, at(100))];
+    for (name, minute, expected) in [("a moment ago", 99, false), ("for long", 50, true)] {
+        let mut hosts = baked();
+        hosts[0].attributes = BTreeMap::from([("role".to_owned(), "canary".to_owned())]).into();
+        let mut lost = one(2, &Came::Waits, at(100));
+        (lost.agent_connected, lost.disconnected_since) = (false, Some(at(minute)));
+        lost.attributes = hosts[0].attributes.clone();
+        hosts.push(lost);
+        let policy =
+            Policy { canary_match: Some("attribute:role == canary".parse().unwrap()), ..policy(Some(2), &[], 60) };
+        let plan = plan(&fleet(hosts, vec![]), &policy, &facts(), at(100));
+        assert_eq!(drains(&plan).is_empty(), !expected, "{name}: {:?}", plan.standings);
+    }
+}
+
+#[test]
+fn a_bake_does_not_end_while_its_canary_is_lost() {
+    for (name, updated, lost, expected) in
+        [("in the bake", 30, 60, Some("canary_lost")), ("after it", 30, 95, None), ("never", 30, 200, None)]
+    {
+        let mut canary = one(0, &Came::Updated(updated), at(100));
+        if lost < 100 {
+            (canary.agent_connected, canary.disconnected_since) = (false, Some(at(lost)));
+        }
+        let hosts = vec![canary, one(1, &Came::Waits, at(100))];
+        let plan = plan(&fleet(hosts, vec![]), &policy(Some(1), &[], 60), &facts(), at(100));
+        let hold = plan.standings[1].hold.as_ref().map(HoldReason::code);
+        assert_eq!(hold.filter(|code| *code == "canary_lost"), expected, "{name}");
+    }
 }

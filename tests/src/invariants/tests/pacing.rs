@@ -37,6 +37,17 @@ fn nothing_goes_before_the_canaries_and_their_bake() {
 }
 
 #[test]
+fn nothing_is_drained_for_a_release_while_an_alarm_fires() {
+    for (name, lasts, broken) in [("for long", "10m", true), ("not heard of yet", "1m", false)] {
+        let mut world = world(&format!("[alarms]\nweb = {{ state = 'ALARM', lasts = '{lasts}' }}"));
+        let policy = Policy { alarms: ["web".to_owned()].into(), ..Policy::default() };
+        world.invariants_mut().set_pacing("main", Pacing::of(&policy, None));
+        drain(&mut world, 0);
+        assert_eq!(rules(&world), vec![Rule::Alarm; usize::from(broken)], "{name}");
+    }
+}
+
+#[test]
 fn no_more_canaries_are_begun_than_there_are_to_be() {
     let mut world = world("");
     told(&mut world, 2, 0);

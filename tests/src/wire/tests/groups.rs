@@ -9,7 +9,7 @@ use crate::wire::Request;
 async fn autoscaling(region: &Region, form: &str) -> (u16, String) {
     let body = format!("{form}&Version=2011-01-01");
     let response = region.call(Request { body: body.into(), ..Request::default() }).await.expect("no connection reset");
-    (response.status, response.body)
+    (response.status, String::from_utf8(response.body).unwrap())
 }
 
 fn id(host: usize) -> String {
