@@ -10,52 +10,8 @@ use crate::claim::ClaimError;
 use crate::ids::{HostId, ZoneName};
 use crate::release::MaxVersion;
 
-macro_rules! reasons {
-    // With an enum of the codes alone.
-    ($(#[$doc:meta])* $name:ident, $codes:ident { $(
-        $(#[$vdoc:meta])* $variant:ident $({ $($fields:tt)* })? = $code:literal, $text:literal;
-    )+ }) => {
-        reasons!($(#[$doc])* $name { $($(#[$vdoc])* $variant $({ $($fields)* })? = $code, $text;)+ });
-
-        #[doc = concat!("The codes of [`", stringify!($name), "`].")]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum $codes {
-            $($variant,)+
-        }
-
-        impl $codes {
-            /// Finds a code as reports carry it.
-            pub fn find(code: &str) -> Option<Self> {
-                match code {
-                    $($code => Some(Self::$variant),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-    ($(#[$doc:meta])* $name:ident { $(
-        $(#[$vdoc:meta])* $variant:ident $({ $($(#[$fdoc:meta])* $field:ident : $ty:ty),+ $(,)? })? = $code:literal, $text:literal;
-    )+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-        #[serde(tag = "reason", rename_all = "snake_case")]
-        pub enum $name {
-            $($(#[$vdoc])* #[error($text)] $variant $({ $($(#[$fdoc])* $field: $ty),+ })?,)+
-        }
-
-        impl $name {
-            /// Every code, in the order of the documents.
-            pub const CODES: &'static [&'static str] = &[$($code),+];
-
-            /// The code that reports carry.
-            pub fn code(&self) -> &'static str {
-                match self {
-                    $(Self::$variant { .. } => $code,)+
-                }
-            }
-        }
-    };
-}
+#[macro_use]
+mod codes;
 
 mod bearing;
 mod fail;
@@ -122,6 +78,15 @@ reasons!(
             /// The status of the refresh.
             status: String,
         } = "instance_refresh", "an instance refresh of its Auto Scaling group {group} is in progress ({status}) and replaces instances; a run after its end goes on";
+        /// A scale-in of its capacity provider would take tasks with it.
+        ScaleInEndsTasks {
+            provider: String,
+            group: String,
+            /// Which tasks, and why.
+            why: String,
+            /// `DesiredCapacity` of the group.
+            size: u32,
+        } = "scale_in_ends_tasks", "not begun: a host that is emptied for its update may make the managed scaling of its capacity provider {provider} end an instance, {why}; turn on managed draining for {provider}, or raise MinSize of Auto Scaling group {group} to its size ({size}) while the run lasts";
         /// Left out of EC2's answer.
         UnknownToEc2 = "unknown_to_ec2", "EC2 leaves its machine out of its answers without an error (it belongs to somebody else, or AWS hides what it manages), so that its tags cannot be read: it is not touched";
         /// Left out of ECS's descriptions.
@@ -276,6 +241,14 @@ reasons!(
         } = "budget_used_up", "{out} instances are out of service and max_unavailable allows {budget}; waits for {who}";
         /// As many are drained at once as AWS's limits let be rebooted.
         DrainsPaced = "drains_paced", "waiting: AWS request limits allow no more reboots at the moment";
+        /// Hosts of its capacity provider have been empty for almost as long as managed scaling waits.
+        ScaleInPaced {
+            provider: String,
+            /// Since when the metric is taken to be below its target.
+            since: Timestamp,
+            /// The instances that are empty and out of service.
+            who: String,
+        } = "scale_in_paced", "waiting for {who} to be back: more hosts of capacity provider {provider} than its target allows have been empty since {since}, and after 15 minutes its managed scaling ends an instance; the tasks of the next host fill those that are back";
         /// More drains would keep an old one waiting.
         SlowDrainFirst {
             /// The instance that drains.

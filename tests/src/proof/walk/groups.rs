@@ -88,6 +88,11 @@ fn scaled(draw: &mut Draw, scenario: &mut Table, size: i64) {
         set(region, "managed_scaling", unknown);
         set(region, "strategy_counts_leaving", counts_leaving);
     });
+    let (scale_out, image) = (draw.chance(50), draw.pick(&["1.26.1", "1.27.0"]));
+    change(scenario, &["groups", "workers"], |workers| set(workers, "image", image));
+    if scale_out {
+        change(scenario, &["updater", "defaults"], |defaults| set(defaults, "capacity", "scale-out"));
+    }
 }
 
 /// A scale-in, or a standby that ends before the last run.
