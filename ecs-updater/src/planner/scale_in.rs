@@ -10,7 +10,6 @@ use models::plan::Plan;
 use models::policy::Capacity;
 use models::reason::HoldReason;
 use models::time::after;
-use smol_str::SmolStr;
 
 use super::context::Context;
 use super::estimate::OUT_OF_SERVICE;
@@ -23,7 +22,7 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 /// Notes since when more hosts of each capacity provider are empty than its target allows. A whole minute with no more than
 /// that begins the count again.
 pub(crate) fn follow(fleet: &mut FleetSnapshot, now: Timestamp) {
-    let providers: Vec<SmolStr> = fleet.auto_scaling.scaled_providers.keys().cloned().collect();
+    let providers: Vec<_> = fleet.auto_scaling.scaled_providers.keys().cloned().collect();
     for provider in providers {
         let known = fleet.auto_scaling.emptied.get(&provider).copied();
         let next = if is_low(fleet, &provider) {
@@ -155,7 +154,7 @@ pub(crate) fn scale_in_notes(fleet: &FleetSnapshot, plan: &Plan) -> Vec<String> 
     let is_begun = |one: &Instance| {
         one.run.drained_at.is_some() || plan.standing(&one.host).is_some_and(|standing| standing.turn.is_some())
     };
-    let note = |(provider, scaling): (&SmolStr, &ManagedScaling)| {
+    let note = |(provider, scaling): (_, &ManagedScaling)| {
         let begun = of(fleet, provider).find(|one| is_begun(one))?;
         let (_, size) = shrinking(fleet, begun, None)?;
         let loses = match (scaling.protects, scaling.drains) {
