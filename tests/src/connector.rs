@@ -14,25 +14,31 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use ecs_updater::aws::checked;
 
 use crate::region::Region;
 use crate::wire::{Caller, Request, Response};
 
 impl Region {
-    /// An HTTP client for the AWS SDK that ends in this Region, whatever endpoint the SDK means to call.
+    /// An HTTP client for the AWS SDK that ends in this Region, whatever endpoint the SDK means to call. Answers are checked
+    /// as those of AWS are.
     pub fn http_client(self: &Arc<Self>) -> SharedHttpClient {
-        SharedHttpClient::new(Client { region: Arc::clone(self), process: None, by: Caller::Updater })
+        self.client(None, Caller::Updater)
     }
 
     /// As [`Region::http_client`], for one of several processes that call. What it has sent is carried out even while
     /// the process stands still, as on a real network.
     pub fn http_client_of(self: &Arc<Self>, process: u32) -> SharedHttpClient {
-        SharedHttpClient::new(Client { region: Arc::clone(self), process: Some(process), by: Caller::Updater })
+        self.client(Some(process), Caller::Updater)
     }
 
     /// As [`Region::http_client_of`], for a person who carries out a wish by a command that is no run.
     pub fn http_client_of_person(self: &Arc<Self>, process: u32) -> SharedHttpClient {
-        SharedHttpClient::new(Client { region: Arc::clone(self), process: Some(process), by: Caller::Person })
+        self.client(Some(process), Caller::Person)
+    }
+
+    fn client(self: &Arc<Self>, process: Option<u32>, by: Caller) -> SharedHttpClient {
+        checked(SharedHttpClient::new(Client { region: Arc::clone(self), process, by }))
     }
 }
 

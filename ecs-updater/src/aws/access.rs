@@ -4,7 +4,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use super::answer_limit::LimitedClient;
+use super::answers::checked;
 use super::profile::{self, ProfileError};
 use super::timing::settings;
 
@@ -27,7 +27,7 @@ pub async fn load(access: &Access) -> Result<SdkConfig, ProfileError> {
     let http: SharedHttpClient = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
-    let http = LimitedClient::over(http);
+    let http = checked(http);
     let mut loader = settings(aws_config::defaults(BehaviorVersion::latest())).http_client(http.clone());
     let mut region = access.region.clone().map(aws_config::Region::new);
     if let Some(name) = &access.profile {

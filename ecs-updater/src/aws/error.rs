@@ -7,7 +7,7 @@ use models::clean;
 use models::ids::ClusterName;
 use models::report::{ClusterError, ClusterErrorKind};
 
-use super::answer_limit::TOO_LONG;
+use super::answers::{NOT_WHOLE, TOO_LONG};
 use super::{fence, shutdown};
 
 /// A call to AWS that did not do what it was for.
@@ -175,6 +175,9 @@ impl AwsError {
             }
             _ if says(TOO_LONG) => {
                 "whoever answers is not AWS: check the endpoint (--endpoint-url, AWS_ENDPOINT_URL) and what stands between"
+            }
+            _ if says(NOT_WHOLE) => {
+                "something on the way cuts answers off: check the proxy (HTTPS_PROXY), the endpoint and what stands between"
             }
             _ if says("Missing Region") || says("missing signing region") => {
                 "no Region is set: give --region NAME, or set AWS_REGION"

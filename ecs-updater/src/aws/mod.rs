@@ -9,7 +9,7 @@
 //! - `auto_scaling`, `dynamodb`, `summaries`, `ec2`, `ecs`, `instance_types`, `launches`, `ssm`, `parameters`, `releases`: the operations.
 
 mod access;
-mod answer_limit;
+mod answers;
 pub(crate) mod auto_scaling;
 mod calls;
 mod client;
@@ -34,6 +34,7 @@ mod timing;
 pub use aws_config::SdkConfig;
 
 pub use access::{Access, load};
+pub use answers::checked;
 pub use calls::Calls;
 pub use client::Aws;
 pub(crate) use ecs::clusters::Described;
