@@ -154,7 +154,7 @@ pub(crate) fn scale_in_notes(fleet: &FleetSnapshot, plan: &Plan) -> Vec<String> 
     let is_begun = |one: &Instance| {
         one.run.drained_at.is_some() || plan.standing(&one.host).is_some_and(|standing| standing.turn.is_some())
     };
-    let note = |(provider, scaling): (_, &ManagedScaling)| {
+    let note = |provider: &str, scaling: &ManagedScaling| {
         let begun = of(fleet, provider).find(|one| is_begun(one))?;
         let (_, size) = shrinking(fleet, begun, None)?;
         let loses = match (scaling.protects, scaling.drains) {
@@ -171,7 +171,8 @@ pub(crate) fn scale_in_notes(fleet: &FleetSnapshot, plan: &Plan) -> Vec<String> 
             scaling.target, scaling.group
         ))
     };
-    fleet.auto_scaling.scaled_providers.iter().filter_map(note).collect()
+    let scaled = fleet.auto_scaling.scaled_providers.iter();
+    scaled.filter_map(|(provider, scaling)| note(provider.as_str(), scaling)).collect()
 }
 
 #[cfg(test)]
