@@ -27,6 +27,8 @@ NOT_HELD = {
     "AWS::Scheduler::Schedule",
     "AWS::CloudWatch::Alarm",
     "AWS::SQS::QueuePolicy",
+    "AWS::ECS::CapacityProvider",
+    "AWS::ECS::ClusterCapacityProviderAssociations",
 }
 
 
@@ -574,6 +576,17 @@ def test_the_demonstration_cluster_is_made_and_fits_the_updater(cloud):
     service = cloud("ecs").describe_services(cluster="demo", services=["web"])["services"][0]
     # Not deleted: moto deletes a VPC before what is in it, and fails.
     assert service["desiredCount"] == 4
+    # moto does not hold the provider; its API takes what stands there.
+    properties = resolve(tree, {})["Resources"]["CapacityProvider"]["Properties"]["AutoScalingGroupProvider"]
+    group = cloud("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"][-1]
+    given = {
+        "autoScalingGroupArn": group["AutoScalingGroupARN"],
+        "managedScaling": {"status": properties["ManagedScaling"]["Status"], "targetCapacity": 100},
+        "managedTerminationProtection": properties["ManagedTerminationProtection"],
+    }
+    made = cloud("ecs").create_capacity_provider(name="demo-provider", autoScalingGroupProvider=given)["capacityProvider"]
+    assert made["autoScalingGroupProvider"]["managedScaling"]["status"] == "ENABLED"
+    assert (group["MinSize"], group["MaxSize"]) == (3, 21)
 
 
 def test_the_fleets_state_machine_is_taken_by_step_functions(cloud):

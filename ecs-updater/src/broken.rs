@@ -62,6 +62,8 @@ mod mistakes {
         ForwardAfterTheWayBack,
         /// What Auto Scaling groups do with instances is not read.
         GroupsIgnored,
+        /// Instances are drained although the scale-in that this may cause takes tasks with it.
+        ScaleInIgnored,
         /// A person's exclusion is not read.
         ExclusionIgnored,
         /// The last look before DRAINING is at the budget alone: whatever the tags say by then.
@@ -112,6 +114,7 @@ mod mistakes {
             Self::SkipNotWritten,
             Self::ForwardAfterTheWayBack,
             Self::GroupsIgnored,
+            Self::ScaleInIgnored,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,
             Self::MalformedClaimOverwritten,

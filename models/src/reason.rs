@@ -78,6 +78,15 @@ reasons!(
             /// The status of the refresh.
             status: String,
         } = "instance_refresh", "an instance refresh of its Auto Scaling group {group} is in progress ({status}) and replaces instances; a run after its end goes on";
+        /// A scale-in of its capacity provider would take tasks with it.
+        ScaleInEndsTasks {
+            provider: String,
+            group: String,
+            /// Which tasks, and why.
+            why: String,
+            /// `DesiredCapacity` of the group.
+            size: u32,
+        } = "scale_in_ends_tasks", "not begun: a host that is emptied for its update may make the managed scaling of its capacity provider {provider} end an instance, {why}; turn on managed draining for {provider}, or raise MinSize of Auto Scaling group {group} to its size ({size}) while the run lasts";
         /// Left out of EC2's answer.
         UnknownToEc2 = "unknown_to_ec2", "EC2 leaves its machine out of its answers without an error (it belongs to somebody else, or AWS hides what it manages), so that its tags cannot be read: it is not touched";
         /// Left out of ECS's descriptions.
@@ -232,6 +241,14 @@ reasons!(
         } = "budget_used_up", "out of service: {out} of the {budget} that max_unavailable allows; waits for {who}";
         /// As many are drained at once as AWS's limits let be rebooted.
         DrainsPaced = "drains_paced", "waiting: AWS request limits allow no more reboots at the moment";
+        /// Hosts of its capacity provider have been empty for almost as long as managed scaling waits.
+        ScaleInPaced {
+            provider: String,
+            /// Since when the metric is taken to be below its target.
+            since: Timestamp,
+            /// The instances that are empty and out of service.
+            who: String,
+        } = "scale_in_paced", "waiting for {who} to be back: more hosts of capacity provider {provider} than its target allows have been empty since {since}, and after 15 minutes its managed scaling ends an instance; the tasks of the next host fill those that are back";
         /// More drains would keep an old one waiting.
         SlowDrainFirst {
             /// The instance that drains.

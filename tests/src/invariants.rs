@@ -35,7 +35,7 @@ use crate::host::HostEvent;
 use crate::query::Filter;
 use crate::world::{
     Actor, BootStep, CommandStep, Ec2State, Entry, Event, InstanceChange, InstanceStatus, LastStatus, MachineNo, Task,
-    World,
+    TaskNo, World,
 };
 
 /// What somebody else took out of service so short a time ago could not be known to a caller.
@@ -81,6 +81,8 @@ pub struct Invariants {
     accepted: BTreeMap<MachineNo, Timestamp>,
     /// Since when somebody excludes it; those that were excluded from the start are missing.
     excluded: BTreeMap<MachineNo, Timestamp>,
+    /// What ran on a machine when its group chose it for a scale-in that the caller caused.
+    chosen: BTreeMap<MachineNo, Vec<TaskNo>>,
     selected: Selected,
     paced: Paced,
 }
@@ -132,6 +134,9 @@ impl Invariants {
         match &entry.event {
             Event::Instance { machine, change: InstanceChange::Status { to, by, .. } } => {
                 self.see_status(world, *machine, (*to, *by));
+            }
+            Event::Instance { machine, change: InstanceChange::InGroup { state } } => {
+                self.see_scale_in(world, *machine, state);
             }
             Event::Instance { machine, change: InstanceChange::Tagged { key, value, by: Actor::Updater } } => {
                 if let Some(what) = named::wrong(world, *machine, key, value) {

@@ -5,6 +5,7 @@
 //! results and says how the lower bound is computed.
 
 mod lives;
+pub mod packed;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -96,6 +96,7 @@ fn size(group: &AutoScalingGroup) -> Option<GroupSize> {
     let suspended = group.suspended_processes().iter().filter_map(|process| process.process_name());
     Some(GroupSize {
         desired: u32::try_from(group.desired_capacity()?).ok()?,
+        least: u32::try_from(group.min_size()?).ok()?,
         most: u32::try_from(group.max_size()?).ok()?,
         suspended: suspended.map(|name| clean::name(name).into()).collect(),
     })

@@ -8,27 +8,44 @@ use smol_str::SmolStr;
 
 use crate::aws::{Aws, AwsError, ErrorKind};
 
+/// So many task definitions are read at once.
+const AT_ONCE: usize = 8;
+
 /// Adds to services what their task definitions say. Each definition is read once in a run.
 pub(super) async fn add_definitions(
     aws: &Aws,
     fleet: &mut FleetSnapshot,
     services: &mut [Service],
 ) -> Result<(), AwsError> {
+    read_definitions(aws, fleet, services).await?;
     for service in services {
-        let Some(arn) = &service.definition else { continue };
-        if !fleet.room.definitions.contains_key(arn) && !fleet.room.denied.contains_key(RoomFacts::DEFINITIONS) {
-            let read = match aws.task_definition(arn).await {
+        let known = service.definition.as_ref().and_then(|arn| fleet.room.definitions.get(arn));
+        if let Some(definition) = known {
+            service.member_of.extend(definition.member_of.iter().cloned());
+            service.new_task.clone_from(&definition.needs);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the definitions that are new. Each is a call of its own; the bucket of `aws` paces them.
+async fn read_definitions(aws: &Aws, fleet: &mut FleetSnapshot, services: &[Service]) -> Result<(), AwsError> {
+    let named: BTreeSet<&SmolStr> = services.iter().filter_map(|service| service.definition.as_ref()).collect();
+    let mut new =
+        named.into_iter().filter(|arn| !fleet.room.definitions.contains_key(*arn)).cloned().collect::<Vec<_>>();
+    while !new.is_empty() && !fleet.room.denied.contains_key(RoomFacts::DEFINITIONS) {
+        let next: Vec<SmolStr> = new.drain(..new.len().min(AT_ONCE)).collect();
+        let reads = next.iter().map(|arn| aws.task_definition(arn));
+        let answers = futures_util::future::join_all(reads).await;
+        for (arn, read) in next.into_iter().zip(answers) {
+            let read = match read {
                 Err(error) if matches!(error.kind, ErrorKind::Refused(_)) && !error.is_missing_right() => {
                     tracing::warn!(%arn, %error, "what this task definition says of its tasks is not known");
                     Some(TaskDefinition::default())
                 }
                 read => unless_denied(fleet, RoomFacts::DEFINITIONS, read)?,
             };
-            fleet.room.definitions.extend(read.map(|read| (arn.clone(), read)));
-        }
-        if let Some(definition) = fleet.room.definitions.get(arn) {
-            service.member_of.extend(definition.member_of.iter().cloned());
-            service.new_task.clone_from(&definition.needs);
+            fleet.room.definitions.extend(read.map(|read| (arn, read)));
         }
     }
     Ok(())

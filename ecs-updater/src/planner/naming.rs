@@ -107,7 +107,18 @@ pub(super) fn heard_by(instance: &Instance, cx: &Context<'_>) -> Timestamp {
     // A write that was cut off may have left its lock, which the host alone can tell.
     let failed = instance.run.failed_stage.as_ref().filter(|_| instance.tags.saved_lock.is_some());
     let cut_off = failed.map(|stage| after(stage.at, cx.policy.timeouts.inspect));
-    [first, cut_off].into_iter().flatten().fold(cx.inspect_deadline(), Timestamp::max)
+    [first, cut_off, heard_after_registration(instance, cx)]
+        .into_iter()
+        .flatten()
+        .fold(cx.inspect_deadline(), Timestamp::max)
+}
+
+/// Returns until when a host is tried that registered after the run began: as long as the others were. One that comes while
+/// nothing is under way does not keep the run going any longer.
+fn heard_after_registration(instance: &Instance, cx: &Context<'_>) -> Option<Timestamp> {
+    let registered = instance.registered_at.filter(|at| *at <= cx.now)?;
+    let begun = cx.run.idle_since.map_or(registered, |idle| idle.min(registered));
+    Some(after(begun, cx.policy.timeouts.inspect))
 }
 
 /// Returns why nothing is heard of a host in the middle of its update that may not report.

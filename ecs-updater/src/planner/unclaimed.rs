@@ -11,6 +11,7 @@ use semver::Version;
 use super::context::{Context, Stop};
 use super::naming;
 use super::need::{Candidate, Next, trouble};
+use super::scale_in;
 use super::selection::is_begun;
 use super::times::{EVENTUAL_CONSISTENCY, MAX_CANCELS, MAX_STAGES, RETRY};
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted, withdrawn_at};
@@ -232,7 +233,9 @@ fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx
     if let Some(detail) = exhausted.and_then(|failed| trouble(&failed.end)) {
         return stage_failed(detail);
     }
-    if let Some(why) = cx.not_selected(instance).or_else(|| cx.snapshot.auto_scaling.hold(instance, cx.now)) {
+    let of_its_group = || cx.snapshot.auto_scaling.hold(instance, cx.now);
+    let of_managed_scaling = || scale_in::hold(cx, instance);
+    if let Some(why) = cx.not_selected(instance).or_else(of_its_group).or_else(of_managed_scaling) {
         return Next::Hold(why);
     }
     // One host was told that the release was withdrawn: the others ask before they are drained for it.

@@ -23,6 +23,17 @@ pub struct AutoScaling {
     /// The capacity providers that have managed scaling.
     #[serde(default)]
     pub scaled_providers: BTreeMap<SmolStr, ManagedScaling>,
+    /// Those of them of which more instances are empty than their target allows, or were a moment ago.
+    #[serde(default)]
+    pub emptied: BTreeMap<SmolStr, Emptied>,
+}
+
+/// Since when a capacity provider has more empty instances than its target allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emptied {
+    pub since: Timestamp,
+    /// Since when it has no more than that again.
+    pub full_since: Option<Timestamp>,
 }
 
 /// Managed scaling of a capacity provider.
@@ -32,6 +43,20 @@ pub struct ManagedScaling {
     pub group: SmolStr,
     /// `instanceWarmupPeriod`.
     pub warm_up: SignedDuration,
+    /// `targetCapacity`, in percent.
+    #[serde(default = "full")]
+    pub target: u32,
+    /// Whether ECS drains what the group ends (managed draining).
+    #[serde(default)]
+    pub drains: bool,
+    /// Whether what runs a task is protected from scale-in (managed termination protection).
+    #[serde(default)]
+    pub protects: bool,
+}
+
+/// The API's default for `targetCapacity`.
+fn full() -> u32 {
+    100
 }
 
 impl ManagedScaling {
@@ -41,6 +66,12 @@ impl ManagedScaling {
         const LAUNCH: SignedDuration = SignedDuration::from_mins(15);
         self.warm_up.saturating_add(LAUNCH)
     }
+
+    /// Returns how many of so many instances may run no task before the metric is below its target.
+    pub fn may_be_empty(&self, of: usize) -> usize {
+        let spare = usize::try_from(100_u32.saturating_sub(self.target)).unwrap_or(0);
+        of.saturating_mul(spare) / 100
+    }
 }
 
 /// How large an Auto Scaling group is, and what it does not do.
@@ -48,6 +79,9 @@ impl ManagedScaling {
 pub struct GroupSize {
     /// `DesiredCapacity`.
     pub desired: u32,
+    /// `MinSize`.
+    #[serde(default)]
+    pub least: u32,
     /// `MaxSize`.
     pub most: u32,
     /// Its suspended processes.
@@ -66,6 +100,14 @@ pub struct SeenGroup {
     /// Its size, where it was told.
     #[serde(default)]
     pub size: Option<GroupSize>,
+}
+
+impl GroupSize {
+    /// Whether managed scaling can end an instance of the group.
+    pub fn may_shrink(&self) -> bool {
+        let is_off = |name: &SmolStr| ["AlarmNotification", "Terminate"].contains(&name.as_str());
+        self.desired > self.least && !self.suspended.iter().any(is_off)
+    }
 }
 
 impl AutoScaling {

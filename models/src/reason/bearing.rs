@@ -63,6 +63,8 @@ impl HoldCode {
             | Self::NotInService
             | Self::LoadBalancerCheck
             | Self::InstanceRefresh
+            | Self::ScaleInEndsTasks
+            | Self::ScaleInPaced
             | Self::TargetNotOffered
             | Self::ReleaseAgeUnknown
             | Self::StandaloneTasks

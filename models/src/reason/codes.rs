@@ -1,4 +1,4 @@
-//! Makes an enum of reasons with their codes.
+//! What makes an enum of reasons: a code and a sentence for each.
 
 macro_rules! reasons {
     // With an enum of the codes alone.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use models::fleet::AutoScaling;
 
 use super::{Invariants, Rule, UNKNOWABLE};
-use crate::world::{MachineNo, World};
+use crate::scenario::ServiceKind;
+use crate::world::{LastStatus, MachineNo, Task, TaskNo, World};
 
 impl Invariants {
     /// Whether the caller could know, when it decided, that the group of the machine does not have it in service. Without the
@@ -17,4 +18,37 @@ impl Invariants {
             self.broken(world, Rule::OutOfGroup, machine, format!("{what} while its group has it as {state}"));
         }
     }
+
+    /// Whether a scale-in that the caller caused takes tasks with it. Those of DAEMON services are of the machine; what was
+    /// placed after the group had chosen it nobody could foresee. Without the right to ask the caller cannot know.
+    pub(super) fn see_scale_in(&mut self, world: &World, machine: MachineNo, state: &str) {
+        let in_group = &world.machines()[machine].in_group;
+        if !in_group.ended_by_updater || !state.starts_with("Terminating") {
+            return;
+        }
+        let here = tasks_of_services(world, machine);
+        let chosen = self.chosen.entry(machine).or_insert_with(|| here.clone());
+        let is_over = state == "Terminating:Proceed";
+        let lost: Vec<&str> = chosen
+            .iter()
+            .filter(|task| is_over && here.contains(task))
+            .map(|task| world.tasks()[*task].group.as_str())
+            .collect();
+        let may_ask = !world.spec.deny.iter().any(|denied| SIZES.contains(&denied.as_str()));
+        if may_ask && !lost.is_empty() {
+            let detail = format!("was scaled in by what the updater had emptied, with tasks of {}", lost.join(", "));
+            self.broken(world, Rule::TaskScaledIn, machine, detail);
+        }
+    }
+}
+
+/// The rights without which nothing is known of managed scaling.
+const SIZES: [&str; 2] = ["ecs:DescribeCapacityProviders", AutoScaling::GROUPS];
+
+/// The tasks on a machine that have not stopped, but those of DAEMON services.
+fn tasks_of_services(world: &World, machine: MachineNo) -> Vec<TaskNo> {
+    let is_daemon = |task: &Task| task.service.is_some_and(|one| world.services()[one].kind == ServiceKind::Daemon);
+    let registrations = world.machines()[machine].registrations.iter();
+    let tasks = registrations.flat_map(|number| &world.registrations[*number].tasks).copied();
+    tasks.filter(|task| world.tasks()[*task].last != LastStatus::Stopped && !is_daemon(&world.tasks()[*task])).collect()
 }

@@ -42,6 +42,8 @@ pub enum Rule {
     Paused,
     /// An instance was drained, set ACTIVE or rebooted that its Auto Scaling group ends or has set aside.
     OutOfGroup,
+    /// A task was lost since a group ended its instance, in a scale-in that hosts caused which the caller had emptied.
+    TaskScaledIn,
     /// An instance was drained while ECS would place its tasks on a machine that does not run.
     PlacedOnDead,
     /// An instance was drained, or claimed to be staged, that is not selected.

@@ -189,6 +189,7 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::Excluded
         | Rule::Paused
         | Rule::OutOfGroup
+        | Rule::TaskScaledIn
         | Rule::PlacedOnDead
         | Rule::Selected
         | Rule::Unwanted

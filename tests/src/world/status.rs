@@ -139,7 +139,7 @@ impl World {
 
     /// Whether the machine is a part of its cluster: of these a percentage is taken, and among these the ones out of service
     /// count. A machine that has ended is none, and no more is one that is stopped without a claim that takes it out of
-    /// service. What EC2 hides is known by ECS alone.
+    /// service, or one that AWS manages. What EC2 hides is known by ECS alone.
     pub(crate) fn counts(&self, machine: MachineNo) -> bool {
         let is_hidden = self.ec2_hides(machine) && self.ec2_shows(machine);
         let is_there = match self.machines[machine].state {
@@ -147,7 +147,7 @@ impl World {
             Ec2State::Stopping | Ec2State::Stopped => is_hidden || self.has_draining_claim(machine),
             Ec2State::Running => true,
         };
-        self.is_registered(machine) && is_there
+        self.is_registered(machine) && is_there && !self.machines[machine].instance.managed
     }
 
     /// Whether the machine has a well-formed claim that takes it out of service.

@@ -13,6 +13,7 @@ mod interfere_everywhere;
 mod lease;
 mod mutants;
 mod own_task;
+mod packed;
 mod permissions;
 mod plan_and_run;
 mod random_walk;

@@ -17,7 +17,7 @@ use models::report::{Outcome, RunReport};
 
 const CLUSTER: &str = include_str!("../../scenarios/crash_everywhere.toml");
 /// Each has something that a careful updater sees and a careless one does not.
-const STAGED: [&str; 24] = [
+const STAGED: [&str; 25] = [
     include_str!("../../scenarios/agent_dies_while_tasks_stop.toml"),
     include_str!("../../scenarios/canary_then_all.toml"),
     include_str!("../../scenarios/drain_timed_out.toml"),
@@ -37,6 +37,7 @@ const STAGED: [&str; 24] = [
     include_str!("../../scenarios/skip_versions.toml"),
     include_str!("../../scenarios/scale_in_before_the_last_look.toml"),
     include_str!("../../scenarios/scale_in_waits_after_the_reboot.toml"),
+    include_str!("../../scenarios/scale_in_would_end_tasks.toml"),
     include_str!("../../scenarios/slow_drain_overtaken.toml"),
     include_str!("../../scenarios/soak.toml"),
     include_str!("../../scenarios/standalone_wait.toml"),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ecs::types::{CapacityProvider, CapacityProviderType, ManagedScalingStatus};
+use aws_sdk_ecs::types::{
+    CapacityProvider, CapacityProviderType, ManagedDraining, ManagedScalingStatus, ManagedTerminationProtection,
+};
 use jiff::SignedDuration;
 use models::clean;
 use models::fleet::ManagedScaling;
@@ -51,14 +53,21 @@ impl Aws {
 
 /// Managed scaling, where it is on. A provider names its group, or the group's ARN, which ends with the name.
 fn managed_scaling(provider: &CapacityProvider) -> Option<ManagedScaling> {
-    /// The API's default.
+    /// The API's defaults.
     const WARM_UP: i32 = 300;
+    const TARGET: u32 = 100;
     let own = provider.auto_scaling_group_provider()?;
     let scaling = own.managed_scaling().filter(|one| one.status() == Some(&ManagedScalingStatus::Enabled))?;
     let group = own.auto_scaling_group_arn();
     let group = group.rsplit_once("autoScalingGroupName/").map_or(group, |(_, name)| name);
     let warm_up = scaling.instance_warmup_period().unwrap_or(WARM_UP).max(0);
-    Some(ManagedScaling { group: clean::name(group).into(), warm_up: SignedDuration::from_secs(warm_up.into()) })
+    Some(ManagedScaling {
+        group: clean::name(group).into(),
+        warm_up: SignedDuration::from_secs(warm_up.into()),
+        target: scaling.target_capacity().and_then(|target| u32::try_from(target).ok()).unwrap_or(TARGET),
+        drains: own.managed_draining() == Some(&ManagedDraining::Enabled),
+        protects: own.managed_termination_protection() == Some(&ManagedTerminationProtection::Enabled),
+    })
 }
 
 /// Older answers have no type.

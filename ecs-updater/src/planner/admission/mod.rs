@@ -32,9 +32,11 @@ use models::time::after;
 
 use super::context::Context;
 use super::draft::{Draft, Queued};
+use super::estimate::OUT_OF_SERVICE;
 use super::gate::{Closed, expected, expected_of};
 use super::need::Candidate;
 use super::rollout::{Begins, Rollouts, soaking};
+use super::scale_in;
 use super::times::TASKS_FRESH;
 use super::workload;
 
@@ -262,6 +264,10 @@ impl<'a> Admission<'a> {
     }
 
     fn drain(&mut self, candidate: &Candidate<'a>, tasks: &'a [Task]) -> Offer {
+        if let Some((why, until)) = scale_in::wait(self.cx, candidate.instance) {
+            self.horizon.prepare();
+            return Offer::Later(why, until);
+        }
         let launches = match self.wait_or_launch(candidate.instance, tasks) {
             Ok(launches) => launches,
             Err(why) => {
@@ -270,6 +276,10 @@ impl<'a> Admission<'a> {
             }
         };
         let scale_out = launches > 0;
+        if let Some(stop) = self.too_late_to_launch(candidate.instance).filter(|_| scale_out) {
+            self.horizon.prepare();
+            return self.stopped(&stop);
+        }
         if let Some(provider) = candidate.instance.provider.as_deref().filter(|_| scale_out) {
             *self.scale_outs.entry(provider).or_default() += 1;
         }
@@ -291,6 +301,13 @@ impl<'a> Admission<'a> {
     fn too_late_for(&self, instance: &Instance) -> Option<Closed> {
         let takes = expected_of(instance, self.cx.policy)?;
         self.cx.gate().closed(takes.max(expected(self.cx.snapshot, self.cx.now)))
+    }
+
+    /// Returns why an instance whose tasks wait for a launch is not begun now, if so.
+    fn too_late_to_launch(&self, instance: &Instance) -> Option<Closed> {
+        let scaling = self.cx.snapshot.auto_scaling.scaling_of(instance)?;
+        let takes = expected(self.cx.snapshot, self.cx.now).max(OUT_OF_SERVICE);
+        self.cx.gate().closed(takes.saturating_add(scaling.launch_time()))
     }
 
     /// Returns what these tasks have against a drain at any time, as far as that is to be known now.

@@ -14,6 +14,7 @@ use models::reason::{FailReason, HoldReason};
 use models::report::Outcome;
 
 use crate::planner::context::Context;
+use crate::planner::scale_in;
 
 /// Whether instances are launched for the tasks of an instance that is to be drained.
 #[derive(Debug)]
@@ -40,7 +41,8 @@ impl<'a> ScaleOut<'a> {
         let provider = leaving.provider.as_deref();
         let is_same = |one: &&Instance| provider.is_some() && one.provider.as_deref() == provider;
         let alike: Vec<&Instance> = cx.snapshot.instances.values().filter(is_same).collect();
-        let drained = alike.iter().filter(|one| one.run.scale_out);
+        // Of what an earlier run has drained it is not known whether its tasks wait for a launch.
+        let drained = alike.iter().filter(|one| one.run.scale_out || one.run.drained_at.is_none());
         let under_way = drained.clone().filter(|one| is_under_way(one)).count();
         let failed_before = drained.clone().any(|one| has_timed_out(one));
         let is_proved =
@@ -137,7 +139,7 @@ fn size_of<'a>(cx: &'a Context<'a>, leaving: &Instance) -> Result<&'a GroupSize,
 /// Returns whether the size of the instance's group is known as well as it can be.
 pub(super) fn is_size_known(cx: &Context<'_>, instance: &Instance) -> bool {
     let known = &cx.snapshot.auto_scaling;
-    let Some(scaling) = known.scaling_of(instance).filter(|_| cx.policy.capacity == Capacity::ScaleOut) else {
+    let Some(scaling) = known.scaling_of(instance).filter(|scaling| scale_in::rests_on_size(cx, scaling)) else {
         return true;
     };
     let is_own = instance.member().is_some_and(|member| member.group == scaling.group);

@@ -1,4 +1,5 @@
-//! Auto Scaling groups, and what they do with their instances: for a third of the seeds. It is drawn by dice of its own, so that
+//! Auto Scaling groups and what they do with their instances, three of four with managed scaling: so capacity providers are
+//! drawn for a third of the seeds. It is drawn by dice of its own, so that
 //! all else of a seed is as it would be without.
 
 use toml::{Table, Value};
@@ -8,7 +9,7 @@ use super::{Draw, set, table};
 use crate::dice::Dice;
 
 /// In so many of a hundred seeds.
-const PERCENT: i64 = 33;
+const PERCENT: i64 = 45;
 
 pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
     let mut draw = Draw { dice: Dice::new(seed), purpose: "groups", throws: 0 };
@@ -29,7 +30,7 @@ pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
         let events = something(&mut draw, size);
         extend(scenario, "event", events);
     }
-    if draw.chance(50) {
+    if draw.chance(75) {
         scaled(&mut draw, scenario, size);
     }
 }
@@ -88,6 +89,11 @@ fn scaled(draw: &mut Draw, scenario: &mut Table, size: i64) {
         set(region, "managed_scaling", unknown);
         set(region, "strategy_counts_leaving", counts_leaving);
     });
+    let (scale_out, image) = (draw.chance(50), draw.pick(&["1.26.1", "1.27.0"]));
+    change(scenario, &["groups", "workers"], |workers| set(workers, "image", image));
+    if scale_out {
+        change(scenario, &["updater", "defaults"], |defaults| set(defaults, "capacity", "scale-out"));
+    }
 }
 
 /// A scale-in, or a standby that ends before the last run.

@@ -19,9 +19,15 @@ fn packed() -> FleetSnapshot {
     let mut web = service("web", 3, 100, 200);
     web.providers = ["own".into()].into();
     let mut fleet = fleet((0..3).map(full).collect(), vec![web]);
-    let scaling = ManagedScaling { group: "workers".into(), warm_up: SignedDuration::from_mins(5) };
+    let scaling = ManagedScaling {
+        group: "workers".into(),
+        warm_up: SignedDuration::from_mins(5),
+        target: 100,
+        drains: true,
+        protects: false,
+    };
     fleet.auto_scaling.scaled_providers.insert("own".into(), scaling);
-    let size = GroupSize { desired: 3, most: 5, suspended: Vec::new() };
+    let size = GroupSize { desired: 3, least: 0, most: 5, suspended: Vec::new() };
     let seen = SeenGroup { at: at(0), load_balancer_check: None, refresh: None, size: Some(size) };
     fleet.auto_scaling.groups.insert("workers".into(), seen);
     fleet
