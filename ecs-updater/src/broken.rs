@@ -86,7 +86,7 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 36] = [
+        pub const ALL: [Self; 37] = [
             Self::HealthIgnored,
             Self::BakeIgnored,
             Self::StagesIgnored,

@@ -7,8 +7,8 @@ use std::cmp::Ordering;
 
 use jiff::SignedDuration;
 use models::policy::{
-    AlarmMissing, BridgePolicy, Capacity, OnAlarm, OwnerLock, Policy, ServiceHealth, Shelf, StandaloneTasks, TransportPolicy,
-    Zones,
+    AlarmMissing, BridgePolicy, Capacity, OnAlarm, OwnerLock, Policy, ServiceHealth, Shelf, StandaloneTasks,
+    TransportPolicy, Zones,
 };
 use models::release::MaxVersion;
 
