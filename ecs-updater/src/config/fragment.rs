@@ -7,8 +7,8 @@ use models::policy::Policy;
 
 use super::error::{Origin, Place, Problem};
 use super::key::Key;
-use super::rows::Join;
 use super::syntax::NotAllowed;
+use super::tag_rule::Join;
 use super::value::Value;
 
 /// One file, or another text of the same TOML.

@@ -7,8 +7,9 @@ use models::claim::TAG_PREFIX;
 use models::policy::Policy;
 
 use super::names::{NEVER_OPENED, VARIABLE_PREFIX};
-use super::rows::{ROWS, Row, Tag};
+use super::rows::{ROWS, Row};
 use super::syntax::NotAllowed;
+use super::tag_rule::Tag;
 use super::value::Value;
 
 /// A setting, by the number of its row.

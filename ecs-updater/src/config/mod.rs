@@ -35,6 +35,7 @@ mod schedule;
 mod select;
 mod settings;
 mod syntax;
+mod tag_rule;
 mod tags;
 mod value;
 mod versions;

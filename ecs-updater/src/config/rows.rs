@@ -3,8 +3,6 @@
 //! A row is all that a key needs beside its field in [`Policy`], which has the same path and holds the default. The names
 //! of flag, variable and tag, the help and the row of `docs/configuration.md` follow from it; a test prints the latter.
 
-use std::cmp::Ordering;
-
 use jiff::SignedDuration;
 use models::policy::{
     AlarmMissing, BridgePolicy, Capacity, OnAlarm, OwnerLock, Policy, ServiceHealth, Shelf, StandaloneTasks,
@@ -20,6 +18,7 @@ use super::syntax::{
     AUTO, Between, BusName, CountOrNever, DocumentName, KeyList, NONE, NotAllowed, OrNone, Parsed, Switch, Syntax,
     Words,
 };
+use super::tag_rule::Tag;
 use super::value::Value;
 use super::versions::VersionList;
 
@@ -32,38 +31,6 @@ pub(super) struct Row {
     /// The sentence in the help, without the default.
     pub(super) help: &'static str,
 }
-
-/// What a tag of an ECS cluster may do to a key. Anybody who may tag the cluster can write one, so that it is heard where
-/// it is more careful than file, variable and default, or where no value is more careful than another.
-#[derive(Clone, Copy)]
-pub(super) enum Tag {
-    /// What is written on hosts, and by whom: documents run as root there. Nor what the hosts' role allows, which is no matter
-    /// of a cluster's, nor the windows that bind those who may tag it.
-    Never,
-    /// Only what allows no more.
-    Stricter(Compare),
-    /// A list of what is not allowed: the tag's is heard beside the one that stands without it.
-    Adds(Join),
-    Any,
-}
-
-impl Tag {
-    /// As the documents name it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Never => "never",
-            Self::Stricter(_) => "stricter",
-            Self::Adds(_) => "adds",
-            Self::Any => "any",
-        }
-    }
-}
-
-/// Compares how much two policies allow by one key; `None` where only the cluster's size tells.
-pub(super) type Compare = fn(&Policy, &Policy) -> Option<Ordering>;
-
-/// Adds what the first policy says by one key to what the second says.
-pub(super) type Join = fn(&Policy, &mut Policy);
 
 /// A field of [`Policy`] with the syntax of its values.
 pub(super) trait Setting: Sync {

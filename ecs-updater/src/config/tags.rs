@@ -12,7 +12,7 @@ use models::schedule::PAUSE_TAG;
 use super::error::{Advice, Origin, Problem};
 use super::fragment::{ClusterFragment, PolicyFragment};
 use super::key::Key;
-use super::rows::Tag;
+use super::tag_rule::Tag;
 use super::value::Value;
 
 /// The tags with our prefix that are no settings. `cloudformation/fleet.yaml` finds the clusters of a wave by one, and a run reads

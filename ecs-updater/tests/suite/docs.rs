@@ -52,8 +52,9 @@ fn a_row_says_what_to_do() {
 }
 
 /// The SDK's clients by the names of their fields, and their services.
-const CLIENTS: [(&str, &str); 6] = [
+const CLIENTS: [(&str, &str); 7] = [
     ("autoscaling", "autoscaling"),
+    ("cloudwatch", "cloudwatch"),
     ("dynamodb", "dynamodb"),
     ("ecs", "ecs"),
     ("ec2", "ec2"),

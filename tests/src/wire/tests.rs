@@ -616,7 +616,13 @@ async fn what_is_listed_is_modelled() {
             body: "{}".into(),
             ..Request::default()
         };
+        let cbor = || Request {
+            target: Some(format!("{}.{operation}", super::cloudwatch::TARGET)),
+            is_cbor: true,
+            ..Request::default()
+        };
         let request = match service {
+            "cloudwatch" => cbor(),
             "dynamodb" => json("DynamoDB_20120810"),
             "ec2" => query("2016-11-15"),
             "ecs" => json("AmazonEC2ContainerServiceV20141113"),
