@@ -257,7 +257,7 @@ def test_the_settings_are_those_of_the_configuration_page():
 def test_every_permission_has_its_reason_in_the_page():
     page = (ROOT.parent / "docs" / "deploy.md").read_text()
     section = page.split("## Permissions, each with its reason")[1].split("\n## ")[0]
-    services = "autoscaling|ecs|ec2|ssm|dynamodb|logs|ecr|iam|sqs|kms|tag"
+    services = "autoscaling|cloudwatch|ecs|ec2|ssm|dynamodb|logs|ecr|iam|sqs|kms|tag"
     documented = set(re.findall(rf"`((?:{services}):\w+)`", section))
     allowed = set()
     for where, document in policies(resolved("ecs-updater.yaml", "everything")):
@@ -293,7 +293,7 @@ def test_every_action_that_the_updater_calls_is_allowed_and_no_other():
     called = {
         name
         for path in sources
-        for name in re.findall(r'"((?:autoscaling|ecs|ec2|ssm|dynamodb):[A-Z]\w+)"', path.read_text())
+        for name in re.findall(r'"((?:autoscaling|cloudwatch|ecs|ec2|ssm|dynamodb):[A-Z]\w+)"', path.read_text())
     }
     tree = resolved("ecs-updater.yaml", "everything")["Resources"]
     statements = [

@@ -368,8 +368,9 @@ def test_a_runs_end_is_counted_as_what_it_is(cloud, event, rules):
 
 def test_what_moto_does_not_hold_is_right_by_its_schema(cloud):
     resources = expected(cloud, FlexibleWindowMinutes="15", NotificationEmail="ops@example.com")["Resources"]
+    demo = resolve(template("demo-cluster.yaml"), {})["Resources"]
     checked = set()
-    for name, resource in resources.items():
+    for name, resource in (resources | demo).items():
         if resource["Type"] in NOT_HELD:
             schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, resource["Type"]).schema
             errors = [error.message for error in Draft7Validator(schema).iter_errors(numbers(resource["Properties"]))]
@@ -584,7 +585,9 @@ def test_the_demonstration_cluster_is_made_and_fits_the_updater(cloud):
         "managedScaling": {"status": properties["ManagedScaling"]["Status"], "targetCapacity": 100},
         "managedTerminationProtection": properties["ManagedTerminationProtection"],
     }
-    made = cloud("ecs").create_capacity_provider(name="demo-provider", autoScalingGroupProvider=given)["capacityProvider"]
+    made = cloud("ecs").create_capacity_provider(name="demo-provider", autoScalingGroupProvider=given)[
+        "capacityProvider"
+    ]
     assert made["autoScalingGroupProvider"]["managedScaling"]["status"] == "ENABLED"
     assert (group["MinSize"], group["MaxSize"]) == (3, 21)
 

@@ -74,7 +74,8 @@ Examples:
 const EXIT_CODES: &str = "\
 Exit codes:
   0  success; also when instances were held, nothing was to be done, or another run had the cluster's lease
-  1  failures: an instance failed or was rolled back, or a cluster met an unexpected error
+  1  failures: an instance failed or was rolled back, a release was taken back because of an alarm,
+     or a cluster met an unexpected error
   2  usage or configuration: nothing was begun, or nothing on the clusters that it concerns
   3  not permitted, AWS not reachable, or no such cluster
   4  stopped by a signal, or a run or rollback that Ctrl-C asked to finish left something not begun; the lease was lost; ended in

@@ -14,7 +14,7 @@ use models::policy::{Policy, Shelf};
 use models::report::RunReport;
 
 use crate::args::{Cli, Command};
-use crate::aws::Aws;
+use crate::aws::{Aws, SdkConfig};
 use crate::clock::Clock;
 use crate::cluster_settings::Resolved;
 use crate::config::{self, Environment};
@@ -86,19 +86,44 @@ fn execute(cli: &Cli) -> Result<RunReport, CliError> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let manners = Manners::of(!cli.command.dry_run() && cli.command.purpose().begins());
-    let report = runtime.block_on(heard(manners, |signals| work(cli, &environment, &live, signals)))?;
-    live.finish();
-    delivery::tell_people(&cli.global, &report);
-    if let Some(updater) = &metrics {
-        delivery::write_metrics(&report, updater);
-    }
-    let page = cli.command.page().map_or(Ok(()), |page| delivery::write_page(page, &report));
-    delivery::deliver(&cli.global, &report)?;
-    page?;
-    Ok(report)
+    let (environment, live, metrics) = (&environment, &live, metrics.as_deref());
+    runtime.block_on(heard(manners, |signals| async move {
+        let (report, shelves) = work(cli, environment, live, signals.clone()).await?;
+        live.finish();
+        let delivered = deliver(cli, metrics, &report);
+        if let Some(Shelves { config, shelves }) = shelves.filter(|kept| !kept.shelves.is_empty()) {
+            // A log of both standard output and standard error has the report in one piece then.
+            tokio::time::sleep(delivery::BESIDE_FIRST).await;
+            store(&config, &shelves, &report, signals).await;
+        }
+        delivered.map(|()| report)
+    }))
 }
 
-async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signals) -> Result<RunReport, CliError> {
+/// Tells people and programs how the work ended, before anything else is waited for.
+fn deliver(cli: &Cli, metrics: Option<&str>, report: &RunReport) -> Result<(), CliError> {
+    delivery::tell_people(&cli.global, report);
+    if let Some(updater) = metrics {
+        delivery::write_metrics(report, updater);
+    }
+    let page = cli.command.page().map_or(Ok(()), |page| delivery::write_page(page, report));
+    delivery::deliver(&cli.global, report)?;
+    page?;
+    Ok(())
+}
+
+/// The buckets that keep a report, and how to reach them.
+struct Shelves {
+    config: SdkConfig,
+    shelves: BTreeSet<Shelf>,
+}
+
+async fn work(
+    cli: &Cli,
+    environment: &Environment,
+    live: &Live,
+    signals: Signals,
+) -> Result<(RunReport, Option<Shelves>), CliError> {
     let run_id = RunId::new(ulid::Ulid::generate().to_string());
     let started_at = Clock::system().now();
     live.prepare("reading the settings, and asking AWS for the clusters");
@@ -111,7 +136,7 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
     let Some((config, Resolved { lease_table, clusters, locations })) = resolved else {
         tracing::warn!("interrupted before the settings were known: nothing was begun");
         let (dry_run, ended_at) = (cli.command.dry_run(), Clock::system().now());
-        return Ok(RunReport {
+        let report = RunReport {
             version: 1,
             run: run_id,
             dry_run,
@@ -120,7 +145,8 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
             interrupted: true,
             clusters: Vec::new(),
             nothing_updated: None,
-        });
+        };
+        return Ok((report, None));
     };
     live.begin(locations.values(), &run_id, clusters.iter().map(|(cluster, _)| cluster.clone()), started_at);
     let clusters =
@@ -151,8 +177,8 @@ async fn work(cli: &Cli, environment: &Environment, live: &Live, signals: Signal
         Either::Left((report, _)) => report,
         Either::Right(((), work)) => work.await,
     };
-    store(&config, &shelves(&job), &report).await;
-    Ok(report)
+    let shelves = shelves(&job);
+    Ok((report, Some(Shelves { config, shelves })))
 }
 
 /// The buckets that keep the report.

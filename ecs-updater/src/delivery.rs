@@ -27,7 +27,7 @@ pub(crate) enum DeliveryError {
 /// How long the report waits for what stands beside it to be read. Standard error and standard output are two pipes, and what
 /// reads both for one log, such as Docker's `awslogs`, does not keep them in order: a line of the report behind one of the
 /// metrics or of the log would belong to the same record there, which then is no JSON any more.
-const BESIDE_FIRST: Duration = Duration::from_millis(250);
+pub(crate) const BESIDE_FIRST: Duration = Duration::from_millis(250);
 
 /// Writes the metrics of a run to standard error, each a line of its own. Nobody is told that they could not be written:
 /// there is nowhere left to tell it, and the report says the same.

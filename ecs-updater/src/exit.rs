@@ -23,7 +23,8 @@ pub enum ExitStatus {
     NotReached,
     /// The command line or the configuration is wrong; nothing was begun, or nothing on the clusters that it concerns.
     Usage,
-    /// An instance failed or was rolled back, or a cluster met an unexpected error.
+    /// An instance failed or was rolled back, a release was taken back because of an alarm, or a cluster met an unexpected
+    /// error.
     Failures,
 }
 
@@ -64,7 +65,8 @@ impl ExitStatus {
     }
 
     fn of_cluster(cluster: &ClusterReport, dry_run: bool) -> Self {
-        let own = cluster.error.as_ref().map_or(Self::Success, Self::of_error);
+        let taken_back = if cluster.taken_back.is_some() { Self::Failures } else { Self::Success };
+        let own = cluster.error.as_ref().map_or(Self::Success, Self::of_error).max(taken_back);
         cluster.instances.iter().map(|instance| Self::of_outcome(instance.outcome, dry_run)).fold(own, Self::max)
     }
 

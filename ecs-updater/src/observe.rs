@@ -223,6 +223,9 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
     let last_seen = &mut instance.run.last_seen;
     let said = if one.agent_connected { &mut last_seen.connected } else { &mut last_seen.disconnected };
     *said = Some(now);
+    if instance.in_service() {
+        instance.run.last_seen.in_service = Some(now);
+    }
     instance.running_tasks = one.running_tasks;
     instance.pending_tasks = one.pending_tasks;
     // A re-registration can lose attributes; what a host is does not change.

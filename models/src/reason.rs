@@ -393,4 +393,6 @@ reasons!(
 impl HoldReason {
     /// The code of [`HoldReason::Finishing`].
     pub const FINISHING: &str = "finishing";
+    /// The code of a firing alarm.
+    pub const ALARM_FIRING: &str = "alarm_firing";
 }

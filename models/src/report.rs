@@ -49,6 +49,9 @@ pub struct ClusterReport {
     /// Why the cluster could not be worked on (to the end), where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ClusterError>,
+    /// The release that the run set out to take back by itself, since an alarm fired while it was watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<TakenBack>,
     /// What else a person should know of the run, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -73,6 +76,14 @@ pub struct ClusterReport {
     /// How the cluster stood at the end, for the metrics; no part of the JSON.
     #[serde(skip)]
     pub end: ClusterEnd,
+}
+
+/// A release that a run takes back by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenBack {
+    pub release: Version,
+    /// The name of the CloudWatch alarm.
+    pub alarm: String,
 }
 
 /// An Auto Scaling group with instances in a cluster: what it launches next starts from the image in its launch template,

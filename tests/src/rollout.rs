@@ -423,7 +423,7 @@ pub(crate) fn purpose(command: Option<&CommandSpec>) -> Purpose {
     match command {
         Some(CommandSpec::Finish) => Purpose::Finish,
         Some(CommandSpec::Rollback(release, to)) => {
-            Purpose::Rollback(WayBack { release: release.clone(), to: to.clone(), finishes: false })
+            Purpose::Rollback(WayBack { release: release.clone(), to: to.clone(), ..WayBack::default() })
         }
         Some(_) | None => Purpose::Update,
     }

@@ -84,6 +84,7 @@ impl Rollout {
             cluster: cluster_name,
             location: Default::default(),
             error,
+            taken_back: None,
             notes: Vec::new(),
             instances: Vec::new(),
             aws_calls: Default::default(),

@@ -59,7 +59,7 @@ impl Command {
         match self {
             Self::Finish(_) => Purpose::Finish,
             Self::Rollback(RollbackArgs { release, to, .. }) => {
-                Purpose::Rollback(WayBack { release: release.clone(), to: to.clone(), finishes: false })
+                Purpose::Rollback(WayBack { release: release.clone(), to: to.clone(), ..WayBack::default() })
             }
             Self::Run(_)
             | Self::Plan(_)

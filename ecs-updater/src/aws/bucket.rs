@@ -17,12 +17,15 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 use jiff::Timestamp;
 use models::clean;
+use xmlparser::{ElementEnd, Token, Tokenizer};
 
 const PUT_OBJECT: &str = "s3:PutObject";
 /// One request.
 const WITHIN: Duration = Duration::from_secs(10);
 /// How much of a refusal is shown.
 const MOST_SHOWN: usize = 300;
+/// The longest code of a refusal.
+const LONGEST_CODE: usize = 100;
 
 /// An object, and where it is to be.
 #[derive(Debug, Clone, Copy)]
@@ -117,9 +120,44 @@ async fn send(config: &SdkConfig, endpoint: &str, request: HttpRequest) -> Resul
     };
     match operation.build().invoke(request).await {
         Ok((200..=299, _)) => Ok(()),
-        Ok((status, body)) => Err(NotStored(format!("status {status}: {}", clean::cut(&body, MOST_SHOWN)))),
+        Ok((status, body)) => Err(NotStored(refusal(status, &body))),
         Err(error) => Err(NotStored(chain(&error))),
     }
+}
+
+/// Returns what a refusal says: its status, and of its body the code and the message alone. In other elements S3 sends back
+/// what it was sent, such as a session's token and the id of an access key.
+fn refusal(status: u16, body: &str) -> String {
+    let text = |element, most| text_of(body, element).map(|text| clean::cut(&unescaped(text), most));
+    match (text("Code", LONGEST_CODE), text("Message", MOST_SHOWN)) {
+        (Some(code), Some(message)) => format!("status {status}: {message} ({code})"),
+        (Some(said), None) | (None, Some(said)) => format!("status {status}: {said}"),
+        (None, None) => format!("status {status}"),
+    }
+}
+
+/// Returns the text of the first element of this name that has one.
+fn text_of<'a>(xml: &'a str, element: &str) -> Option<&'a str> {
+    let mut is_inside = false;
+    for token in Tokenizer::from(xml) {
+        let token = token.ok()?;
+        if let Token::ElementStart { local, .. } = token {
+            is_inside = local.as_str() == element;
+        } else if let Token::ElementEnd { end: ElementEnd::Close(..) | ElementEnd::Empty, .. } = token {
+            is_inside = false;
+        } else if let Token::Text { text } = token
+            && is_inside
+        {
+            return Some(text.as_str());
+        }
+    }
+    None
+}
+
+/// Returns the text with the characters that XML writes by a name.
+fn unescaped(text: &str) -> String {
+    let named = [("&quot;", "\""), ("&apos;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    named.into_iter().fold(text.to_owned(), |text, (name, char)| text.replace(name, char))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -143,6 +181,25 @@ mod tests {
             ("runs", Some("http://127.0.0.1:1/"), "eu-west-1", "http://127.0.0.1:1/runs/a/b.json"),
         ] {
             assert_eq!(of(bucket, endpoint, region), wanted);
+        }
+    }
+
+    #[test]
+    fn of_a_refusal_only_its_code_and_its_message_are_shown() {
+        let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Token-0>FwoGZXIvYXdzEA</Token-0><Code>ExpiredToken</Code>\
+            <Message>The provided token\n has &quot;expired&quot; &amp;lt;\u{202e}.</Message><AWSAccessKeyId>ASIAEXAMPLE</AWSAccessKeyId>\
+            <RequestId>1</RequestId></Error>";
+        let expected = "status 400: The provided token  has \"expired\" &lt;\u{fffd}. (ExpiredToken)";
+        assert_eq!(refusal(400, body), expected);
+        let table = [
+            ("", "status 403"),
+            ("token=FwoGZXIvYXdzEA", "status 403"),
+            ("<Error><Token-0>FwoGZXIvYXdzEA</Token-0></Error>", "status 403"),
+            ("<Error><Code/><Message>no</Message></Error>", "status 403: no"),
+            ("<Error><Code>AccessDenied</Code><Mess", "status 403: AccessDenied"),
+        ];
+        for (body, expected) in table {
+            assert_eq!(refusal(403, body), expected, "{body}");
         }
     }
 }

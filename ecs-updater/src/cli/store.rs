@@ -3,54 +3,65 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::join_all;
 use models::policy::Shelf;
 use models::report::RunReport;
 
 use crate::aws::{NotStored, Object, SdkConfig, put_object};
 use crate::clock::Clock;
 use crate::render::{html, json};
+use crate::run::Signals;
 
-/// A bucket is waited for so long; and after a signal, when this process may be killed soon.
+/// The buckets are waited for so long, all of them together; and after a signal, when this process may be killed soon.
 const WITHIN: Duration = Duration::from_secs(15);
 const WITHIN_AFTER_A_SIGNAL: Duration = Duration::from_secs(2);
 
-/// Puts the report where the clusters' settings say, each object once. What could not be kept is told in the log: the report
-/// stands on standard output all the same.
-pub(super) async fn store(config: &SdkConfig, shelves: &BTreeSet<Shelf>, report: &RunReport) {
-    if shelves.is_empty() {
-        return;
-    }
+/// Puts the report where the clusters' settings say, each object once and all of them side by side. What could not be kept is
+/// told in the log: the report stands on standard output already.
+pub(super) async fn store(config: &SdkConfig, shelves: &BTreeSet<Shelf>, report: &RunReport, signals: Signals) {
     let page = html::render(report);
     let text = match json::render(report, json::Layout::Compact) {
         Ok(text) => text,
         Err(error) => {
-            tracing::error!(%error, "the report could not be made for its bucket");
+            tracing::warn!(%error, "the report could not be made for its bucket");
             return;
         }
     };
-    let within = if report.interrupted { WITHIN_AFTER_A_SIGNAL } else { WITHIN };
-    for shelf in shelves {
-        let now = Clock::system().now();
-        let name = key(shelf, report);
-        let (json_key, page_key) = (format!("{name}.json"), format!("{name}.html"));
-        let object = |key, content_type, body| Object { bucket: &shelf.bucket, key, content_type, body };
-        let both = join(
-            put_object(config, object(&json_key, "application/json", &text), now),
-            put_object(config, object(&page_key, "text/html; charset=utf-8", &page), now),
-        );
-        let Ok((as_json, as_page)) = tokio::time::timeout(within, both).await else {
-            let within_s = within.as_secs();
-            tracing::error!(
-                bucket = shelf.bucket,
-                within_s,
-                "the report was not kept in time; it stands on standard output"
-            );
-            continue;
-        };
-        for (key, stored) in [(&json_key, as_json), (&page_key, as_page)] {
-            tell(shelf, key, stored);
+    let forms = [("json", "application/json", text.as_str()), ("html", "text/html; charset=utf-8", page.as_str())];
+    let puts = shelves.iter().flat_map(|shelf| forms.map(|form| (shelf, form))).map(|(shelf, form)| {
+        let (ending, content_type, body) = form;
+        let key = format!("{}.{ending}", key(shelf, report));
+        let over = patience(report.interrupted, signals.clone());
+        async move {
+            let object = Object { bucket: &shelf.bucket, key: &key, content_type, body };
+            let stored = tokio::select! {
+                stored = put_object(config, object, Clock::system().now()) => Some(stored),
+                () = over => None,
+            };
+            tell(shelf, &key, stored);
         }
+    });
+    join_all(puts).await;
+}
+
+/// Ends when the buckets are waited for no longer, counted from when it is asked first. A signal that has come, or comes
+/// meanwhile, makes that sooner; a wish that the run only finishes does so where it comes meanwhile.
+async fn patience(is_interrupted: bool, signals: Signals) {
+    let Signals { mut stop, mut finish } = signals;
+    let is_finishing = *finish.borrow();
+    let signalled = async {
+        if !is_interrupted {
+            tokio::select! {
+                Ok(_) = stop.wait_for(|asked| *asked) => {}
+                Ok(_) = finish.wait_for(|asked| *asked && !is_finishing) => {}
+                else => std::future::pending().await,
+            }
+        }
+        tokio::time::sleep(WITHIN_AFTER_A_SIGNAL).await;
+    };
+    tokio::select! {
+        () = signalled => {}
+        () = tokio::time::sleep(WITHIN) => {}
     }
 }
 
@@ -61,16 +72,20 @@ fn key(shelf: &Shelf, report: &RunReport) -> String {
     format!("{}{slash}{begun}-{}", shelf.prefix, report.run)
 }
 
-fn tell(shelf: &Shelf, key: &str, stored: Result<(), NotStored>) {
+/// Tells what became of an object; `None`: its bucket was waited for no longer.
+fn tell(shelf: &Shelf, key: &str, stored: Option<Result<(), NotStored>>) {
     match stored {
-        Ok(()) => tracing::info!(bucket = shelf.bucket, key, "report kept"),
-        Err(error) => tracing::error!(
+        Some(Ok(())) => tracing::info!(bucket = shelf.bucket, key, "report kept"),
+        Some(Err(error)) => tracing::warn!(
             bucket = shelf.bucket,
             key,
             %error,
             "the report was not kept; it stands on standard output, and nothing else is missing. The role needs s3:PutObject on \
              the bucket, which has to be in this Region"
         ),
+        None => {
+            tracing::warn!(bucket = shelf.bucket, key, "the report was not kept in time; it stands on standard output");
+        }
     }
 }
 
@@ -127,6 +142,11 @@ mod tests {
             .build()
     }
 
+    /// Nobody asks for anything.
+    fn unasked() -> Signals {
+        tokio::sync::watch::channel(false).1.into()
+    }
+
     fn report() -> RunReport {
         RunReport {
             version: 1,
@@ -144,7 +164,7 @@ mod tests {
     async fn both_forms_are_put_and_signed() {
         let (url, heard) = server("200 OK");
         let shelves = ["s3://runs/web".parse().unwrap()].into();
-        store(&config(&url), &shelves, &report()).await;
+        store(&config(&url), &shelves, &report(), unasked()).await;
         let mut said: Vec<String> = heard.try_iter().collect();
         said.sort();
         let lines: Vec<&str> = said.iter().filter_map(|one| one.lines().next()).collect();
@@ -173,5 +193,38 @@ mod tests {
         let nobody = put_object(&config("http://127.0.0.1:1"), object, report().started_at).await.unwrap_err();
         assert!(nobody.to_string().contains("refused"), "{nobody}");
         assert!(began.elapsed() < Duration::from_secs(5));
+    }
+
+    /// Each case: whether the run was interrupted, whether it had been asked to finish, what is asked for after 5 s, and for how
+    /// long buckets are waited for.
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_makes_it_sooner() {
+        let table = [
+            ("nobody asks", false, false, None, 15),
+            ("interrupted before", true, false, None, 2),
+            ("asked to finish before", false, true, None, 15),
+            ("stopped meanwhile", false, false, Some(true), 7),
+            ("stopped after it was asked to finish", false, true, Some(true), 7),
+            ("asked to finish meanwhile", false, false, Some(false), 7),
+        ];
+        for (name, is_interrupted, is_finishing, asked, expected_s) in table {
+            let ((stop, stopped), (finish, finishing)) =
+                (tokio::sync::watch::channel(false), tokio::sync::watch::channel(is_finishing));
+            let began = tokio::time::Instant::now();
+            let ask = async {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                match asked {
+                    Some(true) => drop(stop.send_replace(true)),
+                    Some(false) => drop(finish.send_replace(true)),
+                    None => {}
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = patience(is_interrupted, Signals { stop: stopped, finish: finishing }) => {}
+                () = ask => {}
+            }
+            assert_eq!(began.elapsed().as_secs(), expected_s, "{name}");
+        }
     }
 }

@@ -17,6 +17,13 @@ pub fn log(event: &Event, dry_run: bool) {
         What::Moves(moved) => log_move(event, moved, dry_run),
         What::Closes(why) => tracing::info!(%cluster, reason = why.code, "{}", why.sentence),
         What::Opens => tracing::info!(%cluster, "updates may be begun"),
+        What::TakesBack { release, why } => tracing::warn!(
+            %cluster,
+            %release,
+            reason = why.code,
+            detail = why.sentence,
+            "goes back from the release by itself"
+        ),
         What::Stands(tally) => log_tally(event, tally),
         What::Ends(ending) => log_ending(event, ending),
     }

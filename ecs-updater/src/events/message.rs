@@ -92,6 +92,15 @@ pub fn message(event: &Event, location: &Location) -> Option<Message> {
         }
         What::Ends(ending) => Some(of_end(event, location, ending)),
         What::Moves(moved) => of_move(event, location, moved),
+        What::TakesBack { release, why } => {
+            let sentence =
+                format!("Release {release} is to be taken back from cluster {}: {}.", event.cluster, why.sentence);
+            Some(Message {
+                reason: Some(why.code.clone()),
+                to: Some(release.clone()),
+                ..bare(event, location, Kind::RolledBack, sentence)
+            })
+        }
         What::Closes(_) | What::Opens | What::Stands(_) => None,
     }
 }
@@ -268,6 +277,15 @@ mod tests {
                 assert_eq!(message.sentence.matches(code).count(), 1, "{message:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_release_that_a_run_takes_back_is_told_as_a_rollback() {
+        let why = Reason { code: "alarm_firing".to_owned(), sentence: "the alarm \"web-5xx\" fires".to_owned() };
+        let what = What::TakesBack { release: Version::new(1, 27, 0), why };
+        let told = message(&Event { what, ..moved(1, State::Inspecting, "") }, &Location::default()).unwrap();
+        assert_eq!((told.kind, told.count, told.reason.as_deref()), (Kind::RolledBack, 0, Some("alarm_firing")));
+        assert_eq!(told.sentence, "Release 1.27.0 is to be taken back from cluster web: the alarm 'web-5xx' fires.");
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum What {
     Closes(Reason),
     /// Updates may be begun again.
     Opens,
+    /// The run sets out to take a release back, without being asked.
+    TakesBack { release: Version, why: Reason },
     /// Nothing has happened: how far the cluster is.
     Stands(Box<Tally>),
     /// The run is done with the cluster.

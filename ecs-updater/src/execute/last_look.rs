@@ -13,12 +13,16 @@ use super::claims::is_in_boot_of;
 use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
 use crate::observe::{alarms, found_draining, merge_ec2, short_look};
-use crate::planner::{Asked, closed_for_drains, drained_in_vain, not_selected};
+use crate::planner::{Asked, closed_for_drains, drained_in_vain, not_selected, rests_on_alarms};
 
 impl Actor<'_> {
     /// Checks status, tags, budget, the windows, the pause and the selection as they are *now*. Returns the hosts that may be
     /// drained, at most as many as the budget has places for.
-    pub(super) async fn clear_for_drain(&mut self, hosts: &[HostId]) -> Vec<HostId> {
+    pub(super) async fn clear_for_drain(&mut self, hosts: &[HostId], steps: &[(HostId, Drain)]) -> Vec<HostId> {
+        // It may take long, so it comes before what must not be old.
+        if steps.iter().any(|(_, drain)| rests_on_alarms(drain, self.fleet, self.policy)) {
+            alarms::last_look(self.aws, self.fleet, self.policy, self.now()).await;
+        }
         let Some(mut clear) = self.still_ours(hosts).await else { return Vec::new() };
         let cluster = &self.fleet.cluster;
         let draining = self.aws.list_container_instances(cluster, Listed::Draining).await;
@@ -31,7 +35,6 @@ impl Actor<'_> {
             }
         };
         (self.fleet.pause, self.fleet.skipped) = (wishes.pause, wishes.skipped);
-        alarms::last_look(self.aws, self.fleet, self.policy, self.now()).await;
         let unknown = self.merge_listed(draining, lost);
         let (members, out) = self.fleet.counted_and_out();
         let budget = self.policy.max_unavailable.of(members) + usize::from(broken!(BudgetOffByOne));

@@ -18,7 +18,7 @@ impl Actor<'_> {
     /// Takes instances out of service: the last look, then the claim, then DRAINING.
     pub(super) async fn drain(&mut self, steps: Vec<(HostId, Drain)>) {
         let hosts = hosts_of(&steps);
-        let clear = if broken!(NoLookBeforeDrain) { hosts } else { self.clear_for_drain(&hosts).await };
+        let clear = if broken!(NoLookBeforeDrain) { hosts } else { self.clear_for_drain(&hosts, &steps).await };
         let clear: Vec<HostId> = clear.into_iter().filter(|host| self.is_still_due(host, &steps)).collect();
         if broken!(ClaimAfterDrain) {
             self.set_status(&clear, InstanceStatus::Draining).await;

@@ -1,18 +1,17 @@
 //! Which instances AWS manages by itself, by their capacity providers. EC2 tells of the others that it manages.
 
-use models::fleet::FleetSnapshot;
+use models::fleet::{AutoScaling, FleetSnapshot};
 
 use crate::aws::Aws;
 use crate::aws::ecs::instances::Described;
-use crate::aws::ecs::providers::DESCRIBE;
 
-/// Describes the cluster's capacity providers where one of them is new. Nobody waits for that: an instance that AWS manages
-/// takes no command either, and the next full look asks again.
+/// Describes the cluster's capacity providers where one of them is new. The look does not fail without an answer: the next full
+/// look asks again, and the planner begins nothing on their instances for a while.
 pub(super) async fn look(aws: &Aws, fleet: &mut FleetSnapshot, described: &[Described]) {
     let known = &fleet.auto_scaling;
     let mut named = described.iter().filter_map(|one| one.provider.as_ref());
     let is_new = named.any(|name| !known.managed_providers.contains_key(name));
-    if !is_new || known.denied.contains_key(DESCRIBE) {
+    if !is_new || known.denied.contains_key(AutoScaling::PROVIDERS) {
         return;
     }
     match aws.providers(&fleet.cluster).await {
@@ -23,9 +22,9 @@ pub(super) async fn look(aws: &Aws, fleet: &mut FleetSnapshot, described: &[Desc
             fleet.auto_scaling.scaled_providers.extend(providers.scaled);
         }
         Err(error) => {
-            tracing::warn!(cluster = %fleet.cluster, %error, "it is not known whether AWS manages instances of it");
+            tracing::warn!(cluster = %fleet.cluster, %error, "what its capacity providers are is not known");
             if error.is_missing_right() {
-                fleet.auto_scaling.denied.insert(DESCRIBE.into(), error.to_string());
+                fleet.auto_scaling.denied.insert(AutoScaling::PROVIDERS.into(), error.to_string());
             }
         }
     }

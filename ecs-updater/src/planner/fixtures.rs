@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{Boots, Claim, ClaimStep, FailedVersions, Transport};
 use models::fleet::{
-    Attributes, Ec2, Exclusion, FleetSnapshot, Instance, InstanceStatus, MachineState, Reachability, Resources,
-    RunMemory, SeenBoot, SeenTasks, Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
+    Attributes, AutoScaling, Ec2, Exclusion, FleetSnapshot, Instance, InstanceStatus, MachineState, Reachability,
+    Resources, RunMemory, SeenBoot, SeenTasks, Service, StatusChecks, Strategy, Tags, Task, TaskGroup, Visit, VisitEnd,
 };
 use models::host::{
     AgentState, ErrorCode, HostReport, ReportedAgent, ReportedError, ReportedOs, ReportedSettings, ReportedUpdate,
@@ -208,7 +208,10 @@ pub(super) fn service(name: &str, desired: u32, min: u32, max: u32) -> Service {
     }
 }
 
+/// A cluster of these, whose capacity providers are known.
 pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSnapshot {
+    let providers = instances.iter().filter_map(|instance| instance.provider.clone());
+    let managed_providers = providers.map(|provider| (provider, false)).collect();
     FleetSnapshot {
         cluster: "web".into(),
         taken_at: start(),
@@ -219,7 +222,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         instances: instances.into_iter().map(|instance| (instance.host.clone(), instance)).collect(),
         outdated_registrations: Default::default(),
         unknown_registrations: Default::default(),
-        auto_scaling: Default::default(),
+        auto_scaling: AutoScaling { managed_providers, ..AutoScaling::default() },
         room: Default::default(),
         health: Default::default(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),

@@ -20,6 +20,8 @@ use super::way_back::newest_release;
 
 /// A run that is scheduled daily goes on with what the one before has begun.
 const NEXT_RUN: SignedDuration = SignedDuration::from_hours(24);
+/// The longest time between two batches of one rollout: a window a week, and a day.
+const BETWEEN_BATCHES: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// Returns why nothing more is begun, if so.
 pub(super) fn closed(cx: &Context<'_>) -> Option<Closed> {
@@ -114,13 +116,25 @@ pub(crate) fn fired_in_bake(fleet: &FleetSnapshot, policy: &Policy, now: Timesta
         Ok((release, _)) => release,
         Err(_) => own()?.0,
     };
-    let times = || ends().filter(|(to, _)| *to == release).map(|(_, at)| at);
-    let (first, last) = (times().min()?, times().max()?);
+    let (first, last) = rolled_out(fleet, &release, policy)?;
     let in_bake = |since: Timestamp| (first..=after(last, policy.bake)).contains(&since);
     firing(fleet, policy).find_map(|(name, alarm)| {
         let since = alarm.since.filter(|since| in_bake(*since))?;
         Some(Bad { release: release.clone(), alarm: name.clone(), since })
     })
+}
+
+/// When the first and the last instance of a rollout were updated. An instance that registered after the first, or that follows
+/// the others by more than [`BETWEEN_BATCHES`] and a bake, is a straggler: the release was proved before it.
+fn rolled_out(fleet: &FleetSnapshot, release: &Version, policy: &Policy) -> Option<(Timestamp, Timestamp)> {
+    let of_release = |instance: &Instance| updated(instance).filter(|(to, _)| to == release).map(|(_, at)| at);
+    let first = fleet.registered().filter_map(of_release).min()?;
+    let was_there = |instance: &&Instance| instance.registered_at.is_none_or(|at| at <= first);
+    let mut times: Vec<Timestamp> = fleet.registered().filter(was_there).filter_map(of_release).collect();
+    times.sort_unstable();
+    let gap = policy.bake.saturating_add(BETWEEN_BATCHES);
+    let last = times.into_iter().try_fold(first, |last, at| if at <= after(last, gap) { Ok(at) } else { Err(last) });
+    Some((first, last.unwrap_or_else(|last| last)))
 }
 
 /// Returns to which version an instance was updated last, and when, by this run's own sight or by its tag.

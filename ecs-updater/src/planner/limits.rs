@@ -32,13 +32,27 @@ pub(super) fn objection(report: &HostReport, version: &Version, cx: &Context<'_>
 
 /// Returns why what a claim goes to is not to be booted on a host that reports this, if so.
 pub(super) fn objection_to_claim(report: &HostReport, claim: &Claim, cx: &Context<'_>) -> Option<HoldReason> {
-    if is_way_back(claim, cx) { skips(&claim.to, cx.snapshot, cx.policy) } else { objection(report, &claim.to, cx) }
+    if is_way_back(claim, cx) {
+        skips(&claim.to, cx.snapshot, cx.policy)
+    } else {
+        soon_skipped(claim, cx).or_else(|| objection(report, &claim.to, cx))
+    }
 }
 
 /// Returns why what a claim goes to is not to be booted on any host, if so.
 pub(super) fn forbidden_claim(claim: &Claim, cx: &Context<'_>) -> Option<HoldReason> {
     let (fleet, policy) = (cx.snapshot, cx.policy);
-    if is_way_back(claim, cx) { skips(&claim.to, fleet, policy) } else { forbidden(&claim.to, fleet, policy) }
+    if is_way_back(claim, cx) {
+        skips(&claim.to, fleet, policy)
+    } else {
+        soon_skipped(claim, cx).or_else(|| forbidden(&claim.to, fleet, policy))
+    }
+}
+
+/// Returns the hold of a release that the run takes back and that is being skipped: no host boots it meanwhile.
+fn soon_skipped(claim: &Claim, cx: &Context<'_>) -> Option<HoldReason> {
+    let is_left = cx.run.purpose.awaited_skip() == Some(&claim.to);
+    is_left.then(|| HoldReason::VersionSkipped { version: claim.to.clone() })
 }
 
 /// Whether a claim takes an instance back from a release that is skipped. The skip stands before the first such claim.
@@ -53,9 +67,14 @@ pub(crate) fn drained_in_vain(drain: &Drain, fleet: &FleetSnapshot, policy: &Pol
     if goes_back && skips(&drain.from, fleet, policy).is_none() && !broken!(SkipNotWritten) {
         return Some(HoldReason::SkipLifted { version: drain.from.clone() });
     }
-    let is_way_back = drain.to < drain.from && skips(&drain.from, fleet, policy).is_some();
-    let unwell = || alarms::held_by_alarms(fleet, policy).filter(|_| !is_way_back && !broken!(HealthIgnored));
+    let rests_on_alarms = rests_on_alarms(drain, fleet, policy) && !broken!(HealthIgnored);
+    let unwell = || alarms::held_by_alarms(fleet, policy).filter(|_| rests_on_alarms);
     skips(&drain.to, fleet, policy).or_else(unwell)
+}
+
+/// Whether an alarm keeps an instance from being drained for this. None does on the way back from a release that is skipped.
+pub(crate) fn rests_on_alarms(drain: &Drain, fleet: &FleetSnapshot, policy: &Policy) -> bool {
+    drain.to >= drain.from || skips(&drain.from, fleet, policy).is_none()
 }
 
 /// Returns the hold of a version that is skipped, by the settings or by the cluster's tag as it is now.

@@ -51,7 +51,7 @@ pub(crate) use estimate::{Ahead, estimate};
 pub(crate) use gate::{Asked, closed_for_drains, open_until};
 pub use groups::{GroupLaunches, group_names, groups, image_version, scale_out_notes, youngest_images};
 pub(crate) use health::{Bad, fired_in_bake};
-pub(crate) use limits::{drained_in_vain, undated};
+pub(crate) use limits::{drained_in_vain, rests_on_alarms, undated};
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub(crate) use progress::last_progress;
 pub use purpose::{Purpose, WayBack};
@@ -59,7 +59,7 @@ pub(crate) use refusal::refused_again;
 pub(crate) use room_notes::room_notes;
 pub(crate) use scale_in::{follow as follow_scale_in, scale_in_notes};
 pub(crate) use selection::{not_selected, selects_none};
-pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, TASKS_FRESH};
+pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, SKIP_POLL, TASKS_FRESH};
 pub(crate) use track_record::failed_releases;
 pub(crate) use way_back::{newest_release, runs_skipped};
 pub(crate) use workload::standalone_words;
@@ -101,6 +101,9 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     let waits = || waits_for_others(&cx, &draft) || waits_for_ecs(&cx, &draft) || waits_for_a_description(&cx);
     if draft.is_at_rest() && waits() {
         draft.wake(after(now, RETRY));
+    }
+    if run.purpose.awaited_skip().is_some() {
+        draft.wake(after(now, SKIP_POLL));
     }
     if draft.is_at_rest() || run.stop == Some(Stop::Interrupted) {
         release_what_waits_in_vain(&cx, &mut draft);

@@ -31,6 +31,8 @@ pub struct WayBack {
     pub to: Option<Version>,
     /// Whether a person has asked to let nothing more go back, and to end what was begun.
     pub finishes: bool,
+    /// Whether the release is not skipped yet, and is to be: until then nothing goes back, and nothing more goes to it.
+    pub awaits_skip: bool,
 }
 
 impl Purpose {
@@ -48,7 +50,7 @@ impl Purpose {
     pub fn to_finish(&self) -> Self {
         match self {
             Self::Update | Self::Finish => Self::Finish,
-            Self::Rollback(back) => Self::Rollback(WayBack { finishes: true, ..back.clone() }),
+            Self::Rollback(back) => Self::Rollback(WayBack { finishes: true, awaits_skip: false, ..back.clone() }),
             Self::Release(host) => Self::Release(host.clone()),
         }
     }
@@ -68,6 +70,19 @@ impl Purpose {
             Self::Rollback(back) => Some(back),
             Self::Update | Self::Finish | Self::Release(_) => None,
         }
+    }
+
+    /// Notes whether the release that instances go back from is still to be skipped.
+    pub(crate) fn await_skip(&mut self, awaits: bool) {
+        match self {
+            Self::Rollback(back) => back.awaits_skip = awaits,
+            Self::Update | Self::Finish | Self::Release(_) => {}
+        }
+    }
+
+    /// Returns the release that is to be skipped before instances go back from it, and is not yet.
+    pub(crate) fn awaited_skip(&self) -> Option<&Version> {
+        self.way_back().filter(|back| back.awaits_skip).and_then(|back| back.release.as_ref())
     }
 
     /// Whether such a run leaves the instance to others.

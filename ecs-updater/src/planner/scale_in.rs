@@ -3,8 +3,12 @@
 //! (docs/facts/auto-scaling.md#managed-scaling). So nothing is begun where that would end tasks, and drains are paced so
 //! that hosts have tasks again in time. No wait is longer than what is out of service already takes.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
-use models::fleet::{Emptied, FleetSnapshot, GroupSize, Instance, InstanceStatus, ManagedScaling, Strategy};
+use models::fleet::{
+    AutoScaling, Emptied, FleetSnapshot, GroupSize, Instance, InstanceStatus, ManagedScaling, Strategy,
+};
 use models::ids::HostId;
 use models::plan::Plan;
 use models::policy::Capacity;
@@ -13,6 +17,7 @@ use models::time::after;
 
 use super::context::Context;
 use super::estimate::OUT_OF_SERVICE;
+use super::times::RETRY;
 
 /// So long the metric is below its target before a group ends an instance.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
@@ -73,6 +78,14 @@ fn is_empty(fleet: &FleetSnapshot, instance: &Instance) -> bool {
             usize::try_from(tasks).is_ok_and(|tasks| tasks <= daemons)
         }
     }
+}
+
+/// Returns when to look again, where it is not known yet what the capacity provider of the instance is: not known is not
+/// "without managed scaling". A run waits for that until it gives up hosts that do not answer; then it goes on, since a
+/// lasting silence would keep the whole provider from its updates, and the report says so.
+pub(super) fn unheard(cx: &Context<'_>, instance: &Instance) -> Option<Timestamp> {
+    let waits = !cx.run.dry_run && cx.now < cx.inspect_deadline();
+    (waits && !cx.snapshot.auto_scaling.knows_provider_of(instance)).then(|| after(cx.now, RETRY))
 }
 
 /// Returns why the instance is not begun at all: the scale-in that its empty host may cause would take tasks with it.
@@ -149,7 +162,8 @@ pub(super) fn wait(cx: &Context<'_>, instance: &Instance) -> Option<(HoldReason,
     Some((why, until.filter(|_| out.is_empty())))
 }
 
-/// Says, for each capacity provider on whose hosts something is begun, what managed scaling makes of empty hosts.
+/// Says, for each capacity provider on whose hosts something is begun, what managed scaling makes of empty hosts, or that it
+/// is not known whether there is any.
 pub(crate) fn scale_in_notes(fleet: &FleetSnapshot, plan: &Plan) -> Vec<String> {
     let is_begun = |one: &Instance| {
         one.run.drained_at.is_some() || plan.standing(&one.host).is_some_and(|standing| standing.turn.is_some())
@@ -171,8 +185,20 @@ pub(crate) fn scale_in_notes(fleet: &FleetSnapshot, plan: &Plan) -> Vec<String> 
             scaling.target, scaling.group
         ))
     };
-    let scaled = fleet.auto_scaling.scaled_providers.iter();
-    scaled.filter_map(|(provider, scaling)| note(provider.as_str(), scaling)).collect()
+    let known = &fleet.auto_scaling;
+    let scaled = known.scaled_providers.iter().filter_map(|(provider, scaling)| note(provider.as_str(), scaling));
+    let unheard = fleet.instances.values().filter(|one| one.counts() && !known.knows_provider_of(one) && is_begun(one));
+    let unheard: BTreeSet<&str> = unheard.filter_map(|one| one.provider.as_deref()).collect();
+    scaled.chain(unheard.into_iter().map(not_told)).collect()
+}
+
+fn not_told(provider: &str) -> String {
+    format!(
+        "whether capacity provider {provider} has managed scaling is not known, as {} got no answer: with it, and without \
+         managed draining, a scale-in may take tasks with it once hosts that are emptied for their updates have been empty for \
+         15 minutes",
+        AutoScaling::PROVIDERS
+    )
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub(crate) const BOOT_POLL: SignedDuration = SignedDuration::from_secs(15);
 pub(crate) const FIRST_BOOT_POLL: SignedDuration = SignedDuration::from_secs(30);
 /// Between two tries to reach a host that does not answer.
 pub(crate) const RETRY: SignedDuration = SignedDuration::from_secs(20);
+/// How soon the loop looks again whether ECS shows a tag that it has written: at the next tick.
+pub(crate) const SKIP_POLL: SignedDuration = SignedDuration::from_secs(2);
 /// How long a look at tasks is good for admission.
 pub(crate) const TASKS_FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// How long `agentConnected` may still be true for an agent that is gone ("a few minutes").

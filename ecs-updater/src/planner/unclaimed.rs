@@ -13,7 +13,7 @@ use super::naming;
 use super::need::{Candidate, Next, trouble};
 use super::scale_in;
 use super::selection::is_begun;
-use super::times::{EVENTUAL_CONSISTENCY, MAX_CANCELS, MAX_STAGES, RETRY};
+use super::times::{EVENTUAL_CONSISTENCY, MAX_CANCELS, MAX_STAGES, RETRY, SKIP_POLL};
 use super::wanted::{Wanted, is_staged, lock_to_restore, version_lock, wanted, withdrawn_at};
 use super::way_back;
 
@@ -201,6 +201,9 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         let said = report.os.as_ref().map_or("nothing", |os| os.version.as_str());
         return unreadable(format!("its running version cannot be read (it says {said:?})"));
     };
+    if cx.run.purpose.awaited_skip() == Some(&from) {
+        return Next::Wait(Phase::Outdated, after(cx.now, SKIP_POLL));
+    }
     let wanted = match cx.run.purpose.way_back() {
         Some(back) => way_back::wanted(instance, report, (&from, back), cx),
         None => wanted(instance, report, &from, cx),

@@ -16,6 +16,7 @@ pub fn line(event: &Event) -> Option<String> {
         What::Moves(moved) => of_instance(moved),
         What::Closes(why) => why.sentence.clone(),
         What::Opens => "updates may be begun".to_owned(),
+        What::TakesBack { release, why } => format!("{release} is to go back: {}", why.sentence),
         What::Stands(tally) => format!("{}  {}", tally.progress, tally.sentence()),
         What::Ends(ending) => match &ending.error {
             Some(error) => format!("ends early: {}", error.message),

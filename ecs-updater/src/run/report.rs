@@ -22,6 +22,7 @@ pub(super) fn refused(cluster: &ClusterName, location: Location, error: &Cluster
         cluster: cluster.clone(),
         location,
         error: Some(error.clone()),
+        taken_back: None,
         instances: Vec::new(),
         aws_calls: BTreeMap::new(),
         longest_out_of_service_s: None,
@@ -119,7 +120,7 @@ impl Cluster<'_> {
 
     /// What concerns more than one instance.
     fn notes(&self, now: Timestamp, launched: &planner::GroupLaunches) -> Vec<String> {
-        let mut notes = self.skip_notes();
+        let mut notes = self.skip_notes(now);
         notes.extend(self.namer.note.iter().cloned());
         if let Some(first) = self.fleet.unknown_registrations.first() {
             notes.push(format!(
@@ -227,6 +228,7 @@ impl Cluster<'_> {
             cluster: self.name.clone(),
             location: Location::default(),
             error,
+            taken_back: self.taken_back(),
             instances,
             ignored_tags,
             auto_scaling_groups,

@@ -37,9 +37,7 @@ impl Cluster<'_> {
                 continue;
             }
             self.heed_alarms();
-            if !self.prepare_way_back().await {
-                continue;
-            }
+            self.prepare_way_back().await;
             self.date_releases().await;
             self.name_hosts();
             let now = self.clock.now();
@@ -74,13 +72,12 @@ impl Cluster<'_> {
         }
     }
 
-    /// A person who asked for a way back is told that there was none.
+    /// Whoever has asked for a way back, a person or `on_alarm`, is told that there was none.
     ///
     /// # Errors
     /// The skip could not be written that it rests on.
     fn end_of_rounds(&self) -> Result<(), ClusterError> {
-        let refused = self.skip.refused.clone().filter(|_| self.skip.because.is_none());
-        refused.map_or(Ok(()), Err)
+        self.skip.refused.clone().map_or(Ok(()), Err)
     }
 
     pub(super) fn plan(&mut self, watch: &dyn Watch, now: Timestamp) {

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use models::report::ClusterError;
 
+use crate::planner::Bad;
+
 /// What is known of the skip that a way back rests on.
 #[derive(Debug, Default)]
 pub(super) struct Skip {
@@ -14,6 +16,8 @@ pub(super) struct Skip {
     pub(super) arn: Option<String>,
     /// Why nothing goes back: the skip could not be written.
     pub(super) refused: Option<ClusterError>,
-    /// Why the run itself has begun to go back, in words.
-    pub(super) because: Option<String>,
+    /// When ECS was last asked for it.
+    pub(super) asked_at: Option<Timestamp>,
+    /// What the run itself goes back for.
+    pub(super) bad: Option<Bad>,
 }

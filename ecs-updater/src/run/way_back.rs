@@ -7,14 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use models::cluster_tags::{SKIP_TAG, skipped, with_skipped};
 use models::fleet::RunMemory;
 use models::ids::HostId;
-use models::report::{ClusterError, ClusterErrorKind, Outcome};
+use models::reason::HoldReason;
+use models::report::{ClusterError, ClusterErrorKind, Outcome, TakenBack};
 use models::time::after;
 use semver::Version;
 
-use super::acts::BREATH;
 use super::cluster::Cluster;
 use crate::aws::{AwsError, ErrorKind};
-use crate::planner::{self, Bad, Purpose, WayBack};
+use crate::events::{self, Event, Reason, What};
+use crate::planner::{self, Asked, Bad, Purpose, Stop, WayBack};
 
 /// So long the skip may take to be written and to show.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
@@ -28,21 +29,17 @@ enum Written {
 }
 
 impl Cluster<'_> {
-    /// Has the release skipped that instances go back from. Returns whether a plan may be made; without the skip none is that
-    /// lets anything go back. Where it cannot be written, what was begun is brought to an end all the same.
-    pub(super) async fn prepare_way_back(&mut self) -> bool {
-        let Some(back) = self.facts.purpose.way_back().cloned() else { return true };
-        if back.finishes {
-            return true;
-        }
+    /// Has the release skipped that instances go back from, and lets the plan wait for that. Where it cannot be written nothing
+    /// goes back, and what was begun is brought to an end all the same.
+    pub(super) async fn prepare_way_back(&mut self) {
+        let Some(back) = self.facts.purpose.way_back().filter(|back| !back.finishes).cloned() else { return };
         match self.have_skipped(&back).await {
-            Ok(is_ready) => is_ready,
+            Ok(is_ready) => self.facts.purpose.await_skip(!is_ready),
             Err(error) => {
                 tracing::error!(cluster = %self.name, error = error.message, "nothing goes back");
                 self.skip.refused = Some(error);
                 self.facts.purpose =
-                    if self.skip.because.is_some() { Purpose::Update } else { self.facts.purpose.to_finish() };
-                true
+                    if self.skip.bad.is_some() { Purpose::Update } else { self.facts.purpose.to_finish() };
             }
         }
     }
@@ -52,13 +49,22 @@ impl Cluster<'_> {
         if self.facts.purpose != Purpose::Update || self.facts.dry_run || self.skip.refused.is_some() {
             return;
         }
-        let Some(bad) = planner::fired_in_bake(&self.fleet, self.policy, self.clock.now()) else { return };
-        let Bad { release, alarm, since } = bad;
-        let because =
-            format!("the alarm {alarm:?} fires since {since}, while {release} was watched (on_alarm = \"roll-back\")");
-        tracing::warn!(cluster = %self.name, %release, alarm, %since, "goes back from the release: an alarm fires");
-        self.skip.because = Some(because);
-        self.facts.purpose = Purpose::Rollback(WayBack { release: Some(release), to: None, finishes: false });
+        let now = self.clock.now();
+        let Some(bad) = planner::fired_in_bake(&self.fleet, self.policy, now) else { return };
+        let why = Reason { code: HoldReason::ALARM_FIRING.to_owned(), sentence: because(&bad) };
+        let what = What::TakesBack { release: bad.release.clone(), why };
+        let event = Event { at: now, run: self.facts.run.clone(), cluster: self.name.clone(), what };
+        events::log(&event, self.facts.dry_run);
+        self.post.take(&[event]);
+        self.post.go_on(&self.aws, now);
+        self.facts.purpose = Purpose::Rollback(WayBack { release: Some(bad.release.clone()), ..WayBack::default() });
+        self.skip.bad = Some(bad);
+    }
+
+    /// Returns the release that the run goes back from by itself, where nothing refuses it to.
+    pub(super) fn taken_back(&self) -> Option<TakenBack> {
+        let Bad { release, alarm, .. } = self.skip.bad.as_ref().filter(|_| self.skip.refused.is_none())?;
+        Some(TakenBack { release: release.clone(), alarm: alarm.clone() })
     }
 
     /// Whether the skip stands.
@@ -80,6 +86,10 @@ impl Cluster<'_> {
             return Ok(self.go_back(&release));
         }
         let now = self.clock.now();
+        if self.skip.asked_at.is_some_and(|asked_at| now < after(asked_at, planner::SKIP_POLL)) {
+            return Ok(false);
+        }
+        self.skip.asked_at = Some(now);
         let since = *self.skip.since.get_or_insert(now);
         let error = match self.write_skip(&release).await {
             Ok(Written::Stands) => {
@@ -102,7 +112,6 @@ impl Cluster<'_> {
             let why = error.map_or_else(|| "ECS does not show the tag".to_owned(), |error| error.to_string());
             return Err(self.not_skipped(&release, ClusterErrorKind::NotReachable, &why));
         }
-        self.breathe(BREATH).await;
         Ok(false)
     }
 
@@ -190,21 +199,54 @@ impl Cluster<'_> {
     }
 
     /// Returns what the report says of the skip, as it stands at the end, and of why the run went back by itself.
-    pub(super) fn skip_notes(&self) -> Vec<String> {
+    pub(super) fn skip_notes(&self, now: Timestamp) -> Vec<String> {
         let mut notes = Vec::new();
-        if let Some(because) = &self.skip.because {
-            notes.push(match &self.skip.refused {
-                None => format!("what was updated goes back, since {because}"),
-                Some(error) => {
-                    format!("what was updated was to go back, since {because}, and does not: {}", error.message)
-                }
-            });
-        }
+        notes.extend(self.skip.bad.as_ref().map(|bad| self.note_of_alarm(bad, now)));
         let release = self.facts.purpose.way_back().and_then(|back| back.release.as_ref());
         if let Some(release) = release.filter(|_| self.skip.stands) {
             notes.push(self.note(release));
         }
         notes
+    }
+
+    /// Returns what became of the way back that the run set out on by itself.
+    fn note_of_alarm(&self, bad: &Bad, now: Timestamp) -> String {
+        let Bad { release, .. } = bad;
+        let (cluster, because) = (self.name, because(bad));
+        if let Some(error) = &self.skip.refused {
+            // A run that comes to its end has it as its error.
+            let is_told = self.facts.stop != Some(Stop::Interrupted);
+            let why = if is_told { format!("{release} could not be skipped first") } else { error.message.clone() };
+            return format!("what was updated was to go back, since {because}, and does not: {why}");
+        }
+        let by_hand = format!("ecs-updater rollback --cluster {cluster} --release {release}");
+        if !self.skip.stands {
+            return format!(
+                "what was updated was to go back, since {because}; the run ended before {release} was skipped in this cluster, so \
+                 that nothing went back: {by_hand}"
+            );
+        }
+        let left = planner::runs_skipped(&self.fleet, self.policy).get(release).copied().unwrap_or(0);
+        match self.why_not_on(now) {
+            Some(why) if left > 0 => format!(
+                "what was updated is to go back, since {because}, and {left} of the instances still run {release}: {why}; a later run \
+                 goes on while the alarm fires, and else {by_hand}"
+            ),
+            Some(_) | None => format!("what was updated goes back, since {because}"),
+        }
+    }
+
+    /// Returns what lets nothing more go back at the end of the run, in words.
+    fn why_not_on(&self, now: Timestamp) -> Option<String> {
+        match &self.facts.stop {
+            Some(Stop::Interrupted) => Some("the run was interrupted".to_owned()),
+            Some(Stop::NotPermitted { detail, .. }) => Some(format!("not permitted: {detail}")),
+            None => {
+                let asked = Asked { outside_window: self.facts.outside_window, finish: *self.finish.borrow() };
+                let closed = planner::closed_for_drains(&self.fleet, self.policy, asked, now)?;
+                Some(closed.to_string().trim_start_matches("not begun: ").to_owned())
+            }
+        }
     }
 
     fn note(&self, release: &Version) -> String {
@@ -264,4 +306,9 @@ impl Cluster<'_> {
             instance.visit = None;
         }
     }
+}
+
+/// Why a run goes back by itself.
+fn because(Bad { release, alarm, since }: &Bad) -> String {
+    format!("the alarm {alarm:?} fires since {since}, while {release} was watched (on_alarm = \"roll-back\")")
 }

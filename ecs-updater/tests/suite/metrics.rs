@@ -36,6 +36,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>, end: ClusterEnd) -> Clust
         cluster: name.into(),
         location: Default::default(),
         error: None,
+        taken_back: None,
         notes: Vec::new(),
         instances,
         aws_calls: Default::default(),

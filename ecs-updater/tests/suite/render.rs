@@ -412,6 +412,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>) -> ClusterReport {
         cluster: name.into(),
         location: Location::of_arn("arn:aws:ecs:eu-west-1:123456789012:cluster/web").unwrap(),
         error: None,
+        taken_back: None,
         instances,
         aws_calls: BTreeMap::new(),
         longest_out_of_service_s: None,

@@ -76,6 +76,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         cluster: text.into(),
         location: Location { account: Some(text.into()), region: Some(text.into()) },
         error: Some(ClusterError { kind: ClusterErrorKind::Unexpected, message: text.to_owned() }),
+        taken_back: None,
         instances: vec![instance(Outcome::Held), instance(Outcome::Failed)],
         aws_calls: BTreeMap::from([(text.to_owned(), 1)]),
         longest_out_of_service_s: None,

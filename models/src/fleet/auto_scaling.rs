@@ -118,6 +118,17 @@ impl AutoScaling {
     /// The operation that tells of instance refreshes.
     pub const REFRESHES: &str = "autoscaling:DescribeInstanceRefreshes";
 
+    /// The operation that tells of capacity providers.
+    pub const PROVIDERS: &str = "ecs:DescribeCapacityProviders";
+
+    /// Whether it is known what the capacity provider of the instance is, as well as it can be. One that ECS does not
+    /// describe is no provider (any more), and recorded as not managed.
+    pub fn knows_provider_of(&self, instance: &Instance) -> bool {
+        let is_known =
+            |name: &SmolStr| self.managed_providers.contains_key(name) || self.scaled_providers.contains_key(name);
+        instance.provider.as_ref().is_none_or(is_known) || self.denied.contains_key(Self::PROVIDERS)
+    }
+
     /// Whether it is known well enough, in a cluster with groups, whether the instance may be begun. A good answer stands: it
     /// is asked for again before anything is done.
     pub fn knows(&self, instance: &Instance, now: Timestamp) -> bool {

@@ -90,6 +90,9 @@ pub struct LastSeen {
     pub connected: Option<Timestamp>,
     /// ECS did not.
     pub disconnected: Option<Timestamp>,
+    /// It was in service.
+    #[serde(default)]
+    pub in_service: Option<Timestamp>,
     /// No command would have reached its host.
     pub unreachable: Option<Timestamp>,
     /// EC2 called it impaired.

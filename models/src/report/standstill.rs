@@ -43,9 +43,10 @@ pub struct NothingUpdated {
 
 impl NothingUpdated {
     /// Returns what the report of a run says, which is of no account where anything else ended or went wrong: an update, a
-    /// failure, an interruption, a cluster's error.
+    /// failure, an interruption, a cluster's error, a release that was taken back.
     pub fn of(report: &RunReport) -> Option<Self> {
-        if report.dry_run || report.interrupted || report.clusters.iter().any(|cluster| cluster.error.is_some()) {
+        let is_more = |cluster: &ClusterReport| cluster.error.is_some() || cluster.taken_back.is_some();
+        if report.dry_run || report.interrupted || report.clusters.iter().any(is_more) {
             return None;
         }
         let mut found = Self { outdated: 0, not_known: 0, held: BTreeMap::new() };
@@ -158,6 +159,7 @@ mod tests {
             cluster: ClusterName::new("web"),
             location: Location::default(),
             error: None,
+            taken_back: None,
             notes: Vec::new(),
             instances: ends.iter().map(|end| instance(end)).collect(),
             aws_calls: BTreeMap::new(),

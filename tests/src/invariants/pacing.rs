@@ -12,7 +12,7 @@ use semver::Version;
 
 use super::Rule;
 use crate::query::{Extra, Filter};
-use crate::world::{MachineNo, World};
+use crate::world::{Ec2State, MachineNo, World};
 
 /// Ends are written in whole seconds, and a drain takes a moment to be carried out.
 const BLUR: SignedDuration = SignedDuration::from_secs(3);
@@ -109,9 +109,12 @@ impl Paced {
             let machine = &world.machines()[number];
             (machine.cluster, &machine.launched_as.variant, &machine.launched_as.arch)
         };
-        // What its group takes away counts no longer.
-        let is_left =
-            |other: MachineNo| world.registration_of(other).is_some() && world.out_of_group_since(other).is_none();
+        // What is terminated, and what its group takes away, counts no longer.
+        let is_dead =
+            |other: MachineNo| matches!(world.machines()[other].state, Ec2State::ShuttingDown | Ec2State::Terminated);
+        let is_left = |other: MachineNo| {
+            world.registration_of(other).is_some() && world.out_of_group_since(other).is_none() && !is_dead(other)
+        };
         let is_there = |other: MachineNo| other != number && is_left(other) && kind(other) == kind(number);
         // What an earlier run did is known by what it wrote.
         let is_known = |other: MachineNo, begun: &Begun| {

@@ -110,6 +110,14 @@ fn most_with_stages(way: Way) -> f64 {
     }
 }
 
+/// The most calls an update. By the bridge each look at the tasks is the caller's own, and a bake is watched by looks too.
+fn most_calls_with_stages(way: Way) -> f64 {
+    match way {
+        Way::Ssm => 6.0,
+        Way::Bridge => 7.0,
+    }
+}
+
 #[test]
 fn a_rollout_of_a_thousand_in_stages_by_ssm() -> Checked {
     a_rollout_in_stages(1_000, Way::Ssm)
@@ -125,7 +133,7 @@ fn a_rollout_in_stages(size: usize, way: Way) -> Checked {
     show(&format!("rollout of {size} in stages by {}", way.key()), &rollout);
     let ratio = rollout.staged_ratio().unwrap_or(f64::MAX);
     assert!(ratio <= most_with_stages(way), "{ratio:.3} of the bound with its stages");
-    assert!(rollout.calls_each() <= 6.0);
+    assert!(rollout.calls_each() <= most_calls_with_stages(way), "{:.2} calls each", rollout.calls_each());
     assert_eq!(rollout.throttled, 0);
     Ok(())
 }

@@ -17,8 +17,9 @@ use models::report::{Outcome, RunReport};
 
 const CLUSTER: &str = include_str!("../../scenarios/crash_everywhere.toml");
 /// Each has something that a careful updater sees and a careless one does not.
-const STAGED: [&str; 25] = [
+const STAGED: [&str; 26] = [
     include_str!("../../scenarios/agent_dies_while_tasks_stop.toml"),
+    include_str!("../../scenarios/alarm_fires_in_the_middle.toml"),
     include_str!("../../scenarios/canary_then_all.toml"),
     include_str!("../../scenarios/drain_timed_out.toml"),
     include_str!("../../scenarios/drained_by_a_person_after_staging.toml"),

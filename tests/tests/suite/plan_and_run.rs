@@ -21,6 +21,8 @@ const TIMES: [&str; 3] = ["out_of_time", "interrupted", "drain_timed_out"];
 const LEASES: [&str; 4] = ["claim_with_a_huge_epoch", "lease_not_permitted", "lease_plan", "lease_table_missing"];
 /// Who waits for room that drains under way take lets the next in line go: when that is, only the run knows.
 const ROOM: [&str; 2] = ["one_task_an_instance", "slow_drain_overtaken"];
+/// What managed scaling ends, and whom its clock lets wait, is seen while it happens.
+const SCALING: [&str; 2] = ["scale_in_paced", "scale_in_paced_without_protection"];
 /// At least so many scenarios are compared by each way.
 const COMPARED: usize = 70;
 
@@ -70,7 +72,14 @@ fn compare(path: &Path, by: fn(Scenario) -> Scenario) -> Option<Vec<String>> {
     // A window is a time limit; and a plan tags no instance, without which no bridge reports.
     let is_timed = scenario.updater.to_string().contains("windows");
     let is_unnamed = !scenario.region.instances_named;
-    if is_disturbed || flaps || is_timed || is_unnamed || is_among(&LEASES) || !expect.process.is_empty() {
+    if is_disturbed
+        || flaps
+        || is_timed
+        || is_unnamed
+        || is_among(&LEASES)
+        || is_among(&SCALING)
+        || !expect.process.is_empty()
+    {
         return None;
     }
     for machine in &mut scenario.machines {

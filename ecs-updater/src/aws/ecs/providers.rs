@@ -16,7 +16,7 @@ use crate::aws::error::AwsError;
 use crate::aws::limits::Bucket;
 
 /// The operation that tells of capacity providers.
-pub(crate) const DESCRIBE: &str = "ecs:DescribeCapacityProviders";
+const DESCRIBE: &str = "ecs:DescribeCapacityProviders";
 /// The most in one answer (ECS API reference).
 const PAGE: i32 = 10;
 

@@ -189,6 +189,10 @@ impl<'a> Admission<'a> {
             self.horizon.prepare();
             return Offer::Wait(self.stage_claims.opens_after(now));
         }
+        if let Some(until) = scale_in::unheard(self.cx, candidate.instance) {
+            self.horizon.prepare();
+            return Offer::Wait(until);
+        }
         let look = Offer::Act(candidate.waits_as(), Step::LookAtTasks);
         let seen = candidate.instance.tasks.as_ref().filter(|_| self.is_group_known(candidate.instance));
         let Some(seen) = seen else {

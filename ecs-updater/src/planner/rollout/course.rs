@@ -23,7 +23,7 @@ pub(super) struct Course<'a> {
     members: usize,
     /// Those that run it.
     run: Vec<Since>,
-    /// Those of them that can be canaries, and are in service or were until they had been watched to the end.
+    /// Those of them that can be canaries, and are in service or were when they had been watched to the end.
     canaries: Vec<Since>,
     /// Those that are not.
     lost: Vec<Lost<'a>>,
@@ -237,16 +237,19 @@ fn bake<'a>(run: &[Since], of: usize, cx: &Context<'_>, what: impl Fn() -> Strin
     })
 }
 
-/// Returns how a canary is out of service that has not been watched to the end, if so. What this run takes out for something
+/// Returns how a canary is out of service that was not seen in service at the end of its bake, if so. What this run takes out for something
 /// newer is no loss.
 fn lost<'a>(instance: &'a Instance, since: Since, cx: &Context<'_>) -> Option<Lost<'a>> {
     if instance.in_service() || instance.out_of_service_claim().is_some() {
         return None;
     }
-    let (why, at) = if instance.agent_connected {
+    // What no run has seen in service at the end of its bake may have been lost within it.
+    let seen_at = instance.run.last_seen.in_service.unwrap_or(Timestamp::MIN);
+    let (why, gone_at) = if instance.agent_connected {
         ("somebody has taken it out of service", cx.run.started_at)
     } else {
         ("its ECS agent is not connected", instance.disconnected_since.unwrap_or(cx.run.started_at))
     };
-    (at < ends(since, cx)).then(|| Lost { host: &instance.host, why, patience: after(at, cx.policy.timeouts.inspect) })
+    let patience = after(gone_at, cx.policy.timeouts.inspect);
+    (seen_at < ends(since, cx)).then(|| Lost { host: &instance.host, why, patience })
 }

@@ -127,3 +127,53 @@ fn what_aws_manages_is_no_part_of_the_cluster() {
     let all = fleet(vec![draining, warm, instance(2, Some(staged()), now)], vec![]);
     assert_eq!(all.counted_and_out(), (1, 0));
 }
+
+/// Not known is not "without managed scaling".
+#[test]
+fn what_a_provider_is_is_waited_for_and_not_for_ever() {
+    let inspect = Policy::default().timeouts.inspect;
+    let (early, late) = (after(start(), inspect - SignedDuration::from_secs(1)), after(start(), inspect));
+    let dry = RunFacts { dry_run: true, ..facts() };
+    type Known = fn(&mut AutoScaling);
+    let unknown: Known = |known| known.managed_providers.clear();
+    let table: [(&str, Known, RunFacts, Timestamp, bool, bool); 6] = [
+        ("described, or not returned", |_| {}, facts(), early, false, false),
+        ("no answer yet", unknown, facts(), early, true, true),
+        ("no answer for timeouts.inspect", unknown, facts(), late, false, true),
+        ("no answer, and only planned", unknown, dry, early, false, true),
+        (
+            "no right to ask",
+            |known| {
+                known.managed_providers.clear();
+                known.denied.insert(AutoScaling::PROVIDERS.into(), "AccessDenied".to_owned());
+            },
+            facts(),
+            early,
+            false,
+            false,
+        ),
+        (
+            "another is known",
+            |known| known.managed_providers = [("other".into(), false)].into(),
+            facts(),
+            early,
+            true,
+            true,
+        ),
+    ];
+    for (name, change, facts, now, waits, is_noted) in table {
+        let one = Instance { provider: Some("own".into()), ..instance(0, Some(staged()), now) };
+        let mut other = report(UpdateState::Idle, None, None);
+        other.os.as_mut().unwrap().variant = "aws-ecs-1".into();
+        let mut fleet = fleet(vec![one, instance(9, Some(other), now)], vec![]);
+        change(&mut fleet.auto_scaling);
+        let plan = plan(&fleet, &Policy::default(), &facts, now);
+        let is_begun = plan.steps.iter().any(|planned| planned.host.as_str() == "i-0");
+        let wake = plan.wake_at.map(|at| at.duration_since(now).as_secs());
+        let again = if waits { Some(20) } else { wake };
+        assert_eq!((is_begun, wake), (!waits && !facts.dry_run, again), "{name}: {plan:?}");
+        let notes = crate::planner::scale_in_notes(&fleet, &plan).join("\n");
+        let says = notes.contains("whether capacity provider own has managed scaling is not known");
+        assert_eq!(says, is_noted, "{name}: {notes}");
+    }
+}

@@ -270,12 +270,16 @@ fn a_canary_that_is_out_of_sight_for_a_moment_is_still_wanted() {
 
 #[test]
 fn a_bake_does_not_end_while_its_canary_is_lost() {
-    for (name, updated, lost, expected) in
-        [("in the bake", 30, 60, Some("canary_lost")), ("after it", 30, 95, None), ("never", 30, 200, None)]
-    {
-        let mut canary = one(0, &Came::Updated(updated), at(100));
-        if lost < 100 {
-            (canary.agent_connected, canary.disconnected_since) = (false, Some(at(lost)));
+    for (name, lost, expected) in [
+        ("in the bake", Some((60, Some(59))), Some("canary_lost")),
+        ("after it", Some((95, Some(94))), None),
+        ("before this run, so that nobody knows when", Some((99, None)), Some("canary_lost")),
+        ("never", None, None),
+    ] {
+        let mut canary = one(0, &Came::Updated(30), at(100));
+        if let Some((since, seen)) = lost {
+            (canary.agent_connected, canary.disconnected_since) = (false, Some(at(since)));
+            canary.run.last_seen.in_service = seen.map(at);
         }
         let hosts = vec![canary, one(1, &Came::Waits, at(100))];
         let plan = plan(&fleet(hosts, vec![]), &policy(Some(1), &[], 60), &facts(), at(100));

@@ -6,7 +6,7 @@ use models::last::Last;
 use super::*;
 
 fn going_back(to: Option<&str>) -> RunFacts {
-    let back = WayBack { release: Some(version("1.27.0")), to: to.map(version), finishes: false };
+    let back = WayBack { release: Some(version("1.27.0")), to: to.map(version), ..WayBack::default() };
     RunFacts { purpose: Purpose::Rollback(back), ..facts() }
 }
 
@@ -223,4 +223,22 @@ fn a_person_who_asks_to_finish_lets_nothing_more_go_back() {
     let asked = RunFacts { purpose: going_back(None).purpose.to_finish(), ..facts() };
     assert_eq!(said(&plan(&fleet, &Policy::default(), &asked, at(1))), "hold finishing");
     assert!(!asked.purpose.begins());
+}
+
+#[test]
+fn until_the_release_is_skipped_nothing_goes_back_and_nothing_more_goes_to_it() {
+    const BEFORE: &str = "updated/1.26.1/1.27.0/2026-11-22T03:00:00Z";
+    let mut waiting = going_back(None);
+    waiting.purpose.await_skip(true);
+    let drains = claimed(instance(0, Some(staged()), at(1)), ClaimStep::Drain, at(0));
+    let table = [
+        ("it runs the release", remembers(instance(0, Some(on_release()), at(1)), BEFORE), "outdated wait"),
+        ("it runs another version", instance(0, Some(available()), at(1)), "current wait"),
+        ("it is out of service for the release", drains, "finish held version_skipped"),
+    ];
+    for (name, one, expected) in table {
+        let fleet = fleet(vec![one], vec![]);
+        assert_eq!(said(&plan(&fleet, &Policy::default(), &waiting, at(1))), expected, "{name}");
+    }
+    assert!(waiting.purpose.to_finish().awaited_skip().is_none());
 }
