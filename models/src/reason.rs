@@ -192,7 +192,7 @@ reasons!(
         SkipLifted {
             /// What it runs.
             version: Version,
-        } = "skip_lifted", "not begun: the cluster's tag ecs-updater:skip-versions does not name {version} any more, so that nothing goes back from it; ecs-updater rollback names it there again";
+        } = "skip_lifted", "not begun: the cluster's tag ecs-updater:skip-versions does not name {version}, so that nothing goes back from it; ecs-updater rollback names it there";
         /// Nobody knows where it is to go back to.
         NoVersionBefore {
             /// What it runs.

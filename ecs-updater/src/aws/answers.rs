@@ -113,11 +113,10 @@ fn check_xml(text: &[u8]) -> Result<(), NotWhole> {
     }
     let not_whole = |read| NotWhole { read, all: text.len() };
     let xml = std::str::from_utf8(text).map_err(|error| not_whole(error.valid_up_to()))?;
-    let mut tokens = Tokenizer::from(xml);
     let mut open = 0_usize;
     let mut has_ended = false;
     let mut read = 0;
-    while let Some(token) = tokens.next() {
+    for token in Tokenizer::from(xml) {
         let token = token.map_err(|_| not_whole(read))?;
         read = token.span().end();
         if let Token::ElementEnd { end, .. } = token {

@@ -251,5 +251,5 @@ fn lost<'a>(instance: &'a Instance, since: Since, cx: &Context<'_>) -> Option<Lo
         ("its ECS agent is not connected", instance.disconnected_since.unwrap_or(cx.run.started_at))
     };
     let patience = after(gone_at, cx.policy.timeouts.inspect);
-    (seen_at < ends(since, cx)).then(|| Lost { host: &instance.host, why, patience })
+    (seen_at < ends(since, cx)).then_some(Lost { host: &instance.host, why, patience })
 }
