@@ -90,7 +90,12 @@ pub(super) fn unheard(cx: &Context<'_>, instance: &Instance) -> Option<Timestamp
 
 /// Returns why the instance is not begun at all: the scale-in that its empty host may cause would take tasks with it.
 pub(super) fn hold(cx: &Context<'_>, instance: &Instance) -> Option<HoldReason> {
-    let (scaling, size) = shrinking(cx.snapshot, instance, Some(cx.now))?;
+    let scaling = cx.snapshot.auto_scaling.scaling_of(instance)?;
+    let seen = cx.snapshot.auto_scaling.groups.get(&scaling.group).filter(|seen| seen.is_fresh(cx.now))?;
+    // A drained host counts for no capacity: below a target of 100 the others are used more than that, and the group grows
+    // before it shrinks.
+    let grows = scaling.target < 100 || cx.policy.capacity == Capacity::ScaleOut;
+    let size = seen.size.as_ref().filter(|size| size.may_shrink() || (grows && size.may_grow()))?;
     let why = unsafe_for(cx.snapshot, scaling).filter(|_| !broken!(ScaleInIgnored))?;
     Some(HoldReason::ScaleInEndsTasks {
         provider: instance.provider.as_deref().unwrap_or_default().to_owned(),

@@ -105,8 +105,17 @@ pub struct SeenGroup {
 impl GroupSize {
     /// Whether managed scaling can end an instance of the group.
     pub fn may_shrink(&self) -> bool {
-        let is_off = |name: &SmolStr| ["AlarmNotification", "Terminate"].contains(&name.as_str());
-        self.desired > self.least && !self.suspended.iter().any(is_off)
+        self.desired > self.least && !self.suspends("Terminate")
+    }
+
+    /// Whether managed scaling can launch an instance, and end one later.
+    pub fn may_grow(&self) -> bool {
+        self.desired < self.most && !self.suspends("Launch") && !self.suspends("Terminate")
+    }
+
+    /// Whether a process is suspended, or the one by which managed scaling sets the size.
+    fn suspends(&self, process: &str) -> bool {
+        self.suspended.iter().any(|name| name == "AlarmNotification" || name == process)
     }
 }
 

@@ -339,9 +339,15 @@ fn services_at_rest(world: &World) -> Vec<String> {
     // ECS does not give up the tasks of a machine that was switched off, or whose agent is gone.
     let lost = |machine: &Machine| machine.state != Ec2State::Running || machine.agent_refused;
     let dead = |number| world.registration_of(number).is_some_and(|known| !known.connected);
+    // Nor of one whose agent is dead from its launch on, which ECS has not noticed.
+    let is_dumb = |machine: &Machine| machine.state == Ec2State::Running && !machine.host.ecs_agent_up(world.now());
     // What comes to an instance that was launched a moment ago is not healthy yet.
     let is_new = |machine: &Machine| world.now().duration_since(machine.launched_at) < SignedDuration::from_mins(5);
-    if world.machines().iter_with_ids().any(|(number, machine)| lost(machine) || dead(number) || is_new(machine)) {
+    if world
+        .machines()
+        .iter_with_ids()
+        .any(|(number, machine)| lost(machine) || dead(number) || is_dumb(machine) || is_new(machine))
+    {
         return Vec::new();
     }
     let replicas = world.services().iter().filter(|service| service.kind == ServiceKind::Replica);
