@@ -114,7 +114,7 @@ fn bare(event: &Event, location: &Location, kind: Kind, sentence: String) -> Mes
         run: event.run.clone(),
         cluster: event.cluster.clone(),
         location: location.clone(),
-        // So that whoever passes it on may put it between quotes.
+        // So that those who pass it on may put it between quotes.
         sentence: clean::cut(&sentence, LONGEST).replace('"', "'").replace('\\', "/"),
         reason: None,
         count: 0,

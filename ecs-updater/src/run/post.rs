@@ -211,7 +211,7 @@ impl Post {
         }
     }
 
-    /// Takes in the answer to what is on its way; `None`: whoever sent it has told nothing.
+    /// Takes in the answer to what is on its way; `None`: its sender has told nothing.
     fn learn(&mut self, answer: Option<Answer>, now: Timestamp) {
         let Some(mut sending) = self.sending.take() else { return };
         let letters = std::mem::take(&mut sending.letters);
