@@ -107,10 +107,11 @@ impl Actor<'_> {
             return BTreeSet::new();
         }
         match self.aws.group_members(hosts).await {
-            Ok(mut members) => {
+            Ok(members) => {
                 let at = self.now();
+                // An instance can be named twice.
                 for host in hosts {
-                    let seen = SeenLifecycle { at, member: members.remove(host) };
+                    let seen = SeenLifecycle { at, member: members.get(host).cloned() };
                     self.with_instance_mut(host, |instance| instance.auto_scaling = Some(Box::new(seen)));
                 }
                 BTreeSet::new()
