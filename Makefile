@@ -14,7 +14,8 @@ help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: ## Roll 24 simulated instances, live
-	@cargo run -q -p fleet-sim -- demo
+	@tests/build-demo
+	@$(TARGET)/debug/fleet-sim demo
 
 bench: ## Calls, times, memory and CPU of scans and rollouts, in release; writes bench.json beside the build
 	cargo build --release --workspace --bins --locked

@@ -40,7 +40,7 @@ or no such cluster, 4 interrupted, 5 nothing updated (--fail-on-held). More with
 const EXAMPLES: &str = "\
 Examples:
   ecs-updater plan --cluster web
-      What would happen to each instance of the cluster, in which order, and how long it would take.
+      What would happen to each instance, in which order, and for how long.
   ecs-updater run --cluster web --max-unavailable 10%
       Update the cluster, a tenth of its instances at a time.
   ecs-updater run --config fleet.toml
@@ -48,15 +48,15 @@ Examples:
   ecs-updater run --config fleet.toml --cluster web --target 1.27.0
       Only this one, and to this version.
   ecs-updater run --cluster web --instance i-0123456789abcdef0
-      Only this instance. What an earlier run has begun on others is finished all the same.
+      Only this instance. What was begun on others is finished all the same.
   ecs-updater rollback --cluster web --dry-run
-      Which instances would go back from the release that was rolled out last, and where to.
+      Which instances would go back from the newest release, and where to.
   ecs-updater pause --cluster web --reason 'checkout is down'
       Let no run begin anything; `resume` lifts that.
   ecs-updater release --cluster web i-0a1b2c3d4e5f60718
       Put one instance that a run left DRAINING back into service.
   ecs-updater run --cluster web --output json --log-format json
-      For programs: the report on standard output and nothing else, logs on standard error.";
+      For programs: the report on standard output, logs on standard error.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -68,19 +68,24 @@ Examples:
       Every cluster in the file, to this version.
   ecs-updater run --cluster web --instance i-0123456789abcdef0 --outside-window
       This instance alone, and now.
-  ecs-updater run --config fleet.toml --output json --log-format json --html night.html >night.json
-      For a pipeline: the report as JSON and as a page, the log on standard error.";
+  ecs-updater run --config f.toml --output json --html night.html >night.json
+      For a pipeline: the report as JSON and as a page, the log on standard
+      error; with --log-format json for programs too.";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  success; also when instances were held, nothing was to be done, or another run had the cluster's lease
-  1  failures: an instance failed or was rolled back, a release was taken back because of an alarm,
-     or a cluster met an unexpected error
-  2  usage or configuration: nothing was begun, or nothing on the clusters that it concerns
+  0  success; also when instances were held, nothing was to be done, or another
+     run had the cluster's lease
+  1  failures: an instance failed or was rolled back, a release was taken back
+     because of an alarm, or a cluster met an unexpected error
+  2  usage or configuration: nothing was begun, or nothing on the clusters that
+     it concerns
   3  not permitted, AWS not reachable, or no such cluster
-  4  stopped by a signal, or a run or rollback that Ctrl-C asked to finish left something not begun; the lease was lost; ended in
-     the middle, and the next run goes on; or you said no
-  5  only with --fail-on-held: nothing was updated although something is outdated, and nobody wished so";
+  4  stopped by a signal, or a run or rollback that Ctrl-C asked to finish left
+     something not begun; the lease was lost; ended in the middle, and the next
+     run goes on; or you said no
+  5  only with --fail-on-held: nothing was updated although something is
+     outdated, and nobody wished so";
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -89,12 +94,15 @@ Environment:
   ECS_UPDATER_LEASE_TABLE the table with the leases, as --lease-table
   ECS_UPDATER_LOG         what to log, as --log-level
   ECS_UPDATER_METRICS     writes metrics of each run into the log, as --metrics
-  ECS_UPDATER_SETTINGS    any settings as under [defaults], with commas: zone = 'spread', timeouts.drain = '30m'
-  ECS_UPDATER_…           each setting has a variable: the flag's name in capitals, such as
-                          ECS_UPDATER_MAX_UNAVAILABLE or ECS_UPDATER_DRAIN_TIMEOUT
-  AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and the other variables of the AWS SDKs
-For each setting the first of these wins: flag, tag of the ECS cluster (ecs-updater: and the flag's name), its own
-variable, ECS_UPDATER_SETTINGS, [[cluster]], [defaults], built-in default.";
+  ECS_UPDATER_SETTINGS    any settings as under [defaults], with commas:
+                          zone = 'spread', timeouts.drain = '30m'
+  ECS_UPDATER_…           each setting has a variable: the flag's name in
+                          capitals, such as ECS_UPDATER_MAX_UNAVAILABLE or
+                          ECS_UPDATER_DRAIN_TIMEOUT
+  AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and the other variables of the SDKs
+For each setting the first of these wins: flag, tag of the ECS cluster
+(ecs-updater: and the flag's name), its own variable, ECS_UPDATER_SETTINGS,
+[[cluster]], [defaults], built-in default.";
 
 fn after_long_help() -> String {
     format!("{EXAMPLES}\n\n{EXIT_CODES}\n\n{ENVIRONMENT}")

@@ -104,7 +104,8 @@ fn print(report: &RunReport, as_json: bool, closing: &str) -> Result<(), DemoErr
             0 => "",
             _ => "A real run would exit with code 1, since not every update succeeded.\n",
         };
-        format!("{}\n\n{closing}\n{code}", table::render(report, stdout_width()).trim_end())
+        let (width, table) = (stdout_width(), table::render(report, stdout_width()));
+        format!("{}\n\n{}\n{code}", table.trim_end(), table::wrap(closing, width, ""))
     };
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         // Its reader has seen enough, as `head` has.

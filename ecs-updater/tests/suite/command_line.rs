@@ -420,4 +420,10 @@ fn the_help_of_run_teaches() {
     for part in ["Examples:", "--instance i-", "Exit codes:", "Environment:", "ECS_UPDATER_CONFIG"] {
         assert!(help.contains(part), "{part}");
     }
+    // What is laid out by hand fits a terminal of 80 columns, which would break it anywhere.
+    for help in [help, Cli::command().render_long_help().to_string()] {
+        let (_, by_hand) = help.split_once("Examples:").unwrap();
+        let wide: Vec<&str> = by_hand.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{wide:?}");
+    }
 }

@@ -32,12 +32,14 @@ Exit codes:
   0  done
   1  failed; the host or its API says why
   2  wrong usage
-  3  unsure: it was begun, and how it ended is not known; look with `host-bridge status` first
+  3  unsure: it was begun, and how it ended is not known; look with
+     `host-bridge status` first
   4  refused by state: not now, or not on this host; nothing was changed
 
 Examples:
   host-bridge status --output json | jq .host.os.version
-  host-bridge stage --version 1.27.0 && host-bridge activate && host-bridge reboot
+  host-bridge stage --version 1.27.0 && host-bridge activate &&
+    host-bridge reboot
   host-bridge rollback --to 1.26.1 && host-bridge reboot";
 
 /// Looks at and updates one Bottlerocket host.

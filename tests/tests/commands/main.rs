@@ -8,3 +8,4 @@ mod command;
 mod common;
 mod profile;
 mod run;
+mod shown;

@@ -33,7 +33,7 @@ pub(super) fn write(page: &mut String, timeline: &Timeline, span: Span) -> Resul
         }
         write!(page, "<path class=area d=\"{}L{WIDTH} {HEIGHT}L0 {HEIGHT}Z\"/>", path(&out, most, span, HEIGHT))?;
         write!(page, "<path class=budget d=\"{}\"/></svg></div>", path(&budget, most, span, HEIGHT))?;
-        scale(page, span)?;
+        scale(page, span, usize::MAX)?;
     }
     if timeline.services.is_empty() {
         return Ok(());
@@ -53,13 +53,18 @@ pub(super) fn write(page: &mut String, timeline: &Timeline, span: Span) -> Resul
     Ok(())
 }
 
-/// Writes the times below a chart.
-pub(super) fn scale(page: &mut String, span: Span) -> Result<(), Error> {
+/// In percent of the whole; a time further right would stand beyond the edge.
+const LAST_TIME: f64 = 94.0;
+
+/// Writes the times of a chart, so many at most.
+pub(super) fn scale(page: &mut String, span: Span, most: usize) -> Result<(), Error> {
+    let ticks = span.ticks();
+    let shown = ticks.iter().step_by(ticks.len().div_ceil(most).max(1));
     write!(page, "<div class=scale>")?;
-    for tick in span.ticks() {
-        let text = time_of_day(tick);
+    for (tick, percent) in shown.map(|tick| (tick, span.percent(*tick))).filter(|(_, percent)| *percent <= LAST_TIME) {
+        let text = time_of_day(*tick);
         let short = text.strip_suffix(":00").unwrap_or(&text);
-        write!(page, "<span style=\"left:{:.2}%\">{short}</span>", span.percent(tick))?;
+        write!(page, "<span style=\"left:{percent:.2}%\">{short}</span>")?;
     }
     writeln!(page, "</div>")
 }

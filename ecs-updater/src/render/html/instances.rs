@@ -10,6 +10,9 @@ use super::{Span, chart, escaped, seconds, time_of_day};
 use crate::events::State;
 use crate::render::table;
 
+/// Times above the lines, which are narrow on a small screen.
+const MOST_TIMES: usize = 4;
+
 /// Writes the lines of all instances, what needs somebody first.
 pub(super) fn write(page: &mut String, cluster: &ClusterReport, dry_run: bool, span: Span) -> Result<(), Error> {
     if cluster.instances.is_empty() {
@@ -25,7 +28,7 @@ pub(super) fn write(page: &mut String, cluster: &ClusterReport, dry_run: bool, s
     writeln!(page, "<div class=\"{class}\">")?;
     if !dry_run {
         write!(page, "<div class=r><span></span><span></span><span></span><span></span><span></span><span class=t>")?;
-        chart::scale(page, span)?;
+        chart::scale(page, span, MOST_TIMES)?;
         writeln!(page, "</span></div>")?;
     }
     for instance in instances {
