@@ -76,6 +76,8 @@ pub fn run() -> Result<(), Failure> {
                 by_way("calls_per_update", way, json!(rounded(rolled.calls_each())));
                 let extra = |percent| rounded(lives.extra_at(percent).as_secs_f64());
                 by_way("out_of_service_extra_s", way, json!({ "p50": extra(50), "p99": extra(99) }));
+                let page = json!({ "bytes": rolled.page.bytes, "ms": rounded(ms(rolled.page.made_in)) });
+                by_way("page_1000", way, page);
                 cpu_s = cpu_s.max(rolled.cpu.program.as_secs_f64());
             }
         }
@@ -119,6 +121,7 @@ fn show(way: Way, rolled: &Measured) {
         );
         println!("  beyond that out of service: median {:#}, P99 {:#}", lives.extra_at(50), lives.extra_at(99));
     }
+    println!("  page of {} bytes, made in {:.1} ms", rolled.page.bytes, ms(rolled.page.made_in));
     println!(
         "  CPU {:.2} s of the updater ({:.2} s of the simulator), a plan {:.2} ms (median; longest {:.2} ms)",
         rolled.cpu.program.as_secs_f64(),

@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use ecs_updater::planner::{self, RunFacts};
+use ecs_updater::render::html;
 use ecs_updater::run::{View, Watch};
 use jiff::{SignedDuration, Timestamp};
 use models::policy::Policy;
@@ -128,6 +129,23 @@ pub struct Measured {
     pub cpu: Cpu,
     /// One plan: the median and the longest of those that were timed, every tenth.
     pub plan: Planning,
+    pub page: Page,
+}
+
+/// The page of a run's report.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Page {
+    pub bytes: usize,
+    /// How long it took to make, on this machine.
+    pub made_in: Duration,
+}
+
+impl Page {
+    fn of(report: &RunReport) -> Self {
+        let began = Instant::now();
+        let bytes = std::hint::black_box(html::render(report)).len();
+        Self { bytes, made_in: began.elapsed() }
+    }
 }
 
 /// How long the planner took.
@@ -237,6 +255,7 @@ fn one_run(text: &str, size: usize, wanted: Outcome) -> Result<Measured, Measure
             throttled,
             cpu: Cpu { program: cpu.program.saturating_sub(timer.spent()), ..cpu },
             plan: timer.planning(),
+            page: Page::of(&report),
         })
     })
 }
