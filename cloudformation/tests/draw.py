@@ -50,6 +50,7 @@ METRICS = {
         "OutOfService": [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1],
         "OldestDrain": [0] * 13 + [86_100],
         "DaysWithoutProgress": [0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0],
+        "OldestVersionDays": [*range(41, 55)],
         "AnotherRun": [0] * 14,
         "Held_wave_not_open": [None] * 3 + [6, 3] + [None] * 6 + [24, 6, 4],
         "Held_out_of_time": [None] * 3 + [12, 9, 6] + [None] * 6 + [11, 0],
@@ -68,6 +69,7 @@ METRICS = {
         "OutOfService": [0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0],
         "OldestDrain": [0] * 14,
         "DaysWithoutProgress": [0] * 11 + [4, 0, 0],
+        "OldestVersionDays": [*range(41, 47), *range(10, 18)],
         "AnotherRun": [0] * 8 + [1] + [0] * 5,
         "Held_standalone_tasks": [None] * 3 + [6, 4, 2] + [None] * 8,
         "Held_wave_not_open": [None] * 11 + [8, 6, 4],
@@ -77,7 +79,7 @@ METRICS = {
     },
 }
 OF_THE_RUN = {"NothingUpdated": [0] * 7 + [1, 1, 1, 1, 0, 0, 0]}
-LONGEST = {"OldestDrain", "DaysWithoutProgress"}
+LONGEST = {"OldestDrain", "DaysWithoutProgress", "OldestVersionDays"}
 BACK = "back in service, updated"
 LOG = [
     ("30 03:41:07", "INFO", {"cluster": "web", "instance": "i-0c4e77aa1b2c3d4e5", "state": "updated"}, BACK),

@@ -40,11 +40,11 @@ mod store;
 
 pub use error::unread_parameter;
 pub use shell::{completions, manual};
+pub use store::store;
 
 use error::{CliError, tell_error};
 use resolved::resolved;
 use signals::{Manners, heard};
-use store::store;
 
 /// How often the live view is drawn though nothing happens.
 const TICK: Duration = Duration::from_secs(1);
@@ -86,15 +86,15 @@ fn execute(cli: &Cli) -> Result<RunReport, CliError> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let manners = Manners::of(!cli.command.dry_run() && cli.command.purpose().begins());
-    let (environment, live, metrics) = (&environment, &live, metrics.as_deref());
+    let means = Means { environment: &environment, live: &live, metrics: metrics.as_deref() };
     runtime.block_on(heard(manners, |signals| async move {
-        let (report, shelves) = work(cli, environment, live, signals.clone()).await?;
-        live.finish();
-        let delivered = deliver(cli, metrics, &report);
+        let (report, shelves) = work(cli, means, signals.clone()).await?;
+        means.live.finish();
+        let delivered = deliver(cli, means.metrics, &report);
         if let Some(Shelves { config, shelves }) = shelves.filter(|kept| !kept.shelves.is_empty()) {
             // A log of both standard output and standard error has the report in one piece then.
             tokio::time::sleep(delivery::BESIDE_FIRST).await;
-            store(&config, &shelves, &report, signals).await;
+            store(&config, &shelves, &report, (&Clock::system(), signals)).await;
         }
         delivered.map(|()| report)
     }))
@@ -118,12 +118,17 @@ struct Shelves {
     shelves: BTreeSet<Shelf>,
 }
 
-async fn work(
-    cli: &Cli,
-    environment: &Environment,
-    live: &Live,
-    signals: Signals,
-) -> Result<(RunReport, Option<Shelves>), CliError> {
+/// What a run has of its process.
+#[derive(Clone, Copy)]
+struct Means<'a> {
+    environment: &'a Environment,
+    live: &'a Live,
+    /// The name of its metrics.
+    metrics: Option<&'a str>,
+}
+
+async fn work(cli: &Cli, means: Means<'_>, signals: Signals) -> Result<(RunReport, Option<Shelves>), CliError> {
+    let Means { environment, live, metrics } = means;
     let run_id = RunId::new(ulid::Ulid::generate().to_string());
     let started_at = Clock::system().now();
     live.prepare("reading the settings, and asking AWS for the clusters");
@@ -154,7 +159,17 @@ async fn work(
     let clusters: Vec<_> = clusters.collect();
     let (dry_run, outside_window) = (cli.command.dry_run(), cli.command.outside_window());
     let (purpose, named) = (cli.command.purpose(), cli.command.named());
-    let job = Job { run: run_id, clusters, locations, purpose, dry_run, outside_window, named, lease_table };
+    let job = Job {
+        run: run_id,
+        clusters,
+        locations,
+        purpose,
+        dry_run,
+        outside_window,
+        named,
+        lease_table,
+        dates_oldest: metrics.is_some(),
+    };
     let advice = async {
         if job.lease_table.is_none() && !job.dry_run {
             let metadata = std::env::var(own_task::METADATA_VARIABLE).ok();
@@ -181,8 +196,8 @@ async fn work(
     Ok((report, Some(Shelves { config, shelves })))
 }
 
-/// The buckets that keep the report.
-fn shelves(job: &Job) -> BTreeSet<Shelf> {
+/// Returns the buckets that keep the report of a run.
+pub fn shelves(job: &Job) -> BTreeSet<Shelf> {
     let policies = job.clusters.iter().filter_map(|(_, policy)| policy.as_ref().ok());
     if job.dry_run { BTreeSet::new() } else { policies.filter_map(|policy| policy.reports.clone()).collect() }
 }

@@ -70,6 +70,10 @@ pub struct ClusterReport {
     /// What the Auto Scaling groups of its instances launched last, by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub auto_scaling_groups: Vec<GroupReport>,
+    /// The oldest release that an instance runs at the end; `None` where it is not known, or nobody asked: only a run that
+    /// writes metrics does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_release: Option<OldestRelease>,
     /// How the cluster stood over time; nothing of it on a dry run.
     #[serde(default, skip_serializing_if = "Timeline::is_empty")]
     pub timeline: Timeline,
@@ -84,6 +88,14 @@ pub struct TakenBack {
     pub release: Version,
     /// The name of the CloudWatch alarm.
     pub alarm: String,
+}
+
+/// The oldest release in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldestRelease {
+    pub version: Version,
+    /// When it was published; where it has several variants, the first of them.
+    pub published_at: Timestamp,
 }
 
 /// An Auto Scaling group with instances in a cluster: what it launches next starts from the image in its launch template,
@@ -225,6 +237,17 @@ pub struct InstanceReport {
     /// The keys of its EC2 tags that begin as this program's do and mean nothing to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown_tags: Vec<String>,
+}
+
+impl InstanceReport {
+    /// Returns the version that it runs at the end; `None` where that is not known for sure, or the machine goes away.
+    pub fn version_at_end(&self) -> Option<&Version> {
+        match self.outcome {
+            Outcome::Updated => self.to.as_ref(),
+            Outcome::Current | Outcome::Held | Outcome::RolledBack | Outcome::WouldUpdate => self.from.as_ref(),
+            Outcome::Failed | Outcome::InProgress | Outcome::ScaledIn | Outcome::Gone => None,
+        }
+    }
 }
 
 /// When an instance was in a phase.

@@ -121,7 +121,7 @@ fn too_young(report: &HostReport, version: &Version, cx: &Context<'_>) -> Option
 }
 
 /// Returns the release as AWS is asked for it: nothing of a host's that could spoil a call for many.
-fn release(report: &HostReport, version: &Version) -> Option<Release> {
+pub(super) fn release(report: &HostReport, version: &Version) -> Option<Release> {
     let os = report.os.as_ref()?;
     let is_name = |text: &str| text.chars().all(|char| char.is_ascii_alphanumeric() || "-_".contains(char));
     let release = Release { variant: os.variant.clone(), arch: os.arch.clone(), version: version.clone() };

@@ -53,7 +53,7 @@ pub use groups::{GroupLaunches, group_names, groups, image_version, scale_out_no
 pub(crate) use health::{Bad, fired_in_bake};
 pub(crate) use limits::{drained_in_vain, rests_on_alarms, undated};
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
-pub(crate) use progress::last_progress;
+pub(crate) use progress::{last_progress, oldest_running};
 pub use purpose::{Purpose, WayBack};
 pub(crate) use refusal::refused_again;
 pub(crate) use room_notes::room_notes;

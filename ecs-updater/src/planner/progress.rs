@@ -1,8 +1,14 @@
-//! Since when nothing moves on in a cluster.
+//! Since when nothing moves on in a cluster, and the oldest of what runs there.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use models::fleet::{FleetSnapshot, Instance};
+use models::release::Release;
 use models::report::InstanceReport;
+use semver::Version;
+
+use super::limits::release;
 
 /// When an instance of the cluster was updated last, by the tags `ecs-updater:last`. Where no tag tells of an update, when
 /// the oldest of the instances was launched that are outdated: they have been as they are since then, at least. `None`
@@ -20,15 +26,27 @@ pub(crate) fn last_progress(
     updated.or_else(|| instances.filter_map(launched).min())
 }
 
+/// Returns the lowest version that an instance runs at the end, as far as is known, as the releases of its variants; none where
+/// AWS could not be asked for them.
+pub(crate) fn oldest_running(fleet: &FleetSnapshot, reports: &[InstanceReport]) -> Vec<Release> {
+    let running = |report: &InstanceReport| Some((report.version_at_end()?.clone(), report.ec2_instance_id.clone()));
+    let running: BTreeSet<(Version, _)> = reports.iter().filter_map(running).collect();
+    let Some((oldest, _)) = running.first() else { return Vec::new() };
+    let hosts = running.iter().take_while(|(version, _)| version == oldest);
+    let said = hosts.filter_map(|(_, host)| fleet.instances.get(host)?.report.as_ref());
+    let releases: BTreeSet<Release> = said.filter_map(|seen| release(&seen.report, oldest)).collect();
+    Vec::from_iter(releases)
+}
+
 #[cfg(test)]
 mod tests {
     use models::fleet::Ec2;
+    use models::host::UpdateState;
     use models::last::Last;
     use models::report::Outcome;
-    use semver::Version;
 
     use super::*;
-    use crate::planner::fixtures::{at, fleet, instance};
+    use crate::planner::fixtures::{self, at, fleet, instance};
 
     #[test]
     fn an_update_counts_and_without_any_the_oldest_launch_of_what_is_outdated() {
@@ -71,6 +89,41 @@ mod tests {
             let instances = instances.collect();
             assert_eq!(last_progress(&fleet(instances, vec![]), &reports, false), expected.map(at), "{name}");
         }
+    }
+
+    #[test]
+    fn the_lowest_version_at_the_end_is_asked_for_once_for_each_variant() {
+        let seen = |number, variant: &str, from: &str, outcome| {
+            let mut said = fixtures::report(UpdateState::Idle, None, None);
+            said.os.as_mut().unwrap().variant = variant.into();
+            let one = instance(number, Some(said), at(0));
+            let (from, to) = (from.parse().ok(), "1.27.0".parse().ok());
+            let report = InstanceReport { from, to, ..report(&one, outcome) };
+            (one, report)
+        };
+        let oldest = |seen: Vec<(Instance, InstanceReport)>| {
+            let (instances, reports): (Vec<_>, Vec<_>) = seen.into_iter().unzip();
+            let releases = oldest_running(&fleet(instances, vec![]), &reports);
+            releases.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let (two, gpu, wrong) = ("aws-ecs-2", "aws-ecs-2-nvidia", "aws ecs");
+        assert_eq!(
+            oldest(vec![
+                seen(1, two, "1.20.0", Outcome::Updated),
+                seen(2, two, "1.26.1", Outcome::Held),
+                seen(3, gpu, "1.26.1", Outcome::RolledBack),
+                seen(4, two, "1.26.1", Outcome::Current),
+                seen(5, two, "1.19.0", Outcome::Failed),
+                seen(6, wrong, "1.26.1", Outcome::Held),
+            ]),
+            ["aws-ecs-2/x86_64/1.26.1", "aws-ecs-2-nvidia/x86_64/1.26.1"]
+        );
+        assert_eq!(oldest(vec![seen(1, two, "1.20.0", Outcome::Updated)]), ["aws-ecs-2/x86_64/1.27.0"]);
+        // A younger one would tell a wrong age.
+        assert!(
+            oldest(vec![seen(1, wrong, "1.20.0", Outcome::Held), seen(2, two, "1.27.0", Outcome::Current)]).is_empty()
+        );
+        assert!(oldest(vec![seen(1, two, "1.20.0", Outcome::Gone)]).is_empty());
     }
 
     fn report(instance: &Instance, outcome: Outcome) -> InstanceReport {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use models::clean;
 use models::report::{ClusterErrorKind, ClusterReport, InstanceReport, Outcome, RunReport};
 use semver::Version;
@@ -106,7 +107,7 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport) -> Vec<Metric> {
 /// How many instances run each version at the end; those beyond the [`MAX_VERSIONS`] oldest are counted together.
 fn versions(cluster: &ClusterReport) -> Vec<Metric> {
     let mut running: BTreeMap<&Version, usize> = BTreeMap::new();
-    let all = cluster.instances.iter().filter_map(version_at_end);
+    let all = cluster.instances.iter().filter_map(InstanceReport::version_at_end);
     for version in all.filter(|version| version.to_string().len() <= MAX_VERSION_LENGTH) {
         *running.entry(version).or_default() += 1;
     }
@@ -118,15 +119,6 @@ fn versions(cluster: &ClusterReport) -> Vec<Metric> {
         metrics.push(count("Version_newer", newer));
     }
     metrics
-}
-
-/// The version that an instance runs at the end; `None` where the report does not know it, or the machine goes away.
-fn version_at_end(instance: &InstanceReport) -> Option<&Version> {
-    match instance.outcome {
-        Outcome::Updated => instance.to.as_ref(),
-        Outcome::Current | Outcome::Held | Outcome::RolledBack | Outcome::WouldUpdate => instance.from.as_ref(),
-        Outcome::Failed | Outcome::InProgress | Outcome::ScaledIn | Outcome::Gone => None,
-    }
 }
 
 fn of_run(report: &RunReport) -> Vec<Metric> {
@@ -156,6 +148,8 @@ fn states(clusters: &[&ClusterReport], report: &RunReport) -> Vec<Metric> {
     metrics.push(metric("OldestDrain", "Seconds", drained_for));
     let days = clusters.iter().filter_map(|cluster| days_without_progress(cluster, report)).max();
     metrics.extend(days.map(|days| metric("DaysWithoutProgress", "None", days)));
+    let published = clusters.iter().filter_map(|cluster| cluster.oldest_release.as_ref()).map(|one| one.published_at);
+    metrics.extend(published.min().map(|at| metric("OldestVersionDays", "None", whole_days(at, report))));
     metrics
 }
 
@@ -164,8 +158,11 @@ fn days_without_progress(cluster: &ClusterReport, report: &RunReport) -> Option<
     if cluster.outdated() == 0 || cluster.count(Outcome::Updated) > 0 {
         return Some(0);
     }
-    let since = cluster.end.last_progress?;
-    Some((report.ended_at.duration_since(since).as_hours() / 24).max(0))
+    Some(whole_days(cluster.end.last_progress?, report))
+}
+
+fn whole_days(since: Timestamp, report: &RunReport) -> i64 {
+    (report.ended_at.duration_since(since).as_hours() / 24).max(0)
 }
 
 fn is_another_runs(cluster: &ClusterReport) -> bool {

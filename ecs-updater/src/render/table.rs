@@ -14,7 +14,8 @@ use models::cluster_tags::IgnoredTag;
 use models::count::plural;
 use models::ids::ZoneName;
 use models::plan::Estimate;
-use models::report::{ClusterReport, InstanceReport, Outcome, RunReport};
+use models::reason::HoldCode;
+use models::report::{ClusterReport, InstanceReport, OldestRelease, Outcome, RunReport};
 
 use super::drift::drift;
 use super::{columns, duration};
@@ -103,7 +104,10 @@ fn of_cluster(cluster: &ClusterReport, report: &RunReport, width: Option<u16>) -
         text.push_str(&drifts(cluster, width));
     }
     let mut instances: Vec<&InstanceReport> = cluster.instances.iter().collect();
-    instances.sort_by_key(|instance| (rank(instance.outcome, dry_run), instance.turn));
+    // What a person asks about stands above what the same wish leaves out.
+    let is_left_out =
+        |instance: &InstanceReport| instance.reason.as_deref().and_then(HoldCode::find) == Some(HoldCode::NotSelected);
+    instances.sort_by_key(|one| (rank(one.outcome, dry_run), is_left_out(one), one.turn));
 
     let (table, notes) = table(&instances, dry_run, width);
     text.push('\n');
@@ -152,7 +156,10 @@ fn asides(cluster: &ClusterReport) -> impl Iterator<Item = String> {
     let tags = unknown_tags(cluster).into_iter().map(|(tag, instances)| {
         format!("EC2 tag {tag} means nothing to this program (on {instances}): correct or remove it")
     });
-    tags.chain(cluster.notes.iter().cloned())
+    let oldest = cluster.oldest_release.iter().map(|OldestRelease { version, published_at }| {
+        format!("the oldest version that runs here, {version}, was published on {}", published_at.strftime("%Y-%m-%d"))
+    });
+    tags.chain(cluster.notes.iter().cloned()).chain(oldest)
 }
 
 /// The tags that may be somebody's mistyped wishes, each with the instances that have it.
@@ -367,7 +374,7 @@ fn flat(text: &str) -> String {
 const LONGEST_PARAGRAPH: usize = 1 << 18;
 
 /// Breaks at spaces to `width` columns, each line behind `indent`.
-pub(super) fn wrap(text: &str, width: Option<u16>, indent: &str) -> String {
+pub fn wrap(text: &str, width: Option<u16>, indent: &str) -> String {
     let width = width.map_or(usize::MAX, usize::from);
     let (mut lines, mut used): (Vec<String>, usize) = (Vec::new(), 0);
     for word in clean::cut(text, LONGEST_PARAGRAPH).split_whitespace() {

@@ -40,6 +40,7 @@ pub(super) struct Deps<'a> {
     pub(super) lease: Option<Lease<'a>>,
     pub(super) signals: Signals,
     pub(super) post: Post,
+    pub(super) dates_oldest: bool,
 }
 
 pub(super) struct Cluster<'a> {
@@ -61,6 +62,8 @@ pub(super) struct Cluster<'a> {
     pub(super) awaited: Awaited,
     pub(super) namer: Namer,
     pub(super) post: Post,
+    /// Whether the oldest release is to be dated.
+    pub(super) dates_oldest: bool,
     /// `None` without a lease.
     pub(super) scribe: Option<Scribe>,
     /// The last plan.
@@ -83,7 +86,7 @@ pub(super) struct Cluster<'a> {
 
 impl<'a> Cluster<'a> {
     pub(super) fn new(name: &'a ClusterName, policy: &'a Policy, facts: RunFacts, deps: Deps<'a>) -> Self {
-        let Deps { aws, clock, lease, signals: Signals { stop, finish }, post } = deps;
+        let Deps { aws, clock, lease, signals: Signals { stop, finish }, post, dates_oldest } = deps;
         let fleet = FleetSnapshot::nothing_seen(name, clock.now());
         let journal = Journal::new(&facts.run, name);
         Self {
@@ -102,6 +105,7 @@ impl<'a> Cluster<'a> {
             awaited: Awaited::default(),
             namer: Namer::default(),
             post,
+            dates_oldest,
             scribe: None,
             plan: Plan::default(),
             track: Track::default(),

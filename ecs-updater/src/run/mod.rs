@@ -61,6 +61,8 @@ use cluster::{Cluster, Deps, Lease};
 use named::Found;
 use post::Post;
 use report::refused;
+use versions::date_oldest;
+use work::Worked;
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -81,6 +83,8 @@ pub struct Job {
     pub named: Named,
     /// The DynamoDB table with the leases, where there is one.
     pub lease_table: Option<String>,
+    /// Whether AWS is asked at the end when the oldest releases were published that still run.
+    pub dates_oldest: bool,
 }
 
 impl Job {
@@ -125,18 +129,26 @@ pub async fn run(
         async move {
             let policy = match policy {
                 Ok(policy) => policy,
-                Err(error) => return (refused(cluster, location, error), false),
+                Err(error) => {
+                    let report = refused(cluster, location, error);
+                    return Worked { report, is_cut_short: false, oldest: Vec::new() };
+                }
             };
             let lease = table.map(|table| Lease { table, hold: HeldLease::default() });
             let fence = lease.as_ref().map_or_else(Fence::open, |lease| lease.hold.fence(clock));
             let bus = policy.events.as_deref().filter(|_| !job.dry_run);
             let post = Post::to(bus, &location);
-            let deps = Deps { aws: Aws::new(config, &fence, limits), clock, lease, signals, post };
-            let (report, is_cut_short) = Cluster::new(cluster, policy, facts, deps).run(watch, &location).await;
-            (ClusterReport { location, ..report }, is_cut_short)
+            let dates_oldest = job.dates_oldest && !job.dry_run;
+            let deps = Deps { aws: Aws::new(config, &fence, limits), clock, lease, signals, post, dates_oldest };
+            let worked = Cluster::new(cluster, policy, facts, deps).run(watch, &location).await;
+            Worked { report: ClusterReport { location, ..worked.report }, ..worked }
         }
     });
-    let (clusters, cut_short): (Vec<_>, Vec<bool>) = futures_util::future::join_all(loops).await.into_iter().unzip();
+    let mut worked = futures_util::future::join_all(loops).await;
+    let aws = Aws::new(config, &Fence::open(), limits.clone());
+    date_oldest(&aws, &mut worked, clock.now(), signals.stop.clone()).await;
+    let (clusters, cut_short): (Vec<_>, Vec<bool>) =
+        worked.into_iter().map(|worked| (worked.report, worked.is_cut_short)).unzip();
     let report = RunReport {
         version: 1,
         run: job.run.clone(),

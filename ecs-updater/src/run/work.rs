@@ -7,6 +7,7 @@ use std::time::Duration;
 use models::ids::Epoch;
 use models::location::Location;
 use models::reason::HoldReason;
+use models::release::Release;
 use models::report::{ClusterError, ClusterReport};
 
 use super::cluster::{Cluster, Lease};
@@ -16,6 +17,15 @@ use super::tell::tell_of_end;
 use super::watch::Watch;
 use crate::keeper::{Keeper, RELEASE_WITHIN};
 use crate::planner::{GroupLaunches, Purpose, Stop};
+
+/// What a loop comes to.
+pub(super) struct Worked {
+    pub(super) report: ClusterReport,
+    /// Whether a signal kept the work from what is wanted.
+    pub(super) is_cut_short: bool,
+    /// The oldest releases that run at the end, where they are to be dated.
+    pub(super) oldest: Vec<Release>,
+}
 
 /// What ended the work under a lease.
 enum Ended {
@@ -28,8 +38,8 @@ enum Ended {
 }
 
 impl Cluster<'_> {
-    /// Works on the cluster to the end. Returns the report, and whether a signal kept the work from what is wanted.
-    pub(super) async fn run(mut self, watch: &dyn Watch, location: &Location) -> (ClusterReport, bool) {
+    /// Works on the cluster to the end.
+    pub(super) async fn run(mut self, watch: &dyn Watch, location: &Location) -> Worked {
         self.tell_of_begin(location);
         let error = self.work(watch).await.err();
         // What happened since the last plan, in a run that ends early.
@@ -41,12 +51,13 @@ impl Cluster<'_> {
         let (began, clock) = (self.facts.started_at, self.clock);
         let told = (self.facts.run.clone(), self.facts.dry_run);
         let (mut post, aws, is_stopped) = (std::mem::take(&mut self.post), self.aws.clone(), self.is_stopped());
+        let oldest = self.oldest_releases(error.as_ref());
         let mut report = self.report(error, &launched);
         let end = tell_of_end(told, &report, began, clock.now());
         post.take(&[end]);
         report.notes.extend(post.end(&aws, clock, is_stopped).await);
         let is_not_begun = report.instances.iter().any(|one| one.reason.as_deref() == Some(HoldReason::FINISHING));
-        (report, is_interrupted || (was_asked && is_not_begun))
+        Worked { report, is_cut_short: is_interrupted || (was_asked && is_not_begun), oldest }
     }
 
     /// Works on the cluster until nothing is left to do, or a signal comes.

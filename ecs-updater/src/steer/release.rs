@@ -37,6 +37,7 @@ pub(super) async fn release(at: &Steering<'_>, host: &HostId) -> Result<Steered,
         purpose: Purpose::Release(host.clone()),
         dry_run: false,
         outside_window: false,
+        dates_oldest: false,
         named: Named::default(),
         lease_table: at.lease_table.map(str::to_owned),
     };

@@ -8,7 +8,8 @@ use ecs_updater::render::metrics;
 use ecs_updater::telemetry;
 use jiff::{SignedDuration, Timestamp};
 use models::report::{
-    ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, NothingUpdated, Outcome, RunReport,
+    ClusterEnd, ClusterError, ClusterErrorKind, ClusterReport, InstanceReport, NothingUpdated, OldestRelease, Outcome,
+    RunReport,
 };
 use serde_json::{Value, json};
 
@@ -44,6 +45,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>, end: ClusterEnd) -> Clust
         estimate: None,
         ignored_tags: Vec::new(),
         auto_scaling_groups: Vec::new(),
+        oldest_release: None,
         timeline: Default::default(),
         end,
     }
@@ -144,6 +146,24 @@ fn what_is_not_known_is_left_out_and_a_plan_has_none() {
     let current = cluster("web", vec![instance(Outcome::Current, None)], ClusterEnd::default());
     assert_eq!(written_of(vec![current])[0]["DaysWithoutProgress"], json!(0));
     assert_eq!(metrics::lines(&RunReport { dry_run: true, ..run(vec![never]) }, "stack"), Vec::<String>::new());
+}
+
+#[test]
+fn the_age_of_the_oldest_version_is_in_whole_days_and_the_runs_is_the_highest() {
+    let dated = |name: &str, hours: i64| {
+        let version = "1.26.1".parse().unwrap();
+        let oldest = OldestRelease { version, published_at: ago(SignedDuration::from_hours(hours)).unwrap() };
+        let known = cluster(name, vec![instance(Outcome::Current, None)], ClusterEnd::default());
+        ClusterReport { oldest_release: Some(oldest), ..known }
+    };
+    let unknown = cluster("batch", vec![instance(Outcome::Current, None)], ClusterEnd::default());
+    let ages = |clusters| {
+        let of = |line: &Value| values(line).get("OldestVersionDays").cloned();
+        written(&run(clusters)).iter().map(of).collect::<Vec<_>>()
+    };
+    let (days, ahead) = (dated("web", 24 * 143 + 23), dated("far", -1));
+    assert_eq!(ages(vec![days, unknown.clone(), ahead]), [Some(json!(143)), None, Some(json!(0)), Some(json!(143))]);
+    assert_eq!(ages(vec![unknown]), [None, None]);
 }
 
 #[test]

@@ -419,6 +419,7 @@ fn cluster(name: &str, instances: Vec<InstanceReport>) -> ClusterReport {
         estimate: None,
         ignored_tags: Vec::new(),
         auto_scaling_groups: Vec::new(),
+        oldest_release: None,
         timeline: Default::default(),
         notes: Vec::new(),
         end: ClusterEnd::default(),

@@ -88,6 +88,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
             stands: text.to_owned(),
         }],
         auto_scaling_groups: vec![group],
+        oldest_release: None,
         notes: vec![text.to_owned()],
         timeline: Default::default(),
         end: ClusterEnd::default(),

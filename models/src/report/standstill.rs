@@ -167,6 +167,7 @@ mod tests {
             estimate: None,
             ignored_tags: Vec::new(),
             auto_scaling_groups: Vec::new(),
+            oldest_release: None,
             timeline: Default::default(),
             end: ClusterEnd::default(),
         }
