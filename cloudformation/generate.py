@@ -141,6 +141,10 @@ def policies(template):
     role = {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"}
     put = resolve(events, role, stack="events", region=SIMULATED["region"])["Resources"]["PutPolicy"]["Properties"]
     documents["events"] = {"put": put["PolicyDocument"]}
+    reports = load((HERE / "reports.yaml").read_text())
+    # The scenarios' bucket has this name.
+    made = resolve(reports, role, stack="reports", region=SIMULATED["region"], made={"Bucket": "runs"})["Resources"]
+    documents["reports"] = {"put": made["PutPolicy"]["Properties"]["PolicyDocument"]}
     # The scenarios' tables have this name.
     return json.dumps(documents, indent=2).replace(":table/LeaseTable", ":table/leases") + "\n"
 

@@ -90,11 +90,11 @@ impl HttpConnector for Connector {
 /// The request as the Region receives it. Its body is read to the end, as a network takes it: the SDK watches how fast it
 /// goes, and would give up a call whose body nobody reads after five seconds.
 async fn received(request: HttpRequest) -> Result<Request, ConnectorError> {
-    let path = request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
-    let Aim { target, is_cbor } = Aim::read(|name| request.headers().get(name), &path);
+    let uri = request.uri().parse::<http::Uri>().unwrap_or_default();
+    let Aim { target, is_cbor, rest } = Aim::read(|name| request.headers().get(name), request.method(), &uri);
     let body = ByteStream::new(request.into_body()).collect().await;
     let body = body.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
-    Ok(Request { target, is_cbor, body, ..Request::default() })
+    Ok(Request { target, is_cbor, rest, body, ..Request::default() })
 }
 
 /// `None` when the connection breaks.

@@ -46,6 +46,8 @@ pub struct Expect {
     pub taken_back: Option<u32>,
     /// How many events were put on event buses by the end, by their detail-type; others are none.
     pub posted: Option<BTreeMap<String, usize>>,
+    /// How many objects lie in the buckets by the end.
+    pub kept: Option<usize>,
     /// The most AWS calls of the last run.
     pub max_calls: Option<u64>,
     /// The most minutes that the last run may take.
@@ -91,6 +93,8 @@ pub struct RunSpec {
     pub outside_window: bool,
     /// Fail where nothing is updated although something is outdated, and nobody wished so.
     pub fail_on_held: bool,
+    /// Write metrics, for which it asks how old the oldest release is.
+    pub metrics: bool,
     /// Begin only these: indices of hosts, or what a person may write.
     pub instance: Vec<NamedHost>,
     /// Begin all but these.

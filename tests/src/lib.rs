@@ -12,7 +12,7 @@
 //! - [`proof`]: that nothing is lost, wherever a run dies and whatever goes wrong.
 //!
 //! The simulator is a model of AWS and Bottlerocket, written from their documents, and knows nothing of the updater but
-//! the tags that it writes; `expect`, `liveness`, `rollout`, `processes`, `trial`, `record`, `verdict`, `run`, `serve`,
+//! the tags that it writes; `expect`, `liveness`, `rollout`, `processes`, `trial`, `record`, `verdict`, `kept`, `run`, `serve`,
 //! `signals`, `steered`, `voice`, `measure`, `proof` and `demo` alone know its library.
 
 pub mod bench;
@@ -31,6 +31,7 @@ pub mod host;
 pub mod host_server;
 pub mod iam;
 pub mod invariants;
+mod kept;
 pub mod limit;
 pub mod liveness;
 pub mod measure;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use ecs_updater::run::{Job, Signals, run};
+use ecs_updater::run::{Job, Signals};
 use jiff::SignedDuration;
 use models::ids::RunId;
 use models::report::RunReport;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 pub use crate::expect::{Pause, ProcessSpec};
 use crate::limit::Limit;
-use crate::rollout::{Lived, Ran, Rollout, purpose};
+use crate::rollout::{Lived, Ran, Rollout, purpose, run_and_store};
 use crate::voice::Steered;
 
 enum Fate {
@@ -53,6 +53,7 @@ impl Rollout {
             outside_window: false,
             named: Default::default(),
             lease_table: self.lease_table.clone(),
+            dates_oldest: false,
         };
         let began = clock.now();
         let ((stop, stopped), (finish, finishing)) = (watch::channel(false), watch::channel(false));
@@ -61,7 +62,7 @@ impl Rollout {
         let steered = Steered::default();
         let lived = match &order {
             None => {
-                let work = pin!(run(&config, &clock, job, &liveness, signals));
+                let work = pin!(run_and_store(&config, &clock, job, &liveness, signals));
                 limit.hold(&self.region, live(work, spec, &stop, &finish)).await
             }
             Some(order) => {

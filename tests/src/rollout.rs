@@ -11,6 +11,7 @@ use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};
 use aws_smithy_async::time::TimeSource;
 use ecs_updater::aws::{self, Aws};
 use ecs_updater::cli;
+use ecs_updater::clock::Clock;
 use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs, Key};
 use ecs_updater::exit::ExitStatus;
@@ -294,6 +295,7 @@ impl Rollout {
             outside_window: spec.outside_window,
             named,
             lease_table: self.lease_table.clone(),
+            dates_oldest: spec.metrics,
         };
         let clock = self.region.clock_of_a_run(SignedDuration::ZERO);
         self.began = Some(self.region.clock().now());
@@ -304,7 +306,7 @@ impl Rollout {
         let steered = Steered::default();
         let lived = match &order {
             None => {
-                let work = pin!(run(&self.config, &clock, job, &liveness, signals));
+                let work = pin!(run_and_store(&self.config, &clock, job, &liveness, signals));
                 limit.hold(&self.region, self.live(work, spec, (&stop, &finish))).await
             }
             Some(order) => {
@@ -408,6 +410,20 @@ impl Rollout {
             .collect();
         self.region.finish(&named)
     }
+}
+
+/// A run, and what its process does behind it: it keeps the report where the settings say.
+pub(crate) async fn run_and_store(
+    config: &SdkConfig,
+    clock: &Clock,
+    job: Job,
+    watch: &dyn Watch,
+    signals: Signals,
+) -> RunReport {
+    let shelves = cli::shelves(&job);
+    let report = run(config, clock, job, watch, signals.clone()).await;
+    cli::store(config, &shelves, &report, (clock, signals)).await;
+    report
 }
 
 /// The same with flags.

@@ -79,6 +79,7 @@ impl Rollout {
             outside_window: false,
             named: Default::default(),
             lease_table: self.lease_table.clone(),
+            dates_oldest: false,
         };
         let mut work = pin!(tokio::time::timeout(at_most, run(&config, &clock, job, &(), stopped)));
         let comes = async {
@@ -125,11 +126,12 @@ impl HttpClient for Recorder {
 
 impl HttpConnector for RecordingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let path = request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
-        let Aim { target, is_cbor } = Aim::read(|name| request.headers().get(name), &path);
+        let uri = request.uri().parse::<http::Uri>().unwrap_or_default();
+        let Aim { target, is_cbor, rest } = Aim::read(|name| request.headers().get(name), request.method(), &uri);
         let named = Request {
             target,
             is_cbor,
+            rest,
             body: Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
             ..Request::default()
         };

@@ -93,6 +93,7 @@ impl Rollout {
             ignored_tags: Vec::new(),
             end: Default::default(),
             auto_scaling_groups: Vec::new(),
+            oldest_release: None,
             timeline: Default::default(),
         };
         let ended_at = clock.now();

@@ -9,6 +9,7 @@ use models::report::{ClusterErrorKind, InstanceReport, Outcome, RunReport};
 use crate::emf;
 use crate::expect::{Exit, Expect, HostEnd, HostIndex};
 use crate::invariants::{Rule, Violation};
+use crate::kept;
 use crate::rollout::{Ran, Rollout};
 use crate::trial::{Kind, Trial};
 use crate::world::PostedEvent;
@@ -57,6 +58,11 @@ impl Verdict {
         if let Some(wanted) = &expect.posted {
             let got = rollout.region.look(|world| posted(world.posted()));
             judge.check("posted", &format!("{wanted:?}"), &format!("{got:?}"));
+        }
+        judge.problems.extend(kept::problems(rollout, trial));
+        if let Some(wanted) = expect.kept {
+            let got = rollout.region.look(|world| world.objects().len());
+            judge.check("kept", &wanted.to_string(), &got.to_string());
         }
         if let Some(wanted) = expect.taken_back {
             judge.check("taken_back", &wanted.to_string(), &rollout.region.deployments_taken_back().to_string());

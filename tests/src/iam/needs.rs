@@ -12,6 +12,7 @@ use super::policy::SOURCE_INSTANCE_KEY;
 use crate::wire::asked::{Asked, Body};
 use crate::wire::form::Form;
 use crate::wire::params::Params;
+use crate::wire::s3;
 use crate::world::{MachineNo, World};
 
 type Context = BTreeMap<String, BTreeSet<String>>;
@@ -63,8 +64,12 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
         ) => {
             vec![("*".to_owned(), Context::new())]
         }
+        (Body::Rest(rest), "s3:PutObject") => {
+            let (bucket, key) = s3::place(rest);
+            vec![(format!("arn:aws:s3:::{bucket}/{key}"), Context::new())]
+        }
         (Body::Form(form), "ec2:CreateTags" | "ec2:DeleteTags") => of_tags(world, &arn, form),
-        (Body::Json(_) | Body::Form(_), _) => Vec::new(),
+        (Body::Json(_) | Body::Form(_) | Body::Rest(_), _) => Vec::new(),
     };
     let need = |(resource, context)| Need { action: asked.name(), resource, context };
     let mut needs: Vec<Need> = resources.into_iter().map(need).collect();

@@ -1,6 +1,7 @@
 //! Scenarios: a Region, what runs in it and what happens to it, as a TOML file. `docs/simulator.md` has the format.
 
 mod alarm;
+mod bucket;
 mod check;
 mod document;
 mod error;
@@ -33,6 +34,7 @@ use toml::{Table, Value};
 pub(crate) use machines::{host_spec, merge};
 
 pub use alarm::{AlarmSpec, AlarmState};
+pub use bucket::BucketSpec;
 pub use document::{DocumentSpec, KnownDocument};
 pub use error::ScenarioError;
 pub use event::{
@@ -96,6 +98,8 @@ pub struct Scenario {
     pub parameters: BTreeMap<String, ParameterSpec>,
     /// CloudWatch alarms by name.
     pub alarms: BTreeMap<String, AlarmSpec>,
+    /// Buckets of S3 by name.
+    pub buckets: BTreeMap<String, BucketSpec>,
     /// DynamoDB tables: name of the partition key, a text, by name of the table.
     pub tables: BTreeMap<String, String>,
     /// The updater's own configuration, passed through.
@@ -222,6 +226,7 @@ impl Scenario {
             documents,
             parameters: written.parameters,
             alarms: written.alarms,
+            buckets: written.buckets,
             tables: written.tables,
             updater: written.updater,
             expect: written.expect,

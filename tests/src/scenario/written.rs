@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use super::alarm::AlarmSpec;
+use super::bucket::BucketSpec;
 use super::document::DocumentSpec;
 use super::fault::FaultSpec;
 use super::groups::GroupSpec;
@@ -57,6 +58,8 @@ pub(super) struct Written {
     pub(super) parameters: BTreeMap<String, ParameterSpec>,
     #[serde(default)]
     pub(super) alarms: BTreeMap<String, AlarmSpec>,
+    #[serde(default)]
+    pub(super) buckets: BTreeMap<String, BucketSpec>,
     #[serde(default)]
     pub(super) tables: BTreeMap<String, String>,
     #[serde(default)]

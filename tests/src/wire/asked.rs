@@ -6,7 +6,8 @@ use super::cloudwatch;
 use super::failure::Failure;
 use super::form::Form;
 use super::params::Params;
-use super::request::Request;
+use super::request::{Request, Rest};
+use super::s3;
 use super::service::Service;
 
 /// A request, taken apart.
@@ -21,15 +22,20 @@ pub(crate) struct Asked {
 pub(crate) enum Body {
     Json(Params),
     Form(Form),
+    Rest(Rest),
 }
 
 impl Asked {
     /// Takes a request apart.
     pub(crate) fn read(request: &Request) -> (Self, Option<Failure>) {
-        match &request.target {
-            Some(target) if request.is_cbor => Self::read_cbor(target, &request.body),
-            Some(target) => Self::read_json(target, &request.body),
-            None => Self::read_form(&request.body),
+        match (&request.target, &request.rest) {
+            (Some(target), _) if request.is_cbor => Self::read_cbor(target, &request.body),
+            (Some(target), _) => Self::read_json(target, &request.body),
+            (None, Some(rest)) => {
+                let body = Body::Rest(Rest { body: request.body.clone(), ..rest.clone() });
+                (Self { service: Service::S3, operation: s3::operation(rest), body }, None)
+            }
+            (None, None) => Self::read_form(&request.body),
         }
     }
 
@@ -88,7 +94,7 @@ impl Asked {
                 form.clone().list("ResourceId")
             }
             Body::Json(params) if self.operation == "SendCommand" => params.peek_texts("InstanceIds"),
-            Body::Json(_) | Body::Form(_) => Vec::new(),
+            Body::Json(_) | Body::Form(_) | Body::Rest(_) => Vec::new(),
         }
     }
 
@@ -97,6 +103,10 @@ impl Asked {
         match &self.body {
             Body::Json(params) => params.summary(),
             Body::Form(form) => form.summary(),
+            Body::Rest(rest) => {
+                let ((bucket, key), length) = (s3::place(rest), rest.body.len());
+                format!("{{\"Bucket\":\"{bucket}\",\"Key\":\"{key}\",\"ContentLength\":{length}}}")
+            }
         }
     }
 
@@ -104,7 +114,7 @@ impl Asked {
     pub(super) fn tagged(&self) -> Option<String> {
         match &self.body {
             Body::Json(params) if self.operation == "TagResource" => params.peek_text("resourceArn"),
-            Body::Json(_) | Body::Form(_) => None,
+            Body::Json(_) | Body::Form(_) | Body::Rest(_) => None,
         }
     }
 
@@ -120,7 +130,7 @@ impl Asked {
 
     /// Whether it is asked, and wants to be answered, in XML's way.
     pub(crate) fn is_query(&self) -> bool {
-        matches!(self.body, Body::Form(_))
+        matches!(self.body, Body::Form(_) | Body::Rest(_))
     }
 
     /// Returns the name of the operation: `service:Operation`.

@@ -73,6 +73,7 @@ pub(super) fn throttled(service: Service) -> Failure {
     match service {
         Service::Ec2 => Failure { status: 503, ..Failure::new("RequestLimitExceeded", "Request limit exceeded.") },
         Service::AutoScaling | Service::CloudWatch => Failure::new("Throttling", "Rate exceeded"),
+        Service::S3 => Failure { status: 503, ..Failure::new("SlowDown", "Please reduce your request rate.") },
         Service::Dynamodb | Service::Ecs | Service::Events | Service::Ssm | Service::Sts | Service::Unknown => {
             Failure::new("ThrottlingException", "Rate exceeded")
         }
@@ -106,8 +107,10 @@ fn row(service: Service, operation: &str, ssm_rate: (u32, u32)) -> Option<(Strin
         // Neither service publishes its rates.
         (Service::AutoScaling, _) => return Some(("autoscaling".to_owned(), ssm_rate.0, ssm_rate.1)),
         (Service::Ssm, operation) => return Some((format!("ssm {operation}"), ssm_rate.0, ssm_rate.1)),
-        // A table on demand has no rate worth counting here.
-        (Service::Dynamodb | Service::Ecs | Service::Events | Service::Sts | Service::Unknown, _) => return None,
+        // A table on demand has no rate worth counting here, nor has a bucket.
+        (Service::Dynamodb | Service::Ecs | Service::Events | Service::S3 | Service::Sts | Service::Unknown, _) => {
+            return None;
+        }
     };
     Some((name.to_owned(), burst, rate))
 }

@@ -6,11 +6,14 @@ use super::asked::{Asked, Body};
 use super::failure::Failure;
 use super::request::Response;
 use super::service::Service;
-use super::{autoscaling, cloudwatch, dynamodb, ec2, ecs, events, ssm, sts, xml};
+use super::{autoscaling, cloudwatch, dynamodb, ec2, ecs, events, s3, ssm, sts, xml};
 use crate::world::World;
 
 /// Does what was asked, on the world.
 pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure> {
+    if let (Service::S3, Body::Rest(rest)) = (asked.service, &asked.body) {
+        return s3::perform(world, &asked, rest).map(Answer::Xml);
+    }
     match (asked.service, asked.body) {
         (Service::CloudWatch, Body::Json(params)) => {
             cloudwatch::perform(world, &asked.operation, params).map(Answer::Cbor)
@@ -24,7 +27,7 @@ pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure
             autoscaling::perform(world, &asked.operation, form).map(Answer::Xml)
         }
         (Service::Sts, Body::Form(form)) => sts::perform(world, &asked.operation, &form).map(Answer::Xml),
-        (_, Body::Json(_) | Body::Form(_)) => {
+        (_, Body::Json(_) | Body::Form(_) | Body::Rest(_)) => {
             Err(Failure::unknown("Protocol", "this service is not asked in this protocol"))
         }
     }
@@ -46,6 +49,7 @@ pub(crate) fn respond(
     request_id: String,
 ) -> Response {
     let content_type = match (service, is_query) {
+        (Service::S3, _) => "application/xml",
         (_, true) => "text/xml;charset=UTF-8",
         (Service::CloudWatch, false) => "application/cbor",
         (Service::Dynamodb, false) => "application/x-amz-json-1.0",
@@ -65,6 +69,7 @@ pub(crate) fn respond(
         Ok(Answer::Xml(body)) => (200, body.into_bytes()),
         Ok(Answer::Cbor(body)) => (200, body),
         Err(failure) if failure.code.is_empty() => (failure.status, failure.message.into_bytes()),
+        Err(failure) if service == Service::S3 => (failure.status, s3::error(&failure, &request_id).into_bytes()),
         Err(failure) if is_query => (failure.status, xml::error(service, &failure, &request_id).into_bytes()),
         Err(failure) if service == Service::CloudWatch => (failure.status, cloudwatch::error(&failure)),
         Err(failure) => {
@@ -75,6 +80,7 @@ pub(crate) fn respond(
                 | Service::Ecs
                 | Service::Events
                 | Service::Ec2
+                | Service::S3
                 | Service::Ssm
                 | Service::Sts
                 | Service::Unknown => failure.code,

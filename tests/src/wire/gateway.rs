@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::asked::Asked;
+use super::asked::{Asked, Body};
 use super::buckets::Buckets;
 use super::calls::{Call, Outcome};
 use super::dispatch::{Answer, respond};
@@ -194,6 +194,10 @@ fn denied(world: &World, asked: &Asked) -> Option<Failure> {
     let who = super::sts::caller_arn(world);
     let because = format!("because no identity-based policy allows the {name} action");
     Some(match asked.service {
+        Service::S3 => match &asked.body {
+            Body::Rest(rest) => super::s3::denied(&who, rest),
+            Body::Json(_) | Body::Form(_) => return None,
+        },
         Service::Ec2 => Failure {
             status: 403,
             ..Failure::new(

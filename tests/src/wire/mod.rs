@@ -1,5 +1,5 @@
 //! The AWS protocols, onto the world: ECS, SSM and EventBridge (JSON 1.1), DynamoDB (JSON 1.0), EC2, EC2 Auto Scaling and STS
-//! (Query in, XML out), CloudWatch (RPC v2 CBOR).
+//! (Query in, XML out), CloudWatch (RPC v2 CBOR), S3 (REST).
 //!
 //! An operation or a parameter that is not modelled is a loud error, `SimulatorUnknown…`, and recorded.
 
@@ -21,6 +21,7 @@ mod page;
 pub(crate) mod params;
 mod partial;
 mod request;
+pub(crate) mod s3;
 pub(crate) mod service;
 mod ssm;
 mod sts;
@@ -31,5 +32,5 @@ mod tests;
 
 pub use calls::{Call, Outcome};
 pub(crate) use gateway::Gateway;
-pub use request::{Aim, Caller, Request, Response, Signature};
+pub use request::{Aim, Caller, Request, Response, Rest, Signature};
 pub use service::Service;

@@ -9,6 +9,8 @@ pub struct Request {
     pub target: Option<String>,
     /// Whether its header `Smithy-Protocol` says `rpc-v2-cbor`.
     pub is_cbor: bool,
+    /// What it says by its method, its path and its headers alone, where its service is asked in that way.
+    pub rest: Option<Rest>,
     pub body: Bytes,
     /// Who asks.
     pub by: Caller,
@@ -21,16 +23,51 @@ pub struct Request {
 pub struct Aim {
     pub target: Option<String>,
     pub is_cbor: bool,
+    pub rest: Option<Rest>,
 }
 
 impl Aim {
-    /// Reads the headers `X-Amz-Target` and `Smithy-Protocol`, and the path.
-    pub fn read<'h>(header: impl Fn(&'static str) -> Option<&'h str>, path: &str) -> Self {
-        if header("smithy-protocol") != Some("rpc-v2-cbor") {
-            return Self { target: header("x-amz-target").map(str::to_owned), is_cbor: false };
+    /// Reads the headers, the method and the path. What is signed for S3 has no target.
+    pub fn read<'h>(header: impl Fn(&'static str) -> Option<&'h str>, method: &str, uri: &http::Uri) -> Self {
+        let service = header("authorization").and_then(Signature::service);
+        if service == Some("s3") {
+            return Self { rest: Some(Rest::read(header, method, uri)), ..Self::default() };
         }
-        let named = path.strip_prefix("/service/").and_then(|rest| rest.split_once("/operation/"));
-        Self { target: named.map(|(service, operation)| format!("{service}.{operation}")), is_cbor: true }
+        if header("smithy-protocol") != Some("rpc-v2-cbor") {
+            return Self { target: header("x-amz-target").map(str::to_owned), ..Self::default() };
+        }
+        let named = uri.path().strip_prefix("/service/").and_then(|rest| rest.split_once("/operation/"));
+        let target = named.map(|(service, operation)| format!("{service}.{operation}"));
+        Self { target, is_cbor: true, rest: None }
+    }
+}
+
+/// A request of S3.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rest {
+    pub method: String,
+    pub host: String,
+    pub path: String,
+    pub content_type: Option<String>,
+    /// SHA-256 of the body as its signer says, in hexadecimal digits.
+    pub hash: String,
+    /// When it was signed, as its signer says: `20261123T030000Z`.
+    pub signed_at: String,
+    pub body: Bytes,
+}
+
+impl Rest {
+    fn read<'h>(header: impl Fn(&'static str) -> Option<&'h str>, method: &str, uri: &http::Uri) -> Self {
+        let text = |name| header(name).unwrap_or_default().to_owned();
+        Self {
+            method: method.to_owned(),
+            host: uri.host().map_or_else(|| text("host"), str::to_owned),
+            path: uri.path().to_owned(),
+            content_type: header("content-type").map(str::to_owned),
+            hash: text("x-amz-content-sha256"),
+            signed_at: text("x-amz-date"),
+            body: Bytes::new(),
+        }
     }
 }
 
@@ -71,9 +108,18 @@ impl Signature {
     /// Reads an `Authorization` header of Signature Version 4:
     /// `AWS4-HMAC-SHA256 Credential=AKIA…/20261123/eu-central-1/ecs/aws4_request, SignedHeaders=…`.
     pub fn read(authorization: &str) -> Option<Self> {
-        let (_, rest) = authorization.split_once("Credential=")?;
-        let mut scope = rest.split([',', ' ']).next()?.split('/');
+        let mut scope = Self::scope(authorization)?;
         let access_key = scope.next()?.to_owned();
         Some(Self { access_key, region: scope.nth(1)?.to_owned() })
+    }
+
+    /// Reads which service it is for.
+    fn service(authorization: &str) -> Option<&str> {
+        Self::scope(authorization)?.nth(3)
+    }
+
+    fn scope(authorization: &str) -> Option<std::str::Split<'_, char>> {
+        let (_, rest) = authorization.split_once("Credential=")?;
+        Some(rest.split([',', ' ']).next()?.split('/'))
     }
 }

@@ -4,6 +4,7 @@ mod as_the_models_say;
 mod groups;
 mod in_doubt;
 mod providers;
+mod s3;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use models::host::HostReport;
 use serde_json::{Value, json};
 
-use super::{Outcome, Request};
+use super::{Outcome, Request, Rest};
 use crate::invariants::Rule;
 use crate::{Region, Scenario};
 
@@ -627,6 +628,10 @@ async fn what_is_listed_is_modelled() {
             "ec2" => query("2016-11-15"),
             "ecs" => json("AmazonEC2ContainerServiceV20141113"),
             "events" => json("AWSEvents"),
+            "s3" => {
+                let rest = Rest { method: "PUT".to_owned(), path: "/bucket/key".to_owned(), ..Rest::default() };
+                Request { rest: Some(rest), ..Request::default() }
+            }
             "ssm" => json("AmazonSSM"),
             "autoscaling" => query("2011-01-01"),
             _ => query("2011-06-15"),

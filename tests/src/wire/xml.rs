@@ -43,6 +43,7 @@ pub(super) fn error(service: Service, failure: &Failure, request_id: &str) -> St
         | Service::Dynamodb
         | Service::Ecs
         | Service::Events
+        | Service::S3
         | Service::Ssm
         | Service::Unknown => {
             let kind = text("Type", "Sender");

@@ -61,6 +61,8 @@ impl World {
             documents: scenario.documents.clone(),
             parameters: scenario.parameters.clone(),
             alarms: scenario.alarms.iter().map(|(name, spec)| (name.clone(), alarm(spec, scenario.start))).collect(),
+            buckets: scenario.buckets.clone(),
+            objects: Default::default(),
             repository: scenario.repository.clone(),
             tables: scenario
                 .tables

@@ -25,6 +25,7 @@ mod images;
 mod log;
 mod machine;
 mod metadata;
+mod objects;
 mod people;
 mod placement;
 mod points;
@@ -67,6 +68,7 @@ pub(crate) use images::image_id;
 pub use log::{BootStep, CommandStep, Entry, Event, InstanceChange, TaskChange};
 pub use machine::{Ec2State, Machine, StatusCheck, TagError};
 pub(crate) use metadata::role_key;
+pub use objects::{Objects, StoredObject};
 pub(crate) use points::comes_to;
 pub use registration::{InstanceStatus, RESERVED_PORTS, Registration, Resources};
 pub use service::{Service, ServiceEvent};
@@ -79,7 +81,7 @@ pub use waiting::{NeverStarted, Waiting};
 use crate::dice::Dice;
 use crate::host::Repository;
 use crate::invariants::Invariants;
-use crate::scenario::{EventSpec, GroupSpec, ParameterSpec, ProviderSpec, RegionSpec};
+use crate::scenario::{BucketSpec, EventSpec, GroupSpec, ParameterSpec, ProviderSpec, RegionSpec};
 use queue::{Due, Queue};
 use scaling::Scaling;
 use sizes::GroupSize;
@@ -113,6 +115,8 @@ pub struct World {
     pub(crate) parameters: BTreeMap<String, ParameterSpec>,
     /// CloudWatch alarms.
     pub(crate) alarms: BTreeMap<String, Alarm>,
+    pub(crate) buckets: BTreeMap<String, BucketSpec>,
+    objects: Objects,
     pub(crate) repository: Repository,
     pub(crate) tables: BTreeMap<String, Table>,
     /// Whose call is being carried out: a number for each process that calls.

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics, also in the helpers")]
 
+mod after_the_run;
 mod agent;
 mod budgets;
 mod crash_everywhere;

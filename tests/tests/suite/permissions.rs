@@ -17,8 +17,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 15] = [
+const RUNS: [&str; 16] = [
     "events_told",
+    "reports_kept",
     "alarm_fires_in_the_middle",
     "launch_configuration",
     "interfaces_of_the_type",
@@ -221,6 +222,7 @@ async fn a_host_reports_on_itself_alone_where_its_role_is_limited_to_that() {
         let attribute = serde_json::json!({ "name": "x", "value": "y", "targetId": target });
         let request = Request {
             is_cbor: false,
+            rest: None,
             target: Some("AmazonEC2ContainerServiceV20141113.PutAttributes".to_owned()),
             body: serde_json::json!({ "cluster": "web", "attributes": [attribute] }).to_string().into(),
             by: Caller::Agent,
