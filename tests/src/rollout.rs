@@ -35,7 +35,7 @@ use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
 use crate::query::{Filter, FilterError};
-use crate::scenario::{Scenario, ScenarioError, merge};
+use crate::scenario::{Scenario, ScenarioError, means, merge};
 use crate::voice::Steered;
 
 /// The number of a person among the processes that call, where runs come one after the other.
@@ -394,6 +394,11 @@ impl Rollout {
             resolved: Resolved { lease_table, clusters, locations },
             config: self.config.clone(),
         }
+    }
+
+    /// Whether the scenario makes calls of this operation fail, slow, or hang.
+    pub(crate) fn may_fail(&self, operation: &str) -> bool {
+        self.scenario.faults.iter().any(|fault| means(&fault.operation, operation))
     }
 
     /// Every rule that was broken, those of the end included. Of a machine that had gone before the last run nobody
