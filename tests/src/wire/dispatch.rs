@@ -12,7 +12,7 @@ use crate::world::World;
 /// Does what was asked, on the world.
 pub(crate) fn perform(world: &mut World, asked: Asked) -> Result<Answer, Failure> {
     if let (Service::S3, Body::Rest(rest)) = (asked.service, &asked.body) {
-        return s3::perform(world, &asked, rest).map(Answer::Xml);
+        return s3::perform(world, &asked.operation, rest).map(Answer::Xml);
     }
     match (asked.service, asked.body) {
         (Service::CloudWatch, Body::Json(params)) => {

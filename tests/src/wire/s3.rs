@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use jiff::fmt::strtime;
 use sha2::{Digest as _, Sha256};
 
-use super::asked::Asked;
 use super::failure::Failure;
 use super::request::Rest;
 use super::xml;
@@ -33,8 +32,8 @@ pub(crate) fn place(rest: &Rest) -> (&str, &str) {
     }
 }
 
-pub(super) fn perform(world: &mut World, asked: &Asked, rest: &Rest) -> Result<String, Failure> {
-    match asked.operation.as_str() {
+pub(super) fn perform(world: &mut World, operation: &str, rest: &Rest) -> Result<String, Failure> {
+    match operation {
         "PutObject" => put_object(world, rest).map(|()| String::new()),
         operation => Err(Failure::unknown("Operation", format!("s3:{operation} is not modelled"))),
     }
