@@ -66,7 +66,7 @@ variable "target" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})([-+][0-9A-Za-z.+-]{1,64})?)?$", var.target))
+    condition     = can(regex("^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]+|v?(0|[1-9][0-9]*)(\\.(0|[1-9][0-9]*))+([-+][0-9A-Za-z.+-]+)?)?$", var.target))
     error_message = "target must be latest, a version such as 1.67.0, ssm:/ecs-updater/approved/NAME, or empty."
   }
 }

@@ -213,7 +213,7 @@ export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = 
   configParameter: { list: false, pattern: "^((/[A-Za-z0-9_.-]{1,100}){1,15})?$", says: "must begin with a slash and be letters, digits and _ . - /, or be empty" },
   settings: { list: false, pattern: "^[^<>]*$", says: "must be settings with commas between, or empty" },
   maxUnavailable: { list: false, pattern: "^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)?$", says: "must be a count from 1, a percentage from 1% to 100%, or empty" },
-  target: { list: false, pattern: "^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})([-+][0-9A-Za-z.+-]{1,64})?)?$", says: "must be latest, a version such as 1.67.0, ssm:/ecs-updater/approved/NAME, or empty" },
+  target: { list: false, pattern: "^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})(\\.(0|[1-9][0-9]{0,8})){2}([-+][0-9A-Za-z.+-]{1,64})?)?$", says: "must be latest, a version such as 1.67.0, ssm:/ecs-updater/approved/NAME, or empty" },
   standaloneTasks: { list: false, values: ["", "skip", "wait", "stop"] },
   bridgePolicy: { list: false, values: ["", "own-host", "cluster"] },
   instanceScope: { list: false, pattern: "^[A-Za-z0-9+=.,_:@/-]{0,256}$", says: "must be a tag value of letters, digits and + - = . , _ : @ /" },
