@@ -59,6 +59,18 @@ variable "max_unavailable" {
   }
 }
 
+variable "capacity" {
+  description = "Where the tasks of a drained instance find room. room is on the instances in service; with scale-out they may also wait for an instance that the managed scaling of their capacity provider launches. Empty leaves it to the configuration, else room."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = contains(["", "room", "scale-out"], var.capacity)
+    error_message = "capacity must be one of empty, room, scale-out."
+  }
+}
+
 variable "target" {
   description = "latest, which is what each host chooses as its update wave opens, one version such as 1.67.0 for every host, or ssm:/ecs-updater/approved/NAME, an SSM parameter that holds one. Empty leaves it to the configuration, else latest."
   type        = string

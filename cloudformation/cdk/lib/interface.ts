@@ -24,6 +24,11 @@ export interface EcsUpdaterParameters {
    * @default ""
    */
   readonly maxUnavailable?: string;
+  /** Where the tasks of a drained instance find room. room is on the instances in service; with scale-out they may also wait for an instance that the managed scaling of their capacity provider launches. Empty leaves it to the configuration, else room.
+   *
+   * @default ""
+   */
+  readonly capacity?: "" | "room" | "scale-out";
   /** latest, which is what each host chooses as its update wave opens, one version such as 1.67.0 for every host, or ssm:/ecs-updater/approved/NAME, an SSM parameter that holds one. Empty leaves it to the configuration, else latest.
    *
    * @default ""
@@ -213,6 +218,7 @@ export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = 
   configParameter: { list: false, pattern: "^((/[A-Za-z0-9_.-]{1,100}){1,15})?$", says: "must begin with a slash and be letters, digits and _ . - /, or be empty" },
   settings: { list: false, pattern: "^[^<>]*$", says: "must be settings with commas between, or empty" },
   maxUnavailable: { list: false, pattern: "^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)?$", says: "must be a count from 1, a percentage from 1% to 100%, or empty" },
+  capacity: { list: false, values: ["", "room", "scale-out"] },
   target: { list: false, pattern: "^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})(\\.(0|[1-9][0-9]{0,8})){2}([-+][0-9A-Za-z.+-]{1,64})?)?$", says: "must be latest, a version such as 1.67.0, ssm:/ecs-updater/approved/NAME, or empty" },
   standaloneTasks: { list: false, values: ["", "skip", "wait", "stop"] },
   bridgePolicy: { list: false, values: ["", "own-host", "cluster"] },
