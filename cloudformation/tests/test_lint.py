@@ -46,6 +46,11 @@ PARAMETERS = {
         "everything": {
             "Accounts": "123456789012,210987654321",
             "NotificationTopicArn": "arn:aws:sns:eu-west-1:123456789012:ops",
+            "BakeMinutes": "60",
+            "Alarms": "web-5xx,web latency",
+            "ApproveWaves": "production",
+            "ApprovalTopicArn": "arn:aws:sns:eu-west-1:123456789012:approvals",
+            "WindowWait": "8h",
         },
     },
     "image.yaml": {
