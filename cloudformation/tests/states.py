@@ -97,7 +97,7 @@ class Machine:
             except Failed as failed:
                 index, retry = first(state.get("Retry", []), failed)
                 if retry and attempts.get(index, 0) < retry["MaxAttempts"]:
-                    self.sleep(retry["IntervalSeconds"] * retry["BackoffRate"] ** attempts.get(index, 0))
+                    self.sleep(retry["IntervalSeconds"] * retry.get("BackoffRate", 2) ** attempts.get(index, 0))
                     attempts[index] = attempts.get(index, 0) + 1
                     continue
                 _, catch = first(state.get("Catch", []), failed)

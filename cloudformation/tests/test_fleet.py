@@ -338,6 +338,17 @@ def test_a_report_that_may_not_be_read_is_no_success():
         ({"only": 1, "AnotherRun": 0}, 0, "its run did not look at the cluster"),
         ({"only": 1, "AnotherRun": 0}, 3, "exit code 3, and the cluster could not be looked at"),
         ({"Failed": 2}, 1, "exit code 1, 2 instances failed or were rolled back"),
+        *(
+            ({f"Held_{reason}": 1}, 0, "its own alarms, services or canaries hold the release")
+            for reason in (
+                "alarm_firing",
+                "alarm_unknown",
+                "service_unsteady",
+                "canary_failed",
+                "canary_lost",
+                "bake_unknown",
+            )
+        ),
     ],
 )
 def test_what_shows_nothing_of_a_release_begins_no_later_wave(says, code, why):
@@ -349,7 +360,7 @@ def test_what_shows_nothing_of_a_release_begins_no_later_wave(says, code, why):
 
 # --- Windows by account
 
-REASONS = ["outside_window", "frozen", "paused", "baking"]
+REASONS = ["outside_window", "frozen", "paused", "baking", "out_of_time"]
 
 
 @pytest.mark.parametrize("reason", REASONS)
