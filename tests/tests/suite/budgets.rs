@@ -76,7 +76,7 @@ fn most(way: Way) -> Most {
             extra_median_s: 14,
             extra_p99_s: 24,
             bucket_share: 0.5,
-            page_bytes: 2_000_000,
+            page_bytes: 700_000,
         },
         Way::Bridge => Most {
             calls_each: 5.9,
@@ -84,7 +84,7 @@ fn most(way: Way) -> Most {
             extra_median_s: 10,
             extra_p99_s: 16,
             bucket_share: 0.5,
-            page_bytes: 2_000_000,
+            page_bytes: 1_000_000,
         },
     }
 }
