@@ -141,6 +141,9 @@ def policies(template):
     role = {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"}
     put = resolve(events, role, stack="events", region=SIMULATED["region"])["Resources"]["PutPolicy"]["Properties"]
     documents["events"] = {"put": put["PolicyDocument"]}
+    sizes = load((HERE / "min-size.yaml").read_text())
+    hold = resolve(sizes, role, stack="min-size", region=SIMULATED["region"])["Resources"]["HoldPolicy"]["Properties"]
+    documents["min_size"] = {"hold": hold["PolicyDocument"]}
     # The scenarios' tables have this name.
     return json.dumps(documents, indent=2).replace(":table/LeaseTable", ":table/leases") + "\n"
 

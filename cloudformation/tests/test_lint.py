@@ -57,6 +57,10 @@ PARAMETERS = {
         "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
         "everything": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater", "KeepDays": "30"},
     },
+    "min-size.yaml": {
+        "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
+        "everything": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater", "GroupNames": "web-*"},
+    },
     "events.yaml": {
         "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
         "everything": {

@@ -39,6 +39,7 @@ pub(super) fn is_left_on_purpose(report: &RunReport, violation: &Violation) -> b
 pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
     let mut problems = emf::problems(report);
     problems.extend(says_that_nothing_was_updated(report));
+    problems.extend(min_sizes(world, report));
     for instance in report.clusters.iter().flat_map(|cluster| &cluster.instances) {
         let id = instance.ec2_instance_id.as_str();
         let needs_reason = matches!(instance.outcome, Outcome::Held | Outcome::Failed | Outcome::RolledBack);
@@ -52,6 +53,21 @@ pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
         problems.extend(told_truly(world, number, machine, instance));
     }
     problems
+}
+
+/// `MinSize` of each group is what it was before the updater changed it, or the report names it.
+fn min_sizes(world: &World, report: &RunReport) -> Vec<String> {
+    let is_named = |group: &str| {
+        let name = format!("MinSize of group {group}");
+        report
+            .clusters
+            .iter()
+            .any(|cluster| cluster.error.is_some() || cluster.notes.iter().any(|note| note.contains(&name)))
+    };
+    let is_left = |(group, from): &(&str, usize)| world.bounds_of(group).0 != *from && !is_named(group);
+    let left = world.held_min_sizes().filter(is_left);
+    left.map(|(group, from)| format!("MinSize of group {group} is {}, and was {from}", world.bounds_of(group).0))
+        .collect()
 }
 
 /// Whether the exit code and the last line agree with what the report says of the instances: 5 is for a run that ended well,
@@ -129,7 +145,7 @@ fn told_truly(world: &World, number: MachineNo, machine: &Machine, said: &Instan
             Some(format!("{id} is said to be rolled back to {:?} and runs {running}", said.from))
         }
         Outcome::Gone if machine.state == Ec2State::Running => Some(format!("{id} is said to be gone and runs")),
-        Outcome::ScaledIn if world.out_of_group_since(number).is_none() => {
+        Outcome::ScaledIn if world.out_of_group_since(number).or(world.spot_notice(number)).is_none() => {
             Some(format!("{id} is said to be scaled in, and its group has it in service"))
         }
         Outcome::Updated

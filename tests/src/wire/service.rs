@@ -41,11 +41,14 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 41] = [
+pub(crate) const OPERATIONS: [&str; 44] = [
+    "autoscaling:CreateOrUpdateTags",
+    "autoscaling:DeleteTags",
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeInstanceRefreshes",
     "autoscaling:DescribeLaunchConfigurations",
+    "autoscaling:UpdateAutoScalingGroup",
     "cloudwatch:DescribeAlarms",
     "dynamodb:GetItem",
     "dynamodb:PutItem",

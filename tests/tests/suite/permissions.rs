@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 15] = [
+const RUNS: [&str; 16] = [
     "events_told",
     "alarm_fires_in_the_middle",
     "launch_configuration",
@@ -28,6 +28,7 @@ const RUNS: [&str; 15] = [
     "lease_kept",
     "min_age_by_parameter",
     "managed_instances",
+    "min_size_held",
     "old_image",
     "protected_tasks",
     "standalone_stop",
