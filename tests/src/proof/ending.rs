@@ -39,7 +39,6 @@ pub(super) fn is_left_on_purpose(report: &RunReport, violation: &Violation) -> b
 pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
     let mut problems = emf::problems(report);
     problems.extend(says_that_nothing_was_updated(report));
-    problems.extend(min_sizes(world, report));
     for instance in report.clusters.iter().flat_map(|cluster| &cluster.instances) {
         let id = instance.ec2_instance_id.as_str();
         let needs_reason = matches!(instance.outcome, Outcome::Held | Outcome::Failed | Outcome::RolledBack);
@@ -179,6 +178,7 @@ pub(super) fn at_rest(world: &World, report: &RunReport) -> Vec<String> {
         problems.extend(machine_at_rest(world, number, machine, line, looked_last(world, report)));
     }
     problems.extend(services_at_rest(world));
+    problems.extend(min_sizes(world, report));
     problems
 }
 
@@ -206,6 +206,7 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::Paused
         | Rule::OutOfGroup
         | Rule::TaskScaledIn
+        | Rule::MinSize
         | Rule::PlacedOnDead
         | Rule::Selected
         | Rule::Unwanted
