@@ -29,7 +29,7 @@ fn one_interface_of_an_instance_is_its_own() {
     let table = [
         ("two of the three serve tasks on each other one", [1, 2, 2], vec![]),
         ("one of them is free on one", [1, 2, 1], vec!["i-0"]),
-        ("for two tasks one is too few", [2, 2, 1], vec!["i-2"]),
+        ("for two tasks one is too few", [2, 2, 1], vec![]),
     ];
     for (name, tasks, drained) in table {
         let instances = (0..).zip(tasks).map(|(number, tasks)| with_tasks(number, tasks, now)).collect();
@@ -46,6 +46,6 @@ fn a_candidate_whose_interfaces_are_not_seen_is_looked_at_once() {
     let now = at(1);
     let unseen = Instance { tasks: None, ..with_tasks(0, 2, now) };
     let plan = plan(&fleet_of(vec![unseen, with_tasks(1, 1, now)]), &Policy::default(), &facts(), now);
-    let looks: Vec<&str> = plan.steps.iter().map(|planned| planned.host.as_str()).collect();
-    assert_eq!((looks, plan.steps[0].step.name()), (vec!["i-0"], "look_at_tasks"), "{:?}", plan.steps);
+    let own = plan.steps.iter().filter(|planned| planned.host.as_str() == "i-0");
+    assert_eq!(own.map(|planned| planned.step.name()).collect::<Vec<_>>(), ["look_at_tasks"]);
 }
