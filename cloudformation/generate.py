@@ -158,6 +158,9 @@ def policies(template):
     # The scenarios' bucket has this name.
     made = resolve(reports, role, stack="reports", region=SIMULATED["region"], made={"Bucket": "runs"})["Resources"]
     documents["reports"] = {"put": made["PutPolicy"]["Properties"]["PolicyDocument"]}
+    sizes = load((HERE / "min-size.yaml").read_text())
+    hold = resolve(sizes, role, stack="min-size", region=SIMULATED["region"])["Resources"]["HoldPolicy"]["Properties"]
+    documents["min_size"] = {"hold": hold["PolicyDocument"]}
     # The scenarios' tables have this name.
     return json.dumps(documents, indent=2).replace(":table/LeaseTable", ":table/leases") + "\n"
 

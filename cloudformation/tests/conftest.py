@@ -32,6 +32,7 @@ TEMPLATES = [
     "image.yaml",
     "dashboard.yaml",
     "events.yaml",
+    "min-size.yaml",
     "reports.yaml",
 ]
 DOCUMENTS = ["Inspect", "Stage", "Reboot", "Revert"]

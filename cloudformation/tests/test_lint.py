@@ -62,6 +62,10 @@ PARAMETERS = {
         "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
         "everything": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater", "KeepDays": "30"},
     },
+    "min-size.yaml": {
+        "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
+        "everything": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater", "GroupNames": "web-*"},
+    },
     "events.yaml": {
         "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
         "everything": {
@@ -313,7 +317,7 @@ def test_every_alarm_and_parameter_has_its_place_in_the_page():
 
 
 def test_every_action_that_the_updater_calls_is_allowed_and_no_other():
-    """The operations that ecs-updater/src/aws names are the actions of the policies of the stack and of people."""
+    """The operations that ecs-updater/src/aws names are the actions of the policies of the stack, of min-size.yaml and of people."""
     sources = (ROOT.parent / "ecs-updater" / "src" / "aws").rglob("*.rs")
     called = {
         name
@@ -321,9 +325,12 @@ def test_every_action_that_the_updater_calls_is_allowed_and_no_other():
         for name in re.findall(r'"((?:autoscaling|cloudwatch|ecs|ec2|ssm|dynamodb):[A-Z]\w+)"', path.read_text())
     }
     tree = resolved("ecs-updater.yaml", "everything")["Resources"]
-    statements = [
-        s for p in ("PlanPolicy", "UpdatePolicy") for s in tree[p]["Properties"]["PolicyDocument"]["Statement"]
+    policies = [
+        tree["PlanPolicy"],
+        tree["UpdatePolicy"],
+        resolved("min-size.yaml", "everything")["Resources"]["HoldPolicy"],
     ]
+    statements = [s for policy in policies for s in policy["Properties"]["PolicyDocument"]["Statement"]]
     allowed = {a for s in statements for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
     people = json.loads((ROOT / "people.json").read_text())["Statement"]
     assert allowed | {action for statement in people for action in statement["Action"]} == called

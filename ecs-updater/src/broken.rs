@@ -56,6 +56,10 @@ mod mistakes {
         SoakIgnored,
         /// Releases of any age are installed.
         AgeIgnored,
+        /// `MinSize` of a group is held without a tag that says what it was.
+        MinSizeNotTagged,
+        /// `MinSize` of a group is not put back.
+        MinSizeKept,
         /// Instances go back from a release whether or not it is skipped.
         SkipNotWritten,
         /// An instance that is not healthy on its old version is taken forward again to the one that it came back from.
@@ -86,7 +90,7 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 37] = [
+        pub const ALL: [Self; 39] = [
             Self::HealthIgnored,
             Self::BakeIgnored,
             Self::StagesIgnored,
@@ -115,6 +119,8 @@ mod mistakes {
             Self::ForwardAfterTheWayBack,
             Self::GroupsIgnored,
             Self::ScaleInIgnored,
+            Self::MinSizeNotTagged,
+            Self::MinSizeKept,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,
             Self::MalformedClaimOverwritten,

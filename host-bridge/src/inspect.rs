@@ -98,6 +98,7 @@ pub async fn inspect(
         update: status.as_deref().map(reported_update),
         settings,
         locked_down,
+        target_state: None,
         agent: match agent {
             Some(agent) => Some(agent.report().await),
             None => None,

@@ -19,6 +19,7 @@ pub mod ids;
 pub mod last;
 pub mod location;
 pub mod max_unavailable;
+pub mod min_size;
 pub mod own_host;
 pub mod pace;
 pub mod plan;

@@ -61,6 +61,8 @@ pub struct Policy {
     /// Where room for tasks may come from.
     #[serde(default)]
     pub capacity: Capacity,
+    /// Whether `MinSize` of Auto Scaling groups is held at their size during a run, so that managed scaling ends no instance.
+    pub hold_min_size: bool,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// So many instances of each variant and architecture get a release first. `None`: no canaries.
@@ -138,6 +140,7 @@ impl Default for Policy {
             select: None,
             standalone_tasks: StandaloneTasks::Skip,
             capacity: Capacity::Room,
+            hold_min_size: false,
             timeouts: Timeouts::default(),
             canary: None,
             canary_match: None,

@@ -201,6 +201,7 @@ impl Expect {
                 Action::Hosts(..)
                 | Action::Service(..)
                 | Action::Cluster(..)
+                | Action::Group(..)
                 | Action::Repository(_)
                 | Action::Parameter(_)
                 | Action::Alarm(_)

@@ -212,6 +212,7 @@ impl Invariants {
                 self.check_next(world, machine);
                 let asked = self.reboot_claimed.get(&machine).copied().unwrap_or(world.now());
                 self.check_group(world, machine, "rebooted", asked);
+                self.check_target(world, machine);
                 self.accepted.insert(machine, world.now());
                 self.check_tasks(world, machine, UNKNOWABLE);
                 self.check_not_put_back(world, machine);

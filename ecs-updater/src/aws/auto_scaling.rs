@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_autoscaling::types::{AutoScalingGroup, InstanceRefreshStatus};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, InstanceRefreshStatus, Tag};
 use models::clean;
 use models::fleet::{GroupMember, GroupSize};
 use models::ids::HostId;
+use models::min_size::{BadMinSize, HeldMinSize, MIN_SIZE_TAG};
 use smol_str::SmolStr;
 
 use super::client::Aws;
@@ -61,7 +62,8 @@ impl Aws {
                 let answer =
                     answer.map_err(|error| AwsError::from_sdk("autoscaling:DescribeAutoScalingGroups", error))?;
                 found.extend(answer.auto_scaling_groups().iter().filter_map(|group| {
-                    let told = Group { load_balancer_check: load_balancer_check(group), size: size(group) };
+                    let check = load_balancer_check(group);
+                    let told = Group { load_balancer_check: check, size: size(group), tag: tag(group) };
                     Some((clean::name(group.auto_scaling_group_name()?).into(), told))
                 }));
                 token = answer.next_token.filter(|token| !token.is_empty());
@@ -71,6 +73,29 @@ impl Aws {
             }
         }
         Ok(found)
+    }
+
+    /// Sets `MinSize` of a group. One above its desired capacity raises that too.
+    pub(crate) async fn set_min_size(&self, group: &str, least: u32) -> Result<(), AwsError> {
+        self.pace(Bucket::AutoScalingRead).await;
+        let least = i32::try_from(least).unwrap_or(i32::MAX);
+        let call = self.autoscaling.update_auto_scaling_group().auto_scaling_group_name(group).min_size(least);
+        let answer = call.send().await;
+        answer.map(drop).map_err(|error| AwsError::from_sdk("autoscaling:UpdateAutoScalingGroup", error))
+    }
+
+    /// Writes into a tag of the group what is held of its size.
+    pub(crate) async fn tag_group(&self, group: &str, held: &HeldMinSize) -> Result<(), AwsError> {
+        self.pace(Bucket::AutoScalingRead).await;
+        let call = self.autoscaling.create_or_update_tags().tags(tag_of(group, Some(held.to_string())));
+        call.send().await.map(drop).map_err(|error| AwsError::from_sdk("autoscaling:CreateOrUpdateTags", error))
+    }
+
+    /// Removes that tag.
+    pub(crate) async fn untag_group(&self, group: &str) -> Result<(), AwsError> {
+        self.pace(Bucket::AutoScalingRead).await;
+        let call = self.autoscaling.delete_tags().tags(tag_of(group, None));
+        call.send().await.map(drop).map_err(|error| AwsError::from_sdk("autoscaling:DeleteTags", error))
     }
 
     /// Returns the status of the group's instance refresh that is in progress. The newest come first in the answer, and there
@@ -90,6 +115,19 @@ impl Aws {
 pub(crate) struct Group {
     pub(crate) load_balancer_check: Option<SmolStr>,
     pub(crate) size: Option<GroupSize>,
+    /// What a run holds of its size.
+    pub(crate) tag: Option<Result<HeldMinSize, BadMinSize>>,
+}
+
+fn tag(group: &AutoScalingGroup) -> Option<Result<HeldMinSize, BadMinSize>> {
+    let ours = group.tags().iter().find(|tag| tag.key() == Some(MIN_SIZE_TAG))?;
+    Some(ours.value().unwrap_or_default().parse())
+}
+
+/// The tag of a group in a request. It is not for the instances that the group launches.
+fn tag_of(group: &str, value: Option<String>) -> Tag {
+    let tag = Tag::builder().resource_id(group).resource_type("auto-scaling-group").key(MIN_SIZE_TAG);
+    tag.set_value(value).propagate_at_launch(false).build()
 }
 
 fn size(group: &AutoScalingGroup) -> Option<GroupSize> {

@@ -273,11 +273,16 @@ fn ids(hosts: &[HostId]) -> Vec<String> {
 /// What a tag's value holds (EC2 user guide, "Tag restrictions").
 const LONGEST_VALUE: usize = 256;
 
+/// `StateReason` of a Spot instance that EC2 has taken back (EC2 API reference, `StateReason`).
+const TAKEN_BACK: [&str; 2] = ["Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"];
+
 fn read(instance: &Instance) -> Described {
     let tags = || instance.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
+    let why = instance.state_reason();
     let ec2 = Ec2 {
         state: read_state(instance.state().and_then(|state| state.name())),
         spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
+        taken_back: why.and_then(|why| why.code()).is_some_and(|code| TAKEN_BACK.contains(&code)),
         auto_scaling_group: tags()
             .find(|(key, _)| *key == "aws:autoscaling:groupName")
             .map(|(_, group)| clean::name(group)),

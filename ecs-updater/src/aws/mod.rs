@@ -41,6 +41,7 @@ pub use aws_config::SdkConfig;
 
 pub use access::{Access, load};
 pub use answers::checked;
+pub(crate) use auto_scaling::Group;
 pub(crate) use bucket::{NotStored, Object, put_object};
 pub use calls::Calls;
 pub use client::Aws;

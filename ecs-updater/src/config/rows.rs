@@ -187,6 +187,12 @@ pub(super) const ROWS: &[Row] = &[
         "Where tasks find room: on instances in service alone, or on those, too, that managed scaling launches"
     ),
     row!(
+        hold_min_size,
+        Tag::Never,
+        Switch,
+        "Hold MinSize of Auto Scaling groups at their size during a run, so that managed scaling ends no instance of theirs"
+    ),
+    row!(
         canary,
         Tag::Never,
         OrNone { some: Count, example: 1, none: NONE },

@@ -90,8 +90,8 @@ impl Actor<'_> {
         let unanswered = self.ask_where_they_are(&due).await;
         let now = self.now();
         let is_kept = |host: &&HostId| {
-            let taken = self.instance(host).and_then(|instance| instance.out_of_group(now));
-            if let Some((member, _)) = taken {
+            let taken = self.instance(host).and_then(|one| one.out_of_group(self.policy.bridge_policy, now));
+            if let Some((member, _)) = &taken {
                 let (group, state) = (member.group.as_str(), member.state.as_str());
                 tracing::warn!(%host, group, state, "left alone: its Auto Scaling group does not have it in service");
             }
@@ -109,7 +109,6 @@ impl Actor<'_> {
         match self.aws.group_members(hosts).await {
             Ok(members) => {
                 let at = self.now();
-                // An instance can be named twice.
                 for host in hosts {
                     let seen = SeenLifecycle { at, member: members.get(host).cloned() };
                     self.with_instance_mut(host, |instance| instance.auto_scaling = Some(Box::new(seen)));
@@ -140,7 +139,7 @@ impl Actor<'_> {
         };
         for name in names {
             let refresh = self.refresh_of(&name).await?;
-            let Group { load_balancer_check, size } = told.remove(&name).unwrap_or_default();
+            let Group { load_balancer_check, size, tag: _ } = told.remove(&name).unwrap_or_default();
             let seen = SeenGroup { at: self.now(), load_balancer_check, refresh, size };
             self.fleet.auto_scaling.groups.insert(name, seen);
         }

@@ -16,6 +16,7 @@ mod hosts;
 mod last;
 mod last_look;
 mod looks;
+mod min_size;
 mod send;
 mod service;
 mod tags;

@@ -17,7 +17,7 @@ use crate::aws::ecs::instances::{Failure, StatusesSet};
 impl Actor<'_> {
     /// Takes instances out of service: the last look, then the claim, then DRAINING.
     pub(super) async fn drain(&mut self, steps: Vec<(HostId, Drain)>) {
-        let hosts = hosts_of(&steps);
+        let hosts = self.hold_min_sizes(hosts_of(&steps)).await;
         let clear = if broken!(NoLookBeforeDrain) { hosts } else { self.clear_for_drain(&hosts, &steps).await };
         let clear: Vec<HostId> = clear.into_iter().filter(|host| self.is_still_due(host, &steps)).collect();
         if broken!(ClaimAfterDrain) {
@@ -279,7 +279,13 @@ fn verdict(instance: &Instance, end: End, at: Timestamp) -> Verdict {
             Verdict { outcome: Outcome::ScaledIn, reason, detail, ..plain }
         }
         End::Gone => {
-            let (reason, detail) = said("gone", "its machine is gone: EC2 says so, or does not know it".to_owned());
+            let taken_back = instance.ec2.as_ref().is_some_and(|ec2| ec2.taken_back);
+            let words = if taken_back {
+                "its machine is gone: EC2 has taken the Spot instance back"
+            } else {
+                "its machine is gone: EC2 says so, or does not know it"
+            };
+            let (reason, detail) = said("gone", words.to_owned());
             Verdict { outcome: Outcome::Gone, reason, detail, ..plain }
         }
     }

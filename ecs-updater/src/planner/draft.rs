@@ -94,10 +94,6 @@ impl Draft {
         self.steps.extend(looks.into_iter().filter(|look| known.insert(look.host.clone())));
     }
 
-    pub(crate) fn has_step(&self, instance: &Instance) -> bool {
-        self.steps.iter().any(|planned| planned.host == instance.host)
-    }
-
     /// Whether this plan, or an earlier one, has the instance in the middle of something. Asked once each instance has
     /// its standing.
     pub(crate) fn is_under_way(&self, host: &HostId) -> bool {

@@ -102,6 +102,7 @@ pub(super) fn instance(number: u32, report: Option<HostReport>, seen: Timestamp)
         ec2: Some(Ec2 {
             state: MachineState::Running,
             spot: false,
+            taken_back: false,
             auto_scaling_group: None,
             image: None,
             launched_at: None,

@@ -43,8 +43,9 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     if let Some(Err(bad)) = instance.tags.claim.as_ref().filter(|_| !broken!(MalformedClaimOverwritten)) {
         return Next::Hold(HoldReason::MalformedClaim { value: bad.value.clone(), error: bad.error.clone() });
     }
-    if let Some((member, place)) = instance.out_of_group(cx.now).filter(|_| !broken!(GroupsIgnored)) {
-        return out_of_group(instance, member, place, cx);
+    let away = instance.out_of_group(cx.policy.bridge_policy, cx.now);
+    if let Some((member, place)) = away.filter(|_| !broken!(GroupsIgnored)) {
+        return out_of_group(instance, &member, place, cx);
     }
     if let Some(next) = refusal::given_up(instance, cx) {
         return next;

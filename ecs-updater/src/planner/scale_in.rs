@@ -95,7 +95,11 @@ pub(super) fn hold(cx: &Context<'_>, instance: &Instance) -> Option<HoldReason> 
     // A drained host counts for no capacity: below a target of 100 the others are used more than that, and the group grows
     // before it shrinks.
     let grows = scaling.target < 100 || cx.policy.capacity == Capacity::ScaleOut;
-    let size = seen.size.as_ref().filter(|size| size.may_shrink() || (grows && size.may_grow()))?;
+    let known = &cx.snapshot.auto_scaling;
+    let is_settled = known.held.contains(&scaling.group) || known.not_held.contains_key(&scaling.group);
+    // It is held before the first drain.
+    let may_shrink = |size: &GroupSize| size.may_shrink() && (is_settled || !cx.policy.hold_min_size);
+    let size = seen.size.as_ref().filter(|size| may_shrink(size) || (grows && size.may_grow()))?;
     let why = unsafe_for(cx.snapshot, scaling).filter(|_| !broken!(ScaleInIgnored))?;
     Some(HoldReason::ScaleInEndsTasks {
         provider: instance.provider.as_deref().unwrap_or_default().to_owned(),

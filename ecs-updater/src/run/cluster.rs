@@ -82,6 +82,8 @@ pub(super) struct Cluster<'a> {
     pub(super) last_steps: Vec<PlannedStep>,
     pub(super) rounds: Rounds,
     pub(super) skip: Skip,
+    /// What became of `MinSize` of the groups.
+    pub(super) size_notes: Vec<String>,
 }
 
 impl<'a> Cluster<'a> {
@@ -120,6 +122,7 @@ impl<'a> Cluster<'a> {
             last_steps: Vec::new(),
             rounds: Rounds::default(),
             skip: Skip::default(),
+            size_notes: Vec::new(),
         }
     }
 

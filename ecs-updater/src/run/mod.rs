@@ -23,6 +23,7 @@ mod doubts;
 mod interruption;
 mod launched;
 mod looks;
+mod min_size;
 mod named;
 mod namer;
 mod naming;

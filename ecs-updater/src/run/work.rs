@@ -73,7 +73,7 @@ impl Cluster<'_> {
         let cut = self.cut(BEGUN_ENDS_WITHIN);
         tokio::select! {
             biased;
-            ended = self.rounds(watch) => return ended,
+            ended = self.rounds_and_sizes(watch) => return ended,
             () = cut => {}
         }
         self.plan_what_is_left(watch);
@@ -126,13 +126,20 @@ impl Cluster<'_> {
         }
     }
 
+    /// The rounds, and what is put back once they are over, however they ended.
+    async fn rounds_and_sizes(&mut self, watch: &dyn Watch) -> Result<(), ClusterError> {
+        let ended = self.rounds(watch).await;
+        self.put_back_min_sizes().await;
+        ended
+    }
+
     async fn rounds_while_kept(&mut self, keeper: &Keeper, watch: &dyn Watch) -> Ended {
         let aws = self.aws.clone();
         let (mut keep, mut cut) = (pin!(keeper.keep()), pin!(self.cut(BEGUN_ENDS_WITHIN)));
         let ended = tokio::select! {
             biased;
             lost = &mut keep => return Ended::Lost(lost),
-            ended = self.rounds(watch) => Ended::Rounds(ended),
+            ended = self.rounds_and_sizes(watch) => Ended::Rounds(ended),
             () = &mut cut => return Ended::Cut,
         };
         // A renewal that is on its way comes to its end, so that it does not come after the return.

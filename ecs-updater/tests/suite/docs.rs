@@ -91,7 +91,7 @@ fn every_call_is_named_as_it_is() {
 #[test]
 fn the_templates_grant_every_permission() {
     let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
-    let files = ["ecs-updater.yaml", "people.json", "events.yaml", "reports.yaml"];
+    let files = ["ecs-updater.yaml", "people.json", "events.yaml", "reports.yaml", "min-size.yaml"];
     let template: String = files.map(|file| read(&format!("cloudformation/{file}"))).concat();
     let granted: BTreeSet<&str> =
         template.split(|c: char| !(c.is_ascii_alphanumeric() || c == ':')).filter(|word| word.contains(':')).collect();

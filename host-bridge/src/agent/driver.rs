@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use models::claim::Claim;
-use models::host::AgentState;
+use models::host::{AgentState, TargetState};
 use models::pace::Pace;
 use models::time::after;
 use tokio::time::{Instant, sleep};
@@ -218,8 +218,23 @@ impl Agent {
                 }
             }
         }
+        self.facts.target_state = match self.facts.tags {
+            Tags::Known { .. } => self.where_it_is_taken().await,
+            Tags::Unknown => None,
+        };
         self.find_target().await;
         self.look_at = Some(Instant::now() + self.look_again());
+    }
+
+    /// Asks where AWS takes the host. What is not told is not known, and keeps it from nothing.
+    pub(super) async fn where_it_is_taken(&self) -> Option<TargetState> {
+        let metadata = &self.environment.metadata;
+        let by_group = known(metadata.target_state().await).flatten();
+        if by_group.is_some() && by_group != Some(TargetState::InService) {
+            return by_group;
+        }
+        let is_taken_back = known(metadata.is_taken_back().await).unwrap_or(false);
+        if is_taken_back { Some(TargetState::Spot) } else { by_group }
     }
 
     /// Between two readings of the tags.
@@ -310,4 +325,8 @@ impl Agent {
     fn knows_enough(&self) -> bool {
         self.facts.host.is_some() || self.silent_looks >= SILENT_LOOKS
     }
+}
+
+fn known<T>(told: Result<T, ImdsError>) -> Option<T> {
+    told.inspect_err(|error| tracing::debug!("{}", chain(error))).ok()
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use models::claim::{BadClaim, Claim, FailedVersions, Transport};
-use models::host::{AgentState, HostReport, UpdateState};
+use models::host::{AgentState, HostReport, TargetState, UpdateState};
 use semver::Version;
 
 use crate::inspect::{Boot, Seen};
@@ -18,6 +18,8 @@ pub struct Facts {
     pub host_answers: bool,
     /// The tags on the instance.
     pub tags: Tags,
+    /// Where AWS takes the host, as of the last look; `None` where that is not known.
+    pub target_state: Option<TargetState>,
     /// When the host was last asked to read its update repository by the agent in this boot.
     pub refreshed_at: Option<Timestamp>,
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use models::claim::{BadClaim, CLAIM_TAG, Claim, FAILED_TAG, FailedVersions, SAVED_LOCK_TAG};
+use models::host::TargetState;
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -144,6 +145,24 @@ impl Imds {
             failed: FailedVersions::parse(&failed.unwrap_or_default()),
             lock: lock.map(|lock| lock.trim().to_owned()).filter(|lock| !lock.is_empty()),
         })
+    }
+
+    /// Where its Auto Scaling group takes this instance. `None` where the service does not tell: it has no group, or its
+    /// group has not moved it since the service tells of that.
+    ///
+    /// # Errors
+    /// [`ImdsError`]; nothing is known then.
+    pub async fn target_state(&self) -> Result<Option<TargetState>, ImdsError> {
+        let text = self.get("/latest/meta-data/autoscaling/target-lifecycle-state").await?;
+        Ok(text.map(|text| TargetState::read(&text)).filter(|state| *state != TargetState::Missing))
+    }
+
+    /// Whether EC2 has given notice that it takes this Spot instance back.
+    ///
+    /// # Errors
+    /// [`ImdsError`]; nothing is known then.
+    pub async fn is_taken_back(&self) -> Result<bool, ImdsError> {
+        Ok(self.get("/latest/meta-data/spot/instance-action").await?.is_some())
     }
 
     /// The Region of this instance.

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use models::claim::Claim;
-use models::host::{ErrorCode, ReportedError};
+use models::host::{ErrorCode, ReportedError, TargetState};
 use semver::Version;
 use tokio::time::sleep;
 
 use super::act::Act;
 use super::driver::Agent;
 use super::facts::Tags;
-use super::memory::{Outcome, error};
+use super::memory::{GROUP, Outcome, error};
 use crate::client::{RebootAnswer, excerpt};
 use crate::introspection::{IntrospectionError, Task};
 use crate::transport::Sent;
@@ -93,6 +93,7 @@ impl Agent {
                 restored?;
             }
             Act::Reboot { to } => {
+                self.stays().await.map_err(Stopped::Error)?;
                 let mut visit = self.visit(self.settings.short);
                 visit.activate_offered(to).await?;
                 self.reboot(act).await?;
@@ -100,6 +101,7 @@ impl Agent {
             }
             Act::Revert { from, lock, inactive, switched } | Act::FallBack { from, lock, inactive, switched, .. } => {
                 if !switched {
+                    self.stays().await.map_err(Stopped::Error)?;
                     self.switch_back(from, lock, *inactive, wrote).await?;
                     self.memory.switched(act);
                     self.keep().await?;
@@ -189,6 +191,7 @@ impl Agent {
             // Late, but well.
             return Err(Stopped::Overtaken);
         }
+        self.stays().await.map_err(Stopped::Error)?;
         self.no_tasks().await.map_err(Stopped::Error)?;
         // What was asked for before stands also where this is refused.
         let before = self.memory.going_down.clone();
@@ -220,6 +223,18 @@ impl Agent {
             // The agent goes back also where nobody can be heard.
             Err(_) if own => Ok(()),
             Err(failure) => Err(Stopped::Error(error("metadata", ErrorCode::ApiDown, &chain(&failure)))),
+        }
+    }
+
+    /// Refuses where AWS takes the host away, as far as the metadata service tells: a group waits for what it ends, and what is
+    /// set aside is somebody's.
+    async fn stays(&self) -> Result<(), ReportedError> {
+        match self.where_it_is_taken().await {
+            None | Some(TargetState::InService) => Ok(()),
+            Some(target) => {
+                let detail = format!("AWS takes the host away ({target}), so that it is not rebooted");
+                Err(error(GROUP, ErrorCode::Refused, &detail))
+            }
         }
     }
 

@@ -59,6 +59,7 @@ pub(super) fn report(
         v: 1,
         boot_id: facts.boot.id.clone(),
         booted_at: facts.boot.at,
+        target_state: facts.target_state.clone(),
         wrote: taken.and_then(|taken| taken.wrote.as_ref()).map(ToString::to_string),
         error: trouble(facts, memory, troubles),
         ..seen.unwrap_or_default()

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `ecs-updater.os-version` | the running version alone, so that people can query their fleet by it |
 //! | `ecs-updater.bridge` | `v1` / version of the agent / when it reported / its heartbeat, both in seconds |
-//! | `ecs-updater.host` | boot id / time of the boot in seconds / variant / architecture / ECS agent's state / tasks |
+//! | `ecs-updater.host` | boot id / time of the boot in seconds / variant / architecture / ECS agent's state / tasks / where AWS takes it |
 //! | `ecs-updater.update` | update state / chosen / staged / last command / how it ended / `version-lock` / waves ignored (`y`, `n`, `u` for unknown), or `l` under API lockdown |
 //! | `ecs-updater.available` | the offered versions, newest first, with spaces between; a last `..` for those cut off |
 //! | `ecs-updater.claim` | step / run / since, in seconds / [`Progress`] / version written / error: at / error: code / attempt |
@@ -36,7 +36,7 @@ use crate::claim::{Claim, ClaimStep};
 use crate::clean;
 use crate::host::{
     AgentState, CommandStatus, CommandType, ErrorCode, HostReport, NoVersion, ReportedAgent, ReportedCommand,
-    ReportedError, ReportedOs, ReportedSettings, ReportedUpdate, UpdateState,
+    ReportedError, ReportedOs, ReportedSettings, ReportedUpdate, TargetState, UpdateState,
 };
 use crate::ids::{BootId, RunId};
 
@@ -66,8 +66,10 @@ pub const NAMES: [&str; 7] = [OS_VERSION, BRIDGE, HOST, UPDATE, AVAILABLE, CLAIM
 const LOCKED_DOWN: &str = "l";
 const FORMAT: &str = "v1";
 /// The longest fields, escaped: with their slashes they fit into [`MAX_VALUE`].
-const BOOT: usize = 40;
-const VARIANT: usize = 28;
+const BOOT: usize = 36;
+const VARIANT: usize = 26;
+const ARCH: usize = 7;
+const TARGET: usize = 10;
 const VERSION: usize = 24;
 const WORD: usize = 12;
 const CODE: usize = 20;
@@ -198,6 +200,7 @@ impl BridgeReport {
         let agent = report.agent.as_ref();
         let error = report.error.as_ref();
         let handled = self.handled.as_ref();
+        let target = report.target_state.clone().map(TargetState::known);
         let waves = match settings.map(|settings| settings.ignore_waves) {
             None if report.locked_down => LOCKED_DOWN,
             None => NONE,
@@ -215,9 +218,10 @@ impl BridgeReport {
             field(report.boot_id.as_ref().map(BootId::as_str), BOOT),
             number(report.booted_at),
             field(os.map(|os| os.variant.as_str()), VARIANT),
-            field(os.map(|os| os.arch.as_str()), WORD),
+            field(os.map(|os| os.arch.as_str()), ARCH),
             field(agent.map(|agent| agent.state.as_str()), WORD),
             number(agent.and_then(|agent| agent.tasks)),
+            field(target.as_ref().map(TargetState::as_str), TARGET),
         ];
         let status = [
             field(update.map(|update| update.state.as_str()), WORD),
@@ -265,7 +269,7 @@ impl BridgeReport {
         }
         let booted_at = host.number();
         let (variant, arch) = (host.text(), host.text());
-        let (agent, tasks) = (host.text(), host.number());
+        let (agent, tasks, target) = (host.text(), host.number(), host.text());
         let version = value(OS_VERSION).and_then(text_of);
         let os = [&version, &variant, &arch].into_iter().any(Option::is_some).then(|| ReportedOs {
             version: version.clone().unwrap_or_default(),
@@ -284,6 +288,7 @@ impl BridgeReport {
             update,
             settings,
             locked_down,
+            target_state: target.map(|target| TargetState::from(target.as_str())),
             agent: agent.map(|agent| ReportedAgent {
                 state: AgentState::from(agent.as_str()),
                 container_instance: None,

@@ -25,6 +25,7 @@ fn full() -> BridgeReport {
             }),
             settings: Some(ReportedSettings { version_lock: Some("latest".into()), ignore_waves: Some(false) }),
             locked_down: false,
+            target_state: Some(TargetState::InService),
             agent: Some(ReportedAgent { state: AgentState::Registered, container_instance: None, tasks: Some(0) }),
             wrote: Some("1.27.0".into()),
             error: Some(ReportedError {
@@ -57,7 +58,7 @@ fn the_values_are_for_reading() {
         "ecs-updater.bridge = v1/0.1.0/1795402800/10800",
         "ecs-updater.claim = stage/01JDBX3Z7G8Y0M2QK4T5V6W7X8/1795402680/failed/1.27.0/pin/failed/2",
         "ecs-updater.detail = @60version-lock@60 could not be put back to latest: 50@25",
-        "ecs-updater.host = 2b5d4f3e-0000-4000-8000-0123456789ab/1795402800/aws-ecs-2/x86_64/registered/0",
+        "ecs-updater.host = 2b5d4f3e-0000-4000-8000-0123456789ab/1795402800/aws-ecs-2/x86_64/registered/0/InService",
         "ecs-updater.os-version = 1.26.1",
         "ecs-updater.update = Staged/1.27.0/1.27.0/prepare/Success/latest/n",
     ];
@@ -136,6 +137,7 @@ prop_compose! {
         update in prop::option::of(update()),
         settings in prop::option::of((prop::option::of(version().prop_map(String::from)), prop::option::of(any::<bool>()))),
         agent in prop::option::of((text(), prop::option::of(any::<u32>()))),
+        target in prop::option::of(prop_oneof![text(), Just("Terminated".into()), Just("Warmed:Hibernated".into())]),
         wrote in prop::option::of(version()),
         error in prop::option::of((text(), text(), ".{0,150}".prop_map(|text| clean::line(&text).into_owned()))),
         progress in prop::sample::select(Progress::ALL.to_vec()),
@@ -151,6 +153,7 @@ prop_compose! {
             agent: agent.map(|(state, tasks)| ReportedAgent {
                 state: AgentState::from(state.as_str()), container_instance: None, tasks,
             }),
+            target_state: target.map(|target| TargetState::read(&target)),
             wrote: wrote.map(String::from),
             error: error.map(|(at, code, detail)| ReportedError {
                 at: at.into(), code: ErrorCode::from(code.as_str()), detail,

@@ -1,13 +1,15 @@
 //! What EC2 Auto Scaling says of an instance and of its group, and what follows from it (docs/facts/auto-scaling.md).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::instance::Instance;
-use super::lifecycle::{GROUPS_FRESH, GroupMember, Place};
+use super::instance::{EVENTUAL_CONSISTENCY, Instance};
+use super::lifecycle::{GROUPS_FRESH, GroupMember, Place, SPOT};
+use crate::host::TargetState;
+use crate::policy::BridgePolicy;
 use crate::reason::{FailReason, HoldReason};
 use crate::time::after;
 
@@ -26,6 +28,12 @@ pub struct AutoScaling {
     /// Those of them with more empty instances than their target allows, now or a moment ago.
     #[serde(default)]
     pub emptied: BTreeMap<SmolStr, Emptied>,
+    /// The groups whose `MinSize` this run holds, or that cannot shrink anyway.
+    #[serde(default)]
+    pub held: BTreeSet<SmolStr>,
+    /// Why it does not hold the `MinSize` of others, where it was to.
+    #[serde(default)]
+    pub not_held: BTreeMap<SmolStr, String>,
 }
 
 /// Since when a capacity provider has more empty instances than its target allows.
@@ -213,14 +221,34 @@ impl Instance {
 
     /// Returns its place in its group where that keeps it from being touched: all but `InService`, as long as the answer is
     /// good. That a group ends an instance it does not take back.
-    pub fn out_of_group(&self, now: Timestamp) -> Option<(&GroupMember, Place)> {
-        let seen = self.auto_scaling.as_ref()?;
-        let member = seen.member.as_ref()?;
-        match member.place() {
-            Place::InService => None,
-            place @ Place::Terminating => Some((member, place)),
-            place @ (Place::Warm | Place::Away(_)) => seen.is_fresh(now).then_some((member, place)),
-        }
+    ///
+    /// Where its group has not been asked since, the host's own word counts as well.
+    pub fn out_of_group(&self, policy: BridgePolicy, now: Timestamp) -> Option<(GroupMember, Place)> {
+        let seen = self.auto_scaling.as_ref();
+        let told = seen.and_then(|seen| away(seen.member.as_ref()?, seen.is_fresh(now)));
+        told.or_else(|| away(&self.target_in_group(policy)?, self.live_bridge(now).is_some()))
+    }
+
+    /// Returns where AWS takes it, as its host bridge says: its place by its own word. `None` where another host can have
+    /// said that, and once EC2 Auto Scaling was asked later.
+    fn target_in_group(&self, policy: BridgePolicy) -> Option<GroupMember> {
+        let seen = self.heard_bridge().filter(|_| self.speaks_for_itself(policy))?;
+        let asked = self.auto_scaling.as_ref().map(|told| told.at);
+        let is_overtaken = asked.is_some_and(|at| at >= after(seen.since, EVENTUAL_CONSISTENCY));
+        // Of a Spot interruption EC2 Auto Scaling does not tell.
+        let target = seen.report.report.target_state.as_ref();
+        let target = target.filter(|target| !is_overtaken || **target == TargetState::Spot)?;
+        let state = if *target == TargetState::Spot { SPOT } else { target.as_str() };
+        Some(GroupMember { group: self.group_tag().unwrap_or("(none)").into(), state: state.into() })
+    }
+}
+
+/// Returns the member and its place where that keeps it from being touched.
+fn away(member: &GroupMember, is_good: bool) -> Option<(GroupMember, Place)> {
+    match member.place() {
+        Place::InService => None,
+        place @ Place::Terminating => Some((member.clone(), place)),
+        place @ (Place::Warm | Place::Away(_)) => is_good.then(|| (member.clone(), place)),
     }
 }
 

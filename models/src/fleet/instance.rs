@@ -259,6 +259,9 @@ pub struct Ec2 {
     pub state: MachineState,
     /// Whether it is a Spot instance.
     pub spot: bool,
+    /// Whether EC2 says that it has taken the Spot instance back.
+    #[serde(default)]
+    pub taken_back: bool,
     /// Tag `aws:autoscaling:groupName`.
     pub auto_scaling_group: Option<String>,
     /// The image that it was launched from; an update in place changes nothing about it.

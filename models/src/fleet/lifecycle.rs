@@ -10,6 +10,9 @@ use crate::time::after;
 /// it is asked again.
 pub const GROUPS_FRESH: SignedDuration = SignedDuration::from_mins(5);
 
+/// In the place of a state: EC2 takes the Spot instance back.
+pub(super) const SPOT: &str = "Spot interruption";
+
 /// What EC2 Auto Scaling says of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenLifecycle {
@@ -44,8 +47,8 @@ impl GroupMember {
     pub fn place(&self) -> Place {
         match self.state.as_str() {
             "InService" => Place::InService,
-            "Terminating" | "Terminating:Wait" | "Terminating:Proceed" | "Terminated" => Place::Terminating,
-            state if state.starts_with("Warmed:") => Place::Warm,
+            "Terminating" | "Terminating:Wait" | "Terminating:Proceed" | "Terminated" | SPOT => Place::Terminating,
+            state if state == "Warmed" || state.starts_with("Warmed:") => Place::Warm,
             "Standby" | "EnteringStandby" => Place::Away(
                 "somebody has set it aside: end the standby (aws autoscaling exit-standby) when that work is done",
             ),

@@ -2,7 +2,9 @@
 //! say anything: versions are versions or the report is refused, codes are known ones or `unknown`, and texts are short and
 //! clean.
 
-use super::report::{HostReport, ReportedAgent, ReportedCommand, ReportedError, ReportedOs, ReportedUpdate};
+use super::report::{
+    HostReport, ReportedAgent, ReportedCommand, ReportedError, ReportedOs, ReportedUpdate, TargetState,
+};
 use super::tolerant::{NoVersion, parse_version};
 use crate::clean;
 
@@ -33,6 +35,7 @@ impl HostReport {
             boot_id: self.boot_id,
             booted_at: self.booted_at,
             locked_down: self.locked_down,
+            target_state: self.target_state.map(TargetState::known),
         })
     }
 }

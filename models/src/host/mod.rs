@@ -14,7 +14,7 @@ mod tolerant;
 pub use api::{CommandResult, CommandStatus, CommandType, Image, OsInfo, Partition, UpdateState, UpdateStatus};
 pub use report::{
     AgentState, ErrorCode, HostReport, ReportError, ReportedAgent, ReportedCommand, ReportedError, ReportedOs,
-    ReportedSettings, ReportedUpdate, SeenReport,
+    ReportedSettings, ReportedUpdate, SeenReport, TargetState,
 };
 pub(crate) use tolerant::NoVersion;
 pub use tolerant::parse_version;

@@ -45,6 +45,9 @@ pub struct HostReport {
     /// The ECS agent on the host, as its introspection port sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<ReportedAgent>,
+    /// Where AWS takes the host, as its metadata service says; `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_state: Option<TargetState>,
     /// What this visit wrote to the inactive partition set, from the worker's line `Starting update to V`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrote: Option<String>,
@@ -196,6 +199,33 @@ open_enum!(
         Down = "down",
     }
 );
+
+open_enum!(
+    /// `autoscaling/target-lifecycle-state` of the metadata service: where an Auto Scaling group takes its instance, not
+    /// where the instance is (docs/facts/auto-scaling.md#states-of-an-instance).
+    TargetState {
+        /// It stays, or comes back.
+        InService = "InService",
+        /// The group ends it.
+        Terminated = "Terminated",
+        /// Somebody sets it aside.
+        Standby = "Standby",
+        /// Somebody takes it out of the group.
+        Detached = "Detached",
+        /// It goes to the warm pool, in whatever state.
+        Warmed = "Warmed",
+        /// Of `spot/instance-action`: EC2 takes the Spot instance back, within two minutes
+        /// (docs/facts/ec2.md#spot-instances).
+        Spot = "Spot",
+    }
+);
+
+impl TargetState {
+    /// Reads what the metadata service says, such as `Warmed:Stopped`.
+    pub fn read(text: &str) -> Self {
+        Self::from(text.trim().split(':').next().unwrap_or_default())
+    }
+}
 
 /// Why a visit did not do what it was asked to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

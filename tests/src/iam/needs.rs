@@ -68,6 +68,10 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
             let (bucket, key) = s3::place(rest);
             vec![(format!("arn:aws:s3:::{bucket}/{key}"), Context::new())]
         }
+        (
+            Body::Form(form),
+            "autoscaling:UpdateAutoScalingGroup" | "autoscaling:CreateOrUpdateTags" | "autoscaling:DeleteTags",
+        ) => of_group(&arn, form),
         (Body::Form(form), "ec2:CreateTags" | "ec2:DeleteTags") => of_tags(world, &arn, form),
         (Body::Json(_) | Body::Form(_) | Body::Rest(_), _) => Vec::new(),
     };
@@ -174,6 +178,20 @@ fn of_tags(world: &World, arn: &Arn<'_>, form: &Form) -> Vec<(String, Context)> 
         (arn("ec2", "instance/id".to_owned()), context)
     };
     hosts.iter().map(of_host).collect()
+}
+
+/// A group of a capacity provider: ECS has put its tag on it.
+fn of_group(arn: &Arn<'_>, form: &Form) -> Vec<(String, Context)> {
+    let mut form = form.clone();
+    let mut context = one("aws:ResourceTag/AmazonECSManaged", String::new());
+    for size in ["MinSize", "MaxSize"] {
+        context.extend(form.take(size).map(|value| (format!("autoscaling:{size}"), BTreeSet::from([value]))));
+    }
+    for mut tag in form.members("Tags.member").into_values() {
+        let key = tag.take("Key").unwrap_or_default();
+        context.entry("aws:TagKeys".to_owned()).or_default().insert(key);
+    }
+    vec![(arn("autoscaling", "autoScalingGroup:id:autoScalingGroupName/id".to_owned()), context)]
 }
 
 fn one(key: &str, value: String) -> Context {

@@ -1,6 +1,7 @@
 //! What Auto Scaling groups take away is not touched.
 
 use jiff::Timestamp;
+use models::claim::Transport;
 use models::fleet::AutoScaling;
 
 use super::{Invariants, Rule, UNKNOWABLE};
@@ -17,6 +18,24 @@ impl Invariants {
             let state = &world.machines()[machine].in_group.state;
             self.broken(world, Rule::OutOfGroup, machine, format!("{what} while its group has it as {state}"));
         }
+    }
+
+    /// Whether a host bridge reboots its host although the metadata service tells it that AWS takes the host away: it looks just
+    /// before.
+    pub(super) fn check_target(&mut self, world: &World, machine: MachineNo) {
+        let claim = self.claims.get(&machine).and_then(Option::as_ref);
+        let by_bridge = claim.is_some_and(|claim| claim.transport == Transport::Bridge);
+        let is_old = |at: Timestamp| world.now().duration_since(at) >= UNKNOWABLE;
+        let answered = world.machines()[machine].metadata_away_until.is_none_or(is_old);
+        if by_bridge && answered && world.told_to_go_since(machine).is_some_and(is_old) {
+            let detail = "rebooted by its agent while the metadata service tells that AWS takes it away".to_owned();
+            self.broken(world, Rule::OutOfGroup, machine, detail);
+        }
+    }
+
+    /// The least size of the machine's group was changed without a word on the group.
+    pub(crate) fn see_min_size(&mut self, world: &World, machine: MachineNo, what: String) {
+        self.broken(world, Rule::MinSize, machine, what);
     }
 
     /// Whether a scale-in that the caller caused takes tasks with it. Those of DAEMON services are of the machine; what was

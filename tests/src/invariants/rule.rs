@@ -44,6 +44,8 @@ pub enum Rule {
     OutOfGroup,
     /// A task was lost since a group ended its instance, in a scale-in that hosts caused which the caller had emptied.
     TaskScaledIn,
+    /// `MinSize` of an Auto Scaling group was changed without a tag of the group that says what it was.
+    MinSize,
     /// An instance was drained while ECS would place its tasks on a machine that does not run.
     PlacedOnDead,
     /// An instance was drained, or claimed to be staged, that is not selected.

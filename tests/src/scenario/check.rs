@@ -117,7 +117,11 @@ impl Scenario {
                 Err(ScenarioError::NoSuchService { index, name: named.service.clone() })
             }
             Action::Cluster(name, action) => self.check_cluster_action(index, name.as_deref(), action),
+            Action::Group(name, _) if !self.machines.iter().any(|one| one.instance.asg.as_deref() == Some(name)) => {
+                Err(ScenarioError::Event { index, reason: format!("names group {name:?}, which has no instance") })
+            }
             Action::Service(..)
+            | Action::Group(..)
             | Action::Repository(_)
             | Action::Parameter(_)
             | Action::Alarm(_)

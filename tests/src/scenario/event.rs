@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::alarm::AlarmState;
+use super::groups::GroupAction;
 use super::names::names;
 use super::when::When;
 use crate::errors::malformed;
@@ -40,6 +41,8 @@ pub enum Action {
     Service(ServiceName, ServiceAction),
     /// To the cluster of this name, or to the only one.
     Cluster(Option<String>, ClusterAction),
+    /// To the Auto Scaling group of this name.
+    Group(String, GroupAction),
     /// To the update repository.
     Repository(RepositoryAction),
     /// To an SSM parameter.
@@ -71,6 +74,8 @@ pub enum HostAction {
         /// `LifecycleState`.
         state: String,
     },
+    /// EC2 gives notice that it takes the Spot instance back.
+    SpotInterruption,
     /// The EC2 instance is stopped.
     Stop,
     /// The stopped EC2 instance is started.
@@ -323,6 +328,11 @@ fn action(name: &str, mut table: Table) -> Result<Action, String> {
         let cluster = take_one(&mut table, "cluster")?;
         return Ok(Action::Cluster(cluster, payload(name, table)?));
     }
+    let groups = names::<GroupAction>();
+    if groups.contains(&name) {
+        let group = take_one(&mut table, "group")?.ok_or("needs group")?;
+        return Ok(Action::Group(group, payload(name, table)?));
+    }
     if repository.contains(&name) {
         return Ok(Action::Repository(payload(name, table)?));
     }
@@ -338,7 +348,7 @@ fn action(name: &str, mut table: Table) -> Result<Action, String> {
     if clock.contains(&name) {
         return Ok(Action::Clock(payload(name, table)?));
     }
-    let known: Vec<String> = [hosts, services, clusters, repository, parameters, alarms, clock]
+    let known: Vec<String> = [hosts, services, clusters, groups, repository, parameters, alarms, clock]
         .concat()
         .iter()
         .map(|name| format!("`{name}`"))
@@ -379,6 +389,7 @@ impl fmt::Display for Action {
             Self::Hosts(_, action) => write!(f, "{action:?}"),
             Self::Service(_, action) => write!(f, "{action:?}"),
             Self::Cluster(_, action) => write!(f, "{action:?}"),
+            Self::Group(_, action) => write!(f, "{action:?}"),
             Self::Repository(action) => write!(f, "{action:?}"),
             Self::Parameter(action) => write!(f, "{action:?}"),
             Self::Alarm(action) => write!(f, "{action:?}"),

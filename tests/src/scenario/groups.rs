@@ -89,6 +89,31 @@ impl Default for GroupSpec {
     }
 }
 
+/// What becomes of an Auto Scaling group, by a person.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum GroupAction {
+    /// It gets another desired capacity.
+    DesiredCapacity { desired: usize },
+    /// It gets another least size.
+    MinSize { min_size: usize },
+    /// Its newest instance refresh comes to this status.
+    InstanceRefresh { status: String },
+}
+
+/// What the metadata service answers to the question where an Auto Scaling group takes its instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetLifecycle {
+    /// The state that the instance goes to.
+    #[default]
+    Told,
+    /// 404: its group has not moved it since the service tells of that.
+    Missing,
+    /// 403.
+    Refused,
+}
+
 /// What ECS's hook does once somebody has set an instance ACTIVE whose group waits to end it (docs/facts/auto-scaling.md).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -45,6 +45,8 @@ pub struct InstanceSpec {
     pub trunk: Option<u32>,
     /// `spot` or nothing.
     pub lifecycle: Option<String>,
+    /// Whether its agent drains it when EC2 takes the Spot instance back (`ECS_ENABLE_SPOT_INSTANCE_DRAINING`).
+    pub spot_draining: bool,
     /// Name of its Auto Scaling group.
     pub asg: Option<String>,
     /// Name of the capacity provider that it was registered with.
@@ -97,6 +99,7 @@ impl Default for InstanceSpec {
             interfaces: 3,
             trunk: None,
             lifecycle: None,
+            spot_draining: false,
             asg: None,
             provider: None,
             group_state: None,

@@ -42,7 +42,7 @@ pub use event::{
     Published, RepositoryAction, ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
-pub use groups::{ActiveWhileTerminating, GroupSpec, LaunchFrom, TerminationPolicy};
+pub use groups::{ActiveWhileTerminating, GroupAction, GroupSpec, LaunchFrom, TargetLifecycle, TerminationPolicy};
 pub use machines::{InstanceSpec, MachineSpec};
 pub use parameter::{ParameterSpec, ParameterVersion};
 pub use providers::{ProviderSpec, ScalingSpec, StrategyItem};

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use models::policy::BridgePolicy;
 use serde::Deserialize;
 
-use super::groups::ActiveWhileTerminating;
+use super::groups::{ActiveWhileTerminating, TargetLifecycle};
 use super::scaling::ScalingBehaviour;
 use super::shape::RebalancedZones;
 
@@ -68,6 +68,8 @@ pub struct RegionSpec {
 
     /// What becomes of an instance that somebody sets ACTIVE while its group waits to end it.
     pub active_while_terminating: ActiveWhileTerminating,
+    /// What the metadata service says of where its Auto Scaling group takes an instance.
+    pub target_lifecycle: TargetLifecycle,
     /// How managed scaling behaves.
     pub managed_scaling: ScalingBehaviour,
 
@@ -132,6 +134,7 @@ impl Default for RegionSpec {
             deleted_services_visible: SignedDuration::from_hours(1),
             deregister_after: SignedDuration::from_secs(30),
             active_while_terminating: ActiveWhileTerminating::default(),
+            target_lifecycle: TargetLifecycle::default(),
             managed_scaling: ScalingBehaviour::default(),
             status_checks_begin: SignedDuration::from_mins(2),
             status_check_lag: SignedDuration::from_mins(2),

@@ -44,11 +44,14 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 42] = [
+pub(crate) const OPERATIONS: [&str; 45] = [
+    "autoscaling:CreateOrUpdateTags",
+    "autoscaling:DeleteTags",
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeInstanceRefreshes",
     "autoscaling:DescribeLaunchConfigurations",
+    "autoscaling:UpdateAutoScalingGroup",
     "cloudwatch:DescribeAlarms",
     "dynamodb:GetItem",
     "dynamodb:PutItem",

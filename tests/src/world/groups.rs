@@ -11,7 +11,7 @@ use super::machine::{Ec2State, IN_SERVICE};
 use super::queue::Due;
 use super::registration::{InstanceStatus, Registration};
 use super::task::LastStatus;
-use crate::scenario::{ActiveWhileTerminating, GroupSpec, ServiceKind};
+use crate::scenario::{ActiveWhileTerminating, GroupAction, GroupSpec, ServiceKind};
 
 /// From `Terminating:Wait` to DRAINING: some seconds, by an event.
 const HOOK: SignedDuration = SignedDuration::from_secs(5);
@@ -84,6 +84,24 @@ impl World {
             self.set_group_state(machine, "Terminating");
             self.schedule(END, Due::Group(machine));
         }
+    }
+
+    /// Somebody changes a group.
+    pub(super) fn act_on_group(&mut self, name: &str, action: GroupAction) {
+        match action {
+            GroupAction::DesiredCapacity { desired } => {
+                self.set_desired(name, desired, "a person");
+                self.mark_scale_in(name, false);
+            }
+            GroupAction::MinSize { min_size } => {
+                self.written.entry(name.to_owned()).or_default().held_from = None;
+                self.change_min_size(name, min_size);
+            }
+            GroupAction::InstanceRefresh { status } => {
+                self.groups.entry(name.to_owned()).or_default().refresh = Some(status);
+            }
+        }
+        self.reconcile(name);
     }
 
     /// The next step of an instance that its group ends.

@@ -44,7 +44,9 @@ pub struct Machine {
     /// Whether its metadata service serves its tags.
     pub metadata_tags: bool,
     /// Until when its metadata service does not answer.
-    pub(super) metadata_away_until: Option<Timestamp>,
+    pub(crate) metadata_away_until: Option<Timestamp>,
+    /// When EC2 gave notice that it takes the Spot instance back.
+    pub(crate) spot_notice: Option<Timestamp>,
     /// Whether SSM has ever heard of it.
     pub ssm_registered: bool,
     /// The last time that the SSM agent was heard of, while it is away; `None` while it answers.

@@ -9,10 +9,12 @@ use serde_json::json;
 
 use super::World;
 use super::ids::MachineNo;
+use crate::scenario::TargetLifecycle;
 
 /// Credentials of an instance role are good for about six hours (EC2 user guide, `instance-metadata-security-credentials`).
 const CREDENTIALS: SignedDuration = SignedDuration::from_hours(6);
 const TOKEN: &str = "AQAEAsimulatedtokenofthemetadataservice==";
+const TARGET_STATE: &str = "autoscaling/target-lifecycle-state";
 const ROLE: &str = "ecsInstanceRole";
 
 /// The id of the access key that the role of each host has: this and the host's number.
@@ -47,7 +49,11 @@ impl World {
         if method != "GET" {
             return (405, String::new());
         }
-        let found = path.strip_prefix("/latest/meta-data/").and_then(|item| self.metadata_item(number, item));
+        let item = path.strip_prefix("/latest/meta-data/");
+        if item == Some(TARGET_STATE) && self.spec.target_lifecycle == TargetLifecycle::Refused {
+            return (403, String::new());
+        }
+        let found = item.and_then(|item| self.metadata_item(number, item));
         found.map_or((404, String::new()), |text| (200, text))
     }
 
@@ -71,8 +77,30 @@ impl World {
             "placement/region" => Some(self.spec.name.clone()),
             "services/domain" => Some("amazonaws.com".to_owned()),
             "instance-id" => Some(machine.id.clone()),
+            "spot/instance-action" => self.spot_notice(number).map(|at| {
+                let time = at + SignedDuration::from_mins(2);
+                json!({ "action": "terminate", "time": time.to_string() }).to_string()
+            }),
+            TARGET_STATE => self.target_state(number).map(str::to_owned),
             _ => None,
         }
+    }
+
+    /// Where the group of a machine takes it, as its metadata service says.
+    pub(crate) fn target_state(&self, number: MachineNo) -> Option<&str> {
+        let machine = &self.machines[number];
+        if machine.instance.asg.is_none() || self.spec.target_lifecycle != TargetLifecycle::Told {
+            return None;
+        }
+        Some(match machine.in_group.state.as_str() {
+            "EnteringStandby" | "Standby" => "Standby",
+            "Detaching" | "Detached" => "Detached",
+            "Warmed:Pending" => "Warmed:Stopped",
+            state if state.starts_with("Warmed:Terminat") => "Warmed:Terminated",
+            state if state.starts_with("Warmed:") => state,
+            state if state.starts_with("Terminat") => "Terminated",
+            _ => "InService",
+        })
     }
 
     fn metadata_tags(&self, number: MachineNo, item: &str) -> Option<String> {

@@ -25,6 +25,7 @@ mod images;
 mod log;
 mod machine;
 mod metadata;
+mod min_sizes;
 mod objects;
 mod people;
 mod placement;
@@ -37,6 +38,7 @@ mod scaling;
 mod scheduler;
 mod service;
 mod sizes;
+mod spot;
 mod ssm;
 mod status;
 mod table;
@@ -82,6 +84,7 @@ use crate::dice::Dice;
 use crate::host::Repository;
 use crate::invariants::Invariants;
 use crate::scenario::{BucketSpec, EventSpec, GroupSpec, ParameterSpec, ProviderSpec, RegionSpec};
+use min_sizes::Written;
 use queue::{Due, Queue};
 use scaling::Scaling;
 use sizes::GroupSize;
@@ -102,6 +105,8 @@ pub struct World {
     scaling: BTreeMap<String, Scaling>,
     /// The sizes of groups, where their capacity provider has managed scaling.
     sizes: BTreeMap<String, GroupSize>,
+    /// What was written on groups.
+    written: BTreeMap<String, Written>,
     /// The tasks that have waited for an instance in vain.
     never_started: Vec<NeverStarted>,
     pub(crate) services: IdVec<ServiceNo, Service>,
@@ -185,6 +190,7 @@ impl World {
             Due::AgentLost(registration, epoch) => self.agent_lost(registration, epoch),
             Due::Deregister(machine) => self.deregister_terminated(machine),
             Due::Group(machine) => self.step_group(machine),
+            Due::Spot(machine) => self.step_spot(machine),
             Due::Launch(machine) => drop(self.launch_in(machine, None)),
             Due::Boots(group) => self.boots(group),
             Due::Metric(provider) => self.measure(provider),

@@ -77,6 +77,7 @@ impl World {
                 }
             }
             Action::Cluster(name, action) => self.act_on_cluster(name.as_deref(), action),
+            Action::Group(name, action) => self.act_on_group(&name, action),
             Action::Repository(action) => self.change_repository(action),
             Action::Parameter(ParameterAction::PutParameter { name, value }) => {
                 self.parameters.entry(name).or_default().put(value);
@@ -116,6 +117,7 @@ impl World {
             HostAction::Replace => self.replace(machine),
             HostAction::ScaleIn => self.scale_in(machine),
             HostAction::GroupState { state } => self.set_group_state(machine, state),
+            HostAction::SpotInterruption => self.interrupt_spot(machine),
             HostAction::Stop => self.stop_instance(machine),
             HostAction::Start => self.start_instance(machine),
             HostAction::Reboot => self.reset(machine),

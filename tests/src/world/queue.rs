@@ -29,6 +29,8 @@ pub(super) enum Due {
     Deregister(MachineNo),
     /// The next step of an instance that its Auto Scaling group ends.
     Group(MachineNo),
+    /// The next step of a Spot instance that EC2 takes back.
+    Spot(MachineNo),
     /// An Auto Scaling group has launched an instance in the place of this one.
     Launch(MachineNo),
     /// An instance that a group has launched by itself registers.

@@ -69,6 +69,24 @@ fn die_everywhere(transport: Transport) {
     assert!(failed.is_empty(), "{count} failed, the first of them:\n\n{}", failed.join("\n\n"));
 }
 
+/// The least sizes that runs hold are what they were, once a run came to its end.
+#[test]
+fn groups_have_their_least_size_again_wherever_runs_die() {
+    const HELD: &str = include_str!("../../scenarios/min_size_held.toml");
+    for transport in [Transport::Ssm, Transport::Bridge] {
+        let scenario = Scenario::parse(HELD).unwrap();
+        let cluster = if transport == Transport::Bridge { scenario.by_bridge() } else { scenario };
+        let whole = prove(&cluster, false).unwrap();
+        assert!(whole.problems.is_empty(), "without a crash: {}", whole.problems.join("\n"));
+        let points = (1..=whole.runs[0].calls).flat_map(|call| [CrashPoint::Before(call), CrashPoint::After(call)]);
+        let points = points.step_by(jobs::every(3));
+        let cases: Vec<Case> = points.map(|point| Case { transport, crashes: Crashes(vec![point]) }).collect();
+        let proofs = jobs::all(jobs::threads(), &cases, |case| prove(&case.on(&cluster), false).unwrap());
+        let failed = failures(&cases, &proofs);
+        assert!(failed.is_empty(), "{} failed, the first of them:\n\n{}", failed.len(), failed[0]);
+    }
+}
+
 fn cluster(transport: Transport) -> Scenario {
     let scenario = Scenario::parse(CLUSTER).unwrap();
     match transport {

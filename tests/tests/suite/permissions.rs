@@ -29,6 +29,7 @@ const RUNS: [&str; 16] = [
     "lease_kept",
     "min_age_by_parameter",
     "managed_instances",
+    "min_size_held",
     "old_image",
     "protected_tasks",
     "standalone_stop",

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use models::claim::Transport;
 use models::fleet::{Instance, Task};
 use models::ids::ZoneName;
-use models::plan::{Drain, Phase, Stage, Step};
+use models::plan::{Drain, Phase, PlannedStep, Stage, Step};
 use models::policy::Zones;
 use models::reason::HoldReason;
 use models::time::after;
@@ -58,6 +58,7 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
     let zones = rollouts.canary_zones();
     draft.bakes = rollouts.bakes();
     let mut admission = Admission::new(cx, counted, draft, rollouts);
+    let mut looks = Vec::new();
     if !queue.is_empty() && admission.stop.is_none() {
         let full = if cx.snapshot.uses_interfaces() { cx.snapshot.interfaces_not_seen(cx.now) } else { Vec::new() };
         let is_due = |instance: &&Instance| match &instance.tasks {
@@ -66,11 +67,8 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
         };
         let full = full.into_iter().filter_map(|host| cx.snapshot.instances.get(host)).filter(is_due);
         let drains: &[&Instance] = if cx.run.dry_run { &[] } else { &counted.unknown_drains };
-        for instance in drains.iter().copied().chain(full) {
-            if !draft.has_step(instance) {
-                draft.act(instance, Step::LookAtTasks);
-            }
-        }
+        let look = |instance: &Instance| PlannedStep { host: instance.host.clone(), step: Step::LookAtTasks };
+        looks.extend(drains.iter().copied().chain(full).map(look));
     }
     let mut turn = 0;
     for queued in order::in_line(cx, queue, &order::Known { counted, canaries: &zones }, admission.budget.places()) {
@@ -94,6 +92,7 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
             }
         }
     }
+    draft.look(looks);
 }
 
 enum Offer {

@@ -1,6 +1,7 @@
 //! What an Auto Scaling group does with an instance, and what becomes of it then.
 
 use models::fleet::{AutoScaling, GroupMember, SeenGroup, SeenLifecycle};
+use models::host::TargetState;
 
 use super::*;
 
@@ -55,6 +56,47 @@ fn what_is_not_in_service_in_its_group_is_left_alone() {
     assert_eq!(say(old, &Policy::default(), &facts(), now), "drain", "a standby that was seen long ago");
     let old = Instance { auto_scaling: seen("Terminating", at(-2)), ..in_service() };
     assert_eq!(say(old, &Policy::default(), &facts(), now), "hold scaled_in", "nothing ends that");
+}
+
+/// Its own word counts where EC2 Auto Scaling was not asked since, and nobody else can have said it.
+#[test]
+fn what_its_host_says_of_its_group() {
+    let now = at(4);
+    let drained = || claimed(instance(0, Some(staged()), now), ClaimStep::Drain, at(2));
+    let in_service = || instance(0, Some(staged()), now);
+    type Case<'c> = (&'c str, &'c dyn Fn() -> Instance, Option<Box<SeenLifecycle>>, BridgePolicy, &'c str);
+    let own = BridgePolicy::OwnHost;
+    let table: &[Case<'_>] = &[
+        ("InService", &drained, None, own, "reboot 1.27.0"),
+        ("Terminated", &drained, None, own, "leave scaled_in"),
+        ("Terminated", &in_service, None, own, "hold scaled_in"),
+        ("Standby", &drained, None, own, "leave failed not_in_service"),
+        ("Detached", &in_service, None, own, "hold not_in_service"),
+        ("Warmed", &in_service, None, own, "hold not_running"),
+        ("unknown", &drained, None, own, "leave failed not_in_service"),
+        ("", &drained, None, own, "reboot 1.27.0"),
+        ("Terminated", &drained, None, BridgePolicy::Cluster, "reboot 1.27.0"),
+        ("Terminated", &drained, seen("InService", at(3)), own, "leave scaled_in"),
+        ("Terminated", &drained, seen("InService", now), own, "reboot 1.27.0"),
+        ("Spot", &drained, seen("InService", now), own, "leave scaled_in"),
+        ("Spot", &in_service, seen("InService", now), own, "hold scaled_in"),
+        ("InService", &drained, seen("Terminating:Wait", now), own, "leave scaled_in"),
+    ];
+    for (said, make, told, bridge_policy, expected) in table {
+        let report = BridgeReport {
+            heartbeat: Heartbeat { agent_version: "1".into(), at: at(3), interval: SignedDuration::from_hours(3) },
+            report: HostReport {
+                target_state: Some(TargetState::from(*said)).filter(|state| *state != TargetState::Missing),
+                ..staged()
+            },
+            handled: None,
+            available_cut: false,
+        };
+        let bridge = Some(Ok(Box::new(SeenBridge { since: at(3), report })));
+        let one = Instance { bridge, auto_scaling: told.clone(), ..make() };
+        let policy = Policy { host: TransportPolicy::Ssm, bridge_policy: *bridge_policy, ..Policy::default() };
+        assert_eq!(say(one, &policy, &facts(), now), *expected, "{said} {told:?} {bridge_policy:?}");
+    }
 }
 
 /// A group may have stopped it on purpose, which an earlier run knew and this one does not.

@@ -30,6 +30,7 @@ mod drain;
 mod gate;
 mod health;
 mod in_service;
+mod interfaces;
 mod limits;
 mod memory;
 mod outage;

@@ -1,11 +1,15 @@
 //! What is read of a cluster.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use models::fleet::FleetSnapshot;
 use models::ids::ClusterName;
+use models::min_size::HeldMinSize;
 use models::policy::Policy;
 use models::status::LeaseStatus;
 use models::summary::Summary;
+use smol_str::SmolStr;
 
 use crate::aws::{Aws, AwsError};
 use crate::clock::Clock;
@@ -21,6 +25,8 @@ pub(super) struct Facts<'a> {
     pub(super) lease: LeaseStatus,
     /// What the last run left, or why that is not known.
     pub(super) summary: Result<Summary, String>,
+    /// What runs hold of the least sizes of Auto Scaling groups, as far as that is told.
+    pub(super) held: BTreeMap<SmolStr, HeldMinSize>,
     pub(super) now: Timestamp,
 }
 
@@ -39,7 +45,24 @@ pub(super) async fn gather<'a>(
     let (trouble, (lease, summary)) =
         tokio::join!(observe::glance(aws, &mut fleet, policy, clock.now()), beside(aws, cluster, table, clock));
     let no_tags = trouble?.map(|error| format!("{error}; {}", error.advice()));
-    Ok(Facts { fleet, policy, no_tags, lease, summary, now: clock.now() })
+    let held = held_sizes(aws, &fleet).await;
+    Ok(Facts { fleet, policy, no_tags, lease, summary, held, now: clock.now() })
+}
+
+/// Reads what runs hold of the groups of capacity providers. Where that is not told, nothing is known of it: few clusters have any.
+async fn held_sizes(aws: &Aws, fleet: &FleetSnapshot) -> BTreeMap<SmolStr, HeldMinSize> {
+    let of_providers = fleet.instances.values().filter(|instance| instance.provider.is_some());
+    let names: BTreeSet<SmolStr> = of_providers.filter_map(|instance| Some(instance.group_tag()?.into())).collect();
+    if names.is_empty() {
+        return BTreeMap::new();
+    }
+    match aws.groups(&names).await {
+        Ok(told) => told.into_iter().filter_map(|(name, group)| Some((name, group.tag?.ok()?))).collect(),
+        Err(error) => {
+            tracing::debug!(cluster = %fleet.cluster, %error, "whether sizes of groups are held is not known");
+            BTreeMap::new()
+        }
+    }
 }
 
 /// Reads the lease, and what the last run left beside it.

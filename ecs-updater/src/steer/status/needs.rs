@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use models::claim::whole_seconds;
 use models::ids::{HostId, RunId};
+use models::min_size::{HeldMinSize, MIN_SIZE_TAG};
 use models::reason::HoldReason;
 use models::report::Outcome;
 use models::status::{ClaimLine, InstanceLine, LeaseStatus, Need, OutBy, OutOfService};
@@ -14,10 +15,11 @@ use super::typed::Typed;
 use crate::planner;
 
 /// The codes, in the order in which they are told.
-pub const NEED_CODES: [&str; 13] = [
+pub const NEED_CODES: [&str; 14] = [
     "tags_not_read",
     "left_draining",
     "dead_run",
+    "min_size_held",
     "malformed_claim",
     "registration_left",
     "budget_used_up",
@@ -44,6 +46,7 @@ pub(super) fn needs(facts: &Facts<'_>, instances: &[InstanceLine], typed: &Typed
     let mut needs = Needs { facts, instances, typed, found: Vec::new() };
     needs.tags_not_read();
     needs.claims();
+    needs.min_sizes();
     needs.malformed_claims();
     needs.registrations();
     needs.out_of_service();
@@ -120,6 +123,30 @@ impl Needs<'_> {
             let mut commands = vec![self.typed.ours("finish", &self.facts.fleet.cluster)];
             commands.extend(out.first().map(|first| self.release(first)));
             self.add("dead_run", message, commands, &lines);
+        }
+    }
+
+    /// The least sizes of groups that a run holds which is not at work.
+    fn min_sizes(&mut self) {
+        let is_at_work = |held: &HeldMinSize| match &self.facts.lease {
+            LeaseStatus::Held { .. } => true,
+            LeaseStatus::Never | LeaseStatus::Free { .. } | LeaseStatus::Expired { .. } => false,
+            LeaseStatus::NoTable | LeaseStatus::NotKnown { .. } => self.facts.now.duration_since(held.since) < WAITS,
+        };
+        let left: Vec<_> = self.facts.held.iter().filter(|(_, held)| !is_at_work(held)).collect();
+        for (group, HeldMinSize { old, held, run, .. }) in left {
+            let message = format!(
+                "run {run} holds MinSize of Auto Scaling group {group} at {held} and is not at work; it was {old}. The next run, or \
+                 `finish`, puts it back"
+            );
+            let tag = format!("ResourceId={group},ResourceType=auto-scaling-group,Key={MIN_SIZE_TAG}");
+            let (name, old) = (("--auto-scaling-group-name", group.as_str()), old.to_string());
+            let commands = vec![
+                self.typed.ours("finish", &self.facts.fleet.cluster),
+                self.typed.aws("autoscaling update-auto-scaling-group", &[name, ("--min-size", &old)]),
+                self.typed.aws("autoscaling delete-tags", &[("--tags", &tag)]),
+            ];
+            self.add("min_size_held", message, commands, &[]);
         }
     }
 

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::{BadClaim, Claim, FailedVersions};
 use models::fleet::{Ec2, FleetSnapshot, Instance, InstanceStatus, MachineState, RunMemory, Tags};
 use models::ids::Epoch;
+use models::min_size::HeldMinSize;
 use models::policy::{MaxUnavailable, Policy};
 use models::status::{ClusterStatus, LeaseStatus, OutBy, VersionSource};
 use models::summary::{Heard, OutAs, SeenOut, Summary, SummaryError, Troubled};
@@ -101,7 +102,7 @@ fn status(instances: Vec<Instance>, lease: LeaseStatus, summary: Result<Summary,
         ..FleetSnapshot::nothing_seen(&"web".into(), at(60))
     };
     let policy = Policy { max_unavailable: MaxUnavailable::Count(2), ..Policy::default() };
-    let facts = Facts { fleet, policy: &policy, no_tags: None, lease, summary, now: at(60) };
+    let facts = Facts { fleet, policy: &policy, no_tags: None, lease, summary, held: Default::default(), now: at(60) };
     report(&facts, &Typed::default())
 }
 
@@ -269,7 +270,15 @@ fn a_release_that_is_skipped_and_runs_all_the_same() {
             ..FleetSnapshot::nothing_seen(&"web".into(), at(60))
         };
         let (lease, summary) = (free(), Ok(summary(30)));
-        let facts = Facts { fleet, policy: &Policy::default(), no_tags: None, lease, summary, now: at(60) };
+        let facts = Facts {
+            fleet,
+            policy: &Policy::default(),
+            no_tags: None,
+            lease,
+            summary,
+            held: Default::default(),
+            now: at(60),
+        };
         report(&facts, &Typed::default())
     };
     assert_eq!(codes(&said(&[Version::new(1, 28, 0)])), Vec::<&str>::new());
@@ -344,5 +353,27 @@ fn hostile_names_do_nothing() {
     for command in commands {
         let outside: String = command.replace(r"'\''", "").split('\'').step_by(2).collect();
         assert!(!outside.contains(['$', '`', ';', '\u{1b}']), "{command}: {outside}");
+    }
+}
+
+#[test]
+fn a_least_size_that_a_dead_run_holds_is_put_back() {
+    let tag: HeldMinSize = "2/10/01RUN/2026-11-23T03:00:00Z".parse().unwrap();
+    let table = [(free(), vec!["min_size_held"]), (held("01RUN"), vec![]), (LeaseStatus::NoTable, vec![])];
+    for (lease, expected) in table {
+        let facts = Facts {
+            fleet: FleetSnapshot::nothing_seen(&"web".into(), at(0)),
+            policy: &Policy::default(),
+            no_tags: None,
+            lease: lease.clone(),
+            summary: Err("none".to_owned()),
+            held: [("web-asg".into(), HeldMinSize { since: at(0), ..tag.clone() })].into(),
+            now: at(60),
+        };
+        let status = report(&facts, &Typed::default());
+        assert_eq!(codes(&status), expected, "{lease:?}");
+        if let Some(need) = status.needs.first() {
+            assert!(need.commands[1].contains("--min-size 2"), "{:?}", need.commands);
+        }
     }
 }

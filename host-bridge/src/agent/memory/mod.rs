@@ -180,6 +180,9 @@ impl TakenUp {
     }
 }
 
+/// Where an act has stopped because AWS takes the host away.
+pub(super) const GROUP: &str = "group";
+
 /// An error of the agent's own, as it stands in reports.
 pub(super) fn error(at: &str, code: ErrorCode, detail: &str) -> ReportedError {
     ReportedError { at: at.to_owned(), code, detail: excerpt(detail) }

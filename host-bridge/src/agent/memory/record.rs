@@ -11,7 +11,7 @@ use models::time::after;
 
 use super::super::act::Act;
 use super::super::facts::Facts;
-use super::{FallingBack, GoingDown, Memory, Outcome, Placed, Trial, error};
+use super::{FallingBack, GROUP, GoingDown, Memory, Outcome, Placed, Trial, error};
 
 /// A definite failure in a drain is tried once more: nobody else would, before the reboot is due.
 const DRAIN_FAILURES: u32 = 2;
@@ -21,8 +21,8 @@ const PASSING_FAILURES: u32 = 6;
 
 /// Between two tries to undo what nobody asks for any more.
 const TIDY_AGAIN: SignedDuration = SignedDuration::from_secs(60);
-/// Between two looks at tasks that keep a reboot back.
-const TASKS_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+/// Between two looks at what keeps a reboot back: tasks, or where AWS takes the host.
+const WAITED_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 impl Memory {
     /// Records what is about to be done.
@@ -118,10 +118,10 @@ impl Memory {
             }
             return;
         };
-        taken.failures += u32::from(failure.code != ErrorCode::TasksRunning);
+        taken.failures += u32::from(!is_waited_for(failure));
         if tries_again(failure, taken.claim.step, taken.failures) {
             taken.error = Some(failure.clone());
-            taken.not_before = Some(after(now, wait(&failure.code, taken.failures)));
+            taken.not_before = Some(after(now, wait(failure, taken.failures)));
         } else {
             taken.finish(Progress::Failed, Some(failure.clone()));
         }
@@ -135,9 +135,10 @@ impl Memory {
         back.error.clone_from(&outcome.error);
         if let Some(failure) = &outcome.error {
             back.failures += 1;
-            let pause = match failure.code {
-                ErrorCode::TasksRunning => TASKS_AGAIN,
-                _ => doubled(Duration::from_mins(1), back.failures, Duration::from_hours(1)),
+            let pause = if is_waited_for(failure) {
+                WAITED_AGAIN
+            } else {
+                doubled(Duration::from_mins(1), back.failures, Duration::from_hours(1))
             };
             back.not_before = Some(after(now, pause));
             if let Some(taken) = &mut self.claim {
@@ -149,8 +150,11 @@ impl Memory {
 }
 
 fn tries_again(failure: &ReportedError, step: ClaimStep, failures: u32) -> bool {
+    // While the claim stands, until the updater gives up.
+    if is_waited_for(failure) {
+        return true;
+    }
     match &failure.code {
-        // While the claim stands: the tasks will leave, or the updater gives up.
         ErrorCode::TasksRunning => true,
         ErrorCode::Busy | ErrorCode::Unsure | ErrorCode::ApiDown => failures < PASSING_FAILURES,
         ErrorCode::HostLockedDown | ErrorCode::NoInPlaceUpdates | ErrorCode::OtherBoot | ErrorCode::BadParameter => {
@@ -169,11 +173,16 @@ fn tries_again(failure: &ReportedError, step: ClaimStep, failures: u32) -> bool 
     }
 }
 
-fn wait(code: &ErrorCode, failures: u32) -> SignedDuration {
-    match code {
-        ErrorCode::TasksRunning => TASKS_AGAIN,
-        _ => doubled(Duration::from_secs(10), failures, Duration::from_mins(2)),
+fn wait(failure: &ReportedError, failures: u32) -> SignedDuration {
+    if is_waited_for(failure) {
+        return WAITED_AGAIN;
     }
+    doubled(Duration::from_secs(10), failures, Duration::from_mins(2))
+}
+
+/// Whether the host has nothing to do with it, and it can pass: its tasks leave, or its group keeps it after all.
+fn is_waited_for(failure: &ReportedError) -> bool {
+    failure.code == ErrorCode::TasksRunning || failure.at == GROUP
 }
 
 fn doubled(first: Duration, failures: u32, longest: Duration) -> SignedDuration {

@@ -35,6 +35,7 @@ fn facts() -> Facts {
         ..HostReport::default()
     };
     Facts {
+        target_state: None,
         boot: Boot { id: Some(BOOT.into()), at: Some(start().as_second()) },
         host: Some(Seen { report, other_set_next: None, ..Seen::default() }),
         host_answers: true,

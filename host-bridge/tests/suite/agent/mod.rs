@@ -2,6 +2,7 @@
 
 mod decisions;
 mod environment;
+mod groups;
 mod kills;
 mod life;
 mod process;

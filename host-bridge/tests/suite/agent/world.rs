@@ -47,6 +47,10 @@ pub(crate) struct World {
     pub(crate) fake: Fake,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) tags_shown: bool,
+    /// Status and text of the answer to where its Auto Scaling group takes the host.
+    pub(crate) target: (u16, &'static str),
+    /// The same for the notice of a Spot interruption.
+    pub(crate) spot: (u16, &'static str),
     pub(crate) imds_up: bool,
     pub(crate) api_up: bool,
     pub(crate) ecs_agent: EcsAgent,
@@ -95,6 +99,8 @@ impl World {
             fake: Fake { looks: 1, ..Fake::default() },
             tags: BTreeMap::new(),
             tags_shown: true,
+            target: (404, ""),
+            spot: (404, ""),
             imds_up: true,
             api_up: true,
             ecs_agent: EcsAgent::Registered,
@@ -237,6 +243,12 @@ impl World {
         }
         assert!(request.head.to_ascii_lowercase().contains("x-aws-ec2-metadata-token: token"));
         const TAGS: &str = "/latest/meta-data/tags/instance";
+        if request.target == "/latest/meta-data/autoscaling/target-lifecycle-state" {
+            return text(self.target.0, self.target.1);
+        }
+        if request.target == "/latest/meta-data/spot/instance-action" {
+            return text(self.spot.0, self.spot.1);
+        }
         if !self.tags_shown {
             return text(404, "");
         }

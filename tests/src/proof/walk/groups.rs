@@ -33,6 +33,14 @@ pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
     if draw.chance(75) {
         scaled(&mut draw, scenario, size);
     }
+    let told = draw.pick(&["told", "told", "missing", "refused"]);
+    change(scenario, &["region"], |region| set(region, "target_lifecycle", told));
+    if draw.chance(30) {
+        change(scenario, &["updater", "defaults"], |defaults| set(defaults, "hold_min_size", true));
+    }
+    if draw.chance(25) {
+        interruptions(&mut draw, scenario, size);
+    }
 }
 
 /// Managed scaling of the capacity provider that the services' tasks run on, and all that nobody knows of it.
@@ -96,9 +104,25 @@ fn scaled(draw: &mut Draw, scenario: &mut Table, size: i64) {
     }
 }
 
-/// A scale-in, or a standby that ends before the last run.
-fn something(draw: &mut Draw, size: i64) -> Vec<Value> {
-    let host = draw.between(0, size - 1);
+/// Spot instances, one or two of which EC2 takes back.
+fn interruptions(draw: &mut Draw, scenario: &mut Table, size: i64) {
+    let by_agent = draw.chance(50);
+    if let Some(Value::Array(instances)) = scenario.get_mut("instances") {
+        for group in instances.iter_mut().filter_map(Value::as_table_mut) {
+            set(group, "lifecycle", "spot");
+            set(group, "spot_draining", by_agent);
+        }
+    }
+    for _ in 0..draw.pick(&[1, 2]) {
+        let host = draw.between(0, size - 1);
+        let mut event = begins(draw, host);
+        set(&mut event, "do", "spot_interruption");
+        extend(scenario, "event", vec![event.into()]);
+    }
+}
+
+/// When something happens to a host: at a time, or after it has come to a point.
+fn begins(draw: &mut Draw, host: i64) -> Table {
     let mut begins = table([("host", host.into())]);
     if draw.chance(40) {
         set(&mut begins, "at", draw.minutes(0, 40));
@@ -107,6 +131,13 @@ fn something(draw: &mut Draw, size: i64) -> Vec<Value> {
         set(&mut begins, "when", table([("host", host.into()), ("is", point.into())]));
         set(&mut begins, "after", format!("{}s", draw.pick(&[0, 1, 5, 20, 60])));
     }
+    begins
+}
+
+/// A scale-in, or a standby that ends before the last run.
+fn something(draw: &mut Draw, size: i64) -> Vec<Value> {
+    let host = draw.between(0, size - 1);
+    let mut begins = begins(draw, host);
     if draw.chance(60) {
         set(&mut begins, "do", "scale_in");
         return vec![begins.into()];

@@ -47,10 +47,16 @@ fn group(world: &World, name: &str, with_instances: bool) -> String {
         members("SuspendedProcesses", spec.suspended.iter().map(|name| text("ProcessName", name))),
         wrap("TargetGroupARNs", targets.iter().map(|arn| text("member", arn)).collect::<String>()),
         members("TrafficSources", targets.into_iter().map(source)),
+        members("Tags", world.written_on(name).tags.iter().map(|tag| shown_tag(name, tag))),
         launch(world, name, &spec),
         members("Instances", shown),
     ]
     .concat()
+}
+
+fn shown_tag(group: &str, (key, value): (&String, &String)) -> String {
+    let resource = text("ResourceId", group) + &text("ResourceType", "auto-scaling-group");
+    resource + &text("Key", key) + &text("Value", value) + &text("PropagateAtLaunch", "false")
 }
 
 /// What the group launches, in one of the forms that there are.

@@ -2,6 +2,7 @@
 
 mod groups;
 mod instances;
+mod writes;
 
 use super::failure::Failure;
 use super::form::Form;
@@ -9,12 +10,15 @@ use super::page::{self, Page};
 use super::xml::{autoscaling_answer, text, wrap};
 use crate::world::World;
 
-pub(super) fn perform(world: &World, operation: &str, form: Form) -> Result<String, Failure> {
+pub(super) fn perform(world: &mut World, operation: &str, form: Form) -> Result<String, Failure> {
     let inner = match operation {
         "DescribeAutoScalingInstances" => instances::describe(world, form)?,
         "DescribeAutoScalingGroups" => groups::describe(world, form)?,
         "DescribeLaunchConfigurations" => groups::configurations(world, form)?,
         "DescribeInstanceRefreshes" => groups::refreshes(world, form)?,
+        "UpdateAutoScalingGroup" => writes::update(world, form)?,
+        "CreateOrUpdateTags" => writes::tag(world, form)?,
+        "DeleteTags" => writes::untag(world, form)?,
         _ => return Err(Failure::unknown("Operation", format!("autoscaling:{operation} is not modelled"))),
     };
     Ok(autoscaling_answer(operation, &inner))

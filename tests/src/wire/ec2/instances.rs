@@ -5,7 +5,7 @@ use super::super::form::{EcFilter, Form};
 use super::super::xml::{text, wrap};
 use super::{Wanted, chosen, matches_pattern, next_token, state};
 use crate::world::image_id;
-use crate::world::{Machine, World};
+use crate::world::{Ec2State, Machine, World};
 
 pub(super) fn describe(world: &World, mut form: Form) -> Result<String, Failure> {
     let wanted = Wanted::read(&mut form)?;
@@ -66,6 +66,7 @@ fn instance(world: &World, machine: &Machine) -> String {
         text("rootDeviceName", "/dev/xvda"),
         text("hypervisor", "xen"),
         machine.lifecycle.as_deref().map(|lifecycle| text("instanceLifecycle", lifecycle)).unwrap_or_default(),
+        taken_back(world, machine),
         machine.instance.managed.then(operator).unwrap_or_default(),
         wrap(
             "metadataOptions",
@@ -81,4 +82,15 @@ fn instance(world: &World, machine: &Machine) -> String {
 /// Who manages an Amazon ECS Managed Instance.
 fn operator() -> String {
     wrap("operator", text("managed", "true") + &text("principal", "ecs.amazonaws.com"))
+}
+
+/// Why EC2 ended a Spot instance that it has taken back.
+fn taken_back(world: &World, machine: &Machine) -> String {
+    let ended = matches!(machine.state, Ec2State::ShuttingDown | Ec2State::Terminated);
+    if !ended || machine.spot_notice.is_none_or(|at| world.now() < at) {
+        return String::new();
+    }
+    let (code, message) =
+        ("Server.SpotInstanceTermination", "Server.SpotInstanceTermination: Spot instance termination");
+    wrap("stateReason", text("code", code) + &text("message", message))
 }
