@@ -126,10 +126,11 @@ impl HttpClient for Recorder {
 impl HttpConnector for RecordingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let path = request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
-        let Aim { target, is_cbor } = Aim::read(|name| request.headers().get(name), &path);
+        let Aim { target, is_cbor, function } = Aim::read(|name| request.headers().get(name), &path);
         let named = Request {
             target,
             is_cbor,
+            function,
             body: Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
             ..Request::default()
         };

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 use super::acts::{self, Acts};
+use super::hooks::HookCalls;
 use super::namer::Namer;
 use super::post::Post;
 use super::rhythm::Rounds;
@@ -60,6 +61,7 @@ pub(super) struct Cluster<'a> {
     pub(super) commands: Commands,
     pub(super) awaited: Awaited,
     pub(super) namer: Namer,
+    pub(super) hooks: HookCalls,
     pub(super) post: Post,
     /// `None` without a lease.
     pub(super) scribe: Option<Scribe>,
@@ -101,6 +103,7 @@ impl<'a> Cluster<'a> {
             commands: Commands::default(),
             awaited: Awaited::default(),
             namer: Namer::default(),
+            hooks: HookCalls::default(),
             post,
             scribe: None,
             plan: Plan::default(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::visit::{Visit, VisitEnd};
+use crate::hook::Asked;
 use crate::claim::{BadClaim, Claim, ClaimStep, Transport};
 use crate::ids::{BootId, ContainerInstanceArn, TaskArn};
 use crate::plan::End;
@@ -77,6 +78,9 @@ pub struct RunMemory {
     pub told_by_ssm: Option<Box<ToldBoot>>,
     /// When it was last seen to be well, and not to be.
     pub last_seen: LastSeen,
+    /// The function that was asked last about it.
+    #[serde(default)]
+    pub hook: Option<Box<Asked>>,
     /// The end that is being carried out; a part of it may have been refused so far.
     pub ending: Option<Box<End>>,
     /// Set once this run is done with it.

@@ -6,6 +6,7 @@ mod document;
 mod error;
 mod event;
 mod fault;
+mod function;
 mod groups;
 mod machines;
 mod names;
@@ -40,6 +41,7 @@ pub use event::{
     Published, RepositoryAction, ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
+pub use function::{FunctionAnswer, FunctionSpec};
 pub use groups::{ActiveWhileTerminating, GroupSpec, LaunchFrom, TerminationPolicy};
 pub use machines::{InstanceSpec, MachineSpec};
 pub use parameter::{ParameterSpec, ParameterVersion};
@@ -96,6 +98,8 @@ pub struct Scenario {
     pub parameters: BTreeMap<String, ParameterSpec>,
     /// CloudWatch alarms by name.
     pub alarms: BTreeMap<String, AlarmSpec>,
+    /// Lambda functions.
+    pub functions: Vec<FunctionSpec>,
     /// DynamoDB tables: name of the partition key, a text, by name of the table.
     pub tables: BTreeMap<String, String>,
     /// The updater's own configuration, passed through.
@@ -222,6 +226,7 @@ impl Scenario {
             documents,
             parameters: written.parameters,
             alarms: written.alarms,
+            functions: written.function,
             tables: written.tables,
             updater: written.updater,
             expect: written.expect,

@@ -9,6 +9,7 @@ use toml::Table;
 use super::alarm::AlarmSpec;
 use super::document::DocumentSpec;
 use super::fault::FaultSpec;
+use super::function::FunctionSpec;
 use super::groups::GroupSpec;
 use super::parameter::ParameterSpec;
 use super::providers::{ProviderSpec, StrategyItem};
@@ -57,6 +58,8 @@ pub(super) struct Written {
     pub(super) parameters: BTreeMap<String, ParameterSpec>,
     #[serde(default)]
     pub(super) alarms: BTreeMap<String, AlarmSpec>,
+    #[serde(default)]
+    pub(super) function: Vec<FunctionSpec>,
     #[serde(default)]
     pub(super) tables: BTreeMap<String, String>,
     #[serde(default)]

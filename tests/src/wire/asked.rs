@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::cloudwatch;
 use super::failure::Failure;
 use super::form::Form;
+use super::lambda::FUNCTION_NAME;
 use super::params::Params;
 use super::request::Request;
 use super::service::Service;
@@ -26,6 +27,9 @@ pub(crate) enum Body {
 impl Asked {
     /// Takes a request apart.
     pub(crate) fn read(request: &Request) -> (Self, Option<Failure>) {
+        if let Some(function) = &request.function {
+            return Self::read_call(function, &request.body);
+        }
         match &request.target {
             Some(target) if request.is_cbor => Self::read_cbor(target, &request.body),
             Some(target) => Self::read_json(target, &request.body),
@@ -50,6 +54,19 @@ impl Asked {
             }
         };
         (Self { service, operation: operation.to_owned(), body: Body::Json(params) }, failure)
+    }
+
+    /// The call of a function: what it is given stands beside its name.
+    fn read_call(function: &str, body: &[u8]) -> (Self, Option<Failure>) {
+        let (mut params, failure) = match serde_json::from_slice::<Value>(body) {
+            Ok(Value::Object(map)) => (Params::new(map), None),
+            Ok(_) | Err(_) => {
+                let failure = Failure::new("InvalidRequestContentException", "Could not parse request body into json");
+                (Params::default(), Some(failure))
+            }
+        };
+        params.put(FUNCTION_NAME, function.into());
+        (Self { service: Service::Lambda, operation: "Invoke".to_owned(), body: Body::Json(params) }, failure)
     }
 
     fn read_cbor(target: &str, body: &[u8]) -> (Self, Option<Failure>) {

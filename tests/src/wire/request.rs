@@ -9,6 +9,8 @@ pub struct Request {
     pub target: Option<String>,
     /// Whether its header `Smithy-Protocol` says `rpc-v2-cbor`.
     pub is_cbor: bool,
+    /// The Lambda function that its path names (`/2015-03-31/functions/NAME/invocations`).
+    pub function: Option<String>,
     pub body: Bytes,
     /// Who asks.
     pub by: Caller,
@@ -21,16 +23,22 @@ pub struct Request {
 pub struct Aim {
     pub target: Option<String>,
     pub is_cbor: bool,
+    pub function: Option<String>,
 }
 
 impl Aim {
     /// Reads the headers `X-Amz-Target` and `Smithy-Protocol`, and the path.
     pub fn read<'h>(header: impl Fn(&'static str) -> Option<&'h str>, path: &str) -> Self {
+        let function = path.strip_prefix("/2015-03-31/functions/").and_then(|rest| rest.strip_suffix("/invocations"));
+        if let Some(function) = function {
+            let function = function.replace("%3A", ":").replace("%24", "$");
+            return Self { function: Some(function), ..Self::default() };
+        }
         if header("smithy-protocol") != Some("rpc-v2-cbor") {
-            return Self { target: header("x-amz-target").map(str::to_owned), is_cbor: false };
+            return Self { target: header("x-amz-target").map(str::to_owned), ..Self::default() };
         }
         let named = path.strip_prefix("/service/").and_then(|rest| rest.split_once("/operation/"));
-        Self { target: named.map(|(service, operation)| format!("{service}.{operation}")), is_cbor: true }
+        Self { target: named.map(|(service, operation)| format!("{service}.{operation}")), is_cbor: true, function: None }
     }
 }
 
@@ -56,6 +64,18 @@ pub struct Response {
     pub body: Vec<u8>,
     /// The header `x-amzn-requestid`.
     pub request_id: String,
+    /// The header `x-amzn-errortype`.
+    pub error_type: Option<String>,
+    /// The header `X-Amz-Function-Error`.
+    pub function_error: Option<&'static str>,
+}
+
+impl Response {
+    /// The headers that not every answer has.
+    pub fn more_headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let error_type = self.error_type.as_deref().map(|value| ("x-amzn-errortype", value));
+        error_type.into_iter().chain(self.function_error.map(|value| ("x-amz-function-error", value)))
+    }
 }
 
 /// What the signature of a call says of its maker.

@@ -15,6 +15,8 @@ pub enum Service {
     Ec2,
     /// Amazon EventBridge.
     Events,
+    /// AWS Lambda.
+    Lambda,
     /// Systems Manager.
     Ssm,
     /// Security Token Service.
@@ -33,6 +35,7 @@ impl Service {
             Self::Ecs => "ecs",
             Self::Ec2 => "ec2",
             Self::Events => "events",
+            Self::Lambda => "lambda",
             Self::Ssm => "ssm",
             Self::Sts => "sts",
             Self::Unknown => "unknown",
@@ -41,7 +44,7 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 41] = [
+pub(crate) const OPERATIONS: [&str; 42] = [
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeInstanceRefreshes",
@@ -76,6 +79,7 @@ pub(crate) const OPERATIONS: [&str; 41] = [
     "ecs:UntagResource",
     "ecs:UpdateContainerInstancesState",
     "events:PutEvents",
+    "lambda:Invoke",
     "ssm:DescribeInstanceInformation",
     "ssm:GetCommandInvocation",
     "ssm:GetParameter",

@@ -111,6 +111,8 @@ pub enum Event {
         /// By which process.
         caller: u32,
     },
+    /// A function of the user's has answered.
+    Hooked(Hooked),
     /// An event of the scenario happened.
     Scripted {
         /// Its place in the scenario.
@@ -219,6 +221,7 @@ impl Event {
             | Self::Ec2State { machine, .. }
             | Self::Tag { machine, .. }
             | Self::Command { machine, .. } => Some(*machine),
+            Self::Hooked(hooked) => hooked.machine,
             Self::Service { .. } | Self::Group { .. } | Self::Stored { .. } | Self::Scripted { .. } => None,
         }
     }
@@ -253,6 +256,10 @@ impl fmt::Display for Entry {
             Event::Service { message, .. } => f.write_str(message),
             Event::Group { group, what } => write!(f, "group {group}: {what}"),
             Event::Stored { table, item, caller, .. } => write!(f, "table {table}: {item:?} by process {caller}"),
+            Event::Hooked(Hooked { step, key, ok, error, .. }) => {
+                let said = if *ok { "ok" } else if *error { "an error" } else { "no ok" };
+                write!(f, "function of {step} said {said} to {key}")
+            }
             Event::Scripted { what, .. } => f.write_str(what),
         }
     }
