@@ -141,6 +141,10 @@ def policies(template):
     role = {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"}
     put = resolve(events, role, stack="events", region=SIMULATED["region"])["Resources"]["PutPolicy"]["Properties"]
     documents["events"] = {"put": put["PolicyDocument"]}
+    hooks = load((HERE / "hooks.yaml").read_text())
+    asked = role | {"FunctionArns": "arn:aws:lambda:eu-central-1:111122223333:function:ready"}
+    ask = resolve(hooks, asked, stack="hooks", region=SIMULATED["region"])["Resources"]["InvokePolicy"]["Properties"]
+    documents["hooks"] = {"ask": ask["PolicyDocument"]}
     # The scenarios' tables have this name.
     return json.dumps(documents, indent=2).replace(":table/LeaseTable", ":table/leases") + "\n"
 

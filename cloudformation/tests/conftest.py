@@ -33,6 +33,7 @@ TEMPLATES = [
     "dashboard.yaml",
     "events.yaml",
     "reports.yaml",
+    "hooks.yaml",
 ]
 DOCUMENTS = ["Inspect", "Stage", "Reboot", "Revert"]
 BOOT = "0b8d4f6e-7c59-4a31-9a63-7e2f1d5c4b3a"

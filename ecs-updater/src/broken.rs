@@ -54,6 +54,8 @@ mod mistakes {
         StagesIgnored,
         /// Drains follow each other at once.
         SoakIgnored,
+        /// Functions of the user's are not asked.
+        HooksIgnored,
         /// Releases of any age are installed.
         AgeIgnored,
         /// Instances go back from a release whether or not it is skipped.
@@ -86,11 +88,12 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 37] = [
+        pub const ALL: [Self; 38] = [
             Self::HealthIgnored,
             Self::BakeIgnored,
             Self::StagesIgnored,
             Self::SoakIgnored,
+            Self::HooksIgnored,
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,

@@ -182,7 +182,10 @@ impl HookAnswer {
     pub fn read(body: &[u8]) -> Self {
         let error = |detail: String| Self::Error { detail };
         if body.len() > LONGEST_ANSWER {
-            return error(format!("its answer has {} bytes, and no real one has more than {LONGEST_ANSWER}", body.len()));
+            return error(format!(
+                "its answer has {} bytes, and no real one has more than {LONGEST_ANSWER}",
+                body.len()
+            ));
         }
         let shown = || clean::cut(&String::from_utf8_lossy(body), MOST_SHOWN);
         let Ok(Value::Object(said)) = serde_json::from_slice(body) else {

@@ -13,6 +13,8 @@ use super::answers::TOO_LONG;
 use super::client::{Aws, Lambda};
 use super::signed::{Answer, MOST_SHOWN, Path, Signed, domain, send};
 
+/// The right to it; the operation itself is `Invoke`.
+const INVOKE_FUNCTION: &str = "lambda:InvokeFunction";
 /// The longest that a function runs (Lambda developer guide, "Lambda quotas"), and some for the way.
 const LONGEST_CALL: Duration = Duration::from_secs(15 * 60 + 15);
 
@@ -80,7 +82,7 @@ fn read(answer: &Answer) -> HookAnswer {
 fn refusal(answer: &Answer, status: u16, body: &str) -> String {
     // `AccessDeniedException:http://internal.amazon.com/…`
     let code = answer.header("x-amzn-errortype").and_then(|kind| kind.split(':').next()).unwrap_or("without a code");
-    format!("lambda:InvokeFunction: {} ({}, status {status})", words(body), clean::cut(code, 100))
+    format!("{INVOKE_FUNCTION}: {} ({}, status {status})", words(body), clean::cut(code, 100))
 }
 
 /// Returns the words of an error: of Lambda's (`message`, `Message`), or of a function's (`errorMessage`).

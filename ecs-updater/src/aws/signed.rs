@@ -108,7 +108,12 @@ pub(super) async fn send(config: &SdkConfig, signed: Signed<'_>, now: Timestamp)
         .no_auth()
         .no_retry()
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(signed.within.min(CONNECT_WITHIN)).operation_timeout(signed.within).build())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(signed.within.min(CONNECT_WITHIN))
+                .operation_timeout(signed.within)
+                .build(),
+        )
         .serializer(|request: HttpRequest| Ok(request))
         .deserializer::<_, Infallible>(|response: &HttpResponse| {
             let headers = response.headers().iter();
@@ -132,9 +137,8 @@ pub(super) async fn send(config: &SdkConfig, signed: Signed<'_>, now: Timestamp)
 /// Makes the request with its signature.
 async fn made(config: &SdkConfig, signed: &Signed<'_>, now: Timestamp) -> Result<HttpRequest, Unanswered> {
     let wrong = |error: &dyn std::error::Error| Unanswered::NotMade(chain(error));
-    let provider = config
-        .credentials_provider()
-        .ok_or_else(|| Unanswered::NotMade("no credentials were found".to_owned()))?;
+    let provider =
+        config.credentials_provider().ok_or_else(|| Unanswered::NotMade("no credentials were found".to_owned()))?;
     let credentials = provider.provide_credentials().await.map_err(|error| wrong(&error))?;
     let identity = credentials.into();
     let mut settings = SigningSettings::default();

@@ -5,8 +5,8 @@
 
 use jiff::SignedDuration;
 use models::policy::{
-    AlarmMissing, BridgePolicy, Capacity, OnAlarm, OnHookError, OwnerLock, Policy, ServiceHealth, Shelf, StandaloneTasks,
-    TransportPolicy, Zones,
+    AlarmMissing, BridgePolicy, Capacity, OnAlarm, OnHookError, OwnerLock, Policy, ServiceHealth, Shelf,
+    StandaloneTasks, TransportPolicy, Zones,
 };
 use models::release::MaxVersion;
 

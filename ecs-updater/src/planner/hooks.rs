@@ -88,15 +88,11 @@ fn judge(asked: &Asked, cx: &Context<'_>) -> Judged {
         HookAnswer::Fail { .. } => Word::Failed(answer.to_string()),
         HookAnswer::Error { .. } if cx.policy.hooks.on_error == OnHookError::Continue => Word::Cleared,
         HookAnswer::Error { .. } | HookAnswer::Refused { .. } => Word::Broken(answer.to_string()),
-        HookAnswer::Wait { .. } if is_last => {
-            Word::Failed(format!("{answer}, after hooks.timeout ({})", in_time()))
-        }
+        HookAnswer::Wait { .. } if is_last => Word::Failed(format!("{answer}, after hooks.timeout ({})", in_time())),
         HookAnswer::Wait { seconds } => {
             return again(due(SignedDuration::from_secs(i64::from(*seconds))), answer.to_string());
         }
-        HookAnswer::Silent if *at >= asked.deadline => {
-            Word::Failed(format!("{answer} within hooks.timeout"))
-        }
+        HookAnswer::Silent if *at >= asked.deadline => Word::Failed(format!("{answer} within hooks.timeout")),
         HookAnswer::Silent => return again(due(FIRST_WAIT), answer.to_string()),
         HookAnswer::NotAsked { .. } if is_last => Word::Broken(format!("{answer}, until hooks.timeout was over")),
         HookAnswer::NotAsked { .. } => {

@@ -90,7 +90,8 @@ impl Cluster<'_> {
             self.hooks.is_one_lost = false;
             let lost = HookAnswer::NotAsked { detail: "the call was lost in this program".to_owned() };
             let of_run = [&mut self.fleet.hooks.before, &mut self.fleet.hooks.after].into_iter().flatten();
-            let of_instances = self.fleet.instances.values_mut().filter_map(|instance| instance.run.hook.as_deref_mut());
+            let of_instances =
+                self.fleet.instances.values_mut().filter_map(|instance| instance.run.hook.as_deref_mut());
             for asked in of_run.chain(of_instances).filter(|asked| asked.answer.is_none()) {
                 asked.end(lost.clone(), now);
             }
@@ -170,7 +171,8 @@ impl Cluster<'_> {
             | HookAnswer::Silent
             | HookAnswer::NotAsked { .. } => step.only_tells(),
         };
-        let why = if step.only_tells() { "it changes nothing" } else { "hooks.on_error = \"continue\" goes on without it" };
+        let why =
+            if step.only_tells() { "it changes nothing" } else { "hooks.on_error = \"continue\" goes on without it" };
         goes_on.then(|| format!("the function of {step} {answer}{about}; {why}"))
     }
 }

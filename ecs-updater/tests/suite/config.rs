@@ -128,7 +128,7 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
       - unknown key `drain` in [defaults] of fleet.toml:8:1; did you mean `timeouts.drain`?
       - `stop_after_failures` = 0 in [defaults] of fleet.toml:9:23 must be a count from 1, or "never"
       - `allow_downgrade` = "yes" in [defaults] of fleet.toml:10:19 must be true or false
-      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, capacity, canary, canary_match, checkpoints, bake, soak, alarms, alarm_missing, on_alarm, services, stop_after_failures, max_duration, windows, window_cutoff, window_wait, freeze, allow_downgrade, host, bridge_policy, events, reports, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, timeouts.steady, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
+      - unknown key `frobnicate` in [defaults] of fleet.toml:11:1; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, capacity, canary, canary_match, checkpoints, bake, soak, alarms, alarm_missing, on_alarm, services, hooks.before_run, hooks.before_drain, hooks.before_reboot, hooks.before_active, hooks.after_instance, hooks.after_run, hooks.timeout, hooks.on_error, stop_after_failures, max_duration, windows, window_cutoff, window_wait, freeze, allow_downgrade, host, bridge_policy, events, reports, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, timeouts.steady, documents.inspect, documents.stage, documents.reboot, documents.revert, tags
       - `target` = 1.27 in [defaults] of fleet.toml:12:10 must be "latest", a version such as "1.27.0", or "ssm:" and the name of an SSM parameter that holds one
       - `max_duration` = 14400 in [defaults] of fleet.toml:13:16 must be a duration from 1m to 14d with its unit, such as "4h", or "none"
       - `timeouts.drain` = "5s" in [defaults] of fleet.toml:15:9 must be a duration from 30s to 14d with its unit, such as "20m"
@@ -322,6 +322,11 @@ fn five_values(key: Key) -> [String; 5] {
             "none",
             "2026-12-23..2027-01-04",
         ],
+        "ARN" => {
+            let names = ["a", "b:live", "c:7", "d"];
+            let arn = |name| format!("arn:aws:lambda:eu-central-1:111122223333:function:{name}");
+            return [arn(names[0]), arn(names[1]), "none".to_owned(), arn(names[2]), arn(names[3])];
+        }
         "NAME" => vec!["Acme-1", "Acme-2", "Acme-3", "Acme-4", "Acme-5"],
         words => words.split('|').filter(|word| *word != default).chain([default.as_str()]).collect(),
     };

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::visit::{Visit, VisitEnd};
-use crate::hook::Asked;
 use crate::claim::{BadClaim, Claim, ClaimStep, Transport};
+use crate::hook::Asked;
 use crate::ids::{BootId, ContainerInstanceArn, TaskArn};
 use crate::plan::End;
 use crate::report::Verdict;

@@ -31,7 +31,7 @@ impl Asked {
 
     /// A function has answered.
     pub(super) fn answered(&mut self, now: Timestamp, hooked: &Hooked) {
-        let told = self.told.get(hooked.cluster.as_str());
+        let told = self.told.get(&ClusterName::from(hooked.cluster.as_str()));
         let is_forgiven = told.is_some_and(|hooks| hooks.on_error == OnHookError::Continue);
         let is_allowed = hooked.ok || (hooked.error && is_forgiven);
         match hooked.machine {
@@ -49,7 +49,7 @@ impl Asked {
     }
 
     fn hooks(&self, world: &World, machine: MachineNo) -> Option<&Hooks> {
-        self.told.get(world.clusters()[world.machines()[machine].cluster].name.as_str())
+        self.told.get(&ClusterName::from(world.clusters()[world.machines()[machine].cluster].name.as_str()))
     }
 
     /// Whether the step was allowed a short time ago; it was not where no function was to be asked.

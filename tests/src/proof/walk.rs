@@ -12,6 +12,7 @@ mod clocks;
 mod endless;
 mod gates;
 mod groups;
+mod hooks;
 mod outages;
 mod paces;
 mod refusals;
@@ -70,6 +71,7 @@ pub fn draw(seed: u64) -> Table {
     groups::add(seed, &mut scenario, size);
     rooms::add(seed, &mut scenario);
     told::add(seed, &mut scenario);
+    hooks::add(seed, &mut scenario);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

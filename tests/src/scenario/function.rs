@@ -15,6 +15,8 @@ pub struct FunctionSpec {
     /// The answers, one after the other; the last one again and again.
     #[serde(default = "ok")]
     pub answers: Vec<FunctionAnswer>,
+    /// So long after the start and later it says ok.
+    pub until: Option<SignedDuration>,
     /// How long it takes.
     #[serde(default = "a_moment")]
     pub takes: SignedDuration,

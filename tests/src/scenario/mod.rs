@@ -133,6 +133,9 @@ impl Scenario {
             later(&mut fault.from);
             later(&mut fault.until);
         }
+        for function in &mut self.functions {
+            later(&mut function.until);
+        }
         for task in &mut self.tasks {
             later(&mut task.ends_at);
         }

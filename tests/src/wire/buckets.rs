@@ -108,7 +108,9 @@ fn row(service: Service, operation: &str, ssm_rate: (u32, u32)) -> Option<(Strin
         (Service::AutoScaling, _) => return Some(("autoscaling".to_owned(), ssm_rate.0, ssm_rate.1)),
         (Service::Ssm, operation) => return Some((format!("ssm {operation}"), ssm_rate.0, ssm_rate.1)),
         // A table on demand has no rate worth counting here.
-        (Service::Dynamodb | Service::Ecs | Service::Events | Service::Lambda | Service::Sts | Service::Unknown, _) => return None,
+        (Service::Dynamodb | Service::Ecs | Service::Events | Service::Lambda | Service::Sts | Service::Unknown, _) => {
+            return None;
+        }
     };
     Some((name.to_owned(), burst, rate))
 }

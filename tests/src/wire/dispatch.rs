@@ -37,7 +37,10 @@ pub(crate) enum Answer {
     Xml(String),
     Cbor(Vec<u8>),
     /// What a function of Lambda returns, and of which kind its error is.
-    Function { body: Vec<u8>, error: Option<&'static str> },
+    Function {
+        body: Vec<u8>,
+        error: Option<&'static str>,
+    },
 }
 
 /// The HTTP answer.

@@ -225,7 +225,8 @@ fn denied(world: &World, asked: &Asked) -> Option<Failure> {
             ..Failure::new("AccessDenied", format!("User: {who} is not authorized to perform: {name} {because}"))
         },
         Service::Lambda => {
-            let message = format!("User: {who} is not authorized to perform: lambda:InvokeFunction on resource: * {because}");
+            let message =
+                format!("User: {who} is not authorized to perform: lambda:InvokeFunction on resource: * {because}");
             Failure { status: 403, ..Failure::new("AccessDeniedException", message) }
         }
         Service::Dynamodb | Service::Ecs | Service::Events | Service::Ssm | Service::Sts | Service::Unknown => {

@@ -54,7 +54,9 @@ impl Functions {
             let message = format!("Function not found: {arn}");
             return Some(Err(Failure { status: 404, ..Failure::new("ResourceNotFoundException", message) }));
         };
-        let answer = spec.answers.get(*answered).or(spec.answers.last()).cloned().unwrap_or(FunctionAnswer::Ok);
+        let is_over = spec.until.is_some_and(|until| until <= world.now().duration_since(world.start));
+        let next = spec.answers.get(*answered).or(spec.answers.last()).filter(|_| !is_over);
+        let answer = next.cloned().unwrap_or(FunctionAnswer::Ok);
         *answered += 1;
         let runs = if answer == FunctionAnswer::Hang { SignedDuration::MAX } else { spec.takes };
         let takes = runs.min(spec.timeout);

@@ -38,7 +38,11 @@ impl Aim {
             return Self { target: header("x-amz-target").map(str::to_owned), ..Self::default() };
         }
         let named = path.strip_prefix("/service/").and_then(|rest| rest.split_once("/operation/"));
-        Self { target: named.map(|(service, operation)| format!("{service}.{operation}")), is_cbor: true, function: None }
+        Self {
+            target: named.map(|(service, operation)| format!("{service}.{operation}")),
+            is_cbor: true,
+            function: None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::actor::Actor;
+use super::hooked::Hooked;
 use super::ids::MachineNo;
 use super::machine::Ec2State;
 use super::registration::InstanceStatus;
@@ -257,7 +258,13 @@ impl fmt::Display for Entry {
             Event::Group { group, what } => write!(f, "group {group}: {what}"),
             Event::Stored { table, item, caller, .. } => write!(f, "table {table}: {item:?} by process {caller}"),
             Event::Hooked(Hooked { step, key, ok, error, .. }) => {
-                let said = if *ok { "ok" } else if *error { "an error" } else { "no ok" };
+                let said = if *ok {
+                    "ok"
+                } else if *error {
+                    "an error"
+                } else {
+                    "no ok"
+                };
                 write!(f, "function of {step} said {said} to {key}")
             }
             Event::Scripted { what, .. } => f.write_str(what),

@@ -17,7 +17,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 15] = [
+const RUNS: [&str; 16] = [
+    "hooks_all_ok",
     "events_told",
     "alarm_fires_in_the_middle",
     "launch_configuration",

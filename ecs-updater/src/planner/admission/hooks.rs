@@ -53,6 +53,8 @@ fn offer_of(step: HookStep, word: Word) -> Option<Offer> {
         Word::Cleared => None,
         Word::Ask(ask) => Some(Offer::Ask(ask)),
         Word::Wait(until, why) => Some(Offer::Later(hooks::waits(step, why), Some(until))),
-        Word::Failed(why) | Word::Broken(why) => Some(Offer::Hold(HoldReason::HookFailed { hook: step.to_string(), why })),
+        Word::Failed(why) | Word::Broken(why) => {
+            Some(Offer::Hold(HoldReason::HookFailed { hook: step.to_string(), why }))
+        }
     }
 }

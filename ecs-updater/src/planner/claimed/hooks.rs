@@ -44,7 +44,9 @@ impl<'a> Claimed<'a> {
             Word::Failed(why) => unhealthy(format!("the function of {} {why}", HookStep::BeforeActive)),
             Word::Broken(why) => {
                 let step = HookStep::BeforeActive;
-                let detail = format!("{step} {why}; it is left DRAINING on its new version, with its claim, and the next run asks again");
+                let detail = format!(
+                    "{step} {why}; it is left DRAINING on its new version, with its claim, and the next run asks again"
+                );
                 leave(FailReason::HookFailed { detail })
             }
         }
@@ -79,9 +81,7 @@ impl<'a> Claimed<'a> {
             ClaimStep::Reboot | ClaimStep::Revert | ClaimStep::Stage | ClaimStep::Cancel => SignedDuration::ZERO,
         };
         match step {
-            HookStep::BeforeActive => {
-                to_the_reboot.saturating_add(timeouts.reboot).saturating_add(timeouts.verify)
-            }
+            HookStep::BeforeActive => to_the_reboot.saturating_add(timeouts.reboot).saturating_add(timeouts.verify),
             HookStep::BeforeRun
             | HookStep::BeforeDrain
             | HookStep::BeforeReboot
