@@ -52,8 +52,8 @@ pub(super) fn word(
     };
     let is_old = |asked: &Asked| {
         let only_tells = asked.subject.step.only_tells() || asked.subject.step == HookStep::BeforeRun;
-        let ok = asked.answer.as_ref().filter(|(_, answer)| *answer == HookAnswer::Ok);
-        !only_tells && ok.is_some_and(|(at, _)| cx.now >= after(*at, OK_FRESH))
+        let cleared = asked.answer.as_ref().filter(|(_, answer)| clears(answer, cx));
+        !only_tells && cleared.is_some_and(|(at, _)| cx.now >= after(*at, OK_FRESH))
     };
     match asked.filter(|asked| asked.subject == subject && !is_old(asked)) {
         Some(asked) => match judge(asked, cx) {
@@ -61,6 +61,19 @@ pub(super) fn word(
             Judged::Said(word) => word,
         },
         None => ask(subject, cx.now, deadline(cx.now)),
+    }
+}
+
+/// Whether the step may be taken after this answer.
+fn clears(answer: &HookAnswer, cx: &Context<'_>) -> bool {
+    match answer {
+        HookAnswer::Ok => true,
+        HookAnswer::Error { .. } => cx.policy.hooks.on_error == OnHookError::Continue,
+        HookAnswer::Wait { .. }
+        | HookAnswer::Fail { .. }
+        | HookAnswer::Refused { .. }
+        | HookAnswer::Silent
+        | HookAnswer::NotAsked { .. } => false,
     }
 }
 
@@ -79,16 +92,11 @@ fn judge(asked: &Asked, cx: &Context<'_>) -> Judged {
     let again = |due: Timestamp, why: String| {
         if cx.now >= due { Judged::AskAgain } else { Judged::Said(Word::Wait(due, why)) }
     };
-    let in_time = || {
-        let took = asked.deadline.duration_since(asked.since);
-        format!("{} min and asked again since", took.as_mins())
-    };
     Judged::Said(match answer {
-        HookAnswer::Ok => Word::Cleared,
+        answer if clears(answer, cx) => Word::Cleared,
         HookAnswer::Fail { .. } => Word::Failed(answer.to_string()),
-        HookAnswer::Error { .. } if cx.policy.hooks.on_error == OnHookError::Continue => Word::Cleared,
-        HookAnswer::Error { .. } | HookAnswer::Refused { .. } => Word::Broken(answer.to_string()),
-        HookAnswer::Wait { .. } if is_last => Word::Failed(format!("{answer}, after hooks.timeout ({})", in_time())),
+        HookAnswer::Ok | HookAnswer::Error { .. } | HookAnswer::Refused { .. } => Word::Broken(answer.to_string()),
+        HookAnswer::Wait { .. } if is_last => Word::Failed(format!("{answer}, and hooks.timeout is over")),
         HookAnswer::Wait { seconds } => {
             return again(due(SignedDuration::from_secs(i64::from(*seconds))), answer.to_string());
         }

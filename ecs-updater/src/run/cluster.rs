@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 use super::acts::{self, Acts};
-use super::hooks::HookCalls;
+use super::hook_calls::HookCalls;
 use super::namer::Namer;
 use super::post::Post;
 use super::rhythm::Rounds;

@@ -1,75 +1,17 @@
-//! Asks the user's functions, beside the loop: one may take a quarter of an hour, and the instances that are out of service
-//! meanwhile are looked after all the same.
-//!
-//! No call is made twice: what is not answered is asked again by the next plan, once its time is over. What is under way when
-//! the run ends is waited for no longer.
+//! Asks the user's functions as the plan says, and takes in what they answer.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use models::hook::{Ask, Asked, HookAnswer, HookStep, Request, Subject};
 use models::ids::HostId;
 use models::policy::OnHookError;
-use tokio::task::JoinSet;
 
 use super::cluster::Cluster;
+use super::hook_calls::{HookCall, Said};
 
 /// A call has at least so long, also where the time of its step is over: it is the last one.
 const LAST_CALL: SignedDuration = SignedDuration::from_secs(30);
-/// How many of these are kept for the report.
-const MOST_NOTES: usize = 20;
-
-/// What a function said, and about what.
-#[derive(Debug)]
-struct Said {
-    subject: Subject,
-    since: Timestamp,
-    answer: HookAnswer,
-}
-
-/// The functions that are asked by one run on one cluster. Dropped, it asks nobody any more.
-#[derive(Debug, Default)]
-pub(super) struct HookCalls {
-    calls: JoinSet<Said>,
-    heard: Vec<Said>,
-    /// Whether a call ended without a word.
-    is_one_lost: bool,
-    /// For the report: what functions said that changed nothing.
-    notes: BTreeSet<String>,
-}
-
-impl HookCalls {
-    /// Waits until a function has answered, and without end while none is asked.
-    pub(super) async fn ended(&mut self) {
-        match self.calls.join_next().await {
-            Some(said) => self.note(said),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn note(&mut self, said: Result<Said, tokio::task::JoinError>) {
-        match said {
-            Ok(said) => self.heard.push(said),
-            Err(error) => {
-                tracing::error!(%error, "a call of a function was lost");
-                self.is_one_lost = true;
-            }
-        }
-    }
-
-    fn take_heard(&mut self) -> Vec<Said> {
-        while let Some(said) = self.calls.try_join_next() {
-            self.note(said);
-        }
-        std::mem::take(&mut self.heard)
-    }
-
-    /// For the report: what functions said that changed nothing.
-    pub(super) fn notes(&self) -> impl Iterator<Item = &String> {
-        self.notes.iter().take(MOST_NOTES)
-    }
-}
 
 impl Cluster<'_> {
     /// Takes in what the functions have answered.
@@ -80,14 +22,13 @@ impl Cluster<'_> {
             tracing::info!(cluster = %self.name, host, step = subject.step.as_str(), %answer, "a function was asked");
             if let Some(note) = self.note_of(&subject, &answer) {
                 tracing::warn!(cluster = %self.name, "{note}");
-                self.hooks.notes.insert(note);
+                self.hooks.keep_note(note);
             }
             if let Some(asked) = self.asked_mut(&subject).filter(|asked| asked.since == since) {
                 asked.end(answer, now);
             }
         }
-        if self.hooks.is_one_lost && self.hooks.calls.is_empty() {
-            self.hooks.is_one_lost = false;
+        if self.hooks.take_lost() {
             let lost = HookAnswer::NotAsked { detail: "the call was lost in this program".to_owned() };
             let of_run = [&mut self.fleet.hooks.before, &mut self.fleet.hooks.after].into_iter().flatten();
             let of_instances =
@@ -140,12 +81,8 @@ impl Cluster<'_> {
         }
         let left = ask.deadline.duration_since(now).max(LAST_CALL);
         let within = Duration::try_from(left).unwrap_or_default();
-        let aws = self.aws.clone();
         let Ask { function, subject, since, .. } = ask;
-        self.hooks.calls.spawn(async move {
-            let answer = aws.invoke(&function, &payload, within, now).await;
-            Said { subject, since, answer }
-        });
+        self.hooks.call(&self.aws, HookCall { function, payload, within, subject, since }, now);
     }
 
     fn asked_mut(&mut self, subject: &Subject) -> Option<&mut Asked> {

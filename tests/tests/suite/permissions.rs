@@ -222,6 +222,7 @@ async fn a_host_reports_on_itself_alone_where_its_role_is_limited_to_that() {
         let attribute = serde_json::json!({ "name": "x", "value": "y", "targetId": target });
         let request = Request {
             is_cbor: false,
+            function: None,
             target: Some("AmazonEC2ContainerServiceV20141113.PutAttributes".to_owned()),
             body: serde_json::json!({ "cluster": "web", "attributes": [attribute] }).to_string().into(),
             by: Caller::Agent,

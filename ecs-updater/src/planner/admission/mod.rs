@@ -89,8 +89,7 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
                 draft.wake(until);
             }
             Offer::Ask(ask) => {
-                let why = is_asked(ask.subject.step);
-                draft.turn(queued, queued.candidate.waits_as(), Some(why), Some(turn));
+                draft.turn(queued, queued.candidate.waits_as(), Some(is_asked(ask.subject.step)), Some(turn));
                 draft.ask(*ask);
             }
             Offer::Hold(why) => draft.turn(queued, Phase::Held, Some(why), None),
