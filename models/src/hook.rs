@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clean;
+use crate::function::FunctionArn;
 use crate::ids::{ClusterName, ContainerInstanceArn, HostId, RunId};
-use crate::policy::FunctionArn;
 
 /// The longest answer that is read, in bytes: a real one has a hundred.
 pub const LONGEST_ANSWER: usize = 64 << 10;

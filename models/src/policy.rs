@@ -23,7 +23,7 @@ use crate::schedule::{Freeze, Window};
 pub use crate::capacity::Capacity;
 pub use crate::max_unavailable::MaxUnavailable;
 pub use health::{AlarmMissing, OnAlarm, ServiceHealth};
-pub use hooks::{FunctionArn, Hooks, NoFunction, OnHookError};
+pub use hooks::{Hooks, OnHookError};
 pub use reach::{BridgePolicy, TransportPolicy};
 pub use rollout::{Checkpoints, NotAPercentage};
 pub use shelf::{NoShelf, Shelf};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use models::clean;
+use models::function::FunctionArn;
 use models::hook::HookAnswer;
-use models::policy::FunctionArn;
 use serde_json::Value;
 
 use super::answers::TOO_LONG;

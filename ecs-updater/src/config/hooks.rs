@@ -1,6 +1,6 @@
 //! How a Lambda function stands in the configuration.
 
-use models::policy::FunctionArn;
+use models::function::FunctionArn;
 
 use super::syntax::{NONE, NotAllowed, Syntax, quoted};
 use super::value::Value;

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use models::function::FunctionArn;
 use models::hook::{HookAnswer, Subject};
-use models::policy::FunctionArn;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::aws::Aws;

@@ -5,10 +5,12 @@ use serde_json::Value;
 use super::cloudwatch;
 use super::failure::Failure;
 use super::form::Form;
-use super::lambda::FUNCTION_NAME;
 use super::params::Params;
 use super::request::Request;
 use super::service::Service;
+
+/// The parameter under which the function stands that the path of a call names.
+pub(super) const FUNCTION_NAME: &str = "FunctionName";
 
 /// A request, taken apart.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use super::request::{Caller, Request, Response, Signature};
 use super::service::Service;
 use crate::iam::{self, Need, Policies};
 use crate::scenario::{Reset, Scenario};
-use crate::world::World;
+use crate::world::{Event, World};
 
 /// The front of the simulated Region.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ impl Gateway {
             (Some(Reset::Before), ..) => None,
             (_, Some(failure), _) => Some(Err(failure)),
             (_, None, Some(Reply { body, error, hooked, .. })) => {
-                world.hooked(hooked);
+                world.record(Event::Hooked(hooked));
                 Some(Ok(Answer::Function { body, error }))
             }
             (_, None, None) => Some(partial::perform(world, asked, fails)),

@@ -6,14 +6,12 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::asked::{Asked, Body};
+use super::asked::{Asked, Body, FUNCTION_NAME};
 use super::failure::Failure;
 use super::service::Service;
 use crate::scenario::{FunctionAnswer, FunctionSpec};
 use crate::world::{Hooked, World};
 
-/// The parameter under which the function stands that the path names.
-pub(super) const FUNCTION_NAME: &str = "FunctionName";
 /// The largest answer of a synchronous call (Lambda developer guide, "Lambda quotas").
 const LARGEST: usize = 6 << 20;
 

@@ -1,6 +1,6 @@
 //! What functions of the user's have answered.
 
-use super::{Event, MachineNo, World};
+use super::ids::MachineNo;
 
 /// An answer of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +16,4 @@ pub struct Hooked {
     pub ok: bool,
     /// Whether it failed itself, or what it said is no answer.
     pub error: bool,
-}
-
-impl World {
-    /// A function has answered.
-    pub(crate) fn hooked(&mut self, hooked: Hooked) {
-        self.record(Event::Hooked(hooked));
-    }
 }
