@@ -1,6 +1,7 @@
 //! Raw requests, as any client sends them, against a whole Region.
 
 mod as_the_models_say;
+mod functions;
 mod groups;
 mod in_doubt;
 mod providers;
@@ -628,6 +629,7 @@ async fn what_is_listed_is_modelled() {
             "ecs" => json("AmazonEC2ContainerServiceV20141113"),
             "events" => json("AWSEvents"),
             "ssm" => json("AmazonSSM"),
+            "lambda" => Request { function: Some("ready".to_owned()), body: "{}".into(), ..Request::default() },
             "autoscaling" => query("2011-01-01"),
             _ => query("2011-06-15"),
         };
