@@ -161,6 +161,10 @@ def policies(template):
     sizes = load((HERE / "min-size.yaml").read_text())
     hold = resolve(sizes, role, stack="min-size", region=SIMULATED["region"])["Resources"]["HoldPolicy"]["Properties"]
     documents["min_size"] = {"hold": hold["PolicyDocument"]}
+    hooks = load((HERE / "hooks.yaml").read_text())
+    asked = role | {"FunctionArns": "arn:aws:lambda:eu-central-1:111122223333:function:ready"}
+    ask = resolve(hooks, asked, stack="hooks", region=SIMULATED["region"])["Resources"]["InvokePolicy"]["Properties"]
+    documents["hooks"] = {"ask": ask["PolicyDocument"]}
     # The scenarios' tables have this name.
     return json.dumps(documents, indent=2).replace(":table/LeaseTable", ":table/leases") + "\n"
 

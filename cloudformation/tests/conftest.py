@@ -34,6 +34,7 @@ TEMPLATES = [
     "events.yaml",
     "min-size.yaml",
     "reports.yaml",
+    "hooks.yaml",
 ]
 DOCUMENTS = ["Inspect", "Stage", "Reboot", "Revert"]
 BOOT = "0b8d4f6e-7c59-4a31-9a63-7e2f1d5c4b3a"

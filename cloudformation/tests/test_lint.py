@@ -66,6 +66,16 @@ PARAMETERS = {
         "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
         "everything": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater", "GroupNames": "web-*"},
     },
+    "hooks.yaml": {
+        "defaults": {
+            "TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater",
+            "FunctionArns": "arn:aws:lambda:eu-west-1:123456789012:function:ready",
+        },
+        "everything": {
+            "TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater",
+            "FunctionArns": "arn:aws:lambda:eu-west-1:123456789012:function:ready,arn:aws:lambda:eu-west-1:123456789012:function:told:live",
+        },
+    },
     "events.yaml": {
         "defaults": {"TaskRoleArn": "arn:aws:iam::123456789012:role/ecs-updater"},
         "everything": {

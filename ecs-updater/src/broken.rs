@@ -54,6 +54,8 @@ mod mistakes {
         StagesIgnored,
         /// Drains follow each other at once.
         SoakIgnored,
+        /// Functions of the user's are not asked.
+        HooksIgnored,
         /// Releases of any age are installed.
         AgeIgnored,
         /// `MinSize` of a group is held without a tag that says what it was.
@@ -90,11 +92,12 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 39] = [
+        pub const ALL: [Self; 40] = [
             Self::HealthIgnored,
             Self::BakeIgnored,
             Self::StagesIgnored,
             Self::SoakIgnored,
+            Self::HooksIgnored,
             Self::BudgetOffByOne,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,

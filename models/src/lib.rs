@@ -14,6 +14,8 @@ pub mod clean;
 pub mod cluster_tags;
 pub mod count;
 pub mod fleet;
+pub mod function;
+pub mod hook;
 pub mod host;
 pub mod ids;
 pub mod last;

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::hook::Ask;
 use crate::ids::{BootId, HostId, TaskArn};
 use crate::reason::{FailReason, HoldReason};
 
@@ -20,6 +21,9 @@ pub struct Plan {
     /// In a dry run: how many bakes a run would wait for.
     #[serde(default)]
     pub bakes: usize,
+    /// The user's functions that are to be asked now.
+    #[serde(default)]
+    pub asks: Vec<Ask>,
 }
 
 impl Plan {

@@ -1,6 +1,7 @@
 //! What a person decided for one cluster: the settings after files, environment and flags are joined.
 
 mod health;
+mod hooks;
 mod reach;
 mod rollout;
 mod shelf;
@@ -22,6 +23,7 @@ use crate::schedule::{Freeze, Window};
 pub use crate::capacity::Capacity;
 pub use crate::max_unavailable::MaxUnavailable;
 pub use health::{AlarmMissing, OnAlarm, ServiceHealth};
+pub use hooks::{Hooks, OnHookError};
 pub use reach::{BridgePolicy, TransportPolicy};
 pub use rollout::{Checkpoints, NotAPercentage};
 pub use shelf::{NoShelf, Shelf};
@@ -90,6 +92,9 @@ pub struct Policy {
     /// Whether the services whose tasks were moved have to be well before more is begun.
     #[serde(default)]
     pub services: ServiceHealth,
+    /// The functions that are asked in the middle of a run.
+    #[serde(default)]
+    pub hooks: Hooks,
     /// After how many failed or rolled back instances no further one is begun.
     pub stop_after_failures: StopAfter,
     /// After this long no further instance is begun; those begun are brought to their end. `None`: no limit.
@@ -151,6 +156,7 @@ impl Default for Policy {
             alarm_missing: AlarmMissing::Hold,
             on_alarm: OnAlarm::Hold,
             services: ServiceHealth::Ignore,
+            hooks: Hooks::default(),
             stop_after_failures: StopAfter::Count(1),
             max_duration: None,
             windows: Vec::new(),

@@ -382,6 +382,10 @@ reasons!(
         Released = "released", "a person let it go (ecs-updater release): what was begun on it was undone as far as it could be; the next run takes it as any other";
         /// A person set ours ACTIVE.
         ReactivatedBySomebody = "reactivated_by_somebody", "somebody set it ACTIVE while this run drained it; left alone until the next run";
+        /// A function of the user's has not said yet that it may be begun.
+        HookWaiting { hook: String, why: String } = "hook_waiting", "not begun yet: {hook} is waited for ({why})";
+        /// A function of the user's has said that it may not be begun, or has not said that it may.
+        HookFailed { hook: String, why: String } = "hook_failed", "not begun: the function of {hook} {why}; the next run asks it again";
         /// Something about it cannot be read.
         NotPermitted {
             /// What AWS said.
@@ -389,10 +393,3 @@ reasons!(
         } = "not_permitted", "not permitted: {detail}";
     }
 );
-
-impl HoldReason {
-    /// The code of [`HoldReason::Finishing`].
-    pub const FINISHING: &str = "finishing";
-    /// The code of a firing alarm.
-    pub const ALARM_FIRING: &str = "alarm_firing";
-}

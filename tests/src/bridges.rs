@@ -158,7 +158,7 @@ impl Host {
         let target = asked.header("x-amz-target").map(str::to_owned);
         let signature = asked.header("authorization").and_then(Signature::read);
         let engine = self.engine.upgrade()?;
-        let request = Request { target, is_cbor: false, rest: None, body: asked.body, by: Caller::Agent, signature };
+        let request = Request { target, body: asked.body, by: Caller::Agent, signature, ..Request::default() };
         let answer = engine.call_by(0, request).await?;
         Some(plain((answer.status, String::from_utf8_lossy(&answer.body).into_owned())))
     }

@@ -91,10 +91,10 @@ impl HttpConnector for Connector {
 /// goes, and would give up a call whose body nobody reads after five seconds.
 async fn received(request: HttpRequest) -> Result<Request, ConnectorError> {
     let uri = request.uri().parse::<http::Uri>().unwrap_or_default();
-    let Aim { target, is_cbor, rest } = Aim::read(|name| request.headers().get(name), request.method(), &uri);
+    let Aim { target, is_cbor, rest, function } = Aim::read(|name| request.headers().get(name), request.method(), &uri);
     let body = ByteStream::new(request.into_body()).collect().await;
     let body = body.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
-    Ok(Request { target, is_cbor, rest, body, ..Request::default() })
+    Ok(Request { target, is_cbor, rest, function, body, ..Request::default() })
 }
 
 /// `None` when the connection breaks.
@@ -113,8 +113,11 @@ fn answer(
 }
 
 fn sdk_response(response: Response) -> Result<HttpResponse, ConnectorError> {
-    let answer = http::Response::builder()
-        .status(response.status)
+    let mut answer = http::Response::builder().status(response.status);
+    for (name, value) in response.more_headers() {
+        answer = answer.header(name, value);
+    }
+    let answer = answer
         .header("content-type", response.content_type)
         .header("x-amzn-requestid", response.request_id)
         .body(SdkBody::from(response.body))

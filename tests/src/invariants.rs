@@ -3,6 +3,7 @@
 //! A rule is broken by the caller, never by the world: what people do counts as given.
 
 mod groups;
+mod hooks;
 mod leases;
 mod limits;
 mod named;
@@ -19,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::{CLAIM_TAG, Claim, ClaimStep, FAILED_TAG, FailedVersions, Transport, is_exclusion};
 use models::ids::{ClusterName, HostId};
 use models::last::LAST_TAG;
-use models::policy::MaxUnavailable;
+use models::policy::{Hooks, MaxUnavailable};
 use models::selection::Named;
 use semver::Version;
 
@@ -85,6 +86,7 @@ pub struct Invariants {
     chosen: BTreeMap<MachineNo, Vec<TaskNo>>,
     selected: Selected,
     paced: Paced,
+    hooks: hooks::Asked,
 }
 
 /// A look at the whole cluster may be this old when an instance is staged.
@@ -105,6 +107,11 @@ impl Invariants {
     /// How far a release may go in a cluster; as far as it likes where nothing was said.
     pub fn set_pacing(&mut self, cluster: impl Into<ClusterName>, pacing: Pacing) {
         self.paced.tell(cluster.into(), pacing);
+    }
+
+    /// Which functions have to allow which steps in a cluster; none where nothing was said.
+    pub fn set_hooks(&mut self, cluster: impl Into<ClusterName>, hooks: Hooks) {
+        self.hooks.tell(cluster.into(), hooks);
     }
 
     /// The instances that are named for the run that begins now.
@@ -162,6 +169,7 @@ impl Invariants {
             Event::Ec2State { machine, to: Ec2State::Running } => {
                 self.started.insert(*machine, world.now());
             }
+            Event::Hooked(hooked) => self.hooks.answered(world.now(), hooked),
             Event::Instance { .. } | Event::Task { .. } | Event::Ec2State { .. } | Event::Command { .. } => {}
             Event::Service { .. } | Event::Group { .. } | Event::Stored { .. } | Event::Scripted { .. } => {}
         }
@@ -183,6 +191,9 @@ impl Invariants {
                 self.check_traps(world, machine);
                 self.check_selected(world, machine, "drained", UNKNOWABLE);
                 self.check_group(world, machine, "drained", world.now());
+                if let Some(detail) = self.hooks.drained(world, machine) {
+                    self.broken(world, Rule::Hook, machine, detail);
+                }
                 for (rule, detail) in self.paced.drained(world, machine) {
                     self.broken(world, rule, machine, detail);
                 }
@@ -193,6 +204,9 @@ impl Invariants {
             (InstanceStatus::Active, Actor::Updater) => {
                 self.check_group(world, machine, "set ACTIVE", world.now());
                 self.paced.put_back(world, machine);
+                if let Some(detail) = self.hooks.put_back(world, machine) {
+                    self.broken(world, Rule::Hook, machine, detail);
+                }
                 if world.registration_of(machine).is_some_and(|registration| registration.foreign_drain) {
                     self.broken(world, Rule::ForeignDrain, machine, "set ACTIVE although a person drained it".into());
                 }
@@ -214,12 +228,16 @@ impl Invariants {
                 self.check_group(world, machine, "rebooted", asked);
                 self.check_target(world, machine);
                 self.accepted.insert(machine, world.now());
+                if let Some(detail) = self.hooks.reboots(world, machine).filter(|_| self.written.contains(&machine)) {
+                    self.broken(world, Rule::Hook, machine, detail);
+                }
                 self.check_tasks(world, machine, UNKNOWABLE);
                 self.check_not_put_back(world, machine);
             }
             BootStep::Begins { by: Actor::Updater } => {
                 self.unproved.insert(machine);
                 self.paced.rebooted(machine);
+                self.hooks.goes_down(machine);
                 self.check_not_put_back(world, machine);
                 if !self.rebooted_with_tasks.contains(&machine) {
                     self.check_tasks(world, machine, SignedDuration::MAX);

@@ -8,6 +8,7 @@ use ecs_updater::render::duration;
 use ecs_updater::run::{View, Watch};
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::FleetSnapshot;
+use models::hook::HookStep;
 use models::ids::{ClusterName, HostId};
 use models::plan::{Phase, Plan};
 use models::policy::{Capacity, Policy, ServiceHealth, Timeouts};
@@ -57,7 +58,10 @@ pub fn longest_wait(policy: &Policy, waits: Waits) -> SignedDuration {
         ServiceHealth::Steady => steady,
         ServiceHealth::Ignore => SignedDuration::ZERO,
     };
-    there + back + services + SHARED_TROUBLE + SILENCE + lease + first_report + opening + waits.pause
+    // Each step may be asked about to the end of its time, and once more.
+    let steps = HookStep::ALL.into_iter().filter(|step| policy.hooks.of(*step).is_some());
+    let hooks = steps.fold(SignedDuration::ZERO, |all, _| all + policy.hooks.timeout + SignedDuration::from_mins(1));
+    there + back + services + hooks + SHARED_TROUBLE + SILENCE + lease + first_report + opening + waits.pause
 }
 
 /// Sees whether the clusters of a run move, and hands on what it sees.

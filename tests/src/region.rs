@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use ecs_updater::clock::Clock;
 use jiff::{SignedDuration, Timestamp};
 use models::ids::HostId;
-use models::policy::MaxUnavailable;
+use models::policy::{Hooks, MaxUnavailable};
 use models::selection::Named;
 use tokio::sync::oneshot;
 
@@ -184,6 +184,11 @@ impl Region {
     /// How far a release may go in a cluster from now on; as far as it likes where nothing is said.
     pub fn set_pacing(&self, cluster: &str, pacing: Pacing) {
         self.engine.with(|inner, _| inner.world.invariants_mut().set_pacing(cluster, pacing));
+    }
+
+    /// Which functions have to allow which steps in a cluster from now on; none where nothing is said.
+    pub fn set_hooks(&self, cluster: &str, hooks: Hooks) {
+        self.engine.with(|inner, _| inner.world.invariants_mut().set_hooks(cluster, hooks));
     }
 
     /// Which versions may be installed in a cluster from now on; any where nothing is said.

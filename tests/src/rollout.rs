@@ -222,6 +222,7 @@ impl Rollout {
             self.region.set_limits(cluster.as_str(), Limits::of(policy));
             let canary_match = own_filter(policy.canary_match.as_ref())?;
             self.region.set_pacing(cluster.as_str(), Pacing::of(policy, canary_match));
+            self.region.set_hooks(cluster.as_str(), policy.hooks.clone());
             self.region.set_select(cluster.as_str(), own_filter(policy.select.as_ref())?);
         }
         Ok(())

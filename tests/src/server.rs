@@ -67,13 +67,16 @@ async fn answer(
 ) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
     let (head, body) = request.into_parts();
     let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let Aim { target, is_cbor, rest } = Aim::read(header, head.method.as_str(), &head.uri);
+    let Aim { target, is_cbor, rest, function } = Aim::read(header, head.method.as_str(), &head.uri);
     let signature = header("authorization").and_then(Signature::read);
     let body = Limited::new(body, MOST_BYTES).collect().await.map_err(Unanswered::Read)?.to_bytes();
-    let request = Request { target, is_cbor, rest, body, signature, ..Request::default() };
+    let request = Request { target, is_cbor, rest, function, body, signature, ..Request::default() };
     let response = region.call(request).await.ok_or(Unanswered::Reset)?;
-    Ok(hyper::Response::builder()
-        .status(response.status)
+    let mut answer = hyper::Response::builder().status(response.status);
+    for (name, value) in response.more_headers() {
+        answer = answer.header(name, value);
+    }
+    Ok(answer
         .header("content-type", response.content_type)
         .header("x-amzn-requestid", response.request_id)
         .body(Full::from(response.body))?)

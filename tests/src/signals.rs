@@ -127,11 +127,12 @@ impl HttpClient for Recorder {
 impl HttpConnector for RecordingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let uri = request.uri().parse::<http::Uri>().unwrap_or_default();
-        let Aim { target, is_cbor, rest } = Aim::read(|name| request.headers().get(name), request.method(), &uri);
+        let Aim { target, is_cbor, rest, function } = Aim::read(|name| request.headers().get(name), request.method(), &uri);
         let named = Request {
             target,
             is_cbor,
             rest,
+            function,
             body: Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
             ..Request::default()
         };

@@ -1,29 +1,17 @@
-//! S3: one object. A request that is signed here, by what the SDK itself signs with, since the client of S3 would carry a
-//! hundred operations into the program for one.
+//! S3: one object.
 
-use std::convert::Infallible;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
-};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::timeout::TimeoutConfig;
 use jiff::Timestamp;
 use models::clean;
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
+use super::signed::{MOST_SHOWN, Path, Signed, domain, send};
+
 const PUT_OBJECT: &str = "s3:PutObject";
 /// One request.
 const WITHIN: Duration = Duration::from_secs(10);
-/// How much of a refusal is shown.
-const MOST_SHOWN: usize = 300;
 /// The longest code of a refusal.
 const LONGEST_CODE: usize = 100;
 
@@ -49,79 +37,35 @@ pub(crate) struct NotStored(String);
 /// # Errors
 /// It is not there, or that is not known.
 pub(crate) async fn put_object(config: &SdkConfig, object: Object<'_>, now: Timestamp) -> Result<(), NotStored> {
-    let wrong = |error: &dyn std::error::Error| NotStored(chain(error));
-    let region = config.region().ok_or_else(|| NotStored("no Region is set".to_owned()))?.as_ref().to_owned();
-    let provider = config.credentials_provider().ok_or_else(|| NotStored("no credentials were found".to_owned()))?;
-    let credentials = provider.provide_credentials().await.map_err(|error| wrong(&error))?;
-    let url = url(config.endpoint_url(), &region, object);
-    let identity = credentials.into();
-    let mut settings = SigningSettings::default();
-    settings.percent_encoding_mode = PercentEncodingMode::Single;
-    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    let parameters = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(&region)
-        .name("s3")
-        .time(SystemTime::from(now))
-        .settings(settings)
-        .build()
-        .map_err(|error| wrong(&error))?
-        .into();
-    let own = [("content-type", object.content_type)];
-    let signable =
-        SignableRequest::new("PUT", url.as_str(), own.into_iter(), SignableBody::Bytes(object.body.as_bytes()));
-    let signed = sign(signable.map_err(|error| wrong(&error))?, &parameters).map_err(|error| wrong(&error))?;
-    let mut request = HttpRequest::new(SdkBody::from(object.body));
-    request.set_method("PUT").map_err(|error| wrong(&error))?;
-    let (endpoint, path) = split(&url);
-    request.set_uri(path).map_err(|error| wrong(&error))?;
-    for (name, value) in own.into_iter().chain(signed.output().headers()) {
-        request.headers_mut().insert(name.to_owned(), value.to_owned());
+    let region = config.region().ok_or_else(|| NotStored("no Region is set".to_owned()))?.as_ref();
+    let url = url(config.endpoint_url(), region, object);
+    let signed = Signed {
+        service: "s3",
+        operation: "PutObject",
+        method: "PUT",
+        region,
+        url: &url,
+        headers: &[("content-type", object.content_type)],
+        body: object.body,
+        path: Path::AsItIs,
+        within: WITHIN,
+        gate: None,
+    };
+    let answer = send(config, signed, now).await.map_err(|error| NotStored(error.to_string()))?;
+    match answer.status {
+        200..=299 => Ok(()),
+        status => Err(NotStored(refusal(status, &String::from_utf8_lossy(&answer.body)))),
     }
-    send(config, endpoint, request).await
 }
 
 /// A bucket's own host, or with an endpoint that is named a path there.
 fn url(endpoint: Option<&str>, region: &str, Object { bucket, key, .. }: Object<'_>) -> String {
-    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let domain = domain(region);
     match endpoint {
         Some(endpoint) => format!("{}/{bucket}/{key}", endpoint.trim_end_matches('/')),
         // TLS has no certificate for a bucket whose name has a dot.
         None if bucket.contains('.') => format!("https://s3.{region}.{domain}/{bucket}/{key}"),
         None => format!("https://{bucket}.s3.{region}.{domain}/{key}"),
-    }
-}
-
-/// The scheme with the host, and the path.
-fn split(url: &str) -> (&str, &str) {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    url.split_at(url[host..].find('/').map_or(url.len(), |at| host + at))
-}
-
-async fn send(config: &SdkConfig, endpoint: &str, request: HttpRequest) -> Result<(), NotStored> {
-    let client = config.http_client().ok_or_else(|| NotStored("there is no HTTP client".to_owned()))?;
-    let operation = Operation::builder()
-        .service_name("s3")
-        .operation_name("PutObject")
-        .http_client(client)
-        .endpoint_url(endpoint)
-        .no_auth()
-        .no_retry()
-        .timeout_config(TimeoutConfig::builder().connect_timeout(WITHIN).operation_timeout(WITHIN).build())
-        .serializer(|request: HttpRequest| Ok(request))
-        .deserializer::<_, Infallible>(|response: &HttpResponse| {
-            let body = response.body().bytes().map(|body| String::from_utf8_lossy(body).into_owned());
-            Ok((response.status().as_u16(), body.unwrap_or_default()))
-        });
-    let operation = match config.sleep_impl() {
-        Some(sleep) => operation.sleep_impl(sleep),
-        None => operation,
-    };
-    match operation.build().invoke(request).await {
-        Ok((200..=299, _)) => Ok(()),
-        Ok((status, body)) => Err(NotStored(refusal(status, &body))),
-        Err(error) => Err(NotStored(chain(&error))),
     }
 }
 
@@ -158,11 +102,6 @@ fn text_of<'a>(xml: &'a str, element: &str) -> Option<&'a str> {
 fn unescaped(text: &str) -> String {
     let named = [("&quot;", "\""), ("&apos;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
     named.into_iter().fold(text.to_owned(), |text, (name, char)| text.replace(name, char))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    clean::cut(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "), MOST_SHOWN)
 }
 
 #[cfg(test)]

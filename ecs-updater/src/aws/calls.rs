@@ -49,7 +49,7 @@ impl Calls {
 }
 
 /// What stands between one service's client and the network.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Gatekeeper {
     pub(super) service: &'static str,
     pub(super) calls: Calls,

@@ -12,6 +12,13 @@ use super::no_way::AtOnce;
 use super::shutdown::Shutdown;
 use super::timing::{SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT, timeouts};
 
+/// What calls of functions are made with: there is no client for one operation.
+#[derive(Debug, Clone)]
+pub(super) struct Lambda {
+    pub(super) config: SdkConfig,
+    pub(super) gate: Gatekeeper,
+}
+
 /// The clients of one cluster's loop, with the count of what they sent.
 #[derive(Debug, Clone)]
 pub struct Aws {
@@ -22,6 +29,7 @@ pub struct Aws {
     pub(crate) eventbridge: aws_sdk_eventbridge::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) ssm: aws_sdk_ssm::Client,
+    pub(super) lambda: Lambda,
     calls: Calls,
     limits: Limits,
     shutdown: Shutdown,
@@ -69,6 +77,8 @@ impl Aws {
             .retry_config(RetryConfig::disabled())
             .interceptor(apart)
             .build();
+        // What a function of the user's does is no write of ours: no lease is kept for one that has not answered.
+        let lambda = Gatekeeper { in_flight: InFlight::default(), ..before("lambda") };
         let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(before("ec2")).build();
         let mut ssm = aws_sdk_ssm::config::Builder::from(config)
             .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
@@ -85,6 +95,7 @@ impl Aws {
             eventbridge: aws_sdk_eventbridge::Client::from_conf(eventbridge),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
             ssm: aws_sdk_ssm::Client::from_conf(ssm.build()),
+            lambda: Lambda { config: config.clone(), gate: lambda },
             calls,
             limits,
             shutdown,

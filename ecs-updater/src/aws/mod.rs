@@ -6,8 +6,9 @@
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
 //! - `no_way`: a name that does not resolve, named.
+//! - `signed`: one request without a client of its service.
 //! - `halving`: calls for many that are refused because of one.
-//! - `auto_scaling`, `bucket`, `cloudwatch`, `dynamodb`, `summaries`, `ec2`, `ecs`, `events`, `instance_types`, `launches`, `ssm`, `parameters`,
+//! - `auto_scaling`, `bucket`, `cloudwatch`, `dynamodb`, `summaries`, `ec2`, `ecs`, `events`, `instance_types`, `lambda`, `launches`, `ssm`, `parameters`,
 //!   `releases`: the operations.
 
 mod access;
@@ -26,6 +27,7 @@ mod fence;
 pub(crate) mod halving;
 mod in_flight;
 mod instance_types;
+mod lambda;
 mod launches;
 mod limits;
 mod no_way;
@@ -33,6 +35,7 @@ mod parameters;
 mod profile;
 mod releases;
 mod shutdown;
+mod signed;
 pub(crate) mod ssm;
 pub(crate) mod summaries;
 mod timing;

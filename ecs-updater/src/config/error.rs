@@ -255,10 +255,8 @@ impl Advice {
         let nearest = known
             .iter()
             .map(|name| {
-                let name_folded = fold(name);
-                let tail = name_folded.rsplit('_').next().unwrap_or_default();
-                let whole = strsim::osa_distance(&folded, &name_folded);
-                (if name.contains('.') && tail == folded { 0 } else { whole }, name)
+                let is_last_part = name.rsplit_once('.').is_some_and(|(_, last)| fold(last) == folded);
+                (if is_last_part { 0 } else { strsim::osa_distance(&folded, &fold(name)) }, name)
             })
             .min_by_key(|(distance, _)| *distance);
         match nearest {

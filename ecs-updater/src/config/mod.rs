@@ -25,6 +25,7 @@ mod effective;
 mod error;
 mod file;
 mod fragment;
+mod hooks;
 mod inline;
 mod inputs;
 mod key;

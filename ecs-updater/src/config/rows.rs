@@ -5,12 +5,13 @@
 
 use jiff::SignedDuration;
 use models::policy::{
-    AlarmMissing, BridgePolicy, Capacity, OnAlarm, OwnerLock, Policy, ServiceHealth, Shelf, StandaloneTasks,
-    TransportPolicy, Zones,
+    AlarmMissing, BridgePolicy, Capacity, OnAlarm, OnHookError, OwnerLock, Policy, ServiceHealth, Shelf,
+    StandaloneTasks, TransportPolicy, Zones,
 };
 use models::release::MaxVersion;
 
 use super::alarms::AlarmList;
+use super::hooks::Function;
 use super::rollout::{Count, Shares};
 use super::schedule::{Freezes, Windows};
 use super::select::Expression;
@@ -245,6 +246,19 @@ pub(super) const ROWS: &[Row] = &[
         Tag::Stricter(|one, two| Some(one.services.cmp(&two.services))),
         Words { all: &[ServiceHealth::Steady, ServiceHealth::Ignore], word: ServiceHealth::as_str },
         "Before more is drained, services whose tasks were moved have to run what they should, or nobody asks"
+    ),
+    row!(hooks.before_run, Tag::Never, Function, "Lambda function that is asked before anything is begun, by its ARN"),
+    row!(hooks.before_drain, Tag::Never, Function, "The same before an instance is drained"),
+    row!(hooks.before_reboot, Tag::Never, Function, "The same once an instance is drained, before its reboot"),
+    row!(hooks.before_active, Tag::Never, Function, "The same once an instance is healthy, before it takes tasks"),
+    row!(hooks.after_instance, Tag::Never, Function, "The same with how the update of an instance has ended"),
+    row!(hooks.after_run, Tag::Never, Function, "The same at the end of a run that has begun something"),
+    row!(hooks.timeout, Tag::Any, Between(secs(30), hours(24)), "All askings of one function about one step together"),
+    row!(
+        hooks.on_error,
+        Tag::Stricter(|one, two| Some(one.hooks.on_error.cmp(&two.hooks.on_error))),
+        Words { all: &[OnHookError::Hold, OnHookError::Continue], word: OnHookError::as_str },
+        "A function that fails itself, or whose answer is none: do not go on, or go on as if it had said ok"
     ),
     row!(
         stop_after_failures,

@@ -173,6 +173,7 @@ fn needs_somebody(code: &str) -> bool {
         | HoldCode::OtherZoneFirst
         | HoldCode::CanaryFirst
         | HoldCode::CheckpointFirst
+        | HoldCode::HookWaiting
         | HoldCode::OutOfTime
         | HoldCode::Interrupted
         | HoldCode::ClusterGivenUp => false,

@@ -24,6 +24,7 @@ fn empty() -> FleetSnapshot {
         auto_scaling: Default::default(),
         room: Default::default(),
         health: Default::default(),
+        hooks: Default::default(),
         services: BTreeMap::new(),
     }
 }

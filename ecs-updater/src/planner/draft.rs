@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use models::fleet::Instance;
+use models::hook::Ask;
 use models::host::HostReport;
 use models::ids::HostId;
 use models::plan::{Phase, Plan, PlannedStep, Standing, Step};
@@ -27,12 +28,13 @@ pub(crate) struct Draft {
     wake_at: Option<Timestamp>,
     /// How many bakes a run would wait for, in a plan.
     pub(super) bakes: usize,
+    asks: Vec<Ask>,
 }
 
 impl Draft {
     /// Returns an empty draft for so many instances.
     pub(super) fn of(instances: usize) -> Self {
-        Self { steps: Vec::new(), standings: Vec::with_capacity(instances), wake_at: None, bakes: 0 }
+        Self { steps: Vec::new(), standings: Vec::with_capacity(instances), wake_at: None, bakes: 0, asks: Vec::new() }
     }
 
     pub(crate) fn step(&mut self, instance: &Instance, phase: Phase, step: Step) {
@@ -105,11 +107,17 @@ impl Draft {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 
+    /// Plans that a function is asked.
+    pub(super) fn ask(&mut self, ask: Ask) {
+        self.asks.push(ask);
+    }
+
     pub(super) fn is_at_rest(&self) -> bool {
-        self.steps.is_empty() && self.wake_at.is_none()
+        self.steps.is_empty() && self.wake_at.is_none() && self.asks.is_empty()
     }
 
     pub(super) fn plan(self) -> Plan {
-        Plan { steps: self.steps, standings: self.standings, wake_at: self.wake_at, bakes: self.bakes }
+        let Self { steps, standings, wake_at, bakes, asks } = self;
+        Plan { steps, standings, wake_at, bakes, asks }
     }
 }

@@ -226,6 +226,7 @@ pub(super) fn fleet(instances: Vec<Instance>, services: Vec<Service>) -> FleetSn
         auto_scaling: AutoScaling { managed_providers, ..AutoScaling::default() },
         room: Default::default(),
         health: Default::default(),
+        hooks: Default::default(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
     }
 }

@@ -14,6 +14,7 @@ mod estimate;
 mod gate;
 mod groups;
 mod health;
+mod hooks;
 mod limits;
 mod min_size;
 mod naming;
@@ -88,6 +89,10 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
             Next::Candidate(candidate) => queue.push(draft.enqueue(candidate)),
             Next::Do(phase, step) => draft.step(instance, phase, step),
             Next::Wait(phase, until) => draft.wait(instance, phase, until),
+            Next::Ask(phase, ask) => {
+                draft.standing(instance, phase, None);
+                draft.ask(*ask);
+            }
             Next::LookAtOthers(phase, others) => {
                 draft.standing(instance, phase, None);
                 looks.extend(others);
@@ -95,7 +100,10 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
             Next::Standing(phase) => draft.standing(instance, phase, None),
             Next::Hold(reason) => draft.hold(instance, reason),
             Next::Current => draft.standing(instance, Phase::Current, None),
-            Next::Settled => draft.standing(instance, Phase::Settled, None),
+            Next::Settled => {
+                draft.standing(instance, Phase::Settled, None);
+                hooks::after_instance(instance, &cx, &mut draft);
+            }
         }
     }
     draft.look(looks);
@@ -109,6 +117,9 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     }
     if draft.is_at_rest() || run.stop == Some(Stop::Interrupted) {
         release_what_waits_in_vain(&cx, &mut draft);
+    }
+    if draft.is_at_rest() {
+        hooks::after_run(&cx, &mut draft);
     }
     draft.plan()
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use models::fleet::{Instance, VisitEnd};
+use models::hook::Ask;
 use models::plan::{Phase, PlannedStep, Step};
 use models::reason::HoldReason;
 use semver::Version;
@@ -13,6 +14,8 @@ pub(crate) enum Next<'a> {
     Do(Phase, Step),
     /// Nothing before then, unless something happens.
     Wait(Phase, Timestamp),
+    /// To ask a function of the user's first.
+    Ask(Phase, Box<Ask>),
     /// To look at these others first: what it comes to depends on whether they have the same trouble.
     LookAtOthers(Phase, Vec<PlannedStep>),
     /// Nothing, on a dry run: an earlier run is in the middle of it.

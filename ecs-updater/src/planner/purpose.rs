@@ -122,7 +122,7 @@ impl Purpose {
             // Admission says why it is not begun.
             Next::Candidate(_) if self.finishes() => next,
             Next::Do(..) | Next::Wait(..) | Next::LookAtOthers(..) | Next::Candidate(_) => Next::Hold(why),
-            Next::Standing(_) | Next::Hold(_) | Next::Current | Next::Settled => next,
+            Next::Ask(..) | Next::Standing(_) | Next::Hold(_) | Next::Current | Next::Settled => next,
         }
     }
 }

@@ -67,6 +67,7 @@ pub(super) fn at_its_pace<'a>(next: Next<'a>, instance: &Instance, cx: &Context<
         Next::Do(..)
         | Next::Candidate(_)
         | Next::Wait(..)
+        | Next::Ask(..)
         | Next::LookAtOthers(..)
         | Next::Standing(_)
         | Next::Hold(_)

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 use super::acts::{self, Acts};
+use super::hook_calls::HookCalls;
 use super::namer::Namer;
 use super::post::Post;
 use super::rhythm::Rounds;
@@ -61,6 +62,7 @@ pub(super) struct Cluster<'a> {
     pub(super) commands: Commands,
     pub(super) awaited: Awaited,
     pub(super) namer: Namer,
+    pub(super) hooks: HookCalls,
     pub(super) post: Post,
     /// Whether the oldest release is to be dated.
     pub(super) dates_oldest: bool,
@@ -106,6 +108,7 @@ impl<'a> Cluster<'a> {
             commands: Commands::default(),
             awaited: Awaited::default(),
             namer: Namer::default(),
+            hooks: HookCalls::default(),
             post,
             dates_oldest,
             scribe: None,

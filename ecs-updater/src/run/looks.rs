@@ -228,6 +228,7 @@ impl Cluster<'_> {
             () = signal(finish), if begins => {}
             () = self.commands.next_answer() => {}
             () = self.namer.ended() => {}
+            () = self.hooks.ended() => {}
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - `rounds`: one round after the other. `looks`: what a round looks at, and how long the loop sleeps.
 //! - `rhythm`: how often it looks, and how fast it may turn.
 //! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
+//! - `hooks`: asks the user's functions; `hook_calls`: its calls, beside the loop.
 //! - `named`: which instances a person has named for this run.
 //! - `versions`: how old releases are, and whether the one that was approved still is.
 //! - `way_back`: the release that instances go back from, and its skip; `skip`: what is known of that.
@@ -20,6 +21,8 @@
 mod acts;
 mod cluster;
 mod doubts;
+mod hook_calls;
+mod hooks;
 mod interruption;
 mod launched;
 mod looks;

@@ -123,6 +123,7 @@ impl Cluster<'_> {
     fn notes(&self, now: Timestamp, launched: &planner::GroupLaunches) -> Vec<String> {
         let mut notes = self.skip_notes(now);
         notes.extend(self.namer.note.iter().cloned());
+        notes.extend(self.hooks.notes().cloned());
         if let Some(first) = self.fleet.unknown_registrations.first() {
             notes.push(format!(
                 "ECS lists {} container instances and does not describe them, the first of them {}: nothing is known of them, \

@@ -40,12 +40,14 @@ impl Cluster<'_> {
             self.prepare_way_back().await;
             self.date_releases().await;
             self.name_hosts();
+            self.hear_hooks();
             let now = self.clock.now();
             self.plan(watch, now);
             self.keep_summary();
+            let asks = self.ask_hooks(now);
             let steps = self.permitted(now);
             if steps.is_empty() {
-                if self.is_done() {
+                if !asks && self.is_done() {
                     return self.end_of_rounds();
                 }
                 self.note_idleness(now);

@@ -94,6 +94,10 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
         ("services", "ignore", "steady", Heard),
         ("services", "steady", "ignore", Ignored),
         ("timeouts.steady", "10m", "1h", Heard),
+        ("hooks.before_run", "none", "arn:aws:lambda:eu-central-1:111122223333:function:ready", Refused),
+        ("hooks.timeout", "15m", "1h", Heard),
+        ("hooks.on_error", "continue", "hold", Heard),
+        ("hooks.on_error", "hold", "continue", Ignored),
     ];
     let table: Vec<_> = others.into_iter().chain(OF_VERSIONS).collect();
     for &(path, stands, says, is) in &table {
@@ -108,9 +112,9 @@ fn a_tag_is_heard_where_it_loosens_nothing() {
     let may = |rule: &str| Key::all().filter(|key| key.tag_may() == rule).map(Key::path).collect::<Vec<_>>();
     let tried = |is: Is| table.iter().filter(|(.., came)| *came == is).map(|(path, ..)| *path).collect::<Vec<_>>();
     assert!(may("stricter").iter().all(|path| tried(Heard).contains(path) && tried(Ignored).contains(path)));
-    assert_eq!(may("stricter").len(), 12);
+    assert_eq!(may("stricter").len(), 13);
     assert_eq!(may("adds"), ["skip_versions"]);
-    assert_eq!(may("never").len(), 21);
+    assert_eq!(may("never").len(), 27);
 }
 
 /// A tag names versions beside those that stand without it, with spaces between, since ECS takes no comma in a tag.
@@ -182,7 +186,7 @@ fn what_is_closed_or_no_key_is_told() {
     insta::assert_snapshot!(refused("target", "1.27.0", ""), @r#"tag ecs-updater:target of cluster "web" may not set `target`; it belongs in the configuration file, the environment or a flag, or these let tags set it: tags = ["target"]"#);
     insta::assert_snapshot!(refused("tags", "target", "target"), @r#"tag ecs-updater:tags of cluster "web" may not set `tags`; it belongs in the configuration file, the environment or a flag"#);
     insta::assert_snapshot!(refused("zone", "spread", "tagret"), @r#"`tags` of cluster "web" names `tagret`, which is no key that tags can set; did you mean `target`?"#);
-    insta::assert_snapshot!(refused("zone", "spread", "tags"), @r#"`tags` of cluster "web" names `tags`, which is no key that tags can set; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, capacity, hold_min_size, canary, canary_match, checkpoints, bake, soak, alarms, alarm_missing, on_alarm, services, stop_after_failures, max_duration, allow_downgrade, host, events, reports, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, timeouts.steady, documents.inspect, documents.stage, documents.reboot, documents.revert"#);
+    insta::assert_snapshot!(refused("zone", "spread", "tags"), @r#"`tags` of cluster "web" names `tags`, which is no key that tags can set; known are: max_unavailable, zone, target, min_age, max_version, skip_versions, owner_lock, select, standalone_tasks, capacity, hold_min_size, canary, canary_match, checkpoints, bake, soak, alarms, alarm_missing, on_alarm, services, hooks.before_run, hooks.before_drain, hooks.before_reboot, hooks.before_active, hooks.after_instance, hooks.after_run, hooks.timeout, hooks.on_error, stop_after_failures, max_duration, allow_downgrade, host, events, reports, timeouts.inspect, timeouts.stage, timeouts.drain, timeouts.reboot, timeouts.verify, timeouts.steady, documents.inspect, documents.stage, documents.reboot, documents.revert"#);
 }
 
 #[derive(Clone, Copy)]

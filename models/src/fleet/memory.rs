@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 
 use super::visit::{Visit, VisitEnd};
 use crate::claim::{BadClaim, Claim, ClaimStep, Transport};
+use crate::hook::Asked;
 use crate::ids::{BootId, ContainerInstanceArn, TaskArn};
 use crate::plan::End;
 use crate::report::Verdict;
@@ -77,6 +78,9 @@ pub struct RunMemory {
     pub told_by_ssm: Option<Box<ToldBoot>>,
     /// When it was last seen to be well, and not to be.
     pub last_seen: LastSeen,
+    /// The function that was asked last about it.
+    #[serde(default)]
+    pub hook: Option<Box<Asked>>,
     /// The end that is being carried out; a part of it may have been refused so far.
     pub ending: Option<Box<End>>,
     /// Set once this run is done with it.

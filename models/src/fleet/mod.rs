@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::hook::Asked;
 use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ServiceName};
 use crate::release::{Release, ReleaseDate};
 
@@ -74,6 +75,16 @@ pub struct FleetSnapshot {
     /// What is known of the health of what runs on it.
     #[serde(default)]
     pub health: Health,
+    /// What the functions said that were asked about the run, before it and after it.
+    #[serde(default)]
+    pub hooks: RunHooks,
+}
+
+/// What the functions said that were asked about a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunHooks {
+    pub before: Option<Asked>,
+    pub after: Option<Asked>,
 }
 
 impl FleetSnapshot {
@@ -92,6 +103,7 @@ impl FleetSnapshot {
             auto_scaling: Default::default(),
             room: Default::default(),
             health: Default::default(),
+            hooks: Default::default(),
             services: BTreeMap::new(),
         }
     }

@@ -85,6 +85,8 @@ impl HoldCode {
             | Self::AlarmFiring
             | Self::AlarmUnknown
             | Self::ServiceUnsteady
+            | Self::HookWaiting
+            | Self::HookFailed
             | Self::StoppedAfterFailures
             | Self::OutOfTime
             | Self::ClusterGivenUp

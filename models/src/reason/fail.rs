@@ -61,6 +61,11 @@ reasons!(
             /// What is missing.
             detail: String,
         } = "unhealthy_after_rollback", "back on its old version it is not healthy ({detail}); it is left DRAINING: replace it, or {DOCS}/operations.md#an-instance-left-draining says how it gets back into service";
+        /// A function of the user's has said that it may not go on, or has not said that it may.
+        HookFailed {
+            /// Which hook, what it said or why it did not, and how the instance is left.
+            detail: String,
+        } = "hook_failed", "the function of {detail}; no version is marked as failed";
         /// Its Auto Scaling group has set it aside in the middle.
         NotInService {
             /// How it stands, and what is to be done.
@@ -88,6 +93,7 @@ impl FailReason {
             | Self::TroubleElsewhere { .. }
             | Self::Unconfirmed { .. }
             | Self::NotInService { .. }
+            | Self::HookFailed { .. }
             | Self::ActRefused { .. } => true,
             Self::NeverCameBack { .. }
             | Self::FellBackAtBoot { .. }

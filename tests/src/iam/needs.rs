@@ -47,6 +47,9 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
             let names = params.peek_text("Name").into_iter().chain(params.peek_texts("Names"));
             names.map(|name| (of_name(name), Context::new())).collect()
         }
+        (Body::Json(params), "lambda:Invoke") => {
+            vec![(params.peek_text("FunctionName").unwrap_or_default(), Context::new())]
+        }
         (
             Body::Json(_) | Body::Form(_),
             "ssm:DescribeInstanceInformation"
@@ -75,7 +78,12 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
         (Body::Form(form), "ec2:CreateTags" | "ec2:DeleteTags") => of_tags(world, &arn, form),
         (Body::Json(_) | Body::Form(_) | Body::Rest(_), _) => Vec::new(),
     };
-    let need = |(resource, context)| Need { action: asked.name(), resource, context };
+    // The one operation here whose action has another name.
+    let action = match asked.name() {
+        name if name == "lambda:Invoke" => "lambda:InvokeFunction".to_owned(),
+        name => name,
+    };
+    let need = |(resource, context)| Need { action: action.clone(), resource, context };
     let mut needs: Vec<Need> = resources.into_iter().map(need).collect();
     needs.sort();
     needs.dedup();

@@ -109,7 +109,11 @@ fn written(event: &Event) -> Option<(MachineNo, String)> {
         }
         Event::Instance { .. } | Event::Tag { .. } | Event::Command { .. } | Event::Boot { .. } => None,
         Event::Task { .. } | Event::Host { .. } | Event::AgentActs { .. } | Event::Ec2State { .. } => None,
-        Event::Service { .. } | Event::Group { .. } | Event::Stored { .. } | Event::Scripted { .. } => None,
+        Event::Hooked(_)
+        | Event::Service { .. }
+        | Event::Group { .. }
+        | Event::Stored { .. }
+        | Event::Scripted { .. } => None,
     }
 }
 

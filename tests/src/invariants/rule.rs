@@ -56,6 +56,8 @@ pub enum Rule {
     Soak,
     /// An instance was drained for a release while an alarm fired that holds it.
     Alarm,
+    /// An instance was drained, rebooted or set ACTIVE without the word of the function that has to allow it.
+    Hook,
 }
 
 /// A rule that was broken.

@@ -13,7 +13,8 @@ use crate::scenario::ServiceKind;
 use crate::world::{Actor, Ec2State, InstanceStatus, Machine, MachineNo, World};
 
 /// Reasons for which an instance is left DRAINING on purpose (docs/operations.md#why-an-update-failed).
-const LEFT_DRAINING: [&str; 9] = [
+const LEFT_DRAINING: [&str; 10] = [
+    "hook_failed",
     "never_came_back",
     "trouble_elsewhere",
     "unconfirmed",
@@ -212,7 +213,8 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::Unwanted
         | Rule::Canary
         | Rule::Soak
-        | Rule::Alarm => false,
+        | Rule::Alarm
+        | Rule::Hook => false,
     }
 }
 

@@ -12,6 +12,7 @@ mod clocks;
 mod endless;
 mod gates;
 mod groups;
+mod hooks;
 mod kept;
 mod outages;
 mod paces;
@@ -72,6 +73,7 @@ pub fn draw(seed: u64) -> Table {
     rooms::add(seed, &mut scenario);
     told::add(seed, &mut scenario);
     kept::add(seed, &mut scenario);
+    hooks::add(seed, &mut scenario);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

@@ -80,6 +80,7 @@ fn by_its_role(machine: MachineNo, parameters: &serde_json::Value) -> Request {
         target: Some("AmazonEC2ContainerServiceV20141113.PutAttributes".to_owned()),
         is_cbor: false,
         rest: None,
+        function: None,
         body: parameters.to_string().into(),
         by: Caller::Agent,
         signature: Some(Signature { access_key: role_key(machine), region: String::new() }),

@@ -40,6 +40,9 @@ impl Scenario {
         for (index, event) in self.events.iter().enumerate() {
             self.check_event(index, event)?;
         }
+        for function in &self.functions {
+            self.check_hosts(function.host.as_slice())?;
+        }
         for (index, fault) in self.faults.iter().enumerate() {
             is_modelled(&fault.operation, || format!("fault {index}"))?;
             self.check_hosts(fault.naming.as_slice())?;

@@ -7,6 +7,7 @@ mod document;
 mod error;
 mod event;
 mod fault;
+mod function;
 mod groups;
 mod machines;
 mod names;
@@ -42,6 +43,7 @@ pub use event::{
     Published, RepositoryAction, ServiceAction, ServiceName,
 };
 pub use fault::{FaultSpec, OneOrMany, Reset};
+pub use function::{FunctionAnswer, FunctionSpec};
 pub use groups::{ActiveWhileTerminating, GroupAction, GroupSpec, LaunchFrom, TargetLifecycle, TerminationPolicy};
 pub use machines::{InstanceSpec, MachineSpec};
 pub use parameter::{ParameterSpec, ParameterVersion};
@@ -100,6 +102,8 @@ pub struct Scenario {
     pub alarms: BTreeMap<String, AlarmSpec>,
     /// Buckets of S3 by name.
     pub buckets: BTreeMap<String, BucketSpec>,
+    /// Lambda functions.
+    pub functions: Vec<FunctionSpec>,
     /// DynamoDB tables: name of the partition key, a text, by name of the table.
     pub tables: BTreeMap<String, String>,
     /// The updater's own configuration, passed through.
@@ -132,6 +136,9 @@ impl Scenario {
         for fault in &mut self.faults {
             later(&mut fault.from);
             later(&mut fault.until);
+        }
+        for function in &mut self.functions {
+            later(&mut function.until);
         }
         for task in &mut self.tasks {
             later(&mut task.ends_at);
@@ -227,6 +234,7 @@ impl Scenario {
             parameters: written.parameters,
             alarms: written.alarms,
             buckets: written.buckets,
+            functions: written.function,
             tables: written.tables,
             updater: written.updater,
             expect: written.expect,

@@ -10,6 +10,7 @@ use super::alarm::AlarmSpec;
 use super::bucket::BucketSpec;
 use super::document::DocumentSpec;
 use super::fault::FaultSpec;
+use super::function::FunctionSpec;
 use super::groups::GroupSpec;
 use super::parameter::ParameterSpec;
 use super::providers::{ProviderSpec, StrategyItem};
@@ -60,6 +61,8 @@ pub(super) struct Written {
     pub(super) alarms: BTreeMap<String, AlarmSpec>,
     #[serde(default)]
     pub(super) buckets: BTreeMap<String, BucketSpec>,
+    #[serde(default)]
+    pub(super) function: Vec<FunctionSpec>,
     #[serde(default)]
     pub(super) tables: BTreeMap<String, String>,
     #[serde(default)]

@@ -10,6 +10,9 @@ use super::request::{Request, Rest};
 use super::s3;
 use super::service::Service;
 
+/// The parameter under which the function stands that the path of a call names.
+pub(super) const FUNCTION_NAME: &str = "FunctionName";
+
 /// A request, taken apart.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -28,6 +31,9 @@ pub(crate) enum Body {
 impl Asked {
     /// Takes a request apart.
     pub(crate) fn read(request: &Request) -> (Self, Option<Failure>) {
+        if let Some(function) = &request.function {
+            return Self::read_call(function, &request.body);
+        }
         match (&request.target, &request.rest) {
             (Some(target), _) if request.is_cbor => Self::read_cbor(target, &request.body),
             (Some(target), _) => Self::read_json(target, &request.body),
@@ -56,6 +62,19 @@ impl Asked {
             }
         };
         (Self { service, operation: operation.to_owned(), body: Body::Json(params) }, failure)
+    }
+
+    /// The call of a function: what it is given stands beside its name.
+    fn read_call(function: &str, body: &[u8]) -> (Self, Option<Failure>) {
+        let (mut params, failure) = match serde_json::from_slice::<Value>(body) {
+            Ok(Value::Object(map)) => (Params::new(map), None),
+            Ok(_) | Err(_) => {
+                let failure = Failure::new("InvalidRequestContentException", "Could not parse request body into json");
+                (Params::default(), Some(failure))
+            }
+        };
+        params.put(FUNCTION_NAME, function.into());
+        (Self { service: Service::Lambda, operation: "Invoke".to_owned(), body: Body::Json(params) }, failure)
     }
 
     fn read_cbor(target: &str, body: &[u8]) -> (Self, Option<Failure>) {

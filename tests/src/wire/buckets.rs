@@ -74,6 +74,7 @@ pub(super) fn throttled(service: Service) -> Failure {
         Service::Ec2 => Failure { status: 503, ..Failure::new("RequestLimitExceeded", "Request limit exceeded.") },
         Service::AutoScaling | Service::CloudWatch => Failure::new("Throttling", "Rate exceeded"),
         Service::S3 => Failure { status: 503, ..Failure::new("SlowDown", "Please reduce your request rate.") },
+        Service::Lambda => Failure { status: 429, ..Failure::new("TooManyRequestsException", "Rate Exceeded.") },
         Service::Dynamodb | Service::Ecs | Service::Events | Service::Ssm | Service::Sts | Service::Unknown => {
             Failure::new("ThrottlingException", "Rate exceeded")
         }
@@ -108,7 +109,16 @@ fn row(service: Service, operation: &str, ssm_rate: (u32, u32)) -> Option<(Strin
         (Service::AutoScaling, _) => return Some(("autoscaling".to_owned(), ssm_rate.0, ssm_rate.1)),
         (Service::Ssm, operation) => return Some((format!("ssm {operation}"), ssm_rate.0, ssm_rate.1)),
         // A table on demand has no rate worth counting here, nor has a bucket.
-        (Service::Dynamodb | Service::Ecs | Service::Events | Service::S3 | Service::Sts | Service::Unknown, _) => {
+        (
+            Service::Dynamodb
+            | Service::Ecs
+            | Service::Events
+            | Service::Lambda
+            | Service::S3
+            | Service::Sts
+            | Service::Unknown,
+            _,
+        ) => {
             return None;
         }
     };

@@ -39,6 +39,11 @@ pub(crate) enum Answer {
     Json(Value),
     Xml(String),
     Cbor(Vec<u8>),
+    /// What a function of Lambda returns, and of which kind its error is.
+    Function {
+        body: Vec<u8>,
+        error: Option<&'static str>,
+    },
 }
 
 /// The HTTP answer.
@@ -63,8 +68,15 @@ pub(crate) fn respond(
             | Service::Unknown,
             false,
         ) => "application/x-amz-json-1.1",
+        (Service::Lambda, false) => "application/json",
     };
+    let error_type = result.as_ref().err().filter(|_| service == Service::Lambda).map(|failure| failure.code.clone());
+    let mut function_error = None;
     let (status, body) = match result {
+        Ok(Answer::Function { body, error }) => {
+            function_error = error;
+            (200, body)
+        }
         Ok(Answer::Json(value)) => (200, value.to_string().into_bytes()),
         Ok(Answer::Xml(body)) => (200, body.into_bytes()),
         Ok(Answer::Cbor(body)) => (200, body),
@@ -72,6 +84,9 @@ pub(crate) fn respond(
         Err(failure) if service == Service::S3 => (failure.status, s3::error(&failure, &request_id).into_bytes()),
         Err(failure) if is_query => (failure.status, xml::error(service, &failure, &request_id).into_bytes()),
         Err(failure) if service == Service::CloudWatch => (failure.status, cloudwatch::error(&failure)),
+        Err(failure) if service == Service::Lambda => {
+            (failure.status, json!({ "Type": "User", "Message": failure.message }).to_string().into_bytes())
+        }
         Err(failure) => {
             let kind = match service {
                 Service::Dynamodb => format!("com.amazonaws.dynamodb.v20120810#{}", failure.code),
@@ -80,6 +95,7 @@ pub(crate) fn respond(
                 | Service::Ecs
                 | Service::Events
                 | Service::Ec2
+                | Service::Lambda
                 | Service::S3
                 | Service::Ssm
                 | Service::Sts
@@ -90,5 +106,5 @@ pub(crate) fn respond(
             (failure.status, Value::Object(body).to_string().into_bytes())
         }
     };
-    Response { status, content_type, body, request_id }
+    Response { status, content_type, body, request_id, error_type, function_error }
 }

@@ -10,18 +10,20 @@ use super::calls::{Call, Outcome};
 use super::dispatch::{Answer, respond};
 use super::failure::Failure;
 use super::faults::{Fault, Faults};
+use super::lambda::{Functions, Reply};
 use super::partial;
 use super::request::{Caller, Request, Response, Signature};
 use super::service::Service;
 use crate::iam::{self, Need, Policies};
 use crate::scenario::{Reset, Scenario};
-use crate::world::World;
+use crate::world::{Event, World};
 
 /// The front of the simulated Region.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     buckets: Buckets,
     faults: Faults,
+    functions: Functions,
     calls: Vec<Call>,
     /// The updater's calls.
     counts: BTreeMap<String, u64>,
@@ -42,6 +44,7 @@ pub(crate) struct Admission {
     reset: Option<Reset>,
     malformed: bool,
     fails: Option<(usize, String)>,
+    reply: Option<Reply>,
     arrived_at: Timestamp,
     number: u64,
     /// How long the call takes in all.
@@ -53,6 +56,7 @@ impl Gateway {
         Self {
             buckets: Buckets::default(),
             faults: Faults::new(&scenario.faults),
+            functions: Functions::new(&scenario.functions),
             calls: Vec::new(),
             counts: BTreeMap::new(),
             unknown: Vec::new(),
@@ -114,6 +118,13 @@ impl Gateway {
             .or_else(|| throttle(&mut self.buckets))
             .or_else(|| forbidden.map(|need| forbidden_to_host(world, &need)))
             .or_else(|| denied(world, &asked));
+        let begun = if refused.is_none() && !reset_before { self.functions.begin(world, &asked) } else { None };
+        let (reply, refused) = match begun {
+            Some(Ok(reply)) => (Some(reply), refused),
+            Some(Err(failure)) => (None, Some(failure)),
+            None => (None, refused),
+        };
+        let latency = reply.as_ref().map_or(latency, |reply| latency.saturating_add(reply.takes));
         let Fault { reset, malformed, fails, .. } = fault;
         Admission {
             asked,
@@ -123,6 +134,7 @@ impl Gateway {
             reset,
             malformed,
             fails,
+            reply,
             arrived_at: now,
             number: self.arrived,
             latency,
@@ -131,14 +143,18 @@ impl Gateway {
 
     /// The call is done; `None` when its connection breaks.
     pub(crate) fn complete(&mut self, world: &mut World, admission: Admission) -> Option<Response> {
-        let Admission { asked, by, signature, refused, reset, malformed, fails, arrived_at, number, latency } =
+        let Admission { asked, by, signature, refused, reset, malformed, fails, reply, arrived_at, number, latency } =
             admission;
         let (service, operation, summary) = (asked.service, asked.operation.clone(), asked.summary());
         let is_query = asked.is_query();
-        let result: Option<Result<Answer, Failure>> = match (reset, refused) {
-            (Some(Reset::Before), _) => None,
-            (_, Some(failure)) => Some(Err(failure)),
-            (_, None) => Some(partial::perform(world, asked, fails)),
+        let result: Option<Result<Answer, Failure>> = match (reset, refused, reply) {
+            (Some(Reset::Before), ..) => None,
+            (_, Some(failure), _) => Some(Err(failure)),
+            (_, None, Some(Reply { body, error, hooked, .. })) => {
+                world.record(Event::Hooked(hooked));
+                Some(Ok(Answer::Function { body, error }))
+            }
+            (_, None, None) => Some(partial::perform(world, asked, fails)),
         };
         let outcome = match &result {
             _ if reset.is_some() => Outcome::Reset,
@@ -212,6 +228,11 @@ fn denied(world: &World, asked: &Asked) -> Option<Failure> {
             status: 403,
             ..Failure::new("AccessDenied", format!("User: {who} is not authorized to perform: {name} {because}"))
         },
+        Service::Lambda => {
+            let message =
+                format!("User: {who} is not authorized to perform: lambda:InvokeFunction on resource: * {because}");
+            Failure { status: 403, ..Failure::new("AccessDeniedException", message) }
+        }
         Service::Dynamodb | Service::Ecs | Service::Events | Service::Ssm | Service::Sts | Service::Unknown => {
             Failure::new(
                 "AccessDeniedException",

@@ -1,5 +1,5 @@
 //! The AWS protocols, onto the world: ECS, SSM and EventBridge (JSON 1.1), DynamoDB (JSON 1.0), EC2, EC2 Auto Scaling and STS
-//! (Query in, XML out), CloudWatch (RPC v2 CBOR), S3 (REST).
+//! (Query in, XML out), CloudWatch (RPC v2 CBOR), Lambda (REST and JSON), S3 (REST).
 //!
 //! An operation or a parameter that is not modelled is a loud error, `SimulatorUnknown…`, and recorded.
 
@@ -17,6 +17,7 @@ mod failure;
 mod faults;
 pub(crate) mod form;
 mod gateway;
+mod lambda;
 mod page;
 pub(crate) mod params;
 mod partial;

@@ -34,7 +34,7 @@ pub(super) fn perform(world: &mut World, mut asked: Asked, fails: Option<(usize,
         params.put(named, json!(ids));
         match whole(world, asked)? {
             Answer::Json(answer) => answer,
-            other @ (Answer::Xml(_) | Answer::Cbor(_)) => return Ok(other),
+            other @ (Answer::Xml(_) | Answer::Cbor(_) | Answer::Function { .. }) => return Ok(other),
         }
     };
     if let Some(failures) = answer.get_mut("failures").and_then(Value::as_array_mut) {

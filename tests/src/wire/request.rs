@@ -11,6 +11,8 @@ pub struct Request {
     pub is_cbor: bool,
     /// What it says by its method, its path and its headers alone, where its service is asked in that way.
     pub rest: Option<Rest>,
+    /// The Lambda function that its path names (`/2015-03-31/functions/NAME/invocations`).
+    pub function: Option<String>,
     pub body: Bytes,
     /// Who asks.
     pub by: Caller,
@@ -24,11 +26,18 @@ pub struct Aim {
     pub target: Option<String>,
     pub is_cbor: bool,
     pub rest: Option<Rest>,
+    pub function: Option<String>,
 }
 
 impl Aim {
     /// Reads the headers, the method and the path. What is signed for S3 has no target.
     pub fn read<'h>(header: impl Fn(&'static str) -> Option<&'h str>, method: &str, uri: &http::Uri) -> Self {
+        let function =
+            uri.path().strip_prefix("/2015-03-31/functions/").and_then(|rest| rest.strip_suffix("/invocations"));
+        if let Some(function) = function {
+            let function = function.replace("%3A", ":").replace("%24", "$");
+            return Self { function: Some(function), ..Self::default() };
+        }
         let service = header("authorization").and_then(Signature::service);
         if service == Some("s3") {
             return Self { rest: Some(Rest::read(header, method, uri)), ..Self::default() };
@@ -38,7 +47,7 @@ impl Aim {
         }
         let named = uri.path().strip_prefix("/service/").and_then(|rest| rest.split_once("/operation/"));
         let target = named.map(|(service, operation)| format!("{service}.{operation}"));
-        Self { target, is_cbor: true, rest: None }
+        Self { target, is_cbor: true, ..Self::default() }
     }
 }
 
@@ -93,6 +102,18 @@ pub struct Response {
     pub body: Vec<u8>,
     /// The header `x-amzn-requestid`.
     pub request_id: String,
+    /// The header `x-amzn-errortype`.
+    pub error_type: Option<String>,
+    /// The header `X-Amz-Function-Error`.
+    pub function_error: Option<&'static str>,
+}
+
+impl Response {
+    /// The headers that not every answer has.
+    pub fn more_headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let error_type = self.error_type.as_deref().map(|value| ("x-amzn-errortype", value));
+        error_type.into_iter().chain(self.function_error.map(|value| ("x-amz-function-error", value)))
+    }
 }
 
 /// What the signature of a call says of its maker.

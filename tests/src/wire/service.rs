@@ -15,6 +15,8 @@ pub enum Service {
     Ec2,
     /// Amazon EventBridge.
     Events,
+    /// AWS Lambda.
+    Lambda,
     /// Simple Storage Service.
     S3,
     /// Systems Manager.
@@ -35,6 +37,7 @@ impl Service {
             Self::Ecs => "ecs",
             Self::Ec2 => "ec2",
             Self::Events => "events",
+            Self::Lambda => "lambda",
             Self::S3 => "s3",
             Self::Ssm => "ssm",
             Self::Sts => "sts",
@@ -44,7 +47,7 @@ impl Service {
 }
 
 /// Every operation that is modelled.
-pub(crate) const OPERATIONS: [&str; 45] = [
+pub(crate) const OPERATIONS: [&str; 46] = [
     "autoscaling:CreateOrUpdateTags",
     "autoscaling:DeleteTags",
     "autoscaling:DescribeAutoScalingGroups",
@@ -82,6 +85,7 @@ pub(crate) const OPERATIONS: [&str; 45] = [
     "ecs:UntagResource",
     "ecs:UpdateContainerInstancesState",
     "events:PutEvents",
+    "lambda:Invoke",
     "s3:PutObject",
     "ssm:DescribeInstanceInformation",
     "ssm:GetCommandInvocation",

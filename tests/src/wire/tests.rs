@@ -1,6 +1,7 @@
 //! Raw requests, as any client sends them, against a whole Region.
 
 mod as_the_models_say;
+mod functions;
 mod groups;
 mod in_doubt;
 mod providers;
@@ -633,6 +634,7 @@ async fn what_is_listed_is_modelled() {
                 Request { rest: Some(rest), ..Request::default() }
             }
             "ssm" => json("AmazonSSM"),
+            "lambda" => Request { function: Some("ready".to_owned()), body: "{}".into(), ..Request::default() },
             "autoscaling" => query("2011-01-01"),
             _ => query("2011-06-15"),
         };

@@ -39,6 +39,7 @@ pub(super) fn error(service: Service, failure: &Failure, request_id: &str) -> St
         Service::Ec2 => wrap("Response", wrap("Errors", wrap("Error", inner)) + &text("RequestID", request_id)),
         Service::AutoScaling
         | Service::CloudWatch
+        | Service::Lambda
         | Service::Sts
         | Service::Dynamodb
         | Service::Ecs

@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::actor::Actor;
+use super::hooked::Hooked;
 use super::ids::MachineNo;
 use super::machine::Ec2State;
 use super::registration::InstanceStatus;
@@ -111,6 +112,8 @@ pub enum Event {
         /// By which process.
         caller: u32,
     },
+    /// A function of the user's has answered.
+    Hooked(Hooked),
     /// An event of the scenario happened.
     Scripted {
         /// Its place in the scenario.
@@ -219,6 +222,7 @@ impl Event {
             | Self::Ec2State { machine, .. }
             | Self::Tag { machine, .. }
             | Self::Command { machine, .. } => Some(*machine),
+            Self::Hooked(hooked) => hooked.machine,
             Self::Service { .. } | Self::Group { .. } | Self::Stored { .. } | Self::Scripted { .. } => None,
         }
     }
@@ -253,6 +257,16 @@ impl fmt::Display for Entry {
             Event::Service { message, .. } => f.write_str(message),
             Event::Group { group, what } => write!(f, "group {group}: {what}"),
             Event::Stored { table, item, caller, .. } => write!(f, "table {table}: {item:?} by process {caller}"),
+            Event::Hooked(Hooked { step, key, ok, error, .. }) => {
+                let said = if *ok {
+                    "ok"
+                } else if *error {
+                    "an error"
+                } else {
+                    "no ok"
+                };
+                write!(f, "function of {step} said {said} to {key}")
+            }
             Event::Scripted { what, .. } => f.write_str(what),
         }
     }

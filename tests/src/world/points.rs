@@ -27,7 +27,11 @@ fn point(event: &Event) -> Option<Point> {
         Event::Tag { key, value: Some(_), .. } if key == CLAIM_TAG => Some(Point::Claimed),
         Event::Boot { step: BootStep::Accepted { .. }, .. } | Event::Host { .. } | Event::Tag { .. } => None,
         Event::Task { .. } | Event::AgentActs { .. } | Event::Ec2State { .. } | Event::Command { .. } => None,
-        Event::Service { .. } | Event::Group { .. } | Event::Stored { .. } | Event::Scripted { .. } => None,
+        Event::Hooked(_)
+        | Event::Service { .. }
+        | Event::Group { .. }
+        | Event::Stored { .. }
+        | Event::Scripted { .. } => None,
     }
 }
 

@@ -27,6 +27,7 @@ const STAGED: [&str; 27] = [
     include_str!("../../scenarios/excluded.toml"),
     include_str!("../../scenarios/excluded_after_the_look.toml"),
     include_str!("../../scenarios/fell_back_and_slow_to_register.toml"),
+    include_str!("../../scenarios/hook_before_reboot_waits.toml"),
     include_str!("../../scenarios/lock_left_by_a_reboot.toml"),
     include_str!("../../scenarios/malformed_claim.toml"),
     include_str!("../../scenarios/min_size_held.toml"),

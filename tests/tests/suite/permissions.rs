@@ -17,7 +17,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 16] = [
+const RUNS: [&str; 17] = [
+    "hooks_all_ok",
     "events_told",
     "reports_kept",
     "alarm_fires_in_the_middle",
@@ -224,6 +225,7 @@ async fn a_host_reports_on_itself_alone_where_its_role_is_limited_to_that() {
         let request = Request {
             is_cbor: false,
             rest: None,
+            function: None,
             target: Some("AmazonEC2ContainerServiceV20141113.PutAttributes".to_owned()),
             body: serde_json::json!({ "cluster": "web", "attributes": [attribute] }).to_string().into(),
             by: Caller::Agent,

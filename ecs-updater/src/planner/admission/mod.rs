@@ -6,6 +6,7 @@ mod budget;
 mod constraint;
 mod counted;
 mod deployments;
+mod hooks;
 mod horizon;
 mod missing;
 mod moving;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use models::claim::Transport;
 use models::fleet::{Instance, Task};
+use models::hook::Ask;
 use models::ids::ZoneName;
 use models::plan::{Drain, Phase, PlannedStep, Stage, Step};
 use models::policy::Zones;
@@ -34,6 +36,7 @@ use super::context::Context;
 use super::draft::{Draft, Queued};
 use super::estimate::OUT_OF_SERVICE;
 use super::gate::{Closed, expected, expected_of};
+use super::hooks::is_asked;
 use super::need::Candidate;
 use super::rollout::{Begins, Rollouts, soaking};
 use super::scale_in;
@@ -83,6 +86,10 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
                 draft.turn(queued, queued.candidate.waits_as(), None, Some(turn));
                 draft.wake(until);
             }
+            Offer::Ask(ask) => {
+                draft.turn(queued, queued.candidate.waits_as(), Some(is_asked(ask.subject.step)), Some(turn));
+                draft.ask(*ask);
+            }
             Offer::Hold(why) => draft.turn(queued, Phase::Held, Some(why), None),
             Offer::Later(why, until) => {
                 draft.turn(queued, queued.candidate.waits_as(), Some(why), Some(turn));
@@ -97,6 +104,8 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
 
 enum Offer {
     Act(Phase, Step),
+    /// This function is to be asked first.
+    Ask(Box<Ask>),
     /// Nothing against it, but not before then.
     Wait(Timestamp),
     /// Not in this run, as things stand.
@@ -167,6 +176,9 @@ impl<'a> Admission<'a> {
             Begins::Later(why) => return Offer::Later(why, None),
             Begins::Closed(closed) => return self.stopped(&closed),
         }
+        if let Some(offer) = self.before_run() {
+            return offer;
+        }
         let offer = self.offer_in_turn(candidate);
         if !matches!(offer, Offer::Hold(_)) {
             self.rollouts.take(candidate);
@@ -174,8 +186,19 @@ impl<'a> Admission<'a> {
         offer
     }
 
+    fn take_place(&mut self, candidate: &Candidate<'a>) {
+        self.soaking = soaking(self.cx, true);
+        self.horizon.drain();
+        self.drains.take();
+        self.budget.take();
+        self.zone = self.zone.or(candidate.instance.zone.as_ref());
+    }
+
     /// The same where its release may go on.
     fn offer_in_turn(&mut self, candidate: &Candidate<'a>) -> Offer {
+        if let Some(offer) = self.hook_said(candidate) {
+            return offer;
+        }
         let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.free());
         if self.budget.is_used_up_by_others() {
             let why = self.budget.used_up();
@@ -291,11 +314,10 @@ impl<'a> Admission<'a> {
             self.horizon.prepare();
             return offer;
         }
-        self.soaking = soaking(self.cx, true);
-        self.horizon.drain();
-        self.drains.take();
-        self.budget.take();
-        self.zone = self.zone.or(candidate.instance.zone.as_ref());
+        if let Some(offer) = self.before_drain(candidate) {
+            return offer;
+        }
+        self.take_place(candidate);
         let (from, to) = (candidate.from.clone(), candidate.to.clone());
         Offer::Act(Phase::Staged, Step::Drain(Drain { from, to, scale_out }))
     }

@@ -59,7 +59,7 @@ impl<'a> Claimed<'a> {
 
     /// How long the drain may take: longer where its tasks wait for an instance to be launched, or may do so where an earlier
     /// run began it.
-    fn drain_timeout(self) -> SignedDuration {
+    pub(super) fn drain_timeout(self) -> SignedDuration {
         let Self { instance, claim, cx } = self;
         let drain = cx.policy.timeouts.drain;
         let may_wait = claim.run != cx.run.run && cx.policy.capacity == Capacity::ScaleOut;
@@ -98,7 +98,7 @@ impl<'a> Claimed<'a> {
 
     /// Ends the drain in the old boot. An earlier run may have called a reboot off by this claim, and its bridge may not have
     /// read that yet.
-    fn put_back(self, phase: Phase, end: End) -> Next<'a> {
+    pub(super) fn put_back(self, phase: Phase, end: End) -> Next<'a> {
         self.settles(phase).unwrap_or(Next::Do(phase, Step::Finish(end)))
     }
 
@@ -210,7 +210,8 @@ impl<'a> Claimed<'a> {
             return self.put_back(Phase::Drained, End::Held { why });
         }
         if is_staged(instance, heard.report, &claim.to) {
-            return Next::Do(Phase::Drained, Step::Reboot(Reboot { to: claim.to.clone(), boot: heard.boot.clone() }));
+            let reboot = Step::Reboot(Reboot { to: claim.to.clone(), boot: heard.boot.clone() });
+            return self.before_reboot(Next::Do(Phase::Drained, reboot));
         }
         self.stage_again(heard)
     }

@@ -7,6 +7,7 @@ mod blame;
 pub(super) mod call_off;
 mod confirm;
 mod drain;
+mod hooks;
 mod reboot;
 mod revert;
 pub(super) mod sent;

@@ -30,7 +30,11 @@ impl<'a> Claimed<'a> {
         let seen = instance.run.boot.as_ref().filter(|boot| &boot.id == heard.boot);
         let began = seen.map_or(cx.now, |boot| boot.at);
         let missing = match self.health(heard.report, began) {
-            Health::Good => return self.unconfirmed(heard).unwrap_or_else(|| self.back_in_service(heard)),
+            Health::Good => {
+                let ready = || self.back_in_service(heard);
+                let unhealthy = |why| self.go_back(heard, began, why);
+                return self.unconfirmed(heard).unwrap_or_else(|| self.before_active(heard, ready, unhealthy));
+            }
             Health::Ask(step) => return Next::Do(Phase::Verifying, step),
             Health::Bad(missing) => missing,
         };

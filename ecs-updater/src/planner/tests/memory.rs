@@ -115,6 +115,7 @@ fn what_is_a_hosts_own_failure() {
         FailReason::RebootTimedOut,
         FailReason::TroubleElsewhere { detail: detail() },
         FailReason::Unconfirmed { detail: detail() },
+        FailReason::HookFailed { detail: detail() },
         FailReason::NotInService { detail: detail() },
         FailReason::ActRefused { detail: detail() },
     ];

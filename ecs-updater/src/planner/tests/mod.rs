@@ -29,6 +29,7 @@ mod dead_run;
 mod drain;
 mod gate;
 mod health;
+mod hooks;
 mod in_service;
 mod interfaces;
 mod limits;
