@@ -79,12 +79,8 @@ async fn the_group_is_asked_again_just_before_the_reboot() {
     world.get().claim(ClaimStep::Drain);
     assert!(world.live(HOUR, |world| progress(world, ClaimStep::Drain) == Some(Progress::Done)).await);
     world.get().claim(ClaimStep::Reboot);
-    let taken = |world: &mut World| {
-        if world.fake.state == "Ready" {
-            world.target = (200, "Terminated");
-        }
-        error(world) == Some(("group".to_owned(), ErrorCode::Refused))
-    };
+    world.get().target_once_activated = Some("Terminated");
+    let taken = |world: &mut World| error(world) == Some(("group".to_owned(), ErrorCode::Refused));
     assert!(world.live(HOUR, taken).await);
     let world = world.get();
     assert_eq!((world.boots, world.fake.state), (0, "Ready"));

