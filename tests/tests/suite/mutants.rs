@@ -17,7 +17,7 @@ use models::report::{Outcome, RunReport};
 
 const CLUSTER: &str = include_str!("../../scenarios/crash_everywhere.toml");
 /// Each has something that a careful updater sees and a careless one does not.
-const STAGED: [&str; 27] = [
+const STAGED: [&str; 28] = [
     include_str!("../../scenarios/agent_dies_while_tasks_stop.toml"),
     include_str!("../../scenarios/alarm_fires_in_the_middle.toml"),
     include_str!("../../scenarios/canary_then_all.toml"),

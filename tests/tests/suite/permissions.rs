@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// Scenarios that together use every right of a run.
-const RUNS: [&str; 17] = [
+const RUNS: [&str; 18] = [
     "hooks_all_ok",
     "events_told",
     "reports_kept",
