@@ -7,7 +7,7 @@ variable "cluster_names" {
 
   validation {
     condition     = length(var.cluster_names) > 0 && alltrue([for item in var.cluster_names : can(regex("^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$", item))])
-    error_message = "cluster_names must be cluster names with commas and no spaces between."
+    error_message = "cluster_names must be cluster names with commas between."
   }
 }
 
@@ -19,7 +19,7 @@ variable "cluster_patterns" {
 
   validation {
     condition     = alltrue([for item in var.cluster_patterns : can(regex("^[a-zA-Z0-9_*?-]{0,255}$", item))])
-    error_message = "cluster_patterns must be name patterns with commas and no spaces between, or empty."
+    error_message = "cluster_patterns must be name patterns with commas between, or empty."
   }
 }
 
@@ -31,7 +31,7 @@ variable "config_parameter" {
 
   validation {
     condition     = can(regex("^((/[A-Za-z0-9_.-]+)+)?$", var.config_parameter))
-    error_message = "config_parameter must begin with a slash and be letters, digits and _ . - /, or be empty."
+    error_message = "config_parameter must be a name that begins with a slash, or empty."
   }
 }
 
@@ -55,7 +55,7 @@ variable "max_unavailable" {
 
   validation {
     condition     = can(regex("^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)?$", var.max_unavailable))
-    error_message = "max_unavailable must be a count from 1, a percentage from 1% to 100%, or empty."
+    error_message = "max_unavailable must be a count from 1, a percentage to 100%, or empty."
   }
 }
 
@@ -103,7 +103,7 @@ variable "instance_scope" {
 
   validation {
     condition     = can(regex("^[A-Za-z0-9+=.,_:@/-]{0,256}$", var.instance_scope))
-    error_message = "instance_scope must be a tag value of letters, digits and + - = . , _ : @ /."
+    error_message = "instance_scope must be the value of a tag, or empty."
   }
 }
 
@@ -127,7 +127,7 @@ variable "schedule_timezone" {
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", var.schedule_timezone))
-    error_message = "schedule_timezone must be an IANA time zone such as Europe/Berlin."
+    error_message = "schedule_timezone must be a time zone such as Europe/Berlin."
   }
 }
 
@@ -329,7 +329,7 @@ variable "kms_key_arn" {
 
   validation {
     condition     = can(regex("^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?$", var.kms_key_arn))
-    error_message = "kms_key_arn must be the ARN of a KMS key (no alias), or empty."
+    error_message = "kms_key_arn must be the ARN of a KMS key, or empty."
   }
 }
 

@@ -171,6 +171,8 @@ export interface EcsUpdaterOutputs {
   readonly runNow: string;
   /** Starts a dry run by hand, which changes nothing and is permitted nothing else */
   readonly planNow: string;
+  /** Checks the prerequisites by hand, host by host, with the role of a dry run */
+  readonly doctorNow: string;
   /** Shows what the runs write, as they write it. Needs version 2 of the AWS CLI */
   readonly followLogs: string;
   /** Shows what the runs wrote, with either version of the AWS CLI */
@@ -208,17 +210,17 @@ export interface Limits {
 }
 
 export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = {
-  clusterNames: { list: true, pattern: "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$", says: "must be cluster names with commas and no spaces between" },
-  clusterPatterns: { list: true, pattern: "^[a-zA-Z0-9_*?-]{0,255}$", says: "must be name patterns with commas and no spaces between, or empty" },
-  configParameter: { list: false, pattern: "^((/[A-Za-z0-9_.-]{1,100}){1,15})?$", says: "must begin with a slash and be letters, digits and _ . - /, or be empty" },
+  clusterNames: { list: true, pattern: "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$", says: "must be cluster names with commas between" },
+  clusterPatterns: { list: true, pattern: "^[a-zA-Z0-9_*?-]{0,255}$", says: "must be name patterns with commas between, or empty" },
+  configParameter: { list: false, pattern: "^((/[A-Za-z0-9_.-]{1,100}){1,15})?$", says: "must be a name that begins with a slash, or empty" },
   settings: { list: false, pattern: "^[^<>]*$", says: "must be settings with commas between, or empty" },
-  maxUnavailable: { list: false, pattern: "^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)?$", says: "must be a count from 1, a percentage from 1% to 100%, or empty" },
+  maxUnavailable: { list: false, pattern: "^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)?$", says: "must be a count from 1, a percentage to 100%, or empty" },
   target: { list: false, pattern: "^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})([-+][0-9A-Za-z.+-]{1,64})?)?$", says: "must be latest, a version such as 1.67.0, ssm:/ecs-updater/approved/NAME, or empty" },
   standaloneTasks: { list: false, values: ["", "skip", "wait", "stop"] },
   bridgePolicy: { list: false, values: ["", "own-host", "cluster"] },
-  instanceScope: { list: false, pattern: "^[A-Za-z0-9+=.,_:@/-]{0,256}$", says: "must be a tag value of letters, digits and + - = . , _ : @ /" },
+  instanceScope: { list: false, pattern: "^[A-Za-z0-9+=.,_:@/-]{0,256}$", says: "must be the value of a tag, or empty" },
   scheduleExpression: { list: false, pattern: "^(cron|rate|at)\\([A-Za-z0-9 ,*?/#:-]{1,120}\\)$", says: "must be cron(...), rate(...) or at(...)" },
-  scheduleTimezone: { list: false, pattern: "^[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,2}$", says: "must be an IANA time zone such as Europe/Berlin" },
+  scheduleTimezone: { list: false, pattern: "^[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,2}$", says: "must be a time zone such as Europe/Berlin" },
   scheduleState: { list: false, values: ["ENABLED", "DISABLED"] },
   flexibleWindowMinutes: { list: false, min: 0, max: 1440 },
   startRetries: { list: false, min: 0, max: 185 },
@@ -235,7 +237,7 @@ export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = 
   assignPublicIp: { list: false, values: ["ENABLED", "DISABLED"] },
   logLevel: { list: false, values: ["error", "warn", "info", "debug", "trace"] },
   logRetentionDays: { list: false, values: ["1", "3", "5", "7", "14", "30", "60", "90", "120", "150", "180", "365", "400", "545", "731", "1096", "1827", "2192", "2557", "2922", "3288", "3653"] },
-  kmsKeyArn: { list: false, pattern: "^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?$", says: "must be the ARN of a KMS key (no alias), or empty" },
+  kmsKeyArn: { list: false, pattern: "^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?$", says: "must be the ARN of a KMS key, or empty" },
   noSuccessDays: { list: false, min: 0, max: 7 },
   noProgressDays: { list: false, min: 7, max: 3650 },
   notificationTopicArn: { list: false, pattern: "^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256})?$", says: "must be the ARN of an SNS topic, or empty" },
@@ -247,6 +249,7 @@ export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = 
 export const OUTPUTS: readonly (keyof EcsUpdaterOutputs)[] = [
   "runNow",
   "planNow",
+  "doctorNow",
   "followLogs",
   "readLogs",
   "taskClusterName",

@@ -5,6 +5,7 @@
 //!
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
+//! - `skew`: how far this machine's clock is off.
 //! - `no_way`: a name that does not resolve, named.
 //! - `halving`: calls for many that are refused because of one.
 //! - `auto_scaling`, `bucket`, `cloudwatch`, `dynamodb`, `summaries`, `ec2`, `ecs`, `events`, `instance_types`, `launches`, `ssm`, `parameters`,
@@ -33,6 +34,7 @@ mod parameters;
 mod profile;
 mod releases;
 mod shutdown;
+mod skew;
 pub(crate) mod ssm;
 pub(crate) mod summaries;
 mod timing;

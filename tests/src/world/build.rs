@@ -162,6 +162,7 @@ impl World {
             metadata_tags: spec.instance.metadata_tags,
             metadata_away_until: None,
             ssm_registered: spec.instance.ssm_registered,
+            ssm_agent: spec.instance.ssm_agent.clone(),
             ssm_lost_at: None,
             ssm_waiting: Vec::new(),
             ssm_running: Vec::new(),

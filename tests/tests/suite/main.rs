@@ -7,6 +7,7 @@
 mod agent;
 mod budgets;
 mod crash_everywhere;
+mod doctor;
 mod finishing;
 mod host_api;
 mod interfere_everywhere;

@@ -9,6 +9,7 @@ mod deployments;
 mod horizon;
 mod missing;
 mod moving;
+mod obstacles;
 mod order;
 mod outstanding;
 mod pacer;
@@ -41,6 +42,7 @@ use super::times::TASKS_FRESH;
 use super::workload;
 
 pub(super) use counted::Counted;
+pub(crate) use obstacles::obstacles;
 
 use budget::Budget;
 use horizon::Horizon;

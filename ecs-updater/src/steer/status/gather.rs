@@ -13,15 +13,15 @@ use crate::lease::{Entry, LASTS};
 use crate::observe;
 
 /// One cluster, as far as it could be read.
-pub(super) struct Facts<'a> {
-    pub(super) fleet: FleetSnapshot,
-    pub(super) policy: &'a Policy,
+pub(crate) struct Facts<'a> {
+    pub(crate) fleet: FleetSnapshot,
+    pub(crate) policy: &'a Policy,
     /// Why no tag is known, where EC2 does not tell, and what to do about that.
-    pub(super) no_tags: Option<String>,
-    pub(super) lease: LeaseStatus,
+    pub(crate) no_tags: Option<String>,
+    pub(crate) lease: LeaseStatus,
     /// What the last run left, or why that is not known.
-    pub(super) summary: Result<Summary, String>,
-    pub(super) now: Timestamp,
+    pub(crate) summary: Result<Summary, String>,
+    pub(crate) now: Timestamp,
 }
 
 /// Reads a cluster.
@@ -67,7 +67,7 @@ async fn beside(
 }
 
 /// Returns what an item says of a lease at a moment. The expiry is by its holder's clock.
-pub(super) fn lease_status(entry: Option<Entry>, now: Timestamp) -> LeaseStatus {
+pub(crate) fn lease_status(entry: Option<Entry>, now: Timestamp) -> LeaseStatus {
     let Some(Entry { holder: run, epoch, expires }) = entry else { return LeaseStatus::Never };
     if expires == Timestamp::UNIX_EPOCH {
         LeaseStatus::Free { run }
