@@ -275,7 +275,7 @@ reasons!(
             done: usize,
             /// Of so many.
             of: usize,
-        } = "canary_first", "not begun: {version} goes to its canaries first, of which {done} of {of} run it";
+        } = "canary_first", "not begun: {version} goes to its canaries first: {done} of {of} run it so far";
         /// No instance can be a canary.
         NoCanary {
             version: Version,

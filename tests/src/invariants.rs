@@ -268,6 +268,9 @@ impl Invariants {
                 if claim.as_ref().is_some_and(|claim| claim.step.needs_boot()) {
                     self.reboot_claimed.insert(machine, world.now());
                 }
+                if by == Actor::Updater && claim.is_none() {
+                    self.paced.let_go(machine);
+                }
                 if let Some(before) = self.claims.insert(machine, claim).flatten() {
                     self.claims_before.entry(machine).or_default().push((world.now(), before));
                 }

@@ -42,8 +42,8 @@ impl Actor<'_> {
         });
     }
 
-    /// Leaves out the instances with a task of which ECS refuses to say whether it is protected, or how its service may lose
-    /// it.
+    /// Leaves out the instances with a task that ECS refuses to describe: whether it is protected, or how its service may
+    /// lose it.
     pub(super) fn forget_refused(
         &mut self,
         tasks: &mut BTreeMap<HostId, Vec<Task>>,

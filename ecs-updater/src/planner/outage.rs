@@ -1,5 +1,7 @@
 //! Trouble that is not of one host: what others have at the same time.
 
+use jiff::Timestamp;
+use models::claim::ClaimStep;
 use models::fleet::{Instance, InstanceStatus, MachineState};
 use models::ids::HostId;
 use models::plan::Step;
@@ -24,8 +26,8 @@ pub(super) enum Trouble {
 pub(super) fn has(instance: &Instance, trouble: Trouble, cx: &Context<'_>) -> Option<bool> {
     let grace = cx.policy.timeouts.inspect;
     let seen = &instance.run.last_seen;
-    let lately = |at: Option<jiff::Timestamp>| at.is_some_and(|at| cx.now < after(at, grace));
-    let is_fresh = |at: jiff::Timestamp| cx.now < after(at, PEERS_FRESH);
+    let lately = |at: Option<Timestamp>| at.is_some_and(|at| cx.now < after(at, grace));
+    let is_fresh = |at: Timestamp| cx.now < after(at, PEERS_FRESH);
     match trouble {
         Trouble::Agent => Some(!instance.agent_connected || lately(seen.disconnected)),
         Trouble::Silence => {
@@ -62,9 +64,29 @@ pub(super) fn was_connected(cx: &Context<'_>, host: &HostId) -> bool {
 
 /// Whether at least two agents, and half of those that this run has seen connected, are lost, or were until a moment ago.
 pub(super) fn is_of_the_cluster(cx: &Context<'_>) -> bool {
+    half_have(cx, |_| true, |one| has(one, Trouble::Agent, cx) == Some(true))
+}
+
+/// Whether that is so among the instances beside this one that no reboot of ours explains: of its zone, whose tasks are
+/// not stopped then, or of the cluster, where they find no other place. What a drain could not use of its time it has again
+/// afterwards.
+pub(super) fn is_around(cx: &Context<'_>, instance: &Instance) -> bool {
+    let grace = cx.policy.timeouts.drain;
+    let is_other = |one: &Instance| {
+        let reboots = one.claim().is_some_and(|claim| matches!(claim.step, ClaimStep::Reboot | ClaimStep::Revert));
+        one.host != instance.host && !reboots
+    };
+    let is_lost = |one: &Instance| {
+        let updated_at = one.tags.last.as_ref().map_or(Timestamp::MIN, |last| last.at);
+        let lately = |at: Timestamp| cx.now < after(at, grace) && at > updated_at;
+        !one.agent_connected || one.run.last_seen.disconnected.is_some_and(lately)
+    };
+    half_have(cx, |one| is_other(one) && one.zone == instance.zone, is_lost) || half_have(cx, is_other, is_lost)
+}
+
+fn half_have(cx: &Context<'_>, is_meant: impl Fn(&Instance) -> bool, has: impl Fn(&Instance) -> bool) -> bool {
     let instances = cx.snapshot.instances.values();
-    let all = instances.filter(|one| is_comparable(one) && one.run.last_seen.connected.is_some());
-    let (count, lost) = all
-        .fold((0, 0), |(count, lost), one| (count + 1, lost + usize::from(has(one, Trouble::Agent, cx) == Some(true))));
-    lost >= 2 && lost * 2 >= count
+    let all = instances.filter(|one| is_comparable(one) && one.run.last_seen.connected.is_some() && is_meant(one));
+    let (count, having) = all.fold((0, 0), |(count, having), one| (count + 1, having + usize::from(has(one))));
+    having >= 2 && having * 2 >= count
 }

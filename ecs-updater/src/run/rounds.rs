@@ -72,7 +72,7 @@ impl Cluster<'_> {
         }
     }
 
-    /// Whoever has asked for a way back, a person or `on_alarm`, is told that there was none.
+    /// Tells the person or `on_alarm` that asked for a way back that there was none.
     ///
     /// # Errors
     /// The skip could not be written that it rests on.

@@ -23,7 +23,7 @@ pub struct AutoScaling {
     /// The capacity providers that have managed scaling.
     #[serde(default)]
     pub scaled_providers: BTreeMap<SmolStr, ManagedScaling>,
-    /// Those of them of which more instances are empty than their target allows, or were a moment ago.
+    /// Those of them with more empty instances than their target allows, now or a moment ago.
     #[serde(default)]
     pub emptied: BTreeMap<SmolStr, Emptied>,
 }

@@ -115,8 +115,7 @@ impl FleetSnapshot {
         in_service.filter(not_seen).map(|instance| &instance.host).collect()
     }
 
-    /// Returns the types of the instances in service of which it is not known how many interfaces they can have; a trunk is
-    /// named with its type.
+    /// Returns the instance types in service whose limit of interfaces is unknown; a trunk is named with its type.
     pub fn unknown_limits(&self) -> Vec<String> {
         let in_service = self.instances.values().filter(|instance| instance.in_service());
         let unknown = in_service.filter(|instance| self.room.limit(instance).is_none()).map(|instance| {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::Claim;
+use models::claim::{Claim, FAILED_TAG};
 use models::ids::ClusterName;
 use models::last::{LAST_TAG, Last};
 use models::policy::Policy;
@@ -155,6 +155,13 @@ impl Paced {
         })
     }
 
+    /// The caller has taken its claim away. A machine that never rebooted for it was not begun, whoever set it ACTIVE.
+    pub(super) fn let_go(&mut self, number: MachineNo) {
+        if self.begun.get(&number).is_some_and(|begun| !begun.has_rebooted && begun.updated_at.is_none()) {
+            self.begun.remove(&number);
+        }
+    }
+
     /// The caller has set a machine ACTIVE. One that never rebooted was not begun.
     pub(super) fn put_back(&mut self, world: &World, number: MachineNo) {
         let Some(begun) = self.begun.get_mut(&number) else { return };
@@ -199,8 +206,11 @@ fn ended(world: &World, number: MachineNo, version: &Version) -> Option<Timestam
     (last.to == *version && !last.is_failure()).then_some(last.at)
 }
 
-/// Whether the machine tells of an update to the version.
+/// Whether the machine tells that the version was begun on it: that it was updated, or that the version failed there and
+/// nobody has taken that back.
 fn last(world: &World, number: MachineNo, version: &Version) -> bool {
-    let tag = world.machines()[number].tags.get(LAST_TAG);
-    tag.and_then(|tag| tag.parse::<Last>().ok()).is_some_and(|last| last.to == *version)
+    let tags = &world.machines()[number].tags;
+    let marked = || tags.get(FAILED_TAG).is_some_and(|marks| marks.split(',').any(|mark| mark == version.to_string()));
+    let last = tags.get(LAST_TAG).and_then(|tag| tag.parse::<Last>().ok()).filter(|last| last.to == *version);
+    last.is_some_and(|last| !last.is_failure() || last.never_came_back() || marked())
 }

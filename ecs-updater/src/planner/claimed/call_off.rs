@@ -134,7 +134,7 @@ impl<'a> Claimed<'a> {
     }
 
     /// Leaves the instance DRAINING: the host may have rebooted, or not.
-    fn unheard(self) -> Next<'a> {
+    pub(super) fn unheard(self) -> Next<'a> {
         let silent = || "its host bridge does not say whether the reboot that was called off is off".to_owned();
         let detail = said_by_bridge(self.instance).unwrap_or_else(silent);
         leave(FailReason::NeverCameBack { detail })

@@ -12,7 +12,10 @@ use super::visit::Heard;
 use super::{Claimed, leave};
 use crate::planner::limits::{forbidden_claim, objection_to_claim};
 use crate::planner::need::{Next, trouble};
-use crate::planner::times::{CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, TASKS_FRESH};
+use crate::planner::outage;
+use crate::planner::times::{
+    CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, SHARED_TROUBLE, TASKS_FRESH,
+};
 use crate::planner::wanted::{is_not_offered, is_staged};
 use crate::planner::{unclaimed, workload};
 
@@ -67,6 +70,12 @@ impl<'a> Claimed<'a> {
         }
     }
 
+    /// Whether tasks may not leave because the agents around are lost together, and that has not lasted too long.
+    fn waits_for_agents(self, deadline: Timestamp) -> bool {
+        let Self { instance, cx, .. } = self;
+        cx.now < after(deadline, SHARED_TROUBLE) && outage::is_around(cx, instance)
+    }
+
     fn wait_for_tasks(self) -> Next<'a> {
         Next::Wait(Phase::Draining, self.cx.next_poll(self.instance))
     }
@@ -93,7 +102,8 @@ impl<'a> Claimed<'a> {
         self.settles(phase).unwrap_or(Next::Do(phase, Step::Finish(end)))
     }
 
-    /// Returns the wait for a bridge that may not have read yet that a reboot was called off by this claim.
+    /// Returns the wait for a bridge that may not have read yet that a reboot was called off by this claim. Once it cannot
+    /// come any more, it may have come all the same: an instance whose agent ECS does not hear then is left as it is.
     fn settles(self, phase: Phase) -> Option<Next<'a>> {
         let Self { instance, claim, cx } = self;
         let off = after(self.since(), CALL_OFF);
@@ -101,7 +111,14 @@ impl<'a> Claimed<'a> {
             || claim.transport == Transport::Ssm
             || claim.run == cx.run.run
             || (self.believes_bridge() && instance.bridge_has_answered(claim));
-        (!is_settled && cx.now < off).then(|| Next::Wait(phase, off.min(cx.next_poll(instance))))
+        if is_settled {
+            return None;
+        }
+        if cx.now < off {
+            return Some(Next::Wait(phase, off.min(cx.next_poll(instance))));
+        }
+        let deadline = cx.inspect_deadline();
+        (!instance.agent_connected).then(|| self.visit_again(phase, deadline, || self.unheard()))
     }
 
     /// Ends the drain, as a person wishes, with the lock as it was found. A host that is not heard is put back all the same:
@@ -158,7 +175,7 @@ impl<'a> Claimed<'a> {
         if broken!(NoDrainTimeout) {
             return Some(self.wait_for_tasks());
         }
-        if instance.seen_at < self.drain_deadline() {
+        if instance.seen_at < self.drain_deadline() || self.waits_for_agents(self.drain_deadline()) {
             let hidden = !counted && tasks.iter().all(|task| task.undescribed);
             return Some(if hidden { self.visit_at_pace(Phase::Draining) } else { self.wait_for_tasks() });
         }
@@ -226,7 +243,7 @@ impl<'a> Claimed<'a> {
     /// Describes tasks still running at the pre-reboot check after `since`, once `deadline` has passed. A task started
     /// with StartTask ends on its own schedule; with a dead agent, never.
     pub(super) fn tasks_stay(self, since: Timestamp, deadline: Timestamp) -> Option<String> {
-        if self.cx.now < deadline {
+        if self.cx.now < deadline || self.waits_for_agents(deadline) {
             return None;
         }
         let seen = self.instance.tasks.as_ref().filter(|seen| seen.at >= since && !seen.tasks.is_empty())?;

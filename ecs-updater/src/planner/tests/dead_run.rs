@@ -38,6 +38,33 @@ fn a_reboot_that_is_called_off() {
     }
 }
 
+/// The claim `drain` may be the one by which an earlier run called a reboot off.
+#[test]
+fn a_drain_by_a_bridge_that_an_earlier_run_left() {
+    let next = || RunFacts { run: "NEXT".into(), started_at: at(60), ..facts() };
+    let left = |since, connected| {
+        let mut one = claimed(instance(0, None, at(60)), ClaimStep::Drain, at(since));
+        one.tags.claim.as_mut().unwrap().as_mut().unwrap().transport = Transport::Bridge;
+        one.tags.exclude = Some(exclusion("mine"));
+        one.agent_connected = connected;
+        one
+    };
+    let by_bridge = Policy { host: TransportPolicy::Bridge, ..Policy::default() };
+    let visited = |mut one: Instance, minute| {
+        one.visit = Some(visit(HostCommand::Inspect { refresh: false }, VisitEnd::Done, at(minute)));
+        one
+    };
+    for (name, one, now, expected) in [
+        ("it may still come", left(55, true), 61, "draining wait"),
+        ("it cannot come any more", left(20, true), 61, "finish held excluded"),
+        ("it may have come", left(20, false), 61, "inspect refresh=false"),
+        ("it may have come, and is visited", visited(left(20, false), 62), 63, "inspect refresh=false"),
+        ("nothing is heard of it", visited(left(20, false), 63), 63, "leave failed never_came_back"),
+    ] {
+        assert_eq!(say(one, &by_bridge, &next(), at(now)), expected, "{name}");
+    }
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_reboot_of_a_run_that_died() {

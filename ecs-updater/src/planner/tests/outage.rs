@@ -22,6 +22,11 @@ fn with_others(one: Instance, others: &Others, now: Timestamp) -> Vec<Instance> 
                 let ago = now - SignedDuration::from_secs(100);
                 other.run.last_seen.disconnected = Some(ago);
             }
+            Some("agent, by its own update") => {
+                let ago = now - SignedDuration::from_secs(100);
+                other.run.last_seen.disconnected = Some(ago);
+                other.tags.last = Some(format!("updated/1.26.1/1.27.0/{now}").parse().unwrap());
+            }
             Some("agent, for weeks") => {
                 other.agent_connected = false;
                 other.run.last_seen = LastSeen { disconnected: Some(now), ..LastSeen::default() };
@@ -56,6 +61,40 @@ fn said_beside(one: &Instance, others: &Others, now: Timestamp) -> String {
     let mut one = one.clone();
     one.zone = Some("a".into());
     said(&plan(&fleet(with_others(one, others, now), vec![]), &Policy::default(), &facts(), now))
+}
+
+#[test]
+fn a_drain_waits_while_the_agents_around_are_lost_together() {
+    let now = at(30);
+    let mut draining = claimed(instance(0, Some(staged()), now), ClaimStep::Drain, at(1));
+    draining.seen_at = now;
+    draining.tasks = Some(SeenTasks { at: now, tasks: vec![task(0, Some("web"))] });
+    let (agent, waits, ends) = (Some("agent"), "draining wait", "finish failed drain_timed_out");
+    let away = || Instance { agent_connected: false, ..draining.clone() };
+    let table: Vec<(&str, Instance, Others, &str)> = vec![
+        ("nobody else", away(), vec![], ends),
+        ("its own alone", away(), vec![("a", None); 4], ends),
+        ("one other", away(), vec![("a", agent), ("b", None)], ends),
+        ("all others", draining.clone(), vec![("b", agent), ("c", agent)], waits),
+        ("half of the cluster", away(), vec![("b", agent), ("c", agent), ("b", None), ("c", None)], waits),
+        ("less than half", away(), vec![("b", agent), ("c", agent), ("b", None), ("b", None), ("c", None)], ends),
+        ("its zone", away(), vec![("a", agent), ("a", agent), ("b", None), ("b", None), ("c", None)], waits),
+        ("whatever they run", away(), vec![("a", Some("has the version")); 2], waits),
+        ("until a moment ago", away(), vec![("a", Some("agent, a moment ago")); 2], waits),
+        ("by their own updates", away(), vec![("a", Some("agent, by its own update")); 2], ends),
+        ("for weeks", away(), vec![("a", Some("agent, for weeks")); 2], ends),
+        ("they reboot", away(), vec![("a", Some("reboots")); 2], ends),
+    ];
+    for (name, one, others, expected) in table {
+        assert_eq!(said_beside(&one, &others, now), expected, "{name}");
+    }
+    let lost: Others = vec![("a", agent); 2];
+    for (minute, expected) in [(20, waits), (80, waits), (81, ends)] {
+        let mut one = away();
+        one.seen_at = at(minute);
+        one.tasks.as_mut().unwrap().at = at(minute);
+        assert_eq!(said_beside(&one, &lost, at(minute)), expected, "after {minute} min");
+    }
 }
 
 #[test]

@@ -79,3 +79,16 @@ fn drains_do_not_follow_each_other_sooner_than_they_may() {
         assert_eq!(rules(&world), vec![Rule::Soak; usize::from(broken)], "after {passed} s");
     }
 }
+
+#[test]
+fn one_that_somebody_took_back_before_its_reboot_was_no_canary() {
+    for by in [Actor::Person, Actor::World] {
+        let mut world = world("");
+        told(&mut world, 1, 0);
+        drain(&mut world, 0);
+        set(&mut world, 0, InstanceStatus::Active, by);
+        world.delete_tag(MachineNo(0), CLAIM_TAG, None, Actor::Updater);
+        drain(&mut world, 1);
+        assert_eq!(rules(&world), [], "{by:?}");
+    }
+}
