@@ -95,7 +95,20 @@ const TABLE: &[Broken] = &[
     },
     broken("one host of another system", "[[host]]\nindex = 1\nbottlerocket = false\n", &["variant"], 1),
     broken("a variant without updates", "[[host]]\nindex = 1\nvariant = \"aws-ecs-1\"\n", &["variant"], 1),
-    broken("an agent that is gone", "[[host]]\nindex = 1\nconnected = false\n", &["agent", "budget"], 1),
+    Broken {
+        ways: &[Ssm],
+        ..broken("an agent that is gone", "[[host]]\nindex = 1\nconnected = false\n", &["agent", "budget"], 1)
+    },
+    // It was never there, so that its bridge has never reported.
+    Broken {
+        ways: &[Bridge],
+        ..broken(
+            "an agent that never came",
+            "[[host]]\nindex = 1\nconnected = false\n",
+            &["agent", "budget", "bridge"],
+            1,
+        )
+    },
     Broken {
         ways: &[Ssm],
         ..broken(
