@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
 use models::doctor::DoctorReport;
+use models::report::{ClusterError, ClusterErrorKind};
 use tokio::sync::watch;
 
 use super::error::CliError;
@@ -13,8 +14,8 @@ use super::status::typed;
 use crate::args::{Cli, Output, SettingArgs};
 use crate::aws::Aws;
 use crate::clock::Clock;
-use crate::cluster_settings;
-use crate::config::{self, Environment};
+use crate::cluster_settings::{self, Resolved};
+use crate::config::{self, Environment, Settings};
 use crate::doctor::{Asked, doctor};
 use crate::exit::ExitStatus;
 use crate::render::live::{Live, Manner};
@@ -38,10 +39,19 @@ async fn show(
     let asked = stop.clone();
     let examined = async {
         let (config, inputs) = gathered(cli, environment).await?;
-        let settings = inputs.settings()?.clusters.into_iter();
+        let Settings { lease_table, clusters } = inputs.settings()?;
+        let names: Vec<_> = clusters.iter().map(|cluster| cluster.name.clone()).collect();
         let untagged: BTreeMap<_, _> =
-            settings.filter_map(|cluster| Some((cluster.name, cluster.policy.ok()?))).collect();
-        let resolved = cluster_settings::resolve(&Aws::reading(&config), inputs, &asked).await?;
+            clusters.into_iter().filter_map(|cluster| Some((cluster.name, cluster.policy.ok()?))).collect();
+        // Where the tags of each cluster are wrong, all else is checked all the same.
+        let resolved = match cluster_settings::resolve(&Aws::reading(&config), inputs, &asked).await {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                let refused = ClusterError { kind: ClusterErrorKind::Configuration, message: error.to_string() };
+                let clusters = names.into_iter().map(|name| (name, Err(refused.clone()))).collect();
+                Resolved { lease_table, clusters, locations: BTreeMap::new() }
+            }
+        };
         let (expect_account, typed) = (cli.global.expect_account.as_ref(), typed(cli, args));
         let asked = Asked { resolved: &resolved, untagged: &untagged, expect_account, typed: &typed };
         Ok::<_, CliError>(doctor(&config, &Clock::system(), &asked).await)

@@ -209,12 +209,20 @@ const TABLE: &[Broken] = &[
         ways: &[Bridge],
         ..broken("a lock of the owner", "[[host]]\nindex = 0\nversion_lock = \"1.26.1\"\n", &["version_lock"], 1)
     },
-    broken(
-        "a closed tag",
-        "[cluster_tags.web]\n\"ecs-updater:reboot-document\" = \"AWS-RunShellScript\"\n",
-        &["settings"],
-        0,
-    ),
+    // The other cluster has no hosts.
+    Broken {
+        instead: &[
+            ("clusters = [\"web\"]", "clusters = [\"web\", \"batch\"]"),
+            ("name = \"shop\"", "name = \"shop\"\ncluster = \"web\""),
+            ("count = 4", "count = 4\ncluster = \"web\""),
+        ],
+        ..broken(
+            "a closed tag",
+            "[cluster_tags.web]\n\"ecs-updater:reboot-document\" = \"AWS-RunShellScript\"\n",
+            &["settings", "instances"],
+            0,
+        )
+    },
     broken("a tag that loosens", "[cluster_tags.web]\n\"ecs-updater:max-unavailable\" = \"4\"\n", &["cluster_tags"], 0),
     broken("a pause", "[cluster_tags.web]\n\"ecs-updater:pause\" = \"checkout is down\"\n", &["pause"], 0),
     Broken {
