@@ -2,8 +2,9 @@
 """Puts the documents' scripts into ecs-updater.yaml, between its two marks, and makes ecs-updater.json of the whole.
 
 The scripts exist once, as documents/*.sh. What all four share (lib.sh) stands once in the template too. The JSON file
-is the same template on one line, without comments, without what only the console shows, labels and descriptions, and
-without what is CloudFormation's own default: CloudFormation takes 51,200 bytes of a template that is handed to it directly, and more from an S3 bucket only.
+is the same template on one line, without comments, without what only readers need (labels, descriptions, names of policy
+statements), and without what is CloudFormation's own default: CloudFormation takes 51,200 bytes of a template that is
+handed to it directly, and more from an S3 bucket only.
 
 tests/policies.json has the policies of the updater and of the host bridge with every function worked out, for the simulated
 Region: the simulator holds every call of its scenarios to them.
@@ -87,9 +88,20 @@ def generate(template):
 
 
 def bare(text):
-    """A script without its comments, empty lines and indentation: the same script."""
+    """A script without its comments, empty lines and indentation, and without the line breaks that a space can stand
+    for: the same script."""
     lines = (re.sub(r"\s{2,}# [^'\"]*$", "", line).strip() for line in text.splitlines())
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+    kept = "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+    return re.sub(r"((?:^|[ ;(])(?:then|do|else|in)|(?:^|\(\) | )\{|;;|[^;]\||&&)\n(?![#)])", r"\1 ", kept, flags=re.M)
+
+
+def without_labels(value):
+    """Without the names of policy statements, which nothing refers to."""
+    if isinstance(value, list):
+        return [without_labels(item) for item in value]
+    if isinstance(value, dict):
+        return {key: without_labels(item) for key, item in value.items() if key != "Sid"}
+    return value
 
 
 def compact(template):
@@ -113,6 +125,7 @@ def compact(template):
                 del parameter["description"]
     for entry in tree["Mappings"]["Scripts"].values():
         entry["Text"] = bare(entry["Text"])
+    tree["Resources"] = without_labels(tree["Resources"])
     return json.dumps(tree, separators=(",", ":")) + "\n"
 
 

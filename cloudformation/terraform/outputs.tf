@@ -16,12 +16,12 @@ output "doctor_now" {
 }
 
 output "follow_logs" {
-  description = "Shows what the runs write, as they write it. Needs version 2 of the AWS CLI"
+  description = "Follows the log of the runs. Needs version 2 of the AWS CLI"
   value       = aws_cloudformation_stack.this.outputs["FollowLogs"]
 }
 
 output "read_logs" {
-  description = "Shows what the runs wrote, with either version of the AWS CLI"
+  description = "Shows the log of the runs, with either version of the AWS CLI"
   value       = aws_cloudformation_stack.this.outputs["ReadLogs"]
 }
 
@@ -36,12 +36,12 @@ output "log_group_name" {
 }
 
 output "lease_table_name" {
-  description = "Table with the leases; runs from elsewhere take part by --lease-table"
+  description = "Table with the leases; runs from elsewhere use it with --lease-table"
   value       = aws_cloudformation_stack.this.outputs["LeaseTableName"]
 }
 
 output "event_log_group_name" {
-  description = "Log group of how each run's task ended"
+  description = "Log group that says how each run's task ended"
   value       = aws_cloudformation_stack.this.outputs["EventLogGroupName"]
 }
 

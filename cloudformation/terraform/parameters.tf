@@ -7,6 +7,7 @@ locals {
     ConfigParameter       = var.config_parameter
     Settings              = var.settings
     MaxUnavailable        = var.max_unavailable
+    Capacity              = var.capacity
     Target                = var.target
     StandaloneTasks       = var.standalone_tasks
     BridgePolicy          = var.bridge_policy

@@ -1,42 +1,42 @@
 # Made by generate.py from ecs-updater.yaml: its parameters.
 
 variable "cluster_names" {
-  description = "Names of the clusters to update, separated by commas; no ARNs. One run works on all of them, each by its own budget."
+  description = "Names of the clusters to update, separated by commas; no ARNs. One run works on all of them, each with its own budget."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.cluster_names) > 0 && alltrue([for item in var.cluster_names : can(regex("^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$", item))])
-    error_message = "cluster_names must be cluster names with commas between."
+    error_message = "cluster_names must be cluster names with commas and no spaces between."
   }
 }
 
 variable "cluster_patterns" {
-  description = "For more than some 25 clusters, whose names do not fit into an IAM policy. Patterns of cluster names, such as web-*,batch-?, which the policies allow in place of the names themselves. Every cluster in ClusterNames must fit one."
+  description = "For more than some 25 clusters, whose names do not fit into an IAM policy. Patterns such as web-*,batch-?, which the policies allow in place of the names. Every name in ClusterNames must match one."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for item in var.cluster_patterns : can(regex("^[a-zA-Z0-9_*?-]{0,255}$", item))])
-    error_message = "cluster_patterns must be name patterns with commas between, or empty."
+    error_message = "cluster_patterns must be name patterns with commas and no spaces between, or empty."
   }
 }
 
 variable "config_parameter" {
-  description = "Name of an SSM parameter that holds the configuration in TOML (docs/configuration.md), such as /ecs-updater/config. It can hold settings for single clusters. The parameters below win over it where they are given."
+  description = "Name of an SSM parameter that holds the configuration in TOML (docs/configuration.md), such as /ecs-updater/config. It can hold settings for single clusters. The parameters below override it if they are given."
   type        = string
   default     = ""
   nullable    = false
 
   validation {
     condition     = can(regex("^((/[A-Za-z0-9_.-]+)+)?$", var.config_parameter))
-    error_message = "config_parameter must be a name that begins with a slash, or empty."
+    error_message = "config_parameter must begin with a slash and be letters, digits and _ . - /, or be empty."
   }
 }
 
 variable "settings" {
-  description = "Any other settings, as in [defaults] of the configuration (docs/configuration.md), separated by commas, such as zone = \"one-at-a-time\", timeouts.verify = \"20m\". A parameter below wins over the same setting here."
+  description = "Any other settings, as in [defaults] of the configuration (docs/configuration.md), separated by commas, such as zone = \"one-at-a-time\", timeouts.verify = \"20m\". A parameter below overrides the same setting here."
   type        = string
   default     = ""
   nullable    = false
@@ -55,24 +55,36 @@ variable "max_unavailable" {
 
   validation {
     condition     = can(regex("^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)?$", var.max_unavailable))
-    error_message = "max_unavailable must be a count from 1, a percentage to 100%, or empty."
+    error_message = "max_unavailable must be a count from 1, a percentage from 1% to 100%, or empty."
   }
 }
 
-variable "target" {
-  description = "latest, which is what each host chooses as its update wave opens, one version such as 1.67.0 for every host, or ssm:/ecs-updater/approved/NAME, an SSM parameter that holds one. Empty leaves it to the configuration, else latest."
+variable "capacity" {
+  description = "Where the tasks of a drained instance find room. room is on the instances in service; with scale-out they may also wait for an instance that the managed scaling of their capacity provider launches. Empty leaves it to the configuration, else room."
   type        = string
   default     = ""
   nullable    = false
 
   validation {
-    condition     = can(regex("^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]{1,200}|v?(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})([-+][0-9A-Za-z.+-]{1,64})?)?$", var.target))
+    condition     = contains(["", "room", "scale-out"], var.capacity)
+    error_message = "capacity must be one of empty, room, scale-out."
+  }
+}
+
+variable "target" {
+  description = "latest (what each host chooses once its update wave opens), one version such as 1.67.0 for every host, or ssm:/ecs-updater/approved/NAME, an SSM parameter that holds one. Empty leaves it to the configuration, else latest."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(latest|ssm:/ecs-updater/approved/[0-9A-Za-z_./-]+|v?(0|[1-9][0-9]*)(\\.(0|[1-9][0-9]*))+([-+][0-9A-Za-z.+-]+)?)?$", var.target))
     error_message = "target must be latest, a version such as 1.67.0, ssm:/ecs-updater/approved/NAME, or empty."
   }
 }
 
 variable "standalone_tasks" {
-  description = "What to do with an instance that runs tasks of no service, which nothing starts again elsewhere. skip the instance, wait until the tasks end, or stop the tasks. Only with stop is the updater allowed to stop tasks. Empty leaves it to the configuration, else skip."
+  description = "What to do with an instance that runs tasks of no service, which nothing restarts elsewhere. skip leaves the instance alone, wait waits until the tasks end, stop stops them. Only with stop may the updater stop tasks. Empty leaves it to the configuration, else skip."
   type        = string
   default     = ""
   nullable    = false
@@ -84,7 +96,7 @@ variable "standalone_tasks" {
 }
 
 variable "bridge_policy" {
-  description = "What the hosts' instance role lets a host bridge report on. own-host is its own container instance alone, by a tag that the updater writes (docs/host-bridge.md); cluster is every one of the cluster. Empty leaves it to the configuration, else cluster."
+  description = "What the hosts' instance role lets a host bridge report on. own-host is its own container instance only, by a tag that the updater writes (docs/host-bridge.md); cluster is every one in the cluster. Empty leaves it to the configuration, else cluster."
   type        = string
   default     = "own-host"
   nullable    = false
@@ -96,14 +108,14 @@ variable "bridge_policy" {
 }
 
 variable "instance_scope" {
-  description = "When given, IAM lets the updater send commands to, and write tags on, only instances whose tag ecs-updater:scope has this value. Every instance of the clusters then needs the tag."
+  description = "If given, IAM lets the updater send commands to and write tags on only those instances whose tag ecs-updater:scope has this value. Every instance of the clusters then needs the tag."
   type        = string
   default     = ""
   nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9+=.,_:@/-]{0,256}$", var.instance_scope))
-    error_message = "instance_scope must be the value of a tag, or empty."
+    error_message = "instance_scope must be a tag value of letters, digits and + - = . , _ : @ /."
   }
 }
 
@@ -120,14 +132,14 @@ variable "schedule_expression" {
 }
 
 variable "schedule_timezone" {
-  description = "Time zone of the schedule, such as Europe/Berlin. Daylight saving time is followed."
+  description = "Time zone of the schedule, such as Europe/Berlin. The schedule follows its daylight saving time."
   type        = string
   default     = "UTC"
   nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", var.schedule_timezone))
-    error_message = "schedule_timezone must be a time zone such as Europe/Berlin."
+    error_message = "schedule_timezone must be an IANA time zone such as Europe/Berlin."
   }
 }
 
@@ -156,7 +168,7 @@ variable "flexible_window_minutes" {
 }
 
 variable "start_retries" {
-  description = "How often a start that ECS refused is tried again. A run that failed is not started again before its next scheduled time."
+  description = "How often a start that ECS refused is retried. A run that failed is not restarted before its next scheduled time."
   type        = number
   default     = 3
   nullable    = false
@@ -168,7 +180,7 @@ variable "start_retries" {
 }
 
 variable "start_deadline_seconds" {
-  description = "Seconds after the scheduled time. A start that has not succeeded by then is given up and goes to the dead-letter queue."
+  description = "Seconds after the scheduled time within which a start must succeed. After them it is given up and goes to the dead-letter queue."
   type        = number
   default     = 900
   nullable    = false
@@ -180,7 +192,7 @@ variable "start_deadline_seconds" {
 }
 
 variable "max_duration" {
-  description = "After this time a run begins no further instance, and finishes those in progress. A duration from 1m to 14d such as 4h or 90m, or none. Empty leaves it to the configuration, else none."
+  description = "After this time a run begins no further instance, but finishes those in progress. A duration from 1m to 14d such as 4h or 90m, or none. Empty leaves it to the configuration, else none."
   type        = string
   default     = ""
   nullable    = false
@@ -204,7 +216,7 @@ variable "windows" {
 }
 
 variable "drain_timeout" {
-  description = "The longest time from DRAINING until the last task has stopped. After it the instance is set ACTIVE again and reported. 30s to 14d. Empty leaves it to the configuration, else 20m."
+  description = "The longest time from DRAINING until the last task has stopped. After that the instance is set ACTIVE again and reported as failed. 30s to 14d. Empty leaves it to the configuration, else 20m."
   type        = string
   default     = ""
   nullable    = false
@@ -227,7 +239,7 @@ variable "image" {
 }
 
 variable "image_repository_arn" {
-  description = "ARN of the image's repository where that is a private one of Amazon ECR; empty for a public image."
+  description = "ARN of the image's repository if it is a private one in Amazon ECR; empty for a public image."
   type        = string
   default     = ""
   nullable    = false
@@ -251,7 +263,7 @@ variable "cpu_architecture" {
 }
 
 variable "task_cluster" {
-  description = "Name of the cluster in which the updater's task runs, on Fargate. Empty is the first of the clusters to update; the task takes no room on its instances."
+  description = "Name of the cluster in which the updater's task runs, on Fargate. Empty means the first of the clusters to update; the task takes no room on its instances."
   type        = string
   default     = ""
   nullable    = false
@@ -263,7 +275,7 @@ variable "task_cluster" {
 }
 
 variable "vpc_id" {
-  description = "VPC of the subnets, in which the stack makes a security group for the updater's task that lets nothing in. Empty gives the task the VPC's default security group, which must let HTTPS out."
+  description = "VPC of the subnets. The stack creates a security group there for the updater's task that lets nothing in. If empty, the task gets the VPC's default security group, which must let HTTPS out."
   type        = string
   default     = ""
   nullable    = false
@@ -322,19 +334,19 @@ variable "log_retention_days" {
 }
 
 variable "kms_key_arn" {
-  description = "ARN of a KMS key for the logs, the dead-letter queue and the stack's own topic, whose key policy allows those services (docs/deploy.md). Empty means keys of AWS."
+  description = "ARN of a KMS key for the logs, the dead-letter queue and the stack's own topic, whose key policy allows those services (docs/deploy.md). Empty means AWS's own keys."
   type        = string
   default     = ""
   nullable    = false
 
   validation {
     condition     = can(regex("^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?$", var.kms_key_arn))
-    error_message = "kms_key_arn must be the ARN of a KMS key, or empty."
+    error_message = "kms_key_arn must be the ARN of a KMS key (no alias), or empty."
   }
 }
 
 variable "no_success_days" {
-  description = "While the schedule is ENABLED, or a fleet starts the runs, an alarm goes off when no run succeeded for so many days, 7 at most, and another when every run of these days found another one at work. 0 makes no such alarms, for a schedule that starts less often."
+  description = "While the schedule is ENABLED, or a fleet starts the runs, an alarm goes off when no run has succeeded for this many days, 7 at most, and another one when every run in these days found another run at work. 0 creates no such alarms, for a schedule that starts less often."
   type        = number
   default     = 3
   nullable    = false
@@ -346,7 +358,7 @@ variable "no_success_days" {
 }
 
 variable "no_progress_days" {
-  description = "An alarm goes off when something has been outdated for a week, and nothing was updated for so many days."
+  description = "An alarm goes off when something has been outdated for a week and nothing was updated for this many days."
   type        = number
   default     = 14
   nullable    = false
@@ -358,7 +370,7 @@ variable "no_progress_days" {
 }
 
 variable "notification_topic_arn" {
-  description = "ARN of an SNS topic that alarms go to; empty for none of your own."
+  description = "ARN of an SNS topic of your own for the alarms; empty for none."
   type        = string
   default     = ""
   nullable    = false
@@ -370,7 +382,7 @@ variable "notification_topic_arn" {
 }
 
 variable "notification_email" {
-  description = "When given, the stack makes an SNS topic, subscribes this address (a confirmation is sent to it), and alarms go there."
+  description = "If given, the stack creates an SNS topic for the alarms and subscribes this address, which has to confirm by mail."
   type        = string
   default     = ""
   nullable    = false
@@ -394,7 +406,7 @@ variable "document_prefix" {
 }
 
 variable "fleet_role_arn" {
-  description = "RoleArn of a fleet.yaml stack that may start runs here; empty without one. The schedule is best DISABLED then."
+  description = "RoleArn of a fleet.yaml stack that may start runs here; empty for none. With a fleet, set the schedule to DISABLED."
   type        = string
   default     = ""
   nullable    = false

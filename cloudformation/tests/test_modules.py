@@ -165,7 +165,7 @@ def props(case):
 
 
 REFUSED = [
-    ({"ClusterNames": "we b"}, 'clusterNames must be cluster names with commas between, and not "we b"'),
+    ({"ClusterNames": "we b"}, 'clusterNames must be cluster names with commas and no spaces between, and not "we b"'),
     ({"DocumentPrefix": "AwsX"}, "documentPrefix must be letters, digits"),
     ({"ScheduleState": "ON"}, 'scheduleState must be one of ENABLED, DISABLED, and not "ON"'),
     ({"NoSuccessDays": "8"}, "noSuccessDays must be a whole number from 0 to 7, and not 8"),

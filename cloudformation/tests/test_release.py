@@ -86,6 +86,66 @@ def test_nothing_is_published_before_all_is_built():
         assert "permissions" in job
 
 
+# --- the version and its notes
+
+CHANGELOG = """\
+# Changelog
+
+## Unreleased
+
+## 0.1.0 – 2026-12-01
+
+### Added
+- One ([page](docs/deploy.md#settings)), [two](https://example.com/a), [three](#here), [four](CONTRIBUTING.md).
+
+## 0.1.0-rc.1
+
+- Before.
+"""
+
+
+def tagged(runner, version, changelog=CHANGELOG):
+    (runner.folder / "Cargo.toml").write_text(f'[workspace.package]\nversion = "{version}"\n')
+    (runner.folder / "CHANGELOG.md").write_text(changelog)
+    (runner.folder / ".github").mkdir(exist_ok=True)
+    (runner.folder / ".github" / "notes.sh").write_text((TOP / ".github" / "notes.sh").read_text())
+    return runner.run(script("version", "The tag's version is that of the workspace, and the changelog has it"))
+
+
+def test_a_tag_that_is_not_the_version_ends_before_anything_is_built(runner):
+    assert JOBS["test"]["needs"] == "version"
+    assert tagged(runner, "0.1.0").returncode == 0
+    other = tagged(runner, "0.1.01")
+    assert (other.returncode, other.stdout) == (1, "::error::Cargo.toml has another version than the tag v0.1.0\n")
+    without = tagged(runner, "0.1.0", "## Unreleased\n- a\n## 0.1.0\n\n## 0.0.1\n- b\n")
+    assert without.returncode == 1
+    assert "has no section ## 0.1.0" in without.stderr
+
+
+def test_the_notes_are_the_changelogs_section_with_links_that_lead_somewhere(runner):
+    assert tagged(runner, "0.1.0").returncode == 0
+    runner.stand_in("gh", "")
+    given = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "ops/ecs-updater"}
+    (runner.folder / "dist").mkdir()
+    (runner.folder / "dist" / "SHA256SUMS").write_text("")
+    run = runner.run(script("publish", "Release"), **given)
+    assert run.returncode == 0, run
+    assert runner.calls == [
+        "gh release create v0.1.0 --repo ops/ecs-updater --verify-tag --notes-file notes.md dist/SHA256SUMS"
+    ]
+    at = "https://github.com/ops/ecs-updater/blob/v0.1.0"
+    assert (runner.folder / "notes.md").read_text().strip() == (
+        f"### Added\n- One ([page]({at}/docs/deploy.md#settings)), [two](https://example.com/a), [three](#here), "
+        f"[four]({at}/CONTRIBUTING.md)."
+    )
+
+
+def test_what_is_built_says_where_its_documents_are():
+    at = "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/blob/$GITHUB_REF_NAME/docs"
+    assert f'--build-arg "DOCS={at}"' in script("image", "Build and push, with SBOM and provenance")
+    assert f"export ECS_UPDATER_DOCS={at}\n" in script("binary", "Build")
+
+
 # --- the SBOM
 
 TREE = """\

@@ -305,3 +305,9 @@ def test_the_fleet_starts_what_updates_one_cluster_and_no_other(cloud, region):
     assert list(region.instances("batch")) == [("ACTIVE", None)]
     calls = region.close()
     assert calls["ecs:UpdateContainerInstancesState"] == 2, "one drained, and set ACTIVE"
+
+    # And the fleet understands what the run wrote.
+    accounts = Accounts({(HUB, "test"): ["batch"]})
+    accounts.lines = lambda _: ran.stderr.splitlines()
+    assert machine(accounts, Waves="test").run() == [{"wave": "test", "clusters": 1, "skipped": []}]
+    assert accounts.reads == 1
