@@ -10,6 +10,11 @@ output "plan_now" {
   value       = aws_cloudformation_stack.this.outputs["PlanNow"]
 }
 
+output "doctor_now" {
+  description = "Checks the prerequisites by hand, host by host, with the role of a dry run"
+  value       = aws_cloudformation_stack.this.outputs["DoctorNow"]
+}
+
 output "follow_logs" {
   description = "Follows the log of the runs. Needs version 2 of the AWS CLI"
   value       = aws_cloudformation_stack.this.outputs["FollowLogs"]

@@ -206,10 +206,15 @@ def by_hand(cloud, output):
     }
     # An option wins over the input.
     family = options.pop("--task-definition", place.pop("taskDefinition"))
+    overrides = []
+    if given := options.pop("--overrides", None):
+        # The short form of the AWS CLI.
+        name, command = re.fullmatch(r"containerOverrides=\[{name=([\w-]+),command=\[(.+)\]}\]", given).groups()
+        overrides = [{"name": name, "command": command.split(",")}]
     assert (place, options) == ({"cluster": "web", "launchType": "FARGATE"}, {})
     # A family is its latest revision, to ECS as to moto.
     task = cloud("ecs").describe_task_definition(taskDefinition=family)["taskDefinition"]
-    return Started(task["taskDefinitionArn"], [])
+    return Started(task["taskDefinitionArn"], overrides)
 
 
 def by_the_fleet(cloud, cluster):
@@ -260,6 +265,17 @@ def test_a_dry_run_by_hand_plans_and_writes_nothing(cloud, region):
     calls = region.close()
     assert calls["ssm:GetParameter"] == 1
     assert not WRITES & set(calls), calls
+
+
+def test_doctor_by_hand_checks_the_prerequisites_and_writes_nothing(cloud, region):
+    with serving(Credentials) as address:
+        ran = by_hand(cloud, "DoctorNow").run(cloud, region.address, f"{address}/credentials")
+    assert ran.returncode in (0, 1), ran
+    for cluster in ("web", "batch"):
+        assert f"Cluster {cluster} ({REGION}, account {ACCOUNT}): 1 host" in ran.stdout, ran
+    assert "permission" in ran.stdout and "AWS does not permit" not in ran.stdout, ran.stdout
+    assert "no lease table is set" not in ran.stdout, ran.stdout
+    assert not WRITES & set(region.close())
 
 
 def test_the_schedule_starts_what_updates_the_clusters(cloud, region):

@@ -440,6 +440,11 @@ def test_the_commands_in_the_outputs_are_commands(cloud, stack):
         assert len(outputs[name]) < 220
         given = run_task(outputs[name])
         assert given == {"--region": REGION} | ({"--task-definition": family} if family else {})
+    assert len(outputs["DoctorNow"]) < 330
+    given = run_task(outputs["DoctorNow"])
+    table = outputs["LeaseTableName"]
+    override = f"containerOverrides=[{{name=ecs-updater,command=[doctor,--lease-table,{table}]}}]"
+    assert given == {"--region": REGION, "--task-definition": "ecs-updater-plan", "--overrides": override}
     for name in ("FollowLogs", "ReadLogs"):
         assert "/ecs-updater/ecs-updater" in shlex.split(outputs[name])
 

@@ -41,6 +41,8 @@ const EXAMPLES: &str = "\
 Examples:
   ecs-updater plan --cluster web
       What would happen to each instance, in which order, and for how long.
+  ecs-updater doctor --cluster web
+      Whether hosts, rights and settings are as they have to be, and what to do.
   ecs-updater run --cluster web --max-unavailable 10%
       Update the cluster, a tenth of its instances at a time.
   ecs-updater run --config fleet.toml
@@ -104,6 +106,21 @@ For each setting the first of these wins: flag, tag of the ECS cluster
 (ecs-updater: and the flag's name), its own variable, ECS_UPDATER_SETTINGS,
 [[cluster]], [defaults], built-in default.";
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  ecs-updater doctor --cluster web
+      What is missing or wrong, for the cluster and then for each host, with what to type.
+  ecs-updater doctor --config fleet.toml --lease-table ecs-updater-leases
+      All clusters of the file, with the table that a run would use.
+  ecs-updater doctor --cluster web --host bridge
+      As for hosts that are reached by their bridges alone.
+  ecs-updater doctor --cluster web --output json | jq '.clusters[].findings[] | select(.severity == \"problem\")'
+      For programs: docs/doctor.schema.json describes it.";
+
+fn after_doctor_help() -> String {
+    format!("{DOCTOR_EXAMPLES}\n\n{ENVIRONMENT}")
+}
+
 fn after_long_help() -> String {
     format!("{EXAMPLES}\n\n{EXIT_CODES}\n\n{ENVIRONMENT}")
 }
@@ -153,6 +170,14 @@ pub enum Command {
     /// Reads ECS, the tags, the lease and what the last run left beside it, in seconds and without a command to any
     /// host. Ends with "all well", exit code 0, or with what to do and what to type, exit code 1; 2 to 4 as with `run`.
     Status(StatusArgs),
+    /// Check the prerequisites, host by host, and say what to do
+    ///
+    /// Only reads: nothing is changed, and no command is sent to any host; so what the hosts alone know is not checked, and
+    /// `plan` asks them. One bad answer leaves the other checks going. Needs no more rights than a plan. Ends with exit code 0
+    /// where nothing is wrong, warnings or not; 1 where a problem is found; 3 where a cluster could not be read at all; 2 and 4
+    /// as with `run`. Each finding has an id, with a line in docs/prerequisites.md.
+    #[command(after_help = AFTER_HELP, after_long_help = after_doctor_help())]
+    Doctor(SettingArgs),
     /// Show a saved report again: as a table, or as a page for a browser
     ///
     /// Reads the JSON that `run` or `plan` printed with --output json, and asks AWS for nothing.

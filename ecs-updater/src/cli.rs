@@ -29,6 +29,7 @@ use crate::run::{Job, Signals, View, Watch, run};
 use crate::telemetry;
 
 mod check;
+mod doctor;
 mod error;
 mod resolved;
 mod saved;
@@ -55,6 +56,7 @@ pub fn main() -> ExitStatus {
     let status_of = if cli.command.fail_on_held() { ExitStatus::of_strict } else { ExitStatus::of };
     let ended = match (&cli.command, cli.command.order()) {
         (Command::Status(args), _) => status::execute(&cli, args),
+        (Command::Doctor(args), _) => doctor::execute(&cli, args),
         (Command::Report(args), _) => saved::execute(&cli, args),
         (Command::Config(_), _) => check::execute(&cli),
         (Command::Completions(args), _) => printed(completions(Cli::command(), args.shell)),

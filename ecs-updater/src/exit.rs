@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use models::doctor::{DoctorReport, Severity};
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, Outcome, RunReport};
 use models::status::StatusReport;
 
@@ -23,8 +24,8 @@ pub enum ExitStatus {
     NotReached,
     /// The command line or the configuration is wrong; nothing was begun, or nothing on the clusters that it concerns.
     Usage,
-    /// An instance failed or was rolled back, a release was taken back because of an alarm, or a cluster met an unexpected
-    /// error.
+    /// An instance failed or was rolled back, a release was taken back because of an alarm, a cluster met an unexpected error, or
+    /// a problem was found.
     Failures,
 }
 
@@ -62,6 +63,21 @@ impl ExitStatus {
         let needs = if status.needs_somebody() { Self::Failures } else { Self::Success };
         let errors = status.clusters.iter().filter_map(|cluster| cluster.error.as_ref());
         errors.map(Self::of_error).fold(needs, Self::max)
+    }
+
+    /// The gravest of what a doctor's report tells. A problem counts as a failure; warnings, and what is not checked, as
+    /// nothing; a cluster that could not be read at all is one that was not reached.
+    pub fn of_doctor(report: &DoctorReport) -> Self {
+        let of = |cluster: &models::doctor::Examined| {
+            if !cluster.read {
+                Self::NotReached
+            } else if cluster.count(Severity::Problem) > 0 {
+                Self::Failures
+            } else {
+                Self::Success
+            }
+        };
+        report.clusters.iter().map(of).fold(Self::Success, Self::max)
     }
 
     fn of_cluster(cluster: &ClusterReport, dry_run: bool) -> Self {

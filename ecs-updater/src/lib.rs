@@ -13,6 +13,7 @@ pub mod clock;
 pub mod cluster_settings;
 pub mod config;
 mod delivery;
+pub mod doctor;
 pub mod events;
 mod execute;
 pub mod exit;

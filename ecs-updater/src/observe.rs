@@ -70,13 +70,54 @@ struct Seen {
     machines: Result<Machines, AwsError>,
 }
 
+/// Looks at the whole cluster once, at what of it can be read. Returns what cannot, and whether the instances are known.
+pub(crate) async fn survey(
+    aws: &Aws,
+    fleet: &mut FleetSnapshot,
+    policy: &Policy,
+    now: Timestamp,
+) -> (Vec<AwsError>, bool) {
+    let mut troubles = Vec::new();
+    let (arns, wishes) =
+        tokio::join!(aws.list_container_instances(&fleet.cluster, Listed::All), aws.wishes(&fleet.cluster));
+    let wishes = wishes.unwrap_or_else(|error| {
+        troubles.push(error);
+        Wishes::default()
+    });
+    let seen = match arns {
+        Ok(arns) => describe_all(aws, fleet, policy, &arns, wishes).await,
+        Err(error) => Err(error),
+    };
+    match seen {
+        Ok(seen) => {
+            let nothing = Machines::default();
+            merge_all(fleet, &seen, seen.machines.as_ref().unwrap_or(&nothing), policy, now);
+            troubles.extend(seen.machines.err());
+            (troubles, true)
+        }
+        Err(error) => {
+            troubles.push(error);
+            (troubles, false)
+        }
+    }
+}
+
 async fn look_at_all(aws: &Aws, fleet: &mut FleetSnapshot, policy: &Policy) -> Result<Seen, AwsError> {
     let (arns, wishes) =
         tokio::join!(aws.list_container_instances(&fleet.cluster, Listed::All), aws.wishes(&fleet.cluster));
     let arns = arns?;
-    let wishes = wishes?;
+    describe_all(aws, fleet, policy, &arns, wishes?).await
+}
+
+async fn describe_all(
+    aws: &Aws,
+    fleet: &mut FleetSnapshot,
+    policy: &Policy,
+    arns: &[ContainerInstanceArn],
+    wishes: Wishes,
+) -> Result<Seen, AwsError> {
     let Answer { described, not_described } =
-        aws.describe_container_instances(&fleet.cluster, &arns, policy.names_hosts()).await?;
+        aws.describe_container_instances(&fleet.cluster, arns, policy.names_hosts()).await?;
     if described.is_empty() && !not_described.is_empty() {
         return Err(AwsError::not_described());
     }

@@ -13,6 +13,7 @@ pub mod claim;
 pub mod clean;
 pub mod cluster_tags;
 pub mod count;
+pub mod doctor;
 pub mod fleet;
 pub mod function;
 pub mod hook;

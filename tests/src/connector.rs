@@ -15,6 +15,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use ecs_updater::aws::checked;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 
 use crate::region::Region;
 use crate::wire::{Aim, Caller, Request, Response};
@@ -72,6 +74,7 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (region, process, by, read_timeout) = (Arc::clone(&self.region), self.process, self.by, self.read_timeout);
         HttpConnectorFuture::new(async move {
+            let clock = region.clock();
             let call = answer(region, process, Request { by, ..received(request).await? });
             let answer = match read_timeout {
                 Some(limit) => tokio::time::timeout(limit, call)
@@ -80,7 +83,7 @@ impl HttpConnector for Connector {
                 None => call.await,
             };
             match answer {
-                Some(response) => sdk_response(response),
+                Some(response) => sdk_response(response, clock.now()),
                 None => Err(ConnectorError::io("connection reset by the simulated Region".into())),
             }
         })
@@ -112,13 +115,16 @@ fn answer(
     }
 }
 
-fn sdk_response(response: Response) -> Result<HttpResponse, ConnectorError> {
+fn sdk_response(response: Response, now: Timestamp) -> Result<HttpResponse, ConnectorError> {
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
+    let date = date.map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut answer = http::Response::builder().status(response.status);
     for (name, value) in response.more_headers() {
         answer = answer.header(name, value);
     }
     let answer = answer
         .header("content-type", response.content_type)
+        .header("date", date)
         .header("x-amzn-requestid", response.request_id)
         .body(SdkBody::from(response.body))
         .map_err(|error| ConnectorError::other(error.into(), None))?;

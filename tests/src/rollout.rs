@@ -8,19 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_config::{BehaviorVersion, Region as AwsRegion, SdkConfig};
-use aws_smithy_async::time::TimeSource;
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use ecs_updater::aws::{self, Aws};
 use ecs_updater::cli;
 use ecs_updater::clock::Clock;
 use ecs_updater::cluster_settings::{self, Resolved, ResolvedCluster};
 use ecs_updater::config::{self, ConfigError, Environment, Given, Inputs, Key};
+use ecs_updater::doctor::{Asked, doctor};
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::planner::{Purpose, WayBack};
 use ecs_updater::run::{Job, Signals, Watch, run};
 use ecs_updater::steer::Order;
 use ecs_updater::steer::status::{Typed, status};
 use jiff::{SignedDuration, Timestamp};
-use models::ids::{ClusterName, HostId, RunId};
+use models::doctor::DoctorReport;
+use models::ids::{AccountId, ClusterName, HostId, RunId};
 use models::location::Location;
 use models::query::Select;
 use models::report::{ClusterError, ClusterErrorKind, Outcome, RunReport};
@@ -402,6 +404,29 @@ impl Rollout {
         self.scenario.faults.iter().any(|fault| means(&fault.operation, operation))
     }
 
+    /// Examines the clusters, as `ecs-updater doctor` does, on a machine whose clock is so far ahead.
+    ///
+    /// # Errors
+    /// `[updater]` is not usable.
+    pub async fn doctor(
+        &self,
+        ahead: SignedDuration,
+        expect_account: Option<&AccountId>,
+    ) -> Result<DoctorReport, RolloutError> {
+        let clock = self.region.clock_of_a_run(ahead);
+        let time = SharedTimeSource::new(Ahead(self.region.clock(), ahead));
+        let config = self.config.to_builder().time_source(time).build();
+        let aws = Aws::reading(&config);
+        let inputs = inputs(&aws, &self.scenario).await?;
+        let settings = inputs.settings()?.clusters.into_iter();
+        let untagged = settings.filter_map(|cluster| Some((cluster.name, cluster.policy.ok()?))).collect();
+        let (_interrupt, stop) = watch::channel(false);
+        let resolved = cluster_settings::resolve(&aws, inputs, &stop).await?;
+        let typed = Typed::default();
+        let asked = Asked { resolved: &resolved, untagged: &untagged, expect_account, typed: &typed };
+        Ok(doctor(&config, &clock, &asked).await)
+    }
+
     /// Every rule that was broken, those of the end included. Of a machine that had gone before the last run nobody
     /// could tell it.
     pub fn violations(&self, last: &RunReport) -> Vec<Violation> {
@@ -503,6 +528,16 @@ async fn sdk_config(region: &Arc<Region>, scenario: &Scenario) -> SdkConfig {
 fn own_region(name: &str) -> String {
     static SIMULATIONS: AtomicU64 = AtomicU64::new(0);
     format!("{name}-{}", SIMULATIONS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A clock that is so far ahead.
+#[derive(Debug)]
+struct Ahead(SimClock, SignedDuration);
+
+impl TimeSource for Ahead {
+    fn now(&self) -> std::time::SystemTime {
+        std::time::SystemTime::from(self.0.now() + self.1)
+    }
 }
 
 #[derive(Debug)]

@@ -26,8 +26,13 @@ pub(crate) fn misfits(report: &RunReport) -> Vec<String> {
 
 /// The same for a report that is JSON already.
 pub(crate) fn misfits_of(report: &Value) -> Vec<String> {
+    misfits_by(&SCHEMA, report)
+}
+
+/// The same for another schema, which names no parts (`$ref`).
+pub(crate) fn misfits_by(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    check(&SCHEMA, report, "", &mut found);
+    check(schema, value, "", &mut found);
     found
 }
 

@@ -176,6 +176,8 @@ export interface EcsUpdaterOutputs {
   readonly runNow: string;
   /** Starts a dry run by hand, which changes nothing and is permitted nothing else */
   readonly planNow: string;
+  /** Checks the prerequisites by hand, host by host, with the role of a dry run */
+  readonly doctorNow: string;
   /** Follows the log of the runs. Needs version 2 of the AWS CLI */
   readonly followLogs: string;
   /** Shows the log of the runs, with either version of the AWS CLI */
@@ -253,6 +255,7 @@ export const PARAMETERS: Readonly<Record<keyof EcsUpdaterParameters, Limits>> = 
 export const OUTPUTS: readonly (keyof EcsUpdaterOutputs)[] = [
   "runNow",
   "planNow",
+  "doctorNow",
   "followLogs",
   "readLogs",
   "taskClusterName",

@@ -16,6 +16,7 @@ impl Command {
             Self::Run(run) => run.dry_run,
             Self::Rollback(rollback) => rollback.dry_run,
             Self::Plan(_)
+            | Self::Doctor(_)
             | Self::Status(_)
             | Self::Report(_)
             | Self::Config(_)
@@ -38,6 +39,7 @@ impl Command {
             Self::Run(run) => run.outside_window,
             Self::Rollback(rollback) => rollback.outside_window,
             Self::Plan(_)
+            | Self::Doctor(_)
             | Self::Status(_)
             | Self::Report(_)
             | Self::Config(_)
@@ -63,6 +65,7 @@ impl Command {
             }
             Self::Run(_)
             | Self::Plan(_)
+            | Self::Doctor(_)
             | Self::Status(_)
             | Self::Report(_)
             | Self::Config(_)
@@ -83,6 +86,7 @@ impl Command {
         match self {
             Self::Run(_)
             | Self::Plan(_)
+            | Self::Doctor(_)
             | Self::Status(_)
             | Self::Report(_)
             | Self::Config(_)
@@ -111,7 +115,8 @@ impl Command {
             Self::Plan(plan) => plan.page.html.as_deref(),
             Self::Rollback(rollback) => rollback.page.html.as_deref(),
             Self::Report(report) => report.page.html.as_deref(),
-            Self::Status(_)
+            Self::Doctor(_)
+            | Self::Status(_)
             | Self::Config(_)
             | Self::Completions(_)
             | Self::Man(_)
@@ -132,7 +137,8 @@ impl Command {
             Self::Run(run) => run.selection.named(),
             Self::Plan(plan) => plan.selection.named(),
             Self::Rollback(rollback) => rollback.selection.named(),
-            Self::Status(_)
+            Self::Doctor(_)
+            | Self::Status(_)
             | Self::Report(_)
             | Self::Config(_)
             | Self::Completions(_)
@@ -158,6 +164,7 @@ impl Command {
         match self {
             Self::Run(_)
             | Self::Plan(_)
+            | Self::Doctor(_)
             | Self::Status(_)
             | Self::Report(_)
             | Self::Config(_)
@@ -180,6 +187,7 @@ impl Command {
         match self {
             Self::Run(run) => run.settings.given(),
             Self::Plan(plan) => plan.settings.given(),
+            Self::Doctor(settings) => settings.given(),
             Self::Status(status) => status.settings.given(),
             Self::Report(_) | Self::Completions(_) | Self::Man(_) => Given::default(),
             Self::Config(config) => config.given(),

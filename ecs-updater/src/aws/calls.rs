@@ -15,6 +15,7 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use super::fence::Fence;
 use super::in_flight::InFlight;
 use super::shutdown::Shutdown;
+use super::skew::Skew;
 
 /// Requests by operation, such as `ecs:ListContainerInstances`.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +57,7 @@ pub(super) struct Gatekeeper {
     pub(super) fence: Fence,
     pub(super) shutdown: Shutdown,
     pub(super) in_flight: InFlight,
+    pub(super) skew: Skew,
 }
 
 /// The write that a try has sent.
@@ -96,9 +98,13 @@ impl Intercept for Gatekeeper {
     fn read_after_attempt(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
+        components: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let date = context.response().and_then(|response| response.headers().get("date"));
+        if let (Some(date), Some(time)) = (date, components.time_source()) {
+            self.skew.heard(date, time.now());
+        }
         if let Some(Ok(_)) = context.output_or_error() {
             let operation = cfg.load::<Metadata>().map_or("Unknown", Metadata::name);
             self.calls.lock().entry(self.key(operation)).or_default().done += 1;

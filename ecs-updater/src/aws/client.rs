@@ -3,6 +3,7 @@
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_smithy_runtime_api::client::retries::classifiers::SharedRetryClassifier;
+use jiff::SignedDuration;
 
 use super::calls::{Calls, Gatekeeper};
 use super::fence::Fence;
@@ -10,6 +11,7 @@ use super::in_flight::InFlight;
 use super::limits::{Bucket, Limits};
 use super::no_way::AtOnce;
 use super::shutdown::Shutdown;
+use super::skew::Skew;
 use super::timing::{SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT, timeouts};
 
 /// What calls of functions are made with: there is no client for one operation.
@@ -34,6 +36,7 @@ pub struct Aws {
     limits: Limits,
     shutdown: Shutdown,
     in_flight: InFlight,
+    skew: Skew,
 }
 
 impl Aws {
@@ -46,12 +49,14 @@ impl Aws {
     fn build(config: &SdkConfig, fence: &Fence, limits: Limits, at_once: Option<AtOnce>) -> Self {
         let at_once = at_once.map(SharedRetryClassifier::new);
         let (calls, shutdown, in_flight) = (Calls::default(), Shutdown::default(), InFlight::default());
+        let skew = Skew::default();
         let before = |service| Gatekeeper {
             service,
             calls: calls.clone(),
             fence: fence.clone(),
             shutdown: shutdown.clone(),
             in_flight: in_flight.clone(),
+            skew: skew.clone(),
         };
         let autoscaling = aws_sdk_autoscaling::config::Builder::from(config)
             .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_OPERATION_TIMEOUT))
@@ -71,6 +76,7 @@ impl Aws {
             fence: Fence::open(),
             shutdown: Shutdown::default(),
             in_flight: InFlight::default(),
+            skew: skew.clone(),
         };
         let eventbridge = aws_sdk_eventbridge::config::Builder::from(config)
             .timeout_config(timeouts(SHORT_ATTEMPT_TIMEOUT, SHORT_ATTEMPT_TIMEOUT))
@@ -100,6 +106,7 @@ impl Aws {
             limits,
             shutdown,
             in_flight,
+            skew,
         }
     }
 
@@ -132,6 +139,11 @@ impl Aws {
     /// Requests sent so far, by operation.
     pub fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// By how much this machine's clock is ahead of AWS's, as far as the answers to these clients tell.
+    pub(crate) fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.skew.ahead()
     }
 
     /// How far the stop of the run has come, for all these clients.

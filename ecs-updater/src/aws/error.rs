@@ -142,7 +142,8 @@ impl AwsError {
         self.kind == ErrorKind::Denied && !self.is_of_credentials()
     }
 
-    fn is_of_credentials(&self) -> bool {
+    /// Whether the credentials are not accepted.
+    pub(crate) fn is_of_credentials(&self) -> bool {
         BAD_CREDENTIALS.iter().any(|code| self.message.contains(code))
     }
 
@@ -226,6 +227,11 @@ impl AwsError {
         }
     }
 
+    /// Whether there are no credentials to sign with.
+    pub(crate) fn is_without_credentials(&self) -> bool {
+        self.kind == ErrorKind::NoAnswer && WITHOUT_CREDENTIALS.iter().any(|words| self.message.contains(words))
+    }
+
     /// Whether a name did not resolve.
     pub(crate) fn is_of_a_name(&self) -> bool {
         self.kind == ErrorKind::NoAnswer && self.message.contains(NO_NAME)
@@ -266,6 +272,16 @@ const BAD_CREDENTIALS: [&str; 11] = [
     "RequestExpired",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
+];
+
+/// What the SDK says where it finds none.
+const WITHOUT_CREDENTIALS: [&str; 6] = [
+    "no credentials found in chain",
+    "IMDS",
+    "ProfileFile provider could not be built",
+    "SSO token",
+    "loading an access token",
+    "external process exited",
 ];
 
 fn kind(code: &str, status: u16) -> ErrorKind {

@@ -5,6 +5,7 @@
 //!
 //! - `access`, `profile`, `timing`: how AWS is reached.
 //! - `client`: the clients; `calls` sees every request that leaves, and asks `fence` and `shutdown` before it.
+//! - `skew`: how far this machine's clock is off.
 //! - `no_way`: a name that does not resolve, named.
 //! - `signed`: one request without a client of its service.
 //! - `halving`: calls for many that are refused because of one.
@@ -36,6 +37,7 @@ mod profile;
 mod releases;
 mod shutdown;
 mod signed;
+mod skew;
 pub(crate) mod ssm;
 pub(crate) mod summaries;
 mod timing;

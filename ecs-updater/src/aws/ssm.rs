@@ -30,6 +30,22 @@ impl Invocation {
     }
 }
 
+/// What SSM says of a host's agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SsmAgent {
+    /// `PingStatus`: `Online`, `ConnectionLost` or `Inactive`.
+    pub(crate) ping: String,
+    /// `AgentVersion`, such as `3.3.987.0`.
+    pub(crate) version: Option<String>,
+}
+
+impl SsmAgent {
+    /// Whether a command reaches it.
+    pub(crate) fn is_online(&self) -> bool {
+        self.ping == "Online"
+    }
+}
+
 /// A document, and what SSM is told of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Command<'a> {
@@ -45,12 +61,12 @@ pub(crate) const SEND_COMMAND: usize = 50;
 const INFORMATION: usize = 50;
 
 impl Aws {
-    /// `PingStatus` of these hosts; those that SSM does not know are left out of the answers.
-    pub(crate) async fn ping_status(&self, hosts: &[HostId]) -> Parts<HostId, BTreeMap<HostId, String>> {
+    /// What SSM says of the agents of these hosts; those that it does not know are left out of the answers.
+    pub(crate) async fn agents(&self, hosts: &[HostId]) -> Parts<HostId, BTreeMap<HostId, SsmAgent>> {
         halving(hosts, INFORMATION, async |part| self.describe_information(part).await).await
     }
 
-    async fn describe_information(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, String>, AwsError> {
+    async fn describe_information(&self, hosts: &[HostId]) -> Result<BTreeMap<HostId, SsmAgent>, AwsError> {
         let filter = InstanceInformationStringFilter::builder()
             .key("InstanceIds")
             .set_values(Some(hosts.iter().map(|host| host.as_str().to_owned()).collect()))
@@ -64,7 +80,8 @@ impl Aws {
             let last = page.next_token.is_none();
             for information in page.instance_information_list() {
                 if let (Some(id), Some(ping)) = (information.instance_id(), information.ping_status()) {
-                    known.insert(id.into(), clean::name(ping.as_str()));
+                    let version = information.agent_version().map(clean::name);
+                    known.insert(id.into(), SsmAgent { ping: clean::name(ping.as_str()), version });
                 }
             }
             if last {

@@ -46,6 +46,8 @@ pub(super) enum CliError {
     Page(#[source] DeliveryError),
     #[error(transparent)]
     Saved(#[from] SavedError),
+    #[error("what was found could not be printed")]
+    Doctor(#[source] std::io::Error),
     #[error("the status could not be printed")]
     Status(#[source] std::io::Error),
 }
@@ -84,6 +86,7 @@ impl CliError {
             | Self::Signals(_)
             | Self::Delivery(_)
             | Self::Printed(_)
+            | Self::Doctor(_)
             | Self::Status(_) => ExitStatus::Failures,
         }
     }

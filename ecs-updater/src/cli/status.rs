@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::error::CliError;
 use super::resolved::resolved;
 use super::signals::{Manners, heard};
-use crate::args::{Cli, GlobalArgs, Output, StatusArgs};
+use crate::args::{Cli, GlobalArgs, Output, SettingArgs, StatusArgs};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::exit::ExitStatus;
@@ -36,14 +36,7 @@ async fn show(
     environment: &Environment,
     mut stop: watch::Receiver<bool>,
 ) -> Result<ExitStatus, CliError> {
-    let typed = Typed {
-        config: args.settings.config.clone(),
-        lease_table: args.settings.lease_table.clone(),
-        region: cli.global.region.clone(),
-        profile: cli.global.profile.clone(),
-        expect_account: cli.global.expect_account.clone(),
-        settings: args.settings.given().values.into_iter().map(|(key, value)| (key.flag(), value)).collect(),
-    };
+    let typed = typed(cli, &args.settings);
     let mut has_looked = false;
     loop {
         let asked = stop.clone();
@@ -79,6 +72,18 @@ async fn show(
             () = tokio::time::sleep(pace) => {}
             _ = stop.wait_for(|stopped| *stopped) => return Ok(ExitStatus::Success),
         }
+    }
+}
+
+/// What was given on the command line, for the commands that are to be typed next.
+pub(super) fn typed(cli: &Cli, settings: &SettingArgs) -> Typed {
+    Typed {
+        config: settings.config.clone(),
+        lease_table: settings.lease_table.clone(),
+        region: cli.global.region.clone(),
+        profile: cli.global.profile.clone(),
+        expect_account: cli.global.expect_account.clone(),
+        settings: settings.given().values.into_iter().map(|(key, value)| (key.flag(), value)).collect(),
     }
 }
 

@@ -36,7 +36,7 @@ impl Actor<'_> {
         if by_ssm.is_empty() {
             return;
         }
-        let parts = self.aws.ping_status(&by_ssm).await;
+        let parts = self.aws.agents(&by_ssm).await;
         let at = self.now();
         let mut record = |host: &HostId, closed: Option<String>| {
             self.succeeded(host);
@@ -48,11 +48,11 @@ impl Actor<'_> {
         for (hosts, mut known) in parts.done {
             for host in hosts {
                 let closed = match known.remove(&host) {
-                    Some(ping) if ping == "Online" => {
+                    Some(agent) if agent.is_online() => {
                         open.push(host.clone());
                         None
                     }
-                    Some(ping) => Some(format!("its SSM agent is {ping}")),
+                    Some(agent) => Some(format!("its SSM agent is {}", agent.ping)),
                     None => Some("SSM does not know the instance".to_owned()),
                 };
                 record(&host, closed);

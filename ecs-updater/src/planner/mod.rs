@@ -47,10 +47,11 @@ use models::policy::Policy;
 use models::reason::HoldReason;
 use models::time::after;
 
+pub(crate) use admission::obstacles;
 pub(crate) use claimed::sent::reboot_may_come_until;
 pub use context::{RunFacts, Stop};
 pub(crate) use estimate::{Ahead, estimate};
-pub(crate) use gate::{Asked, closed_for_drains, open_until};
+pub(crate) use gate::{Asked, closed_for_drains, next_opening, open_until};
 pub use groups::{GroupLaunches, group_names, groups, image_version, scale_out_notes, youngest_images};
 pub(crate) use health::{Bad, fired_in_bake};
 pub(crate) use limits::{drained_in_vain, rests_on_alarms, undated};

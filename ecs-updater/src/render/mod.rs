@@ -1,10 +1,11 @@
 //! What a person, or a program, is shown: the report as [`table`] or [`json`], the [`metrics`] of a run, the live view of
-//! [`progress`], which [`live`] draws, and how the clusters stand ([`status`]).
+//! [`progress`], which [`live`] draws, how the clusters stand ([`status`]), and what is wrong with them ([`doctor`]).
 //!
 //! Nothing here decides or measures anything: values come in, text goes out. Many of the values are words from outside
 //! (tags, names, what a host or AWS says), and all that leaves here is cleaned of what a terminal would obey
 //! ([`models::clean`]): in JSON by escapes, elsewhere by other characters.
 
+pub mod doctor;
 mod drift;
 pub mod duration;
 pub mod html;

@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser};
 use ecs_updater::args::{Cli, Command, LogFormat, Output};
 use ecs_updater::config::Environment;
 use ecs_updater::telemetry;
+use models::doctor::{DoctorReport, Severity};
 use models::report::{ClusterErrorKind, RunReport};
 use models::status::StatusReport;
 use tracing::Level;
@@ -75,6 +76,7 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
       run            Update the clusters' instances
       plan           Show what `run` would do, and change nothing
       status         Show who is out of service, and whether somebody is needed
+      doctor         Check the prerequisites, host by host, and say what to do
       report         Show a saved report again: as a table, or as a page for a browser
       config         Check the settings and show where each comes from, without asking AWS
       finish         Bring to an end what earlier runs began, and begin nothing
@@ -287,6 +289,21 @@ fn a_status_that_could_not_be_read_ends_with_three_and_a_pace_that_is_none_with_
     for (line, code) in [("status --cluster web", 3), ("status --cluster web --watch=0s", 2), ("status", 2)] {
         let output = run_to_nowhere(&format!("exec \"$0\" {line}")).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Without credentials a doctor says so, in JSON too, and ends as one that has reached no cluster.
+#[test]
+fn a_doctor_without_credentials_names_them() {
+    for (line, code) in [("doctor --cluster web", 3), ("doctor --cluster web --output json", 3), ("doctor", 2)] {
+        let output = run_to_nowhere(&format!("exec \"$0\" {line}")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{line}: {said} {}", String::from_utf8_lossy(&output.stderr));
+        if line.ends_with("json") {
+            let report: DoctorReport = serde_json::from_str(&said).unwrap();
+            let problem = &report.clusters[0].findings[0];
+            assert_eq!((problem.id.as_str(), problem.severity), ("credentials", Severity::Problem), "{said}");
+        }
     }
 }
 

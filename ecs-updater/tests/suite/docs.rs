@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ecs_updater::doctor::CHECK_IDS;
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::steer::status::NEED_CODES;
 use models::reason::{FailReason, HoldReason};
@@ -27,6 +28,20 @@ fn every_reason_of_a_failure_has_a_row() {
 #[test]
 fn every_need_of_a_status_has_a_row() {
     assert_eq!(codes("Who is out of service"), NEED_CODES);
+}
+
+#[test]
+fn every_check_of_doctor_has_a_row_with_its_anchor() {
+    let page = fs::read_to_string(root().join("docs/prerequisites.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| <a id=")).collect();
+    let ids: Vec<&str> = rows.iter().map(|row| row.split('`').nth(1).unwrap()).collect();
+    assert_eq!(ids, CHECK_IDS);
+    for (row, id) in rows.iter().zip(ids) {
+        assert!(
+            row.starts_with(&format!("| <a id=\"{id}\"></a>`{id}` | ")) && row.matches(" | ").count() == 2,
+            "{row}"
+        );
+    }
 }
 
 #[test]

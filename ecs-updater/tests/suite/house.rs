@@ -47,6 +47,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cluster_settings", &["aws", "config"]),
     // What a person types beside `run` and `plan`. Thin: carried out by what runs are made of.
     ("steer", &["aws", "clock", "cluster_settings", "exit", "keeper", "lease", "observe", "planner", "run"]),
+    // What is missing before a run: reads alone, and what `status` and the planner make of them.
+    ("doctor", &["aws", "clock", "cluster_settings", "host", "observe", "planner", "steer"]),
     (
         "cli",
         &[
@@ -56,6 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster_settings",
             "config",
             "delivery",
+            "doctor",
             "events",
             "exit",
             "own_task",

@@ -79,6 +79,8 @@ pub struct InstanceSpec {
     pub metadata_tags: bool,
     /// Whether SSM knows it.
     pub ssm_registered: bool,
+    /// The version of its SSM agent, which tells that of the control container.
+    pub ssm_agent: String,
     /// Whether a person has made it DRAINING before the start.
     pub draining: bool,
     /// Whether its agent is connected at the start; where it is not, it never is.
@@ -115,6 +117,7 @@ impl Default for InstanceSpec {
             bridge: false,
             metadata_tags: true,
             ssm_registered: true,
+            ssm_agent: "3.3.987.0".to_owned(),
             draining: false,
             connected: true,
             new_arn_after_rollback: None,

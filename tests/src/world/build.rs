@@ -166,6 +166,7 @@ impl World {
             metadata_away_until: None,
             spot_notice: None,
             ssm_registered: spec.instance.ssm_registered,
+            ssm_agent: spec.instance.ssm_agent.clone(),
             ssm_lost_at: None,
             ssm_waiting: Vec::new(),
             ssm_running: Vec::new(),

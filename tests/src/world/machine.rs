@@ -49,6 +49,8 @@ pub struct Machine {
     pub(crate) spot_notice: Option<Timestamp>,
     /// Whether SSM has ever heard of it.
     pub ssm_registered: bool,
+    /// The version of its SSM agent.
+    pub ssm_agent: String,
     /// The last time that the SSM agent was heard of, while it is away; `None` while it answers.
     pub(super) ssm_lost_at: Option<Timestamp>,
     /// Commands that wait for the SSM agent.

@@ -8,6 +8,7 @@ mod after_the_run;
 mod agent;
 mod budgets;
 mod crash_everywhere;
+mod doctor;
 mod finishing;
 mod host_api;
 mod interfere_everywhere;

@@ -5,7 +5,7 @@ use models::report::{ClusterErrorKind, Outcome, RunReport};
 use serde_json::{Value, json};
 
 #[path = "../report_schema.rs"]
-mod schema;
+pub(crate) mod schema;
 
 const KINDS: [ClusterErrorKind; 7] = [
     ClusterErrorKind::ClusterNotFound,

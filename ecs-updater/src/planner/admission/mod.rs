@@ -10,6 +10,7 @@ mod hooks;
 mod horizon;
 mod missing;
 mod moving;
+mod obstacles;
 mod order;
 mod outstanding;
 mod pacer;
@@ -44,6 +45,7 @@ use super::times::TASKS_FRESH;
 use super::workload;
 
 pub(super) use counted::Counted;
+pub(crate) use obstacles::obstacles;
 
 use budget::Budget;
 use horizon::Horizon;

@@ -34,6 +34,12 @@ pub(crate) fn open_until(policy: &Policy, now: Timestamp) -> Option<Timestamp> {
     open.map(|period| period.to)
 }
 
+/// Returns when an update may be begun first from a moment on, by windows and freezes alone; `None` where that is never.
+pub(crate) fn next_opening(policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+    let gate = Gate { policy, pause: None, unapproved: None, asked: Asked::default(), now };
+    gate.first_opening(policy.window_cutoff.unwrap_or(estimate::OUT_OF_SERVICE))
+}
+
 /// What a person asks of the run itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -142,12 +148,21 @@ impl<'a> Gate<'a> {
 
     /// Returns when the first update can be begun that takes so long, or before when none can, and whether to wait for it.
     fn opens(&self, needs: SignedDuration) -> (Timestamp, Option<Timestamp>) {
-        let ends = self.freezes().map(|(_, period)| period.to).filter(|end| *end > self.now);
-        let moments: Vec<Timestamp> = std::iter::once(self.now).chain(ends).collect();
-        let first = moments.iter().filter_map(|moment| self.opening_after(*moment, needs)).min();
+        let first = self.first_opening(needs);
         let wait = first.filter(|first| *first <= after(self.now, self.policy.window_wait));
-        let last = moments.into_iter().max().unwrap_or(self.now);
+        let last = self.moments().max().unwrap_or(self.now);
         (first.unwrap_or_else(|| window::looked_up_until(last)), wait)
+    }
+
+    /// Returns the first opening from now on.
+    fn first_opening(&self, needs: SignedDuration) -> Option<Timestamp> {
+        self.moments().filter_map(|moment| self.opening_after(moment, needs)).min()
+    }
+
+    /// Now, and the ends of the freezes: openings are looked for after each of them.
+    fn moments(&self) -> impl Iterator<Item = Timestamp> {
+        let ends = self.freezes().map(|(_, period)| period.to).filter(|end| *end > self.now);
+        std::iter::once(self.now).chain(ends)
     }
 
     /// Returns the first opening with enough time left, at that moment or in the two weeks after it.

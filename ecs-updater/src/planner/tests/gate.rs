@@ -81,3 +81,21 @@ fn an_instance_whose_tasks_are_waited_for_needs_a_longer_window() {
     assert_eq!(say(with_task(), &policy("Mon 03:00-03:23 UTC"), &facts(), now), "hold outside_window");
     assert_eq!(say(instance(0, Some(staged()), now), &policy("Mon 03:00-03:23 UTC"), &facts(), now), "drain");
 }
+
+#[test]
+fn the_next_opening_is_by_windows_and_freezes_alone() {
+    let (now, night) = ("2026-11-23T12:00:00Z", "Mon-Fri 02:00-05:00 UTC");
+    let table: [(&str, &[&str], &[&str], Option<&str>); 6] = [
+        ("at any time", &[], &[], Some(now)),
+        ("tonight", &[night], &[], Some("2026-11-24T02:00:00Z")),
+        ("after a freeze", &[night], &["2026-11-23..2026-11-25"], Some("2026-11-26T02:00:00Z")),
+        ("after a freeze without windows", &[], &["2026-11-23..2026-11-25"], Some("2026-11-26T00:00:00Z")),
+        ("for too short", &["Mon-Fri 02:00-02:04 UTC"], &[], None),
+        ("years ahead", &[], &["2026-01-01..2099-12-31"], Some("2100-01-01T00:00:00Z")),
+    ];
+    for (name, windows, freezes, expected) in table {
+        let policy = bound(windows, freezes);
+        let opening = super::super::next_opening(&policy, now.parse().unwrap());
+        assert_eq!(opening, expected.map(|at| at.parse().unwrap()), "{name}");
+    }
+}

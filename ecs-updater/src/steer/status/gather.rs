@@ -17,17 +17,17 @@ use crate::lease::{Entry, LASTS};
 use crate::observe;
 
 /// One cluster, as far as it could be read.
-pub(super) struct Facts<'a> {
-    pub(super) fleet: FleetSnapshot,
-    pub(super) policy: &'a Policy,
+pub(crate) struct Facts<'a> {
+    pub(crate) fleet: FleetSnapshot,
+    pub(crate) policy: &'a Policy,
     /// Why no tag is known, where EC2 does not tell, and what to do about that.
-    pub(super) no_tags: Option<String>,
-    pub(super) lease: LeaseStatus,
+    pub(crate) no_tags: Option<String>,
+    pub(crate) lease: LeaseStatus,
     /// What the last run left, or why that is not known.
-    pub(super) summary: Result<Summary, String>,
+    pub(crate) summary: Result<Summary, String>,
     /// What runs hold of the least sizes of Auto Scaling groups, as far as that is told.
-    pub(super) held: BTreeMap<SmolStr, HeldMinSize>,
-    pub(super) now: Timestamp,
+    pub(crate) held: BTreeMap<SmolStr, HeldMinSize>,
+    pub(crate) now: Timestamp,
 }
 
 /// Reads a cluster.
@@ -90,7 +90,7 @@ async fn beside(
 }
 
 /// Returns what an item says of a lease at a moment. The expiry is by its holder's clock.
-pub(super) fn lease_status(entry: Option<Entry>, now: Timestamp) -> LeaseStatus {
+pub(crate) fn lease_status(entry: Option<Entry>, now: Timestamp) -> LeaseStatus {
     let Some(Entry { holder: run, epoch, expires }) = entry else { return LeaseStatus::Never };
     if expires == Timestamp::UNIX_EPOCH {
         LeaseStatus::Free { run }

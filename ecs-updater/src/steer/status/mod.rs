@@ -21,7 +21,9 @@ use crate::aws::{Aws, SdkConfig};
 use crate::clock::Clock;
 use crate::cluster_settings::Resolved;
 
+pub(crate) use gather::{Facts, lease_status};
 pub use needs::NEED_CODES;
+pub(crate) use report::report;
 pub use typed::Typed;
 
 /// The version of the shape of a [`StatusReport`].

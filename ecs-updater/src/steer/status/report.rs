@@ -16,7 +16,7 @@ use super::versions::{self, Summarized};
 use crate::planner;
 
 /// Returns how a cluster stands, but for where it is and what it cost to read it.
-pub(super) fn report(facts: &Facts<'_>, typed: &Typed) -> ClusterStatus {
+pub(crate) fn report(facts: &Facts<'_>, typed: &Typed) -> ClusterStatus {
     let summary = facts.summary.as_ref().ok();
     let summarized = summary.map(Summary::versions_by_host).unwrap_or_default();
     let instances: Vec<InstanceLine> =

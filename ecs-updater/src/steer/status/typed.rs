@@ -23,7 +23,7 @@ pub struct Typed {
 
 impl Typed {
     /// Returns a command of this program, for one cluster.
-    pub(super) fn ours(&self, command: &str, cluster: &ClusterName) -> String {
+    pub(crate) fn ours(&self, command: &str, cluster: &ClusterName) -> String {
         let given = [
             ("--cluster", Some(cluster.as_str())),
             ("--config", self.config.as_deref()),
@@ -37,14 +37,14 @@ impl Typed {
     }
 
     /// Returns a command of the AWS CLI.
-    pub(super) fn aws(&self, command: &str, given: &[(&str, &str)]) -> String {
+    pub(crate) fn aws(&self, command: &str, given: &[(&str, &str)]) -> String {
         let given = given.iter().map(|(flag, value)| (*flag, Some(*value)));
         let ours = [("--region", self.region.as_deref()), ("--profile", self.profile.as_deref())];
         format!("aws {command}{}", flags(&given.chain(ours).collect::<Vec<_>>()))
     }
 
     /// Returns the command that puts an instance back into service which somebody else has drained.
-    pub(super) fn activate(&self, cluster: &ClusterName, instance: &ContainerInstanceArn) -> String {
+    pub(crate) fn activate(&self, cluster: &ClusterName, instance: &ContainerInstanceArn) -> String {
         self.aws(
             "ecs update-container-instances-state --status ACTIVE",
             &[("--cluster", cluster.as_str()), ("--container-instances", instance.as_str())],
@@ -52,7 +52,7 @@ impl Typed {
     }
 
     /// Returns the command that shows the tags of this program on an instance.
-    pub(super) fn tags(&self, host: &HostId) -> String {
+    pub(crate) fn tags(&self, host: &HostId) -> String {
         let filter = format!("Name=resource-id,Values={host}");
         self.aws("ec2 describe-tags", &[("--filters", &filter)])
     }
@@ -64,7 +64,7 @@ fn flags(given: &[(&str, Option<&str>)]) -> String {
 }
 
 /// Returns a text as one word of a POSIX shell.
-pub(super) fn word(text: &str) -> Cow<'_, str> {
+pub(crate) fn word(text: &str) -> Cow<'_, str> {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "_-./:=@%+,".contains(char);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.into()

@@ -133,7 +133,8 @@ fn without_fences(text: &str) -> String {
 
 /// The names of a page's headings in links, as GitHub makes them.
 fn anchors(text: &str) -> BTreeSet<String> {
-    let mut anchors = BTreeSet::new();
+    let named = |line: &str| Some(line.split_once("<a id=\"")?.1.split_once('"')?.0.to_owned());
+    let mut anchors: BTreeSet<String> = text.lines().filter_map(named).collect();
     for line in without_fences(text).lines() {
         let Some((_, title)) = line.split_once("# ").filter(|(level, _)| level.chars().all(|c| c == '#')) else {
             continue;

@@ -42,7 +42,7 @@ pub(super) fn describe(world: &World, mut params: Params) -> Result<Value, Failu
                     "InstanceId": machine.id,
                     "PingStatus": ping.name(),
                     "LastPingDateTime": time(heard_at),
-                    "AgentVersion": "3.3.987.0",
+                    "AgentVersion": machine.ssm_agent,
                     "IsLatestVersion": false,
                     "PlatformType": "Linux",
                     "PlatformName": "Bottlerocket",
