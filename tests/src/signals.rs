@@ -127,7 +127,8 @@ impl HttpClient for Recorder {
 impl HttpConnector for RecordingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let uri = request.uri().parse::<http::Uri>().unwrap_or_default();
-        let Aim { target, is_cbor, rest, function } = Aim::read(|name| request.headers().get(name), request.method(), &uri);
+        let Aim { target, is_cbor, rest, function } =
+            Aim::read(|name| request.headers().get(name), request.method(), &uri);
         let named = Request {
             target,
             is_cbor,

@@ -89,7 +89,8 @@ pub(super) async fn gather<'a>(
     }
     reads.note_denied();
     let Reads { fleet, troubles, .. } = reads;
-    let status = status::Facts { fleet, policy, no_tags, lease, summary, now: clock.now() };
+    let held = status::held_sizes(aws, &fleet).await;
+    let status = status::Facts { fleet, policy, no_tags, lease, summary, held, now: clock.now() };
     Facts { status, is_read, troubles, table: of_table, alarms, ssm, clock_ahead: aws.clock_ahead() }
 }
 

@@ -42,8 +42,12 @@ pub fn shipped(role: Role) -> Result<Policies, ShippedError> {
     let file: Value = serde_json::from_str(SHIPPED)?;
     let documents: &[&str] = match role {
         Role::Plan => &["/everything/plan"],
-        Role::Run => &["/everything/plan", "/everything/update", "/events/put", "/hooks/ask", "/min_size/hold", "/reports/put"],
-        Role::ScopedRun => &["/scoped/plan", "/scoped/update", "/events/put", "/hooks/ask", "/min_size/hold", "/reports/put"],
+        Role::Run => {
+            &["/everything/plan", "/everything/update", "/events/put", "/hooks/ask", "/min_size/hold", "/reports/put"]
+        }
+        Role::ScopedRun => {
+            &["/scoped/plan", "/scoped/update", "/events/put", "/hooks/ask", "/min_size/hold", "/reports/put"]
+        }
         Role::Person => &[],
         Role::Agent => &["/agent/reports"],
     };

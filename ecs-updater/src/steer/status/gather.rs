@@ -50,7 +50,7 @@ pub(super) async fn gather<'a>(
 }
 
 /// Reads what runs hold of the groups of capacity providers. Where that is not told, nothing is known of it: few clusters have any.
-async fn held_sizes(aws: &Aws, fleet: &FleetSnapshot) -> BTreeMap<SmolStr, HeldMinSize> {
+pub(crate) async fn held_sizes(aws: &Aws, fleet: &FleetSnapshot) -> BTreeMap<SmolStr, HeldMinSize> {
     let of_providers = fleet.instances.values().filter(|instance| instance.provider.is_some());
     let names: BTreeSet<SmolStr> = of_providers.filter_map(|instance| Some(instance.group_tag()?.into())).collect();
     if names.is_empty() {
