@@ -74,7 +74,9 @@ impl<'a> Claimed<'a> {
         if !checks.is_some_and(|checks| is_fresh(checks.at)) {
             return Some(Next::Do(Phase::Verifying, Step::LookAtChecks));
         }
-        if instance.report.as_ref().is_some_and(|seen| is_fresh(seen.at)) {
+        // A bridge's report stands until something changes: a visit that has ended well says that it does.
+        let was_heard = self.was_visited_since(*said_at) && self.answered_last();
+        if was_heard || instance.report.as_ref().is_some_and(|seen| is_fresh(seen.at)) {
             return None;
         }
         Some(self.visit_again(Phase::Verifying, after(*said_at, cx.policy.timeouts.verify), || {

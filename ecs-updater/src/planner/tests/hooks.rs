@@ -61,8 +61,7 @@ fn what_follows_from_an_answer() {
     let table = [
         ("it has not answered", 0, None, Hold, 100, "until 120"),
         ("nor in its time", 0, None, Hold, 719, "until 739"),
-        ("the call is lost", 0, None, Hold, 720, "until 720"),
-        ("lost, and asked for again", 0, None, Hold, 721, "ask"),
+        ("the call is lost, and made again", 0, None, Hold, 720, "ask"),
         ("lost, and it was the last one", 600, None, Hold, 721, "broken"),
         ("ok", 0, Some((1, HookAnswer::Ok)), Hold, 5_000, "cleared"),
         ("no", 0, Some((1, fail.clone())), Continue, 2, "failed"),
@@ -170,7 +169,7 @@ fn an_agent_that_is_lost_while_the_function_waits_has_the_whole_time_again() {
     for (name, well, now, expected) in [
         ("away for a minute", Some(13), 14, "verifying wait"),
         ("the same, and it was never well", None, 14, "mark 1.27.0"),
-        ("away for the time that a boot has", Some(13), 18, "mark 1.27.0"),
+        ("away for the time that a boot has", Some(13), 23, "mark 1.27.0"),
         ("it was well in another boot", Some(3), 14, "mark 1.27.0"),
     ] {
         assert_eq!(say(flapping(well, now), &policy, &facts(), at(now)), expected, "{name}");
@@ -226,8 +225,9 @@ fn an_ok_that_came_late_is_followed_by_a_look() {
         ("the checks are old", one(), 13, "checks"),
         ("the report is old", looked(13), 13, "inspect refresh=false"),
         ("all is new", heard(looked(13), 13), 13, "finish updated 1.27.0"),
-        ("it does not answer", silent(looked(13), 17), 17, "verifying wait"),
-        ("it has had its time", silent(looked(13), 18), 18, "leave failed never_came_back"),
+        ("its bridge has nothing new", visited(looked(13), at(13), VisitEnd::Done), 13, "finish updated 1.27.0"),
+        ("it does not answer", silent(looked(13), 22), 22, "verifying wait"),
+        ("it has had its time", silent(looked(13), 23), 23, "leave failed never_came_back"),
     ] {
         assert_eq!(say(one, &policy, &facts(), at(now)), expected, "{name}");
     }
