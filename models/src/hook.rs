@@ -236,6 +236,9 @@ pub struct Asked {
     pub answer: Option<(Timestamp, HookAnswer)>,
     /// How often in a row AWS has not called it.
     pub not_asked: u32,
+    /// When AWS first refused to call it, and has not called it since.
+    #[serde(default)]
+    pub refused_since: Option<Timestamp>,
 }
 
 impl Asked {
@@ -249,13 +252,16 @@ impl Asked {
             deadline: ask.deadline,
             answer: None,
             not_asked: goes_on.map_or(0, |before| before.not_asked),
+            refused_since: goes_on.and_then(|before| before.refused_since),
         }
     }
 
     /// Records what came of it.
     pub fn end(&mut self, answer: HookAnswer, now: Timestamp) {
-        let is_not_asked = matches!(answer, HookAnswer::NotAsked { .. });
+        let is_refused = matches!(answer, HookAnswer::Refused { .. });
+        let is_not_asked = is_refused || matches!(answer, HookAnswer::NotAsked { .. });
         self.not_asked = if is_not_asked { self.not_asked.saturating_add(1) } else { 0 };
+        self.refused_since = self.refused_since.filter(|_| is_not_asked).or(is_refused.then_some(now));
         self.answer = Some((now, answer));
     }
 }

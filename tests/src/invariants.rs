@@ -162,7 +162,14 @@ impl Invariants {
                         by: Actor::Updater,
                     },
                 ..
-            } => self.check_claim(world, *machine, &format!("{script:?}")),
+            } => {
+                self.check_claim(world, *machine, &format!("{script:?}"));
+                if *script == Script::Stage
+                    && let Some(detail) = self.hooks.stages(world, *machine)
+                {
+                    self.broken(world, Rule::Hook, *machine, detail);
+                }
+            }
             Event::Ec2State { machine, to: Ec2State::Stopping | Ec2State::ShuttingDown } => {
                 self.left.insert(*machine, world.now());
             }

@@ -27,6 +27,8 @@ pub(super) const MOST_SHOWN: usize = 300;
 
 /// To the connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Until there are credentials, which the SDK's clients bound by themselves.
+const CREDENTIALS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A request, and how it is sent.
 pub(super) struct Signed<'a> {
@@ -139,7 +141,11 @@ async fn made(config: &SdkConfig, signed: &Signed<'_>, now: Timestamp) -> Result
     let wrong = |error: &dyn std::error::Error| Unanswered::NotMade(chain(error));
     let provider =
         config.credentials_provider().ok_or_else(|| Unanswered::NotMade("no credentials were found".to_owned()))?;
-    let credentials = provider.provide_credentials().await.map_err(|error| wrong(&error))?;
+    let within = signed.within.min(CREDENTIALS_WITHIN);
+    let credentials = tokio::time::timeout(within, provider.provide_credentials())
+        .await
+        .map_err(|_| Unanswered::NotMade(format!("no credentials within {} s", within.as_secs())))?
+        .map_err(|error| wrong(&error))?;
     let identity = credentials.into();
     let mut settings = SigningSettings::default();
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -186,4 +192,48 @@ fn split(url: &str) -> (&str, &str) {
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     clean::cut(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "), MOST_SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::{BehaviorVersion, Region};
+    use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+
+    use super::*;
+
+    /// Says nothing, and never ends.
+    #[derive(Debug)]
+    struct Mute;
+
+    impl ProvideCredentials for Mute {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_never_come_are_not_waited_for_without_end() {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Mute))
+            .build();
+        let signed = Signed {
+            service: "lambda",
+            operation: "Invoke",
+            method: "POST",
+            region: "eu-west-1",
+            url: "http://127.0.0.1:1/",
+            headers: &[],
+            body: "",
+            path: Path::EncodedAgain,
+            within: Duration::from_secs(900),
+            gate: None,
+        };
+        let error = send(&config, signed, "2026-11-23T03:00:00Z".parse().unwrap()).await.unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.is_late()), ("no credentials within 30 s", false));
+    }
 }

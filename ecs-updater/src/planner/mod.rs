@@ -42,6 +42,7 @@ mod tests;
 
 use jiff::Timestamp;
 use models::fleet::{FleetSnapshot, InstanceStatus};
+use models::ids::HostId;
 use models::plan::{End, Phase, Plan, PlannedStep, Standing, Step};
 use models::policy::Policy;
 use models::reason::HoldReason;
@@ -69,6 +70,7 @@ pub(crate) use way_back::{newest_release, runs_skipped};
 pub(crate) use workload::standalone_words;
 
 use admission::Counted;
+use claimed::Claimed;
 use context::Context;
 use draft::Draft;
 use need::Next;
@@ -123,6 +125,21 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
         hooks::after_run(&cx, &mut draft);
     }
     draft.plan()
+}
+
+/// Notes which instances are healthy while a function of the user's is asked whether they are: the time in which one is to
+/// become healthy again counts from then.
+pub(crate) fn follow_health(snapshot: &mut FleetSnapshot, policy: &Policy, run: &RunFacts, now: Timestamp) {
+    let cx = Context::new(snapshot, policy, run, now);
+    let asked = cx.snapshot.instances.values().filter(|instance| instance.run.hook.is_some());
+    let claimed = asked.filter_map(|instance| Some(Claimed { instance, claim: instance.claim()?, cx: &cx }));
+    let well: Vec<HostId> =
+        claimed.filter(|one| one.is_well_while_asked()).map(|one| one.instance.host.clone()).collect();
+    for host in well {
+        if let Some(instance) = snapshot.instances.get_mut(&host) {
+            instance.run.last_seen.well = Some(now);
+        }
+    }
 }
 
 /// Whether it is worth while to wait for a place that others take up, or for agents that were lost together: a

@@ -17,6 +17,9 @@ use crate::aws::Aws;
 /// How many notes are kept for the report.
 const MOST_NOTES: usize = 20;
 
+/// What a call may take beyond its time: it has a limit of its own, and this one is for what that does not hold.
+const BEYOND: Duration = Duration::from_secs(60);
+
 /// What a function said, and about what.
 #[derive(Debug)]
 pub(super) struct Said {
@@ -83,7 +86,10 @@ impl HookCalls {
         let aws = aws.clone();
         self.calls.spawn(async move {
             let HookCall { function, payload, within, subject, since } = call;
-            let answer = aws.invoke(&function, &payload, within, now).await;
+            let call = aws.invoke(&function, &payload, within, now);
+            let answer = tokio::time::timeout(within + BEYOND, call).await.unwrap_or_else(|_| HookAnswer::NotAsked {
+                detail: format!("no end of the call within {} s", (within + BEYOND).as_secs()),
+            });
             Said { subject, since, answer }
         });
     }

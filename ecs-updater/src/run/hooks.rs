@@ -13,6 +13,11 @@ use super::hook_calls::{HookCall, Said};
 /// A call has at least so long, also where the time of its step is over: it is the last one.
 const LAST_CALL: SignedDuration = SignedDuration::from_secs(30);
 
+/// How long a call may take: half the time of its step, so that an answer that is lost on its way is asked for again.
+fn within(ask: &Ask, timeout: SignedDuration, now: Timestamp) -> SignedDuration {
+    ask.deadline.duration_since(now).min(timeout / 2).max(LAST_CALL)
+}
+
 impl Cluster<'_> {
     /// Takes in what the functions have answered.
     pub(super) fn hear_hooks(&mut self) {
@@ -79,8 +84,7 @@ impl Cluster<'_> {
                 HookStep::BeforeDrain | HookStep::BeforeReboot | HookStep::BeforeActive | HookStep::AfterInstance,
             ) => return,
         }
-        let left = ask.deadline.duration_since(now).max(LAST_CALL);
-        let within = Duration::try_from(left).unwrap_or_default();
+        let within = Duration::try_from(within(&ask, self.policy.hooks.timeout, now)).unwrap_or_default();
         let Ask { function, subject, since, .. } = ask;
         self.hooks.call(&self.aws, HookCall { function, payload, within, subject, since }, now);
     }
@@ -111,5 +115,27 @@ impl Cluster<'_> {
         let why =
             if step.only_tells() { "it changes nothing" } else { "hooks.on_error = \"continue\" goes on without it" };
         goes_on.then(|| format!("the function of {step} {answer}{about}; {why}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_half_of_the_time() {
+        let now: Timestamp = "2026-11-23T03:00:00Z".parse().unwrap();
+        // The seconds that are left, and those of the call.
+        for (left, wanted) in [(600, 300), (301, 300), (120, 120), (10, 30), (0, 30), (-60, 30)] {
+            let ask = Ask {
+                function: "arn:aws:lambda:eu-central-1:111122223333:function:ready".parse().unwrap(),
+                subject: Subject::of_run(HookStep::BeforeRun),
+                since: now,
+                deadline: now + SignedDuration::from_secs(left),
+                outcome: None,
+            };
+            let within = within(&ask, SignedDuration::from_mins(10), now);
+            assert_eq!(within, SignedDuration::from_secs(wanted), "{left}");
+        }
     }
 }

@@ -84,6 +84,7 @@ impl Cluster<'_> {
 
     pub(super) fn plan(&mut self, watch: &dyn Watch, now: Timestamp) {
         planner::follow_scale_in(&mut self.fleet, now);
+        planner::follow_health(&mut self.fleet, self.policy, &self.facts, now);
         self.plan = planner::plan(&self.fleet, self.policy, &self.facts, now);
         self.track.follow(&self.fleet, &self.plan, now);
         self.tell(watch, now);

@@ -101,6 +101,9 @@ pub struct LastSeen {
     pub unreachable: Option<Timestamp>,
     /// EC2 called it impaired.
     pub impaired: Option<Timestamp>,
+    /// It was healthy in its boot, while a function of the user's was asked whether it is.
+    #[serde(default)]
+    pub well: Option<Timestamp>,
 }
 
 /// A boot and when this run first heard of it.

@@ -58,6 +58,16 @@ impl Asked {
         at.is_some_and(|at| world.now().duration_since(*at) <= ALLOWED_FOR)
     }
 
+    /// The caller has an image written to a machine. Returns what is wrong with that.
+    pub(super) fn stages(&self, world: &World, machine: MachineNo) -> Option<String> {
+        let claim = world.claim(machine).filter(|claim| claim.step == ClaimStep::Stage)?;
+        let is_asked = self.hooks(world, machine)?.before_run.is_some();
+        let cluster = &world.clusters()[world.machines()[machine].cluster].name;
+        let was_allowed = self.begun.contains(&(cluster.clone(), claim.run.to_string()));
+        (is_asked && !was_allowed)
+            .then(|| "staged although the function of before_run has not allowed the run".to_owned())
+    }
+
     /// The caller has set a machine DRAINING. Returns what is wrong with that.
     pub(super) fn drained(&mut self, world: &World, machine: MachineNo) -> Option<String> {
         let claim = world.claim(machine).filter(|claim| claim.step == ClaimStep::Drain)?;

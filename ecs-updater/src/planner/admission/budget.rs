@@ -49,6 +49,11 @@ impl Budget {
         self.out += 1;
     }
 
+    /// Gives the place of one instance back that is not out of service.
+    pub(super) fn give_back(&mut self) {
+        self.out -= 1;
+    }
+
     /// Whether no place can come free by what this run does.
     pub(super) fn is_used_up_by_others(&self) -> bool {
         self.places() == 0

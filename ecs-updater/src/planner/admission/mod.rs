@@ -35,8 +35,7 @@ use models::time::after;
 
 use super::context::Context;
 use super::draft::{Draft, Queued};
-use super::estimate::OUT_OF_SERVICE;
-use super::gate::{Closed, expected, expected_of};
+use super::gate::Closed;
 use super::hooks::is_asked;
 use super::need::Candidate;
 use super::rollout::{Begins, Rollouts, soaking};
@@ -63,6 +62,7 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
     let zones = rollouts.canary_zones();
     draft.bakes = rollouts.bakes();
     let mut admission = Admission::new(cx, counted, draft, rollouts);
+    admission.heed_hooks(queue);
     let mut looks = Vec::new();
     if !queue.is_empty() && admission.stop.is_none() {
         let full = if cx.snapshot.uses_interfaces() { cx.snapshot.interfaces_not_seen(cx.now) } else { Vec::new() };
@@ -178,10 +178,7 @@ impl<'a> Admission<'a> {
             Begins::Later(why) => return Offer::Later(why, None),
             Begins::Closed(closed) => return self.stopped(&closed),
         }
-        if let Some(offer) = self.before_run() {
-            return offer;
-        }
-        let offer = self.offer_in_turn(candidate);
+        let offer = self.offer_with_its_place(candidate);
         if !matches!(offer, Offer::Hold(_)) {
             self.rollouts.take(candidate);
         }
@@ -284,6 +281,9 @@ impl<'a> Admission<'a> {
 
     fn stage(&mut self, candidate: &Candidate<'_>) -> Offer {
         self.horizon.prepare();
+        if let Some(offer) = self.before_run() {
+            return offer;
+        }
         if self.is_staged_by_bridge(candidate) {
             self.stage_claims.take();
         }
@@ -322,19 +322,6 @@ impl<'a> Admission<'a> {
         self.take_place(candidate);
         let (from, to) = (candidate.from.clone(), candidate.to.clone());
         Offer::Act(Phase::Staged, Step::Drain(Drain { from, to, scale_out }))
-    }
-
-    /// Returns why an instance that takes longer than others is not begun now, if so.
-    fn too_late_for(&self, instance: &Instance) -> Option<Closed> {
-        let takes = expected_of(instance, self.cx.policy)?;
-        self.cx.gate().closed(takes.max(expected(self.cx.snapshot, self.cx.now)))
-    }
-
-    /// Returns why an instance whose tasks wait for a launch is not begun now, if so.
-    fn too_late_to_launch(&self, instance: &Instance) -> Option<Closed> {
-        let scaling = self.cx.snapshot.auto_scaling.scaling_of(instance)?;
-        let takes = expected(self.cx.snapshot, self.cx.now).max(OUT_OF_SERVICE);
-        self.cx.gate().closed(takes.saturating_add(scaling.launch_time()))
     }
 
     /// Returns what these tasks have against a drain at any time, as far as that is to be known now.

@@ -1,13 +1,16 @@
-//! Reasons to begin nothing new, for all candidates alike.
+//! Reasons to begin nothing new, for all candidates alike, and for those that take longer.
 
+use models::fleet::Instance;
 use models::reason::HoldReason;
 use models::report::Outcome;
 use models::time::after;
 use semver::Version;
 
+use super::Admission;
 use super::counted::Counted;
 use crate::planner::context::{Context, Stop};
-use crate::planner::gate::{Closed, expected};
+use crate::planner::estimate::OUT_OF_SERVICE;
+use crate::planner::gate::{Closed, expected, expected_of};
 use crate::planner::health;
 
 /// Returns why nothing new is begun, if so.
@@ -56,4 +59,19 @@ fn own_failures_in_a_row(cx: &Context<'_>) -> usize {
     ends.sort_unstable();
     let rows = ends.chunk_by(|(.., one), (.., other)| one == other);
     rows.filter(|row| matches!(row, [(.., true), _, ..])).map(<[_]>::len).sum()
+}
+
+impl Admission<'_> {
+    /// Returns why an instance that takes longer than others is not begun now, if so.
+    pub(super) fn too_late_for(&self, instance: &Instance) -> Option<Closed> {
+        let takes = expected_of(instance, self.cx.policy)?;
+        self.cx.gate().closed(takes.max(expected(self.cx.snapshot, self.cx.now)))
+    }
+
+    /// Returns why an instance whose tasks wait for a launch is not begun now, if so.
+    pub(super) fn too_late_to_launch(&self, instance: &Instance) -> Option<Closed> {
+        let scaling = self.cx.snapshot.auto_scaling.scaling_of(instance)?;
+        let takes = expected(self.cx.snapshot, self.cx.now).max(OUT_OF_SERVICE);
+        self.cx.gate().closed(takes.saturating_add(scaling.launch_time()))
+    }
 }

@@ -27,18 +27,20 @@ impl<'a> Claimed<'a> {
     /// Waits until the instance is healthy, then puts it back; if it does not become so, goes back a version.
     pub(super) fn verify(self, heard: Heard<'a>) -> Next<'a> {
         let Self { instance, cx, .. } = self;
-        let seen = instance.run.boot.as_ref().filter(|boot| &boot.id == heard.boot);
-        let began = seen.map_or(cx.now, |boot| boot.at);
+        let began = self.boot_seen_at(heard);
         let missing = match self.health(heard.report, began) {
             Health::Good => {
                 let ready = || self.back_in_service(heard);
                 let unhealthy = |why| self.go_back(heard, began, why);
-                return self.unconfirmed(heard).unwrap_or_else(|| self.before_active(heard, ready, unhealthy));
+                let look = self.unconfirmed(heard).or_else(|| self.look_after_ok(heard));
+                return look.unwrap_or_else(|| self.before_active(heard, ready, unhealthy));
             }
             Health::Ask(step) => return Next::Do(Phase::Verifying, step),
             Health::Bad(missing) => missing,
         };
-        let deadline = after(began, cx.policy.timeouts.verify);
+        // A function of the user's may have held it here for long, while it was well.
+        let well = instance.run.last_seen.well.filter(|_| self.asked_in_boot(heard).is_some());
+        let deadline = after(well.map_or(began, |well| well.max(began)), cx.policy.timeouts.verify);
         // Somebody deregistered it: the version is not to blame, and there is nothing to go back for.
         if let Some(status) = self.deregistered() {
             return self.visit_again(Phase::Verifying, deadline, || {
@@ -60,6 +62,18 @@ impl<'a> Claimed<'a> {
             }
             self.unless_shared(Phase::Verifying, deadline, || missing.clone(), || go_back(&missing))
         })
+    }
+
+    /// Returns when this run first heard of the boot.
+    fn boot_seen_at(self, heard: Heard<'a>) -> Timestamp {
+        let seen = self.instance.run.boot.as_ref().filter(|boot| &boot.id == heard.boot);
+        seen.map_or(self.cx.now, |boot| boot.at)
+    }
+
+    /// Whether the instance is healthy by all else while a function of the user's is asked whether it is.
+    pub(crate) fn is_well_while_asked(self) -> bool {
+        let Some(heard) = self.heard().filter(|heard| self.asked_in_boot(*heard).is_some()) else { return false };
+        matches!(self.health(heard.report, self.boot_seen_at(heard)), Health::Good)
     }
 
     fn back_in_service(self, heard: Heard<'a>) -> Next<'a> {
@@ -107,6 +121,7 @@ impl<'a> Claimed<'a> {
         }
         // Where the rollback includes the reboot, the last look is over already, and found tasks.
         let timeouts = &cx.policy.timeouts;
+        let began = self.asked_in_boot(heard).map_or(began, |asked| began.max(asked.at));
         if let Some(detail) = self.tasks_stay(began, after(after(began, timeouts.verify), timeouts.drain)) {
             return leave(FailReason::RollbackFailed { detail });
         }

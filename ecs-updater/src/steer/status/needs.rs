@@ -170,7 +170,10 @@ impl Needs<'_> {
     /// Whether a run is at work that goes on with a claim, as far as is known.
     fn is_in_hand(&self, claim: &ClaimLine) -> bool {
         let timeouts = &self.facts.policy.timeouts;
-        let updates = timeouts.stage + timeouts.drain + timeouts.reboot + timeouts.verify;
+        let hooks = &self.facts.policy.hooks;
+        let asked = [&hooks.before_reboot, &hooks.before_active].into_iter().flatten();
+        let asked = asked.fold(SignedDuration::ZERO, |all, _| all + hooks.timeout);
+        let updates = timeouts.stage + timeouts.drain + timeouts.reboot + timeouts.verify + asked;
         let patience = if claim.step.takes_out_of_service() { updates } else { WAITS };
         let is_young = self.facts.now.duration_since(claim.since) < patience;
         match &self.facts.lease {

@@ -5,7 +5,7 @@ use models::claim::{BadClaim, Claim, FailedVersions};
 use models::fleet::{Ec2, FleetSnapshot, Instance, InstanceStatus, MachineState, RunMemory, Tags};
 use models::ids::Epoch;
 use models::min_size::HeldMinSize;
-use models::policy::{MaxUnavailable, Policy};
+use models::policy::{Hooks, MaxUnavailable, Policy};
 use models::status::{ClusterStatus, LeaseStatus, OutBy, VersionSource};
 use models::summary::{Heard, OutAs, SeenOut, Summary, SummaryError, Troubled};
 use models::time::after;
@@ -144,6 +144,28 @@ fn whose_claim_needs_somebody() {
         let out = status.instances[0].out.clone().unwrap();
         assert_eq!((out.by, out.since), (OutBy::Run { run: RUN.into() }, Some(since.parse().unwrap())), "{name}");
     }
+}
+
+/// The functions that are asked in the middle of an update take their time too.
+#[test]
+fn a_claim_that_a_function_keeps_is_in_hand() {
+    let needs = |hooks: Hooks| {
+        let one = drained_by(RUN, "2026-11-23T02:00:00Z");
+        let fleet = FleetSnapshot {
+            instances: [(one.host.clone(), one)].into(),
+            ..FleetSnapshot::nothing_seen(&"web".into(), at(60))
+        };
+        let policy = Policy { hooks, ..Policy::default() };
+        let (lease, summary) = (LeaseStatus::NoTable, Ok(summary(30)));
+        let facts =
+            Facts { fleet, policy: &policy, no_tags: None, lease, summary, held: Default::default(), now: at(60) };
+        report(&facts, &Typed::default()).needs.len()
+    };
+    let function = || Some("arn:aws:lambda:eu-central-1:111122223333:function:ready".parse().unwrap());
+    let timeout = SignedDuration::from_hours(2);
+    assert_eq!(needs(Hooks { timeout, ..Hooks::default() }), 1);
+    assert_eq!(needs(Hooks { timeout, before_drain: function(), ..Hooks::default() }), 1);
+    assert_eq!(needs(Hooks { timeout, before_active: function(), ..Hooks::default() }), 0);
 }
 
 #[test]
