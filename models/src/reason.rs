@@ -57,7 +57,7 @@ reasons!(
             group: String,
             /// `LifecycleState`.
             state: String,
-        } = "scaled_in", "its Auto Scaling group {group} ends it ({state}): it is not touched any more";
+        } = "scaled_in", "AWS ends it ({state}, Auto Scaling group {group}): it is not touched any more";
         /// Its Auto Scaling group has it neither in service nor ends it.
         NotInService {
             group: String,

@@ -47,7 +47,7 @@ pub enum ErrorKind {
     NotFound,
     /// IAM refuses, or the credentials are not (or no longer) good.
     Denied,
-    /// Too many requests, after all the SDK's retries.
+    /// Not now: too many requests, after all the SDK's retries, or what is asked for is being changed.
     Throttled,
     /// No usable answer: no credentials, no route, time-out, a fault on the other side. Whether a write happened is
     /// unknown.
@@ -295,7 +295,10 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "TooManyRequestsException"
         | "ProvisionedThroughputExceededException"
         | "RateExceeded"
-        | "RequestThrottled" => ErrorKind::Throttled,
+        | "RequestThrottled"
+        // An Auto Scaling group is at work; that passes (docs/facts/auto-scaling.md).
+        | "ScalingActivityInProgress"
+        | "ResourceContention" => ErrorKind::Throttled,
         _ if status >= 500 => ErrorKind::NoAnswer,
         other => ErrorKind::Refused(other.to_owned()),
     }

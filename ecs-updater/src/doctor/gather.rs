@@ -130,6 +130,10 @@ impl Reads<'_> {
         for name in names {
             let refresh = self.noted(self.aws.refresh_in_progress(&name).await).flatten();
             let group = told.remove(&name).unwrap_or_default();
+            if let Some(size) = &group.size {
+                let tag = group.tag.and_then(Result::ok);
+                self.fleet.auto_scaling.note_held(&name, size.least, tag.as_ref());
+            }
             let seen = SeenGroup { at, load_balancer_check: group.load_balancer_check, refresh, size: group.size };
             self.fleet.auto_scaling.groups.insert(name, seen);
         }

@@ -139,7 +139,11 @@ impl Actor<'_> {
         };
         for name in names {
             let refresh = self.refresh_of(&name).await?;
-            let Group { load_balancer_check, size, tag: _ } = told.remove(&name).unwrap_or_default();
+            let Group { load_balancer_check, size, tag } = told.remove(&name).unwrap_or_default();
+            if let Some(size) = &size {
+                let tag = tag.and_then(Result::ok);
+                self.fleet.auto_scaling.note_held(&name, size.least, tag.as_ref());
+            }
             let seen = SeenGroup { at: self.now(), load_balancer_check, refresh, size };
             self.fleet.auto_scaling.groups.insert(name, seen);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use models::fleet::HeldSize;
 use models::ids::HostId;
 use smol_str::SmolStr;
 
@@ -34,7 +35,7 @@ impl Actor<'_> {
                 Err(error) => self.failed(&of, error),
             }
             // Where it is not held, the planner has to know before anything is drained.
-            if !self.fleet.auto_scaling.held.contains(&group) {
+            if !self.fleet.auto_scaling.held.contains_key(&group) {
                 hosts.retain(|host| !of.contains(host));
             }
         }
@@ -48,7 +49,7 @@ impl Actor<'_> {
         for host in hosts.iter().filter(|_| self.policy.hold_min_size) {
             let scaling = self.instance(host).and_then(|instance| known.scaling_of(instance));
             let Some(group) = scaling.map(|scaling| &scaling.group) else { continue };
-            if !known.held.contains(group) && !known.not_held.contains_key(group) {
+            if !known.held.contains_key(group) && !known.not_held.contains_key(group) {
                 groups.entry(group.clone()).or_default().push(host.clone());
             }
         }
@@ -62,8 +63,8 @@ impl Actor<'_> {
             self.fleet.auto_scaling.not_held.insert(name.clone(), words);
             return Ok(());
         };
-        let least = match hold_min_size(name, &size, tag, by) {
-            Hold::NotNeeded => size.least,
+        let held = match hold_min_size(name, &size, tag, by) {
+            Hold::NotNeeded => HeldSize { old: size.least, held: size.least },
             Hold::Foreign(words) => {
                 tracing::warn!(cluster = %self.fleet.cluster, group = %name, "{words}");
                 self.fleet.auto_scaling.not_held.insert(name.clone(), words);
@@ -77,12 +78,14 @@ impl Actor<'_> {
                     self.aws.set_min_size(name, tag.held).await?;
                 }
                 tracing::info!(cluster = %self.fleet.cluster, group = %name, old = tag.old, held = tag.held, "MinSize is held");
-                tag.held
+                HeldSize { old: tag.old, held: tag.held }
             }
         };
-        self.fleet.auto_scaling.held.insert(name.clone());
-        if let Some(known) = self.fleet.auto_scaling.groups.get_mut(name).and_then(|seen| seen.size.as_mut()) {
-            known.least = least;
+        let known = &mut self.fleet.auto_scaling;
+        known.held.insert(name.clone(), held);
+        known.note_held(name, held.held, None);
+        if let Some(size) = known.groups.get_mut(name).and_then(|seen| seen.size.as_mut()) {
+            size.least = held.held;
         }
         Ok(())
     }

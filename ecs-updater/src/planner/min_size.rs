@@ -1,7 +1,7 @@
 //! Whether a run holds `MinSize` of an Auto Scaling group, and what becomes of one that is held. Pure.
 
 use jiff::{SignedDuration, Timestamp};
-use models::fleet::GroupSize;
+use models::fleet::{GroupSize, HeldSize};
 use models::ids::RunId;
 use models::min_size::{BadMinSize, HeldMinSize};
 use models::time::after;
@@ -61,12 +61,19 @@ pub(crate) enum PutBack {
     Leave(Option<String>),
 }
 
-/// Returns what is to be done with a group at the end of a run.
-pub(crate) fn put_back(group: &str, size: &GroupSize, tag: &Tag, by: Holder<'_>) -> PutBack {
-    let tag = match tag {
-        None => return PutBack::Leave(None),
-        Some(Err(bad)) => return PutBack::Leave(Some(format!("group {group}: {bad}; remove it by hand"))),
-        Some(Ok(tag)) => tag,
+/// Returns what is to be done with a group at the end of a run. `held` is what this run knows that it holds: a tag may be gone.
+pub(crate) fn put_back(group: &str, size: &GroupSize, tag: &Tag, held: Option<HeldSize>, by: Holder<'_>) -> PutBack {
+    let own = |HeldSize { old, held }| HeldMinSize { old, held, run: by.run.clone(), since: by.now };
+    let own = held.map(own);
+    let tag = match (tag, &own) {
+        (Some(Ok(tag)), _) | (None, Some(tag)) => tag,
+        (None, None) => return PutBack::Leave(None),
+        (Some(Err(bad)), Some(HeldMinSize { old, held, .. })) if size.least == *held => {
+            return PutBack::Leave(Some(format!(
+                "group {group}: {bad}; MinSize is held at {held}, and was {old}: put it back and remove the tag by hand"
+            )));
+        }
+        (Some(Err(bad)), _) => return PutBack::Leave(Some(format!("group {group}: {bad}; remove it by hand"))),
     };
     let may_live = !by.alone && tag.run != *by.run && by.now < after(tag.since, OTHERS_DEAD_AFTER);
     if may_live {
@@ -154,7 +161,7 @@ mod tests {
             ("somebody's tag", size(10, 10), bad(), true, 1, "leave and say"),
         ];
         for (name, size, tag, alone, hours, expected) in table {
-            let found = match put_back("web", &size, &tag, by(&run, alone, at(hours))) {
+            let found = match put_back("web", &size, &tag, None, by(&run, alone, at(hours))) {
                 PutBack::Lower(to) => format!("lower {to}"),
                 PutBack::Forget => "forget".to_owned(),
                 PutBack::Foreign(_) => "foreign".to_owned(),
@@ -163,5 +170,19 @@ mod tests {
             };
             assert_eq!(found, expected, "{name}");
         }
+    }
+
+    /// A tag that is gone, left out, or overwritten takes the value from before with it.
+    #[test]
+    fn what_a_run_has_held_is_put_back_without_its_tag() {
+        let run = RunId::new("MINE");
+        let held = Some(HeldSize { old: 2, held: 10 });
+        let back = |size, tag| put_back("web", &size, &tag, held, by(&run, false, at(1)));
+        assert_eq!(back(size(10, 10), None), PutBack::Lower(2));
+        assert_eq!(back(size(10, 2), None), PutBack::Forget);
+        assert!(matches!(back(size(10, 5), None), PutBack::Foreign(_)));
+        let bad = Some(Err(BadMinSize("x".into())));
+        let PutBack::Leave(Some(said)) = back(size(10, 10), bad) else { panic!("a bad tag") };
+        assert!(said.contains("held at 10, and was 2"), "{said}");
     }
 }

@@ -45,6 +45,10 @@ fn by_facts<'a>(instance: &'a Instance, cx: &'a Context<'a>) -> Next<'a> {
     }
     let away = instance.out_of_group(cx.policy.bridge_policy, cx.now);
     if let Some((member, place)) = away.filter(|_| !broken!(GroupsIgnored)) {
+        // So far it is the word of its host alone, which can be old.
+        if is_group_unasked(instance, cx) && !cx.run.dry_run && cx.now < cx.inspect_deadline() {
+            return Next::Do(instance.claim().map_or(Phase::Unseen, claimed::phase), Step::LookAtTasks);
+        }
         return out_of_group(instance, &member, place, cx);
     }
     if let Some(next) = refusal::given_up(instance, cx) {

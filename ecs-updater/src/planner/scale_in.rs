@@ -11,7 +11,7 @@ use models::fleet::{
 };
 use models::ids::HostId;
 use models::plan::Plan;
-use models::policy::Capacity;
+use models::policy::{Capacity, Policy};
 use models::reason::HoldReason;
 use models::time::after;
 
@@ -90,16 +90,15 @@ pub(super) fn unheard(cx: &Context<'_>, instance: &Instance) -> Option<Timestamp
 
 /// Returns why the instance is not begun at all: the scale-in that its empty host may cause would take tasks with it.
 pub(super) fn hold(cx: &Context<'_>, instance: &Instance) -> Option<HoldReason> {
-    let scaling = cx.snapshot.auto_scaling.scaling_of(instance)?;
-    let seen = cx.snapshot.auto_scaling.groups.get(&scaling.group).filter(|seen| seen.is_fresh(cx.now))?;
+    let known = &cx.snapshot.auto_scaling;
+    let scaling = known.scaling_of(instance)?;
+    known.groups.get(&scaling.group).filter(|seen| seen.is_fresh(cx.now))?;
     // A drained host counts for no capacity: below a target of 100 the others are used more than that, and the group grows
     // before it shrinks.
     let grows = scaling.target < 100 || cx.policy.capacity == Capacity::ScaleOut;
-    let known = &cx.snapshot.auto_scaling;
-    let is_settled = known.held.contains(&scaling.group) || known.not_held.contains_key(&scaling.group);
-    // It is held before the first drain.
-    let may_shrink = |size: &GroupSize| size.may_shrink() && (is_settled || !cx.policy.hold_min_size);
-    let size = seen.size.as_ref().filter(|size| may_shrink(size) || (grows && size.may_grow()))?;
+    // Holding MinSize for the run only puts the scale-in off: it comes when that is put back.
+    let size = known.size_after_run(&scaling.group);
+    let size = size.filter(|size| size.may_shrink() || (grows && size.may_grow()))?;
     let why = unsafe_for(cx.snapshot, scaling).filter(|_| !broken!(ScaleInIgnored))?;
     Some(HoldReason::ScaleInEndsTasks {
         provider: instance.provider.as_deref().unwrap_or_default().to_owned(),
@@ -133,18 +132,6 @@ fn unsafe_for(fleet: &FleetSnapshot, scaling: &ManagedScaling) -> Option<String>
     ))
 }
 
-/// Returns the managed scaling of the instance, where it can end an instance of the group.
-fn shrinking<'a>(
-    fleet: &'a FleetSnapshot,
-    instance: &Instance,
-    fresh: Option<Timestamp>,
-) -> Option<(&'a ManagedScaling, &'a GroupSize)> {
-    let scaling = fleet.auto_scaling.scaling_of(instance)?;
-    let seen = fleet.auto_scaling.groups.get(&scaling.group)?;
-    let size = seen.size.as_ref().filter(|size| size.may_shrink())?;
-    fresh.is_none_or(|now| seen.is_fresh(now)).then_some((scaling, size))
-}
-
 /// Returns why the instance is not drained now, and until when where that is known: its provider has had empty hosts for so
 /// long that one more would be in the sixteenth minute. Those that are out of service come back first, so that the tasks of the
 /// next fill them; and where they have tasks by now, that is to last a minute.
@@ -152,7 +139,7 @@ pub(super) fn wait(cx: &Context<'_>, instance: &Instance) -> Option<(HoldReason,
     let provider = instance.provider.as_ref()?;
     let emptied = cx.snapshot.auto_scaling.emptied.get(provider)?;
     let scaling = cx.snapshot.auto_scaling.scaling_of(instance)?;
-    let size = cx.snapshot.auto_scaling.groups.get(&scaling.group).and_then(|seen| seen.size.as_ref());
+    let size = cx.snapshot.auto_scaling.size_after_run(&scaling.group);
     let is_early = after(cx.now, OUT_OF_SERVICE.saturating_add(MINUTE)) <= after(emptied.since, PATIENCE);
     if is_early || size.is_some_and(|size| !size.may_shrink()) {
         return None;
@@ -173,28 +160,34 @@ pub(super) fn wait(cx: &Context<'_>, instance: &Instance) -> Option<(HoldReason,
 
 /// Says, for each capacity provider on whose hosts something is begun, what managed scaling makes of empty hosts, or that it
 /// is not known whether there is any.
-pub(crate) fn scale_in_notes(fleet: &FleetSnapshot, plan: &Plan) -> Vec<String> {
+pub(crate) fn scale_in_notes(fleet: &FleetSnapshot, policy: &Policy, plan: &Plan) -> Vec<String> {
+    let known = &fleet.auto_scaling;
     let is_begun = |one: &Instance| {
         one.run.drained_at.is_some() || plan.standing(&one.host).is_some_and(|standing| standing.turn.is_some())
     };
     let note = |provider: &str, scaling: &ManagedScaling| {
-        let begun = of(fleet, provider).find(|one| is_begun(one))?;
-        let (_, size) = shrinking(fleet, begun, None)?;
+        of(fleet, provider).find(|one| is_begun(one))?;
+        let size = known.size_after_run(&scaling.group).filter(GroupSize::may_shrink)?;
         let loses = match (scaling.protects, scaling.drains) {
             (true, _) => "one that is empty",
             (false, true) => "any one of them, whose tasks ECS moves first",
             (false, false) => "any one of them",
         };
         let GroupSize { desired, least, .. } = size;
+        let is_held = policy.hold_min_size && !known.not_held.contains_key(&scaling.group);
+        let advice = if is_held {
+            "hold_min_size puts that off until the run is over".to_owned()
+        } else {
+            format!("MinSize = {desired} while a run lasts prevents it")
+        };
         Some(format!(
             "capacity provider {provider} has managed scaling with a target of {}%: a host that is emptied for its update counts as \
              not needed, and once more hosts than the target allows have been empty for 15 minutes, group {} (size {desired}, MinSize \
              {least}) ends an instance, {loses}. Drains are paced for that; where no task comes to an empty host by itself, as \
-             after the last one, it happens all the same. MinSize = {desired} while a run lasts prevents it",
+             after the last one, it happens all the same. {advice}",
             scaling.target, scaling.group
         ))
     };
-    let known = &fleet.auto_scaling;
     let scaled = known.scaled_providers.iter().filter_map(|(provider, scaling)| note(provider.as_str(), scaling));
     let unheard = fleet.instances.values().filter(|one| one.counts() && !known.knows_provider_of(one) && is_begun(one));
     let unheard: BTreeSet<&str> = unheard.filter_map(|one| one.provider.as_deref()).collect();

@@ -146,7 +146,7 @@ impl Cluster<'_> {
         notes.extend(self.unknown_groups());
         notes.extend(planner::room_notes(&self.fleet));
         notes.extend(self.min_size_notes());
-        notes.extend(planner::scale_in_notes(&self.fleet, &self.plan));
+        notes.extend(planner::scale_in_notes(&self.fleet, self.policy, &self.plan));
         notes.extend(planner::scale_out_notes(&self.fleet, self.policy, self.facts.started_at, &launched.versions));
         let unnamed = if self.facts.dry_run { planner::unnamed(&self.fleet, self.policy, now).len() } else { 0 };
         if unnamed > 0 {

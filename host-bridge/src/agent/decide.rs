@@ -39,7 +39,7 @@ use semver::Version;
 
 use super::act::{Act, Limits, Waits};
 use super::facts::{Facts, Tags};
-use super::memory::{Memory, TakenUp, Trial, error};
+use super::memory::{AWAY, Memory, TakenUp, Trial, error};
 
 /// Returns what is due.
 pub fn decide(facts: &Facts, memory: &Memory, limits: &Limits, now: Timestamp) -> Act {
@@ -163,6 +163,9 @@ impl Decision<'_> {
             }
             if let Some(until) = self.asked_until(taken.reboot_asked) {
                 return Act::Wait(Waits::GoingDown(until));
+            }
+            if taken.away_since.is_some_and(|since| now >= after(since, AWAY)) {
+                return Act::End { error: taken.error.clone() };
             }
         }
         let lock = lock.map(str::to_owned).or_else(|| memory.lock_owed.clone());

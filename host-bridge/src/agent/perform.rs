@@ -227,10 +227,10 @@ impl Agent {
     }
 
     /// Refuses where AWS takes the host away, as far as the metadata service tells: a group waits for what it ends, and what is
-    /// set aside is somebody's.
+    /// set aside is somebody's. What was detached from its group is its owner's again, and stays so named for good.
     async fn stays(&self) -> Result<(), ReportedError> {
         match self.where_it_is_taken().await {
-            None | Some(TargetState::InService) => Ok(()),
+            None | Some(TargetState::InService | TargetState::Detached) => Ok(()),
             Some(target) => {
                 let detail = format!("AWS takes the host away ({target}), so that it is not rebooted");
                 Err(error(GROUP, ErrorCode::Refused, &detail))

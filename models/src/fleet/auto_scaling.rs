@@ -6,9 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::FleetSnapshot;
 use super::instance::{EVENTUAL_CONSISTENCY, Instance};
 use super::lifecycle::{GROUPS_FRESH, GroupMember, Place, SPOT};
 use crate::host::TargetState;
+use crate::min_size::HeldMinSize;
 use crate::policy::BridgePolicy;
 use crate::reason::{FailReason, HoldReason};
 use crate::time::after;
@@ -28,12 +30,29 @@ pub struct AutoScaling {
     /// Those of them with more empty instances than their target allows, now or a moment ago.
     #[serde(default)]
     pub emptied: BTreeMap<SmolStr, Emptied>,
-    /// The groups whose `MinSize` this run holds, or that cannot shrink anyway.
+    /// The groups whose `MinSize` this run holds, or that are at it anyway.
     #[serde(default)]
-    pub held: BTreeSet<SmolStr>,
+    pub held: BTreeMap<SmolStr, HeldSize>,
+    /// What `MinSize` of a group is again once what a run holds of it is put back.
+    #[serde(default)]
+    pub least_after: BTreeMap<SmolStr, u32>,
     /// Why it does not hold the `MinSize` of others, where it was to.
     #[serde(default)]
     pub not_held: BTreeMap<SmolStr, String>,
+}
+
+/// `MinSize` of a group, before a run and while that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldSize {
+    pub old: u32,
+    pub held: u32,
+}
+
+impl HeldSize {
+    /// Whether it is not what it was.
+    pub fn is_raised(&self) -> bool {
+        self.held > self.old
+    }
 }
 
 /// Since when a capacity provider has more empty instances than its target allows.
@@ -169,10 +188,37 @@ impl AutoScaling {
         self.scaled_providers.get(instance.provider.as_ref()?)
     }
 
+    /// Returns the size of a group with the `MinSize` that it has after the run. What managed scaling must not end while a run
+    /// lasts, it ends then: the metric has been below its target all along.
+    pub fn size_after_run(&self, group: &str) -> Option<GroupSize> {
+        let size = self.groups.get(group)?.size.as_ref()?;
+        let least = self.least_after.get(group).map_or(size.least, |least| size.least.min(*least));
+        Some(GroupSize { least, ..size.clone() })
+    }
+
+    /// Notes what a run holds of a group, by the group's tag and by what this run has done.
+    pub fn note_held(&mut self, group: &SmolStr, least: u32, tag: Option<&HeldMinSize>) {
+        let by_tag = tag.filter(|tag| tag.held == least).map(|tag| tag.old);
+        let by_run = self.held.get(group).filter(|held| held.is_raised() && held.held == least).map(|held| held.old);
+        match by_tag.into_iter().chain(by_run).min() {
+            Some(old) => self.least_after.insert(group.clone(), old),
+            None => self.least_after.remove(group),
+        };
+    }
+
     /// Returns why no instance of its group is begun now, if so.
     pub fn hold(&self, instance: &Instance, now: Timestamp) -> Option<HoldReason> {
         let member = instance.member()?;
         self.groups.get(&member.group).filter(|group| group.is_fresh(now))?.hold(&member.group)
+    }
+}
+
+impl FleetSnapshot {
+    /// The groups of the capacity providers, as far as they are known.
+    pub fn groups_of_providers(&self) -> BTreeSet<SmolStr> {
+        let of_providers = self.instances.values().filter(|instance| instance.provider.is_some());
+        let tagged = of_providers.filter_map(|instance| Some(instance.group_tag()?.into()));
+        tagged.chain(self.auto_scaling.scaled_providers.values().map(|scaling| scaling.group.clone())).collect()
     }
 }
 
@@ -235,8 +281,9 @@ impl Instance {
         let seen = self.heard_bridge().filter(|_| self.speaks_for_itself(policy))?;
         let asked = self.auto_scaling.as_ref().map(|told| told.at);
         let is_overtaken = asked.is_some_and(|at| at >= after(seen.since, EVENTUAL_CONSISTENCY));
-        // Of a Spot interruption EC2 Auto Scaling does not tell.
-        let target = seen.report.report.target_state.as_ref();
+        // Of a Spot interruption EC2 Auto Scaling does not tell. One that was detached stays what it is, and its metadata service may
+        // go on saying so for good.
+        let target = seen.report.report.target_state.as_ref().filter(|target| **target != TargetState::Detached);
         let target = target.filter(|target| !is_overtaken || **target == TargetState::Spot)?;
         let state = if *target == TargetState::Spot { SPOT } else { target.as_str() };
         Some(GroupMember { group: self.group_tag().unwrap_or("(none)").into(), state: state.into() })

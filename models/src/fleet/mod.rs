@@ -24,7 +24,7 @@ use crate::release::{Release, ReleaseDate};
 
 // Where the controller takes it from.
 pub use crate::claim::BadClaim;
-pub use auto_scaling::{AutoScaling, Emptied, GroupSize, ManagedScaling, SeenGroup};
+pub use auto_scaling::{AutoScaling, Emptied, GroupSize, HeldSize, ManagedScaling, SeenGroup};
 pub use checks::StatusChecks;
 pub use health::{Alarm, AlarmState, Health, Silence};
 pub use instance::{

@@ -13,7 +13,7 @@ use super::cluster::Cluster;
 use super::effect::Effect;
 use super::id_vec::IdVec;
 use super::ids::{ClusterNo, MachineNo};
-use super::machine::{Ec2State, HostContainer, InGroup, Machine, Seen};
+use super::machine::{DETACHED, Ec2State, HostContainer, InGroup, Machine, Seen};
 use super::placement::Placing;
 use super::queue::{Due, Queue};
 use super::rebalancing::Rebalancing;
@@ -385,7 +385,9 @@ fn agent_attributes(machine: &Machine, variant: &str, arch: &str) -> BTreeMap<St
 }
 
 fn tags_at_launch(instance: &InstanceSpec) -> BTreeMap<String, String> {
-    let group = instance.asg.iter().map(|group| ("aws:autoscaling:groupName".to_owned(), group.clone()));
+    let is_had = instance.group_state.as_deref() != Some(DETACHED);
+    let group =
+        instance.asg.iter().filter(|_| is_had).map(|group| ("aws:autoscaling:groupName".to_owned(), group.clone()));
     let others = (0..instance.other_tags).map(|n| (format!("other-{n}"), String::new()));
     instance.tags.clone().into_iter().chain(group).chain(others).collect()
 }

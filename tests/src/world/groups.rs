@@ -7,7 +7,7 @@ use super::World;
 use super::actor::Actor;
 use super::ids::MachineNo;
 use super::log::{Event, InstanceChange};
-use super::machine::{Ec2State, IN_SERVICE};
+use super::machine::{DETACHED, Ec2State, IN_SERVICE};
 use super::queue::Due;
 use super::registration::{InstanceStatus, Registration};
 use super::task::LastStatus;
@@ -38,14 +38,14 @@ impl World {
     /// The group of a machine, as EC2 Auto Scaling tells of it: as long as it has the instance.
     pub(crate) fn told_group(&self, machine: MachineNo) -> Option<&str> {
         let known = &self.machines[machine];
-        let is_had = known.state != Ec2State::Terminated && known.in_group.state != "Detached";
+        let is_had = known.state != Ec2State::Terminated && known.in_group.state != DETACHED;
         known.instance.asg.as_deref().filter(|_| is_had)
     }
 
     /// Whether its group has the machine in any other state than `InService`, and since when.
     pub(crate) fn out_of_group_since(&self, machine: MachineNo) -> Option<jiff::Timestamp> {
         let known = &self.machines[machine];
-        let is_out = known.instance.asg.is_some() && known.in_group.state != IN_SERVICE;
+        let is_out = known.instance.asg.is_some() && ![IN_SERVICE, DETACHED].contains(&known.in_group.state.as_str());
         is_out.then_some(known.in_group.since)
     }
 
@@ -57,6 +57,9 @@ impl World {
         }
         state.clone_into(&mut known.in_group.state);
         known.in_group.since = now;
+        if state == DETACHED {
+            known.tags.remove("aws:autoscaling:groupName");
+        }
         self.record(Event::Instance { machine, change: InstanceChange::InGroup { state: state.to_owned() } });
     }
 

@@ -91,6 +91,8 @@ pub struct Machine {
 
 /// The state of an instance that its Auto Scaling group leaves alone.
 pub(super) const IN_SERVICE: &str = "InService";
+/// Its group does not have it any more.
+pub(super) const DETACHED: &str = "Detached";
 
 /// The place of a machine in its Auto Scaling group.
 #[derive(Debug, Clone)]

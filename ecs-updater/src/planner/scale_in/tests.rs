@@ -1,8 +1,7 @@
 //! Since when hosts are empty, what is not begun for that, and what waits.
 
 use models::claim::ClaimStep;
-use models::fleet::{Emptied, SeenGroup};
-use models::policy::Policy;
+use models::fleet::{Emptied, HeldSize, SeenGroup};
 
 use super::*;
 use crate::planner::fixtures::{at, claimed, facts, fleet, instance, service, task};
@@ -130,4 +129,33 @@ fn nothing_is_begun_where_a_scale_in_ends_tasks() {
     for (name, expected, change) in table {
         assert_eq!(held(change), expected, "{name}");
     }
+}
+
+/// What a run holds is put back at its end, with the metric below its target all along.
+#[test]
+fn a_held_minimum_makes_nothing_safe() {
+    let mut fleet = provider(4, 100, 2);
+    follow(&mut fleet, at(1));
+    let known = &mut fleet.auto_scaling;
+    known.groups.get_mut("workers").and_then(|seen| seen.size.as_mut()).unwrap().least = 4;
+    assert_eq!(said(&fleet, 9), None, "at its own minimum");
+    let known = &mut fleet.auto_scaling;
+    known.held.insert("workers".into(), HeldSize { old: 0, held: 4 });
+    known.note_held(&"workers".into(), 4, None);
+    assert_eq!(said(&fleet, 9).map(|(why, _)| why.code().to_owned()).as_deref(), Some("scale_in_paced"));
+    fleet.auto_scaling.scaled_providers.get_mut("own").unwrap().drains = false;
+    let policy = Policy { hold_min_size: true, ..Policy::default() };
+    let facts = facts();
+    let is_held = |fleet: &FleetSnapshot| {
+        let cx = Context::new(fleet, &policy, &facts, at(1));
+        hold(&cx, fleet.instances.values().last().unwrap()).is_some()
+    };
+    assert!(is_held(&fleet), "held by this run");
+    // What a dead run has left says so by its tag.
+    let tag = "0/4/DEAD/2026-11-23T03:00:00Z".parse().unwrap();
+    fleet.auto_scaling.held.clear();
+    fleet.auto_scaling.note_held(&"workers".into(), 4, Some(&tag));
+    assert!(is_held(&fleet), "held by a dead run");
+    fleet.auto_scaling.note_held(&"workers".into(), 4, None);
+    assert!(!is_held(&fleet), "its own minimum");
 }

@@ -71,7 +71,7 @@ fn what_its_host_says_of_its_group() {
         ("Terminated", &drained, None, own, "leave scaled_in"),
         ("Terminated", &in_service, None, own, "hold scaled_in"),
         ("Standby", &drained, None, own, "leave failed not_in_service"),
-        ("Detached", &in_service, None, own, "hold not_in_service"),
+        ("Detached", &in_service, None, own, "drain"),
         ("Warmed", &in_service, None, own, "hold not_running"),
         ("unknown", &drained, None, own, "leave failed not_in_service"),
         ("", &drained, None, own, "reboot 1.27.0"),
@@ -97,6 +97,36 @@ fn what_its_host_says_of_its_group() {
         let policy = Policy { host: TransportPolicy::Ssm, bridge_policy: *bridge_policy, ..Policy::default() };
         assert_eq!(say(one, &policy, &facts(), now), *expected, "{said} {told:?} {bridge_policy:?}");
     }
+}
+
+#[test]
+fn a_group_is_asked_before_the_word_of_a_host_counts_alone() {
+    let now = at(4);
+    let said = |target, tag: Option<&str>, told, policy: Policy, facts: &RunFacts, now| {
+        let report = BridgeReport {
+            heartbeat: Heartbeat { agent_version: "1".into(), at: at(3), interval: SignedDuration::from_hours(3) },
+            report: HostReport { target_state: Some(target), ..staged() },
+            handled: None,
+            available_cut: false,
+        };
+        let bridge = Some(Ok(Box::new(SeenBridge { since: at(3), report })));
+        let mut one = Instance { bridge, auto_scaling: told, ..instance(0, Some(staged()), now) };
+        one.ec2.as_mut().unwrap().auto_scaling_group = tag.map(Into::into);
+        say(one, &Policy { host: TransportPolicy::Ssm, bridge_policy: BridgePolicy::OwnHost, ..policy }, facts, now)
+    };
+    let short = || {
+        let mut policy = Policy::default();
+        policy.timeouts.inspect = SignedDuration::from_mins(2);
+        policy
+    };
+    let told = || seen("InService", at(3));
+    let (asks, away) = (Policy::default, TargetState::Standby);
+    assert_eq!(said(away.clone(), Some("web"), None, asks(), &facts(), now), "tasks");
+    assert_eq!(said(away.clone(), Some("web"), told(), asks(), &facts(), now), "hold not_in_service");
+    assert_eq!(said(away, Some("web"), None, short(), &facts(), now), "hold not_in_service", "no answer");
+    // What was detached may say so for good.
+    assert_eq!(said(TargetState::Detached, Some("web"), told(), asks(), &facts(), now), "drain");
+    assert_eq!(said(TargetState::Detached, None, None, asks(), &facts(), now), "drain");
 }
 
 /// A group may have stopped it on purpose, which an earlier run knew and this one does not.
@@ -214,7 +244,7 @@ fn what_a_provider_is_is_waited_for_and_not_for_ever() {
         let wake = plan.wake_at.map(|at| at.duration_since(now).as_secs());
         let again = if waits { Some(20) } else { wake };
         assert_eq!((is_begun, wake), (!waits && !facts.dry_run, again), "{name}: {plan:?}");
-        let notes = crate::planner::scale_in_notes(&fleet, &plan).join("\n");
+        let notes = crate::planner::scale_in_notes(&fleet, &Policy::default(), &plan).join("\n");
         let says = notes.contains("whether capacity provider own has managed scaling is not known");
         assert_eq!(says, is_noted, "{name}: {notes}");
     }

@@ -1,6 +1,6 @@
 //! What is read of a cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use models::fleet::FleetSnapshot;
@@ -51,8 +51,7 @@ pub(super) async fn gather<'a>(
 
 /// Reads what runs hold of the groups of capacity providers. Where that is not told, nothing is known of it: few clusters have any.
 pub(crate) async fn held_sizes(aws: &Aws, fleet: &FleetSnapshot) -> BTreeMap<SmolStr, HeldMinSize> {
-    let of_providers = fleet.instances.values().filter(|instance| instance.provider.is_some());
-    let names: BTreeSet<SmolStr> = of_providers.filter_map(|instance| Some(instance.group_tag()?.into())).collect();
+    let names = fleet.groups_of_providers();
     if names.is_empty() {
         return BTreeMap::new();
     }

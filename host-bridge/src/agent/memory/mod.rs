@@ -7,7 +7,7 @@
 mod observe;
 mod record;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use models::attributes::Progress;
 use models::claim::Claim;
 use models::host::{ErrorCode, ReportedError};
@@ -91,6 +91,9 @@ pub struct TakenUp {
     pub asking: bool,
     /// When it was asked for.
     pub reboot_asked: Option<Timestamp>,
+    /// Since when the reboot waits because AWS takes the host away.
+    #[serde(default)]
+    pub away_since: Option<Timestamp>,
 }
 
 impl TakenUp {
@@ -105,6 +108,7 @@ impl TakenUp {
             switched: false,
             asking: false,
             reboot_asked: None,
+            away_since: None,
         }
     }
 
@@ -182,6 +186,10 @@ impl TakenUp {
 
 /// Where an act has stopped because AWS takes the host away.
 pub(super) const GROUP: &str = "group";
+
+/// A claimed reboot waits so long for a host that AWS takes away. Later the claim has failed: whoever wrote it may be gone, its
+/// window over and its version skipped, so that a run has to ask again.
+pub(super) const AWAY: SignedDuration = SignedDuration::from_mins(15);
 
 /// An error of the agent's own, as it stands in reports.
 pub(super) fn error(at: &str, code: ErrorCode, detail: &str) -> ReportedError {

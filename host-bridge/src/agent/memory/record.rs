@@ -119,7 +119,9 @@ impl Memory {
             return;
         };
         taken.failures += u32::from(!is_waited_for(failure));
-        if tries_again(failure, taken.claim.step, taken.failures) {
+        taken.away_since = (failure.at == GROUP).then(|| taken.away_since.unwrap_or(now));
+        let waits_no_more = matches!(act, Act::End { .. }) && failure.at == GROUP;
+        if !waits_no_more && tries_again(failure, taken.claim.step, taken.failures) {
             taken.error = Some(failure.clone());
             taken.not_before = Some(after(now, wait(failure, taken.failures)));
         } else {
@@ -150,7 +152,7 @@ impl Memory {
 }
 
 fn tries_again(failure: &ReportedError, step: ClaimStep, failures: u32) -> bool {
-    // While the claim stands, until the updater gives up.
+    // Tasks: while the claim stands, until the updater gives up. A host that AWS takes away: until the claim is late.
     if is_waited_for(failure) {
         return true;
     }

@@ -34,7 +34,6 @@ async fn it_is_neither_activated_nor_rebooted() {
     let table = [
         ("Terminated", TargetState::Terminated),
         ("Standby\n", TargetState::Standby),
-        ("Detached", TargetState::Detached),
         ("Warmed:Stopped", TargetState::Warmed),
         ("Levitating", TargetState::Unknown("unknown".to_owned())),
     ];
@@ -58,6 +57,45 @@ async fn it_is_rebooted_once_it_is_back_in_service() {
     assert!(shared.live(HOUR, |world| progress(world, ClaimStep::Reboot) == Some(Progress::Done)).await);
     let world = shared.get();
     assert_eq!((world.fake.running.as_str(), target(&world)), (NEW, Some(TargetState::InService)));
+}
+
+/// Nobody may be left who wants that reboot: a run has to ask again.
+#[tokio::test(start_paused = true)]
+async fn it_is_not_rebooted_long_after_it_was_asked_for() {
+    let shared = claimed_with((200, "Standby")).await;
+    shared.pass(Duration::from_mins(20)).await;
+    {
+        let world = shared.get();
+        assert_eq!(progress(&world, ClaimStep::Reboot), Some(Progress::Failed));
+        assert_eq!(error(&world), Some(("group".to_owned(), ErrorCode::Refused)));
+    }
+    shared.get().target = (200, "InService");
+    shared.pass(Duration::from_hours(3)).await;
+    assert_eq!(shared.get().boots, 0);
+    shared.get().claim(ClaimStep::Reboot);
+    assert!(shared.live(HOUR, |world| progress(world, ClaimStep::Reboot) == Some(Progress::Done)).await);
+    assert_eq!(shared.get().fake.running.as_str(), NEW);
+}
+
+/// Its agent was dead while the host was away.
+#[tokio::test(start_paused = true)]
+async fn it_is_not_rebooted_late_by_an_agent_that_comes_back() {
+    let shared = claimed_with((200, "Standby")).await;
+    shared.get().target = (200, "InService");
+    tokio::time::advance(Duration::from_hours(3)).await;
+    shared.pass(Duration::from_mins(5)).await;
+    let world = shared.get();
+    assert_eq!((world.boots, progress(&world, ClaimStep::Reboot)), (0, Some(Progress::Failed)));
+}
+
+/// The metadata service may say so for good, long after the instance has left its group.
+#[tokio::test(start_paused = true)]
+async fn what_was_detached_is_rebooted() {
+    let world = World::shared();
+    world.get().target = (200, "Detached");
+    assert!(world.live(HOUR, updater()).await);
+    let world = world.get();
+    assert_eq!((world.fake.running.as_str(), target(&world)), (NEW, Some(TargetState::Detached)));
 }
 
 /// Not known is not in service, and keeps nothing.
