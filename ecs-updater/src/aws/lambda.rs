@@ -132,7 +132,9 @@ mod tests {
             read(&Answer::new(status, headers, body.as_bytes().to_vec())).to_string()
         };
         let unhandled = [("X-Amz-Function-Error", "Unhandled")];
-        let table: [(u16, &[(&str, &str)], &str, &str); 8] = [
+        /// Status, headers, body, and what is made of them.
+        type Row<'a> = (u16, &'a [(&'a str, &'a str)], &'a str, &'a str);
+        let table: [Row<'_>; 8] = [
             (200, &[], r#"{"answer": "ok"}"#, "said ok"),
             (
                 200,

@@ -122,7 +122,7 @@ fn a_refusal_is_endured_for_five_minutes() {
                 break;
             }
             Word::Wait(..) if asked.answer.is_some() => {}
-            _ => {
+            Word::Cleared | Word::Ask(_) | Word::Wait(..) | Word::Failed(_) | Word::TimedOut(_) => {
                 asked = Asked::begin(&ask(&asked), Some(&asked), now);
                 asked.end(refused(), now);
                 tries.push(now.duration_since(at(0)).as_secs());
