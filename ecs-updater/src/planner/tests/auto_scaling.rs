@@ -126,7 +126,6 @@ fn a_group_is_asked_before_the_word_of_a_host_counts_alone() {
     assert_eq!(said(away.clone(), Some("web"), told(), asks(), &facts(), now), "hold not_in_service");
     assert_eq!(said(away, Some("web"), None, short(), &facts(), now), "hold not_in_service", "no answer");
     // What was detached may say so for good.
-    assert_eq!(said(TargetState::Detached, Some("web"), told(), asks(), &facts(), now), "drain");
     assert_eq!(said(TargetState::Detached, None, None, asks(), &facts(), now), "drain");
 }
 
