@@ -86,7 +86,7 @@ reasons!(
             why: String,
             /// `DesiredCapacity` of the group.
             size: u32,
-        } = "scale_in_ends_tasks", "not begun: a host that is emptied for its update may make the managed scaling of its capacity provider {provider} end an instance, {why}; turn on managed draining for {provider}, or keep Auto Scaling group {group} at its size ({size}) by MinSize and MaxSize while the run lasts";
+        } = "scale_in_ends_tasks", "not begun: a host that is emptied for its update may make the managed scaling of its capacity provider {provider} end an instance, {why}; turn on managed draining for {provider}, or keep Auto Scaling group {group} at its size ({size}) by MinSize and MaxSize until its hosts have tasks again after the run";
         /// Left out of EC2's answer.
         UnknownToEc2 = "unknown_to_ec2", "EC2 leaves its machine out of its answers without an error (it belongs to somebody else, or AWS hides what it manages), so that its tags cannot be read: it is not touched";
         /// Left out of ECS's descriptions.

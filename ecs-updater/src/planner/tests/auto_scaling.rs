@@ -114,18 +114,18 @@ fn a_group_is_asked_before_the_word_of_a_host_counts_alone() {
         one.ec2.as_mut().unwrap().auto_scaling_group = tag.map(Into::into);
         say(one, &Policy { host: TransportPolicy::Ssm, bridge_policy: BridgePolicy::OwnHost, ..policy }, facts, now)
     };
-    let short = || {
+    let inspects_for = |minutes| {
         let mut policy = Policy::default();
-        policy.timeouts.inspect = SignedDuration::from_mins(2);
+        policy.timeouts.inspect = SignedDuration::from_mins(minutes);
         policy
     };
+    let (asks, short) = (|| inspects_for(10), || inspects_for(2));
     let told = || seen("InService", at(3));
-    let (asks, away) = (Policy::default, TargetState::Standby);
+    let away = TargetState::Standby;
     assert_eq!(said(away.clone(), Some("web"), None, asks(), &facts(), now), "tasks");
     assert_eq!(said(away.clone(), Some("web"), told(), asks(), &facts(), now), "hold not_in_service");
     assert_eq!(said(away, Some("web"), None, short(), &facts(), now), "hold not_in_service", "no answer");
     // What was detached may say so for good.
-    assert_eq!(said(TargetState::Detached, Some("web"), told(), asks(), &facts(), now), "drain");
     assert_eq!(said(TargetState::Detached, None, None, asks(), &facts(), now), "drain");
 }
 
