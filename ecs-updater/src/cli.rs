@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 use futures_util::future::{Either, select};
+use jiff::Timestamp;
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::RunId;
 use models::plan::Plan;
@@ -142,18 +143,7 @@ async fn work(cli: &Cli, means: Means<'_>, signals: Signals) -> Result<(RunRepor
     };
     let Some((config, Resolved { lease_table, clusters, locations })) = resolved else {
         tracing::warn!("interrupted before the settings were known: nothing was begun");
-        let (dry_run, ended_at) = (cli.command.dry_run(), Clock::system().now());
-        let report = RunReport {
-            version: 1,
-            run: run_id,
-            dry_run,
-            started_at,
-            ended_at,
-            interrupted: true,
-            clusters: Vec::new(),
-            nothing_updated: None,
-        };
-        return Ok((report, None));
+        return Ok((begun_nothing(run_id, cli.command.dry_run(), started_at), None));
     };
     live.begin(locations.values(), &run_id, clusters.iter().map(|(cluster, _)| cluster.clone()), started_at);
     let clusters =
@@ -196,6 +186,20 @@ async fn work(cli: &Cli, means: Means<'_>, signals: Signals) -> Result<(RunRepor
     };
     let shelves = shelves(&job);
     Ok((report, Some(Shelves { config, shelves })))
+}
+
+/// The report of a run that was interrupted before it knew its clusters.
+fn begun_nothing(run: RunId, dry_run: bool, started_at: Timestamp) -> RunReport {
+    RunReport {
+        version: 1,
+        run,
+        dry_run,
+        started_at,
+        ended_at: Clock::system().now(),
+        interrupted: true,
+        clusters: Vec::new(),
+        nothing_updated: None,
+    }
 }
 
 /// Returns the buckets that keep the report of a run.

@@ -4,7 +4,8 @@ use aws_config::SdkConfig;
 use ecs_updater::clock::Clock;
 use ecs_updater::run::Signals;
 use ecs_updater::steer::{Order, Steering, steer};
-use models::ids::{HostId, RunId};
+use jiff::Timestamp;
+use models::ids::{ClusterName, HostId, RunId};
 use models::report::{ClusterError, ClusterErrorKind, ClusterReport, RunReport};
 
 use crate::expect::CommandSpec;
@@ -50,7 +51,7 @@ impl Rollout {
     ) -> RunReport {
         let started_at = clock.now();
         let mut error = None;
-        let mut cluster_name = "none".into();
+        let mut cluster_name: ClusterName = "none".into();
         if let Some((cluster, Ok(policy))) = self.clusters.first() {
             cluster_name = cluster.clone();
             let at = Steering {
@@ -80,32 +81,41 @@ impl Rollout {
                 }
             }
         }
-        let cluster = ClusterReport {
-            cluster: cluster_name,
-            location: Default::default(),
-            error,
-            taken_back: None,
-            notes: Vec::new(),
-            instances: Vec::new(),
-            aws_calls: Default::default(),
-            longest_out_of_service_s: None,
-            estimate: None,
-            ignored_tags: Vec::new(),
-            end: Default::default(),
-            auto_scaling_groups: Vec::new(),
-            oldest_release: None,
-            timeline: Default::default(),
-        };
-        let ended_at = clock.now();
-        RunReport {
-            version: 1,
-            run,
-            dry_run: false,
-            started_at,
-            ended_at,
-            interrupted: false,
-            clusters: vec![cluster],
-            nothing_updated: None,
-        }
+        empty_report(run, (started_at, clock.now()), cluster_name, error)
+    }
+}
+
+/// The report of an order that took no run.
+fn empty_report(
+    run: RunId,
+    (started_at, ended_at): (Timestamp, Timestamp),
+    cluster: ClusterName,
+    error: Option<ClusterError>,
+) -> RunReport {
+    let cluster = ClusterReport {
+        cluster,
+        location: Default::default(),
+        error,
+        taken_back: None,
+        notes: Vec::new(),
+        instances: Vec::new(),
+        aws_calls: Default::default(),
+        longest_out_of_service_s: None,
+        estimate: None,
+        ignored_tags: Vec::new(),
+        end: Default::default(),
+        auto_scaling_groups: Vec::new(),
+        oldest_release: None,
+        timeline: Default::default(),
+    };
+    RunReport {
+        version: 1,
+        run,
+        dry_run: false,
+        started_at,
+        ended_at,
+        interrupted: false,
+        clusters: vec![cluster],
+        nothing_updated: None,
     }
 }

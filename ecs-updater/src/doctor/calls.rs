@@ -58,9 +58,9 @@ fn rests_on(operation: &str) -> &'static [Check] {
         }
         "ecs:DescribeTaskDefinition" | "ec2:DescribeInstanceTypes" => &[Check::Room],
         "autoscaling:DescribeAutoScalingInstances" => {
-            &[Check::GroupState, Check::GroupHealthCheck, Check::InstanceRefresh, Check::ScaleIn]
+            &[Check::GroupState, Check::HealthOfGroup, Check::InstanceRefresh, Check::ScaleIn]
         }
-        "autoscaling:DescribeAutoScalingGroups" => &[Check::GroupHealthCheck, Check::ScaleIn],
+        "autoscaling:DescribeAutoScalingGroups" => &[Check::HealthOfGroup, Check::ScaleIn],
         "autoscaling:DescribeInstanceRefreshes" => &[Check::InstanceRefresh],
         "ecs:DescribeCapacityProviders" => &[Check::ScaleIn],
         "cloudwatch:DescribeAlarms" => &[Check::Alarms, Check::AlarmState],
@@ -119,7 +119,7 @@ fn permission(error: &AwsError) -> Said {
         ),
         None => format!("give the role or profile that asks the action {}", error.operation),
     };
-    Said::what(format!("AWS does not permit {error}")).to_do(to_do)
+    Said::what(format!("AWS does not permit {error}")).advising(to_do)
 }
 
 fn unanswered(error: &AwsError, others: usize) -> Said {
@@ -128,7 +128,7 @@ fn unanswered(error: &AwsError, others: usize) -> Said {
         ErrorKind::Throttled => "ask again when fewer others ask AWS",
         _ => error.advice(),
     };
-    Said::what(format!("no usable answer: {error}{others}")).to_do(to_do)
+    Said::what(format!("no usable answer: {error}{others}")).advising(to_do)
 }
 
 /// A clock that is further off than this is worth a word.
@@ -147,7 +147,7 @@ pub(super) fn clock(ahead: Option<SignedDuration>, found: &mut Findings) {
         let what = format!("this machine's clock is {} s {way} AWS's", ahead.abs().as_secs());
         let to_do = "set it by NTP (chronyc tracking): leases, windows and claims go by it, and AWS refuses what is signed five \
                      minutes off";
-        let said = Said::what(what).to_do(to_do);
+        let said = Said::what(what).advising(to_do);
         if ahead.abs() >= CLOCK_WRONG {
             found.problem(Check::Clock, None, said);
         } else {

@@ -70,7 +70,7 @@ checks! {
     VersionLock = "version_lock",
     LastUpdate = "last_update",
     GroupState = "group_state",
-    GroupHealthCheck = "group_health_check",
+    HealthOfGroup = "group_health_check",
     InstanceRefresh = "instance_refresh",
     ScaleIn = "scale_in",
     Tasks = "tasks",

@@ -50,7 +50,7 @@ fn tags(policy: &Policy, fleet: &FleetSnapshot, found: &mut Findings) {
             one.tag, one.value, one.setting, one.stands
         );
         let to_do = format!("remove the tag, or let it loosen this by tags = [{:?}] in the configuration", one.setting);
-        found.warning(Check::ClusterTags, None, Said::what(what).to_do(to_do));
+        found.warning(Check::ClusterTags, None, Said::what(what).advising(to_do));
     }
     found.made(Check::ClusterTags, None);
 }
@@ -58,7 +58,7 @@ fn tags(policy: &Policy, fleet: &FleetSnapshot, found: &mut Findings) {
 fn pause(fleet: &FleetSnapshot, typed: &Typed, found: &mut Findings) {
     if let Some(note) = &fleet.pause {
         let said = Said::what(format!("the cluster is paused ({note:?}): runs begin nothing"));
-        let said = said.to_do("lift the pause when its reason is over").typing(typed.ours("resume", &fleet.cluster));
+        let said = said.advising("lift the pause when its reason is over").typing(typed.ours("resume", &fleet.cluster));
         found.warning(Check::Pause, None, said);
     }
     found.made(Check::Pause, None);
@@ -71,13 +71,13 @@ fn openings(policy: &Policy, now: Timestamp, found: &mut Findings) {
     if is_far(planner::next_opening(&by_windows, now)) {
         let what = "no window is ever open for as long as an update takes: runs begin nothing";
         let to_do = "open a window for longer, or let an update begin later by window_cutoff";
-        found.problem(Check::Windows, None, Said::what(what).to_do(to_do));
+        found.problem(Check::Windows, None, Said::what(what).advising(to_do));
     } else {
         let opening = planner::next_opening(policy, now);
         if is_far(opening) {
             let until = opening.map_or("at any time".to_owned(), |at| format!("before {}", whole_seconds(at)));
             let what = format!("a freeze lets nothing be begun {until}");
-            found.problem(Check::Freeze, None, Said::what(what).to_do("end the freeze sooner (key freeze)"));
+            found.problem(Check::Freeze, None, Said::what(what).advising("end the freeze sooner (key freeze)"));
         }
         found.made(Check::Freeze, None);
     }
@@ -88,7 +88,7 @@ fn openings(policy: &Policy, now: Timestamp, found: &mut Findings) {
 pub(super) fn lease_table(facts: &Facts<'_>, typed: &Typed, found: &mut Findings) {
     let Some((table, error)) = &facts.table else {
         let what = "no lease table is set: two runs at once are not kept apart, and status does not know whether one is at work";
-        let said = Said::what(what).to_do("name the stack's table (LeaseTableName) by lease_table or --lease-table");
+        let said = Said::what(what).advising("name the stack's table (LeaseTableName) by lease_table or --lease-table");
         return found.warning(Check::LeaseTable, None, said);
     };
     let of_table = |command: &str| typed.aws(command, &[("--table-name", *table)]);
@@ -96,7 +96,7 @@ pub(super) fn lease_table(facts: &Facts<'_>, typed: &Typed, found: &mut Findings
         Some(ErrorKind::NotFound) => {
             let said =
                 Said::what(format!("there is no DynamoDB table {table}, which lease_table names: no run begins"));
-            let said = said.to_do("correct the name, the Region or the account, or create it with the key lease");
+            let said = said.advising("correct the name, the Region or the account, or create it with the key lease");
             let create = "dynamodb create-table --billing-mode PAY_PER_REQUEST --attribute-definitions \
                           AttributeName=lease,AttributeType=S --key-schema AttributeName=lease,KeyType=HASH";
             found.problem(Check::LeaseTable, None, said.typing(of_table(create)));
@@ -105,7 +105,7 @@ pub(super) fn lease_table(facts: &Facts<'_>, typed: &Typed, found: &mut Findings
             let words = error.as_ref().map(ToString::to_string).unwrap_or_default();
             let said =
                 Said::what(format!("the table {table} does not hold leases as this program keeps them: {words}"));
-            let said = said.to_do("name a table whose only key is the text lease");
+            let said = said.advising("name a table whose only key is the text lease");
             found.problem(Check::LeaseTable, None, said.typing(of_table("dynamodb describe-table")));
         }
         Some(_) => {}
@@ -122,7 +122,7 @@ fn alarms(facts: &Facts<'_>, typed: &Typed, found: &mut Findings) {
             None => {
                 let what = format!("there is no CloudWatch alarm {name:?}, which alarms names");
                 let to_do = "correct its name, create it, or take it out of alarms";
-                let said = Said::what(what).to_do(to_do).typing(typed.aws("cloudwatch describe-alarms", &[]));
+                let said = Said::what(what).advising(to_do).typing(typed.aws("cloudwatch describe-alarms", &[]));
                 match policy.alarm_missing {
                     AlarmMissing::Hold => found.problem(Check::Alarms, None, said),
                     AlarmMissing::Ignore => found.warning(Check::Alarms, None, said),
@@ -138,7 +138,7 @@ fn alarms(facts: &Facts<'_>, typed: &Typed, found: &mut Findings) {
                     AlarmState::Other(word) => format!("is {word}"),
                 };
                 let said = Said::what(format!("the CloudWatch alarm {name:?} {state}: runs begin nothing"));
-                let said = said.to_do("see what it is about; once it is OK, runs go on").typing(describe());
+                let said = said.advising("see what it is about; once it is OK, runs go on").typing(describe());
                 found.warning(Check::AlarmState, None, said);
             }
         }
@@ -151,12 +151,14 @@ fn alarms(facts: &Facts<'_>, typed: &Typed, found: &mut Findings) {
 fn not_to_be_seen(policy: &Policy, found: &mut Findings) {
     if let Some(bus) = &policy.events {
         let what = format!("whether the event bus {bus} takes messages: that would be a write");
-        let said = Said::what(what).to_do("look at the bus, and see that the role of a run has events:PutEvents on it");
+        let said =
+            Said::what(what).advising("look at the bus, and see that the role of a run has events:PutEvents on it");
         found.not_checked(Check::Events, None, said);
     }
     if let Some(shelf) = &policy.reports {
         let what = format!("whether the bucket of reports = {shelf} takes reports: that would be a write");
-        let said = Said::what(what).to_do("look at the bucket, and see that the role of a run has s3:PutObject on it");
+        let said =
+            Said::what(what).advising("look at the bucket, and see that the role of a run has s3:PutObject on it");
         found.not_checked(Check::Reports, None, said);
     }
 }
@@ -164,25 +166,26 @@ fn not_to_be_seen(policy: &Policy, found: &mut Findings) {
 fn host_itself(fleet: &FleetSnapshot, typed: &Typed, found: &mut Findings) {
     let what = "what the hosts alone know: whether the control container has jq, the image takes updates in place, the update \
                 repository is reached, and its owner has set a version-lock";
-    let said = Said::what(what).to_do("ask the hosts by a plan, which sends the document Inspect");
+    let said = Said::what(what).advising("ask the hosts by a plan, which sends the document Inspect");
     found.not_checked(Check::HostItself, None, said.typing(typed.ours("plan", &fleet.cluster)));
     let what = "whether the SSM documents are there: a plan uses the first, and a run the others";
     let list = typed.aws("ssm list-documents --filters Key=Owner,Values=Self", &[]);
-    let said = Said::what(what).to_do("see that they are listed by the names under documents").typing(list);
+    let said = Said::what(what).advising("see that they are listed by the names under documents").typing(list);
     found.not_checked(Check::Documents, None, said);
 }
 
 fn instances(fleet: &FleetSnapshot, found: &mut Findings) {
     let registered = fleet.registered().count();
     let said = if registered == 0 && fleet.unknown_registrations.is_empty() {
-        Some(Said::what("no container instance is registered: there is nothing to update").to_do(
+        Some(Said::what("no container instance is registered: there is nothing to update").advising(
             "check the cluster's name and Region; a host joins by settings.ecs.cluster in its user data, a role for ECS and a \
              way to it",
         ))
     } else if registered > 0 && fleet.registered().all(|one| one.variant.is_none()) {
         let what = format!("none of its {} runs Bottlerocket", plural(registered, "instance"));
         Some(
-            Said::what(what).to_do("launch hosts from an image of a variant aws-ecs-*, or update these by other means"),
+            Said::what(what)
+                .advising("launch hosts from an image of a variant aws-ecs-*, or update these by other means"),
         )
     } else {
         None
@@ -198,14 +201,14 @@ fn described(fleet: &FleetSnapshot, typed: &Typed, found: &mut Findings) {
     let unknown = fleet.unknown_registrations.len();
     if unknown > 0 {
         let what = format!("ECS lists {} and does not describe them", plural(unknown, "container instance"));
-        let said = Said::what(what).to_do("ask again in some minutes; if that lasts, ask AWS support");
+        let said = Said::what(what).advising("ask again in some minutes; if that lasts, ask AWS support");
         found.problem(Check::Described, None, said);
     }
     for arn in &fleet.outdated_registrations {
         let what = format!("{arn} is an old registration of a host that has a newer one");
         let given = [("--cluster", fleet.cluster.as_str()), ("--container-instance", arn.as_str())];
         let command = typed.aws("ecs deregister-container-instance --force", &given);
-        let said = Said::what(what).to_do("remove it once no task runs on it").typing(command);
+        let said = Said::what(what).advising("remove it once no task runs on it").typing(command);
         found.warning(Check::Registration, None, said);
     }
     found.made(Check::Described, None);
@@ -218,15 +221,15 @@ fn of_needs(needs: &[Need], found: &mut Findings) {
         let said = need.commands.iter().fold(Said::what(&need.message), |said, command| said.typing(command.clone()));
         match need.code.as_str() {
             "budget_used_up" => {
-                let said = said.to_do("get one of them back, or raise max_unavailable");
+                let said = said.advising("get one of them back, or raise max_unavailable");
                 found.problem(Check::Budget, None, said);
             }
             "release_failed" if told.insert("release_failed") => {
-                let said = said.to_do("see why it failed there, before it is tried again");
+                let said = said.advising("see why it failed there, before it is tried again");
                 found.problem(Check::Release, None, said);
             }
-            "release_skipped" => found.warning(Check::Release, None, said.to_do("take it back, or let it be")),
-            "last_run_failed" => found.warning(Check::LastRun, None, said.to_do("see what it says")),
+            "release_skipped" => found.warning(Check::Release, None, said.advising("take it back, or let it be")),
+            "last_run_failed" => found.warning(Check::LastRun, None, said.advising("see what it says")),
             _ => {}
         }
     }

@@ -24,7 +24,7 @@ impl Said {
     }
 
     /// With what to do.
-    pub(super) fn to_do(self, to_do: impl Into<String>) -> Self {
+    pub(super) fn advising(self, to_do: impl Into<String>) -> Self {
         Self { to_do: Some(to_do.into()), ..self }
     }
 

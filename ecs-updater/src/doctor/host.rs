@@ -72,14 +72,14 @@ impl Host<'_> {
             let given = [("--cluster", cluster), ("--container-instance", one.container_instance.as_str())];
             let said = Said::what(format!("its machine is gone ({state}), and ECS keeps the registration"));
             if one.agent_connected {
-                found.warning(Check::Registration, self.host(), said.to_do("ECS removes it within minutes"));
+                found.warning(Check::Registration, self.host(), said.advising("ECS removes it within minutes"));
             } else {
                 let command = self.typed.aws("ecs deregister-container-instance --force", &given);
-                found.problem(Check::Registration, self.host(), said.to_do("deregister it").typing(command));
+                found.problem(Check::Registration, self.host(), said.advising("deregister it").typing(command));
             }
         } else if one.is_off() && !one.is_warm() {
             let state = one.machine_state().map_or("stopped", |state| state.as_str());
-            let said = Said::what(format!("its machine is {state}")).to_do("start it, or terminate it");
+            let said = Said::what(format!("its machine is {state}")).advising("start it, or terminate it");
             let start = self.typed.aws("ec2 start-instances", &[("--instance-ids", one.host.as_str())]);
             found.problem(Check::Machine, self.host(), said.typing(start));
         } else if one.left_out_since.is_some() {
@@ -88,7 +88,7 @@ impl Host<'_> {
             let to_do =
                 "ask with the credentials of the account that owns the machine; if AWS manages it, leave it to AWS";
             let describe = self.typed.aws("ec2 describe-instances", &[("--instance-ids", one.host.as_str())]);
-            found.problem(Check::KnownToEc2, self.host(), Said::what(what).to_do(to_do).typing(describe));
+            found.problem(Check::KnownToEc2, self.host(), Said::what(what).advising(to_do).typing(describe));
         }
         for check in [Check::Registration, Check::Machine, Check::KnownToEc2] {
             found.made(check, self.host());
@@ -104,7 +104,7 @@ impl Host<'_> {
                 let is_foreign = one.tags.claim.is_none() && one.left_out_since.is_none();
                 if is_foreign && !self.facts.lacks(MACHINES) {
                     let said = Said::what("somebody else set it DRAINING: it has no claim of a run")
-                        .to_do("find out who; when they are done, set it ACTIVE")
+                        .advising("find out who; when they are done, set it ACTIVE")
                         .typing(self.typed.activate(cluster, &one.container_instance));
                     found.warning(Check::ForeignDrain, self.host(), said);
                 }
@@ -112,13 +112,13 @@ impl Host<'_> {
             status => {
                 let said = Said::what(format!("its ECS status is {}", status.as_str()));
                 let to_do = "see on the host why the agent does not get further: journalctl -u ecs";
-                found.problem(Check::EcsStatus, self.host(), said.to_do(to_do));
+                found.problem(Check::EcsStatus, self.host(), said.advising(to_do));
             }
         }
         if !one.agent_connected {
             let session = self.typed.aws("ssm start-session", &[("--target", one.host.as_str())]);
             let said = Said::what("its ECS agent is not connected")
-                .to_do(
+                .advising(
                     "look on the host (systemctl status ecs), at its role and its way to ECS; it may be a short outage",
                 )
                 .typing(session);
@@ -134,12 +134,12 @@ impl Host<'_> {
             // Where it is so of all of them, it is said once.
             None if found.has(Check::Instances, None) => return,
             None => Said::what("it is no Bottlerocket host (no attribute bottlerocket.variant)")
-                .to_do("update it by other means"),
+                .advising("update it by other means"),
             Some("aws-ecs-1" | "aws-ecs-1-nvidia") => {
-                Said::what("its variant aws-ecs-1 has had no updates since July 2025").to_do("replace the instance")
+                Said::what("its variant aws-ecs-1 has had no updates since July 2025").advising("replace the instance")
             }
             Some(variant) if !variant.starts_with("aws-ecs-") => {
-                Said::what(format!("its variant {variant} is none of ECS")).to_do("replace the instance")
+                Said::what(format!("its variant {variant} is none of ECS")).advising("replace the instance")
             }
             Some(_) => return found.made(Check::Variant, self.host()),
         };
@@ -156,7 +156,7 @@ impl Host<'_> {
         let describe = || self.typed.aws("ssm describe-instance-information", &[("--filters", &information)]);
         let Some(agent) = agent else {
             let said = Said::what("Systems Manager does not know it, so that no command reaches it")
-                .to_do(
+                .advising(
                     "give its role AmazonSSMManagedInstanceCore, switch the control container on, and open HTTPS to ssm, \
                      ssmmessages and ec2messages",
                 )
@@ -166,7 +166,7 @@ impl Host<'_> {
         found.made(Check::SsmRegistered, self.host());
         if !agent.is_online() {
             let said = Said::what(format!("its SSM agent is {}: no command reaches it", agent.ping))
-                .to_do(
+                .advising(
                     "see that the control container runs and that HTTPS is open to ssm, ssmmessages and ec2messages, also in \
                      the endpoints' security group",
                 )
@@ -185,7 +185,7 @@ impl Host<'_> {
                     agent.version.as_deref().unwrap_or_default()
                 ));
                 let to_do = "set settings.host-containers.control.source to a newer image, or replace the instance";
-                found.problem(Check::SsmAgent, self.host(), said.to_do(to_do));
+                found.problem(Check::SsmAgent, self.host(), said.advising(to_do));
             }
             Some(_) => found.made(Check::SsmAgent, self.host()),
         }
@@ -201,10 +201,10 @@ impl Host<'_> {
             (TransportPolicy::Auto, Some(_)) if one.bridge.is_none() => return,
             (TransportPolicy::Bridge, Some(why)) => {
                 let said = Said::what(format!("hosts are reached by their bridges, and {why}"));
-                found.problem(Check::Bridge, self.host(), said.to_do(to_do));
+                found.problem(Check::Bridge, self.host(), said.advising(to_do));
             }
             (TransportPolicy::Auto, Some(why)) => {
-                let said = Said::what(format!("{why}; SSM is used in its place")).to_do(to_do);
+                let said = Said::what(format!("{why}; SSM is used in its place")).advising(to_do);
                 found.warning(Check::Bridge, self.host(), said);
             }
             (TransportPolicy::Bridge | TransportPolicy::Auto, None) => {}
@@ -215,7 +215,7 @@ impl Host<'_> {
         if parse_version(theirs).zip(parse_version(ours)).is_none_or(|(theirs, ours)| theirs < ours) {
             let said = Said::what(format!("its host-bridge is {theirs}, and this program {ours}"));
             let to_do = "bring the host container host-bridge to the same version when it suits";
-            found.warning(Check::BridgeAgent, self.host(), said.to_do(to_do));
+            found.warning(Check::BridgeAgent, self.host(), said.advising(to_do));
         }
         found.made(Check::BridgeAgent, self.host());
         let lock = seen.report.report.settings.as_ref().and_then(|settings| settings.version_lock.as_deref());
@@ -223,7 +223,7 @@ impl Host<'_> {
         if let Some(lock) = lock.filter(|lock| *lock != "latest" && is_owners) {
             let said = Said::what(format!("the host's own setting updates.version-lock = {lock} keeps it where it is"));
             let to_do = "if nobody means that, on the host: apiclient set updates.version-lock=latest";
-            found.warning(Check::VersionLock, self.host(), said.to_do(to_do));
+            found.warning(Check::VersionLock, self.host(), said.advising(to_do));
         }
         found.made(Check::VersionLock, self.host());
     }
@@ -241,12 +241,12 @@ impl Host<'_> {
                 if exclusion.tag == EXCLUDE_TAG { String::new() } else { format!(" (taken for {EXCLUDE_TAG})") };
             let what = format!("its tag {}{mistyped} keeps runs off it: {:?}", exclusion.tag, exclusion.note);
             let command = self.typed.ours(&format!("include {id}"), &self.facts.status.fleet.cluster);
-            let said = Said::what(what).to_do("lift it when its reason is over").typing(command);
+            let said = Said::what(what).advising("lift it when its reason is over").typing(command);
             found.warning(Check::ExcludeTag, self.host(), said);
         }
         for tag in &one.tags.unknown {
             let said = Said::what(format!("its tag {tag} begins as this program's do and means nothing"));
-            found.warning(Check::UnknownTag, self.host(), said.to_do("correct or remove it").typing(show()));
+            found.warning(Check::UnknownTag, self.host(), said.advising("correct or remove it").typing(show()));
         }
         if !one.tags.have_room() {
             let what = format!(
@@ -255,7 +255,11 @@ impl Host<'_> {
                 Tags::OURS,
                 Tags::MOST
             );
-            found.problem(Check::TagsRoom, self.host(), Said::what(what).to_do("remove some of them").typing(show()));
+            found.problem(
+                Check::TagsRoom,
+                self.host(),
+                Said::what(what).advising("remove some of them").typing(show()),
+            );
         }
         for check in [Check::Claim, Check::LastUpdate, Check::ExcludeTag, Check::UnknownTag, Check::TagsRoom] {
             found.made(check, self.host());
@@ -274,17 +278,17 @@ impl Host<'_> {
                     });
                     let what = format!("a run has left its claim on it ({})", claim.unwrap_or_default());
                     let to_do = "let a run, or finish, bring it to an end; release lets go of it now";
-                    found.problem(Check::Claim, self.host(), commands(Said::what(what)).to_do(to_do));
+                    found.problem(Check::Claim, self.host(), commands(Said::what(what)).advising(to_do));
                 }
                 "malformed_claim" => {
                     let what = "its tag ecs-updater:claim cannot be read, so that no run touches it";
-                    let said = Said::what(what).to_do("look at the tag, and remove it where nobody is at work");
+                    let said = Said::what(what).advising("look at the tag, and remove it where nobody is at work");
                     found.problem(Check::Claim, self.host(), said.typing(self.typed.tags(&one.host)));
                 }
                 "update_failed" => {
                     let code = one.tags.last.as_ref().map_or("failed", |last| last.outcome());
                     let said = Said::what(format!("its last update failed ({code})"));
-                    found.warning(Check::LastUpdate, self.host(), commands(said).to_do("see why it did"));
+                    found.warning(Check::LastUpdate, self.host(), commands(said).advising("see why it did"));
                 }
                 _ => {}
             }
@@ -299,11 +303,11 @@ impl Host<'_> {
                 Place::InService | Place::Warm => {}
                 Place::Terminating => {
                     let said = Said::what(format!("its Auto Scaling group {group} ends it ({state})"));
-                    found.warning(Check::GroupState, self.host(), said.to_do("nothing: no run touches it any more"));
+                    found.warning(Check::GroupState, self.host(), said.advising("nothing: no run touches it any more"));
                 }
                 Place::Away(advice) => {
                     let said = Said::what(format!("its Auto Scaling group {group} has it as {state}, not in service"));
-                    found.problem(Check::GroupState, self.host(), said.to_do(advice));
+                    found.problem(Check::GroupState, self.host(), said.advising(advice));
                 }
             }
         }
@@ -316,13 +320,13 @@ impl Host<'_> {
             let text = hold.to_string();
             let text = text.trim_start_matches("not begun: ");
             let (what, to_do) = text.split_once("; ").unwrap_or((text, "see the page that is linked"));
-            let said = Said::what(what).to_do(to_do);
+            let said = Said::what(what).advising(to_do);
             match hold {
-                HoldReason::LoadBalancerCheck { .. } => found.problem(Check::GroupHealthCheck, self.host(), said),
+                HoldReason::LoadBalancerCheck { .. } => found.problem(Check::HealthOfGroup, self.host(), said),
                 HoldReason::InstanceRefresh { .. } => found.warning(Check::InstanceRefresh, self.host(), said),
                 HoldReason::ScaleInEndsTasks { .. } => found.problem(Check::ScaleIn, self.host(), said),
                 HoldReason::ProtectedTasks { .. } => {
-                    let said = said.to_do("wait for the end of the protection, or end it");
+                    let said = said.advising("wait for the end of the protection, or end it");
                     found.warning(Check::Tasks, self.host(), said);
                 }
                 HoldReason::NoRoom { .. } => found.problem(Check::Room, self.host(), said),
@@ -330,7 +334,7 @@ impl Host<'_> {
             }
         }
         if self.instance.auto_scaling.is_some() {
-            for check in [Check::GroupHealthCheck, Check::InstanceRefresh, Check::ScaleIn] {
+            for check in [Check::HealthOfGroup, Check::InstanceRefresh, Check::ScaleIn] {
                 found.made(check, self.host());
             }
         }

@@ -88,7 +88,8 @@ fn find(facts: &Facts<'_>, refused: Option<&ClusterError>, typed: &Typed, found:
     };
     if let Some(error) = facts.troubles.iter().find(is_missing) {
         let said = Said::what(format!("there is no such cluster in this account and Region ({error})"));
-        let said = said.to_do("check its name, the Region and the account").typing(typed.aws("ecs list-clusters", &[]));
+        let said =
+            said.advising("check its name, the Region and the account").typing(typed.aws("ecs list-clusters", &[]));
         return found.problem(Check::Cluster, None, said);
     }
     if facts.is_read {
@@ -116,7 +117,8 @@ fn settings(refused: Option<&ClusterError>, typed: &Typed, facts: &Facts<'_>, fo
         | ClusterErrorKind::LeaseLost => !facts.troubles.is_empty(),
     };
     if let Some(error) = refused.filter(|error| !of_reads(error)) {
-        let said = Said::what(&error.message).to_do("correct what the message names, in the configuration or the tags");
+        let said =
+            Said::what(&error.message).advising("correct what the message names, in the configuration or the tags");
         let check = typed.ours("config check", &facts.status.fleet.cluster);
         found.problem(Check::Settings, None, said.typing(check));
     }
@@ -131,7 +133,8 @@ fn account(location: &Location, expected: Option<&AccountId>, found: &mut Findin
         Some(account) if account == expected => {}
         Some(account) => {
             let what = format!("the cluster is in account {account}, and --expect-account says {expected}");
-            let said = Said::what(what).to_do("take the credentials of the other account, by --profile or AWS_PROFILE");
+            let said =
+                Said::what(what).advising("take the credentials of the other account, by --profile or AWS_PROFILE");
             found.problem(Check::Account, None, said);
         }
         None => {

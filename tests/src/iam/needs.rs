@@ -28,24 +28,13 @@ pub(crate) fn needs(world: &World, asked: &Asked, by: Option<MachineNo>) -> Vec<
         (Body::Json(params), "ecs:TagResource" | "ecs:UntagResource") => of_tag_resource(params),
         (Body::Json(params), name) if name.starts_with("ecs:") => of_ecs(&arn, name, params),
         (Body::Json(params), "ssm:SendCommand") => of_send_command(world, &arn, params),
-        (Body::Json(params), "events:PutEvents") => {
-            let buses = params.peek_fields("Entries", "EventBusName").into_iter();
-            let of_bus =
-                |bus: String| if bus.starts_with("arn:") { bus } else { arn("events", format!("event-bus/{bus}")) };
-            buses.map(|bus| (of_bus(bus), Context::new())).collect()
-        }
+        (Body::Json(params), "events:PutEvents") => of_put_events(&arn, params),
         (Body::Json(params), "dynamodb:GetItem" | "dynamodb:PutItem" | "dynamodb:UpdateItem") => {
             let table = params.peek_text("TableName").unwrap_or_default();
             vec![(arn("dynamodb", format!("table/{table}")), Context::new())]
         }
         (Body::Json(params), "ssm:GetParameter" | "ssm:GetParameters") => {
-            // AWS's own parameters are of no account.
-            let of_name = |name: String| {
-                let account = if name.starts_with("/aws/service/") { "" } else { account.as_str() };
-                format!("arn:aws:ssm:{region}:{account}:parameter/{}", name.trim_start_matches('/'))
-            };
-            let names = params.peek_text("Name").into_iter().chain(params.peek_texts("Names"));
-            names.map(|name| (of_name(name), Context::new())).collect()
+            of_parameters(region, account.as_str(), params)
         }
         (Body::Json(params), "lambda:Invoke") => {
             vec![(params.peek_text("FunctionName").unwrap_or_default(), Context::new())]
@@ -148,6 +137,22 @@ fn of_put_attributes(world: &World, arn: &Arn<'_>, params: &Params, by: Option<M
             (arn("ecs", format!("container-instance/{cluster}/id")), context)
         })
         .collect()
+}
+
+fn of_put_events(arn: &Arn<'_>, params: &Params) -> Vec<(String, Context)> {
+    let buses = params.peek_fields("Entries", "EventBusName").into_iter();
+    let of_bus = |bus: String| if bus.starts_with("arn:") { bus } else { arn("events", format!("event-bus/{bus}")) };
+    buses.map(|bus| (of_bus(bus), Context::new())).collect()
+}
+
+/// AWS's own parameters are of no account.
+fn of_parameters(region: &str, account: &str, params: &Params) -> Vec<(String, Context)> {
+    let of_name = |name: String| {
+        let account = if name.starts_with("/aws/service/") { "" } else { account };
+        format!("arn:aws:ssm:{region}:{account}:parameter/{}", name.trim_start_matches('/'))
+    };
+    let names = params.peek_text("Name").into_iter().chain(params.peek_texts("Names"));
+    names.map(|name| (of_name(name), Context::new())).collect()
 }
 
 fn of_tag_resource(params: &Params) -> Vec<(String, Context)> {

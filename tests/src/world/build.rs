@@ -81,25 +81,30 @@ impl World {
             date_is_off: Default::default(),
             uses: 0,
         };
+        world.fill(scenario)?;
+        Ok(world)
+    }
+
+    fn fill(&mut self, scenario: &Scenario) -> Result<(), ScenarioError> {
         for name in &scenario.clusters {
-            world.add_cluster(scenario, name);
+            self.add_cluster(scenario, name);
         }
         for spec in &scenario.machines {
             let cluster = scenario.cluster_of("a machine", Some(&spec.instance.cluster))?;
-            world.add_machine(ClusterNo(cluster), spec);
+            self.add_machine(ClusterNo(cluster), spec);
         }
         for spec in &scenario.services {
             let cluster = scenario.cluster_of(&format!("service {}", spec.name), spec.cluster.as_deref())?;
-            world.add_service(ClusterNo(cluster), spec)?;
+            self.add_service(ClusterNo(cluster), spec)?;
         }
         for spec in &scenario.tasks {
-            world.add_standalone(spec);
+            self.add_standalone(spec);
         }
-        world.place_everything();
-        world.apply_beginnings(&scenario.machines);
-        world.begin_scaling();
-        world.add_script(scenario);
-        Ok(world)
+        self.place_everything();
+        self.apply_beginnings(&scenario.machines);
+        self.begin_scaling();
+        self.add_script(scenario);
+        Ok(())
     }
 
     fn add_script(&mut self, scenario: &Scenario) {

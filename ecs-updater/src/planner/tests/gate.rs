@@ -85,7 +85,9 @@ fn an_instance_whose_tasks_are_waited_for_needs_a_longer_window() {
 #[test]
 fn the_next_opening_is_by_windows_and_freezes_alone() {
     let (now, night) = ("2026-11-23T12:00:00Z", "Mon-Fri 02:00-05:00 UTC");
-    let table: [(&str, &[&str], &[&str], Option<&str>); 6] = [
+    /// What is set, the windows, the freezes, and the next opening.
+    type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Option<&'a str>);
+    let table: [Row<'_>; 6] = [
         ("at any time", &[], &[], Some(now)),
         ("tonight", &[night], &[], Some("2026-11-24T02:00:00Z")),
         ("after a freeze", &[night], &["2026-11-23..2026-11-25"], Some("2026-11-26T02:00:00Z")),
