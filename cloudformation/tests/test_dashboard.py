@@ -69,7 +69,14 @@ def drawn(body):
 
 def test_the_source_has_the_metrics_that_this_test_knows_how_to_read():
     of_run, of_cluster = written()
-    assert {"AnotherRun", "NothingUpdated", "Updated", "OldestDrain", "DaysWithoutProgress", "OldestVersionDays"} <= of_run
+    assert {
+        "AnotherRun",
+        "NothingUpdated",
+        "Updated",
+        "OldestDrain",
+        "DaysWithoutProgress",
+        "OldestVersionDays",
+    } <= of_run
     assert of_cluster - of_run == OPEN
     assert 'pub const NAMESPACE: &str = "EcsUpdater";' in METRICS
     assert 'pub const UPDATER: &str = "Updater";' in METRICS
