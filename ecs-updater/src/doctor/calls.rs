@@ -33,7 +33,7 @@ pub const STATEMENTS: &[(&str, &str)] = &[
     ("ssm:DescribeInstanceInformation", "ReadWhatHasNoResources"),
     ("dynamodb:GetItem", "ReadTheLease"),
     ("ssm:GetParameters", "ReadReleaseDates"),
-    ("ssm:GetParameter", "ReadApprovedVersions"),
+    ("ssm:GetParameter", "ReadConfigurationAndApprovedVersions"),
 ];
 
 /// What is not known where a read goes wrong.

@@ -78,7 +78,10 @@ fn a_bucket_that_refuses_or_hangs_costs_the_report_there_and_no_more() {
     for (name, fault, most, objects) in table {
         let kept = run(&(fault + REPORTS), "exit = \"success\"\noutcomes = { updated = 2 }");
         assert!(kept.behind() <= most, "{name}: {}", kept.behind());
-        assert_eq!((kept.objects, kept.called("s3:PutObject")), (objects, 2), "{name}");
+        assert_eq!(kept.objects, objects, "{name}");
+        // What hangs is never answered, and counts as no call.
+        let hangs = most > at_once;
+        assert!(kept.called("s3:PutObject") == 2 || hangs && kept.called("s3:PutObject") <= 1, "{name}");
         assert!(!kept.report().clusters[0].aws_calls.contains_key("s3:PutObject"), "{name}");
     }
 }

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use models::claim::{ClaimStep, whole_seconds};
-use models::fleet::Instance;
+use models::fleet::{Instance, Place};
 use models::host::HostReport;
+use models::report::Outcome;
 use semver::Version;
 
 use crate::planner::context::Context;
@@ -57,6 +58,8 @@ pub(super) fn came(instance: &Instance, version: &Version, cx: &Context<'_>) -> 
         Some(verdict) if verdict.outcome.is_failure() && !verdict.of_its_own => {
             return Some(Came::Failed(verdict.at));
         }
+        // What its group takes away is nobody's canary.
+        _ if is_out && is_ending(instance, cx) => return None,
         // What failed for a reason of its own and was left as it is is not done with either.
         _ if is_out => return Some(Came::UnderWay),
         Some(verdict) if verdict.outcome.is_failure() => return None,
@@ -88,6 +91,13 @@ pub(super) fn came(instance: &Instance, version: &Version, cx: &Context<'_>) -> 
         (None, Some(at)) => Came::Launched(believed(at, cx)),
         (None, None) => Came::Launched(own_sight),
     })
+}
+
+/// Whether its Auto Scaling group ends the instance, or has been seen to in this run.
+fn is_ending(instance: &Instance, cx: &Context<'_>) -> bool {
+    let was_left = instance.run.verdict.as_deref().is_some_and(|verdict| verdict.outcome == Outcome::ScaledIn);
+    let away = instance.out_of_group(cx.policy.bridge_policy, cx.now);
+    was_left || away.is_some_and(|(_, place)| matches!(place, Place::Terminating))
 }
 
 /// Returns the time of an end as far as it is believed. Who may tag instances can write any: one that lies ahead is taken for
