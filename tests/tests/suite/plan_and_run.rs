@@ -72,10 +72,13 @@ fn compare(path: &Path, by: fn(Scenario) -> Scenario) -> Option<Vec<String>> {
     // A window is a time limit; and a plan tags no instance, without which no bridge reports.
     let is_timed = scenario.updater.to_string().contains("windows");
     let is_unnamed = !scenario.region.instances_named;
+    // A plan asks no function of the user's.
+    let is_asked = !scenario.functions.is_empty();
     if is_disturbed
         || flaps
         || is_timed
         || is_unnamed
+        || is_asked
         || is_among(&LEASES)
         || is_among(&SCALING)
         || !expect.process.is_empty()
