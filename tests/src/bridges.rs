@@ -17,6 +17,7 @@ use host_bridge::introspection::Introspection;
 use host_bridge::signpost::SignpostError;
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::clock::SimClock;
@@ -31,9 +32,10 @@ use crate::world::MachineNo;
 const STARTED_WITHIN_MS: u64 = 60_000;
 
 /// The agents of a Region.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Bridges {
     agents: Mutex<BTreeMap<MachineNo, One>>,
+    runtime: Handle,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,11 @@ struct One {
 }
 
 impl Bridges {
+    /// None yet; those to come run on the runtime.
+    pub(crate) fn new(runtime: Handle) -> Self {
+        Self { agents: Mutex::default(), runtime }
+    }
+
     /// The host of an agent came up, or went down.
     pub(crate) fn set(&self, engine: &Weak<Engine>, machine: MachineNo, clock: SimClock, runs: bool) {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,8 +61,8 @@ impl Bridges {
         if runs {
             let host = Host { engine: Weak::clone(engine), machine, clock };
             let ran_before = std::mem::replace(&mut one.has_run, true);
-            one.running =
-                Some(tokio::spawn(Simulated(Box::pin(host.live(one.journal.clone(), !ran_before)))).abort_handle());
+            let life = host.live(one.journal.clone(), !ran_before);
+            one.running = Some(self.runtime.spawn(Simulated(Box::pin(life))).abort_handle());
         }
     }
 

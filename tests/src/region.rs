@@ -32,7 +32,7 @@ use hosts::Running;
 /// A simulated Region. Everything that comes over the wire is the program under test, everything else is the
 /// scenario's.
 ///
-/// Its time is that of the runtime it was started in: call its methods there.
+/// Its time is that of the runtime it was started in, and what runs on its hosts runs there: await its methods there.
 #[derive(Debug)]
 pub struct Region {
     engine: Arc<Engine>,

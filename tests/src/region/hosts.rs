@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::engine::{Engine, OnHosts, std_duration};
@@ -23,13 +24,17 @@ type Documents = Arc<Mutex<BTreeMap<(CommandNo, MachineNo), AbortHandle>>>;
 pub(super) struct Running {
     engine: Weak<Engine>,
     clock: SimClock,
+    /// What acts on the Region can be outside of its runtime.
+    runtime: Handle,
     documents: Documents,
     bridges: Bridges,
 }
 
 impl Running {
     pub(super) fn new(engine: &Weak<Engine>, clock: SimClock) -> Self {
-        Self { engine: Weak::clone(engine), clock, documents: Documents::default(), bridges: Bridges::default() }
+        let runtime = Handle::current();
+        let bridges = Bridges::new(runtime.clone());
+        Self { engine: Weak::clone(engine), clock, runtime, documents: Documents::default(), bridges }
     }
 }
 
@@ -44,7 +49,7 @@ impl OnHosts for Running {
                     clock: self.clock,
                     documents: Arc::clone(&self.documents),
                 };
-                let run = tokio::spawn(Simulated(Box::pin(run_document(host, command, script, parameters))));
+                let run = self.runtime.spawn(Simulated(Box::pin(run_document(host, command, script, parameters))));
                 documents.insert((command, machine), run.abort_handle());
             }
             Effect::Abort { command, machine } => {
@@ -54,7 +59,7 @@ impl OnHosts for Running {
             }
             Effect::Report { machine, parameters } => {
                 let engine = self.engine.clone();
-                drop(tokio::spawn(Simulated(Box::pin(async move {
+                drop(self.runtime.spawn(Simulated(Box::pin(async move {
                     if let Some(engine) = engine.upgrade() {
                         drop(engine.call_by(0, by_its_role(machine, &parameters)).await);
                     }
@@ -132,5 +137,21 @@ impl documents::Machine for HostHandle {
     fn introspection(&self, path: &str) -> Option<(u16, String)> {
         let engine = self.engine.upgrade()?;
         engine.look(|world| world.introspection(self.machine, path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_on_the_region_can_be_outside_of_its_runtime() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let running = runtime.block_on(async { Running::new(&Weak::new(), SimClock::start(Timestamp::UNIX_EPOCH, 1)) });
+        let (script, parameters) = (Script::Inspect, BTreeMap::new());
+        running.perform(Effect::Run { command: CommandNo(0), machine: MachineNo(0), script, parameters });
+        running.perform(Effect::Bridge { machine: MachineNo(0), runs: true });
+        running.perform(Effect::Report { machine: MachineNo(0), parameters: serde_json::Value::Null });
+        assert_eq!(running.documents.lock().unwrap().len(), 1);
     }
 }
