@@ -10,6 +10,10 @@ mod mistakes {
     pub enum Mistake {
         /// One instance more than the budget is taken out of service.
         BudgetOffByOne,
+        /// The budgets of groups are not read.
+        GroupBudgetIgnored,
+        /// Groups are begun whatever their order.
+        OrderIgnored,
         /// The reboot is sent without another look at the tasks.
         NoLookBeforeReboot,
         /// DRAINING is set without another look at status, tags and budget.
@@ -90,13 +94,15 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 39] = [
+        pub const ALL: [Self; 41] = [
             Self::HealthIgnored,
             Self::BakeIgnored,
             Self::StagesIgnored,
             Self::SoakIgnored,
             Self::HooksIgnored,
             Self::BudgetOffByOne,
+            Self::GroupBudgetIgnored,
+            Self::OrderIgnored,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
             Self::ClaimAfterDrain,

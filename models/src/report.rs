@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster_tags::IgnoredTag;
-use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ImageId, RunId, ZoneName};
+use crate::ids::{ClusterName, ContainerInstanceArn, GroupName, HostId, ImageId, RunId, ZoneName};
 use crate::location::Location;
 use crate::plan::{Estimate, Phase};
 
@@ -216,6 +216,9 @@ pub struct InstanceReport {
     /// Availability zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<ZoneName>,
+    /// The group of the cluster that it is in; `None` where it is in none, or in two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupName>,
     /// How it ended.
     pub outcome: Outcome,
     /// The reason's code.

@@ -8,6 +8,7 @@ mod leases;
 mod limits;
 mod named;
 mod pacing;
+mod parts;
 mod rule;
 mod selected;
 
@@ -28,6 +29,8 @@ use leases::Leases;
 pub use limits::Limits;
 use pacing::Paced;
 pub use pacing::Pacing;
+pub use parts::Part;
+use parts::Parts;
 pub use rule::{Rule, Violation};
 use selected::Selected;
 
@@ -86,6 +89,7 @@ pub struct Invariants {
     chosen: BTreeMap<MachineNo, Vec<TaskNo>>,
     selected: Selected,
     paced: Paced,
+    parts: Parts,
     hooks: hooks::Asked,
 }
 
@@ -117,6 +121,7 @@ impl Invariants {
     /// The instances that are named for the run that begins now.
     pub(crate) fn set_named(&mut self, world: &World, named: Named) {
         self.selected.set_named(world, named);
+        self.parts.begin(world);
     }
 
     /// Which versions may be installed in a cluster from now on; any where nothing was said.
@@ -137,6 +142,7 @@ impl Invariants {
         self.follow_status(world, &entry.event);
         if let Some(machine) = entry.event.machine() {
             self.selected.follow(world, machine, entry.at);
+            self.parts.follow(world, machine, entry.at);
         }
         match &entry.event {
             Event::Instance { machine, change: InstanceChange::Status { to, by, .. } } => {
@@ -192,6 +198,7 @@ impl Invariants {
                 self.taken_back.remove(&machine);
                 self.check_draining_claim(world, machine);
                 self.check_budget(world, machine);
+                self.check_parts(world, machine);
                 self.check_excluded(world, machine);
                 self.check_paused(world, machine);
                 self.check_drained_for(world, machine);

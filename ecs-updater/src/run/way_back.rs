@@ -241,6 +241,7 @@ impl Cluster<'_> {
         match &self.facts.stop {
             Some(Stop::Interrupted) => Some("the run was interrupted".to_owned()),
             Some(Stop::NotPermitted { detail, .. }) => Some(format!("not permitted: {detail}")),
+            Some(Stop::TwoGroups(why)) => Some(why.to_string().trim_start_matches("not begun: ").to_owned()),
             None => {
                 let asked = Asked { outside_window: self.facts.outside_window, finish: *self.finish.borrow() };
                 let closed = planner::closed_for_drains(&self.fleet, self.policy, asked, now)?;

@@ -47,6 +47,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         container_instance: text.into(),
         ec2_instance_id: text.into(),
         zone: Some(text.into()),
+        group: None,
         outcome,
         reason: Some(text.to_owned()),
         detail: Some(format!("it says {text} and no more")),

@@ -48,8 +48,10 @@ pub enum Rule {
     MinSize,
     /// An instance was drained while ECS would place its tasks on a machine that does not run.
     PlacedOnDead,
-    /// An instance was drained, or claimed to be staged, that is not selected.
+    /// An instance was drained, or claimed to be staged, that is not selected; or one that is in two groups was drained.
     Selected,
+    /// An instance was drained while one of a group with a lower order was under way.
+    Order,
     /// An instance was drained for a release whose canaries are not all updated and watched.
     Canary,
     /// An instance was drained too soon after another one.

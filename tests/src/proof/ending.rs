@@ -74,7 +74,8 @@ fn min_sizes(world: &World, report: &RunReport) -> Vec<String> {
 /// updated nothing, and held something that no person wished to be held.
 fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
     /// Holds that are a person's wish, or of what there is nothing to update.
-    const QUIET: [&str; 25] = [
+    const QUIET: [&str; 26] = [
+        "earlier_group",
         "baking",
         "soaking",
         "managed_by_aws",
@@ -210,6 +211,7 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::MinSize
         | Rule::PlacedOnDead
         | Rule::Selected
+        | Rule::Order
         | Rule::Unwanted
         | Rule::Canary
         | Rule::Soak

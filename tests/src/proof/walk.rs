@@ -16,6 +16,7 @@ mod hooks;
 mod kept;
 mod outages;
 mod paces;
+mod parts;
 mod refusals;
 mod rights;
 mod rooms;
@@ -74,6 +75,7 @@ pub fn draw(seed: u64) -> Table {
     told::add(seed, &mut scenario);
     kept::add(seed, &mut scenario);
     hooks::add(seed, &mut scenario);
+    parts::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }
