@@ -243,6 +243,13 @@ pub struct InstanceReport {
 }
 
 impl InstanceReport {
+    /// Returns the Availability Zone and the group, as far as they are known, for people.
+    pub fn place(&self) -> Option<String> {
+        let zone = self.zone.as_ref().map(ZoneName::as_str);
+        let names: Vec<&str> = zone.into_iter().chain(self.group.as_ref().map(GroupName::as_str)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
     /// Returns the version that it runs at the end; `None` where that is not known for sure, or the machine goes away.
     pub fn version_at_end(&self) -> Option<&Version> {
         match self.outcome {
