@@ -33,7 +33,6 @@ fn instance(number: usize) -> Instance {
         pending_tasks: 0,
         variant: Some("aws-ecs-2".into()),
         zone: Some("eu-west-1a".into()),
-        group: None,
         provider: None,
         managed_by_aws: false,
         auto_scaling: None,
