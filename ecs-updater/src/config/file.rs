@@ -249,9 +249,15 @@ fn advice(path: &str, prefix: &str, table: &str) -> Advice {
     if let Some(key) = Key::all().find(|key| key.flag().replace('-', "_") == path) {
         return Advice::DidYouMean(key.path().to_owned());
     }
-    let of_cluster = table.starts_with("[[") && prefix.is_empty();
-    let keys = Key::all().map(Key::path).filter(|path| path.starts_with(prefix));
-    Advice::for_unknown(path, of_cluster.then_some("name").into_iter().chain(keys).map(str::to_owned))
+    let of_group = table.starts_with("[[cluster.group]]");
+    let names: &[&str] = match prefix {
+        "" if of_group => &["name", "match", "order"],
+        "" if table.starts_with("[[") => &["name"],
+        _ => &[],
+    };
+    let keys = Key::all().filter(|key| !of_group || key.may_stand_in_group()).map(Key::path);
+    let keys = keys.filter(|path| path.starts_with(prefix));
+    Advice::for_unknown(path, names.iter().copied().chain(keys).map(str::to_owned))
 }
 
 /// Whether this is a table of a policy, such as `timeouts`.

@@ -18,6 +18,7 @@ use super::value::{Entry, Node, Value};
 /// The path of the budget, which a group has beside its cluster's.
 pub(super) const MAX_UNAVAILABLE: &str = "max_unavailable";
 const NAME_ALLOWED: &str = "1 to 64 letters, digits, hyphens and underscores";
+const MATCH_ALLOWED: &str = "an expression such as \"attribute:pool == batch\"";
 const ORDER_ALLOWED: &str = "a whole number from -1000 to 1000";
 
 impl Reader<'_> {
@@ -66,7 +67,7 @@ impl Reader<'_> {
         let name = self.required(name, ("name", "which the report shows"), (place, &unnamed), NAME_ALLOWED, group_name);
         let table = name.as_ref().map_or(unnamed, |name| format!("[[cluster.group]] {:?} of {of}", name.as_str()));
         let what = "an expression that its instances meet";
-        let matches = self.required(matches, ("match", what), (place, &table), &Expression.allowed(&None), expression);
+        let matches = self.required(matches, ("match", what), (place, &table), MATCH_ALLOWED, expression);
         let order = order.map_or(Some(0), |node| {
             let order = node.value.as_text().and_then(|text| text.parse().ok()).filter(|order| in_range(*order));
             if order.is_none() {

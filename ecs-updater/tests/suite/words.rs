@@ -392,6 +392,7 @@ fn notes_and_errors_of_many_lines_are_prose() {
     {
         instance.ec2_instance_id = "i-00000000000000001".into();
         instance.unknown_tags.clear();
+        instance.group = None;
         instance.zone = Some("eu-west-1a".into());
         (instance.reason, instance.detail) = (Some(code.to_owned()), Some(detail));
     }

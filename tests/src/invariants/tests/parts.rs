@@ -19,7 +19,10 @@ fn drained(parts: Vec<Part>, hosts: [usize; 2]) -> Vec<Rule> {
         .collect();
     let mut world = world(&pools);
     world.invariants_mut().set_budget("main", MaxUnavailable::Count(3));
-    world.invariants_mut().set_parts("main", parts);
+    let mut invariants = std::mem::take(world.invariants_mut());
+    invariants.set_parts("main", parts);
+    invariants.set_named(&world, Named::default());
+    *world.invariants_mut() = invariants;
     for host in hosts {
         claim(&mut world, host);
         set(&mut world, host, InstanceStatus::Draining, Actor::Updater);
