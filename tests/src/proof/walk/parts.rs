@@ -19,7 +19,7 @@ pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
     }
     let by_zone = draw.chance(30);
     let matches = if by_zone {
-        ["attribute:ecs.availability-zone =~ .*a", "attribute:ecs.availability-zone =~ .*b"]
+        ["attribute:ecs.availability-zone =~ '.*[0-9]a'", "attribute:ecs.availability-zone =~ '.*[0-9]b'"]
     } else {
         ["attribute:pool == one", "attribute:pool == two or attribute:also exists"]
     };
