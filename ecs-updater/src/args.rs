@@ -84,8 +84,8 @@ Exit codes:
      it concerns
   3  not permitted, AWS not reachable, or no such cluster
   4  stopped by a signal; something was not begun because Ctrl-C asked the run
-     or rollback to finish; the lease was lost; something was left in the middle,
-     and the next run goes on; or you said no
+     or rollback to finish; the lease was lost; something was left in the middle
+     for the next run; or you said no
   5  only with --fail-on-held: nothing was updated although something is
      outdated, and nobody asked for that";
 
@@ -155,27 +155,27 @@ pub enum Command {
     /// Update the clusters' instances
     ///
     /// Exits when every instance is settled: updated, already current, held for a reason that the report names, or
-    /// failed. On a terminal the first Ctrl-C lets it finish what was begun, and begin nothing more; the second stops it.
-    /// SIGTERM, and SIGINT without a terminal, stop it: it ends the calls in flight, reports and exits, and the next run
-    /// continues.
+    /// failed. On a terminal the first Ctrl-C lets it finish what was begun, and begin nothing more; the second stops
+    /// it. SIGTERM, and SIGINT without a terminal, stop it: it ends the calls in flight, reports and exits, and the
+    /// next run continues.
     #[command(after_help = AFTER_HELP, after_long_help = after_run_help())]
     Run(RunArgs),
     /// Show what `run` would do, and change nothing
     ///
-    /// The same as `run --dry-run`. Only reads, and sends the inspect document to hosts. Shows each instance with its turn, or
-    /// with the reason why it would be held; ends with the counts and an estimate of the time.
+    /// The same as `run --dry-run`. Only reads, and sends the inspect document to hosts. Shows each instance with its
+    /// turn, or with the reason why it would be held; ends with the counts and an estimate of the time.
     Plan(PlanArgs),
     /// Show which instances are out of service, and what needs attention
     ///
-    /// Reads ECS, the tags, the lease and what the last run left beside it. Takes seconds and sends no command to any host.
-    /// Ends with "all well", exit code 0, or with what to do and what to type, exit code 1; 2 to 4 as with `run`.
+    /// Reads ECS, the tags, the lease and what the last run left beside it. Takes seconds and sends no command to any
+    /// host. Ends with "all well", exit code 0, or with what to do and what to type, exit code 1; 2 to 4 as with `run`.
     Status(StatusArgs),
     /// Check the prerequisites, host by host, and say what to do
     ///
-    /// Only reads: nothing is changed, and no command is sent to any host. What only the hosts know is not checked; `plan` asks
-    /// them. One bad answer does not stop the other checks. Needs no more rights than a plan. The exit code is 0 if nothing is
-    /// wrong, with warnings or without; 1 if a problem is found; 3 if a cluster could not be read at all; 2 and 4 as with
-    /// `run`. Each finding has an id, with a line in docs/prerequisites.md.
+    /// Only reads: nothing is changed, and no command is sent to any host. What only the hosts know is not checked;
+    /// `plan` asks them. One bad answer does not stop the other checks. Needs no more rights than a plan. The exit code
+    /// is 0 if nothing is wrong, with warnings or without; 1 if a problem is found; 3 if a cluster could not be read at
+    /// all; 2 and 4 as with `run`. Each finding has an id, with a line in docs/prerequisites.md.
     #[command(after_help = AFTER_HELP, after_long_help = after_doctor_help())]
     Doctor(SettingArgs),
     /// Show a saved report again: as a table, or as a page for a browser
@@ -186,30 +186,30 @@ pub enum Command {
     Config(ConfigArgs),
     /// Finish what earlier runs began, and begin nothing new
     ///
-    /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled back
-    /// or put back into service. All others are left as they are. Ctrl-C stops it at once.
+    /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled
+    /// back or put back into service. All others are left as they are. Ctrl-C stops it at once.
     Finish(SettingArgs),
     /// Take a release back: its instances return to the version before
     ///
-    /// The newest updates go back first, within the same budget and with the same drains and checks as an update. First the
-    /// release is skipped in the cluster, by the cluster's tag ecs-updater:skip-versions, until `unskip`. Without the right to
-    /// write that tag nothing goes back, unless skip_versions already names the release. Needs no allow_downgrade. What
-    /// earlier runs began is finished, and Ctrl-C works as with `run`.
+    /// The newest updates go back first, within the same budget and with the same drains and checks as an update. First
+    /// the release is skipped in the cluster, by the cluster's tag ecs-updater:skip-versions, until `unskip`. Without
+    /// the right to write that tag nothing goes back, unless skip_versions already names the release. Needs no
+    /// allow_downgrade. What earlier runs began is finished, and Ctrl-C works as with `run`.
     Rollback(RollbackArgs),
     /// Let runs install a version again that `rollback` made them skip
     Unskip(UnskipArgs),
     /// Stop new updates on a cluster, until `resume`
     ///
-    /// Sets the cluster's tag ecs-updater:pause. A run at work begins nothing after its next look, and finishes what was
-    /// begun. Needs no lease.
+    /// Sets the cluster's tag ecs-updater:pause. A run at work begins nothing after its next look, and finishes what
+    /// was begun. Needs no lease.
     Pause(PauseArgs),
     /// Lift a pause
     Resume(ClusterArgs),
     /// Put one instance back into service without its update, as far as possible
     ///
     /// Calls off a reboot that has not come and waits until it can no longer come, undoes the activation, puts the
-    /// version-lock back, sets the instance ACTIVE and removes the claim. If the reboot comes anyway, waits for it and verifies
-    /// the instance. An instance that is on its way back to its old version goes there first.
+    /// version-lock back, sets the instance ACTIVE and removes the claim. If the reboot comes anyway, waits for it and
+    /// verifies the instance. An instance that is on its way back to its old version goes there first.
     Release(ReleaseArgs),
     /// Keep runs off instances, until `include`
     ///
@@ -242,8 +242,9 @@ pub struct RunArgs {
     pub outside_window: bool,
     /// Exit with 5 if nothing was updated although something is outdated, and nobody asked for that
     ///
-    /// The exit code stays 0 if something was updated, if another run works on a cluster, or if somebody asked for it: a
-    /// pause, a freeze, a window, an excluded instance, an update wave. Failures and interruptions keep their own codes.
+    /// The exit code stays 0 if something was updated, if another run works on a cluster, or if somebody asked for it:
+    /// a pause, a freeze, a window, an excluded instance, an update wave. Failures and interruptions keep their own
+    /// codes.
     #[arg(long)]
     pub fail_on_held: bool,
     /// The instances that are named.

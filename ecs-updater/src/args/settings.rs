@@ -9,7 +9,8 @@ use crate::config::{Given, Key};
 pub struct SettingArgs {
     /// A cluster to work on, by name; may be repeated
     ///
-    /// With --config, only the named clusters are worked on. The file's defaults apply to one that the file does not list.
+    /// With --config, only the named clusters are worked on. The file's defaults apply to one that the file does not
+    /// list.
     #[arg(long = "cluster", value_name = "NAME", help_heading = "Clusters")]
     pub clusters: Vec<String>,
     /// Configuration in TOML: a file, or ssm: and the name of an SSM parameter [env: ECS_UPDATER_CONFIG]

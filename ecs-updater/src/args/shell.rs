@@ -21,8 +21,8 @@ pub struct ConfigArgs {
 pub enum ConfigCommand {
     /// Check the settings, and print what applies to each cluster and where it comes from
     ///
-    /// Reads the file, the environment and the flags as `run` does. Does not call AWS, so the clusters' tags are not included.
-    /// Exits with 0, or with 2 if something is wrong, even for a single cluster.
+    /// Reads the file, the environment and the flags as `run` does. Does not call AWS, so the clusters' tags are not
+    /// included. Exits with 0, or with 2 if something is wrong, even for a single cluster.
     Check(SettingArgs),
 }
 

@@ -1,4 +1,5 @@
-//! What the commands take that are no run: `pause`, `resume`, `unskip`, `release`, `exclude`, `include`, `forget-failed`.
+//! What the commands take that are no run: `pause`, `resume`, `unskip`, `release`, `exclude`, `include`,
+//! `forget-failed`.
 
 use clap::Args;
 use models::ids::HostId;
