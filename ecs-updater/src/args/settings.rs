@@ -69,6 +69,7 @@ fn flag(key: Key) -> Arg {
         None => "Settings",
         Some("timeouts") => "Timeouts",
         Some("documents") => "SSM documents",
+        Some("hooks") => "Hooks",
         Some(table) => table,
     };
     let flag = Arg::new(key.flag())
