@@ -40,7 +40,7 @@ use super::draft::{Draft, Queued};
 use super::gate::Closed;
 use super::hooks::is_asked;
 use super::need::Candidate;
-use super::rollout::{Begins, Rollouts, soaking};
+use super::rollout::{Begins, Rollouts, by_own_windows, soaking};
 use super::scale_in;
 use super::times::TASKS_FRESH;
 use super::workload;
@@ -324,7 +324,7 @@ impl<'a> Admission<'a> {
             *self.scale_outs.entry(provider).or_default() += 1;
         }
         if let Some(soaking) = &self.soaking {
-            let offer = self.stopped(soaking);
+            let offer = self.stopped(&by_own_windows(soaking, self.own));
             self.places.horizon().prepare();
             return offer;
         }

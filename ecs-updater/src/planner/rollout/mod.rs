@@ -28,7 +28,7 @@ use forecast::{Stages, stages};
 use seen::{Kind, kind};
 use waits::{WORTH_A_WAIT, may_begin_at};
 
-pub(super) use soak::soaking;
+pub(super) use soak::{by_own_windows, soaking};
 
 /// What may be begun of an update for the sake of its release.
 pub(super) enum Begins {
