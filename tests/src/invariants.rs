@@ -25,6 +25,7 @@ use models::selection::Named;
 use semver::Version;
 
 use leases::Leases;
+pub(crate) use groups::kept_min_sizes;
 pub use limits::Limits;
 use pacing::Paced;
 pub use pacing::Pacing;

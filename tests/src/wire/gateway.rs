@@ -147,6 +147,7 @@ impl Gateway {
             admission;
         let (service, operation, summary) = (asked.service, asked.operation.clone(), asked.summary());
         let is_query = asked.is_query();
+        let groups = asked.groups();
         let result: Option<Result<Answer, Failure>> = match (reset, refused, reply) {
             (Some(Reset::Before), ..) => None,
             (_, Some(failure), _) => Some(Err(failure)),
@@ -173,6 +174,9 @@ impl Gateway {
         if by == Caller::Updater {
             *self.counts.entry(call.name()).or_default() += 1;
             world.called(&call.name());
+            if call.outcome != Outcome::Success || malformed {
+                world.hinder(groups);
+            }
         }
         self.calls.push(call);
         if reset.is_some() {

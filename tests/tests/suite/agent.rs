@@ -230,6 +230,13 @@ impl Machine for Shared {
             done.map_err(|error| SignpostError::Refused { detail: error.to_string() })
         })
     }
+
+    fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
+        Box::pin(async {
+            self.get().host.signpost_cancel_upgrade();
+            Ok(())
+        })
+    }
 }
 
 #[tokio::test(start_paused = true)]

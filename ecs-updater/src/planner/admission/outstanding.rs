@@ -24,8 +24,11 @@ pub(super) fn outstanding(fleet: &FleetSnapshot) -> Vec<Moving<'_>> {
         let staying = placed.saturating_sub(u32::try_from(leaving.len()).unwrap_or(u32::MAX));
         let wanted = service.desired.saturating_sub(staying).max(service.deploying) as usize;
         // Its tasks are of one size, unless a deployment changes it: one that leaves stands for one that is short.
-        // What a deployment starts is as its own task definition says.
+        // What a service starts during a deployment is as the new task definition says, in the place of old tasks too.
         let newest = service.new_task.as_ref();
+        let of_deployment = newest.filter(|_| service.deploying > 0);
+        let leaving: Vec<Moving<'_>> =
+            leaving.into_iter().map(|one| Moving { needs: of_deployment.unwrap_or(one.needs), ..one }).collect();
         let usual = leaving.first().map(|moving| moving.needs).filter(|_| service.deploying == 0).or(newest);
         let usual = usual.or_else(|| (wanted > 0).then(|| size_of_one(fleet, service)).flatten());
         let usual = usual.map(|needs| Moving { needs, service, provider: None });
