@@ -100,6 +100,11 @@ impl Invariants {
         self.budgets.insert(cluster.into(), most);
     }
 
+    /// A call of the caller's was refused, or not answered at once.
+    pub(crate) fn see_trouble(&mut self, now: Timestamp) {
+        self.hooks.troubled(now);
+    }
+
     /// Which instances of a cluster may be begun; all where nothing was said.
     pub fn set_select(&mut self, cluster: impl Into<ClusterName>, select: Option<Filter>) {
         self.selected.set_select(cluster.into(), select);
@@ -236,7 +241,7 @@ impl Invariants {
                 self.check_group(world, machine, "rebooted", asked);
                 self.check_target(world, machine);
                 self.accepted.insert(machine, world.now());
-                if let Some(detail) = self.hooks.reboots(world, machine).filter(|_| self.written.contains(&machine)) {
+                if let Some(detail) = self.hooks.reboots(world, machine, asked).filter(|_| self.written.contains(&machine)) {
                     self.broken(world, Rule::Hook, machine, detail);
                 }
                 self.check_tasks(world, machine, UNKNOWABLE);

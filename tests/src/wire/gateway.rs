@@ -18,6 +18,9 @@ use crate::iam::{self, Need, Policies};
 use crate::scenario::{Reset, Scenario};
 use crate::world::{Event, World};
 
+/// A call that takes so long keeps its caller from what it does next.
+const SLOW: SignedDuration = SignedDuration::from_secs(5);
+
 /// The front of the simulated Region.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -176,6 +179,10 @@ impl Gateway {
             world.called(&call.name());
             if call.outcome != Outcome::Success || malformed {
                 world.hinder(groups);
+            }
+            if call.outcome != Outcome::Success || malformed || call.latency >= SLOW {
+                let now = world.now();
+                world.invariants_mut().see_trouble(now);
             }
         }
         self.calls.push(call);
