@@ -190,7 +190,9 @@ impl Machine for Host {
 
     /// Whether the container is superpowered, as the documents advise.
     fn may_roll_back(&self) -> bool {
-        self.engine.upgrade().is_some_and(|engine| engine.look(|world| world.machines()[self.machine].instance.superpowered))
+        self.engine
+            .upgrade()
+            .is_some_and(|engine| engine.look(|world| world.machines()[self.machine].instance.superpowered))
     }
 
     fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>> {

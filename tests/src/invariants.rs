@@ -24,8 +24,8 @@ use models::policy::{Hooks, MaxUnavailable};
 use models::selection::Named;
 use semver::Version;
 
-use leases::Leases;
 pub(crate) use groups::kept_min_sizes;
+use leases::Leases;
 pub use limits::Limits;
 use pacing::Paced;
 pub use pacing::Pacing;
@@ -241,7 +241,9 @@ impl Invariants {
                 self.check_group(world, machine, "rebooted", asked);
                 self.check_target(world, machine);
                 self.accepted.insert(machine, world.now());
-                if let Some(detail) = self.hooks.reboots(world, machine, asked).filter(|_| self.written.contains(&machine)) {
+                if let Some(detail) =
+                    self.hooks.reboots(world, machine, asked).filter(|_| self.written.contains(&machine))
+                {
                     self.broken(world, Rule::Hook, machine, detail);
                 }
                 self.check_tasks(world, machine, UNKNOWABLE);

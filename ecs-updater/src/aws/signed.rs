@@ -93,7 +93,8 @@ impl Unanswered {
     /// Whether there was one that is longer than any real one, so that what was asked for may be done.
     pub(super) fn is_too_long(&self) -> bool {
         let Self::Sent(error) = self else { return false };
-        let causes = std::iter::successors(Some(&**error as &(dyn std::error::Error + 'static)), |cause| cause.source());
+        let causes =
+            std::iter::successors(Some(&**error as &(dyn std::error::Error + 'static)), |cause| cause.source());
         causes.into_iter().any(|cause| cause.is::<TooLong>())
     }
 

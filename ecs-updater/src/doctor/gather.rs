@@ -79,7 +79,15 @@ pub(super) async fn gather<'a>(
     reads.note_denied();
     let Reads { fleet, troubles, .. } = reads;
     let status = status::Facts { fleet, policy, no_tags, lease, summary, held, now: clock.now() };
-    Facts { status, is_read, troubles, table: table.map(|table| (table, error)), alarms, ssm, clock_ahead: aws.clock_ahead() }
+    Facts {
+        status,
+        is_read,
+        troubles,
+        table: table.map(|table| (table, error)),
+        alarms,
+        ssm,
+        clock_ahead: aws.clock_ahead(),
+    }
 }
 
 /// The operation that tells of machines and their tags.

@@ -118,7 +118,10 @@ fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) ->
     };
     let detail = trouble(&visit.end).unwrap_or_default();
     match &visit.end {
-        VisitEnd::Error(error) if error.at == "refresh" && let Some(report) = goes_back_alone(instance, cx) => {
+        VisitEnd::Error(error)
+            if error.at == "refresh"
+                && let Some(report) = goes_back_alone(instance, cx) =>
+        {
             from_report(instance, report, cx)
         }
         VisitEnd::Done => match instance.report.as_ref() {

@@ -82,7 +82,11 @@ fn is_believed(instance: &Instance, report: &HostReport, from: &Version, cx: &Co
     // What is not offered is held for that.
     let is_held = is_not_offered(instance, report, from);
     // Its agent has seen it come from there.
-    is_held || report.goes_back_alone(from) || own == Some(from) || below.max().as_ref() == Some(from) || others_tell(instance, from, cx)
+    is_held
+        || report.goes_back_alone(from)
+        || own == Some(from)
+        || below.max().as_ref() == Some(from)
+        || others_tell(instance, from, cx)
 }
 
 /// Whether another instance runs the version, or ran it before its last update.

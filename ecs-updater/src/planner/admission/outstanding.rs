@@ -42,3 +42,28 @@ fn size_of_one<'a>(fleet: &'a FleetSnapshot, service: &Service) -> Option<&'a Re
     let tasks = fleet.instances.values().filter_map(|instance| instance.tasks.as_ref()).flat_map(|seen| &seen.tasks);
     tasks.filter(|task| task.service() == Some(&service.name)).map(|task| &task.needs).next()
 }
+
+#[cfg(test)]
+mod tests {
+    use models::fleet::SeenTasks;
+
+    use super::*;
+    use crate::planner::fixtures::{at, fleet, instance, service, task};
+
+    /// In the place of an old task that a drain moves, too, ECS starts one of the new task definition.
+    #[test]
+    fn what_a_deployment_starts_is_as_its_own_definition_says() {
+        let size = |cpu| Resources { cpu, memory: 100, ..Resources::default() };
+        for (deploying, expected) in [(2, vec![900, 900]), (0, vec![300])] {
+            let mut leaving = instance(0, None, at(0));
+            leaving.status = InstanceStatus::Draining;
+            let old = models::fleet::Task { needs: size(300), ..task(0, Some("web")) };
+            leaving.tasks = Some(SeenTasks { at: at(0), tasks: vec![old] });
+            let web =
+                Service { desired: 2, placed: 2, deploying, new_task: Some(size(900)), ..service("web", 2, 0, 100) };
+            let fleet = fleet(vec![leaving], vec![web]);
+            let sizes: Vec<i64> = outstanding(&fleet).iter().map(|one| one.needs.cpu).collect();
+            assert_eq!(sizes, expected, "{deploying} to start");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! what became of that; and half of the runs have a lease, by which the next one knows that the last is dead. It is drawn by dice
 //! of its own, so that all else of a seed is as it would be without.
 
-use toml::{Table, Value};
+use toml::Table;
 
 use super::bridges::{change, extend};
 use super::{Draw, set, table};
