@@ -107,13 +107,13 @@ impl Cluster<'_> {
         self.asked_alarms = Some(now);
     }
 
-    /// When the alarms are asked for by themselves, while the whole cluster is looked at more seldom.
+    /// When the alarms are asked for by themselves, while the whole cluster is looked at less often.
     fn alarms_due(&self) -> Option<Timestamp> {
         self.asked_alarms.filter(|_| !self.policy.alarms.is_empty()).map(|at| after(at, ALARM_LOOK))
     }
 
-    /// When the whole cluster is looked at again. While a release is watched and nothing is under way, that is seldom, until
-    /// the bake ends.
+    /// When the whole cluster is looked at again: less often while a release is watched and nothing is under way, until the
+    /// bake ends.
     fn full_look_due(&self, now: Timestamp) -> Timestamp {
         let Some(at) = self.looked_full else { return now };
         let usual = after(at, full_look_every(self.fleet.instances.len()));

@@ -7,7 +7,7 @@
 //! | name | value, its fields between slashes |
 //! |---|---|
 //! | `ecs-updater.os-version` | the running version alone, so that people can query their fleet by it |
-//! | `ecs-updater.bridge` | `v1` / version of the agent / when it reported / its heartbeat, both in seconds / where it can go back to alone, left out for nothing |
+//! | `ecs-updater.bridge` | `v1` / version of the agent / when it reported / its heartbeat, both in seconds / where it can go back to alone, if anywhere |
 //! | `ecs-updater.host` | boot id / time of the boot in seconds / variant / architecture / ECS agent's state / tasks / where AWS takes it |
 //! | `ecs-updater.update` | update state / chosen / staged / last command / how it ended / `version-lock` / waves ignored (`y`, `n`, `u` for unknown), or `l` under API lockdown |
 //! | `ecs-updater.available` | the offered versions, newest first, with spaces between; a last `..` for those cut off |
@@ -208,12 +208,9 @@ impl BridgeReport {
             Some(Some(true)) => "y",
             Some(Some(false)) => "n",
         };
-        let mut heartbeat = vec![
-            FORMAT.to_owned(),
-            field(Some(&self.heartbeat.agent_version), VERSION),
-            self.heartbeat.at.as_second().to_string(),
-            self.heartbeat.interval.as_secs().to_string(),
-        ];
+        let Heartbeat { agent_version, at, interval } = &self.heartbeat;
+        let (at, interval) = (at.as_second().to_string(), interval.as_secs().to_string());
+        let mut heartbeat = vec![FORMAT.to_owned(), field(Some(agent_version), VERSION), at, interval];
         heartbeat.extend(report.inactive.as_deref().map(|inactive| field(Some(inactive), VERSION)));
         let host = [
             field(report.boot_id.as_ref().map(BootId::as_str), BOOT),
@@ -368,7 +365,7 @@ fn visit(handled: Option<&Handled>) -> &'static str {
     }
 }
 
-/// The heartbeat, and where the host can go back to alone.
+/// With where the host can go back to alone.
 fn heartbeat(value: &str) -> Result<(Heartbeat, Option<SmolStr>), AttributesError> {
     let mut fields = Fields::of(Some(value));
     match fields.next() {
@@ -380,8 +377,8 @@ fn heartbeat(value: &str) -> Result<(Heartbeat, Option<SmolStr>), AttributesErro
     let (at, heartbeat) = (fields.time(), fields.number::<u32>());
     match (at, heartbeat) {
         (Some(at), Some(seconds)) => {
-            let interval = SignedDuration::from_secs(i64::from(seconds));
-            Ok((Heartbeat { agent_version: version.into(), at, interval }, fields.text()))
+            let (interval, agent_version) = (SignedDuration::from_secs(i64::from(seconds)), version.into());
+            Ok((Heartbeat { agent_version, at, interval }, fields.text()))
         }
         _ => Err(AttributesError::Malformed(clean::name(value))),
     }
