@@ -64,6 +64,8 @@ mod mistakes {
         AgeIgnored,
         /// `MinSize` of a group is held without a tag that says what it was.
         MinSizeNotTagged,
+        /// `MinSize` of a group is not put back.
+        MinSizeKept,
         /// Instances go back from a release whether or not it is skipped.
         SkipNotWritten,
         /// An instance that is not healthy on its old version is taken forward again to the one that it came back from.
@@ -94,7 +96,7 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 41] = [
+        pub const ALL: [Self; 42] = [
             Self::HealthIgnored,
             Self::BakeIgnored,
             Self::StagesIgnored,
@@ -127,6 +129,7 @@ mod mistakes {
             Self::GroupsIgnored,
             Self::ScaleInIgnored,
             Self::MinSizeNotTagged,
+            Self::MinSizeKept,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,
             Self::MalformedClaimOverwritten,

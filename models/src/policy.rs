@@ -210,26 +210,7 @@ pub enum Zones {
     Spread,
 }
 
-impl Zones {
-    /// As it stands in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OneAtATime => "one-at-a-time",
-            Self::Spread => "spread",
-        }
-    }
-}
-
-impl FromStr for Zones {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::OneAtATime, Self::Spread]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is neither \"one-at-a-time\" nor \"spread\""))
-    }
-}
+words!(Zones { OneAtATime = "one-at-a-time", Spread = "spread" });
 
 /// What to update to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,26 +269,7 @@ pub enum OwnerLock {
     Override,
 }
 
-impl OwnerLock {
-    /// As it stands in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Respect => "respect",
-            Self::Override => "override",
-        }
-    }
-}
-
-impl FromStr for OwnerLock {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Respect, Self::Override]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is neither \"respect\" nor \"override\""))
-    }
-}
+words!(OwnerLock { Respect = "respect", Override = "override" });
 
 /// What to do with tasks that no service replaces; the stricter comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -321,27 +283,7 @@ pub enum StandaloneTasks {
     Stop,
 }
 
-impl StandaloneTasks {
-    /// As it stands in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Skip => "skip",
-            Self::Wait => "wait",
-            Self::Stop => "stop",
-        }
-    }
-}
-
-impl FromStr for StandaloneTasks {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Skip, Self::Wait, Self::Stop]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is none of \"skip\", \"wait\", \"stop\""))
-    }
-}
+words!(StandaloneTasks { Skip = "skip", Wait = "wait", Stop = "stop" });
 
 /// After how many failures nothing new is begun; the stricter comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

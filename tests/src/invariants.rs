@@ -25,6 +25,7 @@ use models::policy::{Hooks, MaxUnavailable};
 use models::selection::Named;
 use semver::Version;
 
+pub(crate) use groups::kept_min_sizes;
 use leases::Leases;
 pub use limits::Limits;
 use pacing::Paced;
@@ -101,6 +102,11 @@ impl Invariants {
     /// machines that are registered at the time.
     pub fn set_budget(&mut self, cluster: impl Into<ClusterName>, most: MaxUnavailable) {
         self.budgets.insert(cluster.into(), most);
+    }
+
+    /// A call of the caller's was refused, or not answered at once.
+    pub(crate) fn see_trouble(&mut self, now: Timestamp) {
+        self.hooks.troubled(now);
     }
 
     /// Which instances of a cluster may be begun; all where nothing was said.
@@ -242,7 +248,9 @@ impl Invariants {
                 self.check_group(world, machine, "rebooted", asked);
                 self.check_target(world, machine);
                 self.accepted.insert(machine, world.now());
-                if let Some(detail) = self.hooks.reboots(world, machine).filter(|_| self.written.contains(&machine)) {
+                if let Some(detail) =
+                    self.hooks.reboots(world, machine, asked).filter(|_| self.written.contains(&machine))
+                {
                     self.broken(world, Rule::Hook, machine, detail);
                 }
                 self.check_tasks(world, machine, UNKNOWABLE);

@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use crate::Region;
 use crate::clock::SimClock;
 use crate::expect::{CommandSpec, Expect, ExpectError, RunSpec};
-use crate::invariants::{Limits, Pacing, Part, Violation};
+use crate::invariants::{Limits, Pacing, Part, Violation, kept_min_sizes};
 use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
@@ -463,7 +463,9 @@ impl Rollout {
             .map(|instance| instance.ec2_instance_id.clone())
             .chain(gone)
             .collect();
-        self.region.finish(&named)
+        let mut broken = self.region.finish(&named);
+        broken.extend(self.region.look(|world| kept_min_sizes(world, last)));
+        broken
     }
 }
 

@@ -232,9 +232,13 @@ fn is_the_same(one: &Claim, two: &Claim) -> bool {
 
 /// When the machine was updated to the version, as its tag tells.
 fn ended(world: &World, number: MachineNo, version: &Version) -> Option<Timestamp> {
+    last_of(world, number, version).filter(|last| !last.is_failure()).map(|last| last.at)
+}
+
+/// How the last update of the machine ended, where that was one to the version, as its tag tells.
+fn last_of(world: &World, number: MachineNo, version: &Version) -> Option<Last> {
     let tag = world.machines()[number].tags.get(LAST_TAG)?;
-    let last: Last = tag.parse().ok()?;
-    (last.to == *version && !last.is_failure()).then_some(last.at)
+    tag.parse().ok().filter(|last: &Last| last.to == *version)
 }
 
 /// Whether the machine tells that the version was begun on it: that it was updated, or that the version failed there and
@@ -242,6 +246,5 @@ fn ended(world: &World, number: MachineNo, version: &Version) -> Option<Timestam
 fn last(world: &World, number: MachineNo, version: &Version) -> bool {
     let tags = &world.machines()[number].tags;
     let marked = || tags.get(FAILED_TAG).is_some_and(|marks| marks.split(',').any(|mark| mark == version.to_string()));
-    let last = tags.get(LAST_TAG).and_then(|tag| tag.parse::<Last>().ok()).filter(|last| last.to == *version);
-    last.is_some_and(|last| !last.is_failure() || last.never_came_back() || marked())
+    last_of(world, number, version).is_some_and(|last| !last.is_failure() || last.never_came_back() || marked())
 }

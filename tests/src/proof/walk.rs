@@ -14,6 +14,7 @@ mod gates;
 mod groups;
 mod hooks;
 mod kept;
+mod min_sizes;
 mod outages;
 mod paces;
 mod parts;
@@ -71,6 +72,7 @@ pub fn draw(seed: u64) -> Table {
     way_backs::add(seed, &mut scenario, size);
     alarms::add(seed, &mut scenario);
     groups::add(seed, &mut scenario, size);
+    min_sizes::add(seed, &mut scenario, size);
     rooms::add(seed, &mut scenario);
     told::add(seed, &mut scenario);
     kept::add(seed, &mut scenario);
