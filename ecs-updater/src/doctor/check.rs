@@ -45,6 +45,7 @@ checks! {
     Documents = "documents",
     Instances = "instances",
     Described = "described",
+    Groups = "groups",
     Budget = "budget",
     Release = "release",
     LastRun = "last_run",

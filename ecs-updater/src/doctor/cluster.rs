@@ -25,12 +25,16 @@ pub(super) fn cluster(facts: &Facts<'_>, needs: &[Need], typed: &Typed, found: &
     let (fleet, policy, now) = (&facts.status.fleet, facts.status.policy, facts.status.now);
     tags(policy, fleet, found);
     pause(fleet, typed, found);
-    openings(policy, now, found);
+    openings("", policy, now, found);
+    for group in policy.groups.iter().filter(|group| group.policy.opening() != policy.opening()) {
+        openings(&format!(" in group {}", group.name), &group.policy, now, found);
+    }
     alarms(facts, typed, found);
     not_to_be_seen(policy, found);
     if facts.is_read {
         instances(fleet, found);
         described(fleet, typed, found);
+        groups(fleet, policy, found);
     }
     of_needs(needs, found);
     let by_ssm = !facts.ssm.is_empty() || facts.lacks("ssm:DescribeInstanceInformation");
@@ -64,19 +68,19 @@ fn pause(fleet: &FleetSnapshot, typed: &Typed, found: &mut Findings) {
     found.made(Check::Pause, None);
 }
 
-/// Whether windows and freezes let anything begin, now or soon.
-fn openings(policy: &Policy, now: Timestamp, found: &mut Findings) {
+/// Whether windows and freezes let anything begin, now or soon. `part`: " in group NAME" for one of the groups.
+fn openings(part: &str, policy: &Policy, now: Timestamp, found: &mut Findings) {
     let by_windows = Policy { freeze: Vec::new(), ..policy.clone() };
     let is_far = |at: Option<Timestamp>| at.is_none_or(|at| at > after(now, FAR));
     if is_far(planner::next_opening(&by_windows, now)) {
-        let what = "no window is ever open for as long as an update takes: runs begin nothing";
+        let what = format!("no window is ever open for as long as an update takes: runs begin nothing{part}");
         let to_do = "open a window for longer, or let an update begin later by window_cutoff";
         found.problem(Check::Windows, None, Said::what(what).advising(to_do));
     } else {
         let opening = planner::next_opening(policy, now);
         if is_far(opening) {
             let until = opening.map_or("at any time".to_owned(), |at| format!("before {}", whole_seconds(at)));
-            let what = format!("a freeze lets nothing be begun {until}");
+            let what = format!("a freeze lets nothing be begun{part} {until}");
             found.problem(Check::Freeze, None, Said::what(what).advising("end the freeze sooner (key freeze)"));
         }
         found.made(Check::Freeze, None);
@@ -212,6 +216,20 @@ fn described(fleet: &FleetSnapshot, typed: &Typed, found: &mut Findings) {
         found.warning(Check::Registration, None, said);
     }
     found.made(Check::Described, None);
+}
+
+/// Whether each group has an instance, and none is in two.
+fn groups(fleet: &FleetSnapshot, policy: &Policy, found: &mut Findings) {
+    if let Some(why) = planner::in_two_groups(fleet, policy) {
+        let what = format!("runs begin nothing: {}", why.to_string().trim_start_matches("not begun: "));
+        let to_do = "let only one of the two expressions take it, or change its attribute or tag";
+        found.problem(Check::Groups, None, Said::what(what).advising(to_do));
+    }
+    for what in planner::empty_groups(fleet, policy) {
+        let said = Said::what(what).advising("correct its match, or the attribute or tag of the hosts that it means");
+        found.warning(Check::Groups, None, said);
+    }
+    found.made(Check::Groups, None);
 }
 
 /// What `status` says of the cluster as a whole.

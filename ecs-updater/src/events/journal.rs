@@ -62,10 +62,10 @@ impl Journal {
 
     /// Returns what has happened since the last plan.
     pub fn follow(&mut self, seen: &Seen<'_>) -> Vec<Event> {
-        let Seen { fleet, plan, now, .. } = *seen;
+        let Seen { fleet, plan, policy, now } = *seen;
         self.keep(seen);
         let mut found = self.moves(fleet, plan, now);
-        found.extend(self.gate(fleet, plan));
+        found.extend(self.gate(fleet, plan, policy.has_own_windows()));
         let told_at = *self.told_at.get_or_insert(now);
         let every = if plan.standings.iter().any(|one| one.phase.is_under_way()) { STANDS_EVERY } else { WAITS_EVERY };
         if now.duration_since(told_at) >= every {
@@ -120,9 +120,14 @@ impl Journal {
     }
 
     /// Whether something else than before keeps all updates from being begun.
-    fn gate(&mut self, fleet: &FleetSnapshot, plan: &Plan) -> Option<What> {
+    fn gate(&mut self, fleet: &FleetSnapshot, plan: &Plan, has_own_windows: bool) -> Option<What> {
+        // A group's window is not the cluster's.
+        let is_of_a_group = |hold: &HoldReason| {
+            has_own_windows && matches!(hold, HoldReason::OutsideWindow { .. } | HoldReason::Frozen { .. })
+        };
+        let is_closed = |hold: &&HoldReason| is_for_all(hold) && !is_of_a_group(hold);
         let open = fleet.instances.values().zip(&plan.standings).filter(|(one, _)| one.run.verdict.is_none());
-        let closed = open.filter_map(|(_, standing)| standing.hold.as_ref()).find(|hold| is_for_all(hold));
+        let closed = open.filter_map(|(_, standing)| standing.hold.as_ref()).find(is_closed);
         let closed = closed.map(Reason::from);
         let is_news = closed.as_ref().map(|why| &why.code) != self.closed.as_ref().map(|why| &why.code);
         self.closed.clone_from(&closed);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use models::claim::{Claim, ClaimStep};
 use models::fleet::{Instance, InstanceStatus, SeenTasks};
-use models::ids::{ContainerInstanceArn, HostId};
+use models::ids::{ContainerInstanceArn, GroupName, HostId};
 use models::plan::Drain;
 
 use super::Actor;
@@ -14,7 +14,7 @@ use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
 use crate::observe::{alarms, found_draining, merge_ec2, short_look};
 use crate::planner::{
-    Asked, closed_for_drains, drained_in_vain, membership, not_selected, policy_of, rests_on_alarms, tally,
+    Asked, Membership, closed_for_drains, drained_in_vain, membership, not_selected, policy_of, rests_on_alarms, tally,
 };
 
 impl Actor<'_> {
@@ -25,7 +25,11 @@ impl Actor<'_> {
         if steps.iter().any(|(_, drain)| rests_on_alarms(drain, self.fleet, self.policy)) {
             alarms::last_look(self.aws, self.fleet, self.policy, self.now()).await;
         }
+        let planned: BTreeMap<HostId, Vec<GroupName>> =
+            hosts.iter().map(|host| (host.clone(), self.groups_of(host))).collect();
         let Some(mut clear) = self.still_ours(hosts).await else { return Vec::new() };
+        // Its turn, its release and its tasks were judged by the settings of another group.
+        clear.retain(|host| planned.get(host).is_some_and(|planned| self.is_in_still(host, planned)));
         let cluster = &self.fleet.cluster;
         let draining = self.aws.list_container_instances(cluster, Listed::Draining).await;
         let lost = self.aws.list_container_instances(cluster, Listed::Disconnected);
@@ -53,6 +57,22 @@ impl Actor<'_> {
         };
         clear.retain(is_open);
         clear
+    }
+
+    /// The groups that an instance is in.
+    fn groups_of(&self, host: &HostId) -> Vec<GroupName> {
+        let member = self.instance(host).map(|one| membership(one, self.policy));
+        member.into_iter().flat_map(Membership::groups).map(|group| group.name.clone()).collect()
+    }
+
+    /// Whether an instance is in no other group than when it was planned, by what this look has read.
+    fn is_in_still(&self, host: &HostId, planned: &[GroupName]) -> bool {
+        let found = self.groups_of(host);
+        if found == planned {
+            return true;
+        }
+        tracing::info!(%host, ?planned, ?found, "not drained after all: it is in another group");
+        false
     }
 
     /// Leaves no more of each group than its own budget has places for. What is out of service and not known may be of any.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use models::claim::Transport;
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::{GroupName, RunId};
-use models::policy::{Group, Policy};
+use models::policy::{Group, Policy, Timeouts};
 use models::reason::HoldReason;
 use models::selection::Selection;
 use models::time::after;
@@ -41,6 +41,15 @@ pub struct RunFacts {
     pub selection: Selection,
 }
 
+impl RunFacts {
+    /// Returns why no further instance may be begun, if so. That one is in two groups does not keep back the way back from a
+    /// release: that is bad everywhere.
+    pub(crate) fn stopped(&self) -> Option<&Stop> {
+        let is_back = self.purpose.way_back().is_some();
+        self.stop.as_ref().filter(|stop| !(is_back && matches!(stop, Stop::TwoGroups(_))))
+    }
+}
+
 /// Reasons from outside not to begin anything new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
@@ -64,6 +73,8 @@ pub(crate) struct Context<'a> {
     pub(crate) policy: &'a Policy,
     /// The group of the cluster that this is for, whose settings `policy` is; `None`: the cluster itself.
     pub(crate) group: Option<&'a Group>,
+    /// The time-outs of what is under way: those of `policy`, or the longer ones where an instance has come to be in two groups.
+    pub(crate) timeouts: Timeouts,
     pub(crate) run: &'a RunFacts,
     pub(crate) now: Timestamp,
     /// The newest version of each variant and architecture, once `wanted` was asked for it: every report is read for
@@ -82,6 +93,7 @@ impl<'a> Context<'a> {
             snapshot,
             policy,
             group: None,
+            timeouts: policy.timeouts,
             run,
             now,
             newest: OnceCell::new(),
@@ -150,13 +162,23 @@ pub(crate) struct Contexts<'a> {
     pub(crate) whole: Context<'a>,
     /// In the order of the groups.
     groups: Vec<Context<'a>>,
+    /// Those of what has come to be in two groups.
+    both: Vec<Context<'a>>,
 }
 
 impl<'a> Contexts<'a> {
     pub(super) fn new(snapshot: &'a FleetSnapshot, policy: &'a Policy, run: &'a RunFacts, now: Timestamp) -> Self {
         let whole = Context::new(snapshot, policy, run, now);
         let groups = policy.groups.iter().map(|group| Context::of_group(&whole, group)).collect();
-        Self { whole, groups }
+        let instances = snapshot.instances.values().filter(|_| policy.groups.len() > 1);
+        let members = instances.map(|instance| membership(instance, policy));
+        let of_two = members.filter(|member| matches!(member, Membership::Two(..)));
+        let both = of_two.filter_map(|member| {
+            let own = Context::of_group(&whole, member.group()?);
+            Some(Context { timeouts: member.timeouts(policy), ..own })
+        });
+        let both = both.collect();
+        Self { whole, groups, both }
     }
 
     /// Those that an instance goes by.
@@ -166,7 +188,11 @@ impl<'a> Contexts<'a> {
 
     /// The same where it is known where it belongs.
     pub(super) fn of_member(&self, membership: Membership<'_>) -> &Context<'a> {
-        membership.group().map_or(&self.whole, |group| self.of_group(group))
+        let own = membership.group().map_or(&self.whole, |group| self.of_group(group));
+        let Membership::Two(..) = membership else { return own };
+        let (name, timeouts) = (own.group.map(|group| &group.name), membership.timeouts(self.whole.policy));
+        let is_it = |cx: &&Context<'a>| cx.timeouts == timeouts && cx.group.map(|group| &group.name) == name;
+        self.both.iter().find(is_it).unwrap_or(own)
     }
 
     /// Those that a release on the instance goes by: of its group, where that has a course of its own.

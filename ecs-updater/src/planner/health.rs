@@ -2,6 +2,7 @@
 //! tasks were moved. What has been begun is finished all the same, and what goes back goes back.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::{FleetSnapshot, Instance, InstanceStatus, Service};
@@ -15,6 +16,7 @@ use semver::Version;
 use super::alarms::{firing, held_by_alarms};
 use super::context::Context;
 use super::gate::Closed;
+use super::membership::policy_of;
 use super::times::{MAX_AHEAD, RETRY};
 use super::way_back::newest_release;
 
@@ -104,7 +106,7 @@ pub(crate) struct Bad {
 }
 
 /// Returns the release that goes back because an alarm fires: the one that was rolled out last, where the alarm began to fire
-/// after the first instance was updated to it and no later than `bake` after the last one was.
+/// after the first instance was updated to it, and while one of them was still watched, each for the `bake` of its group.
 pub(crate) fn fired_in_bake(fleet: &FleetSnapshot, policy: &Policy, now: Timestamp) -> Option<Bad> {
     if policy.on_alarm != OnAlarm::RollBack {
         return None;
@@ -116,25 +118,32 @@ pub(crate) fn fired_in_bake(fleet: &FleetSnapshot, policy: &Policy, now: Timesta
         Ok((release, _)) => release,
         Err(_) => own()?.0,
     };
-    let (first, last) = rolled_out(fleet, &release, policy)?;
-    let in_bake = |since: Timestamp| (first..=after(last, policy.bake)).contains(&since);
+    let watched = watched(fleet, &release, policy)?;
+    let in_bake = |since: Timestamp| watched.contains(&since);
     firing(fleet, policy).find_map(|(name, alarm)| {
         let since = alarm.since.filter(|since| in_bake(*since))?;
         Some(Bad { release: release.clone(), alarm: name.clone(), since })
     })
 }
 
-/// When the first and the last instance of a rollout were updated. An instance that registered after the first, or that follows
-/// the others by more than [`BETWEEN_BATCHES`] and a bake, is a straggler: the release was proved before it.
-fn rolled_out(fleet: &FleetSnapshot, release: &Version, policy: &Policy) -> Option<(Timestamp, Timestamp)> {
+/// From the update of the first instance of a rollout until the last of them has been watched. An instance that registered after
+/// the first, or that follows the others by more than [`BETWEEN_BATCHES`] and a bake, is a straggler: the release was proved before it.
+fn watched(fleet: &FleetSnapshot, release: &Version, policy: &Policy) -> Option<RangeInclusive<Timestamp>> {
     let of_release = |instance: &Instance| updated(instance).filter(|(to, _)| to == release).map(|(_, at)| at);
     let first = fleet.registered().filter_map(of_release).min()?;
     let was_there = |instance: &&Instance| instance.registered_at.is_none_or(|at| at <= first);
-    let mut times: Vec<Timestamp> = fleet.registered().filter(was_there).filter_map(of_release).collect();
+    let with_bake = |instance: &Instance| Some((of_release(instance)?, policy_of(instance, policy).bake));
+    let mut times: Vec<(Timestamp, SignedDuration)> =
+        fleet.registered().filter(was_there).filter_map(with_bake).collect();
     times.sort_unstable();
-    let gap = policy.bake.saturating_add(BETWEEN_BATCHES);
-    let last = times.into_iter().try_fold(first, |last, at| if at <= after(last, gap) { Ok(at) } else { Err(last) });
-    Some((first, last.unwrap_or_else(|last| last)))
+    let mut until = after(first, times.first().map_or(policy.bake, |(_, bake)| *bake));
+    for (at, bake) in times {
+        if at > after(until, BETWEEN_BATCHES) {
+            break;
+        }
+        until = until.max(after(at, bake));
+    }
+    Some(first..=until)
 }
 
 /// Returns to which version an instance was updated last, and when, by this run's own sight or by its tag.

@@ -1,9 +1,7 @@
 //! In which group of its cluster an instance is, and which settings it goes by.
 
-use std::cmp::Reverse;
-
 use models::fleet::{FleetSnapshot, Instance};
-use models::policy::{Group, Policy};
+use models::policy::{Group, Policy, Timeouts};
 use models::reason::HoldReason;
 
 use super::selection::meets;
@@ -53,9 +51,23 @@ impl<'a> Membership<'a> {
     }
 
     /// The group whose settings it goes by. In two groups what is under way is brought to its end by the one that leaves tasks
-    /// of no service alone for longer.
+    /// of no service alone for longer, of two alike the first; each time-out is the longer one of both ([`timeouts`](Self::timeouts)).
     pub(crate) fn group(self) -> Option<&'a Group> {
-        self.groups().max_by_key(|group| Reverse(group.policy.standalone_tasks))
+        self.groups().min_by_key(|group| group.policy.standalone_tasks)
+    }
+
+    /// The time-outs that hold for what is under way: in two groups, none ends anything earlier than either group's.
+    pub(crate) fn timeouts(self, policy: &Policy) -> Timeouts {
+        let known = self.groups().map(|group| group.policy.timeouts);
+        let longer = |one: Timeouts, other: Timeouts| Timeouts {
+            inspect: one.inspect.max(other.inspect),
+            stage: one.stage.max(other.stage),
+            drain: one.drain.max(other.drain),
+            reboot: one.reboot.max(other.reboot),
+            verify: one.verify.max(other.verify),
+            steady: one.steady.max(other.steady),
+        };
+        known.reduce(longer).unwrap_or(policy.timeouts)
     }
 
     /// Returns why nothing is begun on the instance on account of its groups, if so.

@@ -57,7 +57,7 @@ pub(crate) use gate::{Asked, closed_for_drains, next_opening, open_until};
 pub use groups::{GroupLaunches, group_names, groups, image_version, scale_out_notes, youngest_images};
 pub(crate) use health::{Bad, fired_in_bake};
 pub(crate) use limits::{drained_in_vain, rests_on_alarms, undated};
-pub(crate) use membership::{empty_groups, in_two_groups, membership, policy_of, tally};
+pub(crate) use membership::{Membership, empty_groups, in_two_groups, membership, policy_of, tally};
 pub(crate) use min_size::{Hold, Holder, PutBack, hold as hold_min_size, put_back as put_back_min_size};
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub(crate) use progress::{last_progress, oldest_running};
@@ -68,7 +68,7 @@ pub(crate) use scale_in::{follow as follow_scale_in, scale_in_notes};
 pub(crate) use selection::{not_selected, selects_none};
 pub(crate) use times::{BRIDGE_POLL, DRAIN_POLL, EVENTUAL_CONSISTENCY, FIRST_BOOT_POLL, SKIP_POLL, TASKS_FRESH};
 pub(crate) use track_record::failed_releases;
-pub(crate) use way_back::{newest_release, runs_skipped};
+pub(crate) use way_back::{newest_release, on_release, runs_skipped};
 pub(crate) use workload::standalone_words;
 
 use admission::Counted;

@@ -128,13 +128,21 @@ pub(crate) fn newest_release(
 /// Returns how many instances run a version that is skipped, by the word of their hosts or else by their tags.
 pub(crate) fn runs_skipped(fleet: &FleetSnapshot, policy: &Policy) -> BTreeMap<Version, usize> {
     let mut runs = BTreeMap::new();
-    for instance in fleet.registered() {
-        let said = instance.report.as_ref().and_then(|seen| HostReport::running(&seen.report));
-        let last = instance.tags.last.as_ref().filter(|last| !last.is_failure());
-        let running = said.or_else(|| last.map(|last| last.to.clone()));
-        if let Some(running) = running.filter(|running| skips(running, fleet, policy).is_some()) {
-            *runs.entry(running).or_default() += 1;
-        }
+    let running = fleet.registered().filter_map(running);
+    for version in running.filter(|version| skips(version, fleet, policy).is_some()) {
+        *runs.entry(version).or_default() += 1;
     }
     runs
+}
+
+/// Returns the instances that run a release, as far as is known.
+pub(crate) fn on_release<'a>(fleet: &'a FleetSnapshot, release: &'a Version) -> impl Iterator<Item = &'a Instance> {
+    fleet.registered().filter(|instance| running(instance).as_ref() == Some(release))
+}
+
+/// Returns what an instance runs by its own word, or else by its tag.
+fn running(instance: &Instance) -> Option<Version> {
+    let said = instance.report.as_ref().and_then(|seen| HostReport::running(&seen.report));
+    let last = instance.tags.last.as_ref().filter(|last| !last.is_failure());
+    said.or_else(|| last.map(|last| last.to.clone()))
 }

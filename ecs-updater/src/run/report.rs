@@ -175,7 +175,8 @@ impl Cluster<'_> {
     fn end(&self, reports: &[InstanceReport], now: Timestamp) -> ClusterEnd {
         let finish = !self.facts.purpose.begins() || *self.finish.borrow();
         let asked = planner::Asked { outside_window: self.facts.outside_window, finish };
-        let closed = planner::closed_for_drains(&self.fleet, self.policy, asked, now);
+        let groups = self.policy.groups.iter().map(|group| &*group.policy);
+        let is_closed = |policy| planner::closed_for_drains(&self.fleet, policy, asked, now).is_some();
         let selects_none = planner::selects_none(&self.fleet, self.policy).is_some();
         let comes_back = |host: &HostId| {
             let verdict = self.fleet.instances.get(host).and_then(|instance| instance.run.verdict.as_ref());
@@ -183,7 +184,8 @@ impl Cluster<'_> {
         };
         let earlier = |since: &Timestamp| *since < self.facts.started_at;
         ClusterEnd {
-            held_by_a_wish: closed.is_some(),
+            held_by_a_wish: std::iter::once(self.policy).chain(groups).all(is_closed),
+            has_own_windows: self.policy.has_own_windows(),
             out_of_service: self.fleet.counted_and_out().1,
             drained_since: self.track.out_since(comes_back).filter(earlier),
             selects_none,
@@ -209,7 +211,7 @@ impl Cluster<'_> {
 
     /// What nothing more is begun for, where that is a missing right or a mistake in the configuration.
     pub(super) fn not_permitted(&self) -> Option<ClusterError> {
-        match &self.facts.stop {
+        match self.facts.stopped() {
             Some(Stop::NotPermitted { detail, advice }) => {
                 let message = format!("cluster {}: not permitted: {detail}; {advice}", self.name);
                 Some(ClusterError { kind: ClusterErrorKind::NotPermitted, message })

@@ -188,8 +188,9 @@ impl Cluster<'_> {
 
     /// Records that AWS refuses something that every instance needs.
     pub(super) fn begin_nothing_new(&mut self, error: &AwsError) {
-        let detail = error.to_string();
-        self.facts.stop.get_or_insert(Stop::NotPermitted { detail, advice: error.advice() });
+        if self.facts.stopped().is_none() {
+            self.facts.stop = Some(Stop::NotPermitted { detail: error.to_string(), advice: error.advice() });
+        }
     }
 
     fn note_idleness(&mut self, now: Timestamp) {

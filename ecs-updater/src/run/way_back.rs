@@ -234,7 +234,7 @@ impl Cluster<'_> {
             );
         }
         let left = planner::runs_skipped(&self.fleet, self.policy).get(release).copied().unwrap_or(0);
-        match self.why_not_on(now) {
+        match self.why_not_on(release, now) {
             Some(why) if left > 0 => format!(
                 "what was updated goes back, because {because}, but {left} of the instances still run {release}: {why}; a later run \
                  goes on while the alarm fires, otherwise {by_hand}"
@@ -254,14 +254,19 @@ impl Cluster<'_> {
     }
 
     /// Returns what lets nothing more go back at the end of the run, in words.
-    fn why_not_on(&self, now: Timestamp) -> Option<String> {
-        match &self.facts.stop {
+    fn why_not_on(&self, release: &Version, now: Timestamp) -> Option<String> {
+        match self.facts.stopped() {
             Some(Stop::Interrupted) => Some("the run was interrupted".to_owned()),
             Some(Stop::NotPermitted { detail, .. }) => Some(format!("not permitted: {detail}")),
             Some(Stop::TwoGroups(why)) => Some(why.to_string().trim_start_matches("not begun: ").to_owned()),
             None => {
                 let asked = Asked { outside_window: self.facts.outside_window, finish: *self.finish.borrow() };
-                let closed = planner::closed_for_drains(&self.fleet, self.policy, asked, now)?;
+                let closed = planner::on_release(&self.fleet, release).find_map(|instance| {
+                    let member = planner::membership(instance, self.policy);
+                    let policy = planner::policy_of(instance, self.policy);
+                    let closed = planner::closed_for_drains(&self.fleet, policy, asked, now);
+                    member.hold(instance).or(closed)
+                })?;
                 Some(closed.to_string().trim_start_matches("not begun: ").to_owned())
             }
         }

@@ -1,11 +1,13 @@
 //! Groups: parts of a cluster's instances with settings of their own.
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
 use crate::ids::GroupName;
 use crate::max_unavailable::MaxUnavailable;
 use crate::query::Select;
+use crate::schedule::{Freeze, Window};
 
 /// A part of a cluster's instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,16 @@ impl Policy {
             change(&mut group.policy);
         }
         self
+    }
+
+    /// Whether a group has other windows or freezes than its cluster.
+    pub fn has_own_windows(&self) -> bool {
+        self.groups.iter().any(|group| group.policy.opening() != self.opening())
+    }
+
+    /// What decides when an update may be begun.
+    pub fn opening(&self) -> (&[Window], Option<SignedDuration>, &[Freeze]) {
+        (&self.windows, self.window_cutoff, &self.freeze)
     }
 
     /// Whether some instances come before others. What is in no group has the order 0.

@@ -108,7 +108,6 @@ impl HoldCode {
                 | Self::SlowDrainFirst
                 | Self::StoppedMachineFirst
                 | Self::OtherZoneFirst
-                | Self::EarlierGroup
                 | Self::CanaryFirst
                 | Self::NoCanary
                 | Self::CanaryFailed

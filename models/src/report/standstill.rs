@@ -12,8 +12,10 @@ use crate::reason::{Bearing, HoldCode};
 /// How a cluster stood at the end of a run, besides what its instances say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterEnd {
-    /// Whether nothing may be begun in it by a person's wish: a pause, a freeze, a window.
+    /// Whether nothing may be begun in it by a person's wish: a pause, a freeze, a window, in none of its groups either.
     pub held_by_a_wish: bool,
+    /// Whether windows and freezes are not the same for all of it, since a group has its own.
+    pub has_own_windows: bool,
     /// Whether `select` is met by no instance: a wish that is more likely a mistake.
     pub selects_none: bool,
     /// How many instances are out of service, taken out by anyone.
@@ -52,6 +54,7 @@ impl NothingUpdated {
         let mut found = Self { outdated: 0, not_known: 0, held: BTreeMap::new() };
         for cluster in &report.clusters {
             let is_wished = cluster.is_held_by_a_wish();
+            let known = found.outdated;
             for instance in &cluster.instances {
                 match instance.outcome {
                     Outcome::Updated | Outcome::RolledBack | Outcome::Failed | Outcome::InProgress => return None,
@@ -59,6 +62,10 @@ impl NothingUpdated {
                     Outcome::Held if !is_wished => found.count(instance, &cluster.end),
                     Outcome::Held => {}
                 }
+            }
+            // What waits for its turn waits for these.
+            if found.outdated > known {
+                cluster.instances.iter().filter(|one| waits_for_its_turn(one)).for_each(|one| found.add(one, false));
             }
         }
         (found.outdated > 0).then_some(found)
@@ -68,8 +75,12 @@ impl NothingUpdated {
         let Some(code) = hold(instance).filter(|code| bearing(*code, end.selects_none) == Bearing::Hindrance) else {
             return;
         };
+        self.add(instance, code.leaves_it_open() || code == HoldCode::NotSelected);
+    }
+
+    fn add(&mut self, instance: &InstanceReport, is_open: bool) {
         self.outdated += 1;
-        self.not_known += usize::from(code.leaves_it_open() || code == HoldCode::NotSelected);
+        self.not_known += usize::from(is_open);
         *self.held.entry(instance.reason.clone().unwrap_or_default()).or_default() += 1;
     }
 
@@ -100,12 +111,21 @@ fn hold(instance: &InstanceReport) -> Option<HoldCode> {
     HoldCode::find(instance.reason.as_deref()?)
 }
 
+fn waits_for_its_turn(instance: &InstanceReport) -> bool {
+    instance.outcome == Outcome::Held && hold(instance) == Some(HoldCode::EarlierGroup)
+}
+
 impl ClusterReport {
     /// Whether a person's wish for the whole cluster let nothing be begun.
     pub fn is_held_by_a_wish(&self) -> bool {
         let held = self.instances.iter().filter(|instance| instance.outcome == Outcome::Held);
         let mut codes = held.filter_map(hold);
-        self.end.held_by_a_wish || codes.any(|code| code.bearing() == Bearing::WishForAll)
+        self.end.held_by_a_wish || codes.any(|code| code.bearing() == Bearing::WishForAll && !self.is_of_a_group(code))
+    }
+
+    /// Whether such a hold may be that of one group alone.
+    fn is_of_a_group(&self, code: HoldCode) -> bool {
+        self.end.has_own_windows && matches!(code, HoldCode::OutsideWindow | HoldCode::Frozen)
     }
 
     /// How many instances are outdated at the end, or may be, and are not to stay so by a wish for them alone.
@@ -120,6 +140,8 @@ impl InstanceReport {
         match self.outcome {
             Outcome::Held => hold(self).is_none_or(|code| match bearing(code, selects_none) {
                 Bearing::Hindrance | Bearing::WishForAll => true,
+                // It is not to stay so: it waits for others.
+                Bearing::Wish if code == HoldCode::EarlierGroup => true,
                 Bearing::Wish | Bearing::NothingWanted => false,
             }),
             Outcome::RolledBack | Outcome::Failed | Outcome::InProgress | Outcome::WouldUpdate => true,
@@ -280,5 +302,24 @@ mod tests {
         let ends = ["held: paused", "held: no_room", "held: host_unreachable", "failed: stage_failed", "in_progress"];
         assert_eq!(cluster(&ends).outdated(), 5);
         assert_eq!(cluster(&["rolled_back: unhealthy", "held: a_newer_code"]).outdated(), 2);
+        assert_eq!(cluster(&["held: canary_failed", "held: earlier_group", "held: baking"]).outdated(), 2);
+    }
+
+    /// How the instances ended, whether a group has windows of its own, and how many count.
+    #[test]
+    fn a_group_speaks_for_itself() {
+        let table: [(&[&str], bool, Option<usize>); 6] = [
+            (&["held: outside_window", "held: no_room"], false, None),
+            (&["held: outside_window", "held: no_room"], true, Some(1)),
+            (&["held: frozen", "held: paused", "held: no_room"], true, None),
+            (&["held: outside_window", "held: earlier_group"], true, None),
+            (&["held: canary_failed", "held: earlier_group", "held: earlier_group"], false, Some(3)),
+            (&["held: baking", "held: earlier_group"], false, None),
+        ];
+        for (ends, has_own_windows, expected) in table {
+            let end = ClusterEnd { has_own_windows, ..ClusterEnd::default() };
+            let found = NothingUpdated::of(&run(vec![ClusterReport { end, ..cluster(ends) }]));
+            assert_eq!(found.map(|found| found.outdated), expected, "{ends:?} {has_own_windows}");
+        }
     }
 }

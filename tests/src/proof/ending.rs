@@ -55,53 +55,68 @@ pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
     problems
 }
 
+/// Holds that are a person's wish, or of what there is nothing to update.
+const QUIET: [&str; 26] = [
+    "earlier_group",
+    "baking",
+    "soaking",
+    "managed_by_aws",
+    "scaled_in",
+    "released",
+    "excluded",
+    "not_selected",
+    "too_young",
+    "version_skipped",
+    "above_max_version",
+    "skip_lifted",
+    "drained_by_somebody_else",
+    "version_locked",
+    "wave_not_open",
+    "reactivated_by_somebody",
+    "not_bottlerocket",
+    "external",
+    "unsupported_variant",
+    "no_in_place_updates",
+    "not_running",
+    "unknown_to_ec2",
+    "not_active",
+    "withdrawn",
+    "ahead_of_target",
+    "downgrade_offered",
+];
+/// Wishes for a group alone, where one has windows of its own.
+const OF_A_PART: [&str; 2] = ["frozen", "outside_window"];
+/// Wishes for a whole cluster.
+const OF_ALL: [&str; 5] = ["finishing", "paused", "frozen", "outside_window", "approval_changed"];
+
 /// Whether the exit code and the last line agree with what the report says of the instances: 5 is for a run that ended well,
 /// updated nothing, and held something that no person wished to be held.
 fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
-    /// Holds that are a person's wish, or of what there is nothing to update.
-    const QUIET: [&str; 26] = [
-        "earlier_group",
-        "baking",
-        "soaking",
-        "managed_by_aws",
-        "scaled_in",
-        "released",
-        "excluded",
-        "not_selected",
-        "too_young",
-        "version_skipped",
-        "above_max_version",
-        "skip_lifted",
-        "drained_by_somebody_else",
-        "version_locked",
-        "wave_not_open",
-        "reactivated_by_somebody",
-        "not_bottlerocket",
-        "external",
-        "unsupported_variant",
-        "no_in_place_updates",
-        "not_running",
-        "unknown_to_ec2",
-        "not_active",
-        "withdrawn",
-        "ahead_of_target",
-        "downgrade_offered",
-    ];
-    const OF_ALL: [&str; 5] = ["finishing", "paused", "frozen", "outside_window", "approval_changed"];
     let reasons = |cluster: &ClusterReport| -> Vec<String> {
         let held = cluster.instances.iter().filter(|instance| instance.outcome == Outcome::Held);
         held.filter_map(|instance| instance.reason.clone()).collect()
     };
-    let is_wished = |reasons: &[String]| reasons.iter().any(|reason| OF_ALL.contains(&reason.as_str()));
+    // Windows and freezes that a group has for itself let the others go on.
+    let is_of_all = |reason: &str, cluster: &ClusterReport| {
+        OF_ALL.contains(&reason) && !(cluster.end.has_own_windows && OF_A_PART.contains(&reason))
+    };
+    let is_wished =
+        |reasons: &[String], cluster: &ClusterReport| reasons.iter().any(|reason| is_of_all(reason, cluster));
     let is_quiet = |reason: &str, cluster: &ClusterReport| {
-        QUIET.contains(&reason) && !(reason == "not_selected" && cluster.end.selects_none)
+        (QUIET.contains(&reason) || OF_A_PART.contains(&reason))
+            && !(reason == "not_selected" && cluster.end.selects_none)
     };
     let hindered: usize = report
         .clusters
         .iter()
         .map(|cluster| (reasons(cluster), cluster))
-        .filter(|(reasons, cluster)| !cluster.end.held_by_a_wish && !is_wished(reasons))
-        .map(|(reasons, cluster)| reasons.iter().filter(|reason| !is_quiet(reason, cluster)).count())
+        .filter(|(reasons, cluster)| !cluster.end.held_by_a_wish && !is_wished(reasons, cluster))
+        .map(|(reasons, cluster)| {
+            let hindered = reasons.iter().filter(|reason| !is_quiet(reason, cluster)).count();
+            // What waits for its turn waits for them.
+            let behind = reasons.iter().filter(|reason| *reason == "earlier_group").count();
+            if hindered > 0 { hindered + behind } else { 0 }
+        })
         .sum();
     let updated: usize = report.clusters.iter().map(|cluster| cluster.count(Outcome::Updated)).sum();
     let is_well =

@@ -261,6 +261,28 @@ const TABLE: &[Broken] = &[
         0,
     ),
     broken(
+        "windows of a group that never open for long enough",
+        "[[updater.cluster]]\nname = \"web\"\n[[updater.cluster.group]]\nname = \"all\"\n\
+         match = \"attribute:ecs.availability-zone exists\"\nwindows = [\"Mon-Sun 02:00-02:04 UTC\"]\n",
+        &["windows"],
+        0,
+    ),
+    broken(
+        "a host in two groups",
+        "[[updater.cluster]]\nname = \"web\"\n[[updater.cluster.group]]\nname = \"one\"\n\
+         match = \"attribute:ecs.availability-zone exists\"\n[[updater.cluster.group]]\nname = \"two\"\n\
+         match = \"attribute:ecs.availability-zone =~ .*a\"\n",
+        &["groups"],
+        0,
+    ),
+    broken(
+        "a group without a host",
+        "[[updater.cluster]]\nname = \"web\"\n[[updater.cluster.group]]\nname = \"gpu\"\n\
+         match = \"attribute:pool == gpu\"\n",
+        &["groups"],
+        0,
+    ),
+    broken(
         "a freeze without an end",
         "[updater.defaults]\nfreeze = [{ from = \"2026-01-01\", to = \"2099-12-31\" }]\n",
         &["freeze"],

@@ -54,7 +54,7 @@ use room::Room;
 use scale_out::ScaleOut;
 use slow_drains::SlowDrains;
 use stop::Stops;
-use turns::Turns;
+use turns::{Seen, Turns};
 
 /// None is drained while so many wait for their reboot: about a round of the executor's.
 const MAX_AWAITING_REBOOT: usize = 40;
@@ -84,8 +84,9 @@ pub(crate) fn admit<'a>(all: &'a Contexts<'a>, queue: &[Queued<'a>], counted: &C
     let line = order::in_line(cx, queue, &order::Known { counted, canaries: &zones }, admission.places.of_cluster());
     for queued in turns.by_order(line) {
         let instance = queued.candidate.instance;
-        let offer = admission.offer(&queued.candidate, turns.before(instance));
-        turns.follow(instance, &offer);
+        let seen = Seen::of(&admission, &queued.candidate);
+        let offer = admission.offer(&queued.candidate, turns.before(instance, seen));
+        turns.follow(instance, &offer, seen);
         turn += usize::from(!matches!(offer, Offer::Hold(_)));
         match offer {
             Offer::Act(phase, step) => {
@@ -103,9 +104,7 @@ pub(crate) fn admit<'a>(all: &'a Contexts<'a>, queue: &[Queued<'a>], counted: &C
             Offer::Hold(why) => draft.turn(queued, Phase::Held, Some(why), None),
             Offer::Later(why, until) => {
                 draft.turn(queued, queued.candidate.waits_as(), Some(why), Some(turn));
-                if let Some(until) = until {
-                    draft.wake(until);
-                }
+                until.into_iter().for_each(|until| draft.wake(until));
             }
         }
     }

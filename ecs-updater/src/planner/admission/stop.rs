@@ -56,7 +56,7 @@ fn stop(cx: &Context<'_>, counted: &Counted<'_>) -> Option<Closed> {
 
 /// Returns what the run itself has come to.
 fn of_the_run(cx: &Context<'_>, counted: &Counted<'_>) -> Option<HoldReason> {
-    match &cx.run.stop {
+    match cx.run.stopped() {
         Some(Stop::Interrupted) => return Some(HoldReason::Interrupted),
         Some(Stop::NotPermitted { detail, .. }) => return Some(HoldReason::NotPermitted { detail: detail.clone() }),
         Some(Stop::TwoGroups(why)) => return Some(why.clone()),

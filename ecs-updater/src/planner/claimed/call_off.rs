@@ -86,7 +86,7 @@ impl<'a> Claimed<'a> {
             Some(heard) => self.undo(heard, end),
             None => {
                 // One that goes down at the last moment has the rest of its time to come back.
-                let timeouts = &self.cx.policy.timeouts;
+                let timeouts = &self.cx.timeouts;
                 let back = (timeouts.reboot - REBOOT_MAY_COME).max(timeouts.inspect);
                 self.visit_again(Phase::Rebooting, after(until, back), silent)
             }

@@ -50,7 +50,7 @@ impl<'a> Claimed<'a> {
             ClaimStep::Revert => self.revert_deadline(),
             ClaimStep::Stage | ClaimStep::Drain | ClaimStep::Cancel => Timestamp::MAX,
         };
-        after(seen.min(latest), cx.policy.timeouts.verify).max(cx.inspect_deadline())
+        after(seen.min(latest), cx.timeouts.verify).max(cx.inspect_deadline())
     }
 
     /// Whether the newest report is its host's own word, or its boot was confirmed by ECS or SSM.

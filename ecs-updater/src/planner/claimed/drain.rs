@@ -61,7 +61,7 @@ impl<'a> Claimed<'a> {
     /// run began it.
     pub(super) fn drain_timeout(self) -> SignedDuration {
         let Self { instance, claim, cx } = self;
-        let drain = cx.policy.timeouts.drain;
+        let drain = cx.timeouts.drain;
         let may_wait = claim.run != cx.run.run && cx.policy.capacity == Capacity::ScaleOut;
         let scaling = cx.snapshot.auto_scaling.scaling_of(instance);
         match scaling.filter(|_| instance.run.scale_out || may_wait) {

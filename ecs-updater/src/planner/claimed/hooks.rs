@@ -79,7 +79,7 @@ impl<'a> Claimed<'a> {
         if was_heard || instance.report.as_ref().is_some_and(|seen| is_fresh(seen.at)) {
             return None;
         }
-        Some(self.visit_again(Phase::Verifying, after(*said_at, cx.policy.timeouts.verify), || {
+        Some(self.visit_again(Phase::Verifying, after(*said_at, cx.timeouts.verify), || {
             let step = HookStep::BeforeActive;
             let detail = format!("the host was not heard of since {step} said ok ({})", self.silence());
             leave(FailReason::NeverCameBack { detail })
@@ -126,7 +126,7 @@ impl<'a> Claimed<'a> {
     /// How long after its claim an instance can come to this step.
     fn longest_before(self, step: HookStep) -> SignedDuration {
         let Self { claim, cx, .. } = self;
-        let timeouts = &cx.policy.timeouts;
+        let timeouts = &cx.timeouts;
         let to_the_reboot = match claim.step {
             ClaimStep::Drain => self.drain_timeout(),
             ClaimStep::Reboot | ClaimStep::Revert | ClaimStep::Stage | ClaimStep::Cancel => SignedDuration::ZERO,

@@ -60,14 +60,14 @@ impl<'a> Claimed<'a> {
     }
 
     fn reboot_deadline(self) -> Timestamp {
-        after(self.since(), self.cx.policy.timeouts.reboot).max(self.cx.inspect_deadline())
+        after(self.since(), self.cx.timeouts.reboot).max(self.cx.inspect_deadline())
     }
 
     /// Returns until when the host may be silent: a command that was sent again has its whole time.
     pub(super) fn silence_deadline(self) -> Timestamp {
         let deadline = self.reboot_deadline();
         match self.reboot_sent().and_then(SentReboot::may_act_since) {
-            Some(asked) => deadline.max(after(asked, self.cx.policy.timeouts.reboot)),
+            Some(asked) => deadline.max(after(asked, self.cx.timeouts.reboot)),
             None => deadline,
         }
     }

@@ -57,7 +57,7 @@ impl<'a> Claimed<'a> {
     }
 
     pub(super) fn revert_deadline(self) -> Timestamp {
-        let timeouts = &self.cx.policy.timeouts;
+        let timeouts = &self.cx.timeouts;
         after(after(self.since(), timeouts.stage), timeouts.reboot).max(self.cx.inspect_deadline())
     }
 

@@ -40,7 +40,7 @@ impl<'a> Claimed<'a> {
         };
         // A function of the user's may have held it here for long, while it was well.
         let well = instance.run.last_seen.well.filter(|_| self.asked_in_boot(heard).is_some());
-        let deadline = after(well.map_or(began, |well| well.max(began)), cx.policy.timeouts.verify);
+        let deadline = after(well.map_or(began, |well| well.max(began)), cx.timeouts.verify);
         // Somebody deregistered it: the version is not to blame, and there is nothing to go back for.
         if let Some(status) = self.deregistered() {
             return self.visit_again(Phase::Verifying, deadline, || {
@@ -120,7 +120,7 @@ impl<'a> Claimed<'a> {
             return Next::Do(Phase::Verifying, Step::MarkFailed(MarkFailed { version: claim.to.clone() }));
         }
         // Where the rollback includes the reboot, the last look is over already, and found tasks.
-        let timeouts = &cx.policy.timeouts;
+        let timeouts = &cx.timeouts;
         let began = self.asked_in_boot(heard).map_or(began, |asked| began.max(asked.at));
         if let Some(detail) = self.tasks_stay(began, after(after(began, timeouts.verify), timeouts.drain)) {
             return leave(FailReason::RollbackFailed { detail });

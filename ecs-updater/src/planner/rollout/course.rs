@@ -182,7 +182,12 @@ impl<'a> Course<'a> {
 
     /// Whether the instance may be the next canary of so many.
     pub(super) fn may_be_canary(&self, instance: &Instance, of: usize, policy: &Policy) -> bool {
-        self.taken < self.canary_places(of) && can_be_canary(instance, policy)
+        self.lacks_canary(of) && can_be_canary(instance, policy)
+    }
+
+    /// Whether one more of so many canaries is to be begun.
+    pub(super) fn lacks_canary(&self, of: usize) -> bool {
+        self.taken < self.canary_places(of)
     }
 
     /// Whether one more may be begun until so many run it.

@@ -131,9 +131,24 @@ impl<'a> Rollouts<'a> {
                 let why = HoldReason::CheckpointFirst { version: version(), percent, done, of };
                 self.in_turn(course, course.has_room(of), course.places(of), why)
             }
-            Stage::Bake { until, is_sure, what } => bake(version(), (until, is_sure), what, cx),
+            // Its own windows decide whether it could be begun then.
+            Stage::Bake { until, is_sure, what } => {
+                bake(version(), (until, is_sure), what, self.all.of(candidate.instance))
+            }
             Stage::Open => Begins::Now,
         }
+    }
+
+    /// Returns whether the release of a candidate lacks a canary that may be in any group, since it makes its way through the whole
+    /// cluster, and whether the candidate may be that one.
+    pub(super) fn lacks_canary(&self, candidate: &Candidate<'a>) -> (bool, bool) {
+        let cx = self.all.of_course(candidate.instance);
+        let course =
+            self.course(candidate).filter(|course| cx.group.is_none() && !self.is_unheard && !course.has_absent());
+        let Some((course, Stage::Canary { of, .. })) = course.map(|course| (course, course.stage(cx))) else {
+            return (false, false);
+        };
+        (course.lacks_canary(of), course.may_be_canary(candidate.instance, of, cx.policy))
     }
 
     /// Takes up one of the places before the next bake.

@@ -4,7 +4,11 @@ use models::fleet::Exclusion;
 use models::ids::GroupName;
 use models::policy::Group;
 
+use models::last::Last;
+use models::plan::Phase;
+
 use super::*;
+use crate::planner::context::Contexts;
 use crate::planner::{in_two_groups, policy_of};
 
 fn group(name: &str, order: i32, most: Option<u32>) -> Group {
@@ -144,4 +148,85 @@ fn a_group_may_have_canaries_and_windows_of_its_own() {
     closed.groups[0].policy.windows = vec!["Mon 08:00-09:00 UTC".parse().unwrap()];
     let words = said(pools(), &closed, &facts(), now);
     assert_eq!(words, ["outside_window", "outside_window", "drain", "drain"]);
+}
+
+/// Where only a later group can have the canary, it does not wait for the earlier ones, which wait for it.
+#[test]
+fn the_canary_of_the_cluster_waits_for_no_group() {
+    let now = at(1);
+    let mut own_course = group("b", 1, None);
+    own_course.has_own_course = true;
+    let groups = vec![group("z", 2, None), own_course];
+    let in_order = policy(4, groups).changed(|policy| {
+        policy.canary = Some(1);
+        policy.canary_match = Some("attribute:pool == z".parse().unwrap());
+    });
+    let pools = || vec![of(0, "none", now), of(1, "b", now), of(2, "z", now), of(3, "z", now)];
+    let words = said(pools(), &in_order, &facts(), now);
+    assert_eq!(words, ["canary_first", "earlier_group", "drain", "earlier_group"]);
+    let dry_run = RunFacts { dry_run: true, ..facts() };
+    let words = said(pools(), &in_order, &dry_run, now);
+    assert_eq!(words, ["canary_first", "earlier_group", "budget_used_up", "earlier_group"], "a plan says the same");
+    let mut under_way = pools();
+    under_way[3] = claimed(of(3, "z", now), ClaimStep::Drain, now);
+    let words = said(under_way, &in_order, &facts(), now);
+    assert_eq!(words[..3], ["canary_first", "earlier_group", "earlier_group"], "there is one");
+}
+
+/// No window may ever be long enough for it: that keeps no group waiting. A closed window does.
+#[test]
+fn what_never_fits_into_a_window_keeps_no_later_group() {
+    let now = at(1);
+    let table = [
+        ("it takes longer", "Mon 03:00-05:00 UTC", ["outside_window", "drain"]),
+        ("the window is closed", "Mon 08:00-09:00 UTC", ["outside_window", "earlier_group"]),
+    ];
+    for (name, window, expected) in table {
+        let mut in_order = policy(4, vec![group("z", 1, None)]).changed(|policy| {
+            policy.standalone_tasks = StandaloneTasks::Wait;
+            policy.timeouts.drain = SignedDuration::from_hours(12);
+        });
+        in_order.windows = vec![window.parse().unwrap()];
+        let mut slow = of(0, "none", now);
+        slow.tasks = Some(SeenTasks { at: now, tasks: vec![task(0, None)] });
+        assert_eq!(said(vec![slow, of(1, "z", now)], &in_order, &facts(), now), expected, "{name}");
+    }
+}
+
+/// The canary of the cluster is in a group whose windows are others than the cluster's.
+#[test]
+fn a_bake_is_waited_out_by_the_windows_of_the_group() {
+    let mut canary = policy(4, vec![group("a", 0, None)]).changed(|policy| {
+        policy.canary = Some(1);
+        policy.bake = SignedDuration::from_mins(40);
+    });
+    canary.windows = vec!["Sat 01:00-05:00 UTC".parse().unwrap()];
+    let mut updated = instance(0, Some(rebooted("1.27.0", AgentState::Registered)), at(100));
+    updated.attributes = attributes(&[("pool", "a")]);
+    updated.tags.last = Last::new(None, &version("1.26.1"), &version("1.27.0"), at(80));
+    let plan = plan(&fleet(vec![updated, of(1, "a", at(100))], vec![]), &canary, &facts(), at(100));
+    let hold = plan.standings[1].hold.as_ref().map(HoldReason::code);
+    assert_eq!((hold, plan.wake_at), (Some("baking"), Some(at(120))));
+}
+
+/// What comes to be in two groups is ended no earlier than either group would, and has the lower order.
+#[test]
+fn what_is_under_way_in_two_groups_keeps_the_longer_times() {
+    let now = at(100);
+    let mut patient = policy(3, vec![group("z", 1, None), group("a", -1, None)]);
+    patient.groups[0].policy.timeouts.verify = SignedDuration::from_mins(60);
+    patient.groups[1].policy.timeouts.drain = SignedDuration::from_hours(12);
+    let mut both = claimed(of(0, "a", now), ClaimStep::Drain, after(now, SignedDuration::from_secs(-60)));
+    both.attributes = attributes(&[("pool", "a"), ("also", "z")]);
+    let fleet_of_both = fleet(vec![both.clone()], vec![]);
+    let facts = facts();
+    let times = Contexts::new(&fleet_of_both, &patient, &facts, now).of(&both).timeouts;
+    assert_eq!((times.verify, times.drain), (SignedDuration::from_mins(60), SignedDuration::from_hours(12)));
+    let mut only = both.clone();
+    only.attributes = attributes(&[("pool", "a")]);
+    let times = Contexts::new(&fleet_of_both, &patient, &facts, now).of(&only).timeouts;
+    assert_eq!(times.verify, Timeouts::default().verify);
+    let plan = plan(&fleet(vec![both, of(1, "none", now)], vec![]), &patient, &facts, now);
+    assert_eq!(plan.standings[1].hold.as_ref().map(HoldReason::code), Some("earlier_group"));
+    assert_ne!(plan.standings[0].phase, Phase::Held);
 }

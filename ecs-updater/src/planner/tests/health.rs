@@ -1,8 +1,9 @@
 //! Alarms and services that have to be well before more is begun, and what goes back for an alarm.
 
 use models::fleet::{Alarm, AlarmState, Silence};
+use models::ids::GroupName;
 use models::last::Last;
-use models::policy::{AlarmMissing, OnAlarm, ServiceHealth};
+use models::policy::{AlarmMissing, Group, OnAlarm, ServiceHealth};
 
 use super::*;
 use crate::planner::health::fired_in_bake;
@@ -128,5 +129,43 @@ fn only_an_alarm_of_the_bake_takes_a_release_back() {
         let bad = fired_in_bake(&fleet, &policy(OnAlarm::RollBack), at(100));
         assert_eq!(bad.map(|bad| bad.release), expected.then(|| version("1.27.0")), "{name}");
         assert_eq!(fired_in_bake(&fleet, &policy(OnAlarm::Hold), at(100)), None, "{name}");
+    }
+}
+
+/// Each is watched for the bake of its group, and the release for as long as one of them is.
+#[test]
+fn a_release_goes_back_within_the_bake_of_a_group() {
+    let whole = Policy { on_alarm: OnAlarm::RollBack, ..policy(AlarmMissing::Hold) };
+    let with_bake = |minutes| Policy { bake: SignedDuration::from_mins(minutes), ..whole.clone() };
+    let of_group = |minutes| {
+        let group = Group {
+            name: GroupName::from("gpu"),
+            matches: "attribute:pool == gpu".parse().unwrap(),
+            order: 0,
+            max_unavailable: None,
+            has_own_course: true,
+            policy: Box::new(with_bake(minutes)),
+        };
+        Policy { groups: vec![group], ..whole.clone() }
+    };
+    let updated = |number, minute, pool| {
+        let mut new = instance(number, Some(rebooted("1.27.0", AgentState::Registered)), at(300));
+        new.tags.last = Last::new(None, &version("1.26.1"), &version("1.27.0"), at(minute));
+        new.attributes = attributes(&[("pool", pool)]);
+        new
+    };
+    // The cluster watches for an hour.
+    let table: [(&str, i64, i64, bool); 5] = [
+        ("in the longer bake of the group", 120, 110, true),
+        ("after it", 120, 141, false),
+        ("in the cluster's, after the shorter one of the group", 10, 65, true),
+        ("after both", 10, 71, false),
+        ("before the first", 120, 9, false),
+    ];
+    for (name, bake, since, expected) in table {
+        let mut fleet = fleet(vec![updated(0, 10, "none"), updated(1, 20, "gpu")], vec![]);
+        fleet.health.alarms = Some([("web".to_owned(), alarm(AlarmState::Alarm, since))].into());
+        let bad = fired_in_bake(&fleet, &of_group(bake), at(300));
+        assert_eq!(bad.is_some(), expected, "{name}");
     }
 }

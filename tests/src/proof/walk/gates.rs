@@ -12,9 +12,9 @@ use crate::dice::Dice;
 /// In so many of a hundred seeds.
 const PERCENT: i64 = 15;
 /// Open in the calm, for longer than a run may take. A walk begins on a Monday at 03:00 UTC.
-const OF_THE_LAST_RUN: [&str; 2] = ["Mon 05:00-24:00 UTC", "Tue 00:00-24:00 UTC"];
+pub(super) const OF_THE_LAST_RUN: [&str; 2] = ["Mon 05:00-24:00 UTC", "Tue 00:00-24:00 UTC"];
 /// Windows before that; what begins at 03:00 may wait for some of them.
-const WINDOWS: [&[&str]; 4] = [
+pub(super) const WINDOWS: [&[&str]; 4] = [
     &["Mon 02:00-03:05 UTC"],
     &["Mon 03:10-03:40 UTC"],
     &["Mon 03:05-03:20 UTC", "Mon 03:35-04:10 UTC"],

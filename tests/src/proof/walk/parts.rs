@@ -6,6 +6,7 @@
 use toml::{Table, Value};
 
 use super::bridges::{change, extend};
+use super::gates::{OF_THE_LAST_RUN, WINDOWS};
 use super::{Draw, set, table};
 use crate::dice::Dice;
 
@@ -66,6 +67,13 @@ fn settings(draw: &mut Draw, group: &mut Table, moves: bool) {
     if draw.chance(25) && !moves {
         set(group, "canary", 1);
         set(group, "bake", draw.pick(&["1m", "5m"]));
+        if draw.chance(30) {
+            set(group, "canary_match", "tag:stage == canary or attribute:ecs.availability-zone =~ '.*a'");
+        }
+    }
+    if draw.chance(15) {
+        let windows = draw.pick(&WINDOWS).iter().chain(&OF_THE_LAST_RUN).copied().collect::<Vec<_>>();
+        set(group, "windows", windows);
     }
     if draw.chance(20) {
         set(group, "timeouts", table([("drain", draw.pick(&["4m", "15m"]).into())]));
