@@ -91,12 +91,38 @@ pub async fn cancel_rollback(root: &Path, limit: Duration) -> Result<(), Signpos
 /// # Errors
 /// [`SignpostError`].
 pub async fn inactive_is_next(root: &Path, limit: Duration) -> Result<bool, SignpostError> {
+    Ok(other_set(root, limit).await?.is_next)
+}
+
+/// The inactive partition set, by `signpost status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherSet {
+    /// The next boot takes it.
+    pub is_next: bool,
+    /// What is written there has booted: nothing was written since.
+    pub has_booted: bool,
+}
+
+/// Returns how the inactive partition set stands.
+///
+/// # Errors
+/// [`SignpostError`].
+pub async fn other_set(root: &Path, limit: Duration) -> Result<OtherSet, SignpostError> {
     let status = signpost(root, "status", limit).await?;
+    read_other_set(&status)
+        .ok_or_else(|| SignpostError::Failed { detail: excerpt(&format!("its status is {status:?}")) })
+}
+
+fn read_other_set(status: &str) -> Option<OtherSet> {
     let named = |name: &str| status.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
-    match (named("Active:"), named("Next:")) {
-        (Some(active), Some(next)) if next != "None" => Ok(active != next),
-        _ => Err(SignpostError::Failed { detail: excerpt(&format!("its status is {status:?}")) }),
-    }
+    let (active, next) = (named("Active:")?, named("Next:").filter(|next| *next != "None")?);
+    let flags = match active {
+        "Set A" => named("Set B:"),
+        "Set B" => named("Set A:"),
+        _ => None,
+    };
+    let has_booted = flags?.split_whitespace().any(|flag| flag == "successful=true");
+    Some(OtherSet { is_next: next != active, has_booted })
 }
 
 /// Runs it on the host and returns what it prints.
@@ -166,4 +192,28 @@ pub fn become_program_on_host(mut arguments: impl Iterator<Item = OsString>) -> 
 fn exec(program: &OsStr, arguments: impl Iterator<Item = OsString>) -> io::Error {
     // The container's own PATH means nothing there.
     std::process::Command::new(program).args(arguments).env_clear().env("PATH", "/usr/bin:/usr/sbin:/bin:/sbin").exec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_set_is_read_from_the_status() {
+        let status = |b: &str, active: &str, next: &str| {
+            format!(
+                "OS disk: /dev/nvme0n1\nSet A:   boot=/dev/a priority=1 tries_left=0 successful=true\n\
+                 Set B:   boot=/dev/b priority=2 {b}\nActive:  {active}\nNext:    {next}\n"
+            )
+        };
+        let set = |is_next, has_booted| Some(OtherSet { is_next, has_booted });
+        let (booted, written) = ("tries_left=0 successful=true", "tries_left=1 successful=false");
+        assert_eq!(read_other_set(&status(booted, "Set A", "Set A")), set(false, true));
+        assert_eq!(read_other_set(&status(booted, "Set A", "Set B")), set(true, true));
+        assert_eq!(read_other_set(&status(written, "Set A", "Set B")), set(true, false));
+        assert_eq!(read_other_set(&status(written, "Set B", "Set B")), set(false, true));
+        for strange in [status(booted, "Set A", "None"), status(booted, "Set C", "Set A"), String::new()] {
+            assert_eq!(read_other_set(&strange), None, "{strange}");
+        }
+    }
 }

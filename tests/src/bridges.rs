@@ -14,7 +14,7 @@ use host_bridge::agent::{Agent, Ecs, Environment, Imds, Machine, MemoryJournal, 
 use host_bridge::client::Client;
 use host_bridge::inspect::Boot;
 use host_bridge::introspection::Introspection;
-use host_bridge::signpost::SignpostError;
+use host_bridge::signpost::{OtherSet, SignpostError};
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -209,6 +209,17 @@ impl Machine for Host {
             let gone = || SignpostError::Refused { detail: "the host is gone".to_owned() };
             self.engine.upgrade().ok_or_else(gone)?.cancel_roll_back(self.machine);
             Ok(())
+        })
+    }
+
+    fn other_set(&self) -> BoxFuture<'_, Result<OtherSet, SignpostError>> {
+        Box::pin(async {
+            let gone = || SignpostError::Refused { detail: "the host is gone".to_owned() };
+            let engine = self.engine.upgrade().ok_or_else(gone)?;
+            Ok(engine.look(|world| {
+                let disk = world.machines()[self.machine].host.disk();
+                OtherSet { is_next: disk.next() != Some(disk.active_index()), has_booted: disk.inactive().successful }
+            }))
         })
     }
 }

@@ -44,6 +44,8 @@ pub struct Expect {
     pub metrics: BTreeMap<String, MetricEnd>,
     /// How many deployments their circuit breakers have taken back by the end.
     pub taken_back: Option<u32>,
+    /// `MinSize` of Auto Scaling groups at the end.
+    pub min_sizes: BTreeMap<String, usize>,
     /// How many events were put on event buses by the end, by their detail-type; others are none.
     pub posted: Option<BTreeMap<String, usize>>,
     /// How many objects lie in the buckets by the end.

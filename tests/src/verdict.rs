@@ -67,6 +67,10 @@ impl Verdict {
         if let Some(wanted) = expect.taken_back {
             judge.check("taken_back", &wanted.to_string(), &rollout.region.deployments_taken_back().to_string());
         }
+        for (group, wanted) in &expect.min_sizes {
+            let got = rollout.region.look(|world| world.bounds_of(group).0);
+            judge.check(&format!("min_sizes.{group}"), &wanted.to_string(), &got.to_string());
+        }
         let not_modelled = rollout.region.unknown();
         judge.problems.extend(not_modelled.iter().map(|what| format!("not modelled: {what}")));
         Self { problems: judge.problems, broken_rules, not_modelled }

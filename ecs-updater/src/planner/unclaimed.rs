@@ -153,11 +153,11 @@ fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) ->
     }
 }
 
-/// The report of a host that goes back from the release without its update repository.
+/// The report of a host that goes back from the release without its update repository, to the version that it is to go to.
 fn goes_back_alone<'a>(instance: &'a Instance, cx: &Context<'_>) -> Option<&'a HostReport> {
-    let release = cx.run.purpose.way_back()?.release.as_ref()?;
     let report = instance.report.as_ref().map(|seen| &seen.report)?;
-    (report.running().as_ref() == Some(release) && report.inactive.is_some()).then_some(report)
+    let to = way_back::version_wanted(instance, report, cx)?;
+    way_back::goes_alone(instance, report, &to, cx).then_some(report)
 }
 
 fn after_stage<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> Next<'a> {
@@ -266,7 +266,7 @@ fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx
     // A bridge's word can be an hour old: what an earlier run staged is asked for again, which has the host read its
     // repository first.
     let asked_again = cx.transport(instance) == Transport::Ssm || instance.run.stages > 0 || cx.run.dry_run;
-    let alone = cx.run.purpose.way_back().is_some() && report.goes_back_alone(&to);
+    let alone = cx.run.purpose.way_back().is_some() && way_back::goes_alone(instance, report, &to, cx);
     let staged = alone || (asked_again && doubted.is_none() && is_staged(instance, report, &to));
     let keeps_lock = staged || report.chosen().as_ref() == Some(&to);
     let lock = version_lock(report).filter(|_| !keeps_lock).map(str::to_owned);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use models::claim::Transport;
 use models::fleet::{FleetSnapshot, Instance};
 use models::host::HostReport;
 use models::last::Last;
@@ -43,9 +44,21 @@ pub(super) fn wanted(
     let why = skips(&to, cx.snapshot, cx.policy).or_else(|| locked_otherwise(instance, report, &to, cx));
     match why {
         Some(why) => Wanted::Held(why),
-        None if report.goes_back_alone(&to) => Wanted::Version(to),
+        None if goes_alone(instance, report, &to, cx) => Wanted::Version(to),
         None => as_offered(instance, report, &to),
     }
+}
+
+/// Whether the host goes back to this version without its update repository: only its bridge can have it do so.
+pub(super) fn goes_alone(instance: &Instance, report: &HostReport, to: &Version, cx: &Context<'_>) -> bool {
+    cx.transport(instance) == Transport::Bridge && report.goes_back_alone(to)
+}
+
+/// Returns the version that an instance goes back to, where it runs the release and that is known.
+pub(super) fn version_wanted(instance: &Instance, report: &HostReport, cx: &Context<'_>) -> Option<Version> {
+    let back = cx.run.purpose.way_back()?;
+    let running = report.running().filter(|running| back.release.as_ref() == Some(running))?;
+    version_before(instance, report, (&running, back), cx).ok()
 }
 
 /// Returns what an instance ran before the release, by its tag; else what a person has named. Who may tag an instance can name
@@ -81,12 +94,9 @@ fn is_believed(instance: &Instance, report: &HostReport, from: &Version, cx: &Co
     let own = instance.run.verdict.as_ref().and_then(|verdict| verdict.from.as_ref());
     // What is not offered is held for that.
     let is_held = is_not_offered(instance, report, from);
-    // Its agent has seen it come from there.
-    is_held
-        || report.goes_back_alone(from)
-        || own == Some(from)
-        || below.max().as_ref() == Some(from)
-        || others_tell(instance, from, cx)
+    // Its agent has seen it come from there, where nobody but its host can have said so.
+    let is_seen = instance.speaks_for_itself(cx.policy.bridge_policy) && report.goes_back_alone(from);
+    is_held || is_seen || own == Some(from) || below.max().as_ref() == Some(from) || others_tell(instance, from, cx)
 }
 
 /// Whether another instance runs the version, or ran it before its last update.

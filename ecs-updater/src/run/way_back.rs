@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::cluster_tags::{SKIP_TAG, skipped, with_skipped};
 use models::fleet::RunMemory;
 use models::ids::HostId;
-use models::policy::Target;
+use models::policy::{OnAlarm, Target};
 use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterErrorKind, Outcome, TakenBack};
 use models::time::after;
@@ -42,6 +42,22 @@ impl Cluster<'_> {
                 self.facts.purpose =
                     if self.skip.bad.is_some() { Purpose::Update } else { self.facts.purpose.to_finish() };
             }
+        }
+    }
+
+    /// Says at the beginning that no alarm has instances go back from a release that a person has named.
+    pub(super) fn tell_of_named_release(&self) {
+        let is_told_to = self.policy.on_alarm == OnAlarm::RollBack && !self.policy.alarms.is_empty();
+        if is_told_to
+            && self.policy.target_is_named
+            && self.facts.purpose == Purpose::Update
+            && let Target::Version(release) = &self.policy.target
+        {
+            tracing::warn!(
+                cluster = %self.name,
+                "on_alarm = \"roll-back\" has nothing go back from {release}, since --target names it: an alarm only keeps more \
+                 from being begun"
+            );
         }
     }
 
@@ -247,8 +263,8 @@ impl Cluster<'_> {
     fn note_of_named(&self, bad: &Bad) -> String {
         let (cluster, release) = (self.name, &bad.release);
         format!(
-            "{}, and nothing goes back by itself, since --target names {release}: ecs-updater rollback --cluster {cluster} --release \
-             {release}",
+            "{}, and nothing goes back by itself, since --target names {release}; to take it back: ecs-updater rollback --cluster \
+             {cluster} --release {release}",
             because(bad)
         )
     }

@@ -41,6 +41,7 @@ impl Cluster<'_> {
     /// Works on the cluster to the end.
     pub(super) async fn run(mut self, watch: &dyn Watch, location: &Location) -> Worked {
         self.tell_of_begin(location);
+        self.tell_of_named_release();
         let error = self.work(watch).await.err();
         // What happened since the last plan, in a run that ends early.
         self.tell(watch, self.clock.now());

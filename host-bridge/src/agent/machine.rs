@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::inspect::Boot;
-use crate::signpost::{self, SignpostError};
+use crate::signpost::{self, OtherSet, SignpostError};
 use crate::transport::BoxFuture;
 
 /// The machine below the agent.
@@ -25,6 +25,9 @@ pub trait Machine: Send + Sync {
 
     /// Takes that back, before the reboot: `signpost cancel-upgrade`.
     fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>>;
+
+    /// How the other set stands: `signpost status`.
+    fn other_set(&self) -> BoxFuture<'_, Result<OtherSet, SignpostError>>;
 }
 
 /// `signpost` rewrites one partition table.
@@ -58,5 +61,9 @@ impl Machine for ThisMachine {
 
     fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
         Box::pin(signpost::cancel_rollback(&self.host_root, SIGNPOST))
+    }
+
+    fn other_set(&self) -> BoxFuture<'_, Result<OtherSet, SignpostError>> {
+        Box::pin(signpost::other_set(&self.host_root, SIGNPOST))
     }
 }

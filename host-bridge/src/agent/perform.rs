@@ -103,7 +103,7 @@ impl Agent {
                 return Ok(true);
             }
             Act::Revert { from, lock, inactive, switched } | Act::FallBack { from, lock, inactive, switched, .. } => {
-                if !switched {
+                if !switched || !self.is_still_switched(from).await {
                     self.stays().await.map_err(Stopped::Error)?;
                     self.switch_back(from, lock, *inactive, wrote).await?;
                     self.memory.switched(act);
@@ -165,7 +165,7 @@ impl Agent {
         wrote: &mut Option<Version>,
     ) -> Result<(), Stopped> {
         let mut visit = self.visit(self.settings.stage);
-        if inactive && self.environment.machine.may_roll_back() {
+        if inactive && self.other_set_is_untouched(&visit).await {
             self.memory.switched_in.clone_from(&self.facts.boot.id);
             self.keep().await?;
             match self.environment.machine.roll_back_to_inactive().await {
@@ -180,25 +180,84 @@ impl Agent {
                     if !matches!(failure, SignpostError::Unsure { .. }) {
                         self.memory.switched_in = None;
                     }
+                    if matches!(failure, SignpostError::Refused { .. }) {
+                        self.memory.came_from = None;
+                    }
                     tracing::warn!("going back through the update repository: {}", chain(&failure));
                 }
             }
         }
         let done = visit.roll_back(from, &after(lock)).await;
         *wrote = visit.wrote().cloned();
+        if wrote.is_some() {
+            self.memory.came_from = None;
+        }
         match done {
             Ok(_) | Err(UpdateError::LockNotRestored { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Makes the running set the next to boot again, where `signpost` was to make it the other one.
+    /// Whether the other set holds what the host came from, by the host's status and by `signpost`: others may have written there
+    /// since the last look, also past the host API.
+    async fn other_set_is_untouched(&mut self, visit: &Visit) -> bool {
+        let machine = &self.environment.machine;
+        if !machine.may_roll_back() {
+            return false;
+        }
+        match visit.shows_nothing_staged().await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!("the host shows another version on the other set");
+                return false;
+            }
+            Err(failure) => {
+                tracing::warn!("what is on the other set is not known: {}", chain(&failure));
+                return false;
+            }
+        }
+        match machine.other_set().await {
+            Ok(set) if !set.has_booted => {
+                tracing::warn!("what is on the other set has never booted");
+                self.memory.came_from = None;
+                false
+            }
+            // Somebody else has made it the next to boot.
+            Ok(set) => !set.is_next || self.memory.is_switched(&self.facts),
+            Err(failure) => {
+                tracing::warn!("what is on the other set is not known: {}", chain(&failure));
+                false
+            }
+        }
+    }
+
+    /// Whether what `signpost` has switched is as it was left: a reboot may wait long. What was written there since is the old
+    /// version where the host shows that.
+    async fn is_still_switched(&self, from: &Version) -> bool {
+        if !self.memory.is_switched(&self.facts) {
+            return true;
+        }
+        let set = self.environment.machine.other_set().await;
+        set.is_ok_and(|set| set.is_next && (set.has_booted || self.facts.shows_staged(from)))
+    }
+
+    /// Makes the running set the next to boot again, where `signpost` was to make it the other one. One that was not waited for may
+    /// do so late.
     async fn cancel_switch(&self) -> Result<(), Stopped> {
         if !self.memory.is_switched(&self.facts) {
             return Ok(());
         }
-        let cancelled = self.environment.machine.cancel_roll_back().await;
-        cancelled.map_err(|failure| Stopped::Error(error("signpost", ErrorCode::Failed, &chain(&failure))))
+        let machine = &self.environment.machine;
+        let undone = async {
+            machine.cancel_roll_back().await?;
+            machine.other_set().await
+        };
+        let why = match undone.await {
+            Ok(set) if !set.is_next => return Ok(()),
+            Ok(_) => "the next boot takes the other partition set all the same".to_owned(),
+            Err(failure) => chain(&failure),
+        };
+        Err(Stopped::Error(error("signpost", ErrorCode::Failed, &why)))
     }
 
     /// The last looks, and the reboot.

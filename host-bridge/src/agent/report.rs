@@ -66,7 +66,7 @@ pub(super) fn report(
         ..seen.unwrap_or_default()
     };
     // The host API knows nothing of it.
-    if memory.is_switched(facts) {
+    if memory.is_switched(facts) && report.staged().is_none() {
         let update = report.update.get_or_insert_default();
         update.state = UpdateState::Ready;
         update.staged.clone_from(&report.inactive);
@@ -106,7 +106,8 @@ fn trouble(facts: &Facts, memory: &Memory, troubles: &Troubles) -> Option<Report
     journal().or_else(of_claim).or_else(tags).or_else(host).or_else(|| troubles.refresh.clone()).or_else(lost)
 }
 
-/// What of a report counts as a change: not the time, but for where the host can go back to, which stands beside it; and of the tasks only whether there are any.
+/// What of a report counts as a change: not the time, but for where the host can go back to, which stands beside it; and of the
+/// tasks only whether there are any.
 pub(super) fn essence(report: &BridgeReport) -> BTreeMap<&'static str, String> {
     let mut report = report.clone();
     if let Some(tasks) = report.report.agent.as_mut().and_then(|agent| agent.tasks.as_mut()) {
@@ -121,7 +122,36 @@ pub(super) fn essence(report: &BridgeReport) -> BTreeMap<&'static str, String> {
 mod tests {
     use models::host::{CommandType, ReportedCommand, ReportedUpdate};
 
+    use super::super::memory::Placed;
     use super::*;
+    use crate::inspect::{Boot, Seen};
+
+    /// After a `signpost` of which nobody knows what it did, the repository was used.
+    #[test]
+    fn what_the_host_shows_staged_stands_before_what_was_switched() {
+        for (staged, state, told) in [
+            (Some("1.26.1"), UpdateState::Staged, (Some(UpdateState::Staged), Some("1.26.1"))),
+            (None, UpdateState::Idle, (Some(UpdateState::Ready), Some("1.26.0"))),
+        ] {
+            let update = ReportedUpdate { state, staged: staged.map(Into::into), ..ReportedUpdate::default() };
+            let seen = HostReport { update: Some(update), ..HostReport::default() };
+            let facts = Facts {
+                boot: Boot { id: Some("boot".into()), at: None },
+                host: Some(Seen { report: seen, ..Seen::default() }),
+                may_roll_back: true,
+                ..Facts::default()
+            };
+            let memory = Memory {
+                came_from: Some(Placed { version: semver::Version::new(1, 26, 0), boot: "boot".into() }),
+                switched_in: Some("boot".into()),
+                ..Memory::default()
+            };
+            let heartbeat = SignedDuration::from_mins(30);
+            let report = report(&facts, &memory, &Troubles::default(), heartbeat, Timestamp::UNIX_EPOCH).report;
+            let staged = report.staged().map(|version| version.to_string());
+            assert_eq!((report.state().cloned(), staged.as_deref()), told);
+        }
+    }
 
     #[test]
     fn an_error_of_an_earlier_refresh_does_not_stand_beside_a_later_success() {

@@ -99,6 +99,18 @@ impl Visit {
         }
     }
 
+    /// Whether the host shows nothing on its inactive set, once no command runs there.
+    ///
+    /// # Errors
+    /// [`UpdateError`].
+    pub async fn shows_nothing_staged(&self) -> Result<bool, UpdateError> {
+        let status = self.settled(Action::Activate).await?;
+        Ok(match status.map(|status| status.update_state) {
+            Some(UpdateState::Idle | UpdateState::Available) | None => true,
+            Some(UpdateState::Staged | UpdateState::Ready | UpdateState::Unknown(_) | UpdateState::Missing) => false,
+        })
+    }
+
     /// Issues activate or deactivate; where its result is in doubt, the state tells.
     async fn switch(&mut self, action: Action, goal: UpdateState) -> Result<Switched, UpdateError> {
         match self.issue(action).await {

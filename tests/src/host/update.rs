@@ -6,6 +6,7 @@ use semver::Version;
 use super::http::Response;
 use super::image::Image;
 use super::machine::{Host, HostEvent};
+use super::partitions::SignpostError;
 use super::repository::{Asking, Repository};
 use super::spec::spend;
 use super::status::{Command, CommandResult, SetStatus, Status, UpdateState};
@@ -55,6 +56,18 @@ impl Host {
         }
         self.fork(now, repository, command, chosen);
         Response::no_content()
+    }
+
+    /// `updog update -i` by somebody in the host's root: a version is written and activated past the host API, whose status does not
+    /// show it.
+    ///
+    /// # Errors
+    /// [`SignpostError`] never: what was written is valid.
+    pub fn updog_update(&mut self, version: Version) -> Result<(), SignpostError> {
+        let image = Image { version, ..self.running.clone() };
+        self.disk.clear_inactive();
+        self.disk.mark_inactive_valid(image);
+        self.disk.upgrade_to_inactive()
     }
 
     fn fork(&mut self, now: Timestamp, repository: &Repository, command: Command, chosen: Option<Image>) {

@@ -1,5 +1,7 @@
 //! What Auto Scaling groups take away is not touched.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use models::claim::Transport;
 use models::fleet::AutoScaling;
@@ -71,21 +73,28 @@ const SIZES: [&str; 2] = ["ecs:DescribeCapacityProviders", AutoScaling::GROUPS];
 const TRIES: SignedDuration = SignedDuration::from_mins(4);
 
 /// The groups whose least size is not what it was before the updater changed it, by the end of a run that could have put it back,
-/// or that does not name them. It cannot where calls about the group were refused or not answered, and does not where another run
-/// may hold it, or where nobody can read what the tag says.
+/// or that does not name them. It cannot where a call about the group was refused or not answered and has not been answered since,
+/// and does not where another run may hold it, which it cannot under a lease, or where nobody can read what the tag says. A run
+/// that was interrupted, or that has given its cluster up, is held to nothing.
 pub(crate) fn kept_min_sizes(world: &World, last: &RunReport) -> Vec<Violation> {
-    let is_given_up = last.clusters.iter().any(|cluster| cluster.error.is_some());
+    let has_lease = !world.tables.is_empty();
+    let is_given_up = |group: &str| {
+        let machines = world.machines().iter().filter(|one| one.instance.asg.as_deref() == Some(group));
+        let names: BTreeSet<&str> = machines.map(|one| world.clusters()[one.cluster].name.as_str()).collect();
+        let mut given_up = last.clusters.iter().filter(|cluster| cluster.error.is_some());
+        given_up.any(|cluster| names.contains(cluster.cluster.as_str()))
+    };
     let notes = || last.clusters.iter().flat_map(|cluster| &cluster.notes);
     let is_kept = |(group, from): &(&str, usize)| {
         let written = world.written_on(group);
         let tag = written.tags.get(MIN_SIZE_TAG).map(|tag| tag.parse::<HeldMinSize>());
-        let is_of_others = tag.is_some_and(|tag| tag.map_or(true, |tag| tag.run != last.run));
+        let is_of_others = tag.is_some_and(|tag| tag.map_or(true, |tag| tag.run != last.run && !has_lease));
         let tried_since = last.ended_at - world.date_is_ahead() - TRIES;
-        let is_hindered = written.hindered.is_some_and(|at| at >= tried_since);
+        let is_hindered = written.hindered.values().any(|at| *at >= tried_since);
         let name = format!("MinSize of group {group} ");
         let is_named = notes().any(|note| note.contains(&name));
         let is_explained = if is_named { is_hindered || is_of_others } else { is_hindered && is_of_others };
-        world.bounds_of(group).0 != *from && !is_explained
+        world.bounds_of(group).0 != *from && !is_explained && !is_given_up(group)
     };
     let broken = |(group, from): (&str, usize)| Violation {
         at: world.now(),
@@ -93,7 +102,7 @@ pub(crate) fn kept_min_sizes(world: &World, last: &RunReport) -> Vec<Violation> 
         instance: HostId::from(group),
         detail: format!("{} is left, and it was {from}", world.bounds_of(group).0),
     };
-    let is_over = !is_given_up && !last.dry_run && !last.interrupted;
+    let is_over = !last.dry_run && !last.interrupted;
     world.held_min_sizes().filter(|held| is_over && is_kept(held)).map(broken).collect()
 }
 

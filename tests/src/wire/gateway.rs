@@ -177,9 +177,7 @@ impl Gateway {
         if by == Caller::Updater {
             *self.counts.entry(call.name()).or_default() += 1;
             world.called(&call.name());
-            if call.outcome != Outcome::Success || malformed {
-                world.hinder(groups);
-            }
+            world.called_about(groups, &call.name(), call.outcome == Outcome::Success && !malformed);
             if call.outcome != Outcome::Success || malformed || call.latency >= SLOW {
                 let now = world.now();
                 world.invariants_mut().see_trouble(now);

@@ -15,8 +15,9 @@ pub(crate) struct Written {
     pub(crate) tags: BTreeMap<String, String>,
     /// `MinSize` from before the updater changed it, until it is that again or somebody else changes it.
     pub(crate) held_from: Option<usize>,
-    /// When a call of the updater's about the group was last refused or not answered.
-    pub(crate) hindered: Option<Timestamp>,
+    /// When calls of the updater's about the group were refused or not answered, by operation, until the same call is answered
+    /// well.
+    pub(crate) hindered: BTreeMap<String, Timestamp>,
 }
 
 impl World {
@@ -30,10 +31,15 @@ impl World {
         self.written.iter().filter_map(|(group, written)| Some((group.as_str(), written.held_from?)))
     }
 
-    /// A call of the updater's about these groups was refused, or not answered.
-    pub(crate) fn hinder(&mut self, groups: Vec<String>) {
+    /// A call of the updater's about these groups was answered well; or it was refused, or not answered.
+    pub(crate) fn called_about(&mut self, groups: Vec<String>, operation: &str, is_well: bool) {
         for group in groups {
-            self.written.entry(group).or_default().hindered = Some(self.now);
+            let hindered = &mut self.written.entry(group).or_default().hindered;
+            if is_well {
+                hindered.remove(operation);
+            } else {
+                hindered.insert(operation.to_owned(), self.now);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use host_bridge::agent::{Agent, Environment, Imds, Machine, MemoryJournal, PutEr
 use host_bridge::client::Client;
 use host_bridge::inspect::Boot;
 use host_bridge::introspection::Introspection;
-use host_bridge::signpost::SignpostError;
+use host_bridge::signpost::{OtherSet, SignpostError};
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
 use jiff::Timestamp;
 use models::attributes::{BridgeReport, Progress};
@@ -28,6 +28,7 @@ use tokio::time::sleep;
 
 const OLD: Version = Version::new(1, 26, 1);
 const NEW: Version = Version::new(1, 27, 0);
+const NEWER: Version = Version::new(1, 28, 0);
 const HOUR: u64 = 3_600;
 
 struct World {
@@ -36,6 +37,10 @@ struct World {
     clock: SimClock,
     claim: Option<Claim>,
     rights: bool,
+    /// Tasks that run on it.
+    tasks: usize,
+    /// A `signpost` that was not waited for makes the other set the next once more, after the next undoing.
+    signpost_is_late: bool,
     attributes: BTreeMap<String, String>,
     boots: Vec<String>,
 }
@@ -100,7 +105,10 @@ impl World {
     fn introspection(&mut self, request: &Request) -> Answer {
         const ARN: &str = "arn:aws:ecs:eu-central-1:111122223333:container-instance/prod/1";
         match request.path() {
-            "/v1/tasks" => Ok((200, r#"{"Tasks":[]}"#.to_owned())),
+            "/v1/tasks" => {
+                let tasks = vec![r#"{"Arn":"arn:t","KnownStatus":"RUNNING"}"#; self.tasks];
+                Ok((200, format!(r#"{{"Tasks":[{}]}}"#, tasks.join(","))))
+            }
             _ => Ok((200, format!(r#"{{"Cluster":"prod","ContainerInstanceArn":"{ARN}"}}"#))),
         }
     }
@@ -115,6 +123,8 @@ impl Shared {
             clock,
             claim: None,
             rights: false,
+            tasks: 0,
+            signpost_is_late: false,
             attributes: BTreeMap::new(),
             boots: Vec::new(),
         })))
@@ -199,6 +209,30 @@ impl Shared {
     fn running(&self) -> Version {
         self.get().host.running_version().clone()
     }
+
+    /// On the new version for two hours, with the host's root, and drained for the way back.
+    async fn drained_for_the_way_back(journal: &MemoryJournal) -> Self {
+        let world = Self::new(HostSpec::default());
+        world.get().rights = true;
+        world.update(journal).await;
+        world.get().claim = None;
+        world.live(journal, 2 * HOUR, |_| false).await;
+        assert!(world.goes_back_alone());
+        world.get().claim_back(ClaimStep::Drain);
+        assert!(world.live(journal, HOUR, |world| world.progress() == Some(Progress::Done)).await);
+        world
+    }
+
+    /// Whether it reports that it can go back without the repository.
+    fn goes_back_alone(&self) -> bool {
+        self.get().attributes["ecs-updater.bridge"].ends_with("/1.26.1")
+    }
+
+    fn boots_the_other_set_next(&self) -> bool {
+        let world = self.get();
+        let disk = world.host.disk();
+        disk.next() != Some(disk.active_index())
+    }
 }
 
 impl Sink for Shared {
@@ -239,8 +273,20 @@ impl Machine for Shared {
 
     fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
         Box::pin(async {
-            self.get().host.signpost_cancel_upgrade();
+            let mut world = self.get();
+            world.host.signpost_cancel_upgrade();
+            if std::mem::take(&mut world.signpost_is_late) {
+                world.host.signpost_rollback_to_inactive().unwrap();
+            }
             Ok(())
+        })
+    }
+
+    fn other_set(&self) -> BoxFuture<'_, Result<OtherSet, SignpostError>> {
+        Box::pin(async {
+            let world = self.get();
+            let disk = world.host.disk();
+            Ok(OtherSet { is_next: disk.next() != Some(disk.active_index()), has_booted: disk.inactive().successful })
         })
     }
 }
@@ -281,6 +327,76 @@ async fn a_claimed_way_back_needs_no_repository_with_the_hosts_root() {
         assert!(world.live(&journal, HOUR, |world| world.progress() == Some(Progress::Done)).await);
         assert_eq!((world.running(), world.get().boots.len()), (OLD, 3));
     }
+}
+
+/// Between drain and reboot somebody writes a newer release to the other set and activates it, past the host API.
+#[tokio::test(start_paused = true)]
+async fn a_claimed_way_back_never_boots_what_somebody_else_has_written() {
+    for is_offered in [true, false] {
+        let journal = MemoryJournal::default();
+        let world = Shared::drained_for_the_way_back(&journal).await;
+        {
+            let mut world = world.get();
+            world.repository = if is_offered { Repository::of(&[OLD, NEW]) } else { Repository::of(&[NEW]) };
+            world.host.updog_update(NEWER).unwrap();
+            world.claim_back(ClaimStep::Reboot);
+        }
+        let is_over = |world: &mut World| matches!(world.progress(), Some(Progress::Done | Progress::Failed));
+        assert!(world.live(&journal, HOUR, is_over).await);
+        assert_eq!(world.running(), if is_offered { OLD } else { NEW });
+        assert_eq!(world.get().boots.len(), if is_offered { 3 } else { 2 });
+        if !is_offered {
+            // What it came from is gone: it is not asked to go there again.
+            world.get().claim = None;
+            world.live(&journal, HOUR, |_| false).await;
+            assert!(!world.goes_back_alone());
+            assert_eq!(world.running(), NEW);
+        }
+    }
+}
+
+/// While the reboot waits for a task, the same happens.
+#[tokio::test(start_paused = true)]
+async fn a_way_back_that_waits_looks_again_at_what_it_has_switched_to() {
+    let journal = MemoryJournal::default();
+    let world = Shared::drained_for_the_way_back(&journal).await;
+    {
+        let mut world = world.get();
+        world.tasks = 1;
+        world.claim_back(ClaimStep::Reboot);
+    }
+    world.live(&journal, HOUR / 60, |_| false).await;
+    assert!(world.boots_the_other_set_next());
+    {
+        let mut world = world.get();
+        world.host.updog_update(NEWER).unwrap();
+        world.tasks = 0;
+    }
+    assert!(world.live(&journal, HOUR, |world| world.progress() == Some(Progress::Done)).await);
+    assert_eq!((world.running(), world.get().boots.len()), (OLD, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_back_that_is_called_off_is_so_although_signpost_is_late() {
+    let journal = MemoryJournal::default();
+    let world = Shared::drained_for_the_way_back(&journal).await;
+    {
+        let mut world = world.get();
+        world.tasks = 1;
+        world.claim_back(ClaimStep::Reboot);
+    }
+    world.live(&journal, HOUR / 60, |_| false).await;
+    assert!(world.boots_the_other_set_next());
+    {
+        let mut world = world.get();
+        world.signpost_is_late = true;
+        world.claim_back(ClaimStep::Cancel);
+    }
+    let is_over = |world: &mut World| matches!(world.progress(), Some(Progress::Done | Progress::Failed));
+    assert!(world.live(&journal, HOUR, is_over).await);
+    world.live(&journal, HOUR, |_| false).await;
+    assert!(!world.boots_the_other_set_next());
+    assert_eq!((world.running(), world.get().boots.len()), (NEW, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use crate::planner::times::{
     CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, SHARED_TROUBLE, TASKS_FRESH,
 };
 use crate::planner::wanted::{is_not_offered, is_staged};
-use crate::planner::{unclaimed, workload};
+use crate::planner::{unclaimed, way_back, workload};
 
 impl<'a> Claimed<'a> {
     pub(super) fn drain(self) -> Next<'a> {
@@ -202,7 +202,7 @@ impl<'a> Claimed<'a> {
             let detail = format!("{times} times it rebooted by itself before the command to reboot reached it");
             return self.not_rebooted(detail);
         }
-        let alone = is_way_back(claim, cx) && heard.report.goes_back_alone(&claim.to);
+        let alone = is_way_back(claim, cx) && way_back::goes_alone(instance, heard.report, &claim.to, cx);
         if !alone && is_not_offered(instance, heard.report, &claim.to) {
             let why = HoldReason::Withdrawn { version: claim.to.clone() };
             return self.put_back(Phase::Drained, End::Held { why });

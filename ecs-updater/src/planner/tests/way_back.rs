@@ -74,7 +74,9 @@ fn where_an_instance_goes() {
         ("the other set has another one", alone("1.26.0"), BEFORE, None, "stage 1.26.1 lock=latest"),
     ];
     for (name, report, last, to, expected) in table {
-        let one = remembers(instance(0, Some(report), at(1)), last);
+        let mut one = remembers(instance(0, Some(report), at(1)), last);
+        one.run.transport =
+            one.report.as_ref().and_then(|seen| seen.report.inactive.as_ref()).map(|_| Transport::Bridge);
         let fleet = skipping(fleet(vec![one.clone(), instance(9, None, at(1))], vec![]), &["1.27.0"]);
         assert_eq!(said(&plan(&fleet, &Policy::default(), &going_back(to), at(1))), expected, "{name}");
     }
@@ -89,6 +91,59 @@ fn where_an_instance_goes() {
     assert_eq!(by(&fleet, &policy, &going_back(None)), "stage 1.26.1 lock=latest");
     let both = skipping(fleet, &["1.26.1", "1.27.0"]);
     assert_eq!(by(&both, &plain, &going_back(None)), "hold version_skipped");
+}
+
+/// What the other set has still counts where the bridge carries the steps out, and is the version that is wanted.
+#[test]
+fn without_the_repository_it_goes_back_only_to_what_the_other_set_has() {
+    use Transport::{Bridge, Ssm};
+    const BEFORE: &str = "updated/1.26.1/1.27.0/2026-11-22T03:00:00Z";
+    let alone = || HostReport { inactive: Some("1.26.1".into()), ..on_release() };
+    let unread = || HostReport { update: None, ..alone() };
+    let with_end = |report: HostReport, last: &str, end: VisitEnd| {
+        let mut one = remembers(instance(0, Some(report), at(1)), last);
+        one.visit = Some(visit(HostCommand::Inspect { refresh: true }, end, at(1)));
+        one
+    };
+    let failed = || error("refresh", ErrorCode::Failed);
+    let drained = || on_its_way(ClaimStep::Drain, alone(), at(0));
+    let table = [
+        ("it has it", with_end(alone(), BEFORE, failed()), Bridge, None, "drain"),
+        ("another is wanted", with_end(alone(), "", failed()), Bridge, Some("1.26.0"), "hold refresh_failed"),
+        ("reached by SSM now", with_end(alone(), BEFORE, failed()), Ssm, None, "hold refresh_failed"),
+        ("not read yet", with_end(unread(), BEFORE, VisitEnd::Done), Bridge, None, "drain"),
+        (
+            "not read yet, another is wanted",
+            with_end(unread(), "", VisitEnd::Done),
+            Bridge,
+            Some("1.26.0"),
+            "unseen wait",
+        ),
+        ("drained", drained(), Bridge, None, "reboot 1.26.1"),
+        ("drained, and its bridge is gone", drained(), Ssm, None, "stage 1.26.1 lock=latest"),
+    ];
+    let policy = Policy { bridge_policy: BridgePolicy::OwnHost, ..Policy::default() };
+    for (name, mut one, transport, to, expected) in table {
+        one.run.transport = Some(transport);
+        let fleet = skipping(fleet(vec![one, instance(9, None, at(1))], vec![]), &["1.27.0"]);
+        assert_eq!(said(&plan(&fleet, &policy, &going_back(to), at(1))), expected, "{name}");
+    }
+}
+
+/// An attribute of a container instance is no witness where every host may write it.
+#[test]
+fn what_the_other_set_has_is_believed_of_the_host_itself_alone() {
+    let mut report = HostReport { inactive: Some("1.26.0".into()), ..on_release() };
+    report.update.as_mut().unwrap().available = vec!["1.27.0".into(), "1.26.1".into(), "1.26.0".into()];
+    for (bridge_policy, expected) in
+        [(BridgePolicy::OwnHost, "drain"), (BridgePolicy::Cluster, "hold no_version_before")]
+    {
+        let mut one = remembers(instance(0, Some(report.clone()), at(1)), "updated/1.26.0/1.27.0/2026-11-22T03:00:00Z");
+        one.run.transport = Some(Transport::Bridge);
+        let fleet = skipping(fleet(vec![one, instance(9, None, at(1))], vec![]), &["1.27.0"]);
+        let policy = Policy { bridge_policy, ..Policy::default() };
+        assert_eq!(said(&plan(&fleet, &policy, &going_back(None), at(1))), expected, "{bridge_policy:?}");
+    }
 }
 
 #[test]

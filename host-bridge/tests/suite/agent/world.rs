@@ -12,7 +12,7 @@ use host_bridge::agent::{
 use host_bridge::client::Client;
 use host_bridge::inspect::Boot;
 use host_bridge::introspection::Introspection;
-use host_bridge::signpost::SignpostError;
+use host_bridge::signpost::{OtherSet, SignpostError};
 use host_bridge::transport::{BoxFuture, Connect, Limits, Transport, from_fn};
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BridgeReport, Progress};
@@ -505,6 +505,13 @@ impl Machine for Shared {
         Box::pin(self.call(|world| {
             world.signposted = false;
             Ok(())
+        }))
+    }
+
+    fn other_set(&self) -> BoxFuture<'_, Result<OtherSet, SignpostError>> {
+        Box::pin(self.call(|world| {
+            let is_next = world.signposted || world.fake.state == "Ready";
+            Ok(OtherSet { is_next, has_booted: world.inactive.is_some() })
         }))
     }
 }
