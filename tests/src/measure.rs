@@ -294,6 +294,7 @@ impl Timer {
             idle_since: None,
             outside_window: false,
             selection: Default::default(),
+            api_share: Default::default(),
         };
         Self { policy, facts, seen: RefCell::default() }
     }

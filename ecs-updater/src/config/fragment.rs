@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use models::api_share::ApiShare;
 use models::ids::ClusterName;
 use models::policy::Policy;
 
@@ -18,6 +19,7 @@ pub struct Fragment {
     pub source: String,
     /// `lease_table`; `Some(None)` is the empty text, which stands for none.
     pub lease_table: Option<Option<String>>,
+    pub api_share: Option<ApiShare>,
     /// `[defaults]`.
     pub defaults: PolicyFragment,
     /// Each `[[cluster]]`, in order; no name twice.

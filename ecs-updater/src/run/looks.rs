@@ -7,13 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::Transport;
 use models::fleet::Instance;
 use models::ids::HostId;
-use models::plan::Standing;
+use models::plan::{Phase, Standing};
+use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterErrorKind};
 use models::time::after;
 
 use super::cluster::Cluster;
 use super::interruption::signal;
-use super::rhythm::{Beat, full_look_every, is_left_alone};
+use super::gaps::FEW;
+use super::rhythm::{Beat, WAITING_LOOK, full_look_every, is_left_alone};
 use super::rounds::is_watched;
 use crate::aws::{AwsError, ErrorKind};
 use crate::observe::{self, alarms};
@@ -98,6 +100,7 @@ impl Cluster<'_> {
         self.look_at_alarms().await;
         self.looked_full = Some(now);
         self.looked_short = now;
+        self.is_look_wanted = false;
         Ok(())
     }
 
@@ -112,13 +115,47 @@ impl Cluster<'_> {
         self.asked_alarms.filter(|_| !self.policy.alarms.is_empty()).map(|at| after(at, ALARM_LOOK))
     }
 
-    /// When the whole cluster is looked at again. While a release is watched and nothing is under way, that is seldom, until
-    /// the bake ends.
+    /// When the whole cluster is looked at again. That is seldom while all that is under way waits by itself, and while a
+    /// release is watched and nothing is under way, until the bake ends.
     fn full_look_due(&self, now: Timestamp) -> Timestamp {
         let Some(at) = self.looked_full else { return now };
         let usual = after(at, full_look_every(self.fleet.instances.len()));
+        if self.is_look_wanted {
+            return usual.min(now);
+        }
+        if self.only_waits() {
+            return usual.max(after(at, WAITING_LOOK));
+        }
         let Some(wake_at) = self.plan.wake_at.filter(|_| self.only_watches(now)) else { return usual };
         usual.max(after(at, WATCHED_LOOK).min(wake_at))
+    }
+
+    /// Whether a full look is older than steps may be that are decided by it.
+    pub(super) fn is_look_old(&self, now: Timestamp) -> bool {
+        let every = full_look_every(self.fleet.instances.len());
+        self.looked_full.is_none_or(|at| now >= after(at, every))
+    }
+
+    /// Whether nothing is to be decided before what is under way has come further: all of it stages, drains or reboots, nobody
+    /// else has taken anything out of service, and the others are done with or wait for these places.
+    fn only_waits(&self) -> bool {
+        let is_waiting = |standing: &Standing| match standing.phase {
+            Phase::Staging | Phase::Draining | Phase::Drained | Phase::Rebooting | Phase::Current | Phase::Settled => true,
+            Phase::Unseen | Phase::Outdated | Phase::Staged => {
+                matches!(standing.hold, Some(HoldReason::BudgetUsedUp { .. }))
+            }
+            Phase::Verifying | Phase::Confirming | Phase::Reverting | Phase::Held => false,
+        };
+        let fleet = &self.fleet;
+        let is_known = fleet.unknown_registrations.is_empty()
+            && fleet.instances.values().all(|one| one.left_out_since.is_none() && one.undescribed_since.is_none());
+        let is_scaled = !fleet.auto_scaling.scaled_providers.is_empty();
+        self.plan.standings.iter().any(|standing| standing.phase.is_under_way())
+            && self.plan.standings.iter().all(is_waiting)
+            && is_known
+            && !is_scaled
+            && fleet.counted_and_out().1 <= self.out_of_service().count()
+            && !self.out_of_service().any(is_back)
     }
 
     /// Whether a bake or a soak is all that is waited for.
@@ -133,14 +170,39 @@ impl Cluster<'_> {
 
     /// Returns the instances that a short look reads: out of service by us, or with a report awaited.
     fn under_way(&self, now: Timestamp) -> BTreeSet<HostId> {
+        let waiting = self.waiting();
+        if waiting.len() <= FEW {
+            let is_due = self.due_of(&waiting).is_some_and(|due| due <= now);
+            return if is_due { waiting } else { BTreeSet::new() };
+        }
         let ours = self.worth_a_look(now).map(|(instance, _)| &instance.host);
         ours.chain(self.awaited.hosts()).cloned().collect()
+    }
+
+    /// Returns the instances that are out of service by us, or whose reports are awaited.
+    fn waiting(&self) -> BTreeSet<HostId> {
+        self.out_of_service().map(|instance| &instance.host).chain(self.awaited.hosts()).cloned().collect()
+    }
+
+    /// When one of these few is worth a look.
+    fn due_of(&self, waiting: &BTreeSet<HostId>) -> Option<Timestamp> {
+        let known = waiting.iter().filter_map(|host| self.fleet.instances.get(host));
+        known.map(|instance| self.gaps.due(instance, waiting.len())).min()
+    }
+
+    /// Notes since when instances wait.
+    pub(super) fn follow_waits(&mut self, now: Timestamp) {
+        let (waiting, host) = (self.waiting(), self.policy.host);
+        self.gaps.follow(&self.fleet, &waiting, |instance| instance.transport(host, now), now);
     }
 
     /// Returns the finer beat while a host bridge has an instance out of service, since it acts within a second.
     fn beat(&self, now: Timestamp) -> Beat {
         let by_bridge = self.worth_a_look(now).any(|(_, transport)| transport == Transport::Bridge);
-        if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM }
+        let beat = if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM };
+        let mut hosts = self.waiting();
+        hosts.extend(self.commands.hosts().cloned());
+        if hosts.len() <= FEW { beat.of_few() } else { beat }
     }
 
     /// Returns the instances out of service that ECS may have news about, and the way by which each is reached.
@@ -215,7 +277,13 @@ impl Cluster<'_> {
     pub(super) async fn sleep(&mut self, now: Timestamp) {
         let full = self.full_look_due(now);
         let beat = self.beat(now);
-        let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look));
+        let waiting = self.waiting();
+        let report = if waiting.len() <= FEW {
+            let due = self.due_of(&waiting).filter(|due| !self.awaited.is_empty() || *due > now);
+            due.map(|due| due.max(after(self.looked_short, beat.short_look)))
+        } else {
+            (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look))
+        };
         let ssm = self.acts.ssm_again_at(now);
         let due = [self.plan.wake_at, self.commands.poll_at(), report, Some(full), ssm, self.alarms_due()];
         let until = due.into_iter().flatten().min().unwrap_or(now);
@@ -231,4 +299,10 @@ impl Cluster<'_> {
             () = self.hooks.ended() => {}
         }
     }
+}
+
+/// Whether an instance was heard in the boot that it was to come back with.
+fn is_back(instance: &Instance) -> bool {
+    let claim = instance.claim().filter(|claim| !claim.boots.is_empty());
+    claim.is_some_and(|claim| instance.run.boot.as_ref().is_some_and(|boot| !claim.is_for(&boot.id)))
 }

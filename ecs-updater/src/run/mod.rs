@@ -5,7 +5,7 @@
 //! - `cluster`: what a loop knows from one round to the next.
 //! - `work`: its rounds from beginning to end, under the lease.
 //! - `rounds`: one round after the other. `looks`: what a round looks at, and how long the loop sleeps.
-//! - `rhythm`: how often it looks, and how fast it may turn.
+//! - `rhythm`: how often it looks, and how fast it may turn. `gaps`: how long few instances that wait can be left alone.
 //! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
 //! - `hooks`: asks the user's functions; `hook_calls`: its calls, beside the loop.
 //! - `named`: which instances a person has named for this run.
@@ -21,6 +21,7 @@
 mod acts;
 mod cluster;
 mod doubts;
+mod gaps;
 mod hook_calls;
 mod hooks;
 mod interruption;
@@ -47,6 +48,7 @@ mod work;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use models::api_share::ApiShare;
 use models::ids::{ClusterName, RunId};
 use models::location::Location;
 use models::policy::Policy;
@@ -87,6 +89,8 @@ pub struct Job {
     pub named: Named,
     /// The DynamoDB table with the leases, where there is one.
     pub lease_table: Option<String>,
+    /// How much of the account's API rates all its clusters together may take.
+    pub api_share: ApiShare,
     /// Whether AWS is asked at the end when the oldest releases were published that still run.
     pub dates_oldest: bool,
 }
@@ -102,6 +106,7 @@ impl Job {
             idle_since: None,
             outside_window: self.outside_window,
             selection: selection.clone(),
+            api_share: self.api_share,
         }
     }
 }
@@ -117,7 +122,7 @@ pub async fn run(
 ) -> RunReport {
     let signals = signals.into();
     let started_at = clock.now();
-    let limits = Limits::default();
+    let limits = Limits::sharing(job.api_share);
     let asked = job.clusters.iter().filter(|(_, policy)| policy.is_ok());
     let asked = asked.map(|(cluster, _)| (cluster, Aws::new(config, &Fence::open(), limits.clone()))).collect();
     let Found { selection, refused: unnamed } = named::find(asked, &job.named, signals.stop.clone()).await;

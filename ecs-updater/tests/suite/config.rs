@@ -120,7 +120,7 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
     insta::assert_snapshot!(refused(MISTAKES), @r#"
     25 problems in the configuration:
       - unknown key `max_unavailable` in the top level of fleet.toml:1:1; it belongs in [defaults] or in a [[cluster]]
-      - unknown key `colour` in the top level of fleet.toml:2:1; known are: defaults, cluster, lease_table
+      - unknown key `colour` in the top level of fleet.toml:2:1; known are: defaults, cluster, lease_table, api_share
       - unknown key `max_unavailble` in [defaults] of fleet.toml:4:1; did you mean `max_unavailable`?
       - `max_unavailable` = "0%" in [defaults] of fleet.toml:5:19 must be a count from 1, such as 2, or a percentage from "1%" to "100%"
       - `standalone_tasks` = "kill" in [defaults] of fleet.toml:6:20 must be "skip", "wait" or "stop"
@@ -231,6 +231,30 @@ fn the_lease_table_is_for_the_whole_run() {
     "#);
     let error = load(&flags(&["--cluster=web", "--lease-table=x"]), &Environment::new()).unwrap_err();
     assert!(error.to_string().contains("`lease_table` = \"x\" in flag --lease-table must be"), "{error}");
+}
+
+/// All clusters of a run share the account's buckets, so that a share is the whole run's.
+#[test]
+fn the_api_share_is_for_the_whole_run() {
+    let share = |file: &str, variable: &str, flag: Option<&str>| {
+        let text = format!("{file}\n[[cluster]]\nname = 'web'");
+        let environment = variables(&[("ECS_UPDATER_API_SHARE", variable)]);
+        let given = flag.map_or_else(Given::default, |flag| flags(&[&format!("--api-share={flag}")]));
+        let file = Some(config::parse(&text, "fleet.toml").unwrap());
+        let inputs = Inputs { file, ..Inputs::gather(&given, &environment, None).unwrap() };
+        inputs.settings().unwrap().api_share.to_string()
+    };
+    assert_eq!(share("", "", None), "0.5");
+    assert_eq!(share("api_share = 0.9", "", None), "0.9");
+    assert_eq!(share("api_share = '0.9'", "", None), "0.9", "in quotes too, as other numbers");
+    assert_eq!(share("api_share = 1", "", None), "1");
+    assert_eq!(share("api_share = 0.9", "0.2", None), "0.2");
+    assert_eq!(share("api_share = 0.9", "0.2", Some("0.1")), "0.1");
+    insta::assert_snapshot!(refused("api_share = 0\n[defaults]\napi_share = 0.9"), @"");
+    let error = load(&flags(&["--cluster=web", "--api-share=50%"]), &Environment::new()).unwrap_err();
+    insta::assert_snapshot!(error, @"");
+    let error = load(&flags(&["--cluster=web"]), &variables(&[("ECS_UPDATER_API_SHARE", "1.1")])).unwrap_err();
+    insta::assert_snapshot!(error, @"");
 }
 
 #[test]
@@ -499,7 +523,7 @@ fn flags_choose_the_clusters_then_the_environment_then_the_file() {
             file: Some(config::parse(file, "fleet.toml").unwrap()),
             ..Inputs::gather(&flags(arguments), &environment, None).unwrap()
         };
-        let Settings { clusters, lease_table: _ } = inputs.settings().unwrap();
+        let Settings { clusters, lease_table: _, api_share: _ } = inputs.settings().unwrap();
         let got: Vec<_> =
             clusters.iter().map(|it| (it.name.as_str(), it.policy.as_ref().unwrap().max_unavailable)).collect();
         let expected: Vec<_> = expected.iter().map(|(name, count)| (*name, MaxUnavailable::Count(*count))).collect();

@@ -1,10 +1,12 @@
 //! How fast instances may be drained and staged for the sake of AWS's request limits.
 
 use jiff::{SignedDuration, Timestamp};
+use models::api_share::ApiShare;
 use models::time::after;
 
 /// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten
-/// a second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
+/// a second (ECS API reference, "request throttling"). Who is drained faster waits out of service. Another share of the bucket
+/// pays for more or fewer, as it does for stage claims.
 const MAX_DRAINS_PER_WINDOW: usize = 75;
 const DRAIN_WINDOW: SignedDuration = SignedDuration::from_secs(15);
 /// A host bridge reports when it takes up a claim and when it is done with it, each with one call of the bucket from
@@ -23,12 +25,12 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    pub(super) fn of_drains() -> Self {
-        Self { window: DRAIN_WINDOW, left: MAX_DRAINS_PER_WINDOW, first: None }
+    pub(super) fn of_drains(share: ApiShare) -> Self {
+        Self { window: DRAIN_WINDOW, left: share.scaled(MAX_DRAINS_PER_WINDOW), first: None }
     }
 
-    pub(super) fn of_stage_claims() -> Self {
-        Self { window: STAGE_CLAIM_WINDOW, left: MAX_STAGE_CLAIMS_PER_WINDOW, first: None }
+    pub(super) fn of_stage_claims(share: ApiShare) -> Self {
+        Self { window: STAGE_CLAIM_WINDOW, left: share.scaled(MAX_STAGE_CLAIMS_PER_WINDOW), first: None }
     }
 
     /// Counts one that was begun at that time, unless its window is over.
