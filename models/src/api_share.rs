@@ -70,10 +70,15 @@ mod tests {
 
     #[test]
     fn from_a_tenth_to_the_whole() {
-        for (text, shown) in [("0.1", "0.1"), ("0.5", "0.5"), ("0.900", "0.9"), ("0.125", "0.125"), ("1", "1"), ("1.0", "1")] {
+        for (text, shown) in
+            [("0.1", "0.1"), ("0.5", "0.5"), ("0.900", "0.9"), ("0.125", "0.125"), ("1", "1"), ("1.0", "1")]
+        {
             assert_eq!(text.parse::<ApiShare>().map(|share| share.to_string()), Ok(shown.to_owned()), "{text}");
         }
-        for text in ["", ".", "0", "0.09", "0.0999", "1.001", "2", "-0.5", "+0.5", "5e-1", "nan", "inf", "50%", "0.5.", "½", "999999"] {
+        for text in [
+            "", ".", "0", "0.09", "0.0999", "1.001", "2", "-0.5", "+0.5", "5e-1", "nan", "inf", "50%", "0.5.", "½",
+            "999999",
+        ] {
             assert_eq!(text.parse::<ApiShare>(), Err(NoApiShare), "{text}");
         }
         assert_eq!(ApiShare::default().to_string(), "0.5");

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use models::api_share::ApiShare;
+use models::api_share::{ApiShare, NoApiShare};
 use models::ids::ClusterName;
 use toml::de::DeTable;
 
@@ -121,9 +121,9 @@ impl Reader<'_> {
                     Ok(table) => fragment.lease_table = Some(table),
                     Err(NotAllowed) => self.bad(&key, &value, node.place, TOP, LEASE_TABLE_ALLOWED),
                 },
-                ("api_share", value) => match value.as_text().and_then(|text| text.parse().ok()) {
-                    Some(share) => fragment.api_share = Some(share),
-                    None => self.bad(&key, &value, node.place, TOP, ApiShare::ALLOWED),
+                ("api_share", value) => match value.as_text().map_or_else(|| value.shown(), str::to_owned).parse() {
+                    Ok(share) => fragment.api_share = Some(share),
+                    Err(NoApiShare) => self.bad(&key, &value, node.place, TOP, ApiShare::ALLOWED),
                 },
                 ("cluster", Value::Array(items)) => fragment.clusters = self.clusters(items),
                 ("cluster", value) => {
@@ -133,7 +133,10 @@ impl Reader<'_> {
                     let advice = if Key::find(&key).is_some() || is_table(&key) {
                         Advice::BelongsIn("[defaults] or in a [[cluster]]")
                     } else {
-                        Advice::for_unknown(&key, ["defaults", "cluster", "lease_table", "api_share"].map(str::to_owned))
+                        Advice::for_unknown(
+                            &key,
+                            ["defaults", "cluster", "lease_table", "api_share"].map(str::to_owned),
+                        )
                     };
                     let origin = self.origin(key_place, TOP);
                     self.note(Problem::UnknownKey { key, origin, advice });

@@ -13,8 +13,8 @@ use models::report::{ClusterError, ClusterErrorKind};
 use models::time::after;
 
 use super::cluster::Cluster;
-use super::interruption::signal;
 use super::gaps::FEW;
+use super::interruption::signal;
 use super::rhythm::{Beat, WAITING_LOOK, full_look_every, is_left_alone};
 use super::rounds::is_watched;
 use crate::aws::{AwsError, ErrorKind};
@@ -140,10 +140,18 @@ impl Cluster<'_> {
     /// else has taken anything out of service, and the others are done with or wait for these places.
     fn only_waits(&self) -> bool {
         let is_waiting = |standing: &Standing| match standing.phase {
-            Phase::Staging | Phase::Draining | Phase::Drained | Phase::Rebooting | Phase::Current | Phase::Settled => true,
-            Phase::Unseen | Phase::Outdated | Phase::Staged => {
-                matches!(standing.hold, Some(HoldReason::BudgetUsedUp { .. }))
+            Phase::Staging | Phase::Draining | Phase::Drained | Phase::Rebooting | Phase::Current | Phase::Settled => {
+                true
             }
+            Phase::Unseen | Phase::Outdated | Phase::Staged => matches!(
+                standing.hold,
+                Some(
+                    HoldReason::BudgetUsedUp { .. }
+                        | HoldReason::OtherZoneFirst { .. }
+                        | HoldReason::CanaryFirst { .. }
+                        | HoldReason::CheckpointFirst { .. }
+                )
+            ),
             Phase::Verifying | Phase::Confirming | Phase::Reverting | Phase::Held => false,
         };
         let fleet = &self.fleet;
@@ -171,7 +179,7 @@ impl Cluster<'_> {
     /// Returns the instances that a short look reads: out of service by us, or with a report awaited.
     fn under_way(&self, now: Timestamp) -> BTreeSet<HostId> {
         let waiting = self.waiting();
-        if waiting.len() <= FEW {
+        if self.are_few(&waiting, now) {
             let is_due = self.due_of(&waiting).is_some_and(|due| due <= now);
             return if is_due { waiting } else { BTreeSet::new() };
         }
@@ -192,8 +200,9 @@ impl Cluster<'_> {
 
     /// Notes since when instances wait.
     pub(super) fn follow_waits(&mut self, now: Timestamp) {
-        let (waiting, host) = (self.waiting(), self.policy.host);
-        self.gaps.follow(&self.fleet, &waiting, |instance| instance.transport(host, now), now);
+        let waiting = self.waiting();
+        let waiting = if self.are_few(&waiting, now) { waiting } else { BTreeSet::new() };
+        self.gaps.follow(&self.fleet, &waiting, now);
     }
 
     /// Returns the finer beat while a host bridge has an instance out of service, since it acts within a second.
@@ -201,8 +210,20 @@ impl Cluster<'_> {
         let by_bridge = self.worth_a_look(now).any(|(_, transport)| transport == Transport::Bridge);
         let beat = if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM };
         let mut hosts = self.waiting();
+        if hosts.is_empty() {
+            return beat;
+        }
         hosts.extend(self.commands.hosts().cloned());
-        if hosts.len() <= FEW { beat.of_few() } else { beat }
+        if self.are_few(&hosts, now) { beat.of_few() } else { beat }
+    }
+
+    /// Whether so few wait that each look is for one of them. A host bridge tells through ECS alone, and its report is looked for
+    /// at each beat.
+    fn are_few(&self, hosts: &BTreeSet<HostId>, now: Timestamp) -> bool {
+        let mut known = hosts.iter().filter_map(|host| self.fleet.instances.get(host));
+        hosts.len() <= FEW
+            && self.awaited.is_empty()
+            && known.all(|instance| instance.transport(self.policy.host, now) == Transport::Ssm)
     }
 
     /// Returns the instances out of service that ECS may have news about, and the way by which each is reached.
@@ -278,8 +299,9 @@ impl Cluster<'_> {
         let full = self.full_look_due(now);
         let beat = self.beat(now);
         let waiting = self.waiting();
-        let report = if waiting.len() <= FEW {
-            let due = self.due_of(&waiting).filter(|due| !self.awaited.is_empty() || *due > now);
+        let report = if self.are_few(&waiting, now) {
+            let known = waiting.iter().filter_map(|host| self.fleet.instances.get(host));
+            let due = known.filter_map(|instance| self.gaps.wakes_at(instance, waiting.len())).min();
             due.map(|due| due.max(after(self.looked_short, beat.short_look)))
         } else {
             (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look))

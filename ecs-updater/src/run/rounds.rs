@@ -57,6 +57,7 @@ impl Cluster<'_> {
                 }
                 self.note_idleness(now);
                 self.sleep(now).await;
+                self.last_steps.clear();
                 continue;
             }
             if !self.may_write() && !broken!(FenceIgnored) {
@@ -226,7 +227,7 @@ fn goes_on(step: &Step) -> bool {
 /// Whether a step is decided by more than the instance itself, or ends what goes wrong with it. The reboot has a last look of
 /// its own at all that it rests on.
 fn rests_on_full_look(step: &Step) -> bool {
-    writes(step) && !matches!(step, Step::Reboot(_))
+    (writes(step) && !matches!(step, Step::Reboot(_))) || matches!(step, Step::Leave(_))
 }
 
 /// Whether a step changes something outside this program.

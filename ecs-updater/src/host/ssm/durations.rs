@@ -31,10 +31,9 @@ impl Kind {
     /// and at most between two. They are a second less than a beat of the run's grid, which they would else just miss.
     fn pace_s(self, few: bool) -> (i64, i64, i64) {
         match self {
-            Self::Refresh if few => (6, 3, 14),
             // It is sent while the host is down, and waits on the host for the ECS agent.
             Self::Visit if few => (28, 9, 14),
-            Self::Stage | Self::Revert if few => (39, 6, 29),
+            Self::Stage | Self::Revert if few => (39, 9, 29),
             Self::Refresh => (8, 4, 14),
             Self::Visit => (4, 4, 14),
             Self::Stage => (19, 9, 29),
@@ -95,7 +94,8 @@ impl Durations {
             let before = if few && kind == Kind::Visit { FETCHED } else { seconds(often) };
             return after(sent_at, quickest.map_or(seconds(first), |quickest| (quickest - before).max(seconds(first))));
         }
-        let late = since - slowest.unwrap_or(seconds(if few { 12 * often } else { 5 * often }));
+        let late =
+            since - slowest.unwrap_or(seconds(if few && kind != Kind::Refresh { 12 * often } else { 5 * often }));
         after(now, (seconds(often) + late.max(SignedDuration::ZERO) / 2).min(seconds(at_most)))
     }
 }
