@@ -207,6 +207,27 @@ pub fn rollout(size: usize, way: Way) -> Result<Measured, MeasureError> {
     one_run(&outdated(size, way), size, Outcome::Updated)
 }
 
+/// The instances of [`three`].
+pub const THREE: usize = 3;
+
+/// A rollout of three instances, one at once, in a cluster of nothing else: the scenario `happy_three`.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn three() -> Result<Measured, MeasureError> {
+    one_run(include_str!("../scenarios/happy_three.toml"), THREE, Outcome::Updated)
+}
+
+/// The same as [`rollout`] with this share of the account's token buckets.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn rollout_with_share(size: usize, way: Way, api_share: &str) -> Result<Measured, MeasureError> {
+    let text = outdated(size, way);
+    let text = text.replace("[updater.defaults]\n", &format!("[updater]\napi_share = {api_share}\n[updater.defaults]\n"));
+    one_run(&text, size, Outcome::Updated)
+}
+
 /// How long a release is watched in the measured rollout with stages: a run waits that out.
 pub const BAKE: SignedDuration = SignedDuration::from_mins(20);
 /// The bakes of such a rollout: after its canary, and after each of two checkpoints.
