@@ -296,18 +296,33 @@ def test_the_settings_are_those_of_the_configuration_page():
             assert "ECS_UPDATER_METRICS" not in environment
 
 
-def test_every_permission_has_its_reason_in_the_page():
-    page = (ROOT.parent / "docs" / "deploy.md").read_text()
-    section = page.split("## Permissions, each with its reason")[1].split("\n## ")[0]
-    services = "autoscaling|cloudwatch|ecs|ec2|ssm|dynamodb|logs|ecr|iam|sqs|kms|tag"
-    documented = set(re.findall(rf"`((?:{services}):\w+)`", section))
-    allowed = set()
-    for where, document in policies(resolved("ecs-updater.yaml", "everything")):
-        for statement in document["Statement"]:
-            if statement["Effect"] == "Allow" and not where.endswith("/trust"):
-                actions = statement["Action"]
-                allowed |= {actions} if isinstance(actions, str) else set(actions)
-    assert documented == allowed
+def test_every_permission_has_its_reason_in_one_page():
+    """Those of the updater by the table of docs/operations.md, those that start its tasks by that of docs/deploy.md."""
+
+    def of(name, resources):
+        found = set()
+        for where, document in policies(resolved(name, "everything")):
+            for statement in document["Statement"]:
+                if statement["Effect"] == "Allow" and not where.endswith("/trust") and resources(where):
+                    actions = statement["Action"]
+                    found |= {actions} if isinstance(actions, str) else set(actions)
+        return found
+
+    deploy = (ROOT.parent / "docs" / "deploy.md").read_text()
+    roles = deploy.split("\n## Roles and policies\n")[1].split("\n## ")[0]
+    operations = (ROOT.parent / "docs" / "operations.md").read_text()
+    table = operations.split("\n## Permissions\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+:\w+)` \| (.*?) \| .+? \| .+ \|$", table, re.M)
+    assert len(rows) > 30
+    for column, policy in (("plan", "PlanPolicy"), ("update", "UpdatePolicy")):
+        listed = {action for action, cell in rows if column in re.split(r"\W+", cell)}
+        assert listed == of("ecs-updater.yaml", lambda where, policy=policy: policy in where), column
+    for name in ("min-size.yaml", "reports.yaml", "events.yaml", "hooks.yaml"):
+        listed = {action for action, cell in rows if f"`{name}`" in cell}
+        assert listed == of(name, lambda where: True) - {"sns:Publish"}, name
+    others = of("ecs-updater.yaml", lambda where: not re.search("PlanPolicy|UpdatePolicy", where))
+    services = "ecs|ssm|logs|ecr|iam|sqs|kms|tag"
+    assert set(re.findall(rf"`((?:{services}):\w+)`", roles.split("\n### ")[0])) == others
 
 
 def test_every_alarm_and_parameter_has_its_place_in_the_page():

@@ -259,7 +259,7 @@ def test_all_that_is_released_has_a_checksum(runner):
     run = runner.run(script("publish", "Checksums"))
     assert run.returncode == 0, run
     held = {line.split()[1] for line in (runner.folder / "dist" / "SHA256SUMS").read_text().splitlines()}
-    templates = {path.name for path in ROOT.glob("*.yaml")} | {"ecs-updater.json"}
+    templates = {path.name for path in ROOT.glob("*.yaml")} | {"ecs-updater.json", "people.json"}
     assert held == {*files, "images.txt"} | templates
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=runner.folder / "dist", check=True)
     page = (TOP / "docs" / "release.md").read_text()

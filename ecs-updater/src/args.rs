@@ -28,11 +28,11 @@ Rolls Bottlerocket OS updates through Amazon ECS clusters, in place and without 
 
 Each instance is inspected; a newer version is written to its inactive partition set while it stays in service; then, \
 within the budget of --max-unavailable, it is drained, rebooted, verified and put back in service. A version that does \
-not boot or is not healthy is rolled back and not tried on that instance again. Nothing is remembered between runs \
-except on the instances themselves: a run that dies is finished by the next one.
+not boot or is not healthy is rolled back and not tried on that instance again. What a run has begun is written on the \
+instances themselves, so the next run finishes what a dead run left.
 
-`plan` shows what `run` would do, and why an instance would be held, and changes nothing. `pause`, `finish`, `release` \
-and `exclude` stop it, end it, and let instances go.";
+`plan` shows what `run` would do, and why an instance would be held, and changes nothing. `pause` stops new updates, \
+`finish` only ends what was begun, `release` puts one instance back, and `exclude` keeps runs off instances.";
 
 const AFTER_HELP: &str = "Exit codes: 0 success, 1 failures, 2 usage or configuration, 3 not permitted, not reachable \
 or no such cluster, 4 interrupted, 5 nothing updated (--fail-on-held). More with --help.";
@@ -42,7 +42,7 @@ Examples:
   ecs-updater plan --cluster web
       What would happen to each instance, in which order, and for how long.
   ecs-updater doctor --cluster web
-      Whether hosts, rights and settings are as they have to be, and what to do.
+      Whether hosts, permissions and settings are right, and what to do if not.
   ecs-updater run --cluster web --max-unavailable 10%
       Update the cluster, a tenth of its instances at a time.
   ecs-updater run --config fleet.toml
@@ -50,11 +50,11 @@ Examples:
   ecs-updater run --config fleet.toml --cluster web --target 1.27.0
       Only this one, and to this version.
   ecs-updater run --cluster web --instance i-0123456789abcdef0
-      Only this instance. What was begun on others is finished all the same.
+      Only this instance. What was begun on others is still finished.
   ecs-updater rollback --cluster web --dry-run
       Which instances would go back from the newest release, and where to.
   ecs-updater pause --cluster web --reason 'checkout is down'
-      Let no run begin anything; `resume` lifts that.
+      No run begins anything until `resume`.
   ecs-updater release --cluster web i-0a1b2c3d4e5f60718
       Put one instance that a run left DRAINING back into service.
   ecs-updater run --cluster web --output json --log-format json
@@ -83,11 +83,11 @@ Exit codes:
   2  usage or configuration: nothing was begun, or nothing on the clusters that
      it concerns
   3  not permitted, AWS not reachable, or no such cluster
-  4  stopped by a signal, or a run or rollback that Ctrl-C asked to finish left
-     something not begun; the lease was lost; ended in the middle, and the next
-     run goes on; or you said no
+  4  stopped by a signal; something was not begun because Ctrl-C asked the run
+     or rollback to finish; the lease was lost; something was left in the middle
+     for the next run; or you said no
   5  only with --fail-on-held: nothing was updated although something is
-     outdated, and nobody wished so";
+     outdated, and nobody asked for that";
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -111,11 +111,11 @@ For each setting the first of these wins: flag, tag of the ECS cluster
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
   ecs-updater doctor --cluster web
-      What is missing or wrong, for the cluster and then for each host, with what to type.
+      What is missing or wrong, for the cluster and then for each host, and what to type.
   ecs-updater doctor --config fleet.toml --lease-table ecs-updater-leases
       All clusters of the file, with the table that a run would use.
   ecs-updater doctor --cluster web --host bridge
-      As for hosts that are reached by their bridges alone.
+      The same if hosts are reached only by their bridges.
   ecs-updater doctor --cluster web --output json | jq '.clusters[].findings[] | select(.severity == \"problem\")'
       For programs: docs/doctor.schema.json describes it.";
 
@@ -157,27 +157,27 @@ pub enum Command {
     /// Update the clusters' instances
     ///
     /// Exits when every instance is settled: updated, already current, held for a reason that the report names, or
-    /// failed. On a terminal the first Ctrl-C lets it finish what was begun, and begin nothing more; the second stops it.
-    /// SIGTERM, and SIGINT without a terminal, stop it: the calls in flight end, it reports and exits, and the next run goes
-    /// on.
+    /// failed. On a terminal the first Ctrl-C lets it finish what was begun, and begin nothing more; the second stops
+    /// it. SIGTERM, and SIGINT without a terminal, stop it: it ends the calls in flight, reports and exits, and the
+    /// next run continues.
     #[command(after_help = AFTER_HELP, after_long_help = after_run_help())]
     Run(RunArgs),
     /// Show what `run` would do, and change nothing
     ///
-    /// The same as `run --dry-run`: reads, and the inspect document, and nothing else. Shows each instance, its turn,
-    /// and the reason for each that would be held; ends with the counts and an estimate of the time.
+    /// The same as `run --dry-run`. Only reads, and sends the inspect document to hosts. Shows each instance with its
+    /// turn, or with the reason why it would be held; ends with the counts and an estimate of the time.
     Plan(PlanArgs),
-    /// Show who is out of service, and whether somebody is needed
+    /// Show which instances are out of service, and what needs attention
     ///
-    /// Reads ECS, the tags, the lease and what the last run left beside it, in seconds and without a command to any
+    /// Reads ECS, the tags, the lease and what the last run left beside it. Takes seconds and sends no command to any
     /// host. Ends with "all well", exit code 0, or with what to do and what to type, exit code 1; 2 to 4 as with `run`.
     Status(StatusArgs),
     /// Check the prerequisites, host by host, and say what to do
     ///
-    /// Only reads: nothing is changed, and no command is sent to any host; so what the hosts alone know is not checked, and
-    /// `plan` asks them. One bad answer leaves the other checks going. Needs no more rights than a plan. Ends with exit code 0
-    /// where nothing is wrong, warnings or not; 1 where a problem is found; 3 where a cluster could not be read at all; 2 and 4
-    /// as with `run`. Each finding has an id, with a line in docs/prerequisites.md.
+    /// Only reads: nothing is changed, and no command is sent to any host. What only the hosts know is not checked;
+    /// `plan` asks them. One bad answer does not stop the other checks. Needs no more rights than a plan. The exit code
+    /// is 0 if nothing is wrong, with warnings or without; 1 if a problem is found; 3 if a cluster could not be read at
+    /// all; 2 and 4 as with `run`. Each finding has an id, with a line in docs/prerequisites.md.
     #[command(after_help = AFTER_HELP, after_long_help = after_doctor_help())]
     Doctor(SettingArgs),
     /// Show a saved report again: as a table, or as a page for a browser
@@ -186,32 +186,32 @@ pub enum Command {
     Report(ReportArgs),
     /// Check the settings and show where each comes from, without asking AWS
     Config(ConfigArgs),
-    /// Bring to an end what earlier runs began, and begin nothing
+    /// Finish what earlier runs began, and begin nothing new
     ///
-    /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled back
-    /// or put back into service. All others are left as they are. Ctrl-C stops it at once.
+    /// Instances that a run left in the middle, DRAINING or with its claim, are finished as by `run`: updated, rolled
+    /// back or put back into service. All others are left as they are. Ctrl-C stops it at once.
     Finish(SettingArgs),
-    /// Take the instances that run a release back to the version before
+    /// Take a release back: its instances return to the version before
     ///
-    /// The newest updates first, within the same budget, by the same drains and proofs as an update. The release is skipped
-    /// in the cluster first, by its tag ecs-updater:skip-versions, until `unskip`; without the right to write that nothing
-    /// goes back, unless skip_versions names the release already. Needs no allow_downgrade. What earlier runs began is
-    /// finished, and Ctrl-C heard, as with `run`.
+    /// The newest updates go back first, within the same budget and with the same drains and checks as an update. First
+    /// the release is skipped in the cluster, by the cluster's tag ecs-updater:skip-versions, until `unskip`. Without
+    /// the right to write that tag nothing goes back, unless skip_versions already names the release. Needs no
+    /// allow_downgrade. What earlier runs began is finished, and Ctrl-C works as with `run`.
     Rollback(RollbackArgs),
-    /// Let runs install a version again that `rollback` has them skip
+    /// Let runs install a version again that `rollback` made them skip
     Unskip(UnskipArgs),
-    /// Let no run begin anything on a cluster, until `resume`
+    /// Stop new updates on a cluster, until `resume`
     ///
-    /// Sets the cluster's tag ecs-updater:pause. A run at work begins nothing from its next look on, and finishes what was
-    /// begun. Needs no lease.
+    /// Sets the cluster's tag ecs-updater:pause. A run at work begins nothing after its next look, and finishes what
+    /// was begun. Needs no lease.
     Pause(PauseArgs),
     /// Lift a pause
     Resume(ClusterArgs),
-    /// Let go of one instance: back into service as it was found, as far as that can be
+    /// Put one instance back into service without its update, as far as possible
     ///
     /// Calls off a reboot that has not come and waits until it can no longer come, undoes the activation, puts the
-    /// version-lock back, sets the instance ACTIVE and removes the claim. A reboot that comes all the same is waited for, and
-    /// the instance is verified; one that is on its way back to its old version goes there first.
+    /// version-lock back, sets the instance ACTIVE and removes the claim. If the reboot comes anyway, waits for it and
+    /// verifies the instance. An instance that is on its way back to its old version goes there first.
     Release(ReleaseArgs),
     /// Keep runs off instances, until `include`
     ///
@@ -219,9 +219,9 @@ pub enum Command {
     Exclude(ExcludeArgs),
     /// Let runs update instances again
     Include(IncludeArgs),
-    /// Have versions tried again that failed on instances of a cluster
+    /// Try versions again that failed on instances of a cluster
     ForgetFailed(ForgetArgs),
-    /// Print what a shell completes this command line by
+    /// Print a completion script for a shell
     ///
     /// Such as: ecs-updater completions bash >/etc/bash_completion.d/ecs-updater
     Completions(CompletionsArgs),
@@ -237,15 +237,16 @@ pub struct RunArgs {
     /// Only show what would be done, as `plan` does
     #[arg(long)]
     pub dry_run: bool,
-    /// Begin updates outside of the windows too, this once
+    /// Begin updates outside of the windows too, in this run
     ///
-    /// A freeze and a pause stay what they are.
+    /// A freeze and a pause still apply.
     #[arg(long)]
     pub outside_window: bool,
-    /// Exit with 5 where nothing was updated although something is outdated, and nobody wished so
+    /// Exit with 5 if nothing was updated although something is outdated, and nobody asked for that
     ///
-    /// An update, or a cluster that another run works on, makes it 0 as without this flag. So does a wish: a pause, a
-    /// freeze, a window, an excluded instance, an update wave. Failures and interruptions keep their own codes.
+    /// The exit code stays 0 if something was updated, if another run works on a cluster, or if somebody asked for it:
+    /// a pause, a freeze, a window, an excluded instance, an update wave. Failures and interruptions keep their own
+    /// codes.
     #[arg(long)]
     pub fail_on_held: bool,
     /// The instances that are named.
@@ -276,13 +277,13 @@ pub struct PlanArgs {
 /// Which instances may be begun this once.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SelectionArgs {
-    /// Begin updates on these instances only, this once
+    /// Begin updates only on these instances, in this run
     ///
-    /// Ids of EC2 instances, or ARNs or ids of container instances; several with spaces or commas. What is under way on
-    /// others is finished all the same. An id that none of the clusters has is an error, and nothing is begun.
+    /// Ids of EC2 instances, or ARNs or ids of container instances, separated by spaces or commas. What is under way on
+    /// others is still finished. An id that none of the clusters has is an error, and nothing is begun.
     #[arg(long = "instance", value_name = "ID", num_args = 1.., value_delimiter = ',', help_heading = "Instances")]
     pub only: Vec<InstanceName>,
-    /// Begin no update on these instances, this once
+    /// Begin no update on these instances, in this run
     ///
     /// Ids as for --instance.
     #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',', help_heading = "Instances")]

@@ -16,7 +16,7 @@ pub enum ExitStatus {
     /// Done, as far as it could be: instances may have been held, each for a reason in the report. A cluster that
     /// another run works on counts as done: the ticks of a schedule may overlap, and that must wake nobody.
     Success,
-    /// Nothing was updated although something is outdated, and nobody wished so. It counts only where it is asked for.
+    /// Nothing was updated although something is outdated, and nobody asked for that. Only with `--fail-on-held`.
     NothingUpdated,
     /// A signal ended the run, it lost its lease, or it left instances in the middle; the next run goes on.
     Interrupted,

@@ -90,7 +90,7 @@ reasons!(
         /// Left out of EC2's answer.
         UnknownToEc2 = "unknown_to_ec2", "EC2 leaves its machine out of its answers without an error (it belongs to somebody else, or AWS hides what it manages), so that its tags cannot be read: it is not touched";
         /// Left out of ECS's descriptions.
-        NotDescribed = "not_described", "ECS lists it and does not describe it, so that nothing of it is known by now: it is not touched";
+        NotDescribed = "not_described", "ECS lists it and does not describe it, so its present state is not known: it is not touched";
         /// REGISTERING and the like.
         NotActive {
             /// ECS status.
@@ -99,7 +99,7 @@ reasons!(
         /// DRAINING without our claim.
         DrainedBySomebodyElse = "drained_by_somebody_else", "somebody else set it DRAINING; set it ACTIVE when that work is done, and the next run takes it";
         /// ECS has lost the agent.
-        AgentDisconnected = "agent_disconnected", "its ECS agent is not connected; see to the agent first (it may also be a short outage)";
+        AgentDisconnected = "agent_disconnected", "its ECS agent is not connected; check the agent first (it may also be a short outage)";
         /// SSM does not reach it.
         HostUnreachable {
             /// What was seen.
@@ -121,7 +121,7 @@ reasons!(
             value: String,
             /// What is wrong.
             error: ClaimError,
-        } = "malformed_claim", "its EC2 tag ecs-updater:claim = {value:?} is no valid claim ({error}); check the instance and remove the tag";
+        } = "malformed_claim", "its EC2 tag ecs-updater:claim = {value:?} is not a valid claim ({error}); check the instance and remove the tag";
         /// A remembered failure.
         VersionFailedBefore {
             version: Version,
@@ -178,7 +178,7 @@ reasons!(
             version: Version,
             /// What was found.
             why: String,
-        } = "release_age_unknown", "how old {version} is, which min_age asks for, is not known: {why}";
+        } = "release_age_unknown", "the age of {version}, which min_age needs, is not known: {why}";
         /// One of `skip_versions`.
         VersionSkipped {
             version: Version,
@@ -262,7 +262,7 @@ reasons!(
             host: HostId,
             /// The service whose task would be placed there.
             service: String,
-        } = "stopped_machine_first", "waiting until ECS takes {host} for disconnected: its machine does not run, and a task of service {service} (also running here) could be placed on it";
+        } = "stopped_machine_first", "waiting until ECS shows {host} as disconnected: its machine does not run, and a task of service {service} (also running here) could be placed on it";
         /// `zone = "one-at-a-time"`.
         OtherZoneFirst {
             /// The zone that has instances out of service.
@@ -279,12 +279,12 @@ reasons!(
         /// No instance can be a canary.
         NoCanary {
             version: Version,
-        } = "no_canary", "not begun: no instance that could be updated to {version} meets canary_match; change canary_match, or see what those are held by that meet it";
+        } = "no_canary", "not begun: no instance that could be updated to {version} meets canary_match; change canary_match, or see why the instances that meet it are held";
         /// A canary failed.
         CanaryFailed {
             version: Version,
             host: HostId,
-        } = "canary_failed", "not begun: {version} failed on {host}, one of its canaries; a newer release begins a new canary, or this one once that instance is forgotten (ecs-updater forget)";
+        } = "canary_failed", "not begun: {version} failed on {host}, one of its canaries; a newer release begins with a canary of its own; for this one, look into that instance, then ecs-updater forget-failed {version}";
         /// The share before the next checkpoint is not all updated.
         CheckpointFirst {
             version: Version,
@@ -318,7 +318,7 @@ reasons!(
             host: HostId,
             /// In which way.
             why: String,
-        } = "canary_lost", "not begun: {version} is watched on {host}, one of its canaries, and {why}, so that the bake does not end; see to that instance, and a run then goes on";
+        } = "canary_lost", "not begun: {version} is watched on {host}, one of its canaries, and {why}, so the bake does not end; check that instance, and a run then goes on";
         /// An alarm of `alarms` fires.
         AlarmFiring {
             alarm: String,

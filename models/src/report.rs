@@ -33,7 +33,7 @@ pub struct RunReport {
     pub interrupted: bool,
     /// The clusters, in the order of the configuration.
     pub clusters: Vec<ClusterReport>,
-    /// That nothing was updated although something is outdated, and nobody wished so.
+    /// That nothing was updated although something is outdated, and nobody asked for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing_updated: Option<NothingUpdated>,
 }

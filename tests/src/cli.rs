@@ -29,7 +29,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a scenario with the updater on virtual time, and print what came of it: 0 where it is right, 1 where it is not
+    /// Run a scenario with the updater on virtual time, and print the result. Exit code 0 if it is right, 1 if not
     Run(RunArgs),
     /// Serve a scenario to any AWS client: set AWS_ENDPOINT_URL to the address that is printed, and any credentials
     Serve(ServeArgs),
@@ -50,7 +50,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
     },
-    /// Print what a shell completes this command line by
+    /// Print a completion script for a shell
     Completions {
         /// The shell
         #[arg(value_enum, value_name = "SHELL")]

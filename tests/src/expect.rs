@@ -91,7 +91,7 @@ pub struct RunSpec {
     pub dry_run: bool,
     /// Begin updates outside of the windows too.
     pub outside_window: bool,
-    /// Fail where nothing is updated although something is outdated, and nobody wished so.
+    /// Fail if nothing is updated although something is outdated, and nobody asked for that.
     pub fail_on_held: bool,
     /// Write metrics, for which it asks how old the oldest release is.
     pub metrics: bool,

@@ -154,7 +154,7 @@ impl Command {
         }
     }
 
-    /// Returns whether a run that updates nothing although nobody wished so is to fail.
+    /// Returns whether a run that updates nothing, although nobody asked for that, is to fail.
     pub fn fail_on_held(&self) -> bool {
         matches!(self, Self::Run(run) if run.fail_on_held)
     }

@@ -23,8 +23,8 @@ pub struct GlobalArgs {
     pub verbose: u8,
     /// Write metrics of each run to standard error in CloudWatch's embedded metric format, under this name
     ///
-    /// One JSON object a line, for each cluster and for the run, whatever the log's level and format; a plan writes none.
-    /// The name is the value of the dimension Updater. [env: ECS_UPDATER_METRICS]
+    /// One JSON object per line, for each cluster and for the run, regardless of the log's level and format. A plan
+    /// writes none. The name is the value of the dimension Updater. [env: ECS_UPDATER_METRICS]
     #[arg(long, global = true, value_name = "NAME", help_heading = "Output")]
     pub metrics: Option<String>,
     /// No live view, also on a terminal
@@ -35,7 +35,7 @@ pub struct GlobalArgs {
     pub region: Option<String>,
     /// Use the credentials and the Region of this profile, whatever the environment says
     ///
-    /// The name of a profile in the AWS configuration files. Without this flag the SDK's own order holds: the
+    /// The name of a profile in the AWS configuration files. Without this flag the SDK's own order applies: the
     /// environment, then AWS_PROFILE.
     #[arg(long, global = true, value_name = "NAME", help_heading = "AWS")]
     pub profile: Option<String>,

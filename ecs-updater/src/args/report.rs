@@ -9,8 +9,8 @@ use clap::Args;
 pub struct PageArgs {
     /// Write the report as a page for a browser to this file too
     ///
-    /// One file that needs no network: the way of every instance over time, how many were out of service, and what needs
-    /// somebody first.
+    /// One file that needs no network. It shows what needs attention first, then each instance over time, and how many
+    /// were out of service.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
 }

@@ -9,8 +9,8 @@ use crate::config::{Given, Key};
 pub struct SettingArgs {
     /// A cluster to work on, by name; may be repeated
     ///
-    /// With --config, only the named clusters are worked on; one that the file does not list is worked on by the
-    /// file's defaults.
+    /// With --config, only the named clusters are worked on. The file's defaults apply to one that the file does not
+    /// list.
     #[arg(long = "cluster", value_name = "NAME", help_heading = "Clusters")]
     pub clusters: Vec<String>,
     /// Configuration in TOML: a file, or ssm: and the name of an SSM parameter [env: ECS_UPDATER_CONFIG]
@@ -73,6 +73,7 @@ fn flag(key: Key) -> Arg {
         None => "Settings",
         Some("timeouts") => "Timeouts",
         Some("documents") => "SSM documents",
+        Some("hooks") => "Hooks",
         Some(table) => table,
     };
     let flag = Arg::new(key.flag())

@@ -1,4 +1,4 @@
-//! What helps a shell and `man`, and what tells of the settings: commands that ask AWS for nothing.
+//! Commands that do not call AWS: for a shell, for `man`, and for the settings.
 
 use std::path::PathBuf;
 
@@ -19,10 +19,10 @@ pub struct ConfigArgs {
 /// What to do with the settings.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConfigCommand {
-    /// Check the settings, and print what holds for each cluster and where it comes from
+    /// Check the settings, and print what applies to each cluster and where it comes from
     ///
-    /// Reads the file, the environment and the flags as `run` does, and asks AWS for nothing: so what the clusters' tags say is
-    /// not in it. Exits with 0, or with 2 where something is wrong, even with one cluster alone.
+    /// Reads the file, the environment and the flags as `run` does. Does not call AWS, so the clusters' tags are not
+    /// included. Exits with 0, or with 2 if something is wrong, even for a single cluster.
     Check(SettingArgs),
 }
 
@@ -45,7 +45,7 @@ pub struct CompletionsArgs {
 /// What `man` takes.
 #[derive(Debug, Clone, Args)]
 pub struct ManArgs {
-    /// Write a page for the program and one for each command into this directory, in place of one to standard output
+    /// Write a page for the program and one for each command into this directory, instead of to standard output
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
 }

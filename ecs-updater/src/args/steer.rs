@@ -1,4 +1,5 @@
-//! What the commands take that are no run: `pause`, `resume`, `unskip`, `release`, `exclude`, `include`, `forget-failed`.
+//! What the commands take that are no run: `pause`, `resume`, `unskip`, `release`, `exclude`, `include`,
+//! `forget-failed`.
 
 use clap::Args;
 use models::ids::HostId;
@@ -105,10 +106,10 @@ pub struct IncludeArgs {
 /// What `forget-failed` takes.
 #[derive(Debug, Clone, Args)]
 pub struct ForgetArgs {
-    /// The version; all that failed where none is named
+    /// The version [default: all that failed]
     #[arg(value_name = "VERSION")]
     pub version: Option<Version>,
-    /// Only on this EC2 instance; may be repeated [default: on all of the cluster]
+    /// Only on this EC2 instance; may be repeated [default: on all instances of the cluster]
     #[arg(long = "instance", value_name = "INSTANCE", value_parser = host)]
     pub instances: Vec<HostId>,
     /// Do not ask

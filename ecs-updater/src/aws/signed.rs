@@ -1,5 +1,5 @@
-//! One request that is signed here, by what the SDK itself signs with: for a service of which one operation is needed, whose
-//! client would carry a hundred into the program.
+//! One request that is signed here, with the SDK's own signer: for services from which the program needs one operation.
+//! Their whole client would bring in a hundred.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};

@@ -14,7 +14,7 @@ use crate::telemetry;
 
 /// What the settings of a run may still differ by.
 const CLOSING: &str =
-    "AWS was not asked: tags of the clusters may make a setting stricter, and `ecs-updater plan` hears them.";
+    "AWS was not asked: tags of the clusters may make a setting stricter, which `ecs-updater plan` shows.";
 
 /// Checks and prints the settings.
 pub(super) fn execute(cli: &Cli) -> Result<ExitStatus, CliError> {

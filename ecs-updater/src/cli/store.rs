@@ -90,7 +90,7 @@ fn tell(shelf: &Shelf, key: &str, stored: Option<Result<(), NotStored>>) {
             bucket = shelf.bucket,
             key,
             %error,
-            "the report was not kept; it stands on standard output, and nothing else is missing. The role needs s3:PutObject on \
+            "the report was not kept; it is on standard output, and nothing else is missing. The role needs s3:PutObject on \
              the bucket, which has to be in this Region"
         ),
         None => {

@@ -158,7 +158,7 @@ pub(super) const ROWS: &[Row] = &[
         skip_versions,
         Tag::Adds(|standing, tag| tag.skip_versions.extend(standing.skip_versions.iter().cloned())),
         VersionList,
-        "Never install these versions, with commas between: the next lower one is taken"
+        "Never install these versions, separated by commas; the next lower one is taken instead"
     ),
     row!(
         owner_lock,
@@ -185,19 +185,19 @@ pub(super) const ROWS: &[Row] = &[
         capacity,
         Tag::Stricter(|one, two| Some(one.capacity.cmp(&two.capacity))),
         Words { all: &[Capacity::Room, Capacity::ScaleOut], word: Capacity::as_str },
-        "Where tasks find room: on instances in service alone, or on those, too, that managed scaling launches"
+        "Where tasks find room: only on instances in service, or also on those that managed scaling launches"
     ),
     row!(
         hold_min_size,
         Tag::Never,
         Switch,
-        "Hold MinSize of Auto Scaling groups at their size during a run, so that managed scaling ends no instance of theirs"
+        "Hold MinSize of Auto Scaling groups at their size during a run, so that managed scaling ends no instance"
     ),
     row!(
         canary,
         Tag::Never,
         OrNone { some: Count, example: 1, none: NONE },
-        "Update so many instances of each variant and architecture first, and wait as long as bake says"
+        "Update this many instances of each variant and architecture first, and wait as long as bake says"
     ),
     row!(
         canary_match,
@@ -209,7 +209,7 @@ pub(super) const ROWS: &[Row] = &[
         checkpoints,
         Tag::Never,
         Shares,
-        "Wait as long as bake says once so much of a variant and architecture is updated, such as \"10%,50%\""
+        "Wait as long as bake says once this share of a variant and architecture is updated, such as \"10%,50%\""
     ),
     row!(
         bake,
@@ -221,50 +221,50 @@ pub(super) const ROWS: &[Row] = &[
         soak,
         Tag::Stricter(|one, two| Some(two.soak.cmp(&one.soak))),
         Between(secs(0), hours(1)),
-        "Drain nothing for this long after a drain, and after an instance is back"
+        "Drain nothing for this long after a drain, and after an instance came back"
     ),
     row!(
         alarms,
         Tag::Never,
         AlarmList,
-        "Begin nothing while one of these CloudWatch alarms fires, with commas between"
+        "Begin nothing while one of these CloudWatch alarms fires; separated by commas"
     ),
     row!(
         alarm_missing,
         Tag::Stricter(|one, two| Some(one.alarm_missing.cmp(&two.alarm_missing))),
         Words { all: &[AlarmMissing::Hold, AlarmMissing::Ignore], word: AlarmMissing::as_str },
-        "An alarm that is not there, or has no data: begin nothing, or take it for one that does not fire"
+        "If an alarm does not exist or has no data: begin nothing, or treat it as one that does not fire"
     ),
     row!(
         on_alarm,
         Tag::Never,
         Words { all: &[OnAlarm::Hold, OnAlarm::RollBack], word: OnAlarm::as_str },
-        "Where an alarm fires while a release is watched: begin nothing more, or take the release back as well"
+        "If an alarm fires while a release is watched: begin nothing more, or take the release back as well"
     ),
     row!(
         services,
         Tag::Stricter(|one, two| Some(one.services.cmp(&two.services))),
         Words { all: &[ServiceHealth::Steady, ServiceHealth::Ignore], word: ServiceHealth::as_str },
-        "Before more is drained, services whose tasks were moved have to run what they should, or nobody asks"
+        "Drain nothing more until services whose tasks were moved run as many as they should, or ignore them"
     ),
-    row!(hooks.before_run, Tag::Never, Function, "Lambda function that is asked before anything is begun, by its ARN"),
+    row!(hooks.before_run, Tag::Never, Function, "ARN of a Lambda function that is asked before anything is begun"),
     row!(hooks.before_drain, Tag::Never, Function, "The same before an instance is drained"),
     row!(hooks.before_reboot, Tag::Never, Function, "The same once an instance is drained, before its reboot"),
     row!(hooks.before_active, Tag::Never, Function, "The same once an instance is healthy, before it takes tasks"),
     row!(hooks.after_instance, Tag::Never, Function, "The same with how the update of an instance has ended"),
     row!(hooks.after_run, Tag::Never, Function, "The same at the end of a run that has begun something"),
-    row!(hooks.timeout, Tag::Any, Between(secs(30), hours(24)), "All askings of one function about one step together"),
+    row!(hooks.timeout, Tag::Any, Between(secs(30), hours(24)), "How long a function may take for one step altogether"),
     row!(
         hooks.on_error,
         Tag::Stricter(|one, two| Some(one.hooks.on_error.cmp(&two.hooks.on_error))),
         Words { all: &[OnHookError::Hold, OnHookError::Continue], word: OnHookError::as_str },
-        "A function that fails itself, or whose answer is none: do not go on, or go on as if it had said ok"
+        "If a function itself fails, or gives no valid answer: do not go on, or go on as if it had said ok"
     ),
     row!(
         stop_after_failures,
         Tag::Stricter(|one, two| Some(one.stop_after_failures.cmp(&two.stop_after_failures))),
         CountOrNever,
-        "Begin no further instance after so many failed or were rolled back, or \"never\""
+        "Begin no further instance after this many failed or were rolled back, or \"never\""
     ),
     row!(
         max_duration,
@@ -304,19 +304,19 @@ pub(super) const ROWS: &[Row] = &[
             all: &[TransportPolicy::Auto, TransportPolicy::Ssm, TransportPolicy::Bridge],
             word: TransportPolicy::as_str
         },
-        "How hosts are reached: by their host bridge, by SSM documents, or auto: by the bridge where one lives"
+        "How hosts are reached: by their host bridge, by SSM documents, or auto: by the bridge if one is live"
     ),
     row!(
         bridge_policy,
         Tag::Never,
         Words { all: &[BridgePolicy::OwnHost, BridgePolicy::Cluster], word: BridgePolicy::as_str },
-        "What the hosts' role lets a host bridge report on: own-host, its own instance, or cluster, every one"
+        "What the hosts' role lets a host bridge report on: own-host (its own instance) or cluster (every instance)"
     ),
     row!(
         events,
         Tag::Never,
         OrNone { some: BusName, example: String::new(), none: NONE },
-        "EventBridge event bus that is told of runs, failures and holds, by its name or ARN; none: nobody is"
+        "EventBridge event bus that gets runs, failures and holds as events, by its name or ARN, or none"
     ),
     row!(
         reports,
@@ -357,13 +357,13 @@ pub(super) const ROWS: &[Row] = &[
         timeouts.steady,
         Tag::Any,
         Between(secs(30), hours(2)),
-        "From the leave of a service's task to its steadiness (services); then nothing more is begun"
+        "How long a service may take to become steady after a task left (services); then nothing more is begun"
     ),
     row!(documents.inspect, Tag::Never, DocumentName, "SSM document that inspects a host"),
     row!(documents.stage, Tag::Never, DocumentName, "SSM document that writes the update"),
     row!(documents.reboot, Tag::Never, DocumentName, "SSM document that activates and reboots"),
-    row!(documents.revert, Tag::Never, DocumentName, "SSM document that undoes"),
-    row!(tags, Tag::Never, KeyList, "Keys that tags of the ECS clusters may set although they loosen, with commas"),
+    row!(documents.revert, Tag::Never, DocumentName, "SSM document that undoes an update"),
+    row!(tags, Tag::Never, KeyList, "Keys that tags of the ECS clusters may also loosen; separated by commas"),
 ];
 
 /// No limit is the longest.

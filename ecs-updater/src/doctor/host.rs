@@ -119,7 +119,7 @@ impl Host<'_> {
             let session = self.typed.aws("ssm start-session", &[("--target", one.host.as_str())]);
             let said = Said::what("its ECS agent is not connected")
                 .advising(
-                    "look on the host (systemctl status ecs), at its role and its way to ECS; it may be a short outage",
+                    "check the agent on the host (systemctl status ecs), its role and its route to ECS; it may be a short outage",
                 )
                 .typing(session);
             found.problem(Check::Agent, self.host(), said);

@@ -80,7 +80,7 @@ async fn examine(
     }
 }
 
-/// Returns what is wrong with a cluster of which this is known.
+/// Returns what is wrong with a cluster, as far as it is known.
 fn find(facts: &Facts<'_>, refused: Option<&ClusterError>, typed: &Typed, found: &mut Findings) {
     calls::clock(facts.clock_ahead, found);
     let is_missing = |error: &&crate::aws::AwsError| {

@@ -161,8 +161,8 @@ fn of_move(event: &Event, location: &Location, moved: &Transition) -> Option<Mes
     })
 }
 
-/// Whether a hold does not pass by itself, and nobody wished it. What waits for its turn or for others in the same run is no
-/// news.
+/// Whether a hold does not end by itself, and nobody asked for it. What waits for its turn, or for others in the same run,
+/// is not news.
 fn needs_somebody(code: &str) -> bool {
     let Some(code) = HoldCode::find(code) else { return false };
     match code {

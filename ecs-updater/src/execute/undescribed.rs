@@ -85,6 +85,7 @@ fn unknown(arn: TaskArn) -> Task {
         arn,
         group: TaskGroup::Other(String::new()),
         stopping: false,
+        provider: None,
         needs: Resources::default(),
         protected_until: None,
         undescribed: true,

@@ -16,7 +16,7 @@ pub(super) fn held_by_alarms(fleet: &FleetSnapshot, policy: &Policy) -> Option<H
         return None;
     }
     if let Some((alarm, known)) = firing(fleet, policy).next() {
-        let since = known.since.map(|since| format!(" since {since}")).unwrap_or_default();
+        let since = known.since.map(|since| format!(" (since {since})")).unwrap_or_default();
         return Some(HoldReason::AlarmFiring { alarm: alarm.clone(), since });
     }
     let unknown = |alarm: &String, why: String| Some(HoldReason::AlarmUnknown { alarm: alarm.clone(), why });

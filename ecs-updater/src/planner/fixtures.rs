@@ -178,6 +178,7 @@ pub(super) fn task(number: u32, service: Option<&str>) -> Task {
         arn: format!("arn:aws:ecs:eu-west-1:1:task/web/{number:08}").into(),
         group: service.map_or(TaskGroup::Other("family:batch".into()), |name| TaskGroup::Service(name.into())),
         stopping: false,
+        provider: None,
         needs: Resources { cpu: 512, memory: 1_024, ports: vec![], ..Resources::default() },
         protected_until: None,
         undescribed: false,

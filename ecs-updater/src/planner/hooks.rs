@@ -72,8 +72,8 @@ fn is_old(asked: &Asked, cx: &Context<'_>) -> bool {
     !only_tells && cleared.is_some_and(|(at, _)| cx.now >= after(*at, OK_FRESH))
 }
 
-/// Whether a function was to be asked again a while ago and nothing could be begun meanwhile: its time begins anew then. An
-/// instance that is out of service has no such time.
+/// Whether a function should have been asked again some time ago, but nothing could be begun meanwhile: then its time starts
+/// again. This never applies to an instance that is out of service.
 fn was_kept_from_asking(asked: &Asked, cx: &Context<'_>) -> bool {
     let due = match judge(asked, cx) {
         Judged::AskAgain(due) if asked.subject.step == HookStep::BeforeDrain => due,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::{
-    AutoScaling, Emptied, FleetSnapshot, GroupSize, Instance, InstanceStatus, ManagedScaling, Strategy,
+    AutoScaling, Emptied, FleetSnapshot, GroupSize, Instance, InstanceStatus, ManagedScaling, Service, Strategy,
 };
 use models::ids::HostId;
 use models::plan::Plan;
@@ -99,7 +99,7 @@ pub(super) fn hold(cx: &Context<'_>, instance: &Instance) -> Option<HoldReason> 
     // Holding MinSize for the run only puts the scale-in off: it comes when that is put back.
     let size = known.size_after_run(&scaling.group);
     let size = size.filter(|size| size.may_shrink() || (grows && size.may_grow()))?;
-    let why = unsafe_for(cx.snapshot, scaling).filter(|_| !broken!(ScaleInIgnored))?;
+    let why = unsafe_for(cx.snapshot, instance, scaling).filter(|_| !broken!(ScaleInIgnored))?;
     Some(HoldReason::ScaleInEndsTasks {
         provider: instance.provider.as_deref().unwrap_or_default().to_owned(),
         group: scaling.group.to_string(),
@@ -109,12 +109,12 @@ pub(super) fn hold(cx: &Context<'_>, instance: &Instance) -> Option<HoldReason> 
 }
 
 /// Whether the size of the instance's group decides what may be done with it.
-pub(super) fn rests_on_size(cx: &Context<'_>, scaling: &ManagedScaling) -> bool {
-    cx.policy.capacity == Capacity::ScaleOut || unsafe_for(cx.snapshot, scaling).is_some()
+pub(super) fn rests_on_size(cx: &Context<'_>, instance: &Instance, scaling: &ManagedScaling) -> bool {
+    cx.policy.capacity == Capacity::ScaleOut || unsafe_for(cx.snapshot, instance, scaling).is_some()
 }
 
-/// Returns which tasks a scale-in takes with it, and why. What managed draining is on for loses none.
-fn unsafe_for(fleet: &FleetSnapshot, scaling: &ManagedScaling) -> Option<String> {
+/// Returns which tasks a scale-in of the instance's provider takes with it, and why. What managed draining is on for loses none.
+fn unsafe_for(fleet: &FleetSnapshot, instance: &Instance, scaling: &ManagedScaling) -> Option<String> {
     if scaling.drains {
         return None;
     }
@@ -123,13 +123,23 @@ fn unsafe_for(fleet: &FleetSnapshot, scaling: &ManagedScaling) -> Option<String>
             "with the tasks on it: neither managed draining nor managed termination protection is on".to_owned(),
         );
     }
-    let of_launch_type = |one: &&models::fleet::Service| one.strategy == Strategy::Replica && one.providers.is_empty();
-    let service = fleet.services.values().find(of_launch_type)?;
+    let whose = of_launch_type(fleet, instance.provider.as_deref()?)?;
     Some(format!(
         "and managed termination protection is not known to protect one that runs only tasks without a capacity provider strategy, \
-         such as those of service {}, while managed draining is off",
-        service.name
+         such as {whose}, while managed draining is off"
     ))
+}
+
+/// Names tasks of a launch type that run on the provider's instances, or may come there: those of a service can be placed on
+/// any of them, others are known where their instance was looked at.
+fn of_launch_type(fleet: &FleetSnapshot, provider: &str) -> Option<String> {
+    let is_such = |one: &&Service| one.strategy == Strategy::Replica && one.providers.is_empty();
+    if let Some(service) = fleet.services.values().find(is_such) {
+        return Some(format!("those of service {}", service.name));
+    }
+    let tasks = of(fleet, provider).filter_map(|one| one.tasks.as_ref()).flat_map(|seen| &seen.tasks);
+    let mut alone = tasks.filter(|task| task.provider.is_none() && task.service().is_none() && !task.undescribed);
+    alone.next().map(|task| format!("the task {}", task.arn))
 }
 
 /// Returns why the instance is not drained now, and until when where that is known: its provider has had empty hosts for so

@@ -110,7 +110,7 @@ impl Cluster<'_> {
         self.asked_alarms = Some(now);
     }
 
-    /// When the alarms are asked for by themselves, while the whole cluster is looked at more seldom.
+    /// When the alarms are asked for by themselves, while the whole cluster is looked at less often.
     fn alarms_due(&self) -> Option<Timestamp> {
         self.asked_alarms.filter(|_| !self.policy.alarms.is_empty()).map(|at| after(at, ALARM_LOOK))
     }

@@ -170,7 +170,7 @@ impl Post {
         let why = self.why.as_deref().unwrap_or("the run had no call left");
         (self.lost > 0).then(|| {
             format!(
-                "{} of this run on event bus {bus}: {} not known to be taken ({why}); what was to be told stands in this report",
+                "{} of this run on event bus {bus}: {} not known to be accepted ({why}); this report has what they say",
                 plural(self.number, "message"),
                 self.lost
             )

@@ -217,22 +217,22 @@ impl Cluster<'_> {
             // A run that comes to its end has it as its error.
             let is_told = self.facts.stop != Some(Stop::Interrupted);
             let why = if is_told { format!("{release} could not be skipped first") } else { error.message.clone() };
-            return format!("what was updated was to go back, since {because}, and does not: {why}");
+            return format!("what was updated should have gone back, because {because}, but has not: {why}");
         }
         let by_hand = format!("ecs-updater rollback --cluster {cluster} --release {release}");
         if !self.skip.stands {
             return format!(
-                "what was updated was to go back, since {because}; the run ended before {release} was skipped in this cluster, so \
-                 that nothing went back: {by_hand}"
+                "what was updated should have gone back, because {because}; the run ended before {release} was skipped in this \
+                 cluster, so nothing went back: {by_hand}"
             );
         }
         let left = planner::runs_skipped(&self.fleet, self.policy).get(release).copied().unwrap_or(0);
         match self.why_not_on(now) {
             Some(why) if left > 0 => format!(
-                "what was updated is to go back, since {because}, and {left} of the instances still run {release}: {why}; a later run \
-                 goes on while the alarm fires, and else {by_hand}"
+                "what was updated goes back, because {because}, but {left} of the instances still run {release}: {why}; a later run \
+                 goes on while the alarm fires, otherwise {by_hand}"
             ),
-            Some(_) | None => format!("what was updated goes back, since {because}"),
+            Some(_) | None => format!("what was updated goes back, because {because}"),
         }
     }
 
@@ -310,5 +310,5 @@ impl Cluster<'_> {
 
 /// Why a run goes back by itself.
 fn because(Bad { release, alarm, since }: &Bad) -> String {
-    format!("the alarm {alarm:?} fires since {since}, while {release} was watched (on_alarm = \"roll-back\")")
+    format!("the alarm {alarm:?} began to fire at {since}, while {release} was watched (on_alarm = \"roll-back\")")
 }

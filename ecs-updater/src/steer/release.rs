@@ -89,7 +89,7 @@ fn stands(instance: &Instance, at: &Steering<'_>) -> String {
             format!("{status}, with the claim {} of run {run} since {since} ({from} to {to})", step.as_str())
         }
         Some(Err(bad)) => format!(
-            "{status}, with a tag that is no valid claim ({}): nothing is done to it. Check the instance; to remove the tag: \
+            "{status}, with a tag that is not a valid claim ({}): nothing is done to it. Check the instance; to remove the tag: \
              aws ec2 delete-tags{} --resources {} --tags Key=ecs-updater:claim",
             bad.error,
             at.region_flag(),

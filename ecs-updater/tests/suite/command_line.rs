@@ -75,20 +75,20 @@ fn short_help_fits_a_screen_and_long_help_teaches() {
     Commands:
       run            Update the clusters' instances
       plan           Show what `run` would do, and change nothing
-      status         Show who is out of service, and whether somebody is needed
+      status         Show which instances are out of service, and what needs attention
       doctor         Check the prerequisites, host by host, and say what to do
       report         Show a saved report again: as a table, or as a page for a browser
       config         Check the settings and show where each comes from, without asking AWS
-      finish         Bring to an end what earlier runs began, and begin nothing
-      rollback       Take the instances that run a release back to the version before
-      unskip         Let runs install a version again that `rollback` has them skip
-      pause          Let no run begin anything on a cluster, until `resume`
+      finish         Finish what earlier runs began, and begin nothing new
+      rollback       Take a release back: its instances return to the version before
+      unskip         Let runs install a version again that `rollback` made them skip
+      pause          Stop new updates on a cluster, until `resume`
       resume         Lift a pause
-      release        Let go of one instance: back into service as it was found, as far as that can be
+      release        Put one instance back into service without its update, as far as possible
       exclude        Keep runs off instances, until `include`
       include        Let runs update instances again
-      forget-failed  Have versions tried again that failed on instances of a cluster
-      completions    Print what a shell completes this command line by
+      forget-failed  Try versions again that failed on instances of a cluster
+      completions    Print a completion script for a shell
       man            Print the manual page
       help           Print this message or the help of the given subcommand(s)
 

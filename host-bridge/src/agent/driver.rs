@@ -40,7 +40,7 @@ pub struct Agent {
     tags_pace: Pace,
     report_pace: Pace,
     report_at: Option<Instant>,
-    /// When the last claim was seen to be gone.
+    /// When the last claim was seen gone.
     released_at: Option<Instant>,
     sent: Option<(BTreeMap<&'static str, String>, Instant)>,
 }

@@ -59,9 +59,9 @@ pub(super) enum Verb {
     /// Follow the claim that ecs-updater writes on this EC2 instance, and report to ECS. Runs until it is stopped.
     ///
     /// For a Bottlerocket host container of an ECS container instance; see docs/host-bridge.md for the user data, the
-    /// metadata option and the role's policy. --output and --timeout mean nothing to it.
+    /// metadata option and the role's policy. --output and --timeout have no effect here.
     Agent(Agent),
-    /// Print what a shell completes this command line by.
+    /// Print a completion script for a shell.
     Completions(Completions),
     /// Print the manual page.
     Man(Man),
@@ -139,7 +139,7 @@ pub(super) enum Command {
     ///
     /// After a boot the host knows nothing of updates until somebody refreshes: then run `check`.
     Status,
-    /// Ask the update repository what there is for this host.
+    /// Let the host ask its update repository what it offers.
     ///
     /// A host offers nothing before its update wave opens, and keeps to `settings.updates.version-lock`.
     Check,
@@ -149,7 +149,7 @@ pub(super) enum Command {
     /// new one has been booted. Without --version, what the host has chosen by itself is written. A version that it
     /// has not chosen is pinned (`version-lock`) while it is written, and the setting is put back.
     Stage(Stage),
-    /// Make the staged version the next to boot. The running system goes on.
+    /// Make the staged version the next to boot. The running system is not touched.
     ///
     /// The new set has one try: if it does not boot, the boot loader falls back to the old one.
     Activate,
@@ -158,10 +158,10 @@ pub(super) enum Command {
     /// Reboot the host.
     ///
     /// Refused while ECS tasks run on the host: set its container instance to DRAINING and wait until they are gone.
-    /// Refused also where no ECS agent can be asked. --force reboots all the same. The host may take 5 minutes until
+    /// Refused also if no ECS agent can be asked. --force reboots anyway. The host may take 5 minutes until
     /// it begins to shut down.
     Reboot(Reboot),
-    /// Go back to an older version; the reboot is yours.
+    /// Go back to an older version, up to the reboot, which you do yourself.
     ///
     /// With --to, through the update repository: the version is pinned, written and activated, and stays pinned, since
     /// the next check would offer again what you came from.
@@ -169,12 +169,12 @@ pub(super) enum Command {
     /// With --inactive, without network: the other partition set becomes the next to boot, if it has booted before
     /// and was not overwritten since. This needs the host's root (a superpowered host container).
     Rollback(Rollback),
-    /// Write one tar archive of what explains this host's updates, to show to somebody else. Changes nothing.
+    /// Write a tar archive with everything that explains this host's updates, to hand it on. Changes nothing.
     ///
     /// It holds the update state, the settings, what the ECS agent says, and the bridge agent's journal; in a superpowered
     /// host container also `signpost status` and the newest 5,000 lines of the host's log of the ECS agent, the API and the
     /// boot. Values of settings that may be secrets are withheld: user data, credentials, keys, and every setting that this
-    /// program does not know. Log lines are as the host wrote them. Its about.json says what could not be had, and why.
+    /// program does not know. Log lines are as the host wrote them. Its about.json says what is missing, and why.
     Collect(Collect),
 }
 

@@ -31,7 +31,7 @@ pub(super) enum CommandError {
     #[error("whether an update command runs on the host is not known, because its API is blocked (408)")]
     ApiBlocked,
     #[error(
-        "no activation is there to be cancelled, and the next boot takes the other partition set all the same: `signpost` made it the next, and {running} runs"
+        "there is no activation to cancel, but the next boot takes the other partition set anyway: `signpost` made it the next, and {running} runs"
     )]
     OtherSetNext { running: String },
     #[error("{} on this host: {}", count(*.running), .names)]

@@ -17,7 +17,7 @@ pub struct Health {
     pub heard_at: Option<Timestamp>,
     /// Set while CloudWatch does not say.
     pub silence: Option<Silence>,
-    /// The services whose tasks this run's drains moved, and when one of them was last seen to leave.
+    /// The services whose tasks this run's drains moved, and when one of these tasks was last seen leaving.
     pub moved: BTreeMap<ServiceName, Timestamp>,
 }
 

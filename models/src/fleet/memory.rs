@@ -76,7 +76,7 @@ pub struct RunMemory {
     /// The boot that SSM told of last, on a host that is reached by its bridge.
     #[serde(default)]
     pub told_by_ssm: Option<Box<ToldBoot>>,
-    /// When it was last seen to be well, and not to be.
+    /// When it was last seen healthy, and last seen unhealthy.
     pub last_seen: LastSeen,
     /// The function that was asked last about it.
     #[serde(default)]

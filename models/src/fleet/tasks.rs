@@ -43,6 +43,9 @@ pub struct Task {
     pub group: TaskGroup,
     /// Whether it is stopping: its `desiredStatus` is STOPPED.
     pub stopping: bool,
+    /// The capacity provider that it was started by; `None` for one of a launch type.
+    #[serde(default)]
+    pub provider: Option<SmolStr>,
     /// What it takes.
     pub needs: Resources,
     /// Scale-in protection: protected until then; `None` for an unprotected task.

@@ -11,7 +11,7 @@ pub enum Bearing {
     WishForAll,
     /// Nothing is to be updated in place, as far as is known.
     NothingWanted,
-    /// It is outdated, or that is not known, and nobody wished that it stays so.
+    /// It is outdated, or that is not known, and nobody asked for it to stay so.
     Hindrance,
 }
 

@@ -1,4 +1,4 @@
-//! Whether updates go on: what is outdated at the end of a run, and that nothing was updated although nobody wished so.
+//! Whether updates go on: what is outdated at the end of a run, and that nothing was updated although nobody asked for that.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,7 +30,7 @@ fn bearing(code: HoldCode, selects_none: bool) -> Bearing {
     if selects_none && code == HoldCode::NotSelected { Bearing::Hindrance } else { code.bearing() }
 }
 
-/// A run in which nothing was updated although something is outdated, and nobody wished so.
+/// A run in which nothing was updated although something is outdated, and nobody asked for that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NothingUpdated {
     /// How many instances are held that are outdated, or may be.

@@ -109,11 +109,22 @@ impl Paced {
             let machine = &world.machines()[number];
             (machine.cluster, &machine.launched_as.variant, &machine.launched_as.arch)
         };
-        // What is terminated, and what its group takes away, counts no longer.
+        // What is terminated counts no longer. What AWS takes away does where it was updated, and what its group has in another
+        // state, such as Standby, where it was begun.
         let is_dead =
             |other: MachineNo| matches!(world.machines()[other].state, Ec2State::ShuttingDown | Ec2State::Terminated);
+        let is_begun = |other: MachineNo| self.begun.get(&other).is_some_and(|begun| begun.claim.to == claim.to);
+        let is_updated = |other: MachineNo| {
+            let own = self.begun.get(&other).filter(|begun| begun.claim.to == claim.to);
+            own.is_some_and(|begun| begun.updated_at.is_some()) || ended(world, other, &claim.to).is_some()
+        };
         let is_left = |other: MachineNo| {
-            world.registration_of(other).is_some() && world.out_of_group_since(other).is_none() && !is_dead(other)
+            let is_had = if world.is_ended_by_aws(other) {
+                is_updated(other)
+            } else {
+                world.out_of_group_since(other).is_none() || is_begun(other) || is_updated(other)
+            };
+            world.registration_of(other).is_some() && !is_dead(other) && is_had
         };
         let is_there = |other: MachineNo| other != number && is_left(other) && kind(other) == kind(number);
         // What an earlier run did is known by what it wrote.

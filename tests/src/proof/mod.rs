@@ -80,12 +80,14 @@ async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofE
     let mut rollout = Rollout::start(scenario).await?;
     let runs = rollout.expect.runs();
     let mut proof = Proof::default();
+    let mut may_stop_tasks = allows_to_stop_tasks(&rollout);
     for (index, spec) in runs.iter().enumerate() {
         let steps = StepsSeen::default();
         let before = rollout.region.call_count();
         rollout.wait_for(spec).await;
         let Ran { report, died_at, endless, stalls, .. } = rollout.run_within(LONGEST_RUN, spec, &steps).await;
         let calls = rollout.region.call_count() - before;
+        may_stop_tasks |= allows_to_stop_tasks(&rollout);
         proof.problems.extend(stalls.into_iter().map(|stall| format!("run {}: {stall}", index + 1)));
         if let Some(endless) = endless {
             proof.problems.push(format!("run {} {endless}", index + 1));
@@ -116,7 +118,7 @@ async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofE
         let broken = rollout.region.violations();
         proof.problems.extend(broken.iter().map(|violation| format!("rule broken: {violation}")));
     }
-    proof.problems.extend(stopped_tasks(&rollout));
+    proof.problems.extend(stopped_tasks(&rollout, may_stop_tasks));
     proof.problems.extend(rollout.region.unknown().iter().map(|what| format!("not modelled: {what}")));
     if with_log {
         proof.log = rollout.region.log_lines();
@@ -124,10 +126,14 @@ async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofE
     Ok(proof)
 }
 
-/// A run that has asked for tasks to stop although the settings of no cluster allow it.
-fn stopped_tasks(rollout: &Rollout) -> Option<String> {
+/// Whether a cluster's settings of the last run allow that.
+fn allows_to_stop_tasks(rollout: &Rollout) -> bool {
     let may = |policy: &Policy| policy.standalone_tasks == StandaloneTasks::Stop;
-    let allowed = rollout.clusters.iter().any(|(_, policy)| policy.as_ref().is_ok_and(may));
+    rollout.clusters.iter().any(|(_, policy)| policy.as_ref().is_ok_and(may))
+}
+
+/// Tasks that were asked to stop although no run's settings allow it.
+fn stopped_tasks(rollout: &Rollout, allowed: bool) -> Option<String> {
     let asked = rollout.region.call_counts().get("ecs:StopTask").copied().filter(|_| !allowed)?;
     Some(format!("{asked} tasks were asked to stop, and standalone_tasks does not say so"))
 }

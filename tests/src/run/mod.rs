@@ -36,7 +36,7 @@ pub struct RunArgs {
     /// How the hosts are reached: as the scenario says, which is by SSM where it names no agent; or by the agent of host-bridge on every host
     #[arg(long, value_enum, default_value_t)]
     by: By,
-    /// Print everything that happened and every call, in the order of time
+    /// Print everything that happened and every call, in order
     #[arg(long)]
     log: bool,
     /// The most simulated hours that one run may take: a longer one does not end

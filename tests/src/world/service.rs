@@ -1,4 +1,4 @@
-//! A service: how many of which task, and how fast they may be exchanged.
+//! A service: how many tasks of which kind, and how fast they may be replaced.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -13,6 +13,8 @@ use super::registration::InstanceStatus;
 const NOTICE: SignedDuration = SignedDuration::from_mins(2);
 /// From the notice to DRAINING, where anything drains for it: the agent asks every 5 s, ECS is told by an event.
 const DRAINS: SignedDuration = SignedDuration::from_secs(5);
+/// The states of an instance that its group ends.
+const TERMINATING: [&str; 3] = ["Terminating", "Terminating:Wait", "Terminating:Proceed"];
 
 impl World {
     /// EC2 gives notice that it takes a Spot instance back.
@@ -46,6 +48,13 @@ impl World {
     /// When EC2 gave notice that it takes the Spot instance back.
     pub(crate) fn spot_notice(&self, machine: MachineNo) -> Option<Timestamp> {
         self.machines[machine].spot_notice
+    }
+
+    /// Whether its group or EC2 has begun to end the machine.
+    pub(crate) fn is_ended_by_aws(&self, machine: MachineNo) -> bool {
+        let state = &self.machines[machine].in_group.state;
+        let by_group = self.out_of_group_since(machine).is_some() && TERMINATING.contains(&state.as_str());
+        by_group || self.spot_notice(machine).is_some()
     }
 
     /// Since when the metadata service tells a host that AWS takes it elsewhere.

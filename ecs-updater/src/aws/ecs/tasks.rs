@@ -243,6 +243,7 @@ fn read_task(task: &aws_sdk_ecs::types::Task) -> Option<Task> {
         arn: task.task_arn()?.into(),
         group: TaskGroup::from(clean::name(task.group().unwrap_or_default())),
         stopping: task.desired_status() == Some("STOPPED"),
+        provider: task.capacity_provider_name().map(|name| clean::name(name).into()),
         needs: Resources {
             cpu: size(task.cpu(), &|container| number(container.cpu()).unwrap_or(0)),
             memory: size(task.memory(), &|container| {

@@ -12,7 +12,8 @@ use crate::planner::need::Candidate;
 use crate::planner::times::RETRY;
 
 impl<'a> Admission<'a> {
-    /// Takes in what was asked before: who may have been made ready for its drain keeps its place, whoever comes first in line.
+    /// Takes in what was asked before: an instance that a function may have prepared for its drain keeps its place, even if
+    /// others come before it in line.
     pub(super) fn heed_hooks(&mut self, queue: &[Queued<'a>]) {
         if let Some(why) = hooks::refused_drains(self.cx).filter(|_| self.stop.is_none()) {
             let why = HoldReason::HookFailed { hook: HookStep::BeforeDrain.to_string(), why };

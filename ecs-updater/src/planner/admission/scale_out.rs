@@ -139,7 +139,8 @@ fn size_of<'a>(cx: &'a Context<'a>, leaving: &Instance) -> Result<&'a GroupSize,
 /// Returns whether the size of the instance's group is known as well as it can be.
 pub(super) fn is_size_known(cx: &Context<'_>, instance: &Instance) -> bool {
     let known = &cx.snapshot.auto_scaling;
-    let Some(scaling) = known.scaling_of(instance).filter(|scaling| scale_in::rests_on_size(cx, scaling)) else {
+    let Some(scaling) = known.scaling_of(instance).filter(|scaling| scale_in::rests_on_size(cx, instance, scaling))
+    else {
         return true;
     };
     let is_own = instance.member().is_some_and(|member| member.group == scaling.group);

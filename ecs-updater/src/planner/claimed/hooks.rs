@@ -54,7 +54,7 @@ impl<'a> Claimed<'a> {
         }
     }
 
-    /// Leaves the instance on its new version, of which the function has not said that it is not well.
+    /// Leaves the instance on its new version: the function has not said that the version is bad.
     fn left_by_hook(self, why: &str) -> Next<'a> {
         let is_in_service = self.instance.status == InstanceStatus::Active;
         let left = if is_in_service { "is in service" } else { "is left DRAINING" };

@@ -8,8 +8,8 @@ use models::time::after;
 use crate::planner::context::RunFacts;
 use crate::planner::times::REBOOT_MAY_COME;
 
-/// Returns when the claim's step began, see [`Instance::began`]. Of a claim that this run did not write, and has not been
-/// seen to read, only the date is known, by another clock: it was not after this run began, whatever it says.
+/// Returns when the claim's step began, see [`Instance::began`]. If this run neither wrote the claim nor has read it before,
+/// only its date is known, by another clock. Whatever that says, the step began before this run did.
 pub(super) fn began(instance: &Instance, claim: &Claim, run: &RunFacts) -> Timestamp {
     let first = match claim.step {
         ClaimStep::Reboot | ClaimStep::Revert => instance.run.began == Some(claim.since),

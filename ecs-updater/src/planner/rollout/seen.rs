@@ -93,7 +93,7 @@ pub(super) fn came(instance: &Instance, version: &Version, cx: &Context<'_>) -> 
     })
 }
 
-/// Whether its Auto Scaling group ends the instance, or has been seen to in this run.
+/// Whether its Auto Scaling group ends the instance, or this run has seen it do so.
 fn is_ending(instance: &Instance, cx: &Context<'_>) -> bool {
     let was_left = instance.run.verdict.as_deref().is_some_and(|verdict| verdict.outcome == Outcome::ScaledIn);
     let away = instance.out_of_group(cx.policy.bridge_policy, cx.now);

@@ -1,7 +1,7 @@
 //! Since when hosts are empty, what is not begun for that, and what waits.
 
 use models::claim::ClaimStep;
-use models::fleet::{Emptied, HeldSize, SeenGroup};
+use models::fleet::{Emptied, HeldSize, SeenGroup, Task};
 
 use super::*;
 use crate::planner::fixtures::{at, claimed, facts, fleet, instance, service, task};
@@ -110,7 +110,11 @@ fn nothing_is_begun_where_a_scale_in_ends_tasks() {
         scaling(fleet).drains = false;
         fleet.auto_scaling.groups.get_mut("workers").and_then(|seen| seen.size.as_mut()).unwrap()
     }
-    let table: [(&str, bool, Change); 7] = [
+    fn tasks(fleet: &mut FleetSnapshot) -> &mut Vec<Task> {
+        let mut known = fleet.instances.values_mut().filter_map(|one| one.tasks.as_mut());
+        &mut known.next_back().unwrap().tasks
+    }
+    let table: [(&str, bool, Change); 9] = [
         ("managed draining", false, |_| {}),
         ("neither of them", true, |fleet| scaling(fleet).drains = false),
         ("protection alone", false, |fleet| {
@@ -121,6 +125,16 @@ fn nothing_is_begun_where_a_scale_in_ends_tasks() {
             scaling(fleet).drains = false;
             scaling(fleet).protects = true;
             fleet.services.values_mut().for_each(|one| one.providers.clear());
+        }),
+        ("protection alone, and a task of a launch type that is of no service", true, |fleet| {
+            scaling(fleet).drains = false;
+            scaling(fleet).protects = true;
+            tasks(fleet).push(task(9, None));
+        }),
+        ("protection alone, and a task that the provider has started", false, |fleet| {
+            scaling(fleet).drains = false;
+            scaling(fleet).protects = true;
+            tasks(fleet).push(Task { provider: Some("own".into()), ..task(9, None) });
         }),
         ("at the minimum", false, |fleet| size(fleet).least = 3),
         ("terminations are suspended", false, |fleet| size(fleet).suspended.push("Terminate".into())),

@@ -187,8 +187,8 @@ impl TakenUp {
 /// Where an act has stopped because AWS takes the host away.
 pub(super) const GROUP: &str = "group";
 
-/// A claimed reboot waits so long for a host that AWS takes away. Later the claim has failed: whoever wrote it may be gone, its
-/// window over and its version skipped, so that a run has to ask again.
+/// How long a claimed reboot waits while AWS takes the host away. After that the claim has failed, and a run has to ask again:
+/// the run that wrote it may be gone, its window over and its version skipped.
 pub(super) const AWAY: SignedDuration = SignedDuration::from_mins(15);
 
 /// An error of the agent's own, as it stands in reports.
