@@ -207,17 +207,6 @@ pub fn rollout(size: usize, way: Way) -> Result<Measured, MeasureError> {
     one_run(&outdated(size, way), size, Outcome::Updated)
 }
 
-/// The instances of [`three`].
-pub const THREE: usize = 3;
-
-/// A rollout of three instances, one at once, in a cluster of nothing else: the scenario `happy_three`.
-///
-/// # Errors
-/// As [`rollout`].
-pub fn three() -> Result<Measured, MeasureError> {
-    one_run(include_str!("../scenarios/happy_three.toml"), THREE, Outcome::Updated)
-}
-
 /// The same as [`rollout`] with this share of the account's token buckets.
 ///
 /// # Errors

@@ -24,11 +24,6 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    /// Whether the host has fetched it.
-    pub(crate) fn is_running(&self) -> bool {
-        self.status == "InProgress"
-    }
-
     /// Whether nothing more will come.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.status.as_str(), "Success" | "Failed" | "TimedOut" | "Cancelled")

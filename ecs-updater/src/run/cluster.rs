@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 use super::acts::{self, Acts};
-use super::gaps::Gaps;
 use super::hook_calls::HookCalls;
 use super::namer::Namer;
 use super::post::Post;
@@ -75,9 +74,6 @@ pub(super) struct Cluster<'a> {
     pub(super) journal: Journal,
     pub(super) looked_full: Option<Timestamp>,
     pub(super) looked_short: Timestamp,
-    /// Whether a step is to be taken that rests on a newer full look.
-    pub(super) is_look_wanted: bool,
-    pub(super) gaps: Gaps,
     /// When CloudWatch was last asked for the alarms.
     pub(super) asked_alarms: Option<Timestamp>,
     /// Those that the last short look did not find.
@@ -121,8 +117,6 @@ impl<'a> Cluster<'a> {
             journal,
             looked_full: None,
             looked_short: Timestamp::MIN,
-            is_look_wanted: false,
-            gaps: Gaps::default(),
             asked_alarms: None,
             missed: BTreeSet::new(),
             looks: Looks::default(),

@@ -7,15 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use models::claim::Transport;
 use models::fleet::Instance;
 use models::ids::HostId;
-use models::plan::{Phase, Standing};
-use models::reason::HoldReason;
+use models::plan::Standing;
 use models::report::{ClusterError, ClusterErrorKind};
 use models::time::after;
 
 use super::cluster::Cluster;
-use super::gaps::FEW;
 use super::interruption::signal;
-use super::rhythm::{Beat, WAITING_LOOK, full_look_every, is_left_alone};
+use super::rhythm::{Beat, full_look_every, is_left_alone};
 use super::rounds::is_watched;
 use crate::aws::{AwsError, ErrorKind};
 use crate::observe::{self, alarms};
@@ -100,7 +98,6 @@ impl Cluster<'_> {
         self.look_at_alarms().await;
         self.looked_full = Some(now);
         self.looked_short = now;
-        self.is_look_wanted = false;
         Ok(())
     }
 
@@ -115,55 +112,13 @@ impl Cluster<'_> {
         self.asked_alarms.filter(|_| !self.policy.alarms.is_empty()).map(|at| after(at, ALARM_LOOK))
     }
 
-    /// When the whole cluster is looked at again. That is seldom while all that is under way waits by itself, and while a
-    /// release is watched and nothing is under way, until the bake ends.
+    /// When the whole cluster is looked at again: less often while a release is watched and nothing is under way, until the
+    /// bake ends.
     fn full_look_due(&self, now: Timestamp) -> Timestamp {
         let Some(at) = self.looked_full else { return now };
         let usual = after(at, full_look_every(self.fleet.instances.len()));
-        if self.is_look_wanted {
-            return usual.min(now);
-        }
-        if self.only_waits() {
-            return usual.max(after(at, WAITING_LOOK));
-        }
         let Some(wake_at) = self.plan.wake_at.filter(|_| self.only_watches(now)) else { return usual };
         usual.max(after(at, WATCHED_LOOK).min(wake_at))
-    }
-
-    /// Whether a full look is older than steps may be that are decided by it.
-    pub(super) fn is_look_old(&self, now: Timestamp) -> bool {
-        let every = full_look_every(self.fleet.instances.len());
-        self.looked_full.is_none_or(|at| now >= after(at, every))
-    }
-
-    /// Whether nothing is to be decided before what is under way has come further: all of it stages, drains or reboots, nobody
-    /// else has taken anything out of service, and the others are done with or wait for these places.
-    fn only_waits(&self) -> bool {
-        let is_waiting = |standing: &Standing| match standing.phase {
-            Phase::Staging | Phase::Draining | Phase::Drained | Phase::Rebooting | Phase::Current | Phase::Settled => {
-                true
-            }
-            Phase::Unseen | Phase::Outdated | Phase::Staged => matches!(
-                standing.hold,
-                Some(
-                    HoldReason::BudgetUsedUp { .. }
-                        | HoldReason::OtherZoneFirst { .. }
-                        | HoldReason::CanaryFirst { .. }
-                        | HoldReason::CheckpointFirst { .. }
-                )
-            ),
-            Phase::Verifying | Phase::Confirming | Phase::Reverting | Phase::Held => false,
-        };
-        let fleet = &self.fleet;
-        let is_known = fleet.unknown_registrations.is_empty()
-            && fleet.instances.values().all(|one| one.left_out_since.is_none() && one.undescribed_since.is_none());
-        let is_scaled = !fleet.auto_scaling.scaled_providers.is_empty();
-        self.plan.standings.iter().any(|standing| standing.phase.is_under_way())
-            && self.plan.standings.iter().all(is_waiting)
-            && is_known
-            && !is_scaled
-            && fleet.counted_and_out().1 <= self.out_of_service().count()
-            && !self.out_of_service().any(is_back)
     }
 
     /// Whether a bake or a soak is all that is waited for.
@@ -178,52 +133,14 @@ impl Cluster<'_> {
 
     /// Returns the instances that a short look reads: out of service by us, or with a report awaited.
     fn under_way(&self, now: Timestamp) -> BTreeSet<HostId> {
-        let waiting = self.waiting();
-        if self.are_few(&waiting, now) {
-            let is_due = self.due_of(&waiting).is_some_and(|due| due <= now);
-            return if is_due { waiting } else { BTreeSet::new() };
-        }
         let ours = self.worth_a_look(now).map(|(instance, _)| &instance.host);
         ours.chain(self.awaited.hosts()).cloned().collect()
-    }
-
-    /// Returns the instances that are out of service by us, or whose reports are awaited.
-    fn waiting(&self) -> BTreeSet<HostId> {
-        self.out_of_service().map(|instance| &instance.host).chain(self.awaited.hosts()).cloned().collect()
-    }
-
-    /// When one of these few is worth a look.
-    fn due_of(&self, waiting: &BTreeSet<HostId>) -> Option<Timestamp> {
-        let known = waiting.iter().filter_map(|host| self.fleet.instances.get(host));
-        known.map(|instance| self.gaps.due(instance, waiting.len())).min()
-    }
-
-    /// Notes since when instances wait.
-    pub(super) fn follow_waits(&mut self, now: Timestamp) {
-        let waiting = self.waiting();
-        let waiting = if self.are_few(&waiting, now) { waiting } else { BTreeSet::new() };
-        self.gaps.follow(&self.fleet, &waiting, now);
     }
 
     /// Returns the finer beat while a host bridge has an instance out of service, since it acts within a second.
     fn beat(&self, now: Timestamp) -> Beat {
         let by_bridge = self.worth_a_look(now).any(|(_, transport)| transport == Transport::Bridge);
-        let beat = if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM };
-        let mut hosts = self.waiting();
-        if hosts.is_empty() {
-            return beat;
-        }
-        hosts.extend(self.commands.hosts().cloned());
-        if self.are_few(&hosts, now) { beat.of_few() } else { beat }
-    }
-
-    /// Whether so few wait that each look is for one of them. A host bridge tells through ECS alone, and its report is looked for
-    /// at each beat.
-    fn are_few(&self, hosts: &BTreeSet<HostId>, now: Timestamp) -> bool {
-        let mut known = hosts.iter().filter_map(|host| self.fleet.instances.get(host));
-        hosts.len() <= FEW
-            && self.awaited.is_empty()
-            && known.all(|instance| instance.transport(self.policy.host, now) == Transport::Ssm)
+        if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM }
     }
 
     /// Returns the instances out of service that ECS may have news about, and the way by which each is reached.
@@ -298,14 +215,7 @@ impl Cluster<'_> {
     pub(super) async fn sleep(&mut self, now: Timestamp) {
         let full = self.full_look_due(now);
         let beat = self.beat(now);
-        let waiting = self.waiting();
-        let report = if self.are_few(&waiting, now) {
-            let known = waiting.iter().filter_map(|host| self.fleet.instances.get(host));
-            let due = known.filter_map(|instance| self.gaps.wakes_at(instance, waiting.len())).min();
-            due.map(|due| due.max(after(self.looked_short, beat.short_look)))
-        } else {
-            (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look))
-        };
+        let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look));
         let ssm = self.acts.ssm_again_at(now);
         let due = [self.plan.wake_at, self.commands.poll_at(), report, Some(full), ssm, self.alarms_due()];
         let until = due.into_iter().flatten().min().unwrap_or(now);
@@ -321,10 +231,4 @@ impl Cluster<'_> {
             () = self.hooks.ended() => {}
         }
     }
-}
-
-/// Whether an instance was heard in the boot that it was to come back with.
-fn is_back(instance: &Instance) -> bool {
-    let claim = instance.claim().filter(|claim| !claim.boots.is_empty());
-    claim.is_some_and(|claim| instance.run.boot.as_ref().is_some_and(|boot| !claim.is_for(&boot.id)))
 }

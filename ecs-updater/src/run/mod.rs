@@ -5,7 +5,7 @@
 //! - `cluster`: what a loop knows from one round to the next.
 //! - `work`: its rounds from beginning to end, under the lease.
 //! - `rounds`: one round after the other. `looks`: what a round looks at, and how long the loop sleeps.
-//! - `rhythm`: how often it looks, and how fast it may turn. `gaps`: how long few instances that wait can be left alone.
+//! - `rhythm`: how often it looks, and how fast it may turn.
 //! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
 //! - `hooks`: asks the user's functions; `hook_calls`: its calls, beside the loop.
 //! - `named`: which instances a person has named for this run.
@@ -21,7 +21,6 @@
 mod acts;
 mod cluster;
 mod doubts;
-mod gaps;
 mod hook_calls;
 mod hooks;
 mod interruption;

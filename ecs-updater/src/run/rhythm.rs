@@ -15,8 +15,6 @@ const FULL_LOOK: SignedDuration = SignedDuration::from_secs(30);
 /// The same for each hundred instances: a look costs two calls a hundred, and the read bucket refills with twenty a
 /// second for the whole account.
 const FULL_LOOK_PER_100: SignedDuration = SignedDuration::from_secs(5);
-/// The same while all that is under way waits by itself. What is begun, or goes wrong, has a look of the usual age before.
-pub(super) const WAITING_LOOK: SignedDuration = SignedDuration::from_mins(3);
 /// The time between two looks at an instance whose reboot SSM is to tell of: at each third beat, which three whole beats
 /// would just miss.
 const REBOOTING_LOOK: SignedDuration = SignedDuration::from_secs(14);
@@ -48,11 +46,6 @@ pub(super) struct Beat {
 impl Beat {
     pub(super) const OF_SSM: Self = Self { grid_ms: 5_000, short_look: planner::DRAIN_POLL };
     pub(super) const OF_BRIDGES: Self = Self { grid_ms: 2_500, short_look: planner::BRIDGE_POLL };
-
-    /// The same beat where few are under way: there is nothing to be done together.
-    pub(super) fn of_few(self) -> Self {
-        Self { grid_ms: 1_000, ..self }
-    }
 
     /// How long it is from `time` to the next one.
     pub(super) fn from(self, time: Timestamp) -> Duration {

@@ -44,20 +44,14 @@ impl Cluster<'_> {
             let now = self.clock.now();
             self.plan(watch, now);
             self.keep_summary();
-            self.follow_waits(now);
             let asks = self.ask_hooks(now);
             let steps = self.permitted(now);
-            if self.is_look_old(now) && steps.iter().any(|planned| rests_on_full_look(&planned.step)) {
-                self.is_look_wanted = true;
-                continue;
-            }
             if steps.is_empty() {
                 if !asks && self.is_done() {
                     return self.end_of_rounds();
                 }
                 self.note_idleness(now);
                 self.sleep(now).await;
-                self.last_steps.clear();
                 continue;
             }
             if !self.may_write() && !broken!(FenceIgnored) {
@@ -222,12 +216,6 @@ fn goes_on(step: &Step) -> bool {
         | Step::Revert(_)
         | Step::Cancel(_) => writes(step),
     }
-}
-
-/// Whether a step is decided by more than the instance itself, or ends what goes wrong with it. The reboot has a last look of
-/// its own at all that it rests on.
-fn rests_on_full_look(step: &Step) -> bool {
-    (writes(step) && !matches!(step, Step::Reboot(_))) || matches!(step, Step::Leave(_))
 }
 
 /// Whether a step changes something outside this program.

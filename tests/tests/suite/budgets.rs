@@ -116,18 +116,6 @@ fn a_rollout(size: usize, way: Way) -> Checked {
     Ok(())
 }
 
-/// One at once of three: each look is for one instance, and each second that is lost is lost for the whole rollout.
-#[test]
-fn a_rollout_of_three() -> Checked {
-    let rollout = measure::three()?;
-    show("rollout of three", &rollout);
-    assert!(rollout.all_calls() <= 140, "{} calls", rollout.all_calls());
-    let ratio = rollout.makespan_ratio().unwrap_or(f64::MAX);
-    assert!(ratio <= 1.10, "{ratio:.3} of the bound");
-    assert_eq!(rollout.throttled, 0);
-    Ok(())
-}
-
 /// A run takes no more of any bucket than it is told, and comes to its end all the same.
 #[test]
 fn a_rollout_with_a_tenth_of_the_buckets() -> Checked {

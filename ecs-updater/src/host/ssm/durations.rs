@@ -29,11 +29,8 @@ impl Kind {
 
     /// Seconds to the first question while nothing was learned yet, between two questions while an end is likely,
     /// and at most between two. They are a second less than a beat of the run's grid, which they would else just miss.
-    fn pace_s(self, few: bool) -> (i64, i64, i64) {
+    fn pace_s(self) -> (i64, i64, i64) {
         match self {
-            // It is sent while the host is down, and waits on the host for the ECS agent.
-            Self::Visit if few => (28, 9, 14),
-            Self::Stage | Self::Revert if few => (39, 9, 29),
             Self::Refresh => (8, 4, 14),
             Self::Visit => (4, 4, 14),
             Self::Stage => (19, 9, 29),
@@ -42,21 +39,6 @@ impl Kind {
             Self::Revert => (19, 9, 29),
         }
     }
-}
-
-/// So many hosts are few: each question is for one of them, so that fewer are asked, and at their own time.
-pub(super) const FEW: usize = 3;
-/// Between two questions about a visit that the host has fetched: it only waits for the ECS agent.
-const FETCHED: SignedDuration = SignedDuration::from_secs(3);
-
-/// By what questions about a command are paced.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    pub(super) kind: Kind,
-    /// Whether few hosts have commands.
-    pub(super) few: bool,
-    /// Whether a host was seen to run it.
-    pub(super) is_running: bool,
 }
 
 /// How long commands took in this run, the newest last: the next ones are asked about when they can have ended.
@@ -76,13 +58,9 @@ impl Durations {
     }
 
     /// When to ask next: not before the quickest one can have ended, often until the slowest has, and then ever less.
-    pub(super) fn next_poll(&self, pace: Pace, sent_at: Timestamp, now: Timestamp) -> Timestamp {
-        let Pace { kind, few, is_running } = pace;
-        let (first, often, at_most) = kind.pace_s(few);
+    pub(super) fn next_poll(&self, kind: Kind, sent_at: Timestamp, now: Timestamp) -> Timestamp {
+        let (first, often, at_most) = kind.pace_s();
         let seconds = SignedDuration::from_secs;
-        if few && is_running && kind == Kind::Visit {
-            return after(now, FETCHED);
-        }
         let known = self.0.get(&kind).filter(|_| kind != Kind::Reboot);
         let (quickest, slowest) = match known {
             Some(known) => (known.iter().min().copied(), known.iter().max().copied()),
@@ -91,11 +69,12 @@ impl Durations {
         let since = now.duration_since(sent_at);
         if since.is_zero() {
             // A poll earlier than the quickest, since that was seen a poll after its end.
-            let before = if few && kind == Kind::Visit { FETCHED } else { seconds(often) };
-            return after(sent_at, quickest.map_or(seconds(first), |quickest| (quickest - before).max(seconds(first))));
+            return after(
+                sent_at,
+                quickest.map_or(seconds(first), |quickest| (quickest - seconds(often)).max(seconds(first))),
+            );
         }
-        let late =
-            since - slowest.unwrap_or(seconds(if few && kind != Kind::Refresh { 12 * often } else { 5 * often }));
+        let late = since - slowest.unwrap_or(seconds(5 * often));
         after(now, (seconds(often) + late.max(SignedDuration::ZERO) / 2).min(seconds(at_most)))
     }
 }

@@ -26,7 +26,7 @@ use crate::aws::{Aws, AwsError, ErrorKind, INVALID_INSTANCE};
 
 use answer::read;
 use document::Document;
-use durations::{Durations, FEW, Kind, Pace};
+use durations::{Durations, Kind};
 use poll::Poll;
 
 /// SSM's own end of a command is waited for this much longer.
@@ -70,8 +70,6 @@ struct Sent {
     sent_at: Timestamp,
     deadline: Timestamp,
     poll_at: Timestamp,
-    /// Whether the last answer said that a host runs it.
-    is_running: bool,
 }
 
 /// What became of the attempt to send.
@@ -98,11 +96,6 @@ impl Commands {
     /// Whether nothing is under way.
     pub(crate) fn is_empty(&self) -> bool {
         self.sent.is_empty()
-    }
-
-    /// The hosts whose commands are under way.
-    pub(crate) fn hosts(&self) -> impl Iterator<Item = &HostId> {
-        self.sent.iter().flat_map(|sent| sent.waiting.keys())
     }
 
     /// Stops waiting for a host whose work is done.
@@ -153,17 +146,13 @@ impl Commands {
         let allowed = SignedDuration::from_secs(i64::from(document.delivery_s()) + document.runs_s) + MARGIN;
         let command = batch.first().map(|(_, command)| command.name());
         tracing::debug!(command, id, hosts = batch.len(), "command sent");
-        let waiting: BTreeMap<HostId, HostCommand> = batch.into_iter().collect();
-        let few = self.hosts().count() + waiting.len() <= FEW;
-        let pace = Pace { kind: document.kind, few, is_running: false };
         self.sent.push(Sent {
             id,
             kind: document.kind,
-            poll_at: self.seen.next_poll(pace, sent_at, sent_at),
-            waiting,
+            poll_at: self.seen.next_poll(document.kind, sent_at, sent_at),
+            waiting: batch.into_iter().collect(),
             sent_at,
             deadline: after(sent_at, allowed),
-            is_running: false,
         });
     }
 
@@ -173,17 +162,14 @@ impl Commands {
     /// What is answered before a call goes wrong counts: an end is told once. A command whose end is not told ends as
     /// unsure when its time is over.
     pub(crate) async fn poll(&mut self, aws: &Aws, now: Timestamp) -> (Vec<Ended>, Option<AwsError>) {
-        let (mut due, few) = (BTreeSet::new(), self.hosts().count() <= FEW);
+        let mut due = BTreeSet::new();
         for sent in self.sent.iter_mut().filter(|sent| now >= sent.poll_at) {
-            sent.poll_at = self.seen.next_poll(sent.pace(few), sent.sent_at, now);
+            sent.poll_at = self.seen.next_poll(sent.kind, sent.sent_at, now);
             due.insert(sent.id.clone());
         }
         self.poll.ask(aws, self.sent.iter().map(|sent| &sent.id).filter(|id| due.contains(*id)).cloned().collect());
         self.poll.hear().await;
         let (mut ended, failed) = self.read_answers(now);
-        for sent in self.sent.iter_mut().filter(|sent| few && sent.is_running && due.contains(&sent.id)) {
-            sent.poll_at = self.seen.next_poll(sent.pace(few), sent.sent_at, now);
-        }
         for sent in self.sent.iter_mut().filter(|sent| due.contains(&sent.id) && now >= sent.deadline) {
             for (host, command) in std::mem::take(&mut sent.waiting) {
                 let detail = "SSM did not say in time how it ended".to_owned();
@@ -202,7 +188,6 @@ impl Commands {
                 failed.get_or_insert(error);
                 Vec::new()
             });
-            sent.is_running = invocations.iter().any(Invocation::is_running);
             for invocation in invocations.into_iter().filter(Invocation::has_ended) {
                 let Some(command) = sent.waiting.remove(&invocation.host) else { continue };
                 let (end, report) = read(&command, &invocation);
@@ -227,10 +212,6 @@ impl Commands {
 }
 
 impl Sent {
-    fn pace(&self, few: bool) -> Pace {
-        Pace { kind: self.kind, few, is_running: self.is_running }
-    }
-
     fn ended(&self, host: HostId, command: HostCommand, end: VisitEnd, report: Option<HostReport>) -> Ended {
         Ended { host, command, sent_at: self.sent_at, end, report }
     }

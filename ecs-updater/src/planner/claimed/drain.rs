@@ -177,12 +177,7 @@ impl<'a> Claimed<'a> {
         }
         if instance.seen_at < self.drain_deadline() || self.waits_for_agents(self.drain_deadline()) {
             let hidden = !counted && tasks.iter().all(|task| task.undescribed);
-            let again = seen.filter(|_| !counted).map(|seen| after(seen.at, DRAIN_POLL));
-            return Some(match again {
-                _ if hidden => self.visit_at_pace(Phase::Draining),
-                Some(again) => Next::Wait(Phase::Draining, again.min(cx.next_poll(instance))),
-                None => self.wait_for_tasks(),
-            });
+            return Some(if hidden { self.visit_at_pace(Phase::Draining) } else { self.wait_for_tasks() });
         }
         let left = workload::left(tasks, &cx.snapshot.services);
         Some(self.put_back(Phase::Draining, End::Failed { why: FailReason::DrainTimedOut { left } }))

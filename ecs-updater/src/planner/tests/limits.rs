@@ -66,9 +66,9 @@ fn the_newest_that_is_allowed_is_wanted() {
         ("all are skipped", &["1.28.0", "1.26.1"], limits(0, "", &["1.28.0"]), "version_skipped: 1.28.0"),
         ("all are above", &["1.28.0", "1.26.1"], limits(0, "1.26.x", &[]), "above_max_version: 1.28.0"),
         ("none is old enough", &["1.28.0", "1.27.1"], limits(7, "", &[]), "too_young: 1.27.1"),
-        ("no date", &["1.30.0", "1.26.1"], limits(7, "", &[]), "release_age_unknown: how old 1.30.0 is"),
-        ("never asked", &["1.31.0", "1.26.1"], limits(7, "", &[]), "release_age_unknown: how old 1.31.0 is"),
-        ("to come", &["1.32.0", "1.26.1"], limits(7, "", &[]), "release_age_unknown: how old 1.32.0 is"),
+        ("no date", &["1.30.0", "1.26.1"], limits(7, "", &[]), "release_age_unknown: the age of 1.30.0"),
+        ("never asked", &["1.31.0", "1.26.1"], limits(7, "", &[]), "release_age_unknown: the age of 1.31.0"),
+        ("to come", &["1.32.0", "1.26.1"], limits(7, "", &[]), "release_age_unknown: the age of 1.32.0"),
         ("no date and too young", &["1.30.0", "1.28.0"], limits(7, "", &[]), "too_young: 1.28.0"),
     ];
     for (name, versions, policy, expected) in table {
