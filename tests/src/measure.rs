@@ -213,7 +213,8 @@ pub fn rollout(size: usize, way: Way) -> Result<Measured, MeasureError> {
 /// As [`rollout`].
 pub fn rollout_with_share(size: usize, way: Way, api_share: &str) -> Result<Measured, MeasureError> {
     let text = outdated(size, way);
-    let text = text.replace("[updater.defaults]\n", &format!("[updater]\napi_share = {api_share}\n[updater.defaults]\n"));
+    let text =
+        text.replace("[updater.defaults]\n", &format!("[updater]\napi_share = {api_share}\n[updater.defaults]\n"));
     one_run(&text, size, Outcome::Updated)
 }
 
