@@ -10,6 +10,10 @@ mod mistakes {
     pub enum Mistake {
         /// One instance more than the budget is taken out of service.
         BudgetOffByOne,
+        /// The budgets of groups are not read.
+        GroupBudgetIgnored,
+        /// Groups are begun whatever their order.
+        OrderIgnored,
         /// The reboot is sent without another look at the tasks.
         NoLookBeforeReboot,
         /// DRAINING is set without another look at status, tags and budget.
@@ -60,6 +64,8 @@ mod mistakes {
         AgeIgnored,
         /// `MinSize` of a group is held without a tag that says what it was.
         MinSizeNotTagged,
+        /// `MinSize` of a group is not put back.
+        MinSizeKept,
         /// Instances go back from a release whether or not it is skipped.
         SkipNotWritten,
         /// An instance that is not healthy on its old version is taken forward again to the one that it came back from.
@@ -90,13 +96,15 @@ mod mistakes {
 
     impl Mistake {
         /// All of them.
-        pub const ALL: [Self; 39] = [
+        pub const ALL: [Self; 42] = [
             Self::HealthIgnored,
             Self::BakeIgnored,
             Self::StagesIgnored,
             Self::SoakIgnored,
             Self::HooksIgnored,
             Self::BudgetOffByOne,
+            Self::GroupBudgetIgnored,
+            Self::OrderIgnored,
             Self::NoLookBeforeReboot,
             Self::NoLookBeforeDrain,
             Self::ClaimAfterDrain,
@@ -121,6 +129,7 @@ mod mistakes {
             Self::GroupsIgnored,
             Self::ScaleInIgnored,
             Self::MinSizeNotTagged,
+            Self::MinSizeKept,
             Self::ExclusionIgnored,
             Self::NoLookAtTags,
             Self::MalformedClaimOverwritten,

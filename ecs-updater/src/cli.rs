@@ -212,7 +212,7 @@ pub fn shelves(job: &Job) -> BTreeSet<Shelf> {
 /// On the way back no target counts, and none is past a skip.
 fn for_purpose(cli: &Cli, policy: Policy) -> Policy {
     let is_named = policy.target_is_named && cli.command.purpose().way_back().is_none();
-    Policy { target_is_named: is_named, ..policy }
+    policy.changed(|policy| policy.target_is_named = is_named)
 }
 
 impl Watch for Live {

@@ -176,7 +176,11 @@ fn policy_by_approval(policy: Policy, cluster: &ClusterName, approved: &Approved
         )));
     };
     tracing::info!(%cluster, parameter = name, %version, "approved version");
-    Ok(Policy { target: Target::Version(version), approved_by: Some(name.clone()), ..policy })
+    let name = name.clone();
+    Ok(policy.changed(|policy| {
+        policy.target = Target::Version(version.clone());
+        policy.approved_by = Some(name.clone());
+    }))
 }
 
 /// How many characters of a value are shown that is no version.

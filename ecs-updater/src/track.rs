@@ -93,6 +93,7 @@ impl Track {
             container_instance: instance.container_instance.clone(),
             ec2_instance_id: instance.host.clone(),
             zone: instance.zone.clone(),
+            group: None,
             outcome: Outcome::InProgress,
             reason: None,
             detail: None,

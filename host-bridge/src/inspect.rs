@@ -99,6 +99,7 @@ pub async fn inspect(
         settings,
         locked_down,
         target_state: None,
+        inactive: None,
         agent: match agent {
             Some(agent) => Some(agent.report().await),
             None => None,

@@ -78,6 +78,14 @@ pub async fn rollback_to_inactive(root: &Path, limit: Duration) -> Result<(), Si
     signpost(root, "rollback-to-inactive", limit).await.map(drop)
 }
 
+/// Takes it back: the running partition set is the next to boot again.
+///
+/// # Errors
+/// [`SignpostError`].
+pub async fn cancel_rollback(root: &Path, limit: Duration) -> Result<(), SignpostError> {
+    signpost(root, "cancel-upgrade", limit).await.map(drop)
+}
+
 /// Returns whether the next boot takes the inactive partition set.
 ///
 /// # Errors

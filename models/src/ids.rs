@@ -56,6 +56,10 @@ id!(
     ClusterName
 );
 id!(
+    /// The name of a group of a cluster's instances.
+    GroupName
+);
+id!(
     /// The ARN of a container instance. It can change when an instance registers again, so it never identifies
     /// a host over time: [`HostId`] does.
     ContainerInstanceArn

@@ -1,5 +1,6 @@
 //! What a person decided for one cluster: the settings after files, environment and flags are joined.
 
+mod group;
 mod health;
 mod hooks;
 mod reach;
@@ -22,6 +23,7 @@ use crate::schedule::{Freeze, Window};
 
 pub use crate::capacity::Capacity;
 pub use crate::max_unavailable::MaxUnavailable;
+pub use group::Group;
 pub use health::{AlarmMissing, OnAlarm, ServiceHealth};
 pub use hooks::{Hooks, OnHookError};
 pub use reach::{BridgePolicy, TransportPolicy};
@@ -128,6 +130,9 @@ pub struct Policy {
     /// What became of the cluster's tags.
     #[serde(default)]
     pub from_tags: FromTags,
+    /// The groups of its instances, by their order.
+    #[serde(default)]
+    pub groups: Vec<Group>,
 }
 
 impl Default for Policy {
@@ -171,6 +176,7 @@ impl Default for Policy {
             documents: Documents::default(),
             tags: OpenKeys::default(),
             from_tags: FromTags::default(),
+            groups: Vec::new(),
         }
     }
 }
@@ -183,7 +189,9 @@ impl Policy {
 
     /// The keys of the EC2 tags that expressions of people ask for.
     pub fn asked_tags(&self) -> BTreeSet<&str> {
-        self.select.iter().chain(&self.canary_match).flat_map(Select::tags).collect()
+        let of_groups = self.groups.iter().flat_map(|group| [Some(&group.matches), group.policy.canary_match.as_ref()]);
+        let own = [self.select.as_ref(), self.canary_match.as_ref()];
+        own.into_iter().chain(of_groups).flatten().flat_map(Select::tags).collect()
     }
 
     /// Whether each container instance is to have a tag that names its EC2 instance.
@@ -202,26 +210,7 @@ pub enum Zones {
     Spread,
 }
 
-impl Zones {
-    /// As it stands in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OneAtATime => "one-at-a-time",
-            Self::Spread => "spread",
-        }
-    }
-}
-
-impl FromStr for Zones {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::OneAtATime, Self::Spread]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is neither \"one-at-a-time\" nor \"spread\""))
-    }
-}
+words!(Zones { OneAtATime = "one-at-a-time", Spread = "spread" });
 
 /// What to update to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -280,26 +269,7 @@ pub enum OwnerLock {
     Override,
 }
 
-impl OwnerLock {
-    /// As it stands in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Respect => "respect",
-            Self::Override => "override",
-        }
-    }
-}
-
-impl FromStr for OwnerLock {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Respect, Self::Override]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is neither \"respect\" nor \"override\""))
-    }
-}
+words!(OwnerLock { Respect = "respect", Override = "override" });
 
 /// What to do with tasks that no service replaces; the stricter comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -313,27 +283,7 @@ pub enum StandaloneTasks {
     Stop,
 }
 
-impl StandaloneTasks {
-    /// As it stands in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Skip => "skip",
-            Self::Wait => "wait",
-            Self::Stop => "stop",
-        }
-    }
-}
-
-impl FromStr for StandaloneTasks {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Skip, Self::Wait, Self::Stop]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is none of \"skip\", \"wait\", \"stop\""))
-    }
-}
+words!(StandaloneTasks { Skip = "skip", Wait = "wait", Stop = "stop" });
 
 /// After how many failures nothing new is begun; the stricter comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::ClaimError;
-use crate::ids::{HostId, ZoneName};
+use crate::ids::{GroupName, HostId, ZoneName};
 use crate::release::MaxVersion;
 
 #[macro_use]
@@ -236,9 +236,10 @@ reasons!(
             /// Out of service now.
             out: usize,
             budget: usize,
+            whose: String,
             /// The instances that are out of service.
             who: String,
-        } = "budget_used_up", "out of service: {out} of the {budget} that max_unavailable allows; waits for {who}";
+        } = "budget_used_up", "out of service: {out} of the {budget} that max_unavailable{whose} allows; waits for {who}";
         /// As many are drained at once as AWS's limits let be rebooted.
         DrainsPaced = "drains_paced", "waiting: AWS request limits allow no more reboots at the moment";
         /// Hosts of its capacity provider have been empty for almost as long as managed scaling waits.
@@ -268,6 +269,10 @@ reasons!(
             /// The zone that has instances out of service.
             zone: ZoneName,
         } = "other_zone_first", "waits until the instances of {zone} that are out of service are back (zone = \"one-at-a-time\")";
+        /// A group with a lower order is not done.
+        EarlierGroup { group: String } = "earlier_group", "waits until {group}, which comes earlier by order, has nothing under way and nothing more to begin";
+        /// More than one group takes it.
+        InTwoGroups { host: HostId, first: GroupName, second: GroupName } = "in_two_groups", "not begun: {host} is in two groups, {first} and {second}; let only one of their match expressions take it";
         /// The canaries are not all updated.
         CanaryFirst {
             version: Version,

@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster_tags::IgnoredTag;
-use crate::ids::{ClusterName, ContainerInstanceArn, HostId, ImageId, RunId, ZoneName};
+use crate::ids::{ClusterName, ContainerInstanceArn, GroupName, HostId, ImageId, RunId, ZoneName};
 use crate::location::Location;
 use crate::plan::{Estimate, Phase};
 
@@ -216,6 +216,9 @@ pub struct InstanceReport {
     /// Availability zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<ZoneName>,
+    /// The group of the cluster that it is in; `None` where it is in none, or in two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupName>,
     /// How it ended.
     pub outcome: Outcome,
     /// The reason's code.
@@ -240,6 +243,13 @@ pub struct InstanceReport {
 }
 
 impl InstanceReport {
+    /// Returns the Availability Zone and the group, as far as they are known, for people.
+    pub fn place(&self) -> Option<String> {
+        let zone = self.zone.as_ref().map(ZoneName::as_str);
+        let names: Vec<&str> = zone.into_iter().chain(self.group.as_ref().map(GroupName::as_str)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
     /// Returns the version that it runs at the end; `None` where that is not known for sure, or the machine goes away.
     pub fn version_at_end(&self) -> Option<&Version> {
         match self.outcome {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::claim::ClaimStep;
 use crate::fleet::{Exclusion, InstanceStatus, MachineState};
-use crate::ids::{ClusterName, ContainerInstanceArn, Epoch, HostId, RunId, ZoneName};
+use crate::ids::{ClusterName, ContainerInstanceArn, Epoch, GroupName, HostId, RunId, ZoneName};
 use crate::last::Last;
 use crate::location::Location;
 use crate::report::ClusterError;
@@ -177,6 +177,9 @@ pub struct InstanceLine {
     pub container_instance: ContainerInstanceArn,
     /// Availability zone.
     pub zone: Option<ZoneName>,
+    /// The group of the cluster that it is in; `None` where it is in none, or in two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupName>,
     /// ECS status.
     pub status: InstanceStatus,
     pub agent_connected: bool,

@@ -188,9 +188,11 @@ impl Machine for Host {
         })
     }
 
-    /// The container is superpowered, as the documents advise.
+    /// Whether the container is superpowered, as the documents advise.
     fn may_roll_back(&self) -> bool {
-        true
+        self.engine
+            .upgrade()
+            .is_some_and(|engine| engine.look(|world| world.machines()[self.machine].instance.superpowered))
     }
 
     fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
@@ -199,6 +201,14 @@ impl Machine for Host {
             let engine = self.engine.upgrade().ok_or_else(gone)?;
             let done = engine.roll_back_to_inactive(self.machine);
             done.map_err(|error| SignpostError::Refused { detail: error.to_string() })
+        })
+    }
+
+    fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
+        Box::pin(async {
+            let gone = || SignpostError::Refused { detail: "the host is gone".to_owned() };
+            self.engine.upgrade().ok_or_else(gone)?.cancel_roll_back(self.machine);
+            Ok(())
         })
     }
 }

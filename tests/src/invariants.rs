@@ -8,6 +8,7 @@ mod leases;
 mod limits;
 mod named;
 mod pacing;
+mod parts;
 mod rule;
 mod selected;
 
@@ -24,10 +25,13 @@ use models::policy::{Hooks, MaxUnavailable};
 use models::selection::Named;
 use semver::Version;
 
+pub(crate) use groups::kept_min_sizes;
 use leases::Leases;
 pub use limits::Limits;
 use pacing::Paced;
 pub use pacing::Pacing;
+pub use parts::Part;
+use parts::Parts;
 pub use rule::{Rule, Violation};
 use selected::Selected;
 
@@ -86,6 +90,7 @@ pub struct Invariants {
     chosen: BTreeMap<MachineNo, Vec<TaskNo>>,
     selected: Selected,
     paced: Paced,
+    parts: Parts,
     hooks: hooks::Asked,
 }
 
@@ -97,6 +102,11 @@ impl Invariants {
     /// machines that are registered at the time.
     pub fn set_budget(&mut self, cluster: impl Into<ClusterName>, most: MaxUnavailable) {
         self.budgets.insert(cluster.into(), most);
+    }
+
+    /// A call of the caller's was refused, or not answered at once.
+    pub(crate) fn see_trouble(&mut self, now: Timestamp) {
+        self.hooks.troubled(now);
     }
 
     /// Which instances of a cluster may be begun; all where nothing was said.
@@ -117,6 +127,7 @@ impl Invariants {
     /// The instances that are named for the run that begins now.
     pub(crate) fn set_named(&mut self, world: &World, named: Named) {
         self.selected.set_named(world, named);
+        self.parts.begin(world);
     }
 
     /// Which versions may be installed in a cluster from now on; any where nothing was said.
@@ -137,6 +148,7 @@ impl Invariants {
         self.follow_status(world, &entry.event);
         if let Some(machine) = entry.event.machine() {
             self.selected.follow(world, machine, entry.at);
+            self.parts.follow(world, machine, entry.at);
         }
         match &entry.event {
             Event::Instance { machine, change: InstanceChange::Status { to, by, .. } } => {
@@ -192,6 +204,7 @@ impl Invariants {
                 self.taken_back.remove(&machine);
                 self.check_draining_claim(world, machine);
                 self.check_budget(world, machine);
+                self.check_parts(world, machine);
                 self.check_excluded(world, machine);
                 self.check_paused(world, machine);
                 self.check_drained_for(world, machine);
@@ -235,7 +248,9 @@ impl Invariants {
                 self.check_group(world, machine, "rebooted", asked);
                 self.check_target(world, machine);
                 self.accepted.insert(machine, world.now());
-                if let Some(detail) = self.hooks.reboots(world, machine).filter(|_| self.written.contains(&machine)) {
+                if let Some(detail) =
+                    self.hooks.reboots(world, machine, asked).filter(|_| self.written.contains(&machine))
+                {
                     self.broken(world, Rule::Hook, machine, detail);
                 }
                 self.check_tasks(world, machine, UNKNOWABLE);

@@ -42,7 +42,11 @@ pub struct Waits {
 /// these settings, a second try of its image and the way back included, and what the run itself may have to wait for.
 /// A new wait of the updater's has its place here.
 pub fn longest_wait(policy: &Policy, waits: Waits) -> SignedDuration {
-    let Timeouts { inspect, stage, drain, reboot, verify, steady } = policy.timeouts;
+    let Timeouts { inspect, stage, steady, .. } = policy.timeouts;
+    // A group may be given longer than its cluster.
+    let all = || std::iter::once(policy).chain(policy.groups.iter().map(|group| &*group.policy));
+    let longest = |of: fn(&Timeouts) -> SignedDuration| all().map(|one| of(&one.timeouts)).max().unwrap_or_default();
+    let (drain, reboot, verify) = (longest(|one| one.drain), longest(|one| one.reboot), longest(|one| one.verify));
     let there = inspect + stage * 2 + drain + reboot + verify;
     // With the longest warm-up that a scenario has.
     let launch = match policy.capacity {
@@ -52,7 +56,7 @@ pub fn longest_wait(policy: &Policy, waits: Waits) -> SignedDuration {
     let back = stage + reboot + launch;
     let lease = if waits.lease { LEASE } else { SignedDuration::ZERO };
     let first_report = if policy.names_hosts() { FIRST_REPORT } else { SignedDuration::ZERO };
-    let bound = !policy.windows.is_empty() || !policy.freeze.is_empty();
+    let bound = all().any(|one| !one.windows.is_empty() || !one.freeze.is_empty());
     let opening = if bound { policy.window_wait } else { SignedDuration::ZERO };
     let services = match policy.services {
         ServiceHealth::Steady => steady,

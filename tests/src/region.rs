@@ -21,7 +21,7 @@ pub use snapshot::HostSnapshot;
 
 use crate::clock::SimClock;
 use crate::iam::Need;
-use crate::invariants::{Limits, Pacing, Violation};
+use crate::invariants::{Limits, Pacing, Part, Violation};
 use crate::query::Filter;
 use crate::scenario::{HostWhen, Scenario, ScenarioError};
 use crate::wire::{Call, Caller, Request, Response};
@@ -170,6 +170,11 @@ impl Region {
     /// Which instances of a cluster may be begun, in the updater's words; all where nothing is said.
     pub fn set_select(&self, cluster: &str, select: Option<Filter>) {
         self.engine.with(|inner, _| inner.world.invariants_mut().set_select(cluster, select));
+    }
+
+    /// Which groups the instances of a cluster have from now on; none where nothing is said.
+    pub fn set_parts(&self, cluster: &str, parts: Vec<Part>) {
+        self.engine.with(|inner, _| inner.world.invariants_mut().set_parts(cluster, parts));
     }
 
     /// The instances that are named for the run that begins now.

@@ -25,6 +25,7 @@ use models::api_share::ApiShare;
 use models::doctor::DoctorReport;
 use models::ids::{AccountId, ClusterName, HostId, RunId};
 use models::location::Location;
+use models::policy::{Group, Policy};
 use models::query::Select;
 use models::report::{ClusterError, ClusterErrorKind, Outcome, RunReport};
 use models::status::StatusReport;
@@ -33,7 +34,7 @@ use tokio::sync::watch;
 use crate::Region;
 use crate::clock::SimClock;
 use crate::expect::{CommandSpec, Expect, ExpectError, RunSpec};
-use crate::invariants::{Limits, Pacing, Violation};
+use crate::invariants::{Limits, Pacing, Part, Violation, kept_min_sizes};
 use crate::limit::{Endless, Limit};
 use crate::liveness::{Liveness, Waits};
 use crate::moment::Moment;
@@ -180,6 +181,27 @@ fn own_filter(select: Option<&Select>) -> Result<Option<Filter>, RolloutError> {
     select.map(read).transpose()
 }
 
+/// The groups of a policy, as the checker knows them.
+fn parts(policy: &Policy) -> Result<Vec<Part>, RolloutError> {
+    let part = |group: &Group| {
+        let Some(matches) = own_filter(Some(&group.matches))? else { return Ok(None) };
+        let Group { name, order, max_unavailable, .. } = group;
+        Ok(Some(Part { name: name.clone(), matches, order: *order, max_unavailable: *max_unavailable }))
+    };
+    policy.groups.iter().filter_map(|group| part(group).transpose()).collect()
+}
+
+/// How far a release may go in the groups that have canaries or checkpoints of their own.
+fn own_courses(policy: &Policy) -> Result<Vec<(Filter, Pacing)>, RolloutError> {
+    let mut courses = Vec::new();
+    for group in policy.groups.iter().filter(|group| group.has_own_course) {
+        let canary_match = own_filter(group.policy.canary_match.as_ref())?;
+        let matches = own_filter(Some(&group.matches))?;
+        courses.extend(matches.map(|matches| (matches, Pacing::of(&group.policy, canary_match))));
+    }
+    Ok(courses)
+}
+
 impl Rollout {
     /// Starts the scenario's Region. Call it inside a runtime.
     ///
@@ -226,7 +248,9 @@ impl Rollout {
             self.region.set_budget(cluster.as_str(), policy.max_unavailable);
             self.region.set_limits(cluster.as_str(), Limits::of(policy));
             let canary_match = own_filter(policy.canary_match.as_ref())?;
-            self.region.set_pacing(cluster.as_str(), Pacing::of(policy, canary_match));
+            let pacing = Pacing::of(policy, canary_match).with_groups(own_courses(policy)?);
+            self.region.set_pacing(cluster.as_str(), pacing);
+            self.region.set_parts(cluster.as_str(), parts(policy)?);
             self.region.set_hooks(cluster.as_str(), policy.hooks.clone());
             self.region.set_select(cluster.as_str(), own_filter(policy.select.as_ref())?);
         }
@@ -444,7 +468,9 @@ impl Rollout {
             .map(|instance| instance.ec2_instance_id.clone())
             .chain(gone)
             .collect();
-        self.region.finish(&named)
+        let mut broken = self.region.finish(&named);
+        broken.extend(self.region.look(|world| kept_min_sizes(world, last)));
+        broken
     }
 }
 

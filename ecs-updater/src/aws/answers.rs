@@ -30,7 +30,7 @@ pub(super) const NOT_WHOLE: &str = "the answer is not whole";
 /// An answer was longer than [`MOST`]; the rest of it was not read.
 #[derive(Debug, thiserror::Error)]
 #[error("{TOO_LONG}: more than {} MiB", MOST >> 20)]
-struct TooLong;
+pub(super) struct TooLong;
 
 /// An answer in XML did not end where its first element does. The decoder of the SDK ends silently at the end of the text
 /// and at the first thing that is no XML (`next_start_element` of aws-smithy-xml 0.64): an instance without its tags, or

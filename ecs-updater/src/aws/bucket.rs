@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use models::clean;
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
-use super::signed::{MOST_SHOWN, Path, Signed, domain, send};
+use super::signed::{self, MOST_SHOWN, Path, Signed, domain, send};
 
 const PUT_OBJECT: &str = "s3:PutObject";
 /// One request.
@@ -60,13 +60,12 @@ pub(crate) async fn put_object(config: &SdkConfig, object: Object<'_>, now: Time
 
 /// A bucket's own host, or with an endpoint that is named a path there.
 fn url(endpoint: Option<&str>, region: &str, Object { bucket, key, .. }: Object<'_>) -> String {
-    let domain = domain(region);
-    match endpoint {
-        Some(endpoint) => format!("{}/{bucket}/{key}", endpoint.trim_end_matches('/')),
-        // TLS has no certificate for a bucket whose name has a dot.
-        None if bucket.contains('.') => format!("https://s3.{region}.{domain}/{bucket}/{key}"),
-        None => format!("https://{bucket}.s3.{region}.{domain}/{key}"),
+    let host = format!("s3.{region}.{}", domain(region));
+    // TLS has no certificate for a bucket whose name has a dot.
+    if endpoint.is_none() && !bucket.contains('.') {
+        return signed::url(None, &format!("{bucket}.{host}"), key);
     }
+    signed::url(endpoint, &host, &format!("{bucket}/{key}"))
 }
 
 /// Returns what a refusal says: its status, and of its body the code and the message alone. In other elements S3 sends back

@@ -9,9 +9,8 @@ use models::function::FunctionArn;
 use models::hook::HookAnswer;
 use serde_json::Value;
 
-use super::answers::TOO_LONG;
 use super::client::{Aws, Lambda};
-use super::signed::{Answer, MOST_SHOWN, Path, Signed, domain, send};
+use super::signed::{self, Answer, MOST_SHOWN, Path, Signed, domain, send};
 
 /// The right to it; the operation itself is `Invoke`.
 const INVOKE_FUNCTION: &str = "lambda:InvokeFunction";
@@ -46,7 +45,7 @@ impl Aws {
         match send(config, signed, now).await {
             Ok(answer) => read(&answer),
             Err(error) if error.is_late() => HookAnswer::Silent,
-            Err(error) if error.to_string().contains(TOO_LONG) => HookAnswer::Error { detail: error.to_string() },
+            Err(error) if error.is_too_long() => HookAnswer::Error { detail: error.to_string() },
             Err(error) => HookAnswer::NotAsked { detail: error.to_string() },
         }
     }
@@ -56,10 +55,7 @@ impl Aws {
 fn url(endpoint: Option<&str>, region: &str, function: &FunctionArn) -> String {
     let name = function.to_string().replace(':', "%3A").replace('$', "%24");
     let path = format!("2015-03-31/functions/{name}/invocations");
-    match endpoint {
-        Some(endpoint) => format!("{}/{path}", endpoint.trim_end_matches('/')),
-        None => format!("https://lambda.{region}.{}/{path}", domain(region)),
-    }
+    signed::url(endpoint, &format!("lambda.{region}.{}", domain(region)), &path)
 }
 
 /// Tells the function's own answer from its error, and from what Lambda says without it.

@@ -20,6 +20,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use jiff::Timestamp;
 use models::clean;
 
+use super::answers::TooLong;
 use super::calls::Gatekeeper;
 
 /// How much of an error is shown.
@@ -89,6 +90,14 @@ pub(super) enum Unanswered {
 }
 
 impl Unanswered {
+    /// Whether there was one that is longer than any real one, so that what was asked for may be done.
+    pub(super) fn is_too_long(&self) -> bool {
+        let Self::Sent(error) = self else { return false };
+        let causes =
+            std::iter::successors(Some(&**error as &(dyn std::error::Error + 'static)), |cause| cause.source());
+        causes.into_iter().any(|cause| cause.is::<TooLong>())
+    }
+
     /// Whether the time of the call was over.
     pub(super) fn is_late(&self) -> bool {
         matches!(self, Self::Sent(error) if matches!(**error, SdkError::TimeoutError(_)))
@@ -175,6 +184,14 @@ async fn made(config: &SdkConfig, signed: &Signed<'_>, now: Timestamp) -> Result
         request.headers_mut().insert(name.to_owned(), value.to_owned());
     }
     Ok(request)
+}
+
+/// Returns where a request goes: to an endpoint that is named, or else to AWS's host.
+pub(super) fn url(endpoint: Option<&str>, host: &str, path: &str) -> String {
+    match endpoint {
+        Some(endpoint) => format!("{}/{path}", endpoint.trim_end_matches('/')),
+        None => format!("https://{host}/{path}"),
+    }
 }
 
 /// Returns the domain of AWS's endpoints in a Region.

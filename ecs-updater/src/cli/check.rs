@@ -6,7 +6,7 @@ use models::clean;
 
 use super::error::CliError;
 use crate::args::{Cli, Output};
-use crate::config::{self, Effective, Inputs, Setting};
+use crate::config::{self, Effective, EffectiveGroup, Inputs, Setting};
 use crate::exit::ExitStatus;
 use crate::render::json;
 use crate::render::live::{Live, Manner};
@@ -52,21 +52,27 @@ fn table(effective: &Effective) -> String {
             continue;
         }
         text.push('\n');
-        let (set, default): (Vec<&Setting>, Vec<_>) =
-            cluster.settings.iter().partition(|setting| setting.said.origin != "default");
-        let columns = |of: fn(&Setting) -> usize| cluster.settings.iter().map(of).max().unwrap_or(0);
-        let key = columns(|setting| setting.key.len());
-        let value = columns(|setting| setting.said.value.chars().count()).min(WIDEST);
-        for Setting { key: path, said } in set.into_iter().chain(default) {
-            text.push_str(&format!(
-                "  {path:key$}  {:value$}  {}\n",
-                clean::line(&said.value),
-                clean::line(&said.origin)
-            ));
+        text.push_str(&columns(&cluster.settings));
+        for EffectiveGroup { group, matches, order, settings } in &cluster.groups {
+            let matches = clean::line(matches);
+            text.push_str(&format!("\n  Group {group} of {}: match = {matches:?}, order = {order}\n", cluster.cluster));
+            text.push_str(&columns(settings));
         }
     }
     text.push_str(&format!("\n{CLOSING}\n"));
     text
+}
+
+/// Each setting in a line: key, value, origin.
+fn columns(settings: &[Setting]) -> String {
+    let (set, default): (Vec<&Setting>, Vec<_>) = settings.iter().partition(|setting| setting.said.origin != "default");
+    let widest = |of: fn(&Setting) -> usize| settings.iter().map(of).max().unwrap_or(0);
+    let key = widest(|setting| setting.key.len());
+    let value = widest(|setting| setting.said.value.chars().count()).min(WIDEST);
+    let line = |Setting { key: path, said }: &Setting| {
+        format!("  {path:key$}  {:value$}  {}\n", clean::line(&said.value), clean::line(&said.origin))
+    };
+    set.into_iter().chain(default).map(line).collect()
 }
 
 /// A longer value pushes its origin to the right.

@@ -1,9 +1,12 @@
 //! What holds for each cluster and where it comes from, for a person who asks. AWS is not asked: the clusters' tags are not in it.
 
-use models::ids::ClusterName;
+use models::ids::{ClusterName, GroupName};
+use models::policy::Policy;
 use serde::Serialize;
 
 use super::error::{ConfigError, Origin};
+use super::fragment::GroupFragment;
+use super::group;
 use super::inputs::{Environment, Inputs};
 use super::key::Key;
 use super::names::{API_SHARE_VARIABLE, LEASE_TABLE_VARIABLE, SETTINGS_VARIABLE};
@@ -25,9 +28,25 @@ pub struct EffectiveCluster {
     pub cluster: ClusterName,
     /// In the order of the documents; empty where something is wrong.
     pub settings: Vec<Setting>,
+    /// Its groups, by order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<EffectiveGroup>,
     /// What is wrong with it, in full sentences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+}
+
+/// What a group of a cluster's instances is worked on by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EffectiveGroup {
+    pub group: GroupName,
+    /// The expression.
+    #[serde(rename = "match")]
+    pub matches: String,
+    pub order: i32,
+    /// What a group may set, in the order of the documents. `max_unavailable` only where the group has its own: it is beside
+    /// the cluster's.
+    pub settings: Vec<Setting>,
 }
 
 /// One setting.
@@ -79,22 +98,57 @@ impl Inputs {
 
     fn effective_for(&self, cluster: ClusterSettings, environment: &Environment) -> EffectiveCluster {
         let ClusterSettings { name, policy } = cluster;
-        let (settings, problems) = match policy {
-            Ok(policy) => {
-                let setting = |key: Key| {
-                    let origin = self.origin(key, &name, environment);
-                    let origin = origin.map_or_else(|| DEFAULT.to_owned(), |origin| origin.to_string());
-                    Setting { key: key.path(), said: Said { value: key.value(&policy), origin } }
-                };
-                (Key::all().map(setting).collect(), Vec::new())
-            }
-            Err(error) => (Vec::new(), error.problems().iter().map(ToString::to_string).collect()),
+        let said = |key: Key, policy: &Policy, group: Option<&GroupName>| {
+            let origin = self.origin(key, (&name, group), environment);
+            let origin = origin.map_or_else(|| DEFAULT.to_owned(), |origin| origin.to_string());
+            Setting { key: key.path(), said: Said { value: key.value(policy), origin } }
         };
-        EffectiveCluster { cluster: name, settings, problems }
+        match policy {
+            Ok(policy) => {
+                let settings = Key::all().map(|key| said(key, &policy, None)).collect();
+                let groups = policy.groups.iter().map(|group| {
+                    let budget = group.max_unavailable.unwrap_or(policy.max_unavailable);
+                    let own = Policy { max_unavailable: budget, ..(*group.policy).clone() };
+                    let has_budget = group.max_unavailable.is_some();
+                    let keys = Key::all().filter(|key| key.may_stand_in_group());
+                    let keys = keys.filter(|key| has_budget || key.path() != group::MAX_UNAVAILABLE);
+                    EffectiveGroup {
+                        group: group.name.clone(),
+                        matches: group.matches.to_string(),
+                        order: group.order,
+                        settings: keys.map(|key| said(key, &own, Some(&group.name))).collect(),
+                    }
+                });
+                let groups = groups.collect();
+                EffectiveCluster { settings, groups, problems: Vec::new(), cluster: name }
+            }
+            Err(error) => {
+                let problems = error.problems().iter().map(ToString::to_string).collect();
+                EffectiveCluster { cluster: name, settings: Vec::new(), groups: Vec::new(), problems }
+            }
+        }
     }
 
-    /// Returns who says what a key is for a cluster; `None`: nobody does.
-    fn origin(&self, key: Key, name: &ClusterName, environment: &Environment) -> Option<Origin> {
+    /// Returns who says what a key is for a cluster, or for a group of it; `None`: nobody does.
+    fn origin(
+        &self,
+        key: Key,
+        (name, group): (&ClusterName, Option<&GroupName>),
+        environment: &Environment,
+    ) -> Option<Origin> {
+        let in_group = group.and_then(|group| group::find(&self.file.as_ref()?.clusters, name, group));
+        let in_group = in_group.filter(|group| group.policy.has(key));
+        // Whoever sets the cluster's, a group's budget is its own.
+        let of_group = |group: &GroupFragment| {
+            let source = self.file.as_ref()?.source.clone();
+            let table = format!("[[cluster.group]] {:?} of [[cluster]] \"{name}\"", group.name.as_str());
+            Some(Origin::File { source, place: group.policy.place(key), table })
+        };
+        if key.path() == group::MAX_UNAVAILABLE
+            && let Some(group) = in_group
+        {
+            return of_group(group);
+        }
         if self.flags.policy.has(key) {
             return Some(Origin::Flag(format!("--{}", key.flag())));
         }
@@ -104,6 +158,9 @@ impl Inputs {
             let place = self.environment.policy.place(key);
             let inside = || Origin::InVariable { name: SETTINGS_VARIABLE.to_owned(), place };
             return Some(if is_its_own { Origin::Variable(variable) } else { inside() });
+        }
+        if let Some(group) = in_group {
+            return of_group(group);
         }
         let file = self.file.as_ref()?;
         let own = file.clusters.iter().find(|cluster| cluster.name == *name).map(|cluster| &cluster.policy);

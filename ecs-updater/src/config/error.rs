@@ -222,6 +222,18 @@ pub enum Problem {
         /// Where it stands the second time.
         origin: Origin,
     },
+    /// A key of a whole cluster in one of its groups.
+    #[error(
+        "`{key}` in {origin} is a setting of the whole cluster; put it in its [[cluster]] or in [defaults]. A group may set: {}",
+        known.join(", ")
+    )]
+    NotInGroup { key: &'static str, origin: Origin, known: Vec<&'static str> },
+    /// `[[cluster.group]]` without what it needs.
+    #[error("{origin} has no `{key}`; add {key} = \"…\", {what}")]
+    IncompleteGroup { key: &'static str, what: &'static str, origin: Origin },
+    /// The same group twice in one cluster.
+    #[error("group {name:?} is named twice in {origin}; name it once")]
+    DuplicateGroup { name: String, origin: Origin },
     /// Nothing to work on.
     #[error("no cluster is named; {}", NameOne(file.as_deref()))]
     NoCluster {

@@ -98,7 +98,7 @@ fn read(entries: Vec<Entry>, source: &str) -> Result<Fragment, ConfigError> {
     Ok(fragment)
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     /// The label of the text, or the name of the variable.
     source: &'a str,
     is_variable: bool,
@@ -164,6 +164,8 @@ impl Reader<'_> {
                     (None, "[[cluster]]".to_owned())
                 }
             };
+            let groups = entries.iter().position(|entry| entry.key == "group").map(|at| entries.remove(at).node);
+            let groups = groups.map(|node| self.groups(node, &table)).unwrap_or_default();
             let mut policy = PolicyFragment::default();
             self.policy(entries, "", &table, &mut policy);
             let Some((name, place)) = name else { continue };
@@ -171,7 +173,7 @@ impl Reader<'_> {
                 for (owner, _) in &mut self.problems[before..] {
                     *owner = Some(name.clone());
                 }
-                clusters.push(ClusterFragment { name, policy, problems: Vec::new() });
+                clusters.push(ClusterFragment { name, policy, groups, problems: Vec::new() });
             } else {
                 let origin = self.origin(place, "[[cluster]]");
                 self.note(Problem::DuplicateCluster { name: name.as_str().to_owned(), origin });
@@ -198,7 +200,7 @@ impl Reader<'_> {
     }
 
     /// Reads the keys of a policy; `prefix` is empty, or the name of a table with a dot.
-    fn policy(&mut self, entries: Vec<Entry>, prefix: &str, table: &str, policy: &mut PolicyFragment) {
+    pub(super) fn policy(&mut self, entries: Vec<Entry>, prefix: &str, table: &str, policy: &mut PolicyFragment) {
         for Entry { key, key_place, node } in entries {
             let path = format!("{prefix}{key}");
             match (Key::find(&path), node.value) {
@@ -219,6 +221,11 @@ impl Reader<'_> {
                     let advice = Advice::BelongsIn("the top of the file, above [defaults] and each [[cluster]]");
                     self.note(Problem::UnknownKey { key: path, origin, advice });
                 }
+                (None, _) if path == "group" => {
+                    let origin = self.origin(key_place, table);
+                    let advice = Advice::BelongsIn("a [[cluster]], as [[cluster.group]] below its keys");
+                    self.note(Problem::UnknownKey { key: path, origin, advice });
+                }
                 (None, _) => {
                     let advice = advice(&path, prefix, table);
                     let origin = self.origin(key_place, table);
@@ -228,16 +235,16 @@ impl Reader<'_> {
         }
     }
 
-    fn note(&mut self, problem: Problem) {
+    pub(super) fn note(&mut self, problem: Problem) {
         self.problems.push((None, problem));
     }
 
-    fn bad(&mut self, key: &str, value: &Value, place: Option<Place>, table: &str, allowed: &str) {
+    pub(super) fn bad(&mut self, key: &str, value: &Value, place: Option<Place>, table: &str, allowed: &str) {
         let origin = self.origin(place, table);
         self.note(Problem::BadValue { key: key.to_owned(), shown: value.shown(), origin, allowed: allowed.to_owned() });
     }
 
-    fn origin(&self, place: Option<Place>, table: &str) -> Origin {
+    pub(super) fn origin(&self, place: Option<Place>, table: &str) -> Origin {
         if self.is_variable {
             return Origin::InVariable { name: self.source.to_owned(), place };
         }
@@ -250,9 +257,15 @@ fn advice(path: &str, prefix: &str, table: &str) -> Advice {
     if let Some(key) = Key::all().find(|key| key.flag().replace('-', "_") == path) {
         return Advice::DidYouMean(key.path().to_owned());
     }
-    let of_cluster = table.starts_with("[[") && prefix.is_empty();
-    let keys = Key::all().map(Key::path).filter(|path| path.starts_with(prefix));
-    Advice::for_unknown(path, of_cluster.then_some("name").into_iter().chain(keys).map(str::to_owned))
+    let of_group = table.starts_with("[[cluster.group]]");
+    let names: &[&str] = match prefix {
+        "" if of_group => &["name", "match", "order"],
+        "" if table.starts_with("[[") => &["name"],
+        _ => &[],
+    };
+    let keys = Key::all().filter(|key| !of_group || key.may_stand_in_group()).map(Key::path);
+    let keys = keys.filter(|path| path.starts_with(prefix));
+    Advice::for_unknown(path, names.iter().copied().chain(keys).map(str::to_owned))
 }
 
 /// Whether this is a table of a policy, such as `timeouts`.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use models::api_share::ApiShare;
-use models::ids::ClusterName;
+use models::ids::{ClusterName, GroupName};
 use models::policy::Policy;
+use models::query::Select;
 
 use super::error::{Origin, Place, Problem};
 use super::key::Key;
@@ -32,8 +33,21 @@ pub struct ClusterFragment {
     pub name: ClusterName,
     /// What differs from lower places.
     pub policy: PolicyFragment,
+    /// Each `[[cluster.group]]` of it, in order; no name twice.
+    pub groups: Vec<GroupFragment>,
     /// What is wrong here. It concerns this cluster alone, which is not worked on then.
     pub problems: Vec<Problem>,
+}
+
+/// One `[[cluster.group]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupFragment {
+    pub name: GroupName,
+    /// `match`.
+    pub matches: Select,
+    pub order: i32,
+    /// What differs from the cluster's.
+    pub policy: PolicyFragment,
 }
 
 /// The settings that one place gave for a cluster.

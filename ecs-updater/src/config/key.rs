@@ -72,6 +72,11 @@ impl Key {
         self.row().tag.name()
     }
 
+    /// Whether a group of a cluster's instances may have a value of its own.
+    pub fn may_stand_in_group(self) -> bool {
+        self.row().in_group
+    }
+
     /// What a tag may do to the key where it is not opened.
     pub(super) fn tag_rule(self) -> Tag {
         self.row().tag

@@ -25,6 +25,7 @@ mod effective;
 mod error;
 mod file;
 mod fragment;
+mod group;
 mod hooks;
 mod inline;
 mod inputs;
@@ -41,7 +42,7 @@ mod tags;
 mod value;
 mod versions;
 
-pub use effective::{Effective, EffectiveCluster, Said, Setting};
+pub use effective::{Effective, EffectiveCluster, EffectiveGroup, Said, Setting};
 pub use error::ConfigError;
 pub(crate) use error::Origin;
 pub use file::{from_table, parse};

@@ -28,6 +28,8 @@ pub(super) struct Row {
     /// As it stands in `[defaults]` and `[[cluster]]`, and in [`Policy`].
     pub(super) path: &'static str,
     pub(super) tag: Tag,
+    /// Whether a `[[cluster.group]]` may set it.
+    pub(super) in_group: bool,
     pub(super) setting: &'static dyn Setting,
     /// The sentence in the help, without the default.
     pub(super) help: &'static str,
@@ -86,10 +88,14 @@ impl<T: Clone, S: Syntax<T>> Setting for Field<T, S> {
 }
 
 macro_rules! row {
-    ($first:ident $(.$rest:ident)*, $tag:expr, $syntax:expr, $help:expr) => {
+    (in group: $($row:tt)+) => {
+        row!(@true, $($row)+)
+    };
+    (@$in_group:literal, $first:ident $(.$rest:ident)*, $tag:expr, $syntax:expr, $help:expr) => {
         Row {
             path: concat!(stringify!($first) $(, ".", stringify!($rest))*),
             tag: $tag,
+            in_group: $in_group,
             setting: &Field {
                 get: |policy| &policy.$first $(.$rest)*,
                 get_mut: |policy| &mut policy.$first $(.$rest)*,
@@ -97,6 +103,9 @@ macro_rules! row {
             },
             help: $help,
         }
+    };
+    ($($row:tt)+) => {
+        row!(@false, $($row)+)
     };
 }
 
@@ -112,7 +121,7 @@ macro_rules! row {
 /// - `steady`: a task may take minutes to pull its image and to pass its health checks.
 pub(super) const ROWS: &[Row] = &[
     row!(
-        max_unavailable,
+        in group: max_unavailable,
         Tag::Stricter(|one, two| one.max_unavailable.compare(two.max_unavailable)),
         Parsed {
             allowed: "a count from 1, such as 2, or a percentage from \"1%\" to \"100%\"",
@@ -161,7 +170,7 @@ pub(super) const ROWS: &[Row] = &[
         "Never install these versions, separated by commas; the next lower one is taken instead"
     ),
     row!(
-        owner_lock,
+        in group: owner_lock,
         Tag::Stricter(|one, two| Some(one.owner_lock.cmp(&two.owner_lock))),
         Words { all: &[OwnerLock::Respect, OwnerLock::Override], word: OwnerLock::as_str },
         "Hosts whose own updates.version-lock names another version than the target: respect it, or override it"
@@ -173,7 +182,7 @@ pub(super) const ROWS: &[Row] = &[
         "Begin updates only on instances that meet this, such as \"attribute:role == web\", by attributes, tags and providers"
     ),
     row!(
-        standalone_tasks,
+        in group: standalone_tasks,
         Tag::Stricter(|one, two| Some(one.standalone_tasks.cmp(&two.standalone_tasks))),
         Words {
             all: &[StandaloneTasks::Skip, StandaloneTasks::Wait, StandaloneTasks::Stop],
@@ -194,25 +203,25 @@ pub(super) const ROWS: &[Row] = &[
         "Hold MinSize of Auto Scaling groups at their size during a run, so that managed scaling ends no instance"
     ),
     row!(
-        canary,
+        in group: canary,
         Tag::Never,
         OrNone { some: Count, example: 1, none: NONE },
         "Update this many instances of each variant and architecture first, and wait as long as bake says"
     ),
     row!(
-        canary_match,
+        in group: canary_match,
         Tag::Never,
         Expression,
         "Take canaries only among instances that meet this, such as \"tag:stage == canary\""
     ),
     row!(
-        checkpoints,
+        in group: checkpoints,
         Tag::Never,
         Shares,
         "Wait as long as bake says once this share of a variant and architecture is updated, such as \"10%,50%\""
     ),
     row!(
-        bake,
+        in group: bake,
         Tag::Stricter(|one, two| Some(two.bake.cmp(&one.bake))),
         Between(mins(1), hours(14 * 24)),
         "Wait this long after the canaries, and after each checkpoint, before more is begun"
@@ -273,13 +282,13 @@ pub(super) const ROWS: &[Row] = &[
         "Begin no further instance after this long, such as \"4h\"; \"none\" for no limit"
     ),
     row!(
-        windows,
+        in group: windows,
         Tag::Never,
         Windows,
         "Begin updates only while one of these is open, such as \"Sat-Sun 02:00-05:00 UTC\""
     ),
     row!(
-        window_cutoff,
+        in group: window_cutoff,
         Tag::Never,
         OrNone { some: Between(secs(0), hours(24)), example: mins(20), none: AUTO },
         "Begin no update this close to the end of the windows, or auto: as long as one is expected to take"
@@ -290,7 +299,7 @@ pub(super) const ROWS: &[Row] = &[
         Between(secs(0), hours(24)),
         "Wait for a window that opens within this time, rather than end"
     ),
-    row!(freeze, Tag::Never, Freezes, "Begin no update on these days, such as \"2026-12-20..2027-01-04: holidays\""),
+    row!(in group: freeze, Tag::Never, Freezes, "Begin no update on these days, such as \"2026-12-20..2027-01-04: holidays\""),
     row!(
         allow_downgrade,
         Tag::Never,
@@ -336,19 +345,19 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row!(timeouts.stage, Tag::Any, Between(secs(30), hours(1)), "One download and write of an image"),
     row!(
-        timeouts.drain,
+        in group: timeouts.drain,
         Tag::Any,
         Between(secs(30), hours(14 * 24)),
         "From DRAINING to the last task's end; then the instance is set ACTIVE again"
     ),
     row!(
-        timeouts.reboot,
+        in group: timeouts.reboot,
         Tag::Any,
         Between(mins(8), hours(2)),
         "From the reboot command to the first report from the new boot"
     ),
     row!(
-        timeouts.verify,
+        in group: timeouts.verify,
         Tag::Any,
         Between(mins(1), hours(2)),
         "From the new boot to a connected ECS agent and passing status checks; then a rollback"

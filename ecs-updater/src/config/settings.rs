@@ -6,6 +6,7 @@ use models::policy::{Policy, Target};
 
 use super::error::{Advice, ConfigError, Problem};
 use super::fragment::{Fragment, PolicyFragment};
+use super::group::{Around, groups};
 use super::inputs::Inputs;
 use super::key::Key;
 use super::tags::heard;
@@ -77,7 +78,7 @@ impl Inputs {
         let mut problems: Vec<Problem> =
             listed.into_iter().chain(tagged).flat_map(|own| own.problems.iter().cloned()).collect();
         let in_file = self.file.as_ref().map(|file| file.policy_of(name)).unwrap_or_default();
-        let lower = self.environment.policy.clone().or(in_file);
+        let lower = self.environment.policy.clone().or(in_file.clone());
         let base = lower.over(Policy::default());
         let open = self.flags.policy.over(base.clone());
         problems.extend(no_keys(name, &open));
@@ -92,6 +93,9 @@ impl Inputs {
         let on_command_line = Key::find(TARGET).is_some_and(|key| self.flags.policy.has(key));
         policy.target_is_named = on_command_line && matches!(policy.target, Target::Version(_));
         problems.extend(same_documents(name, &policy));
+        let environment = &self.environment.policy;
+        let around = Around { flags: &self.flags.policy, tags: tagged, environment, file: &in_file };
+        policy.groups = groups(listed, &around, &policy);
         ConfigError::unless_sound(policy, problems)
     }
 }

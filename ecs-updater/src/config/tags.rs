@@ -42,7 +42,7 @@ pub(super) fn of_tags(cluster: &ClusterName, tags: &BTreeMap<String, String>) ->
             });
         }
     }
-    ClusterFragment { name: cluster.clone(), policy, problems }
+    ClusterFragment { name: cluster.clone(), policy, groups: Vec::new(), problems }
 }
 
 /// What counts of a cluster's tags.

@@ -8,8 +8,8 @@ use models::fleet::{
     Alarm, AutoScaling, FleetSnapshot, Instance, RoomFacts, SeenGroup, SeenLifecycle, SeenTasks, Task,
 };
 use models::ids::{ClusterName, HostId, ImageId, ServiceName, TaskArn};
+use models::min_size::HeldMinSize;
 use models::policy::Policy;
-use models::status::LeaseStatus;
 use smol_str::SmolStr;
 
 use crate::aws::ssm::SsmAgent;
@@ -17,7 +17,7 @@ use crate::aws::{Aws, AwsError, ErrorKind};
 use crate::clock::Clock;
 use crate::observe;
 use crate::planner;
-use crate::steer::status;
+use crate::steer::status::{self, Beside};
 
 /// One cluster, as far as it could be read.
 pub(super) struct Facts<'a> {
@@ -56,42 +56,38 @@ pub(super) async fn gather<'a>(
     let (troubles, is_read) = observe::survey(aws, &mut fleet, policy, clock.now()).await;
     let mut reads = Reads { aws, fleet, policy, troubles };
     let no_tags = reads.troubles.iter().find(|error| error.operation == MACHINES).map(ToString::to_string);
-    let (mut lease, mut summary) = (LeaseStatus::NoTable, Err("there is no lease table".to_owned()));
-    let mut of_table = None;
-    let mut ssm = BTreeMap::new();
-    let mut alarms = None;
     // Where there is no such cluster, nothing of it can be read.
-    if reads.troubles.iter().all(|error| error.kind != ErrorKind::NotFound) {
+    let is_there = reads.troubles.iter().all(|error| error.kind != ErrorKind::NotFound);
+    let table = table.filter(|_| is_there);
+    let Beside { lease, error, summary } = status::beside(aws, cluster, table, clock).await;
+    // What is wrong with the table itself is said by itself.
+    let of_reads = |error: &&AwsError| !matches!(error.kind, ErrorKind::NotFound | ErrorKind::Refused(_));
+    let of_table = error.iter().filter(of_reads).cloned();
+    let mut ssm = BTreeMap::new();
+    let (mut alarms, mut held) = (None, BTreeMap::new());
+    if is_there {
         if is_read {
-            reads.groups(clock).await;
+            held = reads.groups(clock).await;
             reads.tasks(clock).await;
             ssm = reads.ssm_agents(clock).await;
         }
         if !policy.alarms.is_empty() {
             alarms = reads.noted(aws.alarms(&policy.alarms).await);
         }
-        if let Some(table) = table {
-            let said = aws.lease_entry(table, cluster).await;
-            of_table = Some((table, said.as_ref().err().cloned()));
-            // What is wrong with the table itself is said by itself.
-            let of_reads = |error: &&AwsError| !matches!(error.kind, ErrorKind::NotFound | ErrorKind::Refused(_));
-            reads.troubles.extend(said.as_ref().err().filter(of_reads).cloned());
-            lease = match said {
-                Ok(entry) => status::lease_status(entry, clock.now()),
-                Err(error) => LeaseStatus::NotKnown { why: error.to_string() },
-            };
-            summary = match aws.summary(table, cluster).await {
-                Ok(Some(read)) => read.map_err(|error| error.to_string()),
-                Ok(None) => Err("no run has left a summary in the lease table".to_owned()),
-                Err(error) => Err(error.to_string()),
-            };
-        }
     }
+    reads.troubles.extend(of_table);
     reads.note_denied();
     let Reads { fleet, troubles, .. } = reads;
-    let held = status::held_sizes(aws, &fleet).await;
     let status = status::Facts { fleet, policy, no_tags, lease, summary, held, now: clock.now() };
-    Facts { status, is_read, troubles, table: of_table, alarms, ssm, clock_ahead: aws.clock_ahead() }
+    Facts {
+        status,
+        is_read,
+        troubles,
+        table: table.map(|table| (table, error)),
+        alarms,
+        ssm,
+        clock_ahead: aws.clock_ahead(),
+    }
 }
 
 /// The operation that tells of machines and their tags.
@@ -110,15 +106,16 @@ impl Reads<'_> {
         read.map_err(|error| self.troubles.push(error)).ok()
     }
 
-    /// Where instances are in their Auto Scaling groups, and what these do and launch.
-    async fn groups(&mut self, clock: &Clock) {
+    /// Where instances are in their Auto Scaling groups, and what these do and launch. Returns what runs hold of the sizes of groups.
+    async fn groups(&mut self, clock: &Clock) -> BTreeMap<SmolStr, HeldMinSize> {
+        let mut held = BTreeMap::new();
         if !self.fleet.has_groups() {
-            return;
+            return held;
         }
         let tagged = self.fleet.instances.values().filter(|one| one.group_tag().is_some());
         let hosts: Vec<HostId> = tagged.map(|one| one.host.clone()).collect();
         let at = clock.now();
-        let Some(members) = self.noted(self.aws.group_members(&hosts).await) else { return };
+        let Some(members) = self.noted(self.aws.group_members(&hosts).await) else { return held };
         let names: BTreeSet<SmolStr> = members.values().map(|member| member.group.clone()).collect();
         for host in hosts {
             let seen = SeenLifecycle { at, member: members.get(&host).cloned() };
@@ -126,7 +123,9 @@ impl Reads<'_> {
                 instance.auto_scaling = Some(Box::new(seen));
             }
         }
-        let mut told = self.noted(self.aws.groups(&names).await).unwrap_or_default();
+        let all = names.union(&self.fleet.groups_of_providers()).cloned().collect();
+        let mut told = self.noted(self.aws.groups(&all).await).unwrap_or_default();
+        held.extend(told.iter().filter_map(|(name, group)| Some((name.clone(), group.tag.clone()?.ok()?))));
         for name in names {
             let refresh = self.noted(self.aws.refresh_in_progress(&name).await).flatten();
             let group = told.remove(&name).unwrap_or_default();
@@ -138,6 +137,7 @@ impl Reads<'_> {
             self.fleet.auto_scaling.groups.insert(name, seen);
         }
         self.launches().await;
+        held
     }
 
     /// What groups launch. A plan says whether it is old; here it is only seen whether it may be read.

@@ -171,6 +171,7 @@ fn needs_somebody(code: &str) -> bool {
         | HoldCode::SlowDrainFirst
         | HoldCode::StoppedMachineFirst
         | HoldCode::OtherZoneFirst
+        | HoldCode::EarlierGroup
         | HoldCode::CanaryFirst
         | HoldCode::CheckpointFirst
         | HoldCode::HookWaiting

@@ -13,7 +13,9 @@ use super::claims::is_in_boot_of;
 use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
 use crate::observe::{alarms, found_draining, merge_ec2, short_look};
-use crate::planner::{Asked, closed_for_drains, drained_in_vain, not_selected, rests_on_alarms};
+use crate::planner::{
+    Asked, closed_for_drains, drained_in_vain, membership, not_selected, policy_of, rests_on_alarms, tally,
+};
 
 impl Actor<'_> {
     /// Checks status, tags, budget, the windows, the pause and the selection as they are *now*. Returns the hosts that may be
@@ -40,13 +42,32 @@ impl Actor<'_> {
         let budget = self.policy.max_unavailable.of(members) + usize::from(broken!(BudgetOffByOne));
         clear.retain(|host| self.instance(host).is_some_and(|one| one.in_service() && self.is_selected(one)));
         clear.truncate(budget.saturating_sub(out + unknown));
+        self.keep_places_of_groups(&mut clear, unknown);
         // The looks may have taken long.
         let asked = Asked { outside_window: self.outside_window, finish: *self.finish.borrow() };
-        if let Some(why) = closed_for_drains(self.fleet, self.policy, asked, self.now()) {
-            tracing::info!(cluster = %self.fleet.cluster, %why, "not drained after all");
-            return Vec::new();
-        }
+        let is_open = |host: &HostId| {
+            let policy = self.instance(host).map_or(self.policy, |one| policy_of(one, self.policy));
+            let Some(why) = closed_for_drains(self.fleet, policy, asked, self.now()) else { return true };
+            tracing::info!(cluster = %self.fleet.cluster, %host, %why, "not drained after all");
+            false
+        };
+        clear.retain(is_open);
         clear
+    }
+
+    /// Leaves no more of each group than its own budget has places for. What is out of service and not known may be of any.
+    fn keep_places_of_groups(&self, clear: &mut Vec<HostId>, unknown: usize) {
+        for group in self.policy.groups.iter().filter(|_| !broken!(GroupBudgetIgnored)) {
+            let Some(most) = group.max_unavailable else { continue };
+            let is_member = |one: &Instance| membership(one, self.policy).groups().any(|of| of.name == group.name);
+            let tally = tally(self.fleet, group, |one| !one.in_service());
+            let mut places = most.of(tally.members).saturating_sub(tally.out.len() + unknown);
+            clear.retain(|host| {
+                let is_free = !self.instance(host).is_some_and(is_member) || places > 0;
+                places = places.saturating_sub(usize::from(self.instance(host).is_some_and(is_member)));
+                is_free
+            });
+        }
     }
 
     /// Whether the version that an instance is to be drained for is still one that it may have, by what this look has read.
@@ -57,9 +78,10 @@ impl Actor<'_> {
         false
     }
 
-    /// Whether the instance is still one that a person has selected, by what this look has read.
+    /// Whether the instance is still one that a person has selected, and in one group at most, by what this look has read.
     fn is_selected(&self, instance: &Instance) -> bool {
-        let Some(why) = not_selected(instance, self.policy, self.selection) else { return true };
+        let of_groups = || membership(instance, self.policy).hold(instance);
+        let Some(why) = not_selected(instance, self.policy, self.selection).or_else(of_groups) else { return true };
         tracing::info!(host = %instance.host, %why, "not drained after all");
         false
     }

@@ -12,6 +12,7 @@ use super::Actor;
 use crate::host::ssm::{Dispatch, Sender};
 use crate::host::{Ended, bridge};
 use crate::observe::record_ended;
+use crate::planner::policy_of;
 
 impl Actor<'_> {
     /// Sends commands. Over SSM, equal commands go out in one call; for a host bridge the claim is the command.
@@ -129,6 +130,7 @@ impl Actor<'_> {
         let now = self.now();
         let Some(instance) = self.instance(host) else { return };
         let claim = instance.claim().cloned();
+        let policy = policy_of(instance, self.policy);
         let end = match &command {
             HostCommand::Inspect { refresh } => Some(bridge::inspected(instance, *refresh, now)),
             HostCommand::Revert { version: None, .. } if self.out_of_service_claim(host).is_some() => {
@@ -143,7 +145,7 @@ impl Actor<'_> {
             }
             (None, Some(claim)) => {
                 self.record_sent(host, &command, now);
-                self.awaited.follow(host.clone(), command, claim, self.policy, now);
+                self.awaited.follow(host.clone(), command, claim, policy, now);
             }
             (None, None) => tracing::warn!(%host, command = command.name(), "not begun: its claim is gone"),
         }

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use models::api_share::ApiShare;
 use models::claim::Transport;
 use models::fleet::{FleetSnapshot, Instance};
-use models::ids::RunId;
-use models::policy::Policy;
+use models::ids::{GroupName, RunId};
+use models::policy::{Group, Policy};
 use models::reason::HoldReason;
 use models::selection::Selection;
 use models::time::after;
 use semver::Version;
 
 use super::gate::{Asked, Gate};
+use super::membership::{Membership, membership, tally};
 use super::purpose::Purpose;
 use super::selection::not_selected;
 use super::times::{BRIDGE_POLL, DRAIN_POLL};
@@ -55,6 +56,8 @@ pub enum Stop {
         /// The next thing to do.
         advice: &'static str,
     },
+    /// When the run began, an instance was in two groups of its cluster.
+    TwoGroups(HoldReason),
 }
 
 /// What each rule of the planner looks at.
@@ -62,6 +65,8 @@ pub enum Stop {
 pub(crate) struct Context<'a> {
     pub(crate) snapshot: &'a FleetSnapshot,
     pub(crate) policy: &'a Policy,
+    /// The group of the cluster that this is for, whose settings `policy` is; `None`: the cluster itself.
+    pub(crate) group: Option<&'a Group>,
     pub(crate) run: &'a RunFacts,
     pub(crate) now: Timestamp,
     /// The newest version of each variant and architecture, once `wanted` was asked for it: every report is read for
@@ -79,12 +84,19 @@ impl<'a> Context<'a> {
         Self {
             snapshot,
             policy,
+            group: None,
             run,
             now,
             newest: OnceCell::new(),
             track_records: OnceCell::new(),
             withdrawn: OnceCell::new(),
         }
+    }
+
+    /// The same for a group of the cluster.
+    fn of_group(whole: &Self, group: &'a Group) -> Self {
+        let Self { snapshot, run, now, .. } = *whole;
+        Self { group: Some(group), ..Self::new(snapshot, &group.policy, run, now) }
     }
 
     /// Returns what people allow to be begun now.
@@ -118,8 +130,67 @@ impl<'a> Context<'a> {
         after(self.now, poll)
     }
 
+    /// Returns how many instances can be out of service at once, besides those that are.
+    pub(super) fn at_once(&self) -> usize {
+        let (registered, out) = self.snapshot.counted_and_out();
+        let whole = self.policy.max_unavailable.of(registered).saturating_sub(out);
+        let own = self.group.and_then(|group| Some((group, group.max_unavailable?))).map(|(group, most)| {
+            let tally = tally(self.snapshot, group, |instance| !instance.in_service());
+            most.of(tally.members).saturating_sub(tally.out.len())
+        });
+        whole.min(own.unwrap_or(whole)).max(1)
+    }
+
     /// Returns until when a host that does not answer is tried again.
     pub(crate) fn inspect_deadline(&self) -> Timestamp {
         after(self.run.started_at, self.policy.timeouts.inspect)
+    }
+}
+
+/// The facts for the cluster, and for each of its groups.
+#[derive(Debug)]
+pub(crate) struct Contexts<'a> {
+    pub(crate) whole: Context<'a>,
+    /// In the order of the groups.
+    groups: Vec<Context<'a>>,
+}
+
+impl<'a> Contexts<'a> {
+    pub(super) fn new(snapshot: &'a FleetSnapshot, policy: &'a Policy, run: &'a RunFacts, now: Timestamp) -> Self {
+        let whole = Context::new(snapshot, policy, run, now);
+        let groups = policy.groups.iter().map(|group| Context::of_group(&whole, group)).collect();
+        Self { whole, groups }
+    }
+
+    /// Those that an instance goes by.
+    pub(super) fn of(&self, instance: &Instance) -> &Context<'a> {
+        self.of_member(membership(instance, self.whole.policy))
+    }
+
+    /// The same where it is known where it belongs.
+    pub(super) fn of_member(&self, membership: Membership<'_>) -> &Context<'a> {
+        membership.group().map_or(&self.whole, |group| self.of_group(group))
+    }
+
+    /// Those that a release on the instance goes by: of its group, where that has a course of its own.
+    pub(super) fn of_course(&self, instance: &Instance) -> &Context<'a> {
+        let cx = self.of(instance);
+        if cx.group.is_some_and(|group| group.has_own_course) { cx } else { &self.whole }
+    }
+
+    /// Those of the group of this name; of the cluster without one.
+    pub(super) fn of_name(&self, group: Option<&GroupName>) -> &Context<'a> {
+        let is_it = |cx: &&Context<'a>| cx.group.map(|group| &group.name) == group;
+        self.groups.iter().find(is_it).unwrap_or(&self.whole)
+    }
+
+    /// Whether a release is to prove itself on the way anywhere in the cluster.
+    pub(super) fn have_stages(&self) -> bool {
+        std::iter::once(&self.whole).chain(&self.groups).any(|cx| cx.policy.has_stages())
+    }
+
+    /// Those of a group.
+    pub(super) fn of_group(&self, group: &Group) -> &Context<'a> {
+        self.of_name(Some(&group.name))
     }
 }

@@ -81,6 +81,9 @@ pub(crate) fn estimate(ahead: &Ahead, policy: &Policy) -> Estimate {
     if !policy.soak.is_zero() {
         rests_on.push(format!("{} s after each drain and each return (soak)", policy.soak.as_secs()));
     }
+    if policy.has_orders() || policy.groups.iter().any(|group| group.max_unavailable.is_some()) {
+        rests_on.push("the limits and the order of groups are not counted: with them it can take longer".to_owned());
+    }
     rests_on.extend(jump(updates));
     Estimate { duration, rests_on }
 }

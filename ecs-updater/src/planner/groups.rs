@@ -178,6 +178,7 @@ mod tests {
             container_instance: "arn".into(),
             ec2_instance_id: host.clone(),
             zone: None,
+            group: None,
             outcome,
             reason: None,
             detail: None,

@@ -16,6 +16,7 @@ mod groups;
 mod health;
 mod hooks;
 mod limits;
+mod membership;
 mod min_size;
 mod naming;
 mod need;
@@ -56,6 +57,7 @@ pub(crate) use gate::{Asked, closed_for_drains, next_opening, open_until};
 pub use groups::{GroupLaunches, group_names, groups, image_version, scale_out_notes, youngest_images};
 pub(crate) use health::{Bad, fired_in_bake};
 pub(crate) use limits::{drained_in_vain, rests_on_alarms, undated};
+pub(crate) use membership::{empty_groups, in_two_groups, membership, policy_of, tally};
 pub(crate) use min_size::{Hold, Holder, PutBack, hold as hold_min_size, put_back as put_back_min_size};
 pub(crate) use naming::{Unnamed, may_get_a_bridge, unnamed};
 pub(crate) use progress::{last_progress, oldest_running};
@@ -71,7 +73,7 @@ pub(crate) use workload::standalone_words;
 
 use admission::Counted;
 use claimed::Claimed;
-use context::Context;
+use context::{Context, Contexts};
 use draft::Draft;
 use need::Next;
 use times::{AGENT_FLAG_LAG, RETRY};
@@ -81,15 +83,20 @@ use times::{AGENT_FLAG_LAG, RETRY};
 /// Deterministic: the same facts, policy and time give the same plan. The plan is empty and has no `wake_at` when
 /// nothing is left that this run could do.
 pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Timestamp) -> Plan {
-    let cx = Context::new(snapshot, policy, run, now);
+    let all = Contexts::new(snapshot, policy, run, now);
+    let cx = &all.whole;
     let mut draft = Draft::of(snapshot.instances.len());
     let mut queue = Vec::new();
     let mut counted = Counted::nothing(run.api_share);
     let mut looks = Vec::new();
     for instance in snapshot.instances.values() {
         counted.count(instance, now);
-        match next::next(instance, &cx) {
-            Next::Candidate(candidate) => queue.push(draft.enqueue(candidate)),
+        let member = membership(instance, policy);
+        match next::next(instance, all.of_member(member)) {
+            Next::Candidate(candidate) => match member.hold(instance) {
+                Some(why) => draft.hold(instance, why),
+                None => queue.push(draft.enqueue(candidate)),
+            },
             Next::Do(phase, step) => draft.step(instance, phase, step),
             Next::Wait(phase, until) => draft.wait(instance, phase, until),
             Next::Ask(phase, ask) => {
@@ -105,13 +112,13 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
             Next::Current => draft.standing(instance, Phase::Current, None),
             Next::Settled => {
                 draft.standing(instance, Phase::Settled, None);
-                hooks::after_instance(instance, &cx, &mut draft);
+                hooks::after_instance(instance, cx, &mut draft);
             }
         }
     }
     draft.look(looks);
-    admission::admit(&cx, &queue, &counted, &mut draft);
-    let waits = || waits_for_others(&cx, &draft) || waits_for_ecs(&cx, &draft) || waits_for_a_description(&cx);
+    admission::admit(&all, &queue, &counted, &mut draft);
+    let waits = || waits_for_others(cx, &draft) || waits_for_ecs(cx, &draft) || waits_for_a_description(cx);
     if draft.is_at_rest() && waits() {
         draft.wake(after(now, RETRY));
     }
@@ -119,10 +126,10 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
         draft.wake(after(now, SKIP_POLL));
     }
     if draft.is_at_rest() || run.stop == Some(Stop::Interrupted) {
-        release_what_waits_in_vain(&cx, &mut draft);
+        release_what_waits_in_vain(cx, &mut draft);
     }
     if draft.is_at_rest() {
-        hooks::after_run(&cx, &mut draft);
+        hooks::after_run(cx, &mut draft);
     }
     draft.plan()
 }

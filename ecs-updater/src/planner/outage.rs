@@ -57,6 +57,11 @@ pub(super) fn is_comparable(instance: &Instance) -> bool {
     takes_part && is_running && instance.counts() && !instance.host.is_external()
 }
 
+/// Whether a reboot of ours explains what an instance has.
+pub(super) fn reboots(instance: &Instance) -> bool {
+    instance.claim().is_some_and(|claim| matches!(claim.step, ClaimStep::Reboot | ClaimStep::Revert))
+}
+
 /// Whether ECS has called the instance's agent connected in this run.
 pub(super) fn was_connected(cx: &Context<'_>, host: &HostId) -> bool {
     cx.snapshot.instances.get(host).is_some_and(|instance| instance.run.last_seen.connected.is_some())
@@ -72,10 +77,7 @@ pub(super) fn is_of_the_cluster(cx: &Context<'_>) -> bool {
 /// afterwards.
 pub(super) fn is_around(cx: &Context<'_>, instance: &Instance) -> bool {
     let grace = cx.policy.timeouts.drain;
-    let is_other = |one: &Instance| {
-        let reboots = one.claim().is_some_and(|claim| matches!(claim.step, ClaimStep::Reboot | ClaimStep::Revert));
-        one.host != instance.host && !reboots
-    };
+    let is_other = |one: &Instance| one.host != instance.host && !reboots(one);
     let is_lost = |one: &Instance| {
         let updated_at = one.tags.last.as_ref().map_or(Timestamp::MIN, |last| last.at);
         let lately = |at: Timestamp| cx.now < after(at, grace) && at > updated_at;

@@ -131,6 +131,7 @@ mod tests {
             container_instance: instance.container_instance.clone(),
             ec2_instance_id: instance.host.clone(),
             zone: None,
+            group: None,
             outcome,
             reason: (outcome == Outcome::Held).then(|| "no_room".to_owned()),
             detail: None,

@@ -118,6 +118,12 @@ fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) ->
     };
     let detail = trouble(&visit.end).unwrap_or_default();
     match &visit.end {
+        VisitEnd::Error(error)
+            if error.at == "refresh"
+                && let Some(report) = goes_back_alone(instance, cx) =>
+        {
+            from_report(instance, report, cx)
+        }
         VisitEnd::Done => match instance.report.as_ref() {
             Some(seen) => from_report(instance, &seen.report, cx),
             None => Next::Hold(HoldReason::InspectFailed { detail: "it reported nothing".to_owned() }),
@@ -145,6 +151,13 @@ fn after_inspect<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) ->
         // What ended the document before it could say why may have been of that moment.
         VisitEnd::Malformed { .. } => again(HoldReason::InspectFailed { detail }),
     }
+}
+
+/// The report of a host that goes back from the release without its update repository.
+fn goes_back_alone<'a>(instance: &'a Instance, cx: &Context<'_>) -> Option<&'a HostReport> {
+    let release = cx.run.purpose.way_back()?.release.as_ref()?;
+    let report = instance.report.as_ref().map(|seen| &seen.report)?;
+    (report.running().as_ref() == Some(release) && report.inactive.is_some()).then_some(report)
 }
 
 fn after_stage<'a>(instance: &'a Instance, visit: &Visit, cx: &Context<'_>) -> Next<'a> {
@@ -189,7 +202,8 @@ fn from_report<'a>(instance: &'a Instance, report: &HostReport, cx: &Context<'_>
         return Next::Do(Phase::Unseen, Step::Cancel(Cancel { boot, lock: Some(lock) }));
     }
     // A bridge's report of a boot in which nobody has read the repository yet; an inspection by SSM reads it first.
-    if report.update.is_none() && cx.transport(instance) == Transport::Bridge {
+    let is_unread = report.update.is_none() && cx.transport(instance) == Transport::Bridge;
+    if is_unread && goes_back_alone(instance, cx).is_none() {
         let booted = instance.run.boot.as_ref().map_or(cx.run.started_at, |boot| boot.at);
         return if cx.now < after(booted, cx.policy.timeouts.inspect).max(cx.inspect_deadline()) {
             Next::Wait(Phase::Unseen, after(cx.now, RETRY))
@@ -252,7 +266,8 @@ fn candidate<'a>(instance: &'a Instance, report: &HostReport, update: Update, cx
     // A bridge's word can be an hour old: what an earlier run staged is asked for again, which has the host read its
     // repository first.
     let asked_again = cx.transport(instance) == Transport::Ssm || instance.run.stages > 0 || cx.run.dry_run;
-    let staged = asked_again && doubted.is_none() && is_staged(instance, report, &to);
+    let alone = cx.run.purpose.way_back().is_some() && report.goes_back_alone(&to);
+    let staged = alone || (asked_again && doubted.is_none() && is_staged(instance, report, &to));
     let keeps_lock = staged || report.chosen().as_ref() == Some(&to);
     let lock = version_lock(report).filter(|_| !keeps_lock).map(str::to_owned);
     if lock.is_none() && !keeps_lock {

@@ -41,7 +41,11 @@ pub(super) fn wanted(
         Err(why) => return Wanted::Held(HoldReason::NoVersionBefore { version: running.clone(), why }),
     };
     let why = skips(&to, cx.snapshot, cx.policy).or_else(|| locked_otherwise(instance, report, &to, cx));
-    why.map_or_else(|| as_offered(instance, report, &to), Wanted::Held)
+    match why {
+        Some(why) => Wanted::Held(why),
+        None if report.goes_back_alone(&to) => Wanted::Version(to),
+        None => as_offered(instance, report, &to),
+    }
 }
 
 /// Returns what an instance ran before the release, by its tag; else what a person has named. Who may tag an instance can name
@@ -77,7 +81,12 @@ fn is_believed(instance: &Instance, report: &HostReport, from: &Version, cx: &Co
     let own = instance.run.verdict.as_ref().and_then(|verdict| verdict.from.as_ref());
     // What is not offered is held for that.
     let is_held = is_not_offered(instance, report, from);
-    is_held || own == Some(from) || below.max().as_ref() == Some(from) || others_tell(instance, from, cx)
+    // Its agent has seen it come from there.
+    is_held
+        || report.goes_back_alone(from)
+        || own == Some(from)
+        || below.max().as_ref() == Some(from)
+        || others_tell(instance, from, cx)
 }
 
 /// Whether another instance runs the version, or ran it before its last update.

@@ -229,10 +229,14 @@ fn since(at: Timestamp, now: Timestamp) -> String {
     format!("since {} ({})", whole_seconds(at), age(at, now))
 }
 
-/// The instance, and its zone.
+/// The instance, its zone, and its group.
 fn who(line: &InstanceLine) -> String {
-    let zone = line.zone.as_ref().map(|zone| format!(" ({})", clean::name(ZoneName::as_str(zone))));
-    format!("{}{}", clean::name(line.ec2_instance_id.as_str()), zone.unwrap_or_default())
+    let group = line.group.as_ref().map(|group| format!("group {}", clean::name(group.as_str())));
+    let places =
+        line.zone.as_ref().map(|zone| clean::name(ZoneName::as_str(zone)).to_string()).into_iter().chain(group);
+    let places = Vec::from_iter(places).join(", ");
+    let places = if places.is_empty() { places } else { format!(" ({places})") };
+    format!("{}{places}", clean::name(line.ec2_instance_id.as_str()))
 }
 
 fn of_out(out: &OutOfService, now: Timestamp) -> String {

@@ -12,7 +12,6 @@ use jiff::SignedDuration;
 use models::clean;
 use models::cluster_tags::IgnoredTag;
 use models::count::plural;
-use models::ids::ZoneName;
 use models::plan::Estimate;
 use models::reason::HoldCode;
 use models::report::{ClusterReport, InstanceReport, OldestRelease, Outcome, RunReport};
@@ -204,7 +203,8 @@ const NARROW: u16 = 104;
 /// The table, and the reasons that did not fit into it: which instances, and the sentence.
 fn table(instances: &[&InstanceReport], dry_run: bool, width: Option<u16>) -> (String, Vec<(String, String)>) {
     let narrow = width.is_some_and(|width| width < NARROW);
-    let mut header = vec!["instance", "zone", "version", "outcome"];
+    let has_groups = instances.iter().any(|instance| instance.group.is_some());
+    let mut header = vec!["instance", if has_groups { "zone, group" } else { "zone" }, "version", "outcome"];
     if dry_run {
         header.insert(0, "turn");
     } else {
@@ -257,7 +257,7 @@ fn cells(instance: &InstanceReport, dry_run: bool) -> Vec<String> {
     };
     let mut cells = vec![
         flat(&clean::name(instance.ec2_instance_id.as_str())),
-        flat(&clean::name(instance.zone.as_ref().map_or(NONE, ZoneName::as_str))),
+        flat(&clean::name(&instance.place().unwrap_or_else(|| NONE.to_owned()))),
         version,
         word(instance.outcome).to_owned(),
     ];

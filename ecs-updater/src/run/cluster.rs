@@ -59,6 +59,8 @@ pub(super) struct Cluster<'a> {
     /// Whether a look hung when that was asked.
     pub(super) is_cut_off: bool,
     pub(super) fleet: FleetSnapshot,
+    /// Whether a look has shown in which groups the instances are.
+    pub(super) knows_groups: bool,
     pub(super) commands: Commands,
     pub(super) awaited: Awaited,
     pub(super) namer: Namer,
@@ -105,6 +107,7 @@ impl<'a> Cluster<'a> {
             finish,
             is_cut_off: false,
             fleet,
+            knows_groups: false,
             commands: Commands::default(),
             awaited: Awaited::default(),
             namer: Namer::default(),

@@ -53,7 +53,7 @@ impl Cluster<'_> {
         let mut names: BTreeSet<SmolStr> = self.fleet.groups_of_providers();
         names.extend(known.held.keys().cloned());
         let is_about_all = !matches!(self.facts.purpose, Purpose::Release(_));
-        if is_blind || self.facts.dry_run || !is_about_all {
+        if is_blind || self.facts.dry_run || !is_about_all || broken!(MinSizeKept) {
             return;
         }
         let until = after(self.clock.now(), PATIENCE);

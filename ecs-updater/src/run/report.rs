@@ -88,7 +88,8 @@ impl Cluster<'_> {
 
     /// Says in a plan which tasks the update would stop.
     fn tell_of_stopped_tasks(&self, instance: &Instance, report: &mut InstanceReport) {
-        if report.outcome != Outcome::WouldUpdate || self.policy.standalone_tasks != StandaloneTasks::Stop {
+        let policy = planner::policy_of(instance, self.policy);
+        if report.outcome != Outcome::WouldUpdate || policy.standalone_tasks != StandaloneTasks::Stop {
             return;
         }
         let tasks = instance.tasks.as_ref().and_then(|seen| planner::standalone_words(&seen.tasks));
@@ -101,9 +102,11 @@ impl Cluster<'_> {
         let mut ahead = Ahead { registered, out, bakes: self.plan.bakes, ..Ahead::default() };
         for report in reports.iter().filter(|report| report.outcome == Outcome::WouldUpdate) {
             ahead.updates.extend(report.from.clone().zip(report.to.clone()));
-            let tasks = self.fleet.instances.get(&report.ec2_instance_id).and_then(|instance| instance.tasks.as_ref());
+            let Some(instance) = self.fleet.instances.get(&report.ec2_instance_id) else { continue };
+            let tasks = instance.tasks.as_ref();
             let is_waited_for = tasks.is_some_and(|seen| planner::standalone_words(&seen.tasks).is_some());
-            ahead.waits += usize::from(is_waited_for && self.policy.standalone_tasks == StandaloneTasks::Wait);
+            let policy = planner::policy_of(instance, self.policy);
+            ahead.waits += usize::from(is_waited_for && policy.standalone_tasks == StandaloneTasks::Wait);
         }
         ahead
     }
@@ -143,6 +146,7 @@ impl Cluster<'_> {
             tracing::warn!(cluster = %self.name, note);
             notes.push(note);
         }
+        notes.extend(planner::empty_groups(&self.fleet, self.policy));
         notes.extend(self.unknown_groups());
         notes.extend(planner::room_notes(&self.fleet));
         notes.extend(self.min_size_notes());
@@ -196,17 +200,23 @@ impl Cluster<'_> {
             self.tell_of_a_reboot(instance, now, &mut report);
             self.tell_of_a_registration(instance, &mut report);
             self.tell_of_stopped_tasks(instance, &mut report);
+            let member = planner::membership(instance, self.policy);
+            report.group = member.only().map(|group| group.name.clone());
             report
         };
         self.fleet.instances.values().map(report).collect()
     }
 
-    /// What nothing more is begun for, where that is a missing right.
+    /// What nothing more is begun for, where that is a missing right or a mistake in the configuration.
     pub(super) fn not_permitted(&self) -> Option<ClusterError> {
         match &self.facts.stop {
             Some(Stop::NotPermitted { detail, advice }) => {
                 let message = format!("cluster {}: not permitted: {detail}; {advice}", self.name);
                 Some(ClusterError { kind: ClusterErrorKind::NotPermitted, message })
+            }
+            Some(Stop::TwoGroups(why)) => {
+                let message = format!("cluster {}: {why}", self.name);
+                Some(ClusterError { kind: ClusterErrorKind::Configuration, message })
             }
             Some(Stop::Interrupted) | None => None,
         }

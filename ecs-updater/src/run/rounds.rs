@@ -12,7 +12,7 @@ use super::watch::Watch;
 use crate::aws::{AwsError, ErrorKind};
 use crate::execute::{Actor, Author, Progress, goes_to_host};
 use crate::patience::Try;
-use crate::planner::{self, Stop};
+use crate::planner::{self, Purpose, Stop};
 
 impl Cluster<'_> {
     pub(super) async fn rounds(&mut self, watch: &dyn Watch) -> Result<(), ClusterError> {
@@ -36,6 +36,7 @@ impl Cluster<'_> {
             if !self.settle_doubts().await {
                 continue;
             }
+            self.heed_groups();
             self.heed_alarms();
             self.prepare_way_back().await;
             self.date_releases().await;
@@ -171,6 +172,18 @@ impl Cluster<'_> {
             progress: Progress::default(),
         };
         actor.carry_out(steps).await
+    }
+
+    /// At the first look, an instance in two groups of its cluster is a mistake in the configuration: nothing is begun. Later
+    /// only that instance is held. Nothing keeps back a way back.
+    fn heed_groups(&mut self) {
+        if std::mem::replace(&mut self.knows_groups, true) || self.facts.purpose != Purpose::Update {
+            return;
+        }
+        if let Some(why) = planner::in_two_groups(&self.fleet, self.policy) {
+            tracing::error!(cluster = %self.name, %why, "nothing is begun in this cluster");
+            self.facts.stop.get_or_insert(Stop::TwoGroups(why));
+        }
     }
 
     /// Records that AWS refuses something that every instance needs.

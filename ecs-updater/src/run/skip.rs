@@ -20,4 +20,6 @@ pub(super) struct Skip {
     pub(super) asked_at: Option<Timestamp>,
     /// What the run itself goes back for.
     pub(super) bad: Option<Bad>,
+    /// What it would go back for, if a person had not named the release on the command line.
+    pub(super) named: Option<Bad>,
 }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use models::cluster_tags::{SKIP_TAG, skipped, with_skipped};
 use models::fleet::RunMemory;
 use models::ids::HostId;
+use models::policy::Target;
 use models::reason::HoldReason;
 use models::report::{ClusterError, ClusterErrorKind, Outcome, TakenBack};
 use models::time::after;
@@ -51,6 +52,11 @@ impl Cluster<'_> {
         }
         let now = self.clock.now();
         let Some(bad) = planner::fired_in_bake(&self.fleet, self.policy, now) else { return };
+        if self.policy.target_is_named && self.policy.target == Target::Version(bad.release.clone()) {
+            // A skip does not hold for what a person has named on the command line, so that nothing would go back.
+            self.skip.named = Some(bad);
+            return;
+        }
         let why = Reason { code: HoldReason::ALARM_FIRING.to_owned(), sentence: because(&bad) };
         let what = What::TakesBack { release: bad.release.clone(), why };
         let event = Event { at: now, run: self.facts.run.clone(), cluster: self.name.clone(), what };
@@ -202,6 +208,7 @@ impl Cluster<'_> {
     pub(super) fn skip_notes(&self, now: Timestamp) -> Vec<String> {
         let mut notes = Vec::new();
         notes.extend(self.skip.bad.as_ref().map(|bad| self.note_of_alarm(bad, now)));
+        notes.extend(self.skip.named.as_ref().filter(|_| self.skip.bad.is_none()).map(|bad| self.note_of_named(bad)));
         let release = self.facts.purpose.way_back().and_then(|back| back.release.as_ref());
         if let Some(release) = release.filter(|_| self.skip.stands) {
             notes.push(self.note(release));
@@ -236,11 +243,22 @@ impl Cluster<'_> {
         }
     }
 
+    /// Returns why nothing goes back from a release that a person has named.
+    fn note_of_named(&self, bad: &Bad) -> String {
+        let (cluster, release) = (self.name, &bad.release);
+        format!(
+            "{}, and nothing goes back by itself, since --target names {release}: ecs-updater rollback --cluster {cluster} --release \
+             {release}",
+            because(bad)
+        )
+    }
+
     /// Returns what lets nothing more go back at the end of the run, in words.
     fn why_not_on(&self, now: Timestamp) -> Option<String> {
         match &self.facts.stop {
             Some(Stop::Interrupted) => Some("the run was interrupted".to_owned()),
             Some(Stop::NotPermitted { detail, .. }) => Some(format!("not permitted: {detail}")),
+            Some(Stop::TwoGroups(why)) => Some(why.to_string().trim_start_matches("not begun: ").to_owned()),
             None => {
                 let asked = Asked { outside_window: self.facts.outside_window, finish: *self.finish.borrow() };
                 let closed = planner::closed_for_drains(&self.fleet, self.policy, asked, now)?;

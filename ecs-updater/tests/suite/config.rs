@@ -600,10 +600,11 @@ fn row_of_the_page(key: Key) -> String {
     let allowed: String = key.allowed().split('"').enumerate().map(code).collect();
     let without_value = if key.bare().is_some() { format!(", or `--{}=false`", key.flag()) } else { String::new() };
     format!(
-        "| `{}` | {allowed} | `{}` | {} | `{}` | `--{}`{without_value} |\n",
+        "| `{}` | {allowed} | `{}` | {} | {} | `{}` | `--{}`{without_value} |\n",
         key.path(),
         key.default_value(),
         key.tag_may(),
+        if key.may_stand_in_group() { "yes" } else { "no" },
         key.variable(),
         key.flag()
     )

@@ -5,6 +5,7 @@
 mod command_line;
 mod config;
 mod docs;
+mod groups;
 mod house;
 mod metrics;
 mod mutations;

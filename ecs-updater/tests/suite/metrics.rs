@@ -20,6 +20,7 @@ fn instance(outcome: Outcome, reason: Option<&str>) -> InstanceReport {
         container_instance: "arn:aws:ecs:eu-west-1:123456789012:container-instance/web/1".into(),
         ec2_instance_id: "i-1".into(),
         zone: None,
+        group: None,
         outcome,
         reason: reason.map(str::to_owned),
         detail: None,

@@ -433,6 +433,7 @@ fn instance(number: u32, outcome: Outcome) -> InstanceReport {
         container_instance: format!("arn:aws:ecs:eu-west-1:123456789012:container-instance/web/{number:032x}").into(),
         ec2_instance_id: format!("i-{number:017x}").into(),
         zone: Some(format!("eu-west-1{}", ["a", "b", "c"][number as usize % 3]).into()),
+        group: None,
         outcome,
         reason: None,
         detail: None,

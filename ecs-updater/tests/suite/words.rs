@@ -47,6 +47,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         container_instance: text.into(),
         ec2_instance_id: text.into(),
         zone: Some(text.into()),
+        group: Some(text.into()),
         outcome,
         reason: Some(text.to_owned()),
         detail: Some(format!("it says {text} and no more")),
@@ -176,6 +177,7 @@ fn status(text: &str) -> StatusReport {
         ec2_instance_id: text.into(),
         container_instance: text.into(),
         zone: Some(text.into()),
+        group: Some(text.into()),
         status: InstanceStatus::Draining,
         agent_connected: true,
         machine: None,
@@ -390,6 +392,7 @@ fn notes_and_errors_of_many_lines_are_prose() {
     {
         instance.ec2_instance_id = "i-00000000000000001".into();
         instance.unknown_tags.clear();
+        instance.group = None;
         instance.zone = Some("eu-west-1a".into());
         (instance.reason, instance.detail) = (Some(code.to_owned()), Some(detail));
     }

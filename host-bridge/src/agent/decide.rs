@@ -32,7 +32,7 @@
 
 use jiff::Timestamp;
 use models::attributes::Progress;
-use models::claim::{ClaimStep, FailedVersions, Transport};
+use models::claim::{Claim, ClaimStep, FailedVersions, Transport};
 use models::host::{AgentState, ErrorCode, UpdateState};
 use models::time::after;
 use semver::Version;
@@ -144,7 +144,7 @@ impl Decision<'_> {
         if let Some(until) = taken.not_before.filter(|until| now < *until) {
             return Act::Wait(Waits::Again(until));
         }
-        let staged = facts.shows_staged(&claim.to);
+        let staged = facts.shows_staged(&claim.to) || self.goes_back_alone(claim);
         match taken.progress {
             Progress::Doing => {}
             // A reboot in between lost it: the status lives on a tmpfs.
@@ -177,6 +177,10 @@ impl Decision<'_> {
                 Act::Stage { to: claim.to.clone(), lock, written_before: memory.wrote(&claim.to, facts) }
             }
             ClaimStep::Cancel => Act::Cancel { lock, tidying: false },
+            // Past the host API, as a claimed way back: the other set has the version still.
+            ClaimStep::Reboot if taken.switched || self.goes_back_alone(claim) => {
+                Act::Revert { from: claim.to.clone(), lock, inactive: true, switched: taken.switched }
+            }
             ClaimStep::Reboot => Act::Reboot { to: claim.to.clone() },
             ClaimStep::Revert => Act::Revert {
                 from: claim.from.clone(),
@@ -187,6 +191,12 @@ impl Decision<'_> {
         }
     }
 
+    /// Whether the claim takes the host back to the version on its other set, with the host's own means. What an updater has had
+    /// written for it goes through the host API.
+    fn goes_back_alone(self, claim: &Claim) -> bool {
+        claim.to < claim.from && self.facts.may_roll_back && self.memory.inactive_is(&claim.to, self.facts)
+    }
+
     fn host_is_busy(self) -> bool {
         self.facts.host.as_ref().is_some_and(|seen| seen.busy)
     }
@@ -195,10 +205,11 @@ impl Decision<'_> {
     /// activation stands, also after a failure: the updater cancels it or tries again.
     fn tidy(self, activation_stands: bool) -> Option<Act> {
         let Self { facts, memory, now, .. } = self;
+        let is_ready = facts.report().and_then(|report| report.state()) == Some(&UpdateState::Ready);
         let activated = !activation_stands
             && memory.activated_in.is_some()
             && memory.activated_in == facts.boot.id
-            && facts.report().and_then(|report| report.state()) == Some(&UpdateState::Ready);
+            && (is_ready || memory.is_switched(facts));
         let due = memory.tidy_not_before.is_none_or(|until| now >= until);
         (due && (activated || memory.lock_owed.is_some()))
             .then(|| Act::Cancel { lock: memory.lock_owed.clone(), tidying: true })

@@ -222,6 +222,7 @@ impl Agent {
             Tags::Known { .. } => self.where_it_is_taken().await,
             Tags::Unknown => None,
         };
+        self.facts.may_roll_back = self.environment.machine.may_roll_back();
         self.find_target().await;
         self.look_at = Some(Instant::now() + self.look_again());
     }

@@ -20,6 +20,8 @@ pub struct Facts {
     pub tags: Tags,
     /// Where AWS takes the host, as of the last look; `None` where that is not known.
     pub target_state: Option<TargetState>,
+    /// Whether the agent may use the host's root, for `signpost`.
+    pub may_roll_back: bool,
     /// When the host was last asked to read its update repository by the agent in this boot.
     pub refreshed_at: Option<Timestamp>,
 }

@@ -22,6 +22,9 @@ pub trait Machine: Send + Sync {
 
     /// `signpost rollback-to-inactive`.
     fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>>;
+
+    /// Takes that back, before the reboot: `signpost cancel-upgrade`.
+    fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>>;
 }
 
 /// `signpost` rewrites one partition table.
@@ -51,5 +54,9 @@ impl Machine for ThisMachine {
 
     fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
         Box::pin(signpost::rollback_to_inactive(&self.host_root, SIGNPOST))
+    }
+
+    fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
+        Box::pin(signpost::cancel_rollback(&self.host_root, SIGNPOST))
     }
 }

@@ -14,6 +14,7 @@ use super::facts::Tags;
 use super::memory::{GROUP, Outcome, error};
 use crate::client::{RebootAnswer, excerpt};
 use crate::introspection::{IntrospectionError, Task};
+use crate::signpost::SignpostError;
 use crate::transport::Sent;
 use crate::update::{LockAfter, StageRequest, UpdateError, Visit, chain};
 
@@ -85,10 +86,12 @@ impl Agent {
             }
             Act::Stage { to, lock, written_before } => self.stage(to, lock.as_ref(), *written_before, wrote).await?,
             Act::Cancel { lock, .. } => {
+                let switched_back = self.cancel_switch().await;
                 let mut visit = self.visit(self.settings.short);
                 let cancelled = visit.cancel().await;
                 // The lock is worth putting back even where the activation cannot be undone now.
                 let restored = visit.finish_lock(&after(lock)).await;
+                switched_back?;
                 cancelled?;
                 restored?;
             }
@@ -155,7 +158,7 @@ impl Agent {
     /// Makes the old version the next to boot: offline where the other set has it still and the host's root is ours,
     /// else through the update repository.
     async fn switch_back(
-        &self,
+        &mut self,
         from: &Version,
         lock: &Option<String>,
         inactive: bool,
@@ -163,15 +166,22 @@ impl Agent {
     ) -> Result<(), Stopped> {
         let mut visit = self.visit(self.settings.stage);
         if inactive && self.environment.machine.may_roll_back() {
+            self.memory.switched_in.clone_from(&self.facts.boot.id);
+            self.keep().await?;
             match self.environment.machine.roll_back_to_inactive().await {
                 Ok(()) => {
                     // What is owed is put back after the boot, if not now.
-                    if let Err(error) = visit.finish_lock(&after(lock)).await {
-                        tracing::warn!("{}", chain(&error));
+                    if let Err(failure) = visit.finish_lock(&after(lock)).await {
+                        tracing::warn!("{}", chain(&failure));
                     }
                     return Ok(());
                 }
-                Err(error) => tracing::warn!("going back through the update repository: {}", chain(&error)),
+                Err(failure) => {
+                    if !matches!(failure, SignpostError::Unsure { .. }) {
+                        self.memory.switched_in = None;
+                    }
+                    tracing::warn!("going back through the update repository: {}", chain(&failure));
+                }
             }
         }
         let done = visit.roll_back(from, &after(lock)).await;
@@ -180,6 +190,15 @@ impl Agent {
             Ok(_) | Err(UpdateError::LockNotRestored { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Makes the running set the next to boot again, where `signpost` was to make it the other one.
+    async fn cancel_switch(&self) -> Result<(), Stopped> {
+        if !self.memory.is_switched(&self.facts) {
+            return Ok(());
+        }
+        let cancelled = self.environment.machine.cancel_roll_back().await;
+        cancelled.map_err(|failure| Stopped::Error(error("signpost", ErrorCode::Failed, &chain(&failure))))
     }
 
     /// The last looks, and the reboot.

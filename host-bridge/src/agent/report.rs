@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use models::attributes::{BRIDGE, BridgeReport, Handled, Heartbeat};
 use models::claim::{BadClaim, whole_seconds};
-use models::host::{CommandStatus, ErrorCode, HostReport, ReportedError};
+use models::host::{CommandStatus, ErrorCode, HostReport, ReportedError, UpdateState};
 
 use super::facts::{Facts, Tags};
 use super::memory::{Memory, error};
@@ -60,10 +60,17 @@ pub(super) fn report(
         boot_id: facts.boot.id.clone(),
         booted_at: facts.boot.at,
         target_state: facts.target_state.clone(),
+        inactive: memory.inactive(facts).filter(|_| facts.may_roll_back).map(|version| version.to_string().into()),
         wrote: taken.and_then(|taken| taken.wrote.as_ref()).map(ToString::to_string),
         error: trouble(facts, memory, troubles),
         ..seen.unwrap_or_default()
     };
+    // The host API knows nothing of it.
+    if memory.is_switched(facts) {
+        let update = report.update.get_or_insert_default();
+        update.state = UpdateState::Ready;
+        update.staged.clone_from(&report.inactive);
+    }
     if let Some(agent) = report.agent.as_mut().filter(|_| !out_of_service) {
         // They come and go all day, and matter to nobody here.
         agent.tasks = None;
@@ -99,14 +106,14 @@ fn trouble(facts: &Facts, memory: &Memory, troubles: &Troubles) -> Option<Report
     journal().or_else(of_claim).or_else(tags).or_else(host).or_else(|| troubles.refresh.clone()).or_else(lost)
 }
 
-/// What of a report counts as a change: not the time, and of the tasks only whether there are any.
+/// What of a report counts as a change: not the time, but for where the host can go back to, which stands beside it; and of the tasks only whether there are any.
 pub(super) fn essence(report: &BridgeReport) -> BTreeMap<&'static str, String> {
     let mut report = report.clone();
     if let Some(tasks) = report.report.agent.as_mut().and_then(|agent| agent.tasks.as_mut()) {
         *tasks = (*tasks).min(1);
     }
     let mut attributes = report.encode();
-    attributes.remove(BRIDGE);
+    attributes.insert(BRIDGE, report.report.inactive.unwrap_or_default().into());
     attributes
 }
 

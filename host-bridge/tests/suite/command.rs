@@ -411,7 +411,7 @@ fn rollback_to_the_inactive_set_runs_signpost_on_the_host() {
         "status",
     );
     let cancel = || host.run(&["cancel", "--host-root", root.to_str().unwrap()]);
-    cancel().ends(4, "the next boot takes the other partition set all the same", "`signpost cancel-upgrade`");
+    cancel().ends(4, "the next boot takes the other partition set anyway", "`signpost cancel-upgrade`");
     host_root(&root, &prints("None"));
     assert!(!status().out.contains("next boot"), "neither boots: {:?}", status());
     host_root(&root, &prints("Set A"));

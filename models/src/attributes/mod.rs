@@ -7,7 +7,7 @@
 //! | name | value, its fields between slashes |
 //! |---|---|
 //! | `ecs-updater.os-version` | the running version alone, so that people can query their fleet by it |
-//! | `ecs-updater.bridge` | `v1` / version of the agent / when it reported / its heartbeat, both in seconds |
+//! | `ecs-updater.bridge` | `v1` / version of the agent / when it reported / its heartbeat, both in seconds / where it can go back to alone, if anywhere |
 //! | `ecs-updater.host` | boot id / time of the boot in seconds / variant / architecture / ECS agent's state / tasks / where AWS takes it |
 //! | `ecs-updater.update` | update state / chosen / staged / last command / how it ended / `version-lock` / waves ignored (`y`, `n`, `u` for unknown), or `l` under API lockdown |
 //! | `ecs-updater.available` | the offered versions, newest first, with spaces between; a last `..` for those cut off |
@@ -208,12 +208,10 @@ impl BridgeReport {
             Some(Some(true)) => "y",
             Some(Some(false)) => "n",
         };
-        let heartbeat = [
-            FORMAT.to_owned(),
-            field(Some(&self.heartbeat.agent_version), VERSION),
-            self.heartbeat.at.as_second().to_string(),
-            self.heartbeat.interval.as_secs().to_string(),
-        ];
+        let Heartbeat { agent_version, at, interval } = &self.heartbeat;
+        let (at, interval) = (at.as_second().to_string(), interval.as_secs().to_string());
+        let mut heartbeat = vec![FORMAT.to_owned(), field(Some(agent_version), VERSION), at, interval];
+        heartbeat.extend(report.inactive.as_deref().map(|inactive| field(Some(inactive), VERSION)));
         let host = [
             field(report.boot_id.as_ref().map(BootId::as_str), BOOT),
             number(report.booted_at),
@@ -261,7 +259,7 @@ impl BridgeReport {
     pub fn decode(attributes: &BTreeMap<String, String>) -> Result<Self, AttributesError> {
         let value = |name: &str| attributes.get(name).map(String::as_str);
         let bridge = value(BRIDGE).ok_or(AttributesError::Absent)?;
-        let heartbeat = heartbeat(bridge)?;
+        let (heartbeat, inactive) = heartbeat(bridge)?;
         let mut host = Fields::of(value(HOST));
         let boot_id = host.text().map(BootId::new);
         if let Some(boot) = boot_id.as_ref().filter(|boot| !boot.is_uuid()) {
@@ -294,6 +292,7 @@ impl BridgeReport {
                 container_instance: None,
                 tasks,
             }),
+            inactive,
             wrote,
             error,
         };
@@ -366,7 +365,8 @@ fn visit(handled: Option<&Handled>) -> &'static str {
     }
 }
 
-fn heartbeat(value: &str) -> Result<Heartbeat, AttributesError> {
+/// With where the host can go back to alone.
+fn heartbeat(value: &str) -> Result<(Heartbeat, Option<SmolStr>), AttributesError> {
     let mut fields = Fields::of(Some(value));
     match fields.next() {
         Some(FORMAT) => {}
@@ -377,7 +377,8 @@ fn heartbeat(value: &str) -> Result<Heartbeat, AttributesError> {
     let (at, heartbeat) = (fields.time(), fields.number::<u32>());
     match (at, heartbeat) {
         (Some(at), Some(seconds)) => {
-            Ok(Heartbeat { agent_version: version.into(), at, interval: SignedDuration::from_secs(i64::from(seconds)) })
+            let (interval, agent_version) = (SignedDuration::from_secs(i64::from(seconds)), version.into());
+            Ok((Heartbeat { agent_version, at, interval }, fields.text()))
         }
         _ => Err(AttributesError::Malformed(clean::name(value))),
     }

@@ -27,6 +27,7 @@ fn full() -> BridgeReport {
             locked_down: false,
             target_state: Some(TargetState::InService),
             agent: Some(ReportedAgent { state: AgentState::Registered, container_instance: None, tasks: Some(0) }),
+            inactive: None,
             wrote: Some("1.27.0".into()),
             error: Some(ReportedError {
                 at: "pin".into(),
@@ -138,7 +139,7 @@ prop_compose! {
         settings in prop::option::of((prop::option::of(version().prop_map(String::from)), prop::option::of(any::<bool>()))),
         agent in prop::option::of((text(), prop::option::of(any::<u32>()))),
         target in prop::option::of(prop_oneof![text(), Just("Terminated".into()), Just("Warmed:Hibernated".into())]),
-        wrote in prop::option::of(version()),
+        (wrote, inactive) in (prop::option::of(version()), prop::option::of(version())),
         error in prop::option::of((text(), text(), ".{0,150}".prop_map(|text| clean::line(&text).into_owned()))),
         progress in prop::sample::select(Progress::ALL.to_vec()),
     ) -> BridgeReport {
@@ -154,6 +155,7 @@ prop_compose! {
                 state: AgentState::from(state.as_str()), container_instance: None, tasks,
             }),
             target_state: target.map(|target| TargetState::read(&target)),
+            inactive,
             wrote: wrote.map(String::from),
             error: error.map(|(at, code, detail)| ReportedError {
                 at: at.into(), code: ErrorCode::from(code.as_str()), detail,

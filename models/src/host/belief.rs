@@ -29,6 +29,7 @@ impl HostReport {
             update: self.update.map(update).transpose()?,
             settings: settings.transpose()?,
             agent: self.agent.map(agent),
+            inactive: checked("inactive", self.inactive, is_version)?,
             wrote: checked("wrote", self.wrote, is_version)?,
             error: self.error.map(error),
             v: self.v,

@@ -48,6 +48,10 @@ pub struct HostReport {
     /// Where AWS takes the host, as its metadata service says; `None` where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_state: Option<TargetState>,
+    /// The version that the host can go back to without its update repository: its other partition set has it still, as its
+    /// bridge knows, which runs as the host's root. SSM documents never tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactive: Option<SmolStr>,
     /// What this visit wrote to the inactive partition set, from the worker's line `Starting update to V`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrote: Option<String>,
@@ -104,6 +108,12 @@ impl HostReport {
     /// The version on the staging partition set, if one was written.
     pub fn staged(&self) -> Option<Version> {
         self.update.as_ref().and_then(|update| update.staged.as_deref()).and_then(parse_version)
+    }
+
+    /// Whether the host can go back to this version without its update repository.
+    pub fn goes_back_alone(&self, to: &Version) -> bool {
+        let inactive = self.inactive.as_deref().and_then(parse_version);
+        inactive.as_ref() == Some(to) && self.running().is_some_and(|running| *to < running)
     }
 
     /// The version that the host chose to update to, if any.

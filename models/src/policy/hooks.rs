@@ -1,7 +1,5 @@
 //! The user's own functions that are asked in the middle of a run.
 
-use std::str::FromStr;
-
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -69,23 +67,4 @@ pub enum OnHookError {
     Continue,
 }
 
-impl OnHookError {
-    /// As it stands in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hold => "hold",
-            Self::Continue => "continue",
-        }
-    }
-}
-
-impl FromStr for OnHookError {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Hold, Self::Continue]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is neither \"hold\" nor \"continue\""))
-    }
-}
+words!(OnHookError { Hold = "hold", Continue = "continue" });

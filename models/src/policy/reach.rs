@@ -1,7 +1,5 @@
 //! By which way a host is reached, and what its bridge may report on.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 /// How a command reaches a host.
@@ -16,27 +14,7 @@ pub enum TransportPolicy {
     Bridge,
 }
 
-impl TransportPolicy {
-    /// As it stands in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Ssm => "ssm",
-            Self::Bridge => "bridge",
-        }
-    }
-}
-
-impl FromStr for TransportPolicy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Auto, Self::Ssm, Self::Bridge]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is none of \"auto\", \"ssm\", \"bridge\""))
-    }
-}
+words!(TransportPolicy { Auto = "auto", Ssm = "ssm", Bridge = "bridge" });
 
 /// What the instance roles of the hosts let a host bridge report on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,23 +26,4 @@ pub enum BridgePolicy {
     Cluster,
 }
 
-impl BridgePolicy {
-    /// As it stands in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OwnHost => "own-host",
-            Self::Cluster => "cluster",
-        }
-    }
-}
-
-impl FromStr for BridgePolicy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::OwnHost, Self::Cluster]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is neither \"own-host\" nor \"cluster\""))
-    }
-}
+words!(BridgePolicy { OwnHost = "own-host", Cluster = "cluster" });

@@ -29,6 +29,7 @@ impl HoldCode {
             | Self::VersionSkipped
             | Self::AboveMaxVersion
             | Self::SkipLifted
+            | Self::EarlierGroup
             | Self::Baking
             | Self::Soaking
             | Self::ReactivatedBySomebody
@@ -76,6 +77,7 @@ impl HoldCode {
             | Self::SlowDrainFirst
             | Self::StoppedMachineFirst
             | Self::OtherZoneFirst
+            | Self::InTwoGroups
             | Self::CanaryFirst
             | Self::NoCanary
             | Self::CanaryFailed
@@ -93,6 +95,32 @@ impl HoldCode {
             | Self::Interrupted
             | Self::NotPermitted => Bearing::Hindrance,
         }
+    }
+
+    /// Whether an instance that is held so is still to be begun in its group, by this run or a later one, so that groups with a
+    /// higher order wait for it: it waits for its turn, a time, or the proof of its release, not for its own sake.
+    pub fn keeps_later_groups(self) -> bool {
+        matches!(
+            self,
+            Self::BudgetUsedUp
+                | Self::DrainsPaced
+                | Self::ScaleInPaced
+                | Self::SlowDrainFirst
+                | Self::StoppedMachineFirst
+                | Self::OtherZoneFirst
+                | Self::EarlierGroup
+                | Self::CanaryFirst
+                | Self::NoCanary
+                | Self::CanaryFailed
+                | Self::CanaryLost
+                | Self::CheckpointFirst
+                | Self::Baking
+                | Self::BakeUnknown
+                | Self::Soaking
+                | Self::OutsideWindow
+                | Self::Frozen
+                | Self::HookWaiting
+        )
     }
 
     /// Whether an instance that is held so may yet be current: nobody could look at it.
@@ -135,6 +163,7 @@ mod tests {
                 "version_skipped",
                 "above_max_version",
                 "skip_lifted",
+                "earlier_group",
                 "baking",
                 "soaking",
                 "not_selected",

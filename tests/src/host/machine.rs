@@ -373,6 +373,11 @@ impl Host {
         self.disk.rollback_to_inactive()
     }
 
+    /// `signpost cancel-upgrade`, as host root: the running set boots next.
+    pub fn signpost_cancel_upgrade(&mut self) {
+        self.disk.cancel_upgrade();
+    }
+
     /// Cuts the power.
     pub fn power_off(&mut self, now: Timestamp, repository: &Repository) {
         self.settle(now, repository);

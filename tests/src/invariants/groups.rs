@@ -1,10 +1,13 @@
 //! What Auto Scaling groups take away is not touched.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use models::claim::Transport;
 use models::fleet::AutoScaling;
+use models::ids::HostId;
+use models::min_size::{HeldMinSize, MIN_SIZE_TAG};
+use models::report::RunReport;
 
-use super::{Invariants, Rule, UNKNOWABLE};
+use super::{Invariants, Rule, UNKNOWABLE, Violation};
 use crate::scenario::ServiceKind;
 use crate::world::{LastStatus, MachineNo, Task, TaskNo, World};
 
@@ -63,6 +66,36 @@ impl Invariants {
 
 /// The rights without which nothing is known of managed scaling.
 const SIZES: [&str; 2] = ["ecs:DescribeCapacityProviders", AutoScaling::GROUPS];
+
+/// So long a run tries to put a least size back, and a little more.
+const TRIES: SignedDuration = SignedDuration::from_mins(4);
+
+/// The groups whose least size is not what it was before the updater changed it, by the end of a run that could have put it back,
+/// or that does not name them. It cannot where calls about the group were refused or not answered, and does not where another run
+/// may hold it, or where nobody can read what the tag says.
+pub(crate) fn kept_min_sizes(world: &World, last: &RunReport) -> Vec<Violation> {
+    let is_given_up = last.clusters.iter().any(|cluster| cluster.error.is_some());
+    let notes = || last.clusters.iter().flat_map(|cluster| &cluster.notes);
+    let is_kept = |(group, from): &(&str, usize)| {
+        let written = world.written_on(group);
+        let tag = written.tags.get(MIN_SIZE_TAG).map(|tag| tag.parse::<HeldMinSize>());
+        let is_of_others = tag.is_some_and(|tag| tag.map_or(true, |tag| tag.run != last.run));
+        let tried_since = last.ended_at - world.date_is_ahead() - TRIES;
+        let is_hindered = written.hindered.is_some_and(|at| at >= tried_since);
+        let name = format!("MinSize of group {group} ");
+        let is_named = notes().any(|note| note.contains(&name));
+        let is_explained = if is_named { is_hindered || is_of_others } else { is_hindered && is_of_others };
+        world.bounds_of(group).0 != *from && !is_explained
+    };
+    let broken = |(group, from): (&str, usize)| Violation {
+        at: world.now(),
+        rule: Rule::MinSize,
+        instance: HostId::from(group),
+        detail: format!("{} is left, and it was {from}", world.bounds_of(group).0),
+    };
+    let is_over = !is_given_up && !last.dry_run && !last.interrupted;
+    world.held_min_sizes().filter(|held| is_over && is_kept(held)).map(broken).collect()
+}
 
 /// The tasks on a machine that have not stopped, but those of DAEMON services.
 fn tasks_of_services(world: &World, machine: MachineNo) -> Vec<TaskNo> {

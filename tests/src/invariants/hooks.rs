@@ -9,8 +9,11 @@ use models::policy::{Hooks, OnHookError};
 
 use crate::world::{Hooked, MachineNo, World};
 
-/// What a function has allowed is done so soon: a call that AWS refuses, or does not answer, is tried again in between.
-const ALLOWED_FOR: SignedDuration = SignedDuration::from_mins(20);
+/// What a function has allowed is done so soon: its word is good for five minutes, and a call takes its time.
+const ALLOWED_FOR: SignedDuration = SignedDuration::from_mins(6);
+/// The same where calls were refused or not answered meanwhile, which are tried again; and for a reboot, which a host may have to
+/// be asked for more than once.
+const ALLOWED_FOR_TRIES: SignedDuration = SignedDuration::from_mins(20);
 
 /// What functions have allowed, and what was begun by it.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +23,8 @@ pub(super) struct Asked {
     allowed: BTreeMap<(MachineNo, String), Timestamp>,
     /// The runs that were allowed to begin in a cluster.
     begun: BTreeSet<(String, String)>,
+    /// When a call of the caller's was last refused, or not answered at once.
+    troubled: Option<Timestamp>,
     /// The claim of the newest drain of the caller on a machine.
     drained: BTreeMap<MachineNo, Claim>,
 }
@@ -27,6 +32,11 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn tell(&mut self, cluster: ClusterName, hooks: Hooks) {
         self.told.insert(cluster, hooks);
+    }
+
+    /// A call of the caller's was refused, or not answered at once.
+    pub(super) fn troubled(&mut self, now: Timestamp) {
+        self.troubled = Some(now);
     }
 
     /// A function has answered.
@@ -54,8 +64,10 @@ impl Asked {
 
     /// Whether the step was allowed a short time ago; it was not where no function was to be asked.
     fn is_allowed(&self, world: &World, machine: MachineNo, step: &str) -> bool {
-        let at = self.allowed.get(&(machine, step.to_owned()));
-        at.is_some_and(|at| world.now().duration_since(*at) <= ALLOWED_FOR)
+        let Some(at) = self.allowed.get(&(machine, step.to_owned())) else { return false };
+        let is_tried_again = self.troubled.is_some_and(|troubled| troubled >= *at);
+        let allowed_for = if is_tried_again { ALLOWED_FOR_TRIES } else { ALLOWED_FOR };
+        world.now().duration_since(*at) <= allowed_for
     }
 
     /// The caller has an image written to a machine. Returns what is wrong with that.
@@ -91,12 +103,13 @@ impl Asked {
         wrong
     }
 
-    /// A host has accepted the caller's request to reboot. Returns what is wrong with that. The way back to the old version
-    /// asks nobody.
-    pub(super) fn reboots(&self, world: &World, machine: MachineNo) -> Option<String> {
+    /// A host has accepted a reboot that the caller has claimed at that time. Returns what is wrong with that. The way back to the old
+    /// version asks nobody.
+    pub(super) fn reboots(&self, world: &World, machine: MachineNo, claimed: Timestamp) -> Option<String> {
         world.claim(machine).filter(|claim| claim.step == ClaimStep::Reboot)?;
         let is_asked = self.hooks(world, machine)?.before_reboot.is_some();
-        let was_allowed = self.allowed.contains_key(&(machine, "before_reboot".to_owned()));
+        let at = self.allowed.get(&(machine, "before_reboot".to_owned()));
+        let was_allowed = at.is_some_and(|at| claimed.duration_since(*at) <= ALLOWED_FOR_TRIES);
         (is_asked && !was_allowed)
             .then(|| "rebooted although the function of before_reboot has not allowed it".to_owned())
     }

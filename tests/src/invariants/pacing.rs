@@ -30,13 +30,30 @@ pub struct Pacing {
     soak: SignedDuration,
     /// The CloudWatch alarms that hold it.
     alarms: BTreeSet<String>,
+    /// What was told of the groups in which a release makes its own way.
+    groups: Vec<(Filter, Pacing)>,
 }
 
 impl Pacing {
     /// That of a policy, with its `canary_match`.
     pub fn of(policy: &Policy, canary_match: Option<Filter>) -> Self {
         let canary = policy.canary.map(|canary| canary as usize);
-        Self { canary, canary_match, bake: policy.bake, soak: policy.soak, alarms: policy.alarms.clone() }
+        let alarms = policy.alarms.clone();
+        Self { canary, canary_match, bake: policy.bake, soak: policy.soak, alarms, groups: Vec::new() }
+    }
+
+    /// The same with groups in which a release makes its own way.
+    #[must_use]
+    pub fn with_groups(self, groups: Vec<(Filter, Self)>) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// Which of the groups a machine is in.
+    fn group_of(&self, world: &World, number: MachineNo) -> Option<usize> {
+        let machine = &world.machines()[number];
+        let registration = machine.registration?;
+        let extra = Extra { tags: &machine.tags, provider: machine.provider() };
+        self.groups.iter().position(|(matches, _)| matches.matches_with(&world.subject(registration), &extra))
     }
 
     /// Whether a machine may be a canary.
@@ -91,8 +108,11 @@ impl Paced {
         if goes_on && let Some((alarm, since)) = firing(world, &told) {
             wrong.push((Rule::Alarm, format!("drained for {} while {alarm} fires since {since}", claim.to)));
         }
-        if let Some(canary) = told.canary.filter(|_| is_by_our_clock && goes_on) {
-            wrong.extend(self.ahead_of_canaries(world, number, &claim, (canary, &told)));
+        let group = told.group_of(world, number);
+        let own = group.and_then(|at| told.groups.get(at)).map_or(&told, |(_, own)| own);
+        if let Some(canary) = own.canary.filter(|_| is_by_our_clock && goes_on) {
+            let group_of = |other: MachineNo| told.group_of(world, other);
+            wrong.extend(self.ahead_of_canaries(world, number, &claim, (canary, own, &group_of)));
         }
         self.begun.insert(number, Begun { claim, has_rebooted: false, updated_at: None });
         wrong
@@ -103,11 +123,11 @@ impl Paced {
         world: &World,
         number: MachineNo,
         claim: &Claim,
-        (most, told): (usize, &Pacing),
+        (most, told, group_of): (usize, &Pacing, &dyn Fn(MachineNo) -> Option<usize>),
     ) -> Option<(Rule, String)> {
         let kind = |number: MachineNo| {
             let machine = &world.machines()[number];
-            (machine.cluster, &machine.launched_as.variant, &machine.launched_as.arch)
+            (machine.cluster, &machine.launched_as.variant, &machine.launched_as.arch, group_of(number))
         };
         // What is terminated counts no longer. What AWS takes away does where it was updated, and what its group has in another
         // state, such as Standby, where it was begun.
@@ -212,9 +232,13 @@ fn is_the_same(one: &Claim, two: &Claim) -> bool {
 
 /// When the machine was updated to the version, as its tag tells.
 fn ended(world: &World, number: MachineNo, version: &Version) -> Option<Timestamp> {
+    last_of(world, number, version).filter(|last| !last.is_failure()).map(|last| last.at)
+}
+
+/// How the last update of the machine ended, where that was one to the version, as its tag tells.
+fn last_of(world: &World, number: MachineNo, version: &Version) -> Option<Last> {
     let tag = world.machines()[number].tags.get(LAST_TAG)?;
-    let last: Last = tag.parse().ok()?;
-    (last.to == *version && !last.is_failure()).then_some(last.at)
+    tag.parse().ok().filter(|last: &Last| last.to == *version)
 }
 
 /// Whether the machine tells that the version was begun on it: that it was updated, or that the version failed there and
@@ -222,6 +246,5 @@ fn ended(world: &World, number: MachineNo, version: &Version) -> Option<Timestam
 fn last(world: &World, number: MachineNo, version: &Version) -> bool {
     let tags = &world.machines()[number].tags;
     let marked = || tags.get(FAILED_TAG).is_some_and(|marks| marks.split(',').any(|mark| mark == version.to_string()));
-    let last = tags.get(LAST_TAG).and_then(|tag| tag.parse::<Last>().ok()).filter(|last| last.to == *version);
-    last.is_some_and(|last| !last.is_failure() || last.never_came_back() || marked())
+    last_of(world, number, version).is_some_and(|last| !last.is_failure() || last.never_came_back() || marked())
 }

@@ -44,12 +44,15 @@ pub enum Rule {
     OutOfGroup,
     /// A task was lost since a group ended its instance, in a scale-in that hosts caused which the caller had emptied.
     TaskScaledIn,
-    /// `MinSize` of an Auto Scaling group was changed without a tag of the group that says what it was.
+    /// `MinSize` of an Auto Scaling group was changed without a tag of the group that says what it was, or kept at the end of a run
+    /// that could have put it back.
     MinSize,
     /// An instance was drained while ECS would place its tasks on a machine that does not run.
     PlacedOnDead,
-    /// An instance was drained, or claimed to be staged, that is not selected.
+    /// An instance was drained, or claimed to be staged, that is not selected; or one that is in two groups was drained.
     Selected,
+    /// An instance was drained while one of a group with a lower order was under way.
+    Order,
     /// An instance was drained for a release whose canaries are not all updated and watched.
     Canary,
     /// An instance was drained too soon after another one.
@@ -66,7 +69,7 @@ pub struct Violation {
     /// When it was broken.
     pub at: Timestamp,
     pub rule: Rule,
-    /// The machine, or the cluster where it is about its lease.
+    /// The machine; the cluster where it is about its lease; the Auto Scaling group where it is about its size.
     pub instance: HostId,
     /// In words.
     pub detail: String,

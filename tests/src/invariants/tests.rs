@@ -1,6 +1,7 @@
 //! Each rule, broken by a wrong caller and kept by a right one.
 
 mod pacing;
+mod parts;
 
 use super::*;
 use crate::scenario::Scenario;

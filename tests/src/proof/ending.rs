@@ -55,26 +55,12 @@ pub(super) fn of_run(world: &World, report: &RunReport) -> Vec<String> {
     problems
 }
 
-/// `MinSize` of each group is what it was before the updater changed it, or the report names it.
-fn min_sizes(world: &World, report: &RunReport) -> Vec<String> {
-    let is_named = |group: &str| {
-        let name = format!("MinSize of group {group}");
-        report
-            .clusters
-            .iter()
-            .any(|cluster| cluster.error.is_some() || cluster.notes.iter().any(|note| note.contains(&name)))
-    };
-    let is_left = |(group, from): &(&str, usize)| world.bounds_of(group).0 != *from && !is_named(group);
-    let left = world.held_min_sizes().filter(is_left);
-    left.map(|(group, from)| format!("MinSize of group {group} is {}, and was {from}", world.bounds_of(group).0))
-        .collect()
-}
-
 /// Whether the exit code and the last line agree with what the report says of the instances: 5 is for a run that ended well,
 /// updated nothing, and held something that no person wished to be held.
 fn says_that_nothing_was_updated(report: &RunReport) -> Option<String> {
     /// Holds that are a person's wish, or of what there is nothing to update.
-    const QUIET: [&str; 25] = [
+    const QUIET: [&str; 26] = [
+        "earlier_group",
         "baking",
         "soaking",
         "managed_by_aws",
@@ -179,7 +165,6 @@ pub(super) fn at_rest(world: &World, report: &RunReport) -> Vec<String> {
         problems.extend(machine_at_rest(world, number, machine, line, looked_last(world, report)));
     }
     problems.extend(services_at_rest(world));
-    problems.extend(min_sizes(world, report));
     problems
 }
 
@@ -210,6 +195,7 @@ pub(super) fn is_excused(world: &World, report: &RunReport, violation: &Violatio
         | Rule::MinSize
         | Rule::PlacedOnDead
         | Rule::Selected
+        | Rule::Order
         | Rule::Unwanted
         | Rule::Canary
         | Rule::Soak

@@ -14,8 +14,10 @@ mod gates;
 mod groups;
 mod hooks;
 mod kept;
+mod min_sizes;
 mod outages;
 mod paces;
+mod parts;
 mod refusals;
 mod rights;
 mod rooms;
@@ -70,10 +72,12 @@ pub fn draw(seed: u64) -> Table {
     way_backs::add(seed, &mut scenario, size);
     alarms::add(seed, &mut scenario);
     groups::add(seed, &mut scenario, size);
+    min_sizes::add(seed, &mut scenario, size);
     rooms::add(seed, &mut scenario);
     told::add(seed, &mut scenario);
     kept::add(seed, &mut scenario);
     hooks::add(seed, &mut scenario);
+    parts::add(seed, &mut scenario, size);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

@@ -109,6 +109,11 @@ impl Engine {
         self.with(|inner, _| inner.world.agent_rolls_back(machine))
     }
 
+    /// `signpost cancel-upgrade`, by the agent on the host.
+    pub(crate) fn cancel_roll_back(&self, machine: MachineNo) {
+        self.with(|inner, _| inner.world.agent_cancels(machine));
+    }
+
     /// Acts on the world as it is now.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Inner, Timestamp) -> T) -> T {
         meter::simulator(|| self.with_inner(act))

@@ -46,6 +46,10 @@ impl Scenario {
         for (index, fault) in self.faults.iter().enumerate() {
             is_modelled(&fault.operation, || format!("fault {index}"))?;
             self.check_hosts(fault.naming.as_slice())?;
+            let has = |group: &String| self.machines.iter().any(|machine| machine.instance.asg.as_ref() == Some(group));
+            if fault.group.as_ref().is_some_and(|group| !has(group)) {
+                return Err(ScenarioError::Fault { index, reason: "names a group that no instance is in" });
+            }
             if !fault.has_effect() {
                 let reason = "needs error, status, delay, reset, malformed or fails";
                 return Err(ScenarioError::Fault { index, reason });

@@ -14,6 +14,8 @@ pub struct FaultSpec {
     pub nth: OneOrMany,
     /// Only calls that name this host, a container instance of it, or a task on it.
     pub naming: Option<usize>,
+    /// Only calls that name this Auto Scaling group.
+    pub group: Option<String>,
     /// From when on, since the start.
     pub from: Option<SignedDuration>,
     /// Until when, since the start.

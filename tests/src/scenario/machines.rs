@@ -75,6 +75,8 @@ pub struct InstanceSpec {
     pub hidden: bool,
     /// Whether the agent of `host-bridge` runs on it.
     pub bridge: bool,
+    /// Whether that agent's host container is superpowered, so that it may use the host's root.
+    pub superpowered: bool,
     /// Whether its metadata service serves its tags (`InstanceMetadataTags`).
     pub metadata_tags: bool,
     /// Whether SSM knows it.
@@ -115,6 +117,7 @@ impl Default for InstanceSpec {
             external: false,
             hidden: false,
             bridge: false,
+            superpowered: true,
             metadata_tags: true,
             ssm_registered: true,
             ssm_agent: "3.3.987.0".to_owned(),

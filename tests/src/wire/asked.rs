@@ -117,6 +117,19 @@ impl Asked {
         }
     }
 
+    /// Returns the names of the Auto Scaling groups that a call is about.
+    pub(super) fn groups(&self) -> Vec<String> {
+        let Body::Form(form) = &self.body else { return Vec::new() };
+        if self.service != Service::AutoScaling {
+            return Vec::new();
+        }
+        let mut form = form.clone();
+        let mut groups = form.list("AutoScalingGroupNames.member");
+        groups.extend(form.take("AutoScalingGroupName"));
+        groups.extend(form.members("Tags.member").into_values().filter_map(|mut tag| tag.take("ResourceId")));
+        groups
+    }
+
     /// Returns all parameters as one line.
     pub(super) fn text(&self) -> String {
         match &self.body {

@@ -49,7 +49,8 @@ impl Faults {
                 && spec.until.is_none_or(|until| since < until)
                 && spec.times.is_none_or(|times| *struck < times)
                 && spec.percent.is_none_or(chance)
-                && spec.naming.is_none_or(|host| names(asked, world, host));
+                && spec.naming.is_none_or(|host| names(asked, world, host))
+                && spec.group.as_ref().is_none_or(|group| asked.groups().contains(group));
             if !applies {
                 continue;
             }

@@ -18,6 +18,9 @@ use crate::iam::{self, Need, Policies};
 use crate::scenario::{Reset, Scenario};
 use crate::world::{Event, World};
 
+/// A call that takes so long keeps its caller from what it does next.
+const SLOW: SignedDuration = SignedDuration::from_secs(5);
+
 /// The front of the simulated Region.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -147,6 +150,7 @@ impl Gateway {
             admission;
         let (service, operation, summary) = (asked.service, asked.operation.clone(), asked.summary());
         let is_query = asked.is_query();
+        let groups = asked.groups();
         let result: Option<Result<Answer, Failure>> = match (reset, refused, reply) {
             (Some(Reset::Before), ..) => None,
             (_, Some(failure), _) => Some(Err(failure)),
@@ -173,6 +177,13 @@ impl Gateway {
         if by == Caller::Updater {
             *self.counts.entry(call.name()).or_default() += 1;
             world.called(&call.name());
+            if call.outcome != Outcome::Success || malformed {
+                world.hinder(groups);
+            }
+            if call.outcome != Outcome::Success || malformed || call.latency >= SLOW {
+                let now = world.now();
+                world.invariants_mut().see_trouble(now);
+            }
         }
         self.calls.push(call);
         if reset.is_some() {

@@ -141,6 +141,11 @@ impl World {
         Ok(())
     }
 
+    /// `signpost cancel-upgrade` by the agent of `host-bridge`.
+    pub(crate) fn agent_cancels(&mut self, machine: MachineNo) {
+        self.machines[machine].host.signpost_cancel_upgrade();
+    }
+
     /// Whether the host API takes connections.
     pub(crate) fn host_api_listens(&self, machine: MachineNo) -> bool {
         let host = &self.machines[machine].host;

@@ -37,7 +37,7 @@ pub struct Machine {
     pub private_ip: String,
     /// Whether the machine runs Bottlerocket; otherwise it has no variant attribute.
     pub bottlerocket: bool,
-    /// Whether the agent of `host-bridge` runs on it, as a superpowered host container.
+    /// Whether the agent of `host-bridge` runs on it, as a host container.
     pub bridge: bool,
     /// How that container is.
     pub(super) container: HostContainer,

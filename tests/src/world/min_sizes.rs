@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use models::min_size::{HeldMinSize, MIN_SIZE_TAG};
 
 use super::World;
@@ -14,6 +15,8 @@ pub(crate) struct Written {
     pub(crate) tags: BTreeMap<String, String>,
     /// `MinSize` from before the updater changed it, until it is that again or somebody else changes it.
     pub(crate) held_from: Option<usize>,
+    /// When a call of the updater's about the group was last refused or not answered.
+    pub(crate) hindered: Option<Timestamp>,
 }
 
 impl World {
@@ -25,6 +28,13 @@ impl World {
     /// The groups whose least size is not what it was before the updater changed it.
     pub(crate) fn held_min_sizes(&self) -> impl Iterator<Item = (&str, usize)> {
         self.written.iter().filter_map(|(group, written)| Some((group.as_str(), written.held_from?)))
+    }
+
+    /// A call of the updater's about these groups was refused, or not answered.
+    pub(crate) fn hinder(&mut self, groups: Vec<String>) {
+        for group in groups {
+            self.written.entry(group).or_default().hindered = Some(self.now);
+        }
     }
 
     /// The updater sets the least size of a group. One above the desired capacity raises that.

@@ -67,6 +67,12 @@ impl World {
         });
     }
 
+    /// The same for the way back.
+    fn claim_back(&mut self, step: ClaimStep) {
+        self.claim(step);
+        self.claim = self.claim.take().map(|claim| Claim { from: NEW, to: OLD, ..claim });
+    }
+
     /// How the standing claim stands, by the report.
     fn progress(&self) -> Option<Progress> {
         let handled = BridgeReport::decode(&self.attributes).ok()?.handled?;
@@ -230,6 +236,13 @@ impl Machine for Shared {
             done.map_err(|error| SignpostError::Refused { detail: error.to_string() })
         })
     }
+
+    fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
+        Box::pin(async {
+            self.get().host.signpost_cancel_upgrade();
+            Ok(())
+        })
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,6 +258,29 @@ async fn an_update_and_a_rollback_by_claim() {
     assert_eq!(world.get().boots.len(), 3);
     assert_eq!(world.get().attributes["ecs-updater.os-version"], "1.26.1");
     assert_eq!(world.get().attributes["ecs-updater.update"], "Available/1.27.0/-/refresh/Success/latest/n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claimed_way_back_needs_no_repository_with_the_hosts_root() {
+    for rights in [true, false] {
+        let (world, journal) = (Shared::new(HostSpec::default()), MemoryJournal::default());
+        world.get().rights = rights;
+        world.update(&journal).await;
+        world.get().claim = None;
+        world.live(&journal, 2 * HOUR, |_| false).await;
+        assert_eq!(world.get().attributes["ecs-updater.bridge"].ends_with("/1.26.1"), rights);
+        world.get().repository = Repository::of(&[NEW]);
+        world.get().claim_back(ClaimStep::Drain);
+        let is_over = |world: &mut World| matches!(world.progress(), Some(Progress::Done | Progress::Failed));
+        assert!(world.live(&journal, HOUR, is_over).await);
+        assert_eq!(world.get().progress(), Some(if rights { Progress::Done } else { Progress::Failed }));
+        if !rights {
+            continue;
+        }
+        world.get().claim_back(ClaimStep::Reboot);
+        assert!(world.live(&journal, HOUR, |world| world.progress() == Some(Progress::Done)).await);
+        assert_eq!((world.running(), world.get().boots.len()), (OLD, 3));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use models::report::{Outcome, RunReport};
 
 const CLUSTER: &str = include_str!("../../scenarios/crash_everywhere.toml");
 /// Each has something that a careful updater sees and a careless one does not.
-const STAGED: [&str; 28] = [
+const STAGED: [&str; 30] = [
     include_str!("../../scenarios/agent_dies_while_tasks_stop.toml"),
     include_str!("../../scenarios/alarm_fires_in_the_middle.toml"),
     include_str!("../../scenarios/canary_then_all.toml"),
@@ -27,6 +27,8 @@ const STAGED: [&str; 28] = [
     include_str!("../../scenarios/excluded.toml"),
     include_str!("../../scenarios/excluded_after_the_look.toml"),
     include_str!("../../scenarios/fell_back_and_slow_to_register.toml"),
+    include_str!("../../scenarios/groups_in_order.toml"),
+    include_str!("../../scenarios/groups_own_budget.toml"),
     include_str!("../../scenarios/hook_before_reboot_waits.toml"),
     include_str!("../../scenarios/lock_left_by_a_reboot.toml"),
     include_str!("../../scenarios/malformed_claim.toml"),

@@ -1,10 +1,8 @@
 //! How many instances may be out of service at once.
 
 use models::ids::HostId;
-use models::policy::MaxUnavailable;
 use models::reason::HoldReason;
 
-use super::counted::Counted;
 use crate::planner::draft::Draft;
 
 /// Never lets more instances out of service than the policy allows, regardless of who took them out.
@@ -17,17 +15,16 @@ pub(super) struct Budget {
     others: usize,
     /// Those that are out of service, for people.
     who: String,
+    /// Whose budget it is, for people: nothing, or the name of a group.
+    whose: String,
 }
 
 impl Budget {
-    /// Counts the fleet; the draft tells of each instance whether it is under way.
-    pub(super) fn new(max_unavailable: MaxUnavailable, counted: &Counted<'_>, draft: &Draft) -> Self {
-        let allowed = max_unavailable.of(counted.members);
-        let limit = if broken!(BudgetOffByOne) { allowed + 1 } else { allowed };
-        let (ours, others): (Vec<&HostId>, Vec<&HostId>) =
-            counted.out_hosts.iter().partition(|host| draft.is_under_way(host));
+    /// Takes what is out of service; the draft tells of each instance whether it is under way.
+    pub(super) fn new(limit: usize, out_hosts: &[&HostId], draft: &Draft, whose: String) -> Self {
+        let (ours, others): (Vec<&HostId>, Vec<&HostId>) = out_hosts.iter().partition(|host| draft.is_under_way(host));
         let who = names(others.iter().chain(&ours).copied());
-        Self { limit, out: counted.out(), others: others.len(), who }
+        Self { limit, out: out_hosts.len(), others: others.len(), who, whose }
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -60,7 +57,7 @@ impl Budget {
     }
 
     pub(super) fn used_up(&self) -> HoldReason {
-        HoldReason::BudgetUsedUp { out: self.out, budget: self.limit, who: self.who.clone() }
+        HoldReason::BudgetUsedUp { out: self.out, budget: self.limit, whose: self.whose.clone(), who: self.who.clone() }
     }
 }
 

@@ -56,11 +56,6 @@ impl<'a> Counted<'a> {
         }
     }
 
-    /// Returns how many instances are out of service.
-    pub(super) fn out(&self) -> usize {
-        self.out_by_zone.values().sum()
-    }
-
     pub(crate) fn count(&mut self, instance: &'a Instance, now: Timestamp) {
         self.members += usize::from(instance.counts());
         if let Some(verdict) = instance.run.verdict.as_ref().filter(|verdict| verdict.outcome.is_failure()) {
@@ -71,7 +66,7 @@ impl<'a> Counted<'a> {
         if instance.run.verdict.is_some() && is_drained {
             *self.ended_by_zone.entry(instance.zone.as_ref()).or_default() += 1;
         }
-        if instance.in_service() && !is_halfway(instance) {
+        if takes_no_place(instance) {
             self.count_in_service(instance, now);
         } else {
             self.count_out_of_service(instance);
@@ -85,8 +80,7 @@ impl<'a> Counted<'a> {
     }
 
     fn count_in_service(&mut self, instance: &Instance, now: Timestamp) {
-        let command = instance.command.as_ref().map(|in_flight| &in_flight.command);
-        self.staging += usize::from(matches!(command, Some(HostCommand::Stage { .. })));
+        self.staging += usize::from(is_staging(instance));
         let Some(claim) = instance.claim() else { return };
         // What a run whose clock was ahead has claimed is no reason to wait for that time.
         if claim.step == ClaimStep::Stage && claim.transport == Transport::Bridge && claim.since <= now {
@@ -105,6 +99,17 @@ impl<'a> Counted<'a> {
             self.zone = Some(self.zone.map_or(zone, |first| first.min(zone)));
         }
     }
+}
+
+/// Whether the instance is in service, and nothing that this run does next takes it out.
+pub(super) fn takes_no_place(instance: &Instance) -> bool {
+    instance.in_service() && !is_halfway(instance)
+}
+
+/// Whether an image is being written on the instance.
+pub(super) fn is_staging(instance: &Instance) -> bool {
+    let command = instance.command.as_ref().map(|in_flight| &in_flight.command);
+    matches!(command, Some(HostCommand::Stage { .. }))
 }
 
 /// Whether a reboot of ours has begun on it and has not ended. Somebody may have set it ACTIVE meanwhile; what this run does

@@ -15,13 +15,14 @@ impl<'a> Admission<'a> {
     /// Takes in what was asked before: an instance that a function may have prepared for its drain keeps its place, even if
     /// others come before it in line.
     pub(super) fn heed_hooks(&mut self, queue: &[Queued<'a>]) {
-        if let Some(why) = hooks::refused_drains(self.cx).filter(|_| self.stop.is_none()) {
+        if let Some(why) = hooks::refused_drains(self.cx) {
             let why = HoldReason::HookFailed { hook: HookStep::BeforeDrain.to_string(), why };
-            self.stop = Some(Closed { why, wait_until: None });
+            self.stops.close(&Closed { why, wait_until: None });
         }
         for Queued { candidate, .. } in queue {
             if hooks::may_be_prepared(candidate, self.cx) {
-                self.budget.take();
+                self.places.turn_to(candidate.instance, self.cx);
+                self.places.keep();
                 self.zone = self.zone.or(candidate.instance.zone.as_ref());
             }
         }
@@ -32,10 +33,10 @@ impl<'a> Admission<'a> {
         if !hooks::may_be_prepared(candidate, self.cx) {
             return self.offer_in_turn(candidate);
         }
-        self.budget.give_back();
-        let free = self.budget.free();
+        self.places.give_back();
+        let free = self.places.free();
         let offer = self.offer_in_turn(candidate);
-        let is_taken = self.budget.free() < free;
+        let is_taken = self.places.free() < free;
         if !is_taken && !matches!(offer, Offer::Hold(_)) {
             self.take_place(candidate);
         }
@@ -52,7 +53,7 @@ impl<'a> Admission<'a> {
                 (hooks::is_asked(HookStep::BeforeRun), Some(after(self.cx.now, RETRY)))
             }
         };
-        self.stop = Some(Closed { why, wait_until });
+        self.stops.close(&Closed { why, wait_until });
         Some(offer)
     }
 

@@ -15,11 +15,13 @@ mod order;
 mod outstanding;
 mod pacer;
 mod place;
+mod places;
 mod room;
 mod scale_out;
 mod slow_drains;
 mod stop;
 mod strategy;
+mod turns;
 
 use std::collections::BTreeMap;
 
@@ -33,12 +35,12 @@ use models::policy::Zones;
 use models::reason::HoldReason;
 use models::time::after;
 
-use super::context::Context;
+use super::context::{Context, Contexts};
 use super::draft::{Draft, Queued};
 use super::gate::Closed;
 use super::hooks::is_asked;
 use super::need::Candidate;
-use super::rollout::{Begins, Rollouts, soaking};
+use super::rollout::{Begins, Rollouts, by_own_windows, soaking};
 use super::scale_in;
 use super::times::TASKS_FRESH;
 use super::workload;
@@ -46,25 +48,28 @@ use super::workload;
 pub(super) use counted::Counted;
 pub(crate) use obstacles::obstacles;
 
-use budget::Budget;
-use horizon::Horizon;
 use pacer::Pacer;
+use places::Places;
 use room::Room;
 use scale_out::ScaleOut;
 use slow_drains::SlowDrains;
+use stop::Stops;
+use turns::Turns;
 
 /// None is drained while so many wait for their reboot: about a round of the executor's, with half of the buckets.
 const MAX_AWAITING_REBOOT: usize = 40;
 
 /// Gives each candidate its turn, its step or the reason for its wait.
-pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {
-    let rollouts = Rollouts::new(cx, queue, draft);
+pub(crate) fn admit<'a>(all: &'a Contexts<'a>, queue: &[Queued<'a>], counted: &Counted<'a>, draft: &mut Draft) {
+    let cx = &all.whole;
+    let rollouts = Rollouts::new(all, queue, draft);
     let zones = rollouts.canary_zones();
     draft.bakes = rollouts.bakes();
-    let mut admission = Admission::new(cx, counted, draft, rollouts);
+    let mut turns = Turns::new(all, queue, draft);
+    let mut admission = Admission::new(all, counted, draft, rollouts);
     admission.heed_hooks(queue);
     let mut looks = Vec::new();
-    if !queue.is_empty() && admission.stop.is_none() {
+    if !queue.is_empty() && admission.stops.is_open() {
         let full = if cx.snapshot.uses_interfaces() { cx.snapshot.interfaces_not_seen(cx.now) } else { Vec::new() };
         let is_due = |instance: &&Instance| match &instance.tasks {
             Some(seen) => !cx.run.dry_run && cx.now >= after(seen.at, TASKS_FRESH),
@@ -76,8 +81,11 @@ pub(crate) fn admit<'a>(cx: &'a Context<'a>, queue: &[Queued<'a>], counted: &Cou
         looks.extend(drains.iter().copied().chain(full).map(look));
     }
     let mut turn = 0;
-    for queued in order::in_line(cx, queue, &order::Known { counted, canaries: &zones }, admission.budget.places()) {
-        let offer = admission.offer(&queued.candidate);
+    let line = order::in_line(cx, queue, &order::Known { counted, canaries: &zones }, admission.places.of_cluster());
+    for queued in turns.by_order(line) {
+        let instance = queued.candidate.instance;
+        let offer = admission.offer(&queued.candidate, turns.before(instance));
+        turns.follow(instance, &offer);
         turn += usize::from(!matches!(offer, Offer::Hold(_)));
         match offer {
             Offer::Act(phase, step) => {
@@ -117,12 +125,14 @@ enum Offer {
 }
 
 struct Admission<'a> {
+    all: &'a Contexts<'a>,
+    /// Those of the cluster.
     cx: &'a Context<'a>,
-    stop: Option<Closed>,
-    budget: Budget,
-    drains: Pacer,
+    /// Those of the candidate whose turn it is.
+    own: &'a Context<'a>,
+    stops: Stops<'a>,
+    places: Places<'a>,
     stage_claims: Pacer,
-    horizon: Horizon,
     /// The zone that has instances out of service by us.
     zone: Option<&'a ZoneName>,
     /// Whether an instance is out of service by us.
@@ -143,19 +153,20 @@ struct Admission<'a> {
 }
 
 impl<'a> Admission<'a> {
-    fn new(cx: &'a Context<'a>, counted: &Counted<'a>, draft: &Draft, rollouts: Rollouts<'a>) -> Self {
+    fn new(all: &'a Contexts<'a>, counted: &Counted<'a>, draft: &Draft, rollouts: Rollouts<'a>) -> Self {
+        let cx = &all.whole;
         let awaiting_reboot = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot(_))).count();
         let mut drains = counted.drains;
         if awaiting_reboot >= cx.run.api_share.scaled(MAX_AWAITING_REBOOT) {
             drains.close();
         }
         Self {
+            all,
             cx,
-            stop: stop::stop(cx, counted),
-            budget: Budget::new(cx.policy.max_unavailable, counted, draft),
-            drains,
+            own: cx,
+            stops: Stops::new(all, counted),
+            places: Places::new(cx, counted, draft, drains),
             stage_claims: counted.stage_claims,
-            horizon: Horizon::new(counted.staging),
             zone: counted.zone,
             is_under_way: counted.zone.is_some(),
             room: None,
@@ -168,9 +179,14 @@ impl<'a> Admission<'a> {
         }
     }
 
-    fn offer(&mut self, candidate: &Candidate<'a>) -> Offer {
-        if let Some(stop) = &self.stop {
+    /// `earlier`: that it is not the turn of its group.
+    fn offer(&mut self, candidate: &Candidate<'a>, earlier: Option<HoldReason>) -> Offer {
+        self.turn_to(candidate.instance);
+        if let Some(stop) = self.stops.of(self.own) {
             return self.stopped(stop);
+        }
+        if let Some(why) = earlier {
+            return if self.cx.run.dry_run { Offer::Hold(why) } else { Offer::Later(why, None) };
         }
         match self.rollouts.begins(candidate) {
             Begins::Now => {}
@@ -185,11 +201,14 @@ impl<'a> Admission<'a> {
         offer
     }
 
+    fn turn_to(&mut self, instance: &Instance) {
+        self.own = self.all.of(instance);
+        self.places.turn_to(instance, self.cx);
+    }
+
     fn take_place(&mut self, candidate: &Candidate<'a>) {
         self.soaking = soaking(self.cx, true);
-        self.horizon.drain();
-        self.drains.take();
-        self.budget.take();
+        self.places.take();
         self.zone = self.zone.or(candidate.instance.zone.as_ref());
     }
 
@@ -198,33 +217,34 @@ impl<'a> Admission<'a> {
         if let Some(offer) = self.hook_said(candidate) {
             return offer;
         }
-        let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.free());
-        if self.budget.is_used_up_by_others() {
-            let why = self.budget.used_up();
+        let (now, dry_run, free) = (self.cx.now, self.cx.run.dry_run, self.places.free());
+        if self.places.is_used_up_by_others() {
+            let why = self.places.used_up();
             return if dry_run { Offer::Hold(why) } else { Offer::Later(why, None) };
         }
-        if !dry_run && !self.horizon.reaches_further(self.budget.limit(), free) {
+        let limit = self.places.limit();
+        if !dry_run && !self.places.horizon().reaches_further(limit, free) {
             return self.later();
         }
         if !dry_run && self.stage_claims.left() == 0 && self.is_staged_by_bridge(candidate) {
-            self.horizon.prepare();
+            self.places.horizon().prepare();
             return Offer::Wait(self.stage_claims.opens_after(now));
         }
         if let Some(until) = scale_in::unheard(self.cx, candidate.instance) {
-            self.horizon.prepare();
+            self.places.horizon().prepare();
             return Offer::Wait(until);
         }
         let look = Offer::Act(candidate.waits_as(), Step::LookAtTasks);
         let seen = candidate.instance.tasks.as_ref().filter(|_| self.is_group_known(candidate.instance));
         let Some(seen) = seen else {
-            self.horizon.prepare();
+            self.places.horizon().prepare();
             return look;
         };
         if free > 0 && !dry_run && now >= after(seen.at, TASKS_FRESH) {
-            if !self.horizon.may_look_again(free) {
+            if !self.places.horizon().may_look_again(free) {
                 return self.later();
             }
-            self.horizon.look_again();
+            self.places.horizon().look_again();
             return look;
         }
         if let Some(why) = self.hold_reason(candidate.instance, &seen.tasks) {
@@ -241,7 +261,7 @@ impl<'a> Admission<'a> {
         } else if free > 0 {
             self.drain(candidate, &seen.tasks)
         } else {
-            self.horizon.prepare();
+            self.places.horizon().prepare();
             self.later()
         }
     }
@@ -261,18 +281,10 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Returns how many more instances may be drained now.
-    fn free(&self) -> usize {
-        self.budget.free().min(self.drains.left())
-    }
-
     /// Lets a candidate wait for a place.
     fn later(&self) -> Offer {
-        if self.drains.left() == 0 && self.budget.free() > 0 {
-            Offer::Later(HoldReason::DrainsPaced, self.drains.opens_at())
-        } else {
-            Offer::Later(self.budget.used_up(), None)
-        }
+        let (why, until) = self.places.wait();
+        Offer::Later(why, until)
     }
 
     fn is_staged_by_bridge(&self, candidate: &Candidate<'_>) -> bool {
@@ -280,7 +292,7 @@ impl<'a> Admission<'a> {
     }
 
     fn stage(&mut self, candidate: &Candidate<'_>) -> Offer {
-        self.horizon.prepare();
+        self.places.horizon().prepare();
         if let Some(offer) = self.before_run() {
             return offer;
         }
@@ -293,27 +305,27 @@ impl<'a> Admission<'a> {
 
     fn drain(&mut self, candidate: &Candidate<'a>, tasks: &'a [Task]) -> Offer {
         if let Some((why, until)) = scale_in::wait(self.cx, candidate.instance) {
-            self.horizon.prepare();
+            self.places.horizon().prepare();
             return Offer::Later(why, until);
         }
         let launches = match self.wait_or_launch(candidate.instance, tasks) {
             Ok(launches) => launches,
             Err(why) => {
-                self.horizon.prepare();
+                self.places.horizon().prepare();
                 return Offer::Later(why, None);
             }
         };
         let scale_out = launches > 0;
         if let Some(stop) = self.too_late_to_launch(candidate.instance).filter(|_| scale_out) {
-            self.horizon.prepare();
+            self.places.horizon().prepare();
             return self.stopped(&stop);
         }
         if let Some(provider) = candidate.instance.provider.as_deref().filter(|_| scale_out) {
             *self.scale_outs.entry(provider).or_default() += 1;
         }
         if let Some(soaking) = &self.soaking {
-            let offer = self.stopped(soaking);
-            self.horizon.prepare();
+            let offer = self.stopped(&by_own_windows(soaking, self.own));
+            self.places.horizon().prepare();
             return offer;
         }
         if let Some(offer) = self.before_drain(candidate) {
@@ -327,8 +339,8 @@ impl<'a> Admission<'a> {
     /// Returns what these tasks have against a drain at any time, as far as that is to be known now.
     fn hold_reason(&mut self, instance: &'a Instance, tasks: &'a [Task]) -> Option<HoldReason> {
         let cx = self.cx;
-        let hold = workload::hold(tasks, &cx.snapshot.services, cx.policy.standalone_tasks, cx.now);
-        if hold.is_some() || (self.free() == 0 && !cx.run.dry_run) || broken!(DrainWithoutRoom) {
+        let hold = workload::hold(tasks, &cx.snapshot.services, self.own.policy.standalone_tasks, cx.now);
+        if hold.is_some() || (self.places.free() == 0 && !cx.run.dry_run) || broken!(DrainWithoutRoom) {
             return hold;
         }
         // An instance that is only staged, or planned, is judged by itself.

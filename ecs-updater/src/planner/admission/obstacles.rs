@@ -9,7 +9,7 @@ use models::selection::Selection;
 
 use super::room::Room;
 use super::scale_out::ScaleOut;
-use crate::planner::context::{Context, RunFacts};
+use crate::planner::context::{Context, Contexts, RunFacts};
 use crate::planner::purpose::Purpose;
 use crate::planner::scale_in;
 use crate::planner::workload;
@@ -28,13 +28,14 @@ pub(crate) fn obstacles(snapshot: &FleetSnapshot, policy: &Policy, now: Timestam
         selection: Selection::default(),
         api_share: Default::default(),
     };
-    let cx = Context::new(snapshot, policy, &run, now);
+    let all = Contexts::new(snapshot, policy, &run, now);
     let mut room = Room::bare(snapshot);
     let mut found = Vec::new();
     for instance in snapshot.instances.values().filter(|instance| instance.in_service()) {
         let of_group = snapshot.auto_scaling.hold(instance, now);
-        let of_scaling = scale_in::hold(&cx, instance);
-        let of_tasks = instance.tasks.as_ref().and_then(|seen| of_tasks(&cx, &mut room, instance, &seen.tasks));
+        let of_scaling = scale_in::hold(&all.whole, instance);
+        let of_tasks =
+            instance.tasks.as_ref().and_then(|seen| of_tasks(all.of(instance), &mut room, instance, &seen.tasks));
         let holds = of_group.into_iter().chain(of_scaling).chain(of_tasks);
         found.extend(holds.map(|hold| (instance.host.clone(), hold)));
     }

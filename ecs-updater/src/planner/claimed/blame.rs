@@ -1,7 +1,6 @@
 //! Is it the version's fault? Not while hosts without it have the same trouble.
 
 use jiff::Timestamp;
-use models::claim::ClaimStep;
 use models::fleet::{Instance, VisitEnd};
 use models::host::AgentState;
 use models::plan::{Phase, PlannedStep};
@@ -72,9 +71,8 @@ impl<'a> Claimed<'a> {
         let Self { instance, claim, cx } = self;
         let is_peer = |other: &&Instance| {
             let runs = other.report.as_ref().and_then(|seen| seen.report.running());
-            let reboots =
-                other.claim().is_some_and(|claim| matches!(claim.step, ClaimStep::Reboot | ClaimStep::Revert));
-            other.host != instance.host && outage::is_comparable(other) && !reboots && runs.as_ref() != Some(&claim.to)
+            let is_meant = other.host != instance.host && outage::is_comparable(other) && !outage::reboots(other);
+            is_meant && runs.as_ref() != Some(&claim.to)
         };
         let everywhere: Vec<&Instance> = cx.snapshot.instances.values().filter(is_peer).collect();
         let zone = everywhere.iter().copied().filter(|other| other.zone == instance.zone).collect();

@@ -10,7 +10,7 @@ use models::time::after;
 
 use super::visit::Heard;
 use super::{Claimed, leave};
-use crate::planner::limits::{forbidden_claim, objection_to_claim};
+use crate::planner::limits::{forbidden_claim, is_way_back, objection_to_claim};
 use crate::planner::need::{Next, trouble};
 use crate::planner::outage;
 use crate::planner::times::{
@@ -202,14 +202,15 @@ impl<'a> Claimed<'a> {
             let detail = format!("{times} times it rebooted by itself before the command to reboot reached it");
             return self.not_rebooted(detail);
         }
-        if is_not_offered(instance, heard.report, &claim.to) {
+        let alone = is_way_back(claim, cx) && heard.report.goes_back_alone(&claim.to);
+        if !alone && is_not_offered(instance, heard.report, &claim.to) {
             let why = HoldReason::Withdrawn { version: claim.to.clone() };
             return self.put_back(Phase::Drained, End::Held { why });
         }
         if let Some(why) = objection_to_claim(heard.report, claim, cx) {
             return self.put_back(Phase::Drained, End::Held { why });
         }
-        if is_staged(instance, heard.report, &claim.to) {
+        if alone || is_staged(instance, heard.report, &claim.to) {
             let reboot = Step::Reboot(Reboot { to: claim.to.clone(), boot: heard.boot.clone() });
             return self.before_reboot(Next::Do(Phase::Drained, reboot));
         }

@@ -18,8 +18,7 @@ pub(super) struct Stages {
 
 /// Returns what a run would do that begins now.
 pub(super) fn stages(cx: &Context<'_>, course: &Course<'_>) -> Stages {
-    let (registered, out) = cx.snapshot.counted_and_out();
-    let at_once = cx.policy.max_unavailable.of(registered).saturating_sub(out).max(1);
+    let at_once = cx.at_once();
     let mut found = Stages { begins: 0, bakes: 0 };
     let mut at = cx.now;
     let mut places = Vec::new();

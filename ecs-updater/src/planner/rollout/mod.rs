@@ -11,13 +11,14 @@ mod waits;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use models::ids::{HostId, ZoneName};
+use models::fleet::Instance;
+use models::ids::{GroupName, HostId, ZoneName};
 use models::plan::Phase;
 use models::reason::{HoldCode, HoldReason};
 use models::time::after;
 use semver::Version;
 
-use super::context::Context;
+use super::context::{Context, Contexts};
 use super::draft::{Draft, Queued};
 use super::gate::Closed;
 use super::need::Candidate;
@@ -27,7 +28,7 @@ use forecast::{Stages, stages};
 use seen::{Kind, kind};
 use waits::{WORTH_A_WAIT, may_begin_at};
 
-pub(super) use soak::soaking;
+pub(super) use soak::{by_own_windows, soaking};
 
 /// What may be begun of an update for the sake of its release.
 pub(super) enum Begins {
@@ -39,10 +40,13 @@ pub(super) enum Begins {
     Closed(Closed),
 }
 
+/// Which instances a release makes its way through: those of a group with a course of its own, or all others; and of which kind.
+type Whose<'a> = (Option<&'a GroupName>, Kind<'a>);
+
 /// The releases that candidates are to be updated to, by variant and architecture.
 pub(super) struct Rollouts<'a> {
-    cx: &'a Context<'a>,
-    courses: BTreeMap<(Kind<'a>, Version), Course<'a>>,
+    all: &'a Contexts<'a>,
+    courses: BTreeMap<(Whose<'a>, Version), Course<'a>>,
     /// Whether hosts are yet to be heard.
     is_unheard: bool,
     /// How many bakes a run would wait for, where this is a plan.
@@ -51,25 +55,28 @@ pub(super) struct Rollouts<'a> {
 
 impl<'a> Rollouts<'a> {
     /// Reads how far each release has come.
-    pub(super) fn new(cx: &'a Context<'a>, queue: &[Queued<'a>], draft: &Draft) -> Self {
-        let mut courses: BTreeMap<(Kind<'a>, Version), Course<'a>> = BTreeMap::new();
+    pub(super) fn new(all: &'a Contexts<'a>, queue: &[Queued<'a>], draft: &Draft) -> Self {
+        let cx = &all.whole;
+        let mut courses: BTreeMap<(Whose<'a>, Version), Course<'a>> = BTreeMap::new();
         // A way back waits for no canary: what it leaves is known to be bad.
-        let has_stages = cx.policy.has_stages() && cx.run.purpose.way_back().is_none();
+        let has_stages = all.have_stages() && cx.run.purpose.way_back().is_none();
         if has_stages && !broken!(StagesIgnored) {
             for queued in queue {
                 let Candidate { instance, to, .. } = &queued.candidate;
-                if let Some(kind) = kind(instance) {
-                    courses.entry((kind, to.clone())).or_default().candidate(instance, cx.policy);
+                let own = all.of_course(instance);
+                if let Some(whose) = whose(instance, own).filter(|_| own.policy.has_stages()) {
+                    courses.entry((whose, to.clone())).or_default().candidate(instance, own.policy);
                 }
             }
-            let mut of_kind: BTreeMap<Kind<'a>, Vec<(&Version, &mut Course<'a>)>> = BTreeMap::new();
-            for ((kind, version), course) in &mut courses {
-                of_kind.entry(*kind).or_default().push((version, course));
+            let mut of_kind: BTreeMap<Whose<'a>, Vec<(&Version, &mut Course<'a>)>> = BTreeMap::new();
+            for ((whose, version), course) in &mut courses {
+                of_kind.entry(*whose).or_default().push((version, course));
             }
             let absent = absent(draft, cx);
             let queued: BTreeSet<&HostId> = queue.iter().map(|queued| &queued.candidate.instance.host).collect();
             for instance in cx.snapshot.instances.values().filter(|instance| instance.counts()) {
-                let known = kind(instance).and_then(|kind| of_kind.get_mut(&kind));
+                let own = all.of_course(instance);
+                let known = whose(instance, own).and_then(|whose| of_kind.get_mut(&whose));
                 for (version, course) in known.into_iter().flatten() {
                     let stands = if queued.contains(&instance.host) {
                         Stands::Queued
@@ -78,7 +85,7 @@ impl<'a> Rollouts<'a> {
                     } else {
                         Stands::No
                     };
-                    course.see(instance, version, cx, stands);
+                    course.see(instance, version, own, stands);
                 }
             }
             for course in courses.values_mut() {
@@ -90,7 +97,7 @@ impl<'a> Rollouts<'a> {
             && draft.standings.iter().filter(|standing| standing.phase == Phase::Unseen).any(|standing| {
                 cx.snapshot.instances.get(&standing.host).is_some_and(|instance| instance.report.is_none())
             });
-        let mut rollouts = Self { cx, courses, is_unheard, bakes: 0 };
+        let mut rollouts = Self { all, courses, is_unheard, bakes: 0 };
         rollouts.foresee();
         rollouts
     }
@@ -98,24 +105,25 @@ impl<'a> Rollouts<'a> {
     /// Returns whether a candidate may be begun now.
     pub(super) fn begins(&self, candidate: &Candidate<'a>) -> Begins {
         let Some(course) = self.course(candidate) else { return Begins::Now };
+        let cx = self.all.of_course(candidate.instance);
         if self.is_unheard {
-            return Begins::Unheard(after(self.cx.now, RETRY));
+            return Begins::Unheard(after(cx.now, RETRY));
         }
         let version = || candidate.to.clone();
         let closed = |why| Begins::Closed(Closed { why, wait_until: None });
-        match course.stage(self.cx) {
+        match course.stage(cx) {
             Stage::Failed(host) => closed(HoldReason::CanaryFailed { version: version(), host: host.clone() }),
             Stage::Lost(Lost { host, why, patience }) => {
                 let why = HoldReason::CanaryLost { version: version(), host: host.clone(), why: why.to_owned() };
-                let wait_until = (self.cx.now < patience).then(|| after(self.cx.now, RETRY));
+                let wait_until = (cx.now < patience).then(|| after(cx.now, RETRY));
                 Begins::Closed(Closed { why, wait_until })
             }
             Stage::NoCanary => closed(HoldReason::NoCanary { version: version() }),
             Stage::Canary { done, of } => {
                 let why = HoldReason::CanaryFirst { version: version(), done, of };
-                let has_turn = course.may_be_canary(candidate.instance, of, self.cx.policy);
+                let has_turn = course.may_be_canary(candidate.instance, of, cx.policy);
                 if !has_turn && course.has_absent() {
-                    return Begins::Unheard(after(self.cx.now, RETRY));
+                    return Begins::Unheard(after(cx.now, RETRY));
                 }
                 self.in_turn(course, has_turn, course.canary_places(of), why)
             }
@@ -123,15 +131,16 @@ impl<'a> Rollouts<'a> {
                 let why = HoldReason::CheckpointFirst { version: version(), percent, done, of };
                 self.in_turn(course, course.has_room(of), course.places(of), why)
             }
-            Stage::Bake { until, is_sure, what } => self.bake(version(), until, is_sure, what),
+            Stage::Bake { until, is_sure, what } => bake(version(), (until, is_sure), what, cx),
             Stage::Open => Begins::Now,
         }
     }
 
     /// Takes up one of the places before the next bake.
     pub(super) fn take(&mut self, candidate: &Candidate<'a>) {
-        if let Some(kind) = kind(candidate.instance)
-            && let Some(course) = self.courses.get_mut(&(kind, candidate.to.clone()))
+        let own = self.all.of_course(candidate.instance);
+        if let Some(whose) = whose(candidate.instance, own)
+            && let Some(course) = self.courses.get_mut(&(whose, candidate.to.clone()))
         {
             course.take();
         }
@@ -145,8 +154,8 @@ impl<'a> Rollouts<'a> {
     /// Returns how many canaries of earlier runs each zone has had, while there are more to come.
     pub(super) fn canary_zones(&self) -> BTreeMap<Option<&'a ZoneName>, usize> {
         let mut zones = BTreeMap::new();
-        for course in self.courses.values() {
-            if let Stage::Canary { .. } = course.stage(self.cx) {
+        for (((group, _), _), course) in &self.courses {
+            if let Stage::Canary { .. } = course.stage(self.all.of_name(*group)) {
                 for zone in course.zones() {
                     *zones.entry(zone).or_default() += 1;
                 }
@@ -156,53 +165,59 @@ impl<'a> Rollouts<'a> {
     }
 
     fn course(&self, candidate: &Candidate<'a>) -> Option<&Course<'a>> {
-        self.courses.get(&(kind(candidate.instance)?, candidate.to.clone()))
+        let own = self.all.of_course(candidate.instance);
+        self.courses.get(&(whose(candidate.instance, own)?, candidate.to.clone()))
     }
 
     /// A plan says what a run would do: one that waits the bakes out goes past them.
     fn in_turn(&self, course: &Course<'_>, has_turn: bool, places: usize, why: HoldReason) -> Begins {
-        let is_foreseen = if self.cx.run.dry_run { course.is_foreseen(has_turn, places) } else { has_turn };
+        let is_foreseen = if self.all.whole.run.dry_run { course.is_foreseen(has_turn, places) } else { has_turn };
         if is_foreseen {
             Begins::Now
-        } else if self.cx.run.dry_run {
+        } else if self.all.whole.run.dry_run {
             Begins::Closed(Closed { why, wait_until: None })
         } else {
             Begins::Later(why)
         }
     }
 
-    fn bake(&self, version: Version, until: Timestamp, is_sure: bool, what: String) -> Begins {
-        let waits = self.waits_until(until, is_sure);
-        if self.cx.run.dry_run && waits {
-            return Begins::Now;
-        }
-        let why = if is_sure || waits {
-            HoldReason::Baking { version, what, until }
-        } else {
-            let why = "no instance tells when, and this run cannot watch them for so long".to_owned();
-            HoldReason::BakeUnknown { version, why }
-        };
-        Begins::Closed(Closed { why, wait_until: waits.then_some(until) })
-    }
-
-    /// Whether the run waits for that moment: not for long where the next one would find the same, and not where it could
-    /// begin nothing then.
-    fn waits_until(&self, until: Timestamp, is_sure: bool) -> bool {
-        let is_soon = !is_sure || until <= after(self.cx.now, WORTH_A_WAIT);
-        is_soon && may_begin_at(self.cx, until)
-    }
-
     /// Foresees how far a run gets, for a plan.
     fn foresee(&mut self) {
-        if !self.cx.run.dry_run {
+        if !self.all.whole.run.dry_run {
             return;
         }
-        for course in self.courses.values_mut() {
-            let Stages { begins, bakes } = stages(self.cx, course);
+        for (((group, _), _), course) in &mut self.courses {
+            let Stages { begins, bakes } = stages(self.all.of_name(*group), course);
             course.foresee(begins);
             self.bakes = self.bakes.max(bakes);
         }
     }
+}
+
+/// Whose course an instance is part of, by the facts of that.
+fn whose<'a>(instance: &'a Instance, of_course: &Context<'a>) -> Option<Whose<'a>> {
+    Some((of_course.group.map(|group| &group.name), kind(instance)?))
+}
+
+fn bake(version: Version, (until, is_sure): (Timestamp, bool), what: String, cx: &Context<'_>) -> Begins {
+    let waits = waits_until(until, is_sure, cx);
+    if cx.run.dry_run && waits {
+        return Begins::Now;
+    }
+    let why = if is_sure || waits {
+        HoldReason::Baking { version, what, until }
+    } else {
+        let why = "no instance tells when, and this run cannot watch them for so long".to_owned();
+        HoldReason::BakeUnknown { version, why }
+    };
+    Begins::Closed(Closed { why, wait_until: waits.then_some(until) })
+}
+
+/// Whether the run waits for that moment: not for long where the next one would find the same, and not where it could
+/// begin nothing then.
+fn waits_until(until: Timestamp, is_sure: bool, cx: &Context<'_>) -> bool {
+    let is_soon = !is_sure || until <= after(cx.now, WORTH_A_WAIT);
+    is_soon && may_begin_at(cx, until)
 }
 
 /// The instances that are no candidates only because nobody could look at them, for no longer than a host is given to answer.

@@ -20,6 +20,12 @@ pub(crate) fn soaking(cx: &Context<'_>, is_draining: bool) -> Option<Closed> {
     (cx.now < until).then(|| Closed { why: HoldReason::Soaking { until }, wait_until: waits.then_some(until) })
 }
 
+/// The same for an instance that goes by other windows than its cluster.
+pub(crate) fn by_own_windows(soaking: &Closed, own: &Context<'_>) -> Closed {
+    let wait_until = soaking.why.watched_until().filter(|until| may_begin_at(own, *until));
+    Closed { why: soaking.why.clone(), wait_until }
+}
+
 /// Returns when an instance was drained, or ended an update, last: in this run, or in an earlier one by what stands on it.
 fn last_move(cx: &Context<'_>) -> Option<Timestamp> {
     let moves = cx.snapshot.instances.values().flat_map(|instance| {

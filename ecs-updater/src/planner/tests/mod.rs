@@ -28,6 +28,7 @@ mod auto_scaling;
 mod dead_run;
 mod drain;
 mod gate;
+mod groups;
 mod health;
 mod hooks;
 mod in_service;

@@ -38,6 +38,8 @@ fn on_its_way(step: ClaimStep, report: HostReport, since: Timestamp) -> Instance
 #[test]
 fn where_an_instance_goes() {
     const BEFORE: &str = "updated/1.26.1/1.27.0/2026-11-22T03:00:00Z";
+    const EARLIER: &str = "updated/1.25.0/1.27.0/2026-11-22T03:00:00Z";
+    let alone = |inactive: &str| HostReport { inactive: Some(inactive.into()), ..on_release() };
     let locked = |mut report: HostReport, lock: &str| {
         report.settings.as_mut().unwrap().version_lock = Some(lock.into());
         report
@@ -67,6 +69,9 @@ fn where_an_instance_goes() {
         ("its owner keeps it", locked(on_release(), "1.27.0"), BEFORE, None, "hold version_locked"),
         ("its owner wants that too", locked(on_release(), "1.26.1"), BEFORE, None, "stage 1.26.1 lock=1.26.1"),
         ("another version runs", available(), BEFORE, Some("1.26.0"), "current rest"),
+        ("the other set has it", alone("1.26.1"), BEFORE, None, "drain"),
+        ("the other set has it, and it is offered no more", alone("1.25.0"), EARLIER, None, "drain"),
+        ("the other set has another one", alone("1.26.0"), BEFORE, None, "stage 1.26.1 lock=latest"),
     ];
     for (name, report, last, to, expected) in table {
         let one = remembers(instance(0, Some(report), at(1)), last);

@@ -2,7 +2,6 @@
 
 use std::fmt::{Error, Write as _};
 
-use models::ids::ZoneName;
 use models::plan::Phase;
 use models::report::{ClusterReport, InstanceReport, PhaseTime};
 
@@ -72,7 +71,7 @@ fn row(page: &mut String, instance: &InstanceReport, dry_run: bool, span: Span) 
         (Some(version), _) | (None, Some(version)) => version.to_string(),
         (None, None) => "–".to_owned(),
     };
-    let zone = instance.zone.as_ref().map_or("–", ZoneName::as_str);
+    let place = instance.place().unwrap_or_else(|| "–".to_owned());
     let outcome = instance.outcome;
     let why = instance.detail.as_deref().map(|detail| format!(" title=\"{}\"", escaped(detail))).unwrap_or_default();
     let last = match (dry_run, instance.turn, instance.out_of_service_s) {
@@ -84,7 +83,7 @@ fn row(page: &mut String, instance: &InstanceReport, dry_run: bool, span: Span) 
         page,
         "<div class=r><code>{}</code><span>{}</span><span>{}</span><span><b class=\"chip {}\"{why}>{}</b></span><span>{last}</span>",
         escaped(instance.ec2_instance_id.as_str()),
-        escaped(zone),
+        escaped(&place),
         escaped(&version),
         outcome.as_str(),
         State::Settled(outcome).word(),

@@ -42,15 +42,16 @@ pub(super) async fn gather<'a>(
     clock: &Clock,
 ) -> Result<Facts<'a>, AwsError> {
     let mut fleet = FleetSnapshot::nothing_seen(cluster, clock.now());
-    let (trouble, (lease, summary)) =
+    let (trouble, beside) =
         tokio::join!(observe::glance(aws, &mut fleet, policy, clock.now()), beside(aws, cluster, table, clock));
+    let Beside { lease, summary, .. } = beside;
     let no_tags = trouble?.map(|error| format!("{error}; {}", error.advice()));
     let held = held_sizes(aws, &fleet).await;
     Ok(Facts { fleet, policy, no_tags, lease, summary, held, now: clock.now() })
 }
 
 /// Reads what runs hold of the groups of capacity providers. Where that is not told, nothing is known of it: few clusters have any.
-pub(crate) async fn held_sizes(aws: &Aws, fleet: &FleetSnapshot) -> BTreeMap<SmolStr, HeldMinSize> {
+async fn held_sizes(aws: &Aws, fleet: &FleetSnapshot) -> BTreeMap<SmolStr, HeldMinSize> {
     let names = fleet.groups_of_providers();
     if names.is_empty() {
         return BTreeMap::new();
@@ -64,32 +65,37 @@ pub(crate) async fn held_sizes(aws: &Aws, fleet: &FleetSnapshot) -> BTreeMap<Smo
     }
 }
 
+/// The lease, and what the last run left beside it.
+pub(crate) struct Beside {
+    pub(crate) lease: LeaseStatus,
+    /// Why the lease is not known.
+    pub(crate) error: Option<AwsError>,
+    pub(crate) summary: Result<Summary, String>,
+}
+
 /// Reads the lease, and what the last run left beside it.
-async fn beside(
-    aws: &Aws,
-    cluster: &ClusterName,
-    table: Option<&str>,
-    clock: &Clock,
-) -> (LeaseStatus, Result<Summary, String>) {
+pub(crate) async fn beside(aws: &Aws, cluster: &ClusterName, table: Option<&str>, clock: &Clock) -> Beside {
     let Some(table) = table else {
-        return (LeaseStatus::NoTable, Err("there is no lease table".to_owned()));
+        let summary = Err("there is no lease table".to_owned());
+        return Beside { lease: LeaseStatus::NoTable, error: None, summary };
     };
     let (lease, summary) = tokio::join!(aws.lease_entry(table, cluster), aws.summary(table, cluster));
-    let why = |error: AwsError| format!("{error}; {}", error.advice());
+    let why = |error: &AwsError| format!("{error}; {}", error.advice());
+    let error = lease.as_ref().err().cloned();
     let lease = match lease {
         Ok(entry) => lease_status(entry, clock.now()),
-        Err(error) => LeaseStatus::NotKnown { why: why(error) },
+        Err(error) => LeaseStatus::NotKnown { why: why(&error) },
     };
     let summary = match summary {
         Ok(Some(read)) => read.map_err(|error| error.to_string()),
         Ok(None) => Err("no run has left a summary in the lease table".to_owned()),
-        Err(error) => Err(why(error)),
+        Err(error) => Err(why(&error)),
     };
-    (lease, summary)
+    Beside { lease, error, summary }
 }
 
 /// Returns what an item says of a lease at a moment. The expiry is by its holder's clock.
-pub(crate) fn lease_status(entry: Option<Entry>, now: Timestamp) -> LeaseStatus {
+pub(super) fn lease_status(entry: Option<Entry>, now: Timestamp) -> LeaseStatus {
     let Some(Entry { holder: run, epoch, expires }) = entry else { return LeaseStatus::Never };
     if expires == Timestamp::UNIX_EPOCH {
         LeaseStatus::Free { run }

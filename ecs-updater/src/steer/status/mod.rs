@@ -21,7 +21,7 @@ use crate::aws::{Aws, SdkConfig};
 use crate::clock::Clock;
 use crate::cluster_settings::Resolved;
 
-pub(crate) use gather::{Facts, held_sizes, lease_status};
+pub(crate) use gather::{Beside, Facts, beside};
 pub use needs::NEED_CODES;
 pub(crate) use report::report;
 pub use typed::Typed;

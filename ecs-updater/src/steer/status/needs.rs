@@ -169,11 +169,12 @@ impl Needs<'_> {
 
     /// Whether a run is at work that goes on with a claim, as far as is known.
     fn is_in_hand(&self, claim: &ClaimLine) -> bool {
-        let timeouts = &self.facts.policy.timeouts;
-        let hooks = &self.facts.policy.hooks;
-        let asked = [&hooks.before_reboot, &hooks.before_active].into_iter().flatten();
-        let asked = asked.fold(SignedDuration::ZERO, |all, _| all + hooks.timeout);
-        let updates = timeouts.stage + timeouts.drain + timeouts.reboot + timeouts.verify + asked;
+        let policy = self.facts.policy;
+        let all = std::iter::once(policy).chain(policy.groups.iter().map(|group| &*group.policy));
+        let updates = all.map(|one| one.timeouts.drain + one.timeouts.reboot + one.timeouts.verify).max();
+        let asked = [&policy.hooks.before_reboot, &policy.hooks.before_active].into_iter().flatten();
+        let asked = asked.fold(SignedDuration::ZERO, |all, _| all + policy.hooks.timeout);
+        let updates = policy.timeouts.stage + updates.unwrap_or_default() + asked;
         let patience = if claim.step.takes_out_of_service() { updates } else { WAITS };
         let is_young = self.facts.now.duration_since(claim.since) < patience;
         match &self.facts.lease {

@@ -48,6 +48,7 @@ fn line(instance: &Instance, facts: &Facts<'_>, summarized: &Summarized<'_>) -> 
         ec2_instance_id: instance.host.clone(),
         container_instance: instance.container_instance.clone(),
         zone: instance.zone.clone(),
+        group: planner::membership(instance, facts.policy).only().map(|group| group.name.clone()),
         status: instance.status,
         agent_connected: instance.agent_connected,
         machine: instance.machine_state(),

@@ -36,6 +36,8 @@ pub struct Memory {
     pub tidy_not_before: Option<Timestamp>,
     /// The boot in which the agent activated something; in that boot it is for the agent to undo.
     pub activated_in: Option<BootId>,
+    /// The boot in which `signpost` was to make the other set the next to boot; in that boot it is for the agent to undo.
+    pub switched_in: Option<BootId>,
     /// The reboot that the host was asked for last, wanted still or not: nothing can stop it.
     pub going_down: Option<GoingDown>,
     /// The last boot in which the ECS agent was seen registered.
@@ -161,11 +163,20 @@ pub struct Outcome {
 }
 
 impl Memory {
+    /// Returns the version on the host's inactive set, where the host came from it and nothing was written since.
+    pub fn inactive(&self, facts: &Facts) -> Option<&Version> {
+        let came = self.came_from.as_ref().filter(|placed| Some(&placed.boot) == facts.boot.id.as_ref())?;
+        facts.report().is_none_or(|report| report.staged().is_none()).then_some(&came.version)
+    }
+
     /// Whether the host's inactive set holds this version because the host came from it, and nothing was written since.
     pub fn inactive_is(&self, version: &Version, facts: &Facts) -> bool {
-        let came = self.came_from.as_ref();
-        came.is_some_and(|placed| placed.version == *version && Some(&placed.boot) == facts.boot.id.as_ref())
-            && facts.report().is_none_or(|report| report.staged().is_none())
+        self.inactive(facts) == Some(version)
+    }
+
+    /// Whether the agent has made the other set the next to boot, in this boot and past the host API.
+    pub fn is_switched(&self, facts: &Facts) -> bool {
+        self.switched_in.is_some() && self.switched_in == facts.boot.id
     }
 
     /// Whether the agent itself wrote this version in this boot, and the host still shows it.

@@ -21,6 +21,9 @@ impl Memory {
         if self.activated_in.as_ref().is_some_and(|activated| activated != boot) {
             self.activated_in = None;
         }
+        if self.switched_in.as_ref().is_some_and(|switched| switched != boot) {
+            self.switched_in = None;
+        }
         let lock = facts.report().and_then(|report| report.settings.as_ref()?.version_lock.as_ref());
         if lock.is_some() && lock == self.lock_owed.as_ref() {
             self.lock_owed = None;

@@ -93,6 +93,10 @@ impl Memory {
             Act::Wait(_) | Act::Refresh => return,
             Act::FallBack { .. } => return self.end_fall_back(outcome, now),
             Act::Cancel { .. } if outcome.error.is_none() => {
+                // What was taken back that way is not gone back to by it again (docs/facts/host-api.md#boot-and-rollback).
+                if self.switched_in.take().is_some() {
+                    self.came_from = None;
+                }
                 self.activated_in = None;
                 self.lock_owed = None;
                 self.tidy_not_before = None;

@@ -40,6 +40,7 @@ fn facts() -> Facts {
         host: Some(Seen { report, other_set_next: None, ..Seen::default() }),
         host_answers: true,
         tags: Tags::Known { claim: None, failed: FailedVersions::default(), lock: None },
+        may_roll_back: false,
         refreshed_at: Some(start()),
     }
 }
@@ -196,6 +197,49 @@ fn rebooting_and_going_back() {
     assert_eq!(act_after(&facts, after(10), came_from), revert(true, false));
     assert_eq!(act_after(&facts, after(10), |memory| taken(memory).switched = true), revert(false, true));
     assert_eq!(act(&claimed(ClaimStep::Cancel)), Act::Cancel { lock: None, tidying: false });
+}
+
+/// What the other set has still needs not be written, and is gone back to past the host API.
+#[test]
+fn a_claimed_way_back_to_the_other_set() {
+    let facts = |step| {
+        with(claimed(step), |facts| {
+            let claim = Claim { from: NEW.parse().unwrap(), to: OLD.parse().unwrap(), ..claim(step, BOOT) };
+            facts.tags = Tags::Known { claim: Some(Ok(claim)), failed: FailedVersions::default(), lock: None };
+            facts.host.as_mut().unwrap().report.os.as_mut().unwrap().version = NEW.into();
+            facts.may_roll_back = true;
+        })
+    };
+    let came_from = |version: &'static str| {
+        move |memory: &mut Memory| {
+            memory.came_from = Some(Placed { version: version.parse().unwrap(), boot: BOOT.into() });
+        }
+    };
+    let old = || OLD.parse().unwrap();
+    let alone = |switched| Act::Revert { from: old(), lock: None, inactive: true, switched };
+    let (drain, reboot) = (facts(ClaimStep::Drain), facts(ClaimStep::Reboot));
+    let stage = Act::Stage { to: old(), lock: None, written_before: false };
+    assert_eq!(act_after(&drain, after(10), came_from(OLD)), Act::End { error: None });
+    assert_eq!(act_after(&reboot, after(10), came_from(OLD)), alone(false));
+    assert_eq!(act_after(&reboot, after(10), |memory| taken(memory).switched = true), alone(true));
+    // Not the host's root; another version there; a claim that asks for the version to be written.
+    let no_root = |facts: Facts| with(facts, |facts| facts.may_roll_back = false);
+    assert_eq!(act_after(&no_root(drain.clone()), after(10), came_from(OLD)), stage);
+    assert_eq!(act_after(&no_root(reboot), after(10), came_from(OLD)), Act::Reboot { to: old() });
+    assert_eq!(act_after(&drain, after(10), came_from("1.25.0")), stage);
+    assert_eq!(act_after(&facts(ClaimStep::Stage), after(10), came_from(OLD)), stage);
+    // Nobody asks for it any more.
+    let unclaimed = with(drain, |facts| {
+        facts.tags = Tags::Known { claim: None, failed: FailedVersions::default(), lock: None };
+    });
+    let switched = |memory: &mut Memory| {
+        (memory.activated_in, memory.switched_in) = (Some(BOOT.into()), Some(BOOT.into()));
+    };
+    assert_eq!(act_after(&unclaimed, after(10), switched), Act::Cancel { lock: None, tidying: true });
+    let in_another = |memory: &mut Memory| {
+        (memory.activated_in, memory.switched_in) = (Some(BOOT.into()), Some(BEFORE.into()));
+    };
+    assert_eq!(act_after(&unclaimed, after(10), in_another), Act::Wait(Waits::Idle));
 }
 
 #[test]

@@ -500,6 +500,13 @@ impl Machine for Shared {
             None => Err(SignpostError::Refused { detail: "Inactive partition is not valid to roll back to".into() }),
         }))
     }
+
+    fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
+        Box::pin(self.call(|world| {
+            world.signposted = false;
+            Ok(())
+        }))
+    }
 }
 
 impl Journal for Shared {
