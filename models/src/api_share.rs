@@ -13,6 +13,12 @@ pub struct ApiShare {
 /// What is taken without a word from anybody: half, so that others in the account never meet an empty bucket.
 const USUAL: u16 = 500;
 
+/// The most that anybody can take.
+const WHOLE: u16 = 1_000;
+
+/// The least that a run comes to its end with.
+const LEAST: u16 = 100;
+
 /// No such share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be {}", ApiShare::ALLOWED)]
@@ -24,13 +30,23 @@ impl ApiShare {
 
     /// As a factor.
     pub fn factor(self) -> f64 {
-        f64::from(self.thousandths) / 1_000.0
+        f64::from(self.thousandths) / f64::from(WHOLE)
     }
 
     /// Returns what takes the place of a count that fits half of the buckets; at least 1.
     pub fn scaled(self, of_half: usize) -> usize {
-        (of_half * usize::from(self.thousandths) / usize::from(USUAL)).max(1)
+        scaled(of_half, self.thousandths)
     }
+
+    /// The same for a count of what others do for the run with calls of their own, such as hosts that report: beside
+    /// the run they have no more than it leaves, and no more than it takes itself.
+    pub fn scaled_beside(self, of_half: usize) -> usize {
+        scaled(of_half, self.thousandths.min(WHOLE - self.thousandths))
+    }
+}
+
+fn scaled(of_half: usize, thousandths: u16) -> usize {
+    (of_half * usize::from(thousandths) / usize::from(USUAL)).max(1)
 }
 
 impl Default for ApiShare {
@@ -51,8 +67,8 @@ impl FromStr for ApiShare {
         }
         let whole: u32 = whole.parse().map_err(|_| NoApiShare)?;
         let behind: u32 = format!("{behind:0<3}").parse().map_err(|_| NoApiShare)?;
-        match u16::try_from(whole * 1_000 + behind) {
-            Ok(thousandths @ 100..=1_000) => Ok(Self { thousandths }),
+        match u16::try_from(whole * u32::from(WHOLE) + behind) {
+            Ok(thousandths @ LEAST..=WHOLE) => Ok(Self { thousandths }),
             Ok(_) | Err(_) => Err(NoApiShare),
         }
     }
@@ -91,5 +107,12 @@ mod tests {
         assert_eq!(scaled("0.9", 75), Ok(135));
         assert_eq!(scaled("0.1", 75), Ok(15));
         assert_eq!(scaled("0.1", 4), Ok(1), "never nothing at all");
+    }
+
+    #[test]
+    fn what_others_do_for_the_run_fits_beside_it() {
+        for (share, count) in [("0.1", 8), ("0.5", 40), ("0.6", 32), ("0.9", 8), ("0.99", 1), ("1", 1)] {
+            assert_eq!(share.parse::<ApiShare>().map(|share| share.scaled_beside(40)), Ok(count), "{share}");
+        }
     }
 }

@@ -5,13 +5,14 @@ use models::api_share::ApiShare;
 use models::time::after;
 
 /// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten
-/// a second (ECS API reference, "request throttling"). Who is drained faster waits out of service. Another share of the bucket
-/// pays for more or fewer, as it does for stage claims.
+/// a second (ECS API reference, "request throttling"). Who is drained faster waits out of service. Another share of the
+/// bucket pays for more or fewer.
 const MAX_DRAINS_PER_WINDOW: usize = 75;
 const DRAIN_WINDOW: SignedDuration = SignedDuration::from_secs(15);
 /// A host bridge reports when it takes up a claim and when it is done with it, each with one call of the bucket from
 /// which instances are set DRAINING and ACTIVE: half of it refills with twenty a second. So many of a cluster are
-/// asked to stage at once; those that stage again since they lost their image are few and not counted.
+/// asked to stage at once; those that stage again since they lost their image are few and not counted. These are the
+/// hosts' own calls: a run that takes more than half of the bucket leaves them less.
 const MAX_STAGE_CLAIMS_PER_WINDOW: usize = 40;
 const STAGE_CLAIM_WINDOW: SignedDuration = SignedDuration::from_secs(5);
 
@@ -30,7 +31,7 @@ impl Pacer {
     }
 
     pub(super) fn of_stage_claims(share: ApiShare) -> Self {
-        Self { window: STAGE_CLAIM_WINDOW, left: share.scaled(MAX_STAGE_CLAIMS_PER_WINDOW), first: None }
+        Self { window: STAGE_CLAIM_WINDOW, left: share.scaled_beside(MAX_STAGE_CLAIMS_PER_WINDOW), first: None }
     }
 
     /// Counts one that was begun at that time, unless its window is over.
