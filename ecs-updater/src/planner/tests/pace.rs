@@ -102,7 +102,7 @@ fn the_pace_fits_the_share_of_the_buckets() {
     {
         let facts = RunFacts { api_share: share.parse().unwrap(), ..facts() };
         let plan = |instances: Vec<Instance>, policy| plan(&fleet(instances, vec![]), policy, &facts, at(1));
-        let ready = |numbers: std::ops::Range<usize>| numbers.map(|n| instance(n, Some(staged()), at(1)));
+        let ready = |numbers: std::ops::Range<u32>| numbers.map(|n| instance(n, Some(staged()), at(1)));
         assert_eq!(drains(&plan(ready(0..160).collect(), &policy)).len(), drained, "{share}");
 
         let outdated = (0..50).map(|n| instance(n, Some(available()), at(1))).collect();
@@ -110,7 +110,7 @@ fn the_pace_fits_the_share_of_the_buckets() {
         let stages = steps.iter().filter(|planned| matches!(planned.step, Step::Stage(_))).count();
         assert_eq!(stages, asked, "{share}");
 
-        let beside = |waiting: usize| {
+        let beside = |waiting: u32| {
             let drained = ready(1..waiting + 1).map(|one| claimed(one, ClaimStep::Drain, at(0)));
             drains(&plan(ready(0..1).chain(drained).collect(), &policy)).len()
         };
