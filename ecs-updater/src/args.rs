@@ -94,6 +94,8 @@ Environment:
   ECS_UPDATER_CONFIG      the configuration file or SSM parameter, as --config
   ECS_UPDATER_CLUSTERS    the clusters, separated by commas, as --cluster
   ECS_UPDATER_LEASE_TABLE the table with the leases, as --lease-table
+  ECS_UPDATER_API_SHARE   how much of the API rates a run may take, as
+                          --api-share
   ECS_UPDATER_LOG         what to log, as --log-level
   ECS_UPDATER_METRICS     writes metrics of each run into the log, as --metrics
   ECS_UPDATER_SETTINGS    any settings as under [defaults], with commas:

@@ -141,7 +141,7 @@ async fn work(cli: &Cli, means: Means<'_>, signals: Signals) -> Result<(RunRepor
         _ = stopped.wait_for(|stopped| *stopped) => None,
         _ = finishing.wait_for(|finishing| *finishing) => None,
     };
-    let Some((config, Resolved { lease_table, clusters, locations })) = resolved else {
+    let Some((config, Resolved { lease_table, api_share, clusters, locations })) = resolved else {
         tracing::warn!("interrupted before the settings were known: nothing was begun");
         return Ok((begun_nothing(run_id, cli.command.dry_run(), started_at), None));
     };
@@ -160,6 +160,7 @@ async fn work(cli: &Cli, means: Means<'_>, signals: Signals) -> Result<(RunRepor
         outside_window,
         named,
         lease_table,
+        api_share,
         dates_oldest: metrics.is_some(),
     };
     let advice = async {

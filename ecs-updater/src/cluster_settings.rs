@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use models::api_share::ApiShare;
 use models::clean;
 use models::cluster_tags::IgnoredTag;
 use models::host::parse_version;
@@ -24,6 +25,8 @@ pub type ResolvedCluster = (ClusterName, Result<Policy, ClusterError>);
 pub struct Resolved {
     /// The DynamoDB table with the leases; `None`: runs are not kept apart.
     pub lease_table: Option<String>,
+    /// How much of the account's API rates a run may take.
+    pub api_share: ApiShare,
     /// The clusters, in the order in which they were named.
     pub clusters: Vec<ResolvedCluster>,
     /// Where each cluster is, or was looked for; the Region alone where ECS does not say more.
@@ -85,7 +88,7 @@ pub async fn parameter(aws: &Aws, name: &str) -> Result<Option<String>, AwsError
 /// # Errors
 /// No cluster at all, or something wrong with the settings of each.
 pub async fn resolve(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) -> Result<Resolved, ConfigError> {
-    let Settings { lease_table, clusters } = inputs.settings()?;
+    let Settings { lease_table, api_share, clusters } = inputs.settings()?;
     let names: Vec<ClusterName> = clusters.into_iter().map(|cluster| cluster.name).collect();
     let here = Location { account: None, region: aws.region() };
     let mut locations: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), here.clone())).collect();
@@ -93,7 +96,7 @@ pub async fn resolve(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) ->
         Ok(described) => described,
         Err(error) => {
             let clusters = names.into_iter().map(|name| (name.clone(), Err(error.on(&name)))).collect();
-            return Ok(Resolved { lease_table, clusters, locations });
+            return Ok(Resolved { lease_table, api_share, clusters, locations });
         }
     };
     locations.extend(described.locations.clone());
@@ -129,7 +132,7 @@ pub async fn resolve(aws: &Aws, inputs: Inputs, stop: &watch::Receiver<bool>) ->
             (cluster.name.clone(), policy)
         })
         .collect();
-    Ok(Resolved { lease_table, clusters, locations })
+    Ok(Resolved { lease_table, api_share, clusters, locations })
 }
 
 /// What the parameters say that targets name. Each is read once.

@@ -6,6 +6,7 @@
 #[macro_use]
 mod as_text;
 
+pub mod api_share;
 pub mod attributes;
 pub mod build;
 pub mod capacity;

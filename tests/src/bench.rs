@@ -38,6 +38,9 @@ fn missing(what: &str) -> BenchError {
     BenchError::Missing(what.to_owned())
 }
 
+/// A share of the buckets for those who give more of them.
+const MORE: &str = "0.9";
+
 /// Sizes of the growth table.
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
@@ -83,6 +86,10 @@ pub fn run() -> Result<(), Failure> {
         }
     }
     figures.insert("cpu_s_1000", json!(rounded(cpu_s)));
+    let more = measure::rollout_with_share(SIZES[2], Way::Ssm, MORE)?;
+    println!("the next with api_share = {MORE}:");
+    show(Way::Ssm, &more);
+    figures.insert("took_s_10000_with_more", json!(rounded(more.took.as_secs_f64())));
     for size in SIZES {
         let memory = peak_rss_mib(&updater, &measure::outdated(size, Way::Ssm), &["plan"], 20)?;
         println!("plan of {size} over TCP: peak {memory:.1} MiB");

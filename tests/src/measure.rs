@@ -207,6 +207,17 @@ pub fn rollout(size: usize, way: Way) -> Result<Measured, MeasureError> {
     one_run(&outdated(size, way), size, Outcome::Updated)
 }
 
+/// The same as [`rollout`] with this share of the account's token buckets.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn rollout_with_share(size: usize, way: Way, api_share: &str) -> Result<Measured, MeasureError> {
+    let text = outdated(size, way);
+    let text =
+        text.replace("[updater.defaults]\n", &format!("[updater]\napi_share = {api_share}\n[updater.defaults]\n"));
+    one_run(&text, size, Outcome::Updated)
+}
+
 /// How long a release is watched in the measured rollout with stages: a run waits that out.
 pub const BAKE: SignedDuration = SignedDuration::from_mins(20);
 /// The bakes of such a rollout: after its canary, and after each of two checkpoints.
@@ -294,6 +305,7 @@ impl Timer {
             idle_since: None,
             outside_window: false,
             selection: Default::default(),
+            api_share: Default::default(),
         };
         Self { policy, facts, seen: RefCell::default() }
     }

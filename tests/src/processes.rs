@@ -53,6 +53,7 @@ impl Rollout {
             outside_window: false,
             named: Default::default(),
             lease_table: self.lease_table.clone(),
+            api_share: self.api_share,
             dates_oldest: false,
         };
         let began = clock.now();

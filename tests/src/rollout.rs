@@ -21,6 +21,7 @@ use ecs_updater::run::{Job, Signals, Watch, run};
 use ecs_updater::steer::Order;
 use ecs_updater::steer::status::{Typed, status};
 use jiff::{SignedDuration, Timestamp};
+use models::api_share::ApiShare;
 use models::doctor::DoctorReport;
 use models::ids::{AccountId, ClusterName, HostId, RunId};
 use models::location::Location;
@@ -160,6 +161,7 @@ pub struct Rollout {
     /// What `[expect]` of the scenario says.
     pub expect: Expect,
     pub(crate) lease_table: Option<String>,
+    pub(crate) api_share: ApiShare,
     pub(crate) config: SdkConfig,
     /// Where the settings of each run come from.
     scenario: Scenario,
@@ -221,13 +223,14 @@ impl Rollout {
         let inputs = inputs(&aws, scenario).await?;
         let (_interrupt, stop) = watch::channel(false);
         let resolved = cluster_settings::resolve(&aws, inputs, &stop).await?;
-        let Resolved { lease_table, clusters, locations } = resolved;
+        let Resolved { lease_table, api_share, clusters, locations } = resolved;
         let rollout = Self {
             region,
             clusters,
             locations,
             expect,
             lease_table,
+            api_share,
             config,
             scenario: scenario.clone(),
             changed: false,
@@ -274,8 +277,9 @@ impl Rollout {
             let inputs = with_flags(inputs(&aws, &scenario).await?, &spec.flags)?;
             Ok::<_, RolloutError>(cluster_settings::resolve(&aws, inputs, &stop).await?)
         };
-        let told = resolved.await.and_then(|Resolved { lease_table, clusters, locations }| {
+        let told = resolved.await.and_then(|Resolved { lease_table, api_share, clusters, locations }| {
             (self.lease_table, self.clusters, self.locations) = (lease_table, clusters, locations);
+            self.api_share = api_share;
             self.tell_rules()
         });
         if let Err(error) = told {
@@ -322,6 +326,7 @@ impl Rollout {
             outside_window: spec.outside_window,
             named,
             lease_table: self.lease_table.clone(),
+            api_share: self.api_share,
             dates_oldest: spec.metrics,
         };
         let clock = self.region.clock_of_a_run(SignedDuration::ZERO);
@@ -414,11 +419,11 @@ impl Rollout {
 
     /// Returns what asks how the clusters stand, also while a run is at work.
     pub fn looker(&self) -> Looker {
-        let (lease_table, clusters, locations) =
-            (self.lease_table.clone(), self.clusters.clone(), self.locations.clone());
+        let (lease_table, api_share) = (self.lease_table.clone(), self.api_share);
+        let (clusters, locations) = (self.clusters.clone(), self.locations.clone());
         Looker {
             region: Arc::clone(&self.region),
-            resolved: Resolved { lease_table, clusters, locations },
+            resolved: Resolved { lease_table, api_share, clusters, locations },
             config: self.config.clone(),
         }
     }

@@ -79,6 +79,7 @@ impl Rollout {
             outside_window: false,
             named: Default::default(),
             lease_table: self.lease_table.clone(),
+            api_share: self.api_share,
             dates_oldest: false,
         };
         let mut work = pin!(tokio::time::timeout(at_most, run(&config, &clock, job, &(), stopped)));

@@ -62,6 +62,7 @@ impl Rollout {
                 policy,
                 location: self.locations.get(cluster).cloned().unwrap_or_default(),
                 lease_table: self.lease_table.as_deref(),
+                api_share: self.api_share,
                 signals: signals.into(),
                 voice: steered,
             };

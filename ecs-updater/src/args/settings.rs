@@ -19,6 +19,9 @@ pub struct SettingArgs {
     /// DynamoDB table with the leases, by which one run at a time works on a cluster [default: none]
     #[arg(long, value_name = "NAME", help_heading = "Clusters")]
     pub lease_table: Option<String>,
+    /// How much of the account's API rates all clusters of the run together may take, from 0.1 to 1 [default: 0.5]
+    #[arg(long, value_name = "SHARE", help_heading = "Clusters")]
+    pub api_share: Option<String>,
     /// The flag of each [`Key`].
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -31,6 +34,7 @@ impl SettingArgs {
             config: self.config.clone(),
             clusters: self.clusters.clone(),
             lease_table: self.lease_table.clone(),
+            api_share: self.api_share.clone(),
             values: self.keys.values.clone(),
         }
     }

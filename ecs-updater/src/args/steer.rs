@@ -30,6 +30,7 @@ impl ClusterArgs {
             config: self.config.clone(),
             clusters: self.clusters.clone(),
             lease_table: self.lease_table.clone(),
+            api_share: None,
             values: Vec::new(),
         }
     }

@@ -40,7 +40,10 @@ pub(super) fn execute(cli: &Cli) -> Result<ExitStatus, CliError> {
 
 /// The settings in columns: those that somebody sets first, then the defaults.
 fn table(effective: &Effective) -> String {
-    let mut text = format!("lease_table = {}   {}\n", effective.lease_table.value, effective.lease_table.origin);
+    let mut text = String::new();
+    for (key, said) in [("lease_table", &effective.lease_table), ("api_share", &effective.api_share)] {
+        text.push_str(&format!("{key} = {}   {}\n", said.value, said.origin));
+    }
     for cluster in &effective.clusters {
         text.push_str(&format!("\nCluster {}", cluster.cluster));
         if !cluster.problems.is_empty() {

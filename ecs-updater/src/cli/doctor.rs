@@ -39,7 +39,7 @@ async fn show(
     let asked = stop.clone();
     let examined = async {
         let (config, inputs) = gathered(cli, environment).await?;
-        let Settings { lease_table, clusters } = inputs.settings()?;
+        let Settings { lease_table, api_share, clusters } = inputs.settings()?;
         let names: Vec<_> = clusters.iter().map(|cluster| cluster.name.clone()).collect();
         let untagged: BTreeMap<_, _> =
             clusters.into_iter().filter_map(|cluster| Some((cluster.name, cluster.policy.ok()?))).collect();
@@ -49,7 +49,7 @@ async fn show(
             Err(error) => {
                 let refused = ClusterError { kind: ClusterErrorKind::Configuration, message: error.to_string() };
                 let clusters = names.into_iter().map(|name| (name, Err(refused.clone()))).collect();
-                Resolved { lease_table, clusters, locations: BTreeMap::new() }
+                Resolved { lease_table, api_share, clusters, locations: BTreeMap::new() }
             }
         };
         let (expect_account, typed) = (cli.global.expect_account.as_ref(), typed(cli, args));

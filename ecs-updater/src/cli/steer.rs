@@ -106,6 +106,7 @@ impl Wish<'_> {
             policy,
             location: resolved.locations.get(cluster).cloned().unwrap_or_default(),
             lease_table: resolved.lease_table.as_deref(),
+            api_share: resolved.api_share,
             signals: self.signals.clone(),
             voice,
         };

@@ -9,7 +9,7 @@ use super::fragment::GroupFragment;
 use super::group;
 use super::inputs::{Environment, Inputs};
 use super::key::Key;
-use super::names::{LEASE_TABLE_VARIABLE, SETTINGS_VARIABLE};
+use super::names::{API_SHARE_VARIABLE, LEASE_TABLE_VARIABLE, SETTINGS_VARIABLE};
 use super::settings::ClusterSettings;
 
 /// All settings of a run.
@@ -18,6 +18,7 @@ pub struct Effective {
     /// The version of this shape in JSON.
     pub version: u32,
     pub lease_table: Said,
+    pub api_share: Said,
     pub clusters: Vec<EffectiveCluster>,
 }
 
@@ -91,7 +92,8 @@ impl Inputs {
             origin: self.origin_of_lease_table(),
         };
         let clusters = settings.clusters.into_iter().map(|cluster| self.effective_for(cluster, environment));
-        Ok(Effective { version: 1, lease_table, clusters: clusters.collect() })
+        let api_share = Said { value: settings.api_share.to_string(), origin: self.origin_of_api_share() };
+        Ok(Effective { version: 1, lease_table, api_share, clusters: clusters.collect() })
     }
 
     fn effective_for(&self, cluster: ClusterSettings, environment: &Environment) -> EffectiveCluster {
@@ -169,13 +171,26 @@ impl Inputs {
     }
 
     fn origin_of_lease_table(&self) -> String {
-        let in_file = self.file.as_ref().filter(|file| file.lease_table.is_some());
-        if self.flags.lease_table.is_some() {
-            Origin::Flag("--lease-table".to_owned()).to_string()
-        } else if self.environment.lease_table.is_some() {
-            Origin::Variable(LEASE_TABLE_VARIABLE.to_owned()).to_string()
-        } else {
-            in_file.map_or_else(|| DEFAULT.to_owned(), |file| format!("the top of {}", file.source))
-        }
+        let is_in_file = self.file.as_ref().is_some_and(|file| file.lease_table.is_some());
+        let (flag, variable) = (&self.flags.lease_table, &self.environment.lease_table);
+        self.origin_at_the_top(
+            flag.is_some().then_some("--lease-table"),
+            variable.is_some().then_some(LEASE_TABLE_VARIABLE),
+            is_in_file,
+        )
+    }
+
+    fn origin_of_api_share(&self) -> String {
+        let is_in_file = self.file.as_ref().is_some_and(|file| file.api_share.is_some());
+        let (flag, variable) = (self.flags.api_share, self.environment.api_share);
+        self.origin_at_the_top(flag.map(|_| "--api-share"), variable.map(|_| API_SHARE_VARIABLE), is_in_file)
+    }
+
+    /// Returns who says what a key is that holds for the whole run.
+    fn origin_at_the_top(&self, flag: Option<&str>, variable: Option<&str>, is_in_file: bool) -> String {
+        let file = self.file.as_ref().filter(|_| is_in_file).map(|file| format!("the top of {}", file.source));
+        let flag = flag.map(|flag| Origin::Flag(flag.to_owned()).to_string());
+        let variable = || variable.map(|variable| Origin::Variable(variable.to_owned()).to_string());
+        flag.or_else(variable).or(file).unwrap_or_else(|| DEFAULT.to_owned())
     }
 }

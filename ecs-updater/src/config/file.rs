@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use models::api_share::{ApiShare, NoApiShare};
 use models::ids::ClusterName;
 use toml::de::DeTable;
 
@@ -120,6 +121,10 @@ impl Reader<'_> {
                     Ok(table) => fragment.lease_table = Some(table),
                     Err(NotAllowed) => self.bad(&key, &value, node.place, TOP, LEASE_TABLE_ALLOWED),
                 },
+                ("api_share", value) => match value.as_text().map_or_else(|| value.shown(), str::to_owned).parse() {
+                    Ok(share) => fragment.api_share = Some(share),
+                    Err(NoApiShare) => self.bad(&key, &value, node.place, TOP, ApiShare::ALLOWED),
+                },
                 ("cluster", Value::Array(items)) => fragment.clusters = self.clusters(items),
                 ("cluster", value) => {
                     self.bad(&key, &value, node.place, TOP, "a list of tables: write [[cluster]], with two brackets");
@@ -128,7 +133,10 @@ impl Reader<'_> {
                     let advice = if Key::find(&key).is_some() || is_table(&key) {
                         Advice::BelongsIn("[defaults] or in a [[cluster]]")
                     } else {
-                        Advice::for_unknown(&key, ["defaults", "cluster", "lease_table"].map(str::to_owned))
+                        Advice::for_unknown(
+                            &key,
+                            ["defaults", "cluster", "lease_table", "api_share"].map(str::to_owned),
+                        )
                     };
                     let origin = self.origin(key_place, TOP);
                     self.note(Problem::UnknownKey { key, origin, advice });
@@ -208,7 +216,7 @@ impl Reader<'_> {
                     let keys: Vec<&str> = Key::all().filter(|key| key.table() == Some(&path)).map(Key::path).collect();
                     self.bad(&path, &value, node.place, table, &format!("a table, such as {}", keys.join(", ")));
                 }
-                (None, _) if path == "lease_table" && !self.is_variable => {
+                (None, _) if matches!(path.as_str(), "lease_table" | "api_share") && !self.is_variable => {
                     let origin = self.origin(key_place, table);
                     let advice = Advice::BelongsIn("the top of the file, above [defaults] and each [[cluster]]");
                     self.note(Problem::UnknownKey { key: path, origin, advice });

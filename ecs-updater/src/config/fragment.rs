@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use models::api_share::ApiShare;
 use models::ids::{ClusterName, GroupName};
 use models::policy::Policy;
 use models::query::Select;
@@ -19,6 +20,7 @@ pub struct Fragment {
     pub source: String,
     /// `lease_table`; `Some(None)` is the empty text, which stands for none.
     pub lease_table: Option<Option<String>>,
+    pub api_share: Option<ApiShare>,
     /// `[defaults]`.
     pub defaults: PolicyFragment,
     /// Each `[[cluster]]`, in order; no name twice.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use models::api_share::ApiShare;
 use models::ids::ClusterName;
 
 use super::error::{Advice, ConfigError, Origin, Problem, shown};
@@ -10,8 +11,8 @@ use super::file::{parse, parse_variable};
 use super::fragment::{ClusterFragment, Fragment, LEASE_TABLE_ALLOWED, PolicyFragment, cluster_name, lease_table};
 use super::key::Key;
 use super::names::{
-    CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, METRICS_VARIABLE, PARAMETER_PREFIX,
-    SETTINGS_VARIABLE, VARIABLE_PREFIX,
+    API_SHARE_VARIABLE, CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, METRICS_VARIABLE,
+    PARAMETER_PREFIX, SETTINGS_VARIABLE, VARIABLE_PREFIX,
 };
 use super::tags::of_tags;
 use super::value::Value;
@@ -25,6 +26,8 @@ pub struct Given {
     pub clusters: Vec<String>,
     /// `--lease-table`.
     pub lease_table: Option<String>,
+    /// `--api-share`.
+    pub api_share: Option<String>,
     /// The flags that have a [`Key`].
     pub values: Vec<(Key, String)>,
 }
@@ -47,6 +50,7 @@ pub struct Layer {
     pub clusters: Vec<ClusterName>,
     /// The table with the leases: not said here, none, or its name.
     pub lease_table: Option<Option<String>>,
+    pub api_share: Option<ApiShare>,
     pub policy: PolicyFragment,
 }
 
@@ -132,8 +136,15 @@ fn read(place: &str, parameter: Option<&str>) -> Result<Fragment, ConfigError> {
 }
 
 /// The variables that are no keys.
-const SPECIAL: [&str; 6] =
-    [CLUSTERS_VARIABLE, CONFIG_VARIABLE, LEASE_TABLE_VARIABLE, LOG_VARIABLE, METRICS_VARIABLE, SETTINGS_VARIABLE];
+const SPECIAL: [&str; 7] = [
+    API_SHARE_VARIABLE,
+    CLUSTERS_VARIABLE,
+    CONFIG_VARIABLE,
+    LEASE_TABLE_VARIABLE,
+    LOG_VARIABLE,
+    METRICS_VARIABLE,
+    SETTINGS_VARIABLE,
+];
 
 /// An empty variable says nothing, since templates often cannot leave a variable out. What the variable of one key says
 /// comes before what stands among several.
@@ -155,6 +166,10 @@ fn of_environment(environment: &Environment, problems: &mut Vec<Problem>) -> Lay
                 let origin = || Origin::Variable(name.clone());
                 layer.lease_table = table(value, origin, problems).filter(|_| !value.is_empty());
             }
+            (API_SHARE_VARIABLE, _) if value.is_empty() => {}
+            (API_SHARE_VARIABLE, _) => {
+                layer.api_share = api_share(value, || Origin::Variable(name.clone()), problems);
+            }
             (_, Some(_)) if value.is_empty() => {}
             (_, Some(key)) => set(&mut layer.policy, key, value, || Origin::Variable(name.clone()), problems),
             (_, None) => {
@@ -174,6 +189,8 @@ fn of_flags(given: &Given, problems: &mut Vec<Problem>) -> Layer {
         Layer { clusters: clusters(names, || Origin::Flag("--cluster".into()), problems), ..Layer::default() };
     let origin = || Origin::Flag("--lease-table".into());
     layer.lease_table = given.lease_table.as_deref().and_then(|value| table(value, origin, problems));
+    let origin = || Origin::Flag("--api-share".into());
+    layer.api_share = given.api_share.as_deref().and_then(|value| api_share(value, origin, problems));
     for (key, value) in &given.values {
         set(&mut layer.policy, *key, value, || Origin::Flag(format!("--{}", key.flag())), problems);
     }
@@ -191,6 +208,19 @@ fn table(value: &str, origin: impl Fn() -> Origin, problems: &mut Vec<Problem>) 
         });
     }
     table.ok()
+}
+
+fn api_share(value: &str, origin: impl Fn() -> Origin, problems: &mut Vec<Problem>) -> Option<ApiShare> {
+    let share = value.parse();
+    if share.is_err() {
+        problems.push(Problem::BadValue {
+            key: "api_share".to_owned(),
+            shown: shown(value),
+            origin: origin(),
+            allowed: ApiShare::ALLOWED.to_owned(),
+        });
+    }
+    share.ok()
 }
 
 fn set(policy: &mut PolicyFragment, key: Key, value: &str, origin: impl Fn() -> Origin, problems: &mut Vec<Problem>) {

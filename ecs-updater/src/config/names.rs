@@ -8,6 +8,8 @@ pub const CLUSTERS_VARIABLE: &str = "ECS_UPDATER_CLUSTERS";
 pub const CONFIG_VARIABLE: &str = "ECS_UPDATER_CONFIG";
 /// The DynamoDB table with the leases.
 pub const LEASE_TABLE_VARIABLE: &str = "ECS_UPDATER_LEASE_TABLE";
+/// How much of the account's API rates a run may take.
+pub const API_SHARE_VARIABLE: &str = "ECS_UPDATER_API_SHARE";
 /// Any keys of `[defaults]` at once.
 pub const SETTINGS_VARIABLE: &str = "ECS_UPDATER_SETTINGS";
 /// What stands before the name of an SSM parameter that holds the configuration.

@@ -1,5 +1,6 @@
 //! The settings of a run, joined and checked as a whole.
 
+use models::api_share::ApiShare;
 use models::ids::ClusterName;
 use models::policy::{Policy, Target};
 
@@ -18,6 +19,8 @@ const TARGET: &str = "target";
 pub struct Settings {
     /// The DynamoDB table with the leases; `None`: runs are not kept apart.
     pub lease_table: Option<String>,
+    /// How much of the account's API rates a run may take by all its clusters together.
+    pub api_share: ApiShare,
     /// The clusters of the run, in the order in which they were named; at least one that can be worked on, none twice.
     pub clusters: Vec<ClusterSettings>,
 }
@@ -64,7 +67,9 @@ impl Inputs {
         let in_file = self.file.as_ref().and_then(|file| file.lease_table.clone());
         let tables = [self.flags.lease_table.clone(), self.environment.lease_table.clone(), in_file];
         let lease_table = tables.into_iter().flatten().next().flatten();
-        Settings { lease_table, clusters: names.into_iter().map(settle).collect() }
+        let in_file = self.file.as_ref().and_then(|file| file.api_share);
+        let api_share = self.flags.api_share.or(self.environment.api_share).or(in_file).unwrap_or_default();
+        Settings { lease_table, api_share, clusters: names.into_iter().map(settle).collect() }
     }
 
     fn policy_of(&self, name: &ClusterName) -> Result<Policy, ConfigError> {

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use models::api_share::ApiShare;
 use models::claim::Transport;
 use models::fleet::{FleetSnapshot, Instance};
 use models::ids::{GroupName, RunId};
@@ -39,6 +40,8 @@ pub struct RunFacts {
     pub outside_window: bool,
     /// The instances that a person has named for this run.
     pub selection: Selection,
+    /// How much of the account's API rates it may take.
+    pub api_share: ApiShare,
 }
 
 impl RunFacts {

@@ -45,6 +45,7 @@ pub(super) fn facts() -> RunFacts {
         idle_since: None,
         outside_window: false,
         selection: Selection::default(),
+        api_share: Default::default(),
     }
 }
 

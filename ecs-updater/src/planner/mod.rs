@@ -87,7 +87,7 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     let cx = &all.whole;
     let mut draft = Draft::of(snapshot.instances.len());
     let mut queue = Vec::new();
-    let mut counted = Counted::nothing();
+    let mut counted = Counted::nothing(run.api_share);
     let mut looks = Vec::new();
     for instance in snapshot.instances.values() {
         counted.count(instance, now);

@@ -47,6 +47,7 @@ mod work;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use models::api_share::ApiShare;
 use models::ids::{ClusterName, RunId};
 use models::location::Location;
 use models::policy::Policy;
@@ -87,6 +88,8 @@ pub struct Job {
     pub named: Named,
     /// The DynamoDB table with the leases, where there is one.
     pub lease_table: Option<String>,
+    /// How much of the account's API rates all its clusters together may take.
+    pub api_share: ApiShare,
     /// Whether AWS is asked at the end when the oldest releases were published that still run.
     pub dates_oldest: bool,
 }
@@ -102,6 +105,7 @@ impl Job {
             idle_since: None,
             outside_window: self.outside_window,
             selection: selection.clone(),
+            api_share: self.api_share,
         }
     }
 }
@@ -117,7 +121,7 @@ pub async fn run(
 ) -> RunReport {
     let signals = signals.into();
     let started_at = clock.now();
-    let limits = Limits::default();
+    let limits = Limits::sharing(job.api_share);
     let asked = job.clusters.iter().filter(|(_, policy)| policy.is_ok());
     let asked = asked.map(|(cluster, _)| (cluster, Aws::new(config, &Fence::open(), limits.clone()))).collect();
     let Found { selection, refused: unnamed } = named::find(asked, &job.named, signals.stop.clone()).await;

@@ -13,8 +13,8 @@ use semver::Version;
 
 use super::error::SteerError;
 use super::steering::{Steered, Steering};
+use crate::aws::Aws;
 use crate::aws::halving::Parts;
-use crate::aws::{Aws, Limits};
 use crate::keeper::{HeldLease, Keeper, RELEASE_WITHIN};
 
 /// What is forgotten on one instance.
@@ -42,7 +42,7 @@ pub(super) async fn forget(
         let written = at.unless_stopped(write(at, &at.aws(), version, hosts)).await;
         return written.unwrap_or(Ok(Steered::STOPPED));
     };
-    let aws = Aws::new(at.config, &hold.fence(at.clock), Limits::default());
+    let aws = Aws::new(at.config, &hold.fence(at.clock), at.limits());
     let keeper = Keeper::new(table, at.cluster, &at.run, &aws, at.clock, &hold);
     keeper.acquire().await.map_err(SteerError::Cluster)?;
     let written = at.unless_stopped(write(at, &aws, version, hosts)).await;

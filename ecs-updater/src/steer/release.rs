@@ -40,6 +40,7 @@ pub(super) async fn release(at: &Steering<'_>, host: &HostId) -> Result<Steered,
         dates_oldest: false,
         named: Named::default(),
         lease_table: at.lease_table.map(str::to_owned),
+        api_share: at.api_share,
     };
     let teller = Teller { at, host, said: RefCell::default() };
     let mut report = run(at.config, at.clock, job, &teller, at.signals.clone()).await;

@@ -1,5 +1,6 @@
 //! On which cluster a person's wish is carried out, by which means, and how that ends.
 
+use models::api_share::ApiShare;
 use models::ids::{ClusterName, RunId};
 use models::location::Location;
 use models::policy::Policy;
@@ -25,6 +26,8 @@ pub struct Steering<'a> {
     pub location: Location,
     /// The table with the leases, where there is one.
     pub lease_table: Option<&'a str>,
+    /// How much of the account's API rates may be taken.
+    pub api_share: ApiShare,
     pub signals: Signals,
     pub voice: &'a dyn Voice,
 }
@@ -49,7 +52,11 @@ impl Steered {
 impl Steering<'_> {
     /// Clients for what needs no lease.
     pub(super) fn aws(&self) -> Aws {
-        Aws::new(self.config, &Fence::open(), Limits::default())
+        Aws::new(self.config, &Fence::open(), self.limits())
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        Limits::sharing(self.api_share)
     }
 
     pub(super) fn say(&self, line: impl AsRef<str>) {

@@ -347,7 +347,7 @@ fn metrics_are_lines_in_json_whatever_is_logged() {
 #[test]
 fn settings_are_checked_without_aws() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let text = "lease_table = \"leases\"\n[defaults]\nmin_age = \"7d\"\n[[cluster]]\nname = \"web\"\ntimeouts.drain = \"1h\"\n";
+    let text = "api_share = 0.25\nlease_table = \"leases\"\n[defaults]\nmin_age = \"7d\"\n[[cluster]]\nname = \"web\"\ntimeouts.drain = \"1h\"\n";
     std::fs::write(file.path(), text).unwrap();
     let path = file.path().display().to_string();
     let line = format!("config check --config {path} --max-unavailable 2");
@@ -362,10 +362,11 @@ fn settings_are_checked_without_aws() {
     assert_eq!(code, Some(0), "{said}");
     for (key, value, origin) in [
         ("lease_table =", "\"leases\"", "the top of FILE"),
+        ("api_share =", "0.25", "the top of FILE"),
         ("max_unavailable", "2", "flag --max-unavailable"),
         ("zone", "\"one-at-a-time\"", "environment variable ECS_UPDATER_SETTINGS:1:1"),
-        ("min_age", "\"7d\"", "[defaults] of FILE:3:1"),
-        ("timeouts.drain", "\"1h\"", "[[cluster]] \"web\" of FILE:6:10"),
+        ("min_age", "\"7d\"", "[defaults] of FILE:4:1"),
+        ("timeouts.drain", "\"1h\"", "[[cluster]] \"web\" of FILE:7:10"),
         ("timeouts.stage", "\"15m\"", "default"),
     ] {
         let words: Vec<String> =
@@ -377,6 +378,9 @@ fn settings_are_checked_without_aws() {
     let json: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, json["clusters"][0]["cluster"].as_str()), (Some(0), Some("web")));
     assert_eq!(json["clusters"][0]["settings"][0]["origin"], "flag --max-unavailable");
+    assert_eq!(json["api_share"]["value"], "0.25");
+    let (_, said, _) = check(&format!("{line} --api-share 0.75"));
+    assert!(said.contains("api_share = 0.75   flag --api-share\n"), "{said}");
     std::fs::write(file.path(), text.replace("1h", "1y")).unwrap();
     let (code, said, error) = check(&line);
     assert_eq!(code, Some(2), "{said} {error}");

@@ -120,7 +120,7 @@ fn every_mistake_of_a_file_is_named_with_its_place() {
     insta::assert_snapshot!(refused(MISTAKES), @r#"
     25 problems in the configuration:
       - unknown key `max_unavailable` in the top level of fleet.toml:1:1; it belongs in [defaults] or in a [[cluster]]
-      - unknown key `colour` in the top level of fleet.toml:2:1; known are: defaults, cluster, lease_table
+      - unknown key `colour` in the top level of fleet.toml:2:1; known are: defaults, cluster, lease_table, api_share
       - unknown key `max_unavailble` in [defaults] of fleet.toml:4:1; did you mean `max_unavailable`?
       - `max_unavailable` = "0%" in [defaults] of fleet.toml:5:19 must be a count from 1, such as 2, or a percentage from "1%" to "100%"
       - `standalone_tasks` = "kill" in [defaults] of fleet.toml:6:20 must be "skip", "wait" or "stop"
@@ -196,7 +196,7 @@ fn mistakes_of_environment_and_flags_are_collected() {
     insta::assert_snapshot!(load(&given, &environment).unwrap_err(), @r#"
     9 problems in the configuration:
       - cluster name "" in environment variable ECS_UPDATER_CLUSTERS must be 1 to 255 letters, digits, hyphens and underscores; no comma stands at the end
-      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_METRICS, ECS_UPDATER_SETTINGS, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_MIN_AGE, ECS_UPDATER_MAX_VERSION, ECS_UPDATER_SKIP_VERSIONS, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_SELECT, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_CAPACITY, ECS_UPDATER_HOLD_MIN_SIZE, ECS_UPDATER_CANARY, ECS_UPDATER_CANARY_MATCH, ECS_UPDATER_CHECKPOINTS, ECS_UPDATER_BAKE, ECS_UPDATER_SOAK, ECS_UPDATER_ALARMS, ECS_UPDATER_ALARM_MISSING, ECS_UPDATER_ON_ALARM, ECS_UPDATER_SERVICES, ECS_UPDATER_BEFORE_RUN_HOOK, ECS_UPDATER_BEFORE_DRAIN_HOOK, ECS_UPDATER_BEFORE_REBOOT_HOOK, ECS_UPDATER_BEFORE_ACTIVE_HOOK, ECS_UPDATER_AFTER_INSTANCE_HOOK, ECS_UPDATER_AFTER_RUN_HOOK, ECS_UPDATER_TIMEOUT_HOOK, ECS_UPDATER_ON_ERROR_HOOK, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_WINDOWS, ECS_UPDATER_WINDOW_CUTOFF, ECS_UPDATER_WINDOW_WAIT, ECS_UPDATER_FREEZE, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_EVENTS, ECS_UPDATER_REPORTS, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_STEADY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
+      - unknown environment variable ECS_UPDATER_COLOUR; known are: ECS_UPDATER_API_SHARE, ECS_UPDATER_CLUSTERS, ECS_UPDATER_CONFIG, ECS_UPDATER_LEASE_TABLE, ECS_UPDATER_LOG, ECS_UPDATER_METRICS, ECS_UPDATER_SETTINGS, ECS_UPDATER_MAX_UNAVAILABLE, ECS_UPDATER_ZONE, ECS_UPDATER_TARGET, ECS_UPDATER_MIN_AGE, ECS_UPDATER_MAX_VERSION, ECS_UPDATER_SKIP_VERSIONS, ECS_UPDATER_OWNER_LOCK, ECS_UPDATER_SELECT, ECS_UPDATER_STANDALONE_TASKS, ECS_UPDATER_CAPACITY, ECS_UPDATER_HOLD_MIN_SIZE, ECS_UPDATER_CANARY, ECS_UPDATER_CANARY_MATCH, ECS_UPDATER_CHECKPOINTS, ECS_UPDATER_BAKE, ECS_UPDATER_SOAK, ECS_UPDATER_ALARMS, ECS_UPDATER_ALARM_MISSING, ECS_UPDATER_ON_ALARM, ECS_UPDATER_SERVICES, ECS_UPDATER_BEFORE_RUN_HOOK, ECS_UPDATER_BEFORE_DRAIN_HOOK, ECS_UPDATER_BEFORE_REBOOT_HOOK, ECS_UPDATER_BEFORE_ACTIVE_HOOK, ECS_UPDATER_AFTER_INSTANCE_HOOK, ECS_UPDATER_AFTER_RUN_HOOK, ECS_UPDATER_TIMEOUT_HOOK, ECS_UPDATER_ON_ERROR_HOOK, ECS_UPDATER_STOP_AFTER_FAILURES, ECS_UPDATER_MAX_DURATION, ECS_UPDATER_WINDOWS, ECS_UPDATER_WINDOW_CUTOFF, ECS_UPDATER_WINDOW_WAIT, ECS_UPDATER_FREEZE, ECS_UPDATER_ALLOW_DOWNGRADE, ECS_UPDATER_HOST, ECS_UPDATER_BRIDGE_POLICY, ECS_UPDATER_EVENTS, ECS_UPDATER_REPORTS, ECS_UPDATER_INSPECT_TIMEOUT, ECS_UPDATER_STAGE_TIMEOUT, ECS_UPDATER_DRAIN_TIMEOUT, ECS_UPDATER_REBOOT_TIMEOUT, ECS_UPDATER_VERIFY_TIMEOUT, ECS_UPDATER_STEADY_TIMEOUT, ECS_UPDATER_INSPECT_DOCUMENT, ECS_UPDATER_STAGE_DOCUMENT, ECS_UPDATER_REBOOT_DOCUMENT, ECS_UPDATER_REVERT_DOCUMENT, ECS_UPDATER_TAGS
       - unknown environment variable ECS_UPDATER_MAX_UNAVAILBLE; did you mean `ECS_UPDATER_MAX_UNAVAILABLE`?
       - `target` = "newest" in environment variable ECS_UPDATER_TARGET must be "latest", a version such as "1.27.0", or "ssm:" and the name of an SSM parameter that holds one
       - cluster "web" is named twice in flag --cluster; name it once
@@ -231,6 +231,34 @@ fn the_lease_table_is_for_the_whole_run() {
     "#);
     let error = load(&flags(&["--cluster=web", "--lease-table=x"]), &Environment::new()).unwrap_err();
     assert!(error.to_string().contains("`lease_table` = \"x\" in flag --lease-table must be"), "{error}");
+}
+
+/// All clusters of a run share the account's buckets, so that a share is the whole run's.
+#[test]
+fn the_api_share_is_for_the_whole_run() {
+    let share = |file: &str, variable: &str, flag: Option<&str>| {
+        let text = format!("{file}\n[[cluster]]\nname = 'web'");
+        let environment = variables(&[("ECS_UPDATER_API_SHARE", variable)]);
+        let given = flag.map_or_else(Given::default, |flag| flags(&[&format!("--api-share={flag}")]));
+        let file = Some(config::parse(&text, "fleet.toml").unwrap());
+        let inputs = Inputs { file, ..Inputs::gather(&given, &environment, None).unwrap() };
+        inputs.settings().unwrap().api_share.to_string()
+    };
+    assert_eq!(share("", "", None), "0.5");
+    assert_eq!(share("api_share = 0.9", "", None), "0.9");
+    assert_eq!(share("api_share = '0.9'", "", None), "0.9", "in quotes too, as other numbers");
+    assert_eq!(share("api_share = 1", "", None), "1");
+    assert_eq!(share("api_share = 0.9", "0.2", None), "0.2");
+    assert_eq!(share("api_share = 0.9", "0.2", Some("0.1")), "0.1");
+    insta::assert_snapshot!(refused("api_share = 0\n[defaults]\napi_share = 0.9"), @r#"
+    2 problems in the configuration:
+      - `api_share` = 0 in the top level of fleet.toml:1:13 must be a number from 0.1 to 1, such as 0.5
+      - unknown key `api_share` in [defaults] of fleet.toml:3:1; it belongs in the top of the file, above [defaults] and each [[cluster]]
+    "#);
+    let error = load(&flags(&["--cluster=web", "--api-share=50%"]), &Environment::new()).unwrap_err();
+    insta::assert_snapshot!(error, @r#"`api_share` = "50%" in flag --api-share must be a number from 0.1 to 1, such as 0.5"#);
+    let error = load(&flags(&["--cluster=web"]), &variables(&[("ECS_UPDATER_API_SHARE", "1.1")])).unwrap_err();
+    insta::assert_snapshot!(error, @r#"`api_share` = "1.1" in environment variable ECS_UPDATER_API_SHARE must be a number from 0.1 to 1, such as 0.5"#);
 }
 
 #[test]
@@ -499,7 +527,7 @@ fn flags_choose_the_clusters_then_the_environment_then_the_file() {
             file: Some(config::parse(file, "fleet.toml").unwrap()),
             ..Inputs::gather(&flags(arguments), &environment, None).unwrap()
         };
-        let Settings { clusters, lease_table: _ } = inputs.settings().unwrap();
+        let Settings { clusters, lease_table: _, api_share: _ } = inputs.settings().unwrap();
         let got: Vec<_> =
             clusters.iter().map(|it| (it.name.as_str(), it.policy.as_ref().unwrap().max_unavailable)).collect();
         let expected: Vec<_> = expected.iter().map(|(name, count)| (*name, MaxUnavailable::Count(*count))).collect();

@@ -116,6 +116,20 @@ fn a_rollout(size: usize, way: Way) -> Checked {
     Ok(())
 }
 
+/// A run takes no more of any bucket than it is told, and comes to its end all the same.
+#[test]
+fn a_rollout_with_a_tenth_of_the_buckets() -> Checked {
+    let usual = measure::rollout(300, Way::Ssm)?;
+    let tenth = measure::rollout_with_share(300, Way::Ssm, "0.1")?;
+    show("rollout of 300 with api_share = 0.1", &tenth);
+    for (bucket, used) in &tenth.buckets {
+        assert!(*used <= 0.11, "{bucket}: {used}");
+    }
+    assert!(usual.fullest_bucket().1 > 0.11, "half of them is used otherwise: {:?}", usual.fullest_bucket());
+    assert_eq!(tenth.throttled, 0);
+    Ok(())
+}
+
 /// The most that a canary, two checkpoints and three bakes may add: of the plain bound, the canary's own and the bakes.
 fn most_with_stages(way: Way) -> f64 {
     match way {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use models::api_share::ApiShare;
 use models::claim::{ClaimStep, Transport};
 use models::fleet::{Instance, InstanceStatus};
 use models::ids::{HostId, ZoneName};
@@ -39,7 +40,7 @@ pub(crate) struct Counted<'a> {
 
 impl<'a> Counted<'a> {
     /// Returns the count of no instance.
-    pub(crate) fn nothing() -> Self {
+    pub(crate) fn nothing(share: ApiShare) -> Self {
         Self {
             members: 0,
             out_by_zone: BTreeMap::new(),
@@ -47,8 +48,8 @@ impl<'a> Counted<'a> {
             out_hosts: Vec::new(),
             zone: None,
             staging: 0,
-            drains: Pacer::of_drains(),
-            stage_claims: Pacer::of_stage_claims(),
+            drains: Pacer::of_drains(share),
+            stage_claims: Pacer::of_stage_claims(share),
             failures: 0,
             own_failures: 0,
             unknown_drains: Vec::new(),

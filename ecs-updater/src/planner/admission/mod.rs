@@ -56,7 +56,7 @@ use slow_drains::SlowDrains;
 use stop::Stops;
 use turns::{Seen, Turns};
 
-/// None is drained while so many wait for their reboot: about a round of the executor's.
+/// None is drained while so many wait for their reboot: about a round of the executor's, with half of the buckets.
 const MAX_AWAITING_REBOOT: usize = 40;
 
 /// Gives each candidate its turn, its step or the reason for its wait.
@@ -156,7 +156,7 @@ impl<'a> Admission<'a> {
         let cx = &all.whole;
         let awaiting_reboot = draft.steps.iter().filter(|planned| matches!(planned.step, Step::Reboot(_))).count();
         let mut drains = counted.drains;
-        if awaiting_reboot >= MAX_AWAITING_REBOOT {
+        if awaiting_reboot >= cx.run.api_share.scaled(MAX_AWAITING_REBOOT) {
             drains.close();
         }
         Self {

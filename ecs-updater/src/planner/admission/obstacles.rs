@@ -26,6 +26,7 @@ pub(crate) fn obstacles(snapshot: &FleetSnapshot, policy: &Policy, now: Timestam
         idle_since: None,
         outside_window: false,
         selection: Selection::default(),
+        api_share: Default::default(),
     };
     let all = Contexts::new(snapshot, policy, &run, now);
     let mut room = Room::bare(snapshot);

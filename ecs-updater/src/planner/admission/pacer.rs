@@ -1,15 +1,18 @@
 //! How fast instances may be drained and staged for the sake of AWS's request limits.
 
 use jiff::{SignedDuration, Timestamp};
+use models::api_share::ApiShare;
 use models::time::after;
 
 /// A reboot costs a list of tasks, and the looks on the way to it as much again: half of ECS's bucket refills with ten
-/// a second (ECS API reference, "request throttling"). Who is drained faster waits out of service.
+/// a second (ECS API reference, "request throttling"). Who is drained faster waits out of service. Another share of the
+/// bucket pays for more or fewer.
 const MAX_DRAINS_PER_WINDOW: usize = 75;
 const DRAIN_WINDOW: SignedDuration = SignedDuration::from_secs(15);
 /// A host bridge reports when it takes up a claim and when it is done with it, each with one call of the bucket from
 /// which instances are set DRAINING and ACTIVE: half of it refills with twenty a second. So many of a cluster are
-/// asked to stage at once; those that stage again since they lost their image are few and not counted.
+/// asked to stage at once; those that stage again since they lost their image are few and not counted. These are the
+/// hosts' own calls: a run that takes more than half of the bucket leaves them less.
 const MAX_STAGE_CLAIMS_PER_WINDOW: usize = 40;
 const STAGE_CLAIM_WINDOW: SignedDuration = SignedDuration::from_secs(5);
 
@@ -23,12 +26,12 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    pub(super) fn of_drains() -> Self {
-        Self { window: DRAIN_WINDOW, left: MAX_DRAINS_PER_WINDOW, first: None }
+    pub(super) fn of_drains(share: ApiShare) -> Self {
+        Self { window: DRAIN_WINDOW, left: share.scaled(MAX_DRAINS_PER_WINDOW), first: None }
     }
 
-    pub(super) fn of_stage_claims() -> Self {
-        Self { window: STAGE_CLAIM_WINDOW, left: MAX_STAGE_CLAIMS_PER_WINDOW, first: None }
+    pub(super) fn of_stage_claims(share: ApiShare) -> Self {
+        Self { window: STAGE_CLAIM_WINDOW, left: share.scaled_beside(MAX_STAGE_CLAIMS_PER_WINDOW), first: None }
     }
 
     /// Counts one that was begun at that time, unless its window is over.

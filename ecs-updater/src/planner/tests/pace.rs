@@ -92,6 +92,32 @@ fn drains_are_no_faster_than_reboots_can_be() {
     assert_eq!((drains(&plan).len(), plan.steps.len()), (0, 40), "they are to be rebooted first");
 }
 
+/// What the run does itself grows with its share; what the hosts do for it has to fit beside the run.
+#[test]
+fn the_pace_fits_the_share_of_the_buckets() {
+    let policy = Policy { max_unavailable: MaxUnavailable::Percent(100), ..Policy::default() };
+    let by_bridge = Policy { host: TransportPolicy::Bridge, ..policy.clone() };
+    for (share, drained, asked, awaiting) in
+        [("0.1", 15, 8, 8), ("0.5", 75, 40, 40), ("0.9", 135, 8, 72), ("1", 150, 1, 80)]
+    {
+        let facts = RunFacts { api_share: share.parse().unwrap(), ..facts() };
+        let plan = |instances: Vec<Instance>, policy| plan(&fleet(instances, vec![]), policy, &facts, at(1));
+        let ready = |numbers: std::ops::Range<u32>| numbers.map(|n| instance(n, Some(staged()), at(1)));
+        assert_eq!(drains(&plan(ready(0..160).collect(), &policy)).len(), drained, "{share}");
+
+        let outdated = (0..50).map(|n| instance(n, Some(available()), at(1))).collect();
+        let steps = plan(outdated, &by_bridge).steps;
+        let stages = steps.iter().filter(|planned| matches!(planned.step, Step::Stage(_))).count();
+        assert_eq!(stages, asked, "{share}");
+
+        let beside = |waiting: u32| {
+            let drained = ready(1..waiting + 1).map(|one| claimed(one, ClaimStep::Drain, at(0)));
+            drains(&plan(ready(0..1).chain(drained).collect(), &policy)).len()
+        };
+        assert_eq!((beside(awaiting - 1), beside(awaiting)), (1, 0), "{share}");
+    }
+}
+
 #[test]
 fn none_is_drained_past_a_slow_drain_of_the_same_service() {
     let policy = Policy { max_unavailable: MaxUnavailable::Count(3), ..Policy::default() };
