@@ -128,7 +128,8 @@ async fn prove_here(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofE
 
 /// Whether a cluster's settings of the last run allow that.
 fn allows_to_stop_tasks(rollout: &Rollout) -> bool {
-    let may = |policy: &Policy| policy.standalone_tasks == StandaloneTasks::Stop;
+    let stops = |policy: &Policy| policy.standalone_tasks == StandaloneTasks::Stop;
+    let may = |policy: &Policy| stops(policy) || policy.groups.iter().any(|group| stops(&group.policy));
     rollout.clusters.iter().any(|(_, policy)| policy.as_ref().is_ok_and(may))
 }
 
