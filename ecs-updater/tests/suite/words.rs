@@ -41,9 +41,8 @@ fn words() -> impl Strategy<Value = String> {
     proptest::collection::vec(char, 0..80).prop_map(String::from_iter)
 }
 
-/// A report that has `text` wherever somebody else's words can stand.
-fn report(text: &str, dry_run: bool) -> RunReport {
-    let instance = |outcome| InstanceReport {
+fn instance(text: &str, outcome: Outcome) -> InstanceReport {
+    InstanceReport {
         container_instance: text.into(),
         ec2_instance_id: text.into(),
         zone: Some(text.into()),
@@ -57,7 +56,11 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         phases: Vec::new(),
         out_of_service_s: None,
         unknown_tags: vec![text.to_owned()],
-    };
+    }
+}
+
+/// A report that has `text` wherever somebody else's words can stand.
+fn report(text: &str, dry_run: bool) -> RunReport {
     let group = GroupReport {
         name: text.to_owned(),
         instances: 1,
@@ -78,7 +81,7 @@ fn report(text: &str, dry_run: bool) -> RunReport {
         location: Location { account: Some(text.into()), region: Some(text.into()) },
         error: Some(ClusterError { kind: ClusterErrorKind::Unexpected, message: text.to_owned() }),
         taken_back: None,
-        instances: vec![instance(Outcome::Held), instance(Outcome::Failed)],
+        instances: vec![instance(text, Outcome::Held), instance(text, Outcome::Failed)],
         aws_calls: BTreeMap::from([(text.to_owned(), 1)]),
         longest_out_of_service_s: None,
         estimate: dry_run.then(|| Estimate { duration: SignedDuration::from_mins(1), rests_on: vec![text.to_owned()] }),

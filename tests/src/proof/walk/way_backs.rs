@@ -55,10 +55,10 @@ pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
         extend(scenario, "fault", vec![fault.into()]);
     }
     extend(scenario, "event", events);
-    if draw.chance(30) {
-        if let Some(Value::Array(instances)) = scenario.get_mut("instances") {
-            instances.iter_mut().filter_map(Value::as_table_mut).for_each(|group| set(group, "superpowered", false));
-        }
+    if draw.chance(30)
+        && let Some(Value::Array(instances)) = scenario.get_mut("instances")
+    {
+        instances.iter_mut().filter_map(Value::as_table_mut).for_each(|group| set(group, "superpowered", false));
     }
     if draw.chance(25) {
         let (down, up) = (draw.minutes(5, 60), draw.minutes(61, 100));
