@@ -81,8 +81,8 @@ pub(crate) fn admit<'a>(all: &'a Contexts<'a>, queue: &[Queued<'a>], counted: &C
         looks.extend(drains.iter().copied().chain(full).map(look));
     }
     let mut turn = 0;
-    let line = order::in_line(cx, queue, &order::Known { counted, canaries: &zones }, admission.places.of_cluster());
-    for queued in turns.by_order(line) {
+    let known = order::Known { counted, canaries: &zones, order: &|instance| turns.order(instance) };
+    for queued in order::in_line(cx, queue, &known, admission.places.of_cluster()) {
         let instance = queued.candidate.instance;
         let seen = Seen::of(&admission, &queued.candidate);
         let offer = admission.offer(&queued.candidate, turns.before(instance, seen));

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
+use models::fleet::Instance;
 use models::ids::ZoneName;
 use models::policy::Zones;
 use semver::Version;
@@ -18,9 +19,11 @@ pub(super) struct Known<'k, 'a> {
     pub(super) counted: &'k Counted<'a>,
     /// The canaries that earlier runs updated, by zone.
     pub(super) canaries: &'k BTreeMap<Option<&'a ZoneName>, usize>,
+    /// The order of an instance's group.
+    pub(super) order: &'k dyn Fn(&Instance) -> i32,
 }
 
-/// The candidates, which come by host, in the order of their turns. With [`Zones::Spread`] those that are equal
+/// The candidates, which come by host, in the order of their turns: one order of groups after the other. With [`Zones::Spread`] those that are equal
 /// otherwise take turns by zone, so that each zone loses as many as the next, and among zones that lose as many the one with
 /// the fewest turns in this run comes first; with [`Zones::OneAtATime`] a zone is finished before the next. `places` are
 /// those that this run can fill at once: a place comes free before the turn after that.
@@ -33,6 +36,7 @@ pub(super) fn in_line<'q, 'a>(
     places: usize,
 ) -> Vec<&'q Queued<'a>> {
     let counted = known.counted;
+    let order = |queued: &Queued<'_>| (known.order)(queued.candidate.instance);
     fn failed_at(queued: &Queued<'_>) -> Option<Timestamp> {
         let last = queued.candidate.instance.tags.last.as_ref();
         last.filter(|last| last.is_failure()).map(|last| last.at)
@@ -51,14 +55,15 @@ pub(super) fn in_line<'q, 'a>(
         Zones::OneAtATime => {
             line.extend(queue);
             line.sort_by_key(|queued| {
-                (failed_at(queued), zone(queued) != counted.zone, zone(queued), newest(queued), version(queued))
+                let of_zone = (zone(queued) != counted.zone, zone(queued));
+                (order(queued), failed_at(queued), of_zone, newest(queued), version(queued))
             });
         }
         Zones::Spread => {
             let mut groups: BTreeMap<Key<'_>, ByZone<'_, &Queued<'a>>> = BTreeMap::new();
             for queued in queue {
                 groups
-                    .entry((failed_at(queued), newest(queued), version(queued)))
+                    .entry((order(queued), failed_at(queued), newest(queued), version(queued)))
                     .or_default()
                     .entry(zone(queued))
                     .or_default()
@@ -92,7 +97,7 @@ struct Rotation<'z> {
 }
 
 impl<'z> Rotation<'z> {
-    fn new(Known { counted, canaries }: &Known<'_, 'z>, places: usize) -> Self {
+    fn new(Known { counted, canaries, .. }: &Known<'_, 'z>, places: usize) -> Self {
         let mut turns = counted.out_by_zone.clone();
         for (zone, ended) in counted.ended_by_zone.iter().chain(*canaries) {
             *turns.entry(*zone).or_default() += ended;
@@ -119,8 +124,8 @@ impl<'z> Rotation<'z> {
     }
 }
 
-/// When its last update failed; on the way back, when that ended; its version, and whether it is still to be staged.
-type Key<'q> = (Option<Timestamp>, Reverse<Option<Timestamp>>, (&'q Version, bool));
+/// The order of its group; when its last update failed; on the way back, when that ended; its version, and whether it is still to be staged.
+type Key<'q> = (i32, Option<Timestamp>, Reverse<Option<Timestamp>>, (&'q Version, bool));
 
 /// What there is in each zone, in order.
 type ByZone<'z, T> = BTreeMap<Option<&'z ZoneName>, VecDeque<T>>;

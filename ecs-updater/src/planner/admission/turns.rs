@@ -68,12 +68,9 @@ impl<'a> Turns<'a> {
         turns
     }
 
-    /// Returns the candidates with those first whose order is lower.
-    pub(super) fn by_order<'q, 'c>(&self, mut line: Vec<&'q Queued<'c>>) -> Vec<&'q Queued<'c>> {
-        if self.is_on {
-            line.sort_by_key(|queued| self.of(queued.candidate.instance).0);
-        }
-        line
+    /// Returns the order by which the turn of an instance comes.
+    pub(super) fn order(&self, instance: &Instance) -> i32 {
+        if self.is_on { self.of(instance).0 } else { 0 }
     }
 
     /// Returns why nothing is begun on a candidate, where it is not its group's turn. The canary that earlier groups wait for
