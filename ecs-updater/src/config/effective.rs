@@ -1,11 +1,13 @@
 //! What holds for each cluster and where it comes from, for a person who asks. AWS is not asked: the clusters' tags are not in it.
 
+use std::collections::BTreeMap;
+
 use models::ids::{ClusterName, GroupName};
 use models::policy::Policy;
 use serde::Serialize;
 
 use super::error::{ConfigError, Origin};
-use super::fragment::GroupFragment;
+use super::fragment::{ClusterFragment, GroupFragment, PolicyFragment};
 use super::group;
 use super::inputs::{Environment, Inputs};
 use super::key::Key;
@@ -91,83 +93,89 @@ impl Inputs {
             value: format!("{:?}", settings.lease_table.clone().unwrap_or_default()),
             origin: self.origin_of_lease_table(),
         };
-        let clusters = settings.clusters.into_iter().map(|cluster| self.effective_for(cluster, environment));
+        let tables = self.listed();
+        let clusters = settings.clusters.into_iter().map(|cluster| {
+            let listed = tables.get(&cluster.name).copied();
+            self.effective_for(cluster, listed, environment)
+        });
         let api_share = Said { value: settings.api_share.to_string(), origin: self.origin_of_api_share() };
         Ok(Effective { version: 1, lease_table, api_share, clusters: clusters.collect() })
     }
 
-    fn effective_for(&self, cluster: ClusterSettings, environment: &Environment) -> EffectiveCluster {
+    /// `listed` is the cluster's table in the file.
+    fn effective_for(
+        &self,
+        cluster: ClusterSettings,
+        listed: Option<&ClusterFragment>,
+        environment: &Environment,
+    ) -> EffectiveCluster {
         let ClusterSettings { name, policy } = cluster;
-        let said = |key: Key, policy: &Policy, group: Option<&GroupName>| {
-            let origin = self.origin(key, (&name, group), environment);
+        let policy = match policy {
+            Ok(policy) => policy,
+            Err(error) => {
+                let problems = error.problems().iter().map(ToString::to_string).collect();
+                return EffectiveCluster { cluster: name, settings: Vec::new(), groups: Vec::new(), problems };
+            }
+        };
+        let said = |key: Key, policy: &Policy, tables: &Tables<'_>| {
+            let origin = self.origin(key, tables, environment);
             let origin = origin.map_or_else(|| DEFAULT.to_owned(), |origin| origin.to_string());
             Setting { key: key.path(), said: Said { value: key.value(policy), origin } }
         };
-        match policy {
-            Ok(policy) => {
-                let settings = Key::all().map(|key| said(key, &policy, None)).collect();
-                let groups = policy.groups.iter().map(|group| {
-                    let budget = group.max_unavailable.unwrap_or(policy.max_unavailable);
-                    let own = Policy { max_unavailable: budget, ..(*group.policy).clone() };
-                    let has_budget = group.max_unavailable.is_some();
-                    let keys = Key::all().filter(|key| key.may_stand_in_group());
-                    let keys = keys.filter(|key| has_budget || key.path() != group::MAX_UNAVAILABLE);
-                    EffectiveGroup {
-                        group: group.name.clone(),
-                        matches: group.matches.to_string(),
-                        order: group.order,
-                        settings: keys.map(|key| said(key, &own, Some(&group.name))).collect(),
-                    }
-                });
-                let groups = groups.collect();
-                EffectiveCluster { settings, groups, problems: Vec::new(), cluster: name }
+        let tables = self.tables(listed);
+        let settings = Key::all().map(|key| said(key, &policy, &tables)).collect();
+        let listed_groups: BTreeMap<&GroupName, &GroupFragment> =
+            listed.iter().flat_map(|listed| &listed.groups).map(|group| (&group.name, group)).collect();
+        let groups = policy.groups.iter().map(|group| {
+            let budget = group.max_unavailable.unwrap_or(policy.max_unavailable);
+            let own = Policy { max_unavailable: budget, ..(*group.policy).clone() };
+            let has_budget = group.max_unavailable.is_some();
+            let keys = Key::all().filter(|key| key.may_stand_in_group());
+            let keys = keys.filter(|key| has_budget || key.path() != group::MAX_UNAVAILABLE);
+            let tables = tables.and_of_group(listed_groups.get(&group.name).copied(), &name);
+            EffectiveGroup {
+                group: group.name.clone(),
+                matches: group.matches.to_string(),
+                order: group.order,
+                settings: keys.map(|key| said(key, &own, &tables)).collect(),
             }
-            Err(error) => {
-                let problems = error.problems().iter().map(ToString::to_string).collect();
-                EffectiveCluster { cluster: name, settings: Vec::new(), groups: Vec::new(), problems }
-            }
-        }
+        });
+        let groups = groups.collect();
+        EffectiveCluster { settings, groups, problems: Vec::new(), cluster: name }
     }
 
-    /// Returns who says what a key is for a cluster, or for a group of it; `None`: nobody does.
-    fn origin(
-        &self,
-        key: Key,
-        (name, group): (&ClusterName, Option<&GroupName>),
-        environment: &Environment,
-    ) -> Option<Origin> {
-        let in_group = group.and_then(|group| group::find(&self.file.as_ref()?.clusters, name, group));
-        let in_group = in_group.filter(|group| group.policy.has(key));
-        // Whoever sets the cluster's, a group's budget is its own.
-        let of_group = |group: &GroupFragment| {
-            let source = self.file.as_ref()?.source.clone();
-            let table = format!("[[cluster.group]] {:?} of [[cluster]] \"{name}\"", group.name.as_str());
-            Some(Origin::File { source, place: group.policy.place(key), table })
-        };
-        if key.path() == group::MAX_UNAVAILABLE
-            && let Some(group) = in_group
-        {
-            return of_group(group);
-        }
+    /// Returns who says what a key is for a cluster, or for a group of it, with these tables; `None`: nobody does.
+    fn origin(&self, key: Key, tables: &Tables<'_>, environment: &Environment) -> Option<Origin> {
+        // A group's budget is beside the cluster's, whoever sets that.
+        let is_its_own = tables.is_of_group && key.path() == group::MAX_UNAVAILABLE;
+        let above = self.origin_above_file(key, environment).filter(|_| !is_its_own);
+        above.or_else(|| tables.origin(key))
+    }
+
+    fn origin_above_file(&self, key: Key, environment: &Environment) -> Option<Origin> {
         if self.flags.policy.has(key) {
             return Some(Origin::Flag(format!("--{}", key.flag())));
         }
-        if self.environment.policy.has(key) {
-            let variable = key.variable();
-            let is_its_own = environment.get(&variable).is_some_and(|value| !value.is_empty());
-            let place = self.environment.policy.place(key);
-            let inside = || Origin::InVariable { name: SETTINGS_VARIABLE.to_owned(), place };
-            return Some(if is_its_own { Origin::Variable(variable) } else { inside() });
+        if !self.environment.policy.has(key) {
+            return None;
         }
-        if let Some(group) = in_group {
-            return of_group(group);
+        let variable = key.variable();
+        if environment.get(&variable).is_some_and(|value| !value.is_empty()) {
+            return Some(Origin::Variable(variable));
         }
-        let file = self.file.as_ref()?;
-        let own = file.clusters.iter().find(|cluster| cluster.name == *name).map(|cluster| &cluster.policy);
-        let own = own.filter(|policy| policy.has(key)).map(|policy| (policy, format!("[[cluster]] \"{name}\"")));
-        let shared = || file.defaults.has(key).then(|| (&file.defaults, "[defaults]".to_owned()));
-        let (policy, table) = own.or_else(shared)?;
-        Some(Origin::File { source: file.source.clone(), place: policy.place(key), table })
+        let place = self.environment.policy.place(key);
+        Some(Origin::InVariable { name: SETTINGS_VARIABLE.to_owned(), place })
+    }
+
+    /// Returns the tables of the file that say something for a cluster; `listed` is its own.
+    fn tables<'f>(&'f self, listed: Option<&'f ClusterFragment>) -> Tables<'f> {
+        let of_cluster = listed.map(|own| (&own.policy, format!("[[cluster]] \"{}\"", own.name)));
+        let defaults = self.file.as_ref().map(|file| (&file.defaults, "[defaults]".to_owned()));
+        Tables {
+            source: self.file.as_ref().map_or("", |file| &file.source),
+            by_rank: of_cluster.into_iter().chain(defaults).collect(),
+            is_of_group: false,
+        }
     }
 
     fn origin_of_lease_table(&self) -> String {
@@ -192,5 +200,31 @@ impl Inputs {
         let flag = flag.map(|flag| Origin::Flag(flag.to_owned()).to_string());
         let variable = || variable.map(|variable| Origin::Variable(variable.to_owned()).to_string());
         flag.or_else(variable).or(file).unwrap_or_else(|| DEFAULT.to_owned())
+    }
+}
+
+/// The tables of a file that say something for a cluster, or for a group of it.
+#[derive(Clone)]
+struct Tables<'f> {
+    /// The label of the file.
+    source: &'f str,
+    /// The one that counts first in front; each with what messages call it.
+    by_rank: Vec<(&'f PolicyFragment, String)>,
+    is_of_group: bool,
+}
+
+impl<'f> Tables<'f> {
+    /// Returns these below the group's own.
+    fn and_of_group(&self, own: Option<&'f GroupFragment>, cluster: &ClusterName) -> Self {
+        let name =
+            |own: &GroupFragment| format!("[[cluster.group]] {:?} of [[cluster]] \"{cluster}\"", own.name.as_str());
+        let own = own.map(|own| (&own.policy, name(own)));
+        let by_rank = own.into_iter().chain(self.by_rank.iter().cloned()).collect();
+        Self { by_rank, is_of_group: true, ..*self }
+    }
+
+    fn origin(&self, key: Key) -> Option<Origin> {
+        let (policy, table) = self.by_rank.iter().find(|(policy, _)| policy.has(key))?;
+        Some(Origin::File { source: self.source.to_owned(), place: policy.place(key), table: table.clone() })
     }
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration, in words that name the place, the value, what is allowed and what to do.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -25,13 +26,9 @@ impl ConfigError {
 
     /// The problems of all, each once.
     pub(super) fn all(errors: impl Iterator<Item = Self>) -> Self {
-        let mut problems = Vec::new();
-        for problem in errors.flat_map(Self::into_problems) {
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
-        Self { problems }
+        let mut seen = BTreeSet::new();
+        let problems = errors.flat_map(Self::into_problems).filter(|problem| seen.insert(problem.to_string()));
+        Self { problems: problems.collect() }
     }
 
     /// The problems, in the order of the places they were found in.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use models::ids::{ClusterName, GroupName};
+use models::ids::GroupName;
 use models::policy::{Group, Policy};
 use models::query::Select;
 
@@ -173,14 +173,4 @@ fn group(fragment: &GroupFragment, around: &Around<'_>, whole: &Policy) -> Group
         has_own_course,
         policy: Box::new(policy),
     }
-}
-
-/// Returns the table of one group in a file.
-pub(super) fn find<'f>(
-    clusters: &'f [ClusterFragment],
-    cluster: &ClusterName,
-    group: &GroupName,
-) -> Option<&'f GroupFragment> {
-    let cluster = clusters.iter().find(|one| one.name == *cluster)?;
-    cluster.groups.iter().find(|one| one.name == *group)
 }

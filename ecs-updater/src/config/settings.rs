@@ -1,11 +1,13 @@
 //! The settings of a run, joined and checked as a whole.
 
+use std::collections::BTreeMap;
+
 use models::api_share::ApiShare;
 use models::ids::ClusterName;
 use models::policy::{Policy, Target};
 
 use super::error::{Advice, ConfigError, Problem};
-use super::fragment::{Fragment, PolicyFragment};
+use super::fragment::{ClusterFragment, Fragment};
 use super::group::{Around, groups};
 use super::inputs::Inputs;
 use super::key::Key;
@@ -63,7 +65,9 @@ impl Inputs {
 
     /// What these clusters are worked on by, or what is wrong with each.
     pub(super) fn joined(&self, names: Vec<ClusterName>) -> Settings {
-        let settle = |name: ClusterName| ClusterSettings { policy: self.policy_of(&name), name };
+        let listed = self.listed();
+        let settle =
+            |name: ClusterName| ClusterSettings { policy: self.policy_of(&name, listed.get(&name).copied()), name };
         let in_file = self.file.as_ref().and_then(|file| file.lease_table.clone());
         let tables = [self.flags.lease_table.clone(), self.environment.lease_table.clone(), in_file];
         let lease_table = tables.into_iter().flatten().next().flatten();
@@ -72,12 +76,18 @@ impl Inputs {
         Settings { lease_table, api_share, clusters: names.into_iter().map(settle).collect() }
     }
 
-    fn policy_of(&self, name: &ClusterName) -> Result<Policy, ConfigError> {
-        let listed = self.file.iter().flat_map(|file| &file.clusters).find(|cluster| cluster.name == *name);
+    /// The tables of the file's clusters.
+    pub(super) fn listed(&self) -> BTreeMap<&ClusterName, &ClusterFragment> {
+        self.file.iter().flat_map(|file| &file.clusters).map(|cluster| (&cluster.name, cluster)).collect()
+    }
+
+    /// `listed` is the cluster's table in the file.
+    fn policy_of(&self, name: &ClusterName, listed: Option<&ClusterFragment>) -> Result<Policy, ConfigError> {
         let tagged = self.tags.get(name);
         let mut problems: Vec<Problem> =
             listed.into_iter().chain(tagged).flat_map(|own| own.problems.iter().cloned()).collect();
-        let in_file = self.file.as_ref().map(|file| file.policy_of(name)).unwrap_or_default();
+        let defaults = self.file.as_ref().map(|file| file.defaults.clone()).unwrap_or_default();
+        let in_file = listed.map(|own| own.policy.clone()).unwrap_or_default().or(defaults);
         let lower = self.environment.policy.clone().or(in_file.clone());
         let base = lower.over(Policy::default());
         let open = self.flags.policy.over(base.clone());
@@ -113,12 +123,6 @@ fn no_keys(name: &ClusterName, policy: &Policy) -> Vec<Problem> {
 }
 
 impl Fragment {
-    /// What this file says for a cluster: its own `[[cluster]]` over `[defaults]`.
-    pub fn policy_of(&self, name: &ClusterName) -> PolicyFragment {
-        let own = self.clusters.iter().find(|cluster| cluster.name == *name);
-        own.map(|cluster| cluster.policy.clone()).unwrap_or_default().or(self.defaults.clone())
-    }
-
     /// The settings by this file alone.
     ///
     /// # Errors

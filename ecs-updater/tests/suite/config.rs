@@ -556,7 +556,7 @@ fn a_bare_allow_downgrade_means_true() {
 fn defaults_as_shown_are_the_defaults() {
     let lines: String = Key::all().map(|key| format!("{} = {}\n", key.path(), key.default_value())).collect();
     let fragment = config::parse(&format!("[defaults]\n{lines}"), "defaults").unwrap();
-    assert_eq!(fragment.policy_of(&ClusterName::new("any")).over(Policy::default()), Policy::default());
+    assert_eq!(fragment.defaults.over(Policy::default()), Policy::default());
     assert_ne!(fragment.defaults, PolicyFragment::default());
 }
 
