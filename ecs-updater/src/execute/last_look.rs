@@ -79,12 +79,12 @@ impl Actor<'_> {
     fn keep_places_of_groups(&self, clear: &mut Vec<HostId>, unknown: usize) {
         for group in self.policy.groups.iter().filter(|_| !broken!(GroupBudgetIgnored)) {
             let Some(most) = group.max_unavailable else { continue };
-            let is_member = |one: &Instance| membership(one, self.policy).groups().any(|of| of.name == group.name);
             let tally = tally(self.fleet, group, |one| !one.in_service());
             let mut places = most.of(tally.members).saturating_sub(tally.out.len() + unknown);
             clear.retain(|host| {
-                let is_free = !self.instance(host).is_some_and(is_member) || places > 0;
-                places = places.saturating_sub(usize::from(self.instance(host).is_some_and(is_member)));
+                let is_member = self.groups_of(host).contains(&group.name);
+                let is_free = !is_member || places > 0;
+                places = places.saturating_sub(usize::from(is_member));
                 is_free
             });
         }

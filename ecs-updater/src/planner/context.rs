@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use models::api_share::ApiShare;
 use models::claim::Transport;
 use models::fleet::{FleetSnapshot, Instance};
-use models::ids::{GroupName, RunId};
+use models::ids::{GroupName, HostId, RunId};
 use models::policy::{Group, Policy, Timeouts};
 use models::reason::HoldReason;
 use models::selection::Selection;
@@ -165,6 +165,8 @@ pub(crate) struct Contexts<'a> {
     pub(crate) whole: Context<'a>,
     /// In the order of the groups.
     groups: Vec<Context<'a>>,
+    /// Where each instance belongs; empty without groups.
+    members: BTreeMap<&'a HostId, Membership<'a>>,
     /// Those of what has come to be in two groups.
     both: Vec<Context<'a>>,
 }
@@ -173,24 +175,25 @@ impl<'a> Contexts<'a> {
     pub(super) fn new(snapshot: &'a FleetSnapshot, policy: &'a Policy, run: &'a RunFacts, now: Timestamp) -> Self {
         let whole = Context::new(snapshot, policy, run, now);
         let groups = policy.groups.iter().map(|group| Context::of_group(&whole, group)).collect();
-        let instances = snapshot.instances.values().filter(|_| policy.groups.len() > 1);
-        let members = instances.map(|instance| membership(instance, policy));
-        let of_two = members.filter(|member| matches!(member, Membership::Two(..)));
+        let instances = snapshot.instances.iter().filter(|_| !policy.groups.is_empty());
+        let members: BTreeMap<_, _> = instances.map(|(host, instance)| (host, membership(instance, policy))).collect();
+        let of_two = members.values().filter(|member| matches!(member, Membership::Two(..)));
         let both = of_two.filter_map(|member| {
             let own = Context::of_group(&whole, member.group()?);
             Some(Context { timeouts: member.timeouts(policy), ..own })
         });
         let both = both.collect();
-        Self { whole, groups, both }
+        Self { whole, groups, members, both }
+    }
+
+    /// Where an instance of the snapshot belongs.
+    pub(super) fn member(&self, instance: &Instance) -> Membership<'a> {
+        self.members.get(&instance.host).copied().unwrap_or(Membership::Whole)
     }
 
     /// Those that an instance goes by.
     pub(super) fn of(&self, instance: &Instance) -> &Context<'a> {
-        self.of_member(membership(instance, self.whole.policy))
-    }
-
-    /// The same where it is known where it belongs.
-    pub(super) fn of_member(&self, membership: Membership<'_>) -> &Context<'a> {
+        let membership = self.member(instance);
         let own = membership.group().map_or(&self.whole, |group| self.of_group(group));
         let Membership::Two(..) = membership else { return own };
         let (name, timeouts) = (own.group.map(|group| &group.name), membership.timeouts(self.whole.policy));

@@ -91,9 +91,8 @@ pub fn plan(snapshot: &FleetSnapshot, policy: &Policy, run: &RunFacts, now: Time
     let mut looks = Vec::new();
     for instance in snapshot.instances.values() {
         counted.count(instance, now);
-        let member = membership(instance, policy);
-        match next::next(instance, all.of_member(member)) {
-            Next::Candidate(candidate) => match member.hold(instance) {
+        match next::next(instance, all.of(instance)) {
+            Next::Candidate(candidate) => match all.member(instance).hold(instance) {
                 Some(why) => draft.hold(instance, why),
                 None => queue.push(draft.enqueue(candidate)),
             },

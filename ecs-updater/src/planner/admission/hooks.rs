@@ -21,7 +21,7 @@ impl<'a> Admission<'a> {
         }
         for Queued { candidate, .. } in queue {
             if hooks::may_be_prepared(candidate, self.cx) {
-                self.places.turn_to(candidate.instance, self.cx);
+                self.turn_to(candidate.instance);
                 self.places.keep();
                 self.zone = self.zone.or(candidate.instance.zone.as_ref());
             }

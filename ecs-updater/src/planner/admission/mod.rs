@@ -164,7 +164,7 @@ impl<'a> Admission<'a> {
             cx,
             own: cx,
             stops: Stops::new(all, counted),
-            places: Places::new(cx, counted, draft, drains),
+            places: Places::new(all, counted, draft, drains),
             stage_claims: counted.stage_claims,
             zone: counted.zone,
             is_under_way: counted.zone.is_some(),
@@ -202,7 +202,7 @@ impl<'a> Admission<'a> {
 
     fn turn_to(&mut self, instance: &Instance) {
         self.own = self.all.of(instance);
-        self.places.turn_to(instance, self.cx);
+        self.places.turn_to(self.own.group);
     }
 
     fn take_place(&mut self, candidate: &Candidate<'a>) {

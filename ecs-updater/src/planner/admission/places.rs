@@ -1,7 +1,6 @@
 //! The places that there are for instances out of service: the cluster's, and those of the group whose candidate has its turn.
 
 use jiff::Timestamp;
-use models::fleet::Instance;
 use models::ids::HostId;
 use models::policy::Group;
 use models::reason::HoldReason;
@@ -10,9 +9,9 @@ use super::budget::Budget;
 use super::counted::{Counted, is_staging, takes_no_place};
 use super::horizon::Horizon;
 use super::pacer::Pacer;
-use crate::planner::context::Context;
+use crate::planner::context::Contexts;
 use crate::planner::draft::Draft;
-use crate::planner::membership::{membership, tally};
+use crate::planner::membership::tally;
 
 /// All budgets.
 #[derive(Debug)]
@@ -35,10 +34,13 @@ struct OfGroup<'a> {
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn new(cx: &Context<'a>, counted: &Counted<'_>, draft: &Draft, drains: Pacer) -> Self {
+    pub(super) fn new(all: &Contexts<'a>, counted: &Counted<'_>, draft: &Draft, drains: Pacer) -> Self {
+        let cx = &all.whole;
         let allowed = cx.policy.max_unavailable.of(counted.members);
         let limit = if broken!(BudgetOffByOne) { allowed + 1 } else { allowed };
         let whole = Budget::new(limit, &counted.out_hosts, draft, String::new());
+        let staging = cx.snapshot.instances.values().filter(|one| takes_no_place(one) && is_staging(one));
+        let staging: Vec<&Group> = staging.filter_map(|one| all.member(one).group()).collect();
         let mut rest = counted.staging;
         let with_budget = cx.policy.groups.iter().filter_map(|group| Some((group, group.max_unavailable?)));
         let groups = with_budget.map(|(group, most)| {
@@ -46,9 +48,7 @@ impl<'a> Places<'a> {
             let limit = if broken!(GroupBudgetIgnored) { usize::MAX } else { most.of(tally.members) };
             let out: Vec<&HostId> = tally.out.iter().map(|instance| &instance.host).collect();
             let budget = Budget::new(limit, &out, draft, format!(" of group {}", group.name));
-            let is_in = |one: &&Instance| membership(one, cx.policy).group().is_some_and(|own| own.name == group.name);
-            let staging = cx.snapshot.instances.values().filter(|one| takes_no_place(one) && is_staging(one));
-            let staging = staging.filter(is_in).count();
+            let staging = staging.iter().filter(|own| own.name == group.name).count();
             rest = rest.saturating_sub(staging);
             OfGroup { group, budget, horizon: Horizon::new(staging) }
         });
@@ -57,9 +57,8 @@ impl<'a> Places<'a> {
         Self { whole, horizon, drains, groups, at: None }
     }
 
-    /// Turns to the places of a candidate.
-    pub(super) fn turn_to(&mut self, instance: &Instance, cx: &Context<'_>) {
-        let own = membership(instance, cx.policy).group();
+    /// Turns to the places of a candidate, which goes by the settings of this group.
+    pub(super) fn turn_to(&mut self, own: Option<&Group>) {
         self.at = own.and_then(|own| self.groups.iter().position(|of| of.group.name == own.name));
     }
 

@@ -11,7 +11,6 @@ use models::reason::{HoldCode, HoldReason};
 use super::{Admission, Offer};
 use crate::planner::context::Contexts;
 use crate::planner::draft::{Draft, Queued};
-use crate::planner::membership::membership;
 use crate::planner::need::Candidate;
 
 /// Whose turn it is by order.
@@ -114,7 +113,7 @@ impl<'a> Turns<'a> {
     /// Returns the order of an instance, the lower one where it has come to be in two groups, and that group. What is in no group
     /// has the order 0.
     fn of(&self, instance: &Instance) -> (i32, Option<&'a Group>) {
-        let first = membership(instance, self.all.whole.policy).groups().min_by_key(|group| group.order);
+        let first = self.all.member(instance).groups().min_by_key(|group| group.order);
         first.map_or((0, None), |group| (group.order, Some(group)))
     }
 }

@@ -224,7 +224,8 @@ fn what_is_under_way_in_two_groups_keeps_the_longer_times() {
     assert_eq!((times.verify, times.drain), (SignedDuration::from_mins(60), SignedDuration::from_hours(12)));
     let mut only = both.clone();
     only.attributes = attributes(&[("pool", "a")]);
-    let times = Contexts::new(&fleet_of_both, &patient, &facts, now).of(&only).timeouts;
+    let fleet_of_one = fleet(vec![only.clone()], vec![]);
+    let times = Contexts::new(&fleet_of_one, &patient, &facts, now).of(&only).timeouts;
     assert_eq!(times.verify, Timeouts::default().verify);
     let plan = plan(&fleet(vec![both, of(1, "none", now)], vec![]), &patient, &facts, now);
     assert_eq!(plan.standings[1].hold.as_ref().map(HoldReason::code), Some("earlier_group"));
