@@ -223,6 +223,19 @@ impl Shared {
         world
     }
 
+    /// The same, where the reboot of the way back waits for a task.
+    async fn waiting_for_the_way_back(journal: &MemoryJournal) -> Self {
+        let world = Self::drained_for_the_way_back(journal).await;
+        {
+            let mut world = world.get();
+            world.tasks = 1;
+            world.claim_back(ClaimStep::Reboot);
+        }
+        world.live(journal, HOUR / 60, |_| false).await;
+        assert!(world.boots_the_other_set_next());
+        world
+    }
+
     /// Whether it reports that it can go back without the repository.
     fn goes_back_alone(&self) -> bool {
         self.get().attributes["ecs-updater.bridge"].ends_with("/1.26.1")
@@ -359,14 +372,7 @@ async fn a_claimed_way_back_never_boots_what_somebody_else_has_written() {
 #[tokio::test(start_paused = true)]
 async fn a_way_back_that_waits_looks_again_at_what_it_has_switched_to() {
     let journal = MemoryJournal::default();
-    let world = Shared::drained_for_the_way_back(&journal).await;
-    {
-        let mut world = world.get();
-        world.tasks = 1;
-        world.claim_back(ClaimStep::Reboot);
-    }
-    world.live(&journal, HOUR / 60, |_| false).await;
-    assert!(world.boots_the_other_set_next());
+    let world = Shared::waiting_for_the_way_back(&journal).await;
     {
         let mut world = world.get();
         world.host.updog_update(NEWER).unwrap();
@@ -379,14 +385,7 @@ async fn a_way_back_that_waits_looks_again_at_what_it_has_switched_to() {
 #[tokio::test(start_paused = true)]
 async fn a_way_back_that_is_called_off_is_so_although_signpost_is_late() {
     let journal = MemoryJournal::default();
-    let world = Shared::drained_for_the_way_back(&journal).await;
-    {
-        let mut world = world.get();
-        world.tasks = 1;
-        world.claim_back(ClaimStep::Reboot);
-    }
-    world.live(&journal, HOUR / 60, |_| false).await;
-    assert!(world.boots_the_other_set_next());
+    let world = Shared::waiting_for_the_way_back(&journal).await;
     {
         let mut world = world.get();
         world.signpost_is_late = true;
