@@ -6,6 +6,9 @@
 //! [`ON_HOST`] as its first argument, and that process changes its root and becomes `signpost`.
 //!
 //! `signpost` refuses unless the other set has been booted successfully before.
+//!
+//! One that takes too long is not killed, since it may be in the middle of a write, and may still do its work. Until it has
+//! ended no other one is begun here. So what the next one reads is what stands, and what it undoes stays undone.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -16,7 +19,8 @@ use std::time::Duration;
 
 use nix::unistd::geteuid;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::client::excerpt;
 
@@ -28,6 +32,9 @@ pub const HOST_ROOT: &str = "/.bottlerocket/rootfs";
 
 /// Exit status of the [`ON_HOST`] process when it could not become the program; no program of the host uses it.
 const NOT_STARTED: i32 = 113;
+
+/// Held by the `signpost` that runs, until it has ended.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Why the host does not boot the other set next.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +134,7 @@ fn read_other_set(status: &str) -> Option<OtherSet> {
 
 /// Runs it on the host and returns what it prints.
 async fn signpost(root: &Path, verb: &str, limit: Duration) -> Result<String, SignpostError> {
-    let output = on_host(root, &["signpost", verb], limit).await?;
+    let output = in_turn(command(root, &["signpost", verb])?, limit).await?;
     let detail =
         excerpt(&format!("{} {}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout)));
     match output.status.code() {
@@ -139,26 +146,44 @@ async fn signpost(root: &Path, verb: &str, limit: Duration) -> Result<String, Si
     }
 }
 
-/// Runs a program of the host, in the host's root filesystem at `root`. What takes too long is killed, but for `signpost`,
-/// which may be in the middle of a write.
+/// Runs a command once the earlier ones have ended. It goes on where it is no longer waited for, and keeps its turn until its end.
+///
+/// # Errors
+/// [`SignpostError::Spawn`], and [`SignpostError::Unsure`] where it or an earlier one has not ended in time.
+async fn in_turn(mut command: Command, limit: Duration) -> Result<Output, SignpostError> {
+    let unsure = |detail| SignpostError::Unsure { detail };
+    let until = Instant::now() + limit;
+    let waited = |_| unsure(format!("waited {limit:?} for an earlier one, which is still running"));
+    let turn = timeout_at(until, TURN.lock()).await.map_err(waited)?;
+    let run = tokio::spawn(async move {
+        let output = command.output().await;
+        drop(turn);
+        output
+    });
+    match timeout_at(until, run).await {
+        Ok(Ok(output)) => output.map_err(SignpostError::Spawn),
+        Ok(Err(lost)) => Err(unsure(format!("was not followed to its end: {lost}"))),
+        Err(_) => Err(unsure(format!("was still running after {limit:?}"))),
+    }
+}
+
+/// Runs a program of the host that changes nothing, in the host's root filesystem at `root`. What takes too long is killed.
 ///
 /// # Errors
 /// [`SignpostError`], where it was not run or did not end in time.
 pub(crate) async fn on_host(root: &Path, words: &[&str], limit: Duration) -> Result<Output, SignpostError> {
-    check_rights(root)?;
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg(ON_HOST)
-        .arg(root)
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(words.first() != Some(&"signpost"));
-    match timeout(limit, command.output()).await {
+    match timeout(limit, command(root, words)?.kill_on_drop(true).output()).await {
         Ok(output) => output.map_err(SignpostError::Spawn),
         Err(_) => Err(SignpostError::Unsure { detail: format!("was still running after {limit:?}") }),
     }
+}
+
+fn command(root: &Path, words: &[&str]) -> Result<Command, SignpostError> {
+    check_rights(root)?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(ON_HOST).arg(root).args(words);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(command)
 }
 
 /// Whether this process may do it: it is root, and has the host's root filesystem at `root`.
@@ -197,6 +222,30 @@ fn exec(program: &OsStr, arguments: impl Iterator<Item = OsString>) -> io::Error
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn one_that_is_late_has_ended_before_the_next_begins() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pipe, next) = (directory.path().join("pipe"), directory.path().join("next"));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::fs::write(&next, "A").unwrap();
+        let shell = |script: String| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+        };
+        let slow = || shell(format!("read line < {}; printf B > {}", pipe.display(), next.display()));
+        let look = || shell(format!("cat {}", next.display()));
+        let (short, long) = (Duration::from_millis(100), Duration::from_mins(1));
+        for (command, words) in [(slow(), "still running after 100ms"), (look(), "waited 100ms for an earlier one")] {
+            let error = in_turn(command, short).await.unwrap_err();
+            assert!(matches!(error, SignpostError::Unsure { .. }) && error.to_string().contains(words), "{error}");
+        }
+        let looked = tokio::spawn(in_turn(look(), long));
+        tokio::task::yield_now().await;
+        tokio::task::spawn_blocking(move || std::fs::write(pipe, "end\n")).await.unwrap().unwrap();
+        assert_eq!(looked.await.unwrap().unwrap().stdout, b"B");
+    }
 
     #[test]
     fn the_other_set_is_read_from_the_status() {

@@ -33,6 +33,13 @@ impl From<UpdateError> for Stopped {
     }
 }
 
+impl From<SignpostError> for Stopped {
+    fn from(failure: SignpostError) -> Self {
+        let code = if matches!(failure, SignpostError::Unsure { .. }) { ErrorCode::Unsure } else { ErrorCode::Failed };
+        Self::Error(error("signpost", code, &chain(&failure)))
+    }
+}
+
 impl Agent {
     /// Does what is to be done, unless the claim changes meanwhile; `None` then. What the host has begun by then goes on
     /// there, and the next act finds it.
@@ -165,27 +172,12 @@ impl Agent {
         wrote: &mut Option<Version>,
     ) -> Result<(), Stopped> {
         let mut visit = self.visit(self.settings.stage);
-        if inactive && self.other_set_is_untouched(&visit).await {
-            self.memory.switched_in.clone_from(&self.facts.boot.id);
-            self.keep().await?;
-            match self.environment.machine.roll_back_to_inactive().await {
-                Ok(()) => {
-                    // What is owed is put back after the boot, if not now.
-                    if let Err(failure) = visit.finish_lock(&after(lock)).await {
-                        tracing::warn!("{}", chain(&failure));
-                    }
-                    return Ok(());
-                }
-                Err(failure) => {
-                    if !matches!(failure, SignpostError::Unsure { .. }) {
-                        self.memory.switched_in = None;
-                    }
-                    if matches!(failure, SignpostError::Refused { .. }) {
-                        self.memory.came_from = None;
-                    }
-                    tracing::warn!("going back through the update repository: {}", chain(&failure));
-                }
+        if inactive && self.other_set_is_untouched(&visit).await? && self.switch_offline().await? {
+            // What is owed is put back after the boot, if not now.
+            if let Err(failure) = visit.finish_lock(&after(lock)).await {
+                tracing::warn!("{}", chain(&failure));
             }
+            return Ok(());
         }
         let done = visit.roll_back(from, &after(lock)).await;
         *wrote = visit.wrote().cloned();
@@ -198,35 +190,59 @@ impl Agent {
         }
     }
 
+    /// Makes the other set the next to boot by `signpost`. Returns whether it is. If not, no `signpost` runs that could still make
+    /// it so while the other set is written.
+    async fn switch_offline(&mut self) -> Result<bool, Stopped> {
+        let before = self.memory.switched_in.clone();
+        self.memory.switched_in.clone_from(&self.facts.boot.id);
+        self.keep().await?;
+        let machine = &self.environment.machine;
+        let Err(failure) = machine.roll_back_to_inactive().await else { return Ok(true) };
+        if matches!(failure, SignpostError::Unsure { .. }) {
+            // This waits for the end of that one.
+            let set = machine.other_set().await?;
+            if set.is_next && set.has_booted {
+                return Ok(true);
+            }
+        }
+        self.memory.switched_in = before;
+        if matches!(failure, SignpostError::Refused { .. }) {
+            self.memory.came_from = None;
+        }
+        tracing::warn!("going back through the update repository: {}", chain(&failure));
+        Ok(false)
+    }
+
     /// Whether the other set holds what the host came from, by the host's status and by `signpost`: others may have written there
     /// since the last look, also past the host API.
-    async fn other_set_is_untouched(&mut self, visit: &Visit) -> bool {
+    async fn other_set_is_untouched(&mut self, visit: &Visit) -> Result<bool, Stopped> {
         let machine = &self.environment.machine;
         if !machine.may_roll_back() {
-            return false;
+            return Ok(false);
         }
         match visit.shows_nothing_staged().await {
             Ok(true) => {}
             Ok(false) => {
                 tracing::warn!("the host shows another version on the other set");
-                return false;
+                return Ok(false);
             }
             Err(failure) => {
                 tracing::warn!("what is on the other set is not known: {}", chain(&failure));
-                return false;
+                return Ok(false);
             }
         }
         match machine.other_set().await {
             Ok(set) if !set.has_booted => {
                 tracing::warn!("what is on the other set has never booted");
                 self.memory.came_from = None;
-                false
+                Ok(false)
             }
             // Somebody else has made it the next to boot.
-            Ok(set) => !set.is_next || self.memory.is_switched(&self.facts),
+            Ok(set) => Ok(!set.is_next || self.memory.is_switched(&self.facts)),
+            Err(failure @ SignpostError::Unsure { .. }) => Err(failure.into()),
             Err(failure) => {
                 tracing::warn!("what is on the other set is not known: {}", chain(&failure));
-                false
+                Ok(false)
             }
         }
     }
@@ -241,23 +257,19 @@ impl Agent {
         set.is_ok_and(|set| set.is_next && (set.has_booted || self.facts.shows_staged(from)))
     }
 
-    /// Makes the running set the next to boot again, where `signpost` was to make it the other one. One that was not waited for may
-    /// do so late.
+    /// Makes the running set the next to boot again, where `signpost` was to make it the other one, and looks whether it is.
     async fn cancel_switch(&self) -> Result<(), Stopped> {
         if !self.memory.is_switched(&self.facts) {
             return Ok(());
         }
         let machine = &self.environment.machine;
-        let undone = async {
-            machine.cancel_roll_back().await?;
-            machine.other_set().await
-        };
-        let why = match undone.await {
-            Ok(set) if !set.is_next => return Ok(()),
-            Ok(_) => "the next boot takes the other partition set all the same".to_owned(),
-            Err(failure) => chain(&failure),
-        };
-        Err(Stopped::Error(error("signpost", ErrorCode::Failed, &why)))
+        machine.cancel_roll_back().await?;
+        let set = machine.other_set().await?;
+        if set.is_next {
+            let why = "the next boot still takes the other partition set";
+            return Err(Stopped::Error(error("signpost", ErrorCode::Failed, why)));
+        }
+        Ok(())
     }
 
     /// The last looks, and the reboot.

@@ -8,7 +8,7 @@ use models::claim::{CLAIM_TAG, Claim, ClaimStep, FAILED_TAG, SAVED_LOCK_TAG};
 use models::host::{AgentState, ErrorCode, UpdateState};
 use tokio::time::Instant;
 
-use super::world::{EcsAgent, NEW, OLD, World};
+use super::world::{EcsAgent, NEW, OLD, Shared, World};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -403,21 +403,59 @@ async fn what_cannot_be_recorded_is_not_begun_and_what_was_lost_is_reported() {
     assert_eq!(world.error(), None);
 }
 
+/// On the new version, which is to be left again.
+async fn updated(rights: bool) -> Shared {
+    let world = World::shared();
+    world.get().rights = rights;
+    for step in [ClaimStep::Stage, ClaimStep::Reboot] {
+        world.get().claim(step);
+        assert!(world.live(HOUR, |world| progress(world, step) == Some(Progress::Done)).await);
+    }
+    world.get().tags.insert(FAILED_TAG.into(), NEW.into());
+    world
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_revert_claim_goes_back_and_an_offer_is_needed_only_without_rights() {
     for rights in [true, false] {
-        let world = World::shared();
-        world.get().rights = rights;
-        world.get().claim(ClaimStep::Stage);
-        world.live(HOUR, |world| progress(world, ClaimStep::Stage) == Some(Progress::Done)).await;
-        world.get().claim(ClaimStep::Reboot);
-        world.live(HOUR, |world| progress(world, ClaimStep::Reboot) == Some(Progress::Done)).await;
-        world.get().tags.insert(FAILED_TAG.into(), NEW.into());
+        let world = updated(rights).await;
         world.get().claim(ClaimStep::Revert);
         assert!(world.live(HOUR, |world| progress(world, ClaimStep::Revert) == Some(Progress::Done)).await);
         world.pass(HOUR).await;
         let world = world.get();
         assert_eq!((world.fake.running.as_str(), world.fake.lock.as_str(), world.boots), (OLD, "latest", 2));
         assert_eq!(world.prepares, if rights { 1 } else { 2 });
+    }
+}
+
+/// While it runs nothing else writes to the other set, and what it has done counts.
+#[tokio::test(start_paused = true)]
+async fn a_revert_waits_for_a_signpost_that_is_late() {
+    for outlasts in [0, 1, 4] {
+        let world = updated(true).await;
+        world.get().slow_signpost = Some(outlasts);
+        world.get().claim(ClaimStep::Revert);
+        assert!(world.live(HOUR, |world| progress(world, ClaimStep::Revert) == Some(Progress::Done)).await);
+        let world = world.get();
+        assert_eq!((world.fake.running.as_str(), world.boots, world.prepares), (OLD, 2, 1), "{outlasts}");
+    }
+}
+
+/// It switches once the revert is called off, and before that is reported as done it is undone.
+#[tokio::test(start_paused = true)]
+async fn a_revert_that_is_called_off_is_so_although_signpost_is_late() {
+    for outlasts in [1, 3, 4] {
+        let world = updated(true).await;
+        world.get().slow_signpost = Some(outlasts);
+        world.get().claim(ClaimStep::Revert);
+        assert!(world.live(HOUR, |world| error(world) == Some(("signpost".into(), ErrorCode::Unsure))).await);
+        world.get().claim(ClaimStep::Cancel);
+        assert!(world.live(HOUR, |world| progress(world, ClaimStep::Cancel) == Some(Progress::Done)).await);
+        assert!(!world.get().signposted, "{outlasts}");
+        world.get().unclaim();
+        world.pass(HOUR).await;
+        let world = world.get();
+        assert_eq!((world.fake.running.as_str(), world.boots, world.prepares), (NEW, 1, 1), "{outlasts}");
+        assert!(!world.signposted, "{outlasts}");
     }
 }

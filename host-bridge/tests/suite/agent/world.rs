@@ -67,7 +67,11 @@ pub(crate) struct World {
     /// The version on the inactive set that has booted before.
     pub(crate) inactive: Option<String>,
     pub(crate) rights: bool,
-    signposted: bool,
+    pub(crate) signposted: bool,
+    /// The next `signpost` that switches is given up as late; it outlasts so many others, and then does its work.
+    pub(crate) slow_signpost: Option<u32>,
+    /// How many others the late one still outlasts.
+    late_signpost: Option<u32>,
     pub(crate) boots: u32,
     pub(crate) fails_to_boot: bool,
     booted: Instant,
@@ -117,6 +121,8 @@ impl World {
             inactive: None,
             rights: false,
             signposted: false,
+            slow_signpost: None,
+            late_signpost: None,
             boots: 0,
             fails_to_boot: false,
             booted: now,
@@ -224,7 +230,7 @@ impl World {
             self.inactive = Some(old);
             self.fake.running = next;
         }
-        self.signposted = false;
+        (self.signposted, self.late_signpost) = (false, None);
         self.fake.state = "Idle";
         self.fake.status_exists = false;
         (self.fake.last, self.fake.chosen, self.fake.staged, self.fake.work) = (None, None, None, None);
@@ -238,6 +244,19 @@ impl World {
             Some(after) if self.fake.running == NEW && self.up_for() >= after => EcsAgent::Registered,
             _ => self.ecs_agent,
         }
+    }
+
+    /// What a `signpost` does before anything else: it waits for the end of a late one.
+    fn turn(&mut self) -> Result<(), SignpostError> {
+        match self.late_signpost {
+            Some(0) => (self.late_signpost, self.signposted) = (None, self.inactive.is_some()),
+            Some(left) => {
+                self.late_signpost = Some(left - 1);
+                return Err(SignpostError::Unsure { detail: "waited for an earlier one".into() });
+            }
+            None => {}
+        }
+        Ok(())
     }
 
     fn imds(&self, request: &Request) -> Reply {
@@ -492,17 +511,24 @@ impl Machine for Shared {
     }
 
     fn roll_back_to_inactive(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
-        Box::pin(self.call(|world| match world.inactive {
-            Some(_) => {
-                world.signposted = true;
-                Ok(())
+        Box::pin(self.call(|world| {
+            world.turn()?;
+            if world.inactive.is_none() {
+                let detail = "Inactive partition is not valid to roll back to".into();
+                return Err(SignpostError::Refused { detail });
             }
-            None => Err(SignpostError::Refused { detail: "Inactive partition is not valid to roll back to".into() }),
+            if let Some(outlasts) = world.slow_signpost.take() {
+                world.late_signpost = Some(outlasts);
+                return Err(SignpostError::Unsure { detail: "was still running".into() });
+            }
+            world.signposted = true;
+            Ok(())
         }))
     }
 
     fn cancel_roll_back(&self) -> BoxFuture<'_, Result<(), SignpostError>> {
         Box::pin(self.call(|world| {
+            world.turn()?;
             world.signposted = false;
             Ok(())
         }))
@@ -510,6 +536,7 @@ impl Machine for Shared {
 
     fn other_set(&self) -> BoxFuture<'_, Result<OtherSet, SignpostError>> {
         Box::pin(self.call(|world| {
+            world.turn()?;
             let is_next = world.signposted || world.fake.state == "Ready";
             Ok(OtherSet { is_next, has_booted: world.inactive.is_some() })
         }))
