@@ -249,18 +249,12 @@ pub struct RunArgs {
     /// codes.
     #[arg(long)]
     pub fail_on_held: bool,
-    /// The instances that are named.
+    /// What `plan` takes too.
     #[command(flatten)]
-    pub selection: SelectionArgs,
-    /// The page for a browser.
-    #[command(flatten)]
-    pub page: PageArgs,
-    /// The flags that `plan` takes too.
-    #[command(flatten)]
-    pub settings: SettingArgs,
+    pub plan: PlanArgs,
 }
 
-/// What `plan` takes.
+/// What `plan` takes, and each command that is a run of its own.
 #[derive(Debug, Clone, Args)]
 pub struct PlanArgs {
     /// The instances that are named.
@@ -269,7 +263,7 @@ pub struct PlanArgs {
     /// The page for a browser.
     #[command(flatten)]
     pub page: PageArgs,
-    /// The flags that `run` takes too.
+    /// Which clusters, and by which settings.
     #[command(flatten)]
     pub settings: SettingArgs,
 }

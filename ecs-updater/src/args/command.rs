@@ -4,7 +4,7 @@ use std::path::Path;
 
 use models::selection::Named;
 
-use super::{Command, RollbackArgs};
+use super::{Command, PlanArgs, RollbackArgs};
 use crate::config::Given;
 use crate::planner::{Purpose, WayBack};
 use crate::steer::Order;
@@ -108,15 +108,15 @@ impl Command {
         }
     }
 
-    /// Returns the file for the page, where one is to be written.
-    pub fn page(&self) -> Option<&Path> {
+    /// Returns what the command takes in common with `plan`, where it is a run or a plan of one.
+    fn plan(&self) -> Option<&PlanArgs> {
         match self {
-            Self::Run(run) => run.page.html.as_deref(),
-            Self::Plan(plan) => plan.page.html.as_deref(),
-            Self::Rollback(rollback) => rollback.page.html.as_deref(),
-            Self::Report(report) => report.page.html.as_deref(),
+            Self::Run(run) => Some(&run.plan),
+            Self::Plan(plan) => Some(plan),
+            Self::Rollback(rollback) => Some(&rollback.plan),
             Self::Doctor(_)
             | Self::Status(_)
+            | Self::Report(_)
             | Self::Config(_)
             | Self::Completions(_)
             | Self::Man(_)
@@ -131,27 +131,15 @@ impl Command {
         }
     }
 
+    /// Returns the file for the page, where one is to be written.
+    pub fn page(&self) -> Option<&Path> {
+        let of_report = if let Self::Report(report) = self { Some(&report.page) } else { None };
+        of_report.or(self.plan().map(|plan| &plan.page))?.html.as_deref()
+    }
+
     /// Returns the instances that are named.
     pub fn named(&self) -> Named {
-        match self {
-            Self::Run(run) => run.selection.named(),
-            Self::Plan(plan) => plan.selection.named(),
-            Self::Rollback(rollback) => rollback.selection.named(),
-            Self::Doctor(_)
-            | Self::Status(_)
-            | Self::Report(_)
-            | Self::Config(_)
-            | Self::Completions(_)
-            | Self::Man(_)
-            | Self::Unskip(_)
-            | Self::Finish(_)
-            | Self::Pause(_)
-            | Self::Resume(_)
-            | Self::Release(_)
-            | Self::Exclude(_)
-            | Self::Include(_)
-            | Self::ForgetFailed(_) => Named::default(),
-        }
+        self.plan().map(|plan| plan.selection.named()).unwrap_or_default()
     }
 
     /// Returns whether a run that updates nothing, although nobody asked for that, is to fail.
@@ -185,14 +173,14 @@ impl Command {
     /// Returns which clusters it is about, and by which settings.
     pub fn given(&self) -> Given {
         match self {
-            Self::Run(run) => run.settings.given(),
+            Self::Run(run) => run.plan.settings.given(),
             Self::Plan(plan) => plan.settings.given(),
             Self::Doctor(settings) => settings.given(),
             Self::Status(status) => status.settings.given(),
             Self::Report(_) | Self::Completions(_) | Self::Man(_) => Given::default(),
             Self::Config(config) => config.given(),
             Self::Finish(settings) => settings.given(),
-            Self::Rollback(rollback) => rollback.settings.given(),
+            Self::Rollback(rollback) => rollback.plan.settings.given(),
             Self::Unskip(unskip) => unskip.clusters.given(),
             Self::Release(release) => release.settings.given(),
             Self::Pause(pause) => pause.clusters.given(),

@@ -3,8 +3,7 @@
 use clap::Args;
 use semver::Version;
 
-use super::settings::SettingArgs;
-use super::{PageArgs, SelectionArgs};
+use super::PlanArgs;
 
 /// What `rollback` takes.
 #[derive(Debug, Clone, Args)]
@@ -23,13 +22,7 @@ pub struct RollbackArgs {
     /// A freeze and a pause still apply.
     #[arg(long)]
     pub outside_window: bool,
-    /// The instances that are named.
+    /// What `plan` takes too. A target means nothing here.
     #[command(flatten)]
-    pub selection: SelectionArgs,
-    /// The page.
-    #[command(flatten)]
-    pub page: PageArgs,
-    /// The flags that `run` takes too. A target means nothing here.
-    #[command(flatten)]
-    pub settings: SettingArgs,
+    pub plan: PlanArgs,
 }
