@@ -1,10 +1,20 @@
 //! Simulated time: one code path for tokio's paused clock (tests, the demo) and for the real clock run faster
 //! (`serve --time-scale`).
 
+use std::io;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
+
+/// Returns a runtime of one thread on a paused clock, which goes on to what comes next whenever all of its tasks wait.
+///
+/// # Errors
+/// The operating system has no descriptors left for it.
+pub fn paused() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().start_paused(true).build()
+}
 
 /// Maps tokio's monotonic clock to a simulated date and time.
 ///

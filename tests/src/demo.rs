@@ -172,6 +172,7 @@ mod tests {
     use models::ids::HostId;
 
     use super::*;
+    use crate::clock::paused;
 
     #[derive(Default)]
     struct Story(RefCell<Vec<Event>>);
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn capture_of_plain_lines() {
         let scenario = Scenario::parse(SCENARIO).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime = paused().unwrap();
         let story = Story::default();
         runtime.block_on(async {
             let mut rollout = Rollout::start(&scenario).await.unwrap();
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn events_and_timeline_tell_the_way_of_every_instance() {
         let scenario = Scenario::parse(SCENARIO).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime = paused().unwrap();
         let story = Story::default();
         let report = runtime.block_on(async {
             let mut rollout = Rollout::start(&scenario).await.unwrap();

@@ -22,6 +22,7 @@ use models::report::{Outcome, RunReport};
 pub use lives::Lives;
 use lives::lives;
 
+use crate::clock::paused;
 use crate::expect::RunSpec;
 use crate::meter::{self, Cpu};
 use crate::rollout::{Rollout, RolloutError};
@@ -241,7 +242,7 @@ const SETTLING: Duration = Duration::from_secs(600);
 
 /// Runs a scenario's text once, in a runtime of its own with paused time.
 fn one_run(text: &str, size: usize, wanted: Outcome) -> Result<Measured, MeasureError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = paused();
     let runtime = runtime.map_err(|error| MeasureError::Unsound(error.to_string()))?;
     runtime.block_on(async {
         let scenario = Scenario::parse(text)?;

@@ -11,6 +11,7 @@ use models::ids::ClusterName;
 use models::policy::MaxUnavailable;
 use tokio::net::TcpListener;
 
+use crate::clock::paused;
 use crate::errors::chain;
 use crate::region::Region;
 use crate::rollout::{Rollout, RolloutError};
@@ -83,7 +84,7 @@ pub(crate) fn run(serve: &ServeArgs) -> Result<(), ServeError> {
 /// How many instances of each cluster the scenario's `[updater]` lets be out of service at once. It is read as the updater
 /// reads it, in a Region of its own, on virtual time: none of these calls shows in the one that is served.
 fn budgets(scenario: &Scenario) -> Result<Budgets, ServeError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = paused();
     let started = runtime.map_err(ServeError::Runtime)?.block_on(Rollout::start(scenario));
     Ok(started.map(|rollout| {
         let of_one = |(name, policy): &ResolvedCluster| Some((name.clone(), policy.as_ref().ok()?.max_unavailable));

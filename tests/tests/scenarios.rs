@@ -11,6 +11,7 @@ use std::path::Path;
 
 use ecs_updater::exit::ExitStatus;
 use fleet_sim::Scenario;
+use fleet_sim::clock::paused;
 use fleet_sim::expect::{BridgeExpect, Exit, Expect, HostEnd};
 use fleet_sim::iam::{Need, Role, shipped};
 use fleet_sim::limit::Limit;
@@ -108,7 +109,7 @@ struct Rolled {
 }
 
 fn rolled(scenario: &Scenario, transport: Transport) -> Result<Rolled, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let runtime = paused()?;
     runtime.block_on(roll(scenario, transport))
 }
 

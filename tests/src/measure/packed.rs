@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use models::report::Outcome;
 
 use super::{MeasureError, SETTLING, Way};
+use crate::clock::paused;
 use crate::expect::RunSpec;
 use crate::rollout::Rollout;
 use crate::scenario::{Scenario, ServiceKind};
@@ -100,7 +101,7 @@ impl Packed {
 /// # Errors
 /// Where a rule is broken, or what is called is not modelled.
 pub fn packed(kind: Packed) -> Result<Figures, MeasureError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = paused();
     let runtime = runtime.map_err(|error| MeasureError::Unsound(error.to_string()))?;
     runtime.block_on(run(kind))
 }

@@ -22,6 +22,7 @@ use models::plan::{End, Step};
 use models::policy::{Policy, StandaloneTasks};
 use models::report::RunReport;
 
+use crate::clock::paused;
 use crate::limit::Limit;
 use crate::rollout::{Ran, Rollout, RolloutError};
 use crate::scenario::Scenario;
@@ -61,7 +62,7 @@ pub struct RunSeen {
 /// # Errors
 /// A scenario that cannot be run with the updater.
 pub fn prove(scenario: &Scenario, with_log: bool) -> Result<Proof, ProofError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let runtime = paused()?;
     runtime.block_on(prove_here(scenario, with_log))
 }
 

@@ -14,6 +14,7 @@ use ecs_updater::render::stdout_width;
 use jiff::Timestamp;
 
 use crate::Region;
+use crate::clock::paused;
 use crate::errors::{chain, one_line};
 use crate::expect::{Exit, Expect, ExpectError};
 use crate::limit::Limit;
@@ -119,7 +120,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, RunError> {
         scenario = scenario.by_bridge();
         expect = expect.by_bridge();
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = paused();
     let ended = runtime.map_err(RunError::Runtime)?.block_on(to_the_end(args, &scenario, &expect))?;
     let printed = match args.output {
         Output::Text => text::render(&ended, stdout_width()),

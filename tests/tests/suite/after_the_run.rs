@@ -2,6 +2,7 @@
 //! Neither fails it, nor holds it up for longer than the documents say.
 
 use fleet_sim::Scenario;
+use fleet_sim::clock::paused;
 use fleet_sim::expect::RunSpec;
 use fleet_sim::limit::Limit;
 use fleet_sim::rollout::{Ran, Rollout};
@@ -46,7 +47,7 @@ impl Kept {
 
 fn run(more: &str, expect: &str) -> Kept {
     let scenario = Scenario::parse(&format!("{FLEET}{more}[expect]\n{expect}")).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     runtime.block_on(async {
         let mut rollout = Rollout::start(&scenario).await.unwrap();
         let expect = rollout.expect.clone();
@@ -137,7 +138,7 @@ fn an_age_that_is_not_told_in_time_is_left_out() {
 fn runs_side_by_side_do_not_overwrite_each_other() {
     let text = format!("{FLEET}{REPORTS}[expect]\nprocess = [{{}}, {{}}]\n");
     let scenario = Scenario::parse(&text).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     runtime.block_on(async {
         let rollout = Rollout::start(&scenario).await.unwrap();
         rollout.side_by_side(&rollout.expect.process.clone()).await;
@@ -150,7 +151,7 @@ fn runs_side_by_side_do_not_overwrite_each_other() {
 #[test]
 fn what_is_missing_in_a_bucket_is_found() {
     let scenario = Scenario::parse(&format!("{FLEET}{REPORTS}")).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     runtime.block_on(async {
         let mut rollout = Rollout::start(&scenario).await.unwrap();
         let ran = rollout.run(&RunSpec::default(), &()).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ecs_updater::doctor::{CHECK_IDS, STATEMENTS};
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::render::doctor::render;
+use fleet_sim::clock::paused;
 use fleet_sim::expect::RunSpec;
 use fleet_sim::iam::{Role, shipped};
 use fleet_sim::moment::Moment;
@@ -64,6 +65,9 @@ struct Broken {
     /// So long after the start.
     minutes: u64,
 }
+
+/// All hosts are in an Auto Scaling group.
+const IN_A_GROUP: &[(&str, &str)] = &[("count = 4", "count = 4\nasg = \"own\"")];
 
 const fn broken(name: &'static str, more: &'static str, ids: &'static [&'static str], hosts: usize) -> Broken {
     Broken { name, instead: &[], more, ways: BOTH, ids, hosts, minutes: 0 }
@@ -156,7 +160,7 @@ const TABLE: &[Broken] = &[
         ..broken("no room for a drain", "", &["room"], 4)
     },
     Broken {
-        instead: &[("count = 4", "count = 4\nasg = \"own\"")],
+        instead: IN_A_GROUP,
         ..broken(
             "a group that replaces what is drained",
             "[groups.own]\nhealth_check_type = \"EC2,ELB\"\ntarget_group = true\n",
@@ -165,11 +169,11 @@ const TABLE: &[Broken] = &[
         )
     },
     Broken {
-        instead: &[("count = 4", "count = 4\nasg = \"own\"")],
+        instead: IN_A_GROUP,
         ..broken("an instance refresh", "[groups.own]\nrefresh = \"InProgress\"\n", &["instance_refresh"], 4)
     },
     Broken {
-        instead: &[("count = 4", "count = 4\nasg = \"own\"")],
+        instead: IN_A_GROUP,
         ..broken("an instance in standby", "[[host]]\nindex = 1\ngroup_state = \"Standby\"\n", &["group_state"], 1)
     },
     Broken {
@@ -290,11 +294,19 @@ const TABLE: &[Broken] = &[
     ),
 ];
 
+/// [`WHOLE`], with something in the place of something.
+fn replaced(name: &str, instead: &[(&str, &str)]) -> String {
+    instead.iter().fold(WHOLE.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{name}: {from}");
+        text.replace(from, to)
+    })
+}
+
 /// Plays on the simulated Region, by one way.
 fn play(text: &str, way: Way, play: impl AsyncFn(Rollout)) {
     let scenario = Scenario::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let scenario = if way == Bridge { scenario.by_bridge() } else { scenario };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     runtime.block_on(async {
         let rollout = Rollout::start(&scenario).await.unwrap_or_else(|error| panic!("{error}\n{text}"));
         let region = Arc::clone(&rollout.region);
@@ -365,11 +377,7 @@ fn ids(findings: &[Finding]) -> BTreeSet<&str> {
 fn each_broken_cluster_is_named_rightly() {
     let mut played = 0;
     for Broken { name, instead, more, ways, ids: expected, hosts, minutes } in TABLE {
-        let text = instead.iter().fold(WHOLE.to_owned(), |text, (from, to)| {
-            assert!(text.contains(from), "{name}: {from}");
-            text.replace(from, to)
-        });
-        let text = format!("{text}\n{more}\n");
+        let text = format!("{}\n{more}\n", replaced(name, instead));
         for way in *ways {
             play(&text, *way, async |rollout| {
                 tokio::time::sleep(Duration::from_secs(60 * minutes + 2)).await;
@@ -456,7 +464,7 @@ fn a_statement_has_its_action() {
 #[test]
 fn on_a_whole_cluster_all_is_checked_and_well() {
     for way in BOTH {
-        let text = WHOLE.replace("count = 4", "count = 4\nasg = \"own\"");
+        let text = replaced("all well", IN_A_GROUP);
         play(&text, *way, async |rollout| {
             let report = examine(&rollout).await;
             assert_eq!(wrong(&report), [], "{way:?}");

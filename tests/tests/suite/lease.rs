@@ -1,6 +1,7 @@
 //! Two runs on one cluster, at every moment that matters: never do both write.
 
 use fleet_sim::Scenario;
+use fleet_sim::clock::paused;
 use fleet_sim::processes::{Pause, ProcessSpec};
 use fleet_sim::rollout::{Ran, Rollout};
 use jiff::SignedDuration;
@@ -19,7 +20,7 @@ desired = 4
 
 fn side_by_side(seed: u64, processes: &[ProcessSpec]) -> (Vec<Ran>, Vec<String>) {
     let scenario = Scenario::parse(&format!("seed = {seed}\n{CLUSTER}")).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     runtime.block_on(async {
         let rollout = Rollout::start(&scenario).await.unwrap();
         let ran = rollout.side_by_side(processes).await;
@@ -92,7 +93,7 @@ fn without_a_lease(transport: &str, number: i64) -> Option<String> {
     let scenario = if transport == "bridge" { scenario.by_bridge() } else { scenario };
     let late = SignedDuration::from_millis(number * 13_337);
     let processes = [ProcessSpec::default(), ProcessSpec { at: late, ..ProcessSpec::default() }];
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     runtime.block_on(async {
         let rollout = Rollout::start(&scenario).await.unwrap();
         let both = rollout.side_by_side(&processes);

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use ecs_updater::broken::{Mistake, make};
+use fleet_sim::clock::paused;
 use fleet_sim::expect::Expect;
 use fleet_sim::proof::crash::{self, Crashes};
 use fleet_sim::proof::{jobs, prove, walk};
@@ -181,7 +182,7 @@ fn side_by_side(scenario: &Scenario) -> Vec<String> {
 }
 
 fn in_a_runtime<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(work)
+    paused().unwrap().block_on(work)
 }
 
 /// What a scenario expects otherwise.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use fleet_sim::clock::paused;
 use fleet_sim::iam::{Need, Policies, Role, shipped};
 use fleet_sim::rollout::Rollout;
 use fleet_sim::wire::{Caller, Request, Signature};
@@ -59,7 +60,7 @@ fn asked(scenarios: &[&str], by: Caller) -> BTreeSet<Need> {
     for name in scenarios {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/{name}.toml"));
         let scenario = Scenario::load(path).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime = paused().unwrap();
         needs.extend(runtime.block_on(async {
             let mut rollout = Rollout::start(&scenario).await.unwrap();
             for run in rollout.expect.runs() {
@@ -75,7 +76,7 @@ fn asked(scenarios: &[&str], by: Caller) -> BTreeSet<Need> {
 fn asked_by_status() -> BTreeSet<Need> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/lease_kept.toml");
     let scenario = Scenario::load(path).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     runtime.block_on(async {
         let rollout = Rollout::start(&scenario).await.unwrap();
         rollout.looker().status().await;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use fleet_sim::Scenario;
+use fleet_sim::clock::paused;
 use fleet_sim::expect::{Expect, RunSpec};
 use fleet_sim::proof::jobs;
 use fleet_sim::rollout::Rollout;
@@ -99,7 +100,7 @@ fn compare(path: &Path, by: fn(Scenario) -> Scenario) -> Option<Vec<String>> {
 }
 
 fn reported(scenario: &Scenario, dry_run: bool) -> RunReport {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     runtime.block_on(async {
         let mut rollout = Rollout::start(scenario).await.unwrap();
         rollout.run(&RunSpec { dry_run, ..RunSpec::default() }, &()).await.report.unwrap()

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fleet_sim::Scenario;
+use fleet_sim::clock::paused;
 use fleet_sim::expect::RunSpec;
 use fleet_sim::rollout::Rollout;
 use models::report::Outcome;
@@ -60,7 +61,7 @@ fn runs_of(recipe: &Table) -> usize {
     let mut text: Table = CLUSTER.parse().unwrap();
     text.insert("updater".to_owned(), Value::Table(recipe.clone()));
     let scenario = Scenario::parse(&text.to_string()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     runtime.block_on(async {
         let mut rollout = Rollout::start(&scenario).await.unwrap();
         for run in 1..=MOST_RUNS {

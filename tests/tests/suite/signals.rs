@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ecs_updater::exit::ExitStatus;
 use fleet_sim::Scenario;
+use fleet_sim::clock::paused;
 use fleet_sim::invariants::Rule;
 use fleet_sim::proof::jobs;
 use fleet_sim::rollout::Rollout;
@@ -141,7 +142,7 @@ struct Case {
 }
 
 fn run(state: &State, signal: Option<SignalAt>) -> Case {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = paused().unwrap();
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ecs_updater::exit::ExitStatus;
 use ecs_updater::render::status::render;
 use fleet_sim::Scenario;
+use fleet_sim::clock::paused;
 use fleet_sim::expect::RunSpec;
 use fleet_sim::moment::Moment;
 use fleet_sim::rollout::{Looker, Rollout};
@@ -39,7 +40,7 @@ fn by_both(text: &str, play: impl AsyncFn(Rollout, Way)) {
     for way in [Way::Ssm, Way::Bridge] {
         let scenario = Scenario::parse(text).unwrap_or_else(|error| panic!("{error}"));
         let scenario = if way == Way::Bridge { scenario.by_bridge() } else { scenario };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime = paused().unwrap();
         runtime.block_on(async {
             let rollout = Rollout::start(&scenario).await.unwrap();
             let region = std::sync::Arc::clone(&rollout.region);
