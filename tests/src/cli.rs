@@ -80,7 +80,7 @@ struct HostArgs {
     /// The versions in its update repository
     #[arg(long, value_name = "VERSION", value_delimiter = ',', default_value = "1.27.0,1.26.1,1.26.0")]
     releases: Vec<semver::Version>,
-    /// A field of the host, as in a scenario's [[host]]; may be repeated
+    /// A field of the host, as in a scenario's `[[host]]`; may be repeated
     ///
     /// Such as version="1.26.0", or fails_to_boot=["1.27.0"]: docs/simulator.md has them all.
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -1,7 +1,7 @@
 //! What AWS shows of releases: an image for each variant and architecture, and the public parameter that names it.
 //!
 //! Images are of a Region and dated there; how long they come after the release, and whether they are there at all, is for
-//! the scenario to say ([`ImageSpec`](crate::host::ImageSpec)).
+//! the scenario to say ([`ImageSpec`]).
 
 use std::collections::BTreeMap;
 
