@@ -35,7 +35,7 @@ pub struct Resolved {
 
 /// A cluster that is in another account than it should be, or nobody knows in which.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cluster {cluster} is in {location}, and --expect-account says {expected}: nothing was done")]
+#[error("cluster {cluster} is in {location}, but --expect-account says {expected}: nothing was done")]
 pub struct OtherAccount {
     pub cluster: ClusterName,
     pub location: Location,
@@ -172,7 +172,7 @@ fn policy_by_approval(policy: Policy, cluster: &ClusterName, approved: &Approved
     let Some(version) = parse_version(text) else {
         let shown = clean::cut(text, LONGEST_SHOWN);
         return Err(refuse(format!(
-            "the SSM parameter {name}, which target names, says {shown:?}, which is no version"
+            "the SSM parameter {name}, which target names, says {shown:?}, which is not a version"
         )));
     };
     tracing::info!(%cluster, parameter = name, %version, "approved version");

@@ -275,7 +275,8 @@ impl Keeper {
                     .to_owned(),
             ),
         };
-        let message = format!("cluster {cluster}: its lease in table {table} is out of reach ({error}); {what}");
+        let message =
+            format!("cluster {cluster}: its lease in table {table} could not be read or written ({error}); {what}");
         ClusterError { kind, message }
     }
 }

@@ -102,7 +102,7 @@ impl OwnTask {
 /// It never fails: whatever is not known is said too, and the run goes on.
 pub async fn look_for_others(metadata: Option<&str>, aws: impl FnOnce(Option<&str>) -> Aws) {
     let Some(base) = metadata else {
-        tracing::info!("no lease table: nothing keeps two runs apart; see that nobody starts a second one");
+        tracing::info!("no lease table: nothing keeps two runs apart; make sure that nobody starts a second one");
         return;
     };
     match found(base, aws).await {

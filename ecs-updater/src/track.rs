@@ -109,7 +109,7 @@ impl Track {
             report.reason.clone_from(&verdict.reason);
             report.detail = verdict.detail.as_ref().map(|detail| match left_activated(instance) {
                 Some(version) => format!(
-                    "{detail}; {version} was still activated when the host was last heard of: its next boot takes it"
+                    "{detail}; {version} was still activated when the host was last heard from: its next boot takes it"
                 ),
                 None => detail.clone(),
             });

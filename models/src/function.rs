@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct FunctionArn(String);
 
-/// The text is no ARN of a Lambda function.
+/// The text is not the ARN of a Lambda function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no ARN of a Lambda function")]
+#[error("not the ARN of a Lambda function")]
 pub struct NoFunction;
 
 impl FunctionArn {

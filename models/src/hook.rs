@@ -189,7 +189,7 @@ impl HookAnswer {
         }
         let shown = || clean::cut(&String::from_utf8_lossy(body), MOST_SHOWN);
         let Ok(Value::Object(said)) = serde_json::from_slice(body) else {
-            return error(format!("its answer is no JSON object: {}", shown()));
+            return error(format!("its answer is not a JSON object: {}", shown()));
         };
         match said.get("answer").and_then(Value::as_str) {
             Some("ok") => Self::Ok,

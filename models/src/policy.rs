@@ -250,7 +250,7 @@ impl FromStr for Target {
             return if is_name {
                 Ok(Self::Parameter(name.to_owned()))
             } else {
-                Err(format!("{name:?} is no name of an SSM parameter"))
+                Err(format!("{name:?} is not the name of an SSM parameter"))
             };
         }
         crate::host::parse_version(text)

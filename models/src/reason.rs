@@ -33,7 +33,7 @@ reasons!(
         /// No `bottlerocket.variant` attribute.
         NotBottlerocket = "not_bottlerocket", "not a Bottlerocket host (it has no attribute bottlerocket.variant); update it by other means";
         /// ECS Anywhere.
-        External = "external", "an EXTERNAL instance (ECS Anywhere): it has no EC2 tags to claim it by; update it by hand with host-bridge";
+        External = "external", "an EXTERNAL instance (ECS Anywhere): it has no EC2 tags for a claim; update it by hand with host-bridge";
         /// Not an ECS variant.
         UnsupportedVariant {
             variant: String,
@@ -44,20 +44,20 @@ reasons!(
         HostLockedDown {
             /// The version that it would have to be pinned to.
             version: Version,
-        } = "host_locked_down", "it is under API lockdown, so that it cannot be pinned, and it has not chosen {version} by itself; let target be what it chooses, or replace the instance";
+        } = "host_locked_down", "it is under API lockdown, so it cannot be pinned to {version}, and it has not chosen that version by itself; set target to the version that it chooses, or replace the instance";
         /// Its machine is stopped, and not by a run.
         NotRunning {
             /// EC2's word for it.
             state: String,
-        } = "not_running", "EC2 says that its machine is {state}: it takes no place in max_unavailable and is looked at again in the next run";
+        } = "not_running", "its machine is {state}, as EC2 says: it does not count against max_unavailable, and the next run looks at it again";
         /// An Amazon ECS Managed Instance.
-        ManagedByAws = "managed_by_aws", "AWS manages it (Amazon ECS Managed Instances) and replaces it by itself: it is not touched, and is no part of max_unavailable";
+        ManagedByAws = "managed_by_aws", "AWS manages it (Amazon ECS Managed Instances) and replaces it: it is left alone, and does not count in max_unavailable";
         /// Its Auto Scaling group ends it.
         ScaledIn {
             group: String,
             /// `LifecycleState`.
             state: String,
-        } = "scaled_in", "AWS ends it ({state}, Auto Scaling group {group}): it is not touched any more";
+        } = "scaled_in", "its Auto Scaling group {group} terminates it ({state}): runs leave it alone";
         /// Its Auto Scaling group has it neither in service nor ends it.
         NotInService {
             group: String,
@@ -65,19 +65,19 @@ reasons!(
             state: String,
             /// What is to be done.
             advice: String,
-        } = "not_in_service", "its Auto Scaling group {group} has it as {state}: it is not touched; {advice}, and a later run takes it once it is InService";
+        } = "not_in_service", "it is {state} in its Auto Scaling group {group}, so it is left alone; {advice}, and a later run takes it once it is InService";
         /// Its Auto Scaling group would replace it for being drained.
         LoadBalancerCheck {
             group: String,
             /// `ELB`, `VPC_LATTICE` or both.
             checks: String,
-        } = "load_balancer_check", "its Auto Scaling group {group} replaces an instance that a load balancer finds unhealthy (health check {checks}), as one that is drained or reboots; set the group's health check type to EC2, or suspend its process HealthCheck while the run lasts";
+        } = "load_balancer_check", "its Auto Scaling group {group} replaces instances that fail a load balancer's health check ({checks}), as one does that drains or reboots; set the group's health check type to EC2, or suspend its process HealthCheck while the run lasts";
         /// Its Auto Scaling group is exchanging its instances.
         InstanceRefresh {
             group: String,
             /// The status of the refresh.
             status: String,
-        } = "instance_refresh", "an instance refresh of its Auto Scaling group {group} is in progress ({status}) and replaces instances; a run after its end goes on";
+        } = "instance_refresh", "an instance refresh of its Auto Scaling group {group} is in progress ({status}) and replaces instances; a run goes on after it has ended";
         /// A scale-in of its capacity provider would take tasks with it.
         ScaleInEndsTasks {
             provider: String,
@@ -88,9 +88,9 @@ reasons!(
             size: u32,
         } = "scale_in_ends_tasks", "not begun: a host that is emptied for its update may make the managed scaling of its capacity provider {provider} end an instance, {why}; turn on managed draining for {provider}, or keep Auto Scaling group {group} at its size ({size}) by MinSize and MaxSize until its hosts have tasks again after the run";
         /// Left out of EC2's answer.
-        UnknownToEc2 = "unknown_to_ec2", "EC2 leaves its machine out of its answers without an error (it belongs to somebody else, or AWS hides what it manages), so that its tags cannot be read: it is not touched";
+        UnknownToEc2 = "unknown_to_ec2", "EC2 does not list its machine and gives no error (it belongs to another account, or AWS manages and hides it), so its tags cannot be read: it is left alone";
         /// Left out of ECS's descriptions.
-        NotDescribed = "not_described", "ECS lists it and does not describe it, so its present state is not known: it is not touched";
+        NotDescribed = "not_described", "ECS lists it but does not describe it, so its present state is not known: it is left alone";
         /// REGISTERING and the like.
         NotActive {
             /// ECS status.
@@ -109,7 +109,7 @@ reasons!(
         NotNamed {
             /// Why.
             detail: String,
-        } = "not_named", "its container instance has no tag ecs-updater:instance-arn with the ARN of its EC2 instance, so that its host bridge may not report (bridge_policy = \"own-host\"): {detail}";
+        } = "not_named", "its container instance has no tag ecs-updater:instance-arn with the ARN of its EC2 instance, so its host bridge is not allowed to report (bridge_policy = \"own-host\"): {detail}";
         /// The visit failed.
         InspectFailed {
             /// What was seen.
@@ -138,7 +138,7 @@ reasons!(
         TagsFull {
             /// What it has besides them.
             others: usize,
-        } = "tags_full", "it has {others} EC2 tags of its own, and of the 50 that an instance can have this program needs room for 4; remove some";
+        } = "tags_full", "it has {others} EC2 tags of its own. An instance can have 50, and this program needs room for 4: remove some";
         /// The host's own setting.
         VersionLocked {
             lock: String,
@@ -151,7 +151,7 @@ reasons!(
         /// What it was to run is offered no more (docs/facts/host-api.md#trap-15).
         Withdrawn {
             version: Version,
-        } = "withdrawn", "{version} was offered to this host and is no longer: the release was withdrawn, and is not activated here";
+        } = "withdrawn", "{version} is no longer offered to this host: the release was withdrawn, so it is not activated here";
         /// A failed refresh hides what is offered.
         RefreshFailed {
             /// The host's words.
@@ -172,7 +172,7 @@ reasons!(
             version: Version,
             /// When it is old enough.
             until: Timestamp,
-        } = "too_young", "{version} is not old enough yet for min_age: it may be installed from {until} on, and a later run takes it";
+        } = "too_young", "{version} is not old enough yet for min_age: it can be installed from {until} on, and a later run installs it";
         /// Nobody says when the release was published.
         ReleaseAgeUnknown {
             version: Version,
@@ -192,13 +192,13 @@ reasons!(
         SkipLifted {
             /// What it runs.
             version: Version,
-        } = "skip_lifted", "not begun: the cluster's tag ecs-updater:skip-versions does not name {version}, so that nothing goes back from it; ecs-updater rollback names it there";
+        } = "skip_lifted", "not begun: the cluster's tag ecs-updater:skip-versions does not name {version}, so nothing goes back from it; ecs-updater rollback adds it there";
         /// Nobody knows where it is to go back to.
         NoVersionBefore {
             /// What it runs.
             version: Version,
             why: String,
-        } = "no_version_before", "it runs {version}, and which version it ran before is not known: {why}; ecs-updater rollback --to VERSION names one";
+        } = "no_version_before", "it runs {version}, and it is not known which version it ran before: {why}; ecs-updater rollback --to VERSION names one";
         /// Its repository offers an older version (docs/facts/host-api.md#trap-4).
         DowngradeOffered {
             version: Version,
@@ -311,7 +311,7 @@ reasons!(
         BakeUnknown {
             version: Version,
             why: String,
-        } = "bake_unknown", "not begun: {version} is to be watched (bake), and since when it runs on those instances is not known: {why}; see why their EC2 tag ecs-updater:last is missing or wrong, or let a run last that long (bake, max_duration, windows)";
+        } = "bake_unknown", "not begun: {version} is to be watched (bake), and it is not known since when it runs on those instances: {why}; see why their EC2 tag ecs-updater:last is missing or wrong, or let a run last that long (bake, max_duration, windows)";
         /// Nothing is drained right after another drain.
         Soaking {
             /// When the next may be drained.
@@ -335,7 +335,7 @@ reasons!(
             alarm: String,
             /// What was found.
             why: String,
-        } = "alarm_unknown", "not begun: whether the CloudWatch alarm {alarm:?} fires is not known: {why}";
+        } = "alarm_unknown", "not begun: it is not known whether the CloudWatch alarm {alarm:?} fires: {why}";
         /// A service whose tasks were moved is not well.
         ServiceUnsteady {
             service: String,
@@ -382,13 +382,13 @@ reasons!(
         /// A signal.
         Interrupted = "interrupted", "not begun: the run was interrupted; the next run goes on";
         /// The run begins nothing.
-        Finishing = "finishing", "not begun: this run brings to an end what was begun, and begins nothing; the next run goes on";
+        Finishing = "finishing", "not begun: this run only finishes what was begun; the next run goes on";
         /// `ecs-updater release`.
-        Released = "released", "a person let it go (ecs-updater release): what was begun on it was undone as far as it could be; the next run takes it as any other";
+        Released = "released", "a person released it (ecs-updater release): what was begun on it was undone as far as possible; the next run treats it like any other";
         /// A person set ours ACTIVE.
         ReactivatedBySomebody = "reactivated_by_somebody", "somebody set it ACTIVE while this run drained it; left alone until the next run";
         /// A function of the user's has not said yet that it may be begun.
-        HookWaiting { hook: String, why: String } = "hook_waiting", "not begun yet: {hook} is waited for ({why})";
+        HookWaiting { hook: String, why: String } = "hook_waiting", "not begun yet: waiting for {hook} ({why})";
         /// A function of the user's has said that it may not be begun, or has not said that it may.
         HookFailed { hook: String, why: String } = "hook_failed", "not begun: the function of {hook} {why}; the next run asks it again";
         /// Something about it cannot be read.

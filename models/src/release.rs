@@ -31,7 +31,7 @@ impl FromStr for Release {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.splitn(3, '/');
         let (Some(variant), Some(arch), Some(version)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(format!("{text:?} is no variant, architecture and version"));
+            return Err(format!("{text:?} is not a variant, an architecture and a version"));
         };
         let version = Version::parse(version).map_err(|error| format!("{text:?}: {error}"))?;
         Ok(Self { variant: variant.into(), arch: arch.into(), version })

@@ -43,7 +43,7 @@ impl FromStr for Zone {
     fn from_str(text: &str) -> Result<Self, String> {
         match TimeZone::get(text) {
             Ok(rules) if !rules.is_unknown() => Ok(Self { name: rules.iana_name().unwrap_or(text).to_owned(), rules }),
-            Ok(_) | Err(_) => Err(format!("{text:?} is no time zone such as \"UTC\" or \"Europe/Berlin\"")),
+            Ok(_) | Err(_) => Err(format!("{text:?} is not a time zone such as \"UTC\" or \"Europe/Berlin\"")),
         }
     }
 }
@@ -166,7 +166,7 @@ fn clock(time: Time) -> String {
 
 /// Reads hours and minutes; two digits each, so that `5:00` and `05:0` are no times.
 fn time(text: &str) -> Result<Time, String> {
-    let bad = || format!("{text:?} is no time from 00:00 to 23:59");
+    let bad = || format!("{text:?} is not a time from 00:00 to 23:59");
     let (hour, minute) =
         text.split_once(':').filter(|parts| parts.0.len() == 2 && parts.1.len() == 2).ok_or_else(bad)?;
     let number = |text: &str| {
@@ -238,7 +238,7 @@ impl FromStr for Freeze {
 /// # Errors
 /// Anything else, a date with a time too.
 pub fn date(text: &str) -> Result<Date, String> {
-    let bad = || format!("{text:?} is no day such as 2026-12-20");
+    let bad = || format!("{text:?} is not a day such as 2026-12-20");
     if text.len() == 10 { text.parse().map_err(|_| bad()) } else { Err(bad()) }
 }
 

@@ -156,14 +156,12 @@ impl AwsError {
                 format!("was not found ({self}); check its name, the Region and the account: aws ecs list-clusters"),
             ),
             ErrorKind::Denied => (Kind::NotPermitted, format!("not permitted: {self}; {}", self.advice())),
-            ErrorKind::Refused(_) => {
-                (Kind::Unexpected, format!("{self}; this program does not know what to make of it"))
-            }
+            ErrorKind::Refused(_) => (Kind::Unexpected, format!("{self}; this program does not expect such an answer")),
             ErrorKind::Throttled => {
-                (Kind::NotReachable, format!("AWS refuses so many calls ({self}); the next run tries again"))
+                (Kind::NotReachable, format!("AWS throttles these calls ({self}); the next run tries again"))
             }
             ErrorKind::LeaseOver => {
-                (Kind::LeaseLost, format!("{self}; the lease on it is not surely ours any more, so nothing was sent"))
+                (Kind::LeaseLost, format!("{self}; this run may no longer hold the lease on it, so nothing was sent"))
             }
             ErrorKind::NoAnswer => {
                 (Kind::NotReachable, format!("AWS gives no usable answer ({self}); {}", self.advice()))
@@ -179,19 +177,21 @@ impl AwsError {
         let says = |words: &str| self.message.contains(words);
         match &self.kind {
             ErrorKind::Denied if self.is_of_credentials() => {
-                "the credentials are not accepted: renew them, or take others by --profile or AWS_PROFILE, and look: aws \
-                 sts get-caller-identity; if they are good there, check this machine's clock"
+                "the credentials are not accepted: renew them, or choose others with --profile or AWS_PROFILE, and \
+                 check: aws sts get-caller-identity; if they work there, check this machine's clock"
             }
             ErrorKind::Denied => PERMISSION.as_str(),
             _ if says(TOO_LONG) => {
-                "the server that answers is not AWS: check the endpoint (--endpoint-url, AWS_ENDPOINT_URL) and what stands between"
+                "the server that answers is not AWS: check the endpoint (--endpoint-url, AWS_ENDPOINT_URL) and any \
+                 proxy in between"
             }
             _ if says(NO_NAME) || says(NOBODY) => {
                 "check the Region (--region, AWS_REGION: aws ec2 describe-regions), the endpoint (--endpoint-url, \
                  AWS_ENDPOINT_URL) and the network"
             }
             _ if says(NOT_WHOLE) => {
-                "something on the way cuts answers off: check the proxy (HTTPS_PROXY), the endpoint and what stands between"
+                "something on the way cuts answers off: check the proxy (HTTPS_PROXY), the endpoint and the network \
+                 in between"
             }
             _ if says("Missing Region") || says("missing signing region") => {
                 "no Region is set: give --region NAME, or set AWS_REGION"

@@ -15,7 +15,7 @@ pub struct Fence(Arc<dyn Fn() -> bool + Send + Sync>);
 
 /// A request was not sent, since the lease is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not sent: the lease on the cluster is not surely this run's any more")]
+#[error("not sent: this run may no longer hold the lease on the cluster")]
 pub(super) struct Closed;
 
 /// How the names of operations begin that only read, in every AWS service. Of the documents that `SendCommand` starts one

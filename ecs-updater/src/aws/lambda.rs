@@ -139,7 +139,7 @@ mod tests {
                 "failed: 2026-11-23 Task timed out after 3.00 seconds (Unhandled)",
             ),
             (200, &unhandled, r#"{"answer": "ok"}"#, "failed: no message (Unhandled)"),
-            (200, &[], "null", "failed: its answer is no JSON object: null"),
+            (200, &[], "null", "failed: its answer is not a JSON object: null"),
             (
                 403,
                 &[("x-amzn-errortype", "AccessDeniedException")],

@@ -61,7 +61,8 @@ pub(super) enum SavedError {
     #[error("{} could not be read", path.display())]
     Unread { path: PathBuf, source: std::io::Error },
     #[error(
-        "{} is no report: it must hold the JSON that `ecs-updater run --output json` writes to standard output, and nothing \
+        "{} is not a report: it must hold the JSON that `ecs-updater run --output json` writes to standard output, \
+         and nothing \
          else, such as the log",
         path.display()
     )]

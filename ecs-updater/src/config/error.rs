@@ -187,7 +187,7 @@ pub enum Problem {
     #[error("tag {tag} of cluster {cluster:?} may not set `{key}`; {}", Open(key))]
     ClosedTag { tag: String, cluster: String, key: &'static str },
     /// A name under `tags` that is no key.
-    #[error("`tags` of cluster {cluster:?} names `{key}`, which is no key that tags can set; {advice}")]
+    #[error("`tags` of cluster {cluster:?} names `{key}`, which is not a key that tags can set; {advice}")]
     NoSuchKey { key: String, cluster: String, advice: Advice },
     /// A value that its key does not allow.
     #[error("`{key}` = {shown} in {origin} must be {allowed}")]

@@ -115,9 +115,9 @@ fn permission(error: &AwsError) -> Said {
     let statement = STATEMENTS.iter().find(|(action, _)| *action == error.operation);
     let to_do = match statement {
         Some((action, sid)) => format!(
-            "give the role or profile that asks the action {action}: statement {sid} of the stack's PlanPolicy has it"
+            "give the role or profile in use the action {action}: statement {sid} of the stack's PlanPolicy has it"
         ),
-        None => format!("give the role or profile that asks the action {}", error.operation),
+        None => format!("give the role or profile in use the action {}", error.operation),
     };
     Said::what(format!("AWS does not permit {error}")).advising(to_do)
 }
@@ -125,7 +125,7 @@ fn permission(error: &AwsError) -> Said {
 fn unanswered(error: &AwsError, others: usize) -> Said {
     let others = if others > 0 { format!(" (and so for {})", plural(others, "other call")) } else { String::new() };
     let to_do = match &error.kind {
-        ErrorKind::Throttled => "ask again when fewer others ask AWS",
+        ErrorKind::Throttled => "try again when AWS gets fewer other calls",
         _ => error.advice(),
     };
     Said::what(format!("no usable answer: {error}{others}")).advising(to_do)

@@ -80,7 +80,7 @@ fn openings(part: &str, policy: &Policy, now: Timestamp, found: &mut Findings) {
         let opening = planner::next_opening(policy, now);
         if is_far(opening) {
             let until = opening.map_or("at any time".to_owned(), |at| format!("before {}", whole_seconds(at)));
-            let what = format!("a freeze lets nothing be begun{part} {until}");
+            let what = format!("a freeze keeps everything from being begun{part} {until}");
             found.problem(Check::Freeze, None, Said::what(what).advising("end the freeze sooner (key freeze)"));
         }
         found.made(Check::Freeze, None);
@@ -155,14 +155,12 @@ fn alarms(facts: &Facts<'_>, typed: &Typed, found: &mut Findings) {
 fn not_to_be_seen(policy: &Policy, found: &mut Findings) {
     if let Some(bus) = &policy.events {
         let what = format!("whether the event bus {bus} takes messages: that would be a write");
-        let said =
-            Said::what(what).advising("look at the bus, and see that the role of a run has events:PutEvents on it");
+        let said = Said::what(what).advising("check the bus, and that the role of a run has events:PutEvents on it");
         found.not_checked(Check::Events, None, said);
     }
     if let Some(shelf) = &policy.reports {
         let what = format!("whether the bucket of reports = {shelf} takes reports: that would be a write");
-        let said =
-            Said::what(what).advising("look at the bucket, and see that the role of a run has s3:PutObject on it");
+        let said = Said::what(what).advising("check the bucket, and that the role of a run has s3:PutObject on it");
         found.not_checked(Check::Reports, None, said);
     }
 }
@@ -174,7 +172,7 @@ fn host_itself(fleet: &FleetSnapshot, typed: &Typed, found: &mut Findings) {
     found.not_checked(Check::HostItself, None, said.typing(typed.ours("plan", &fleet.cluster)));
     let what = "whether the SSM documents are there: a plan uses the first, and a run the others";
     let list = typed.aws("ssm list-documents --filters Key=Owner,Values=Self", &[]);
-    let said = Said::what(what).advising("see that they are listed by the names under documents").typing(list);
+    let said = Said::what(what).advising("check that they are listed under the names in documents").typing(list);
     found.not_checked(Check::Documents, None, said);
 }
 
@@ -204,7 +202,7 @@ fn instances(fleet: &FleetSnapshot, found: &mut Findings) {
 fn described(fleet: &FleetSnapshot, typed: &Typed, found: &mut Findings) {
     let unknown = fleet.unknown_registrations.len();
     if unknown > 0 {
-        let what = format!("ECS lists {} and does not describe them", plural(unknown, "container instance"));
+        let what = format!("ECS lists {} but does not describe them", plural(unknown, "container instance"));
         let said = Said::what(what).advising("ask again in some minutes; if that lasts, ask AWS support");
         found.problem(Check::Described, None, said);
     }

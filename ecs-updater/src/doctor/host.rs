@@ -70,7 +70,7 @@ impl Host<'_> {
         if one.is_dead() {
             let state = one.machine_state().map_or("gone", |state| state.as_str());
             let given = [("--cluster", cluster), ("--container-instance", one.container_instance.as_str())];
-            let said = Said::what(format!("its machine is gone ({state}), and ECS keeps the registration"));
+            let said = Said::what(format!("its machine is gone ({state}), but ECS keeps the registration"));
             if one.agent_connected {
                 found.warning(Check::Registration, self.host(), said.advising("ECS removes it within minutes"));
             } else {
@@ -83,8 +83,8 @@ impl Host<'_> {
             let start = self.typed.aws("ec2 start-instances", &[("--instance-ids", one.host.as_str())]);
             found.problem(Check::Machine, self.host(), said.typing(start));
         } else if one.left_out_since.is_some() {
-            let what = "EC2 leaves its machine out of its answers without an error, so that its tags are not known and no run \
-                        touches it";
+            let what = "EC2 does not list its machine and gives no error, so its tags are not known and no run \
+                touches it";
             let to_do =
                 "ask with the credentials of the account that owns the machine; if AWS manages it, leave it to AWS";
             let describe = self.typed.aws("ec2 describe-instances", &[("--instance-ids", one.host.as_str())]);
@@ -111,7 +111,7 @@ impl Host<'_> {
             }
             status => {
                 let said = Said::what(format!("its ECS status is {}", status.as_str()));
-                let to_do = "see on the host why the agent does not get further: journalctl -u ecs";
+                let to_do = "find out on the host what keeps the agent from going on: journalctl -u ecs";
                 found.problem(Check::EcsStatus, self.host(), said.advising(to_do));
             }
         }
@@ -133,7 +133,7 @@ impl Host<'_> {
         let said = match self.instance.variant.as_deref() {
             // Where it is so of all of them, it is said once.
             None if found.has(Check::Instances, None) => return,
-            None => Said::what("it is no Bottlerocket host (no attribute bottlerocket.variant)")
+            None => Said::what("it is not a Bottlerocket host (no attribute bottlerocket.variant)")
                 .advising("update it by other means"),
             Some("aws-ecs-1" | "aws-ecs-1-nvidia") => {
                 Said::what("its variant aws-ecs-1 has had no updates since July 2025").advising("replace the instance")
@@ -155,7 +155,7 @@ impl Host<'_> {
         let information = format!("Key=InstanceIds,Values={}", one.host);
         let describe = || self.typed.aws("ssm describe-instance-information", &[("--filters", &information)]);
         let Some(agent) = agent else {
-            let said = Said::what("Systems Manager does not know it, so that no command reaches it")
+            let said = Said::what("Systems Manager does not know it, so no command reaches it")
                 .advising(
                     "give its role AmazonSSMManagedInstanceCore, switch the control container on, and open HTTPS to ssm, \
                      ssmmessages and ec2messages",
@@ -167,7 +167,8 @@ impl Host<'_> {
         if !agent.is_online() {
             let said = Said::what(format!("its SSM agent is {}: no command reaches it", agent.ping))
                 .advising(
-                    "see that the control container runs and that HTTPS is open to ssm, ssmmessages and ec2messages, also in \
+                    "check that the control container runs and that HTTPS is open to ssm, ssmmessages and \
+                     ec2messages, also in \
                      the endpoints' security group",
                 )
                 .typing(describe());
@@ -194,7 +195,8 @@ impl Host<'_> {
     fn of_bridge(&self, found: &mut Findings) {
         let (one, now) = (self.instance, self.facts.status.now);
         let unreachable = bridge::unreachable_reason(one, now);
-        let to_do = "on the host, see that the container host-bridge runs, that its role may ecs:PutAttributes, and that the \
+        let to_do = "on the host, check that the container host-bridge runs, that its role may ecs:PutAttributes, and \
+            that the \
                      metadata service serves tags";
         match (self.facts.status.policy.host, unreachable) {
             (TransportPolicy::Ssm, _) => return,
@@ -214,7 +216,7 @@ impl Host<'_> {
         let (theirs, ours) = (seen.report.heartbeat.agent_version.as_str(), env!("CARGO_PKG_VERSION"));
         if parse_version(theirs).zip(parse_version(ours)).is_none_or(|(theirs, ours)| theirs < ours) {
             let said = Said::what(format!("its host-bridge is {theirs}, and this program {ours}"));
-            let to_do = "bring the host container host-bridge to the same version when it suits";
+            let to_do = "bring the host container host-bridge to the same version at a convenient time";
             found.warning(Check::BridgeAgent, self.host(), said.advising(to_do));
         }
         found.made(Check::BridgeAgent, self.host());
@@ -222,7 +224,7 @@ impl Host<'_> {
         let is_owners = one.claim().is_none() && one.tags.saved_lock.is_none();
         if let Some(lock) = lock.filter(|lock| *lock != "latest" && is_owners) {
             let said = Said::what(format!("the host's own setting updates.version-lock = {lock} keeps it where it is"));
-            let to_do = "if nobody means that, on the host: apiclient set updates.version-lock=latest";
+            let to_do = "if that is not intended, on the host: apiclient set updates.version-lock=latest";
             found.warning(Check::VersionLock, self.host(), said.advising(to_do));
         }
         found.made(Check::VersionLock, self.host());
@@ -245,7 +247,7 @@ impl Host<'_> {
             found.warning(Check::ExcludeTag, self.host(), said);
         }
         for tag in &one.tags.unknown {
-            let said = Said::what(format!("its tag {tag} begins as this program's do and means nothing"));
+            let said = Said::what(format!("its tag {tag} looks like one of this program's, but means nothing"));
             found.warning(Check::UnknownTag, self.host(), said.advising("correct or remove it").typing(show()));
         }
         if !one.tags.have_room() {
@@ -277,12 +279,12 @@ impl Host<'_> {
                         format!("{} by run {} since {}", claim.step.as_str(), claim.run, whole_seconds(claim.since))
                     });
                     let what = format!("a run has left its claim on it ({})", claim.unwrap_or_default());
-                    let to_do = "let a run, or finish, bring it to an end; release lets go of it now";
+                    let to_do = "the next run, or finish, completes it; release puts the host back now";
                     found.problem(Check::Claim, self.host(), commands(Said::what(what)).advising(to_do));
                 }
                 "malformed_claim" => {
-                    let what = "its tag ecs-updater:claim cannot be read, so that no run touches it";
-                    let said = Said::what(what).advising("look at the tag, and remove it where nobody is at work");
+                    let what = "its tag ecs-updater:claim cannot be read, so no run touches it";
+                    let said = Said::what(what).advising("check the tag, and remove it if nobody is at work");
                     found.problem(Check::Claim, self.host(), said.typing(self.typed.tags(&one.host)));
                 }
                 "update_failed" => {
@@ -302,11 +304,11 @@ impl Host<'_> {
             match member.place() {
                 Place::InService | Place::Warm => {}
                 Place::Terminating => {
-                    let said = Said::what(format!("its Auto Scaling group {group} ends it ({state})"));
+                    let said = Said::what(format!("its Auto Scaling group {group} terminates it ({state})"));
                     found.warning(Check::GroupState, self.host(), said.advising("nothing: no run touches it any more"));
                 }
                 Place::Away(advice) => {
-                    let said = Said::what(format!("its Auto Scaling group {group} has it as {state}, not in service"));
+                    let said = Said::what(format!("it is {state} in its Auto Scaling group {group}, not InService"));
                     found.problem(Check::GroupState, self.host(), said.advising(advice));
                 }
             }

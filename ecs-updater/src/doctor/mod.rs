@@ -132,13 +132,13 @@ fn account(location: &Location, expected: Option<&AccountId>, found: &mut Findin
     match &location.account {
         Some(account) if account == expected => {}
         Some(account) => {
-            let what = format!("the cluster is in account {account}, and --expect-account says {expected}");
+            let what = format!("the cluster is in account {account}, but --expect-account says {expected}");
             let said =
                 Said::what(what).advising("take the credentials of the other account, by --profile or AWS_PROFILE");
             found.problem(Check::Account, None, said);
         }
         None => {
-            let what = format!("in which account the cluster is; --expect-account says {expected}");
+            let what = format!("the account of the cluster; --expect-account says {expected}");
             found.not_checked(Check::Account, None, Said::what(what));
         }
     }

@@ -274,7 +274,7 @@ fn verdict(instance: &Instance, end: End, at: Timestamp) -> Verdict {
         End::Current => Verdict { from: running, to: None, ..plain },
         End::ScaledIn { group, state } => {
             let why = HoldReason::ScaledIn { group, state };
-            let words = format!("{why}; it is left DRAINING, or as ECS has it, with its claim");
+            let words = format!("{why}; it is left DRAINING, or as ECS shows it now, with its claim");
             let (reason, detail) = said(why.code(), words);
             Verdict { outcome: Outcome::ScaledIn, reason, detail, ..plain }
         }

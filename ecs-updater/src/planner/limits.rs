@@ -105,7 +105,7 @@ fn too_young(report: &HostReport, version: &Version, cx: &Context<'_>) -> Option
     let min_age = cx.policy.min_age.filter(|_| !is_named(version, cx.policy) && !broken!(AgeIgnored))?;
     let unknown = |why: String| Some(HoldReason::ReleaseAgeUnknown { version: version.clone(), why });
     let Some(release) = release(report, version) else {
-        return unknown("what the host says of its variant and architecture is no name".to_owned());
+        return unknown("what the host gives as its variant and architecture is not a name".to_owned());
     };
     match cx.snapshot.releases.get(&release).map(|date| &date.published) {
         None => unknown("AWS has not been asked yet".to_owned()),

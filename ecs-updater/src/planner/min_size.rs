@@ -37,7 +37,7 @@ pub(crate) struct Holder<'a> {
 pub(crate) fn hold(group: &str, size: &GroupSize, tag: &Tag, by: Holder<'_>) -> Hold {
     let own = |tag: HeldMinSize| HeldMinSize { run: by.run.clone(), since: by.now, ..tag };
     match tag {
-        Some(Err(bad)) => Hold::Foreign(format!("{bad}, so that MinSize of group {group} is left as it is")),
+        Some(Err(bad)) => Hold::Foreign(format!("{bad}, so MinSize of group {group} stays as it is")),
         Some(Ok(tag)) if tag.held == size.least => Hold::Take { tag: own(tag.clone()), raise: false },
         Some(Ok(tag)) if tag.old != size.least => Hold::Foreign(changed(group, size, tag)),
         Some(Ok(_)) | None if size.desired <= size.least => Hold::NotNeeded,
@@ -95,8 +95,8 @@ pub(crate) fn put_back(group: &str, size: &GroupSize, tag: &Tag, held: Option<He
 fn changed(group: &str, size: &GroupSize, tag: &HeldMinSize) -> String {
     let HeldMinSize { old, held, run, .. } = tag;
     format!(
-        "MinSize of group {group} is {}: somebody has changed it since run {run} held it at {held} (it was {old}), so that it is left \
-         as it is",
+        "MinSize of group {group} is {}: somebody has changed it since run {run} held it at {held} (it was {old}), so \
+         it is left as it is",
         size.least
     )
 }

@@ -124,7 +124,10 @@ fn heard_after_registration(instance: &Instance, cx: &Context<'_>) -> Option<Tim
 /// Returns why nothing is heard of a host in the middle of its update that may not report.
 pub(super) fn silenced(instance: &Instance, cx: &Context<'_>) -> Option<String> {
     let refused = refusal(instance).filter(|_| may_not_report(instance, cx))?;
-    Some(format!("its host bridge may not report, since its container instance could not be tagged: {refused}"))
+    Some(format!(
+        "its host bridge is not allowed to report, since its container instance could not be tagged: \
+         {refused}"
+    ))
 }
 
 fn may_not_report(instance: &Instance, cx: &Context<'_>) -> bool {

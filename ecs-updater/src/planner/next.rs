@@ -106,7 +106,7 @@ fn not_described<'a>(instance: &Instance, since: Timestamp, cx: &Context<'_>) ->
         return Next::Wait(instance.claim().map_or(Phase::Unseen, claimed::phase), after(cx.now, RETRY));
     }
     if instance.out_of_service_claim().is_some() && !cx.run.dry_run {
-        let detail = "ECS lists the instance and does not describe it; it is left as it was, with its claim".to_owned();
+        let detail = "ECS lists the instance but does not describe it; it is left as it was, with its claim".to_owned();
         return Next::Do(Phase::Held, Step::Leave(End::Failed { why: FailReason::ActRefused { detail } }));
     }
     Next::Hold(HoldReason::NotDescribed)

@@ -194,7 +194,7 @@ pub(crate) fn scale_in_notes(fleet: &FleetSnapshot, policy: &Policy, plan: &Plan
             "capacity provider {provider} has managed scaling with a target of {}%: a host that is emptied for its update counts as \
              not needed, and once more hosts than the target allows have been empty for 15 minutes, group {} (size {desired}, MinSize \
              {least}) ends an instance, {loses}. Drains are paced for that; where no task comes to an empty host by itself, as \
-             after the last one, it happens all the same. {advice}",
+             after the last one, it happens anyway. {advice}",
             scaling.target, scaling.group
         ))
     };

@@ -208,7 +208,7 @@ impl Page {
             })
             .collect();
         let oldest = versions.iter().filter_map(|count| count.oldest_word_at).min();
-        parts.extend(oldest.map(|at| format!("the oldest word on them is from {}", self.ago(at))));
+        parts.extend(oldest.map(|at| format!("the oldest report on them is from {}", self.ago(at))));
         parts.join(", ")
     }
 

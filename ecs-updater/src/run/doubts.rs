@@ -23,7 +23,7 @@ impl Cluster<'_> {
             %host,
             claim,
             instances = doubts.len(),
-            "a claim says that another run has the lease: nothing is written until the lease's table has settled that"
+            "a claim says that another run has the lease: nothing is written until the lease table has been read"
         );
         tokio::select! {
             biased;
@@ -31,7 +31,8 @@ impl Cluster<'_> {
             () = signal(self.stop.clone()) => return false,
         }
         for (host, claim) in &doubts {
-            tracing::warn!(cluster = %self.name, %host, claim, "the lease is ours: this claim is a lie, and held as malformed");
+            tracing::warn!(cluster = %self.name, %host, claim, "this run has the lease: the claim is false, and held \
+                as malformed");
             if let Some(instance) = self.fleet.instances.get_mut(host) {
                 instance.disprove_claim(ours);
             }

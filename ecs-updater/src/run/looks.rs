@@ -195,7 +195,7 @@ impl Cluster<'_> {
                 FOR_SILENCE.as_mins()
             )),
             GiveUp::TooSeldom => unreachable(format!(
-                "cluster {name}: AWS has been away again and again, for more than half of the last {} minutes (last: \
+                "cluster {name}: AWS has repeatedly been away, for more than half of the last {} minutes (last: \
                  {error}); {NEXT}",
                 WINDOW.as_mins()
             )),

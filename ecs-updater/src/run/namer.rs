@@ -173,12 +173,13 @@ impl Namer {
     /// Says it once, and not for each instance.
     fn refuse_all(&mut self, error: &AwsError, now: Timestamp) {
         if self.note.is_none() {
-            tracing::error!(%error, advice = error.advice(), "container instances cannot be tagged, so that hosts may not report");
+            tracing::error!(%error, advice = error.advice(), "container instances cannot be tagged, so hosts are not \
+                allowed to report");
         }
         let advice = error.advice();
         self.note = Some(format!(
-            "container instances could not be tagged with ecs-updater:instance-arn ({error}), so that host bridges whose \
-             role is limited to their own host (bridge_policy = \"own-host\") may not report; {advice}"
+            "container instances could not be tagged with ecs-updater:instance-arn ({error}), so host bridges whose \
+             role is limited to their own host (bridge_policy = \"own-host\") are not allowed to report; {advice}"
         ));
         self.refused = Some((after(now, DENIED_AGAIN), error.to_string()));
     }

@@ -170,7 +170,8 @@ impl Post {
         let why = self.why.as_deref().unwrap_or("the run had no call left");
         (self.lost > 0).then(|| {
             format!(
-                "{} of this run on event bus {bus}: {} not known to be accepted ({why}); this report has what they say",
+                "{} of this run on event bus {bus}: {} may not have been accepted ({why}); this report contains what \
+                 they say",
                 plural(self.number, "message"),
                 self.lost
             )

@@ -117,8 +117,8 @@ impl Cluster<'_> {
         let (_, first) = denied.first_key_value()?;
         let operations = denied.keys().map(|operation| operation.as_str()).collect::<Vec<_>>().join(", ");
         Some(format!(
-            "what Auto Scaling groups do with their instances is not known in full ({first}): an instance that its group ends \
-             may be drained, rebooted or set ACTIVE; give the task role {operations}"
+            "what Auto Scaling groups do with their instances is not known in full ({first}): an instance that its \
+             group terminates may be drained, rebooted or set ACTIVE; give the task role {operations}"
         ))
     }
 
@@ -129,7 +129,8 @@ impl Cluster<'_> {
         notes.extend(self.hooks.notes().cloned());
         if let Some(first) = self.fleet.unknown_registrations.first() {
             notes.push(format!(
-                "ECS lists {} container instances and does not describe them, the first of them {}: nothing is known of them, \
+                "ECS lists {} container instances but does not describe them, the first of them {}: nothing is known \
+                 about them, \
                  and they are not in this report",
                 self.fleet.unknown_registrations.len(),
                 first.short(),
@@ -163,8 +164,9 @@ impl Cluster<'_> {
         let (waited, longest) = self.track.confirming(now);
         if waited > 0 {
             notes.push(format!(
-                "instances that were out of service for longer because of bridge_policy = \"cluster\", until ECS or SSM had \
-                 confirmed what their host bridges say: {waited}, by {} s at most; \"own-host\" needs no confirmation",
+                "instances that were out of service for longer because of bridge_policy = \"cluster\", until ECS or \
+                 SSM confirmed what their host bridges say: {waited}, by {} s at most; \"own-host\" needs no \
+                 confirmation",
                 longest.as_secs()
             ));
         }

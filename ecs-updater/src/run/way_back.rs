@@ -55,8 +55,8 @@ impl Cluster<'_> {
         {
             tracing::warn!(
                 cluster = %self.name,
-                "on_alarm = \"roll-back\" has nothing go back from {release}, since --target names it: an alarm only keeps more \
-                 from being begun"
+                "on_alarm = \"roll-back\" takes nothing back from {release}, since --target names it: an alarm only \
+                 stops further updates"
             );
         }
     }

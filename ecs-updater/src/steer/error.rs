@@ -16,7 +16,7 @@ pub enum SteerError {
     #[error("several clusters are set, and an instance is in one of them: name it by --cluster")]
     WhichCluster,
     /// It is none of the cluster's.
-    #[error("{host} is no container instance of cluster {cluster}; check its id, the cluster and the Region")]
+    #[error("{host} is not a container instance of cluster {cluster}; check its id, the cluster and the Region")]
     NoSuchInstance { host: HostId, cluster: ClusterName },
     /// A look, or a write that only this program makes.
     #[error("cluster {cluster}: {source}; {}", source.advice())]

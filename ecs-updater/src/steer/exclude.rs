@@ -90,7 +90,7 @@ fn consequence(instance: &Instance) -> &'static str {
         Some(claim) if claim.boots.is_empty() && instance.status == InstanceStatus::Draining => {
             "; a run at work, or the next one, sets it ACTIVE again"
         }
-        Some(_) => "; a run is in the middle of its reboot, and brings that to an end first",
+        Some(_) => "; a run is in the middle of its reboot, and finishes that first",
         None => "; runs leave it as it is",
     }
 }

@@ -122,11 +122,11 @@ fn ahead(instance: &Instance) -> Option<&'static str> {
             "it will be set ACTIVE, its version-lock put back where it was changed, and its claim removed"
         }
         ClaimStep::Reboot => {
-            "its reboot will be called off and waited out (8 minutes at most), its activation undone, then it is set ACTIVE \
-             and its claim removed. If it reboots all the same, it is waited for and verified first"
+            "its reboot will be called off (8 minutes at most, until it can no longer come), its activation undone, \
+             then it is set ACTIVE and its claim removed. If it reboots anyway, it is verified first"
         }
         ClaimStep::Revert => {
-            "it is on its way back to its old version: that is brought to an end, then it is set ACTIVE and its claim removed"
+            "it is on its way back to its old version: once it is there, it is set ACTIVE and its claim removed"
         }
     })
 }
@@ -170,11 +170,11 @@ fn doing(step: Option<&Step>, phase: Option<Phase>) -> Option<&'static str> {
         | None => {}
     }
     match phase? {
-        Phase::Draining | Phase::Drained => Some("waiting for a word of its host"),
+        Phase::Draining | Phase::Drained => Some("waiting for its host to report"),
         Phase::Rebooting => Some("waiting until no reboot can come any more, or it is back"),
         Phase::Verifying | Phase::Confirming => Some("it has rebooted: waiting until it is healthy"),
         Phase::Reverting => Some("waiting until it is back on its old version"),
-        Phase::Unseen => Some("asking its host how it stands"),
+        Phase::Unseen => Some("asking its host for its state"),
         Phase::Current | Phase::Outdated | Phase::Staging | Phase::Staged | Phase::Held | Phase::Settled => None,
     }
 }

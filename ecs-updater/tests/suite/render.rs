@@ -34,12 +34,12 @@ fn a_run_on_a_narrow_terminal() {
     i-00000000000000003  eu-west-1a  1.27.0           current      –
 
     failed, never_came_back: i-00000000000000007
-      the host was not heard of since its reboot (ECS agent gone, instance status
-      impaired); it is left DRAINING, or as ECS has it since, and holds a place of
-      max_unavailable. If its console (aws ec2 get-console-output --latest) shows no
-      boot, terminate it so that another takes its place; if it runs, look whether
-      its SSM agent or host bridge does: the next run goes on once it answers. More
-      at docs/operations.md#why-an-update-failed
+      nothing was heard from the host since its reboot (ECS agent gone, instance
+      status impaired); it is left DRAINING, or as ECS shows it now, and counts
+      against max_unavailable. If its console (aws ec2 get-console-output --latest)
+      shows no boot, terminate it so that another takes its place. If it runs, check
+      whether its SSM agent or host bridge does: the next run goes on once it
+      answers. More at docs/operations.md#why-an-update-failed
 
     rolled back, fell_back_at_boot: i-00000000000000005
       1.27.0 did not boot and the boot loader fell back; marked in its EC2 tag
@@ -90,8 +90,8 @@ fn a_run_on_a_wide_terminal() {
     i-00000000000000003  eu-west-1a  1.27.0           current      –
 
     failed, never_came_back: i-00000000000000007
-      the host was not heard of since its reboot (ECS agent gone, instance status impaired); it is left DRAINING, or as ECS has it since, and holds a place of
-      max_unavailable. If its console (aws ec2 get-console-output --latest) shows no boot, terminate it so that another takes its place; if it runs, look whether
+      nothing was heard from the host since its reboot (ECS agent gone, instance status impaired); it is left DRAINING, or as ECS shows it now, and counts against
+      max_unavailable. If its console (aws ec2 get-console-output --latest) shows no boot, terminate it so that another takes its place. If it runs, check whether
       its SSM agent or host bridge does: the next run goes on once it answers. More at docs/operations.md#why-an-update-failed
 
     Run 01KAQ3X9ZC8W5N3M2T7R6V4B1D: 2 updated, 1 current, 3 held, 1 rolled back, 1 failed, 1 gone in 38m 5s; longest out of service 4m 12s; 214 AWS calls
@@ -104,7 +104,7 @@ fn a_run_in_a_pipe_is_one_line_an_instance() {
     Cluster web (eu-west-1, account 123456789012): 9 instances
 
     instance             zone        version          outcome      out of service  reason
-    i-00000000000000007  eu-west-1b  1.26.1 → 1.27.0  failed       4m 12s          the host was not heard of since its reboot (ECS agent gone, instance status impaired); it is left DRAINING, or as ECS has it since, and holds a place of max_unavailable. If its console (aws ec2 get-console-output --latest) shows no boot, terminate it so that another takes its place; if it runs, look whether its SSM agent or host bridge does: the next run goes on once it answers. More at docs/operations.md#why-an-update-failed
+    i-00000000000000007  eu-west-1b  1.26.1 → 1.27.0  failed       4m 12s          nothing was heard from the host since its reboot (ECS agent gone, instance status impaired); it is left DRAINING, or as ECS shows it now, and counts against max_unavailable. If its console (aws ec2 get-console-output --latest) shows no boot, terminate it so that another takes its place. If it runs, check whether its SSM agent or host bridge does: the next run goes on once it answers. More at docs/operations.md#why-an-update-failed
     i-00000000000000005  eu-west-1c  1.26.1 → 1.27.0  rolled back  3m              1.27.0 did not boot and the boot loader fell back; marked in its EC2 tag ecs-updater:failed and not tried again
     i-00000000000000002  eu-west-1c  1.26.1 → 1.27.0  held         –               somebody else set it DRAINING; set it ACTIVE when that work is done, and the next run takes it
     i-00000000000000004  eu-west-1b  1.26.1 → 1.27.0  held         –               it runs tasks that no service would replace (4f1c2b (family:import), 88ab01 (family:import)); standalone_tasks = "wait" or "stop" would drain it

@@ -322,7 +322,7 @@ impl Agent {
         match self.where_it_is_taken().await {
             None | Some(TargetState::InService | TargetState::Detached) => Ok(()),
             Some(target) => {
-                let detail = format!("AWS takes the host away ({target}), so that it is not rebooted");
+                let detail = format!("AWS takes the host away ({target}), so it is not rebooted");
                 Err(error(GROUP, ErrorCode::Refused, &detail))
             }
         }

@@ -94,7 +94,7 @@ pub(super) async fn run(
                 let running = running(&now.report);
                 match switched {
                     Switched::Now => format!("cancelled: the next boot takes {running} again"),
-                    Switched::Already => format!("nothing to do: the next boot takes {running} anyhow"),
+                    Switched::Already => format!("nothing to do: the next boot takes {running} anyway"),
                 }
             })
             .await?;
@@ -229,7 +229,7 @@ async fn finish(
 pub(super) fn next_step(seen: &Seen) -> String {
     let host = &seen.report;
     if seen.blocked {
-        return "the host API is blocked, by a long request or for want of CPU; look again".to_owned();
+        return "the host API is blocked, by a long request or a lack of CPU; look again".to_owned();
     }
     if seen.busy {
         return "an update command is running; look again when it has ended".to_owned();

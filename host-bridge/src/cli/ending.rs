@@ -260,7 +260,7 @@ fn next_after(error: &UpdateError) -> String {
 
 fn about_api(error: &ClientError) -> String {
     match error {
-        ClientError::Transport { source: TransportError::Socket(_), .. } => "repair the access to the socket as said",
+        ClientError::Transport { source: TransportError::Socket(_), .. } => "fix the access as described above",
         ClientError::Transport { source: TransportError::Refused { .. }, .. } => "restart this container, or apiserver",
         ClientError::Blocked { .. } => "the host is short of CPU, or a long request runs; try again",
         ClientError::Transport { .. } => "see `systemctl status apiserver` on the host, and try again",

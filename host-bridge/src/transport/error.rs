@@ -25,7 +25,7 @@ pub enum TransportError {
     #[error(
         "connections to {peer} were refused {tries} times, so nothing listens behind it: either the server there is \
          down (`systemctl status apiserver` on the host), or the socket is a stale bind mount from before the server \
-         restarted, which only a restart of this container repairs (mount the directory, not the file)"
+         restarted, which only a restart of this container fixes (mount the directory, not the file)"
     )]
     Refused {
         /// The address.

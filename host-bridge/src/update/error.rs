@@ -117,7 +117,7 @@ pub enum UpdateError {
         detail: String,
     },
     /// The host is under API lockdown: nobody can set `version-lock` (docs/facts/host-api.md#trap-11).
-    #[error("the host is under API lockdown, so that its version-lock cannot be set: {detail}")]
+    #[error("the host is under API lockdown, so its version-lock cannot be set: {detail}")]
     HostLockedDown {
         /// The server's own words.
         detail: String,

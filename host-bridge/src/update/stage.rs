@@ -157,7 +157,8 @@ impl Visit {
     async fn running(&self, at: Action) -> Result<Version, UpdateError> {
         let os = timeout_at(self.deadline, self.client.os()).await.map_err(|_| UpdateError::Busy { at })?;
         let os = os.map_err(|source| UpdateError::Api { at, source })?;
-        parse_version(&os.version_id)
-            .ok_or_else(|| UpdateError::refused(at, format!("the host runs {:?}, which is no version", os.version_id)))
+        parse_version(&os.version_id).ok_or_else(|| {
+            UpdateError::refused(at, format!("the host runs {:?}, which is not a version", os.version_id))
+        })
     }
 }

@@ -415,7 +415,7 @@ fn rollback_to_the_inactive_set_runs_signpost_on_the_host() {
     host_root(&root, &prints("None"));
     assert!(!status().out.contains("next boot"), "neither boots: {:?}", status());
     host_root(&root, &prints("Set A"));
-    cancel().ends(0, "nothing to do: the next boot takes 1.26.1 anyhow", "check");
+    cancel().ends(0, "nothing to do: the next boot takes 1.26.1 anyway", "check");
     assert!(status().out.contains("next boot     this partition set"), "{:?}", status());
 
     host_root(

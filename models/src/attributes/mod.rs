@@ -177,10 +177,10 @@ pub enum AttributesError {
     #[error("the attribute {BRIDGE} = {0:?} cannot be read")]
     Malformed(String),
     /// The boot id is no UUID.
-    #[error("the attribute {HOST} has the boot id {0:?}, which is no UUID")]
+    #[error("the attribute {HOST} has the boot id {0:?}, which is not a UUID")]
     BootId(String),
     /// A version is none.
-    #[error("the attributes have the {at} {text:?}, which is no version")]
+    #[error("the attributes have the {at} {text:?}, which is not a version")]
     Version {
         /// Where it stands in the report.
         at: String,

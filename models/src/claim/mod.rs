@@ -179,7 +179,7 @@ pub enum ClaimError {
     #[error("{0:?} is no step")]
     Step(String),
     /// No ULID-like id, or one with an epoch or an attempt that is no number.
-    #[error("{0:?} is no run id")]
+    #[error("{0:?} is not a run id")]
     Run(String),
     /// No semantic version.
     #[error("{0:?} is no version")]
@@ -188,7 +188,7 @@ pub enum ClaimError {
     #[error("{0:?} is no time")]
     Since(String),
     /// No boot ids, or some where the step has none.
-    #[error("{0:?} are no boot ids for this step")]
+    #[error("{0:?} are not boot ids for this step")]
     Boots(String),
     /// The lease on the cluster shows that no run can have written it.
     #[error("{}, and this run holds the lease with epoch {held}: no run that takes the lease from the same table wrote it", of_epoch(*.claimed))]

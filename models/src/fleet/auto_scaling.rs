@@ -320,6 +320,6 @@ impl FailReason {
             Place::InService | Place::Terminating | Place::Warm => "see what the group does with it",
         };
         let GroupMember { group, state } = member;
-        Self::NotInService { detail: format!("its Auto Scaling group {group} has it as {state}: {advice}") }
+        Self::NotInService { detail: format!("it is {state} in its Auto Scaling group {group}: {advice}") }
     }
 }

@@ -310,13 +310,13 @@ pub enum ReportError {
         output: String,
     },
     /// Its boot id is no UUID.
-    #[error("the host's report has the boot id {boot:?}, which is no UUID")]
+    #[error("the host's report has the boot id {boot:?}, which is not a UUID")]
     BootId {
         /// The first part of what it says.
         boot: String,
     },
     /// A version that it names is none.
-    #[error("the host's report has the {at} {text:?}, which is no version")]
+    #[error("the host's report has the {at} {text:?}, which is not a version")]
     Version {
         /// Where it stands.
         at: &'static str,

@@ -29,7 +29,7 @@ reasons!(
         NeverCameBack {
             /// What was seen.
             detail: String,
-        } = "never_came_back", "the host was not heard of since its reboot ({detail}); it is left DRAINING, or as ECS has it since, and holds a place of max_unavailable. If its console (aws ec2 get-console-output --latest) shows no boot, terminate it so that another takes its place; if it runs, look whether its SSM agent or host bridge does: the next run goes on once it answers. More at {DOCS}/operations.md#why-an-update-failed";
+        } = "never_came_back", "nothing was heard from the host since its reboot ({detail}); it is left DRAINING, or as ECS shows it now, and counts against max_unavailable. If its console (aws ec2 get-console-output --latest) shows no boot, terminate it so that another takes its place. If it runs, check whether its SSM agent or host bridge does: the next run goes on once it answers. More at {DOCS}/operations.md#why-an-update-failed";
         /// The boot loader went back.
         FellBackAtBoot {
             /// The version that did not boot.
@@ -45,22 +45,22 @@ reasons!(
         TroubleElsewhere {
             /// What is wrong with it.
             detail: String,
-        } = "trouble_elsewhere", "{detail}, and hosts that do not run the new version have had the same trouble for an hour longer than its time-out: no version is marked as failed; it is left with its claim, DRAINING, or as ECS has it since: the next run goes on once that trouble is over";
+        } = "trouble_elsewhere", "{detail}, and hosts that do not run the new version have had the same trouble for an hour longer than its time-out: no version is marked as failed; it is left DRAINING, or as ECS shows it now, with its claim: the next run goes on once that trouble is over";
         /// Only its bridge says that it has rebooted, which another host may have written.
         Unconfirmed {
             /// What its bridge says.
             detail: String,
-        } = "unconfirmed", "its host bridge says that {detail}, and neither ECS, which never showed its agent disconnected since the claim, nor SSM has confirmed it: no version is marked as failed and nothing is rolled back; it is left with its claim, DRAINING, or as ECS has it since: {DOCS}/operations.md#an-instance-left-draining says what to do (bridge_policy = \"own-host\" needs no confirmation)";
+        } = "unconfirmed", "its host bridge says that {detail}, but neither ECS nor SSM confirms it (ECS has not shown its agent disconnected since the claim): no version is marked as failed and nothing is rolled back; it is left DRAINING, or as ECS shows it now, with its claim: {DOCS}/operations.md#an-instance-left-draining says what to do (bridge_policy = \"own-host\" needs no confirmation)";
         /// The way back failed.
         RollbackFailed {
             /// Where and why.
             detail: String,
-        } = "rollback_failed", "the rollback failed: {detail}; it is left DRAINING: {DOCS}/operations.md#an-instance-left-draining says how it gets back into service";
+        } = "rollback_failed", "the rollback failed: {detail}; it is left DRAINING: {DOCS}/operations.md#an-instance-left-draining says how to put it back into service";
         /// The old version is not healthy either.
         UnhealthyAfterRollback {
             /// What is missing.
             detail: String,
-        } = "unhealthy_after_rollback", "back on its old version it is not healthy ({detail}); it is left DRAINING: replace it, or {DOCS}/operations.md#an-instance-left-draining says how it gets back into service";
+        } = "unhealthy_after_rollback", "back on its old version it is not healthy ({detail}); it is left DRAINING: replace it, or {DOCS}/operations.md#an-instance-left-draining says how to put it back into service";
         /// A function of the user's has said that it may not go on, or has not said that it may.
         HookFailed {
             /// Which hook, what it said or why it did not, and how the instance is left.
@@ -70,7 +70,7 @@ reasons!(
         NotInService {
             /// How it stands, and what is to be done.
             detail: String,
-        } = "not_in_service", "{detail}; it is left DRAINING, or as ECS has it, with its claim: the next run goes on once it is InService";
+        } = "not_in_service", "{detail}; it is left DRAINING, or as ECS shows it now, with its claim: the next run goes on once it is InService";
         /// An act of ours that AWS refused.
         ActRefused {
             /// Where and why.

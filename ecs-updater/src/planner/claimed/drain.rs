@@ -187,7 +187,7 @@ impl<'a> Claimed<'a> {
         let Self { instance, claim, cx } = self;
         let Some(heard) = self.heard() else {
             return self.visit_again(Phase::Drained, cx.inspect_deadline(), || {
-                self.not_rebooted("nothing was heard of the host since this run began".to_owned())
+                self.not_rebooted("nothing was heard from the host since this run began".to_owned())
             });
         };
         if heard.report.running().is_some_and(|running| running != claim.from) {

@@ -81,7 +81,7 @@ impl<'a> Claimed<'a> {
         }
         Some(self.visit_again(Phase::Verifying, after(*said_at, cx.timeouts.verify), || {
             let step = HookStep::BeforeActive;
-            let detail = format!("the host was not heard of since {step} said ok ({})", self.silence());
+            let detail = format!("nothing was heard from the host since {step} said ok ({})", self.silence());
             leave(FailReason::NeverCameBack { detail })
         }))
     }

@@ -73,7 +73,7 @@ impl<'a> Claimed<'a> {
     }
 
     fn wait_for_boot(self, deadline: Timestamp) -> Next<'a> {
-        let silent = || format!("the host was not heard of since its reboot ({})", self.silence());
+        let silent = || format!("nothing was heard from the host since its reboot ({})", self.silence());
         self.visit_again(Phase::Rebooting, deadline, || {
             self.unless_shared(Phase::Rebooting, deadline, silent, || self.never_came_back())
         })

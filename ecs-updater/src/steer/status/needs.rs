@@ -115,7 +115,7 @@ impl Needs<'_> {
                 matches!(self.facts.lease, LeaseStatus::Never | LeaseStatus::Free { .. } | LeaseStatus::Expired { .. });
             let dead = if is_sure { "is not at work" } else { "has not gone on for long and is probably dead" };
             let message = format!(
-                "run {run} {dead}; {} with its claim ({} out of service), which the next run, or `finish`, brings to an end: {}",
+                "run {run} {dead}; {} with its claim ({} out of service), which the next run, or `finish`, completes: {}",
                 plural(lines.len()),
                 out.len(),
                 names(if out.is_empty() { &lines } else { &out })
@@ -193,8 +193,8 @@ impl Needs<'_> {
             return;
         }
         let message = format!(
-            "the EC2 tag ecs-updater:claim cannot be read, so that no run touches them: {}; look at the tag, and remove it \
-             where nobody is at work",
+            "the EC2 tag ecs-updater:claim cannot be read, so no run touches them: {}; check the tag, and remove it \
+             if nobody is at work",
             names(&lines)
         );
         let commands = lines.iter().take(MOST).map(|line| self.typed.tags(&line.ec2_instance_id)).collect();
@@ -207,7 +207,7 @@ impl Needs<'_> {
         if lines.is_empty() {
             return;
         }
-        let message = format!("the machine is gone, and ECS keeps the registration: {}", names(&lines));
+        let message = format!("the machine is gone, but ECS keeps the registration: {}", names(&lines));
         let cluster = self.facts.fleet.cluster.as_str();
         let command = |line: &&InstanceLine| {
             let given = [("--cluster", cluster), ("--container-instance", line.container_instance.as_str())];

@@ -57,7 +57,7 @@ fn seen(instance: &Instance, how: OutAs, by: OutBy, why: String, facts: &Facts<'
 
 fn of_machine(state: MachineState) -> String {
     if state.is_gone() {
-        format!("its machine is gone ({}), and ECS keeps the registration", state.as_str())
+        format!("its machine is gone ({}), but ECS keeps the registration", state.as_str())
     } else {
         format!("its machine is {}", state.as_str())
     }

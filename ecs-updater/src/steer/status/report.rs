@@ -133,7 +133,7 @@ fn not_known(facts: &Facts<'_>) -> Vec<String> {
     }
     if !facts.fleet.unknown_registrations.is_empty() {
         said.push(format!(
-            "{} container instances that ECS lists and does not describe",
+            "{} container instances that ECS lists but does not describe",
             facts.fleet.unknown_registrations.len()
         ));
     }
