@@ -1,15 +1,17 @@
 //! One release on its way through the instances of one variant and architecture.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use models::fleet::Instance;
-use models::ids::{HostId, ZoneName};
+use models::ids::{GroupName, HostId, ZoneName};
 use models::policy::{Checkpoints, Policy};
 use models::time::after;
 use semver::Version;
 
 use super::seen::{Came, Since, came};
 use crate::planner::alarms::last_change;
-use crate::planner::context::Context;
+use crate::planner::context::{Context, Contexts};
 use crate::planner::selection::meets;
 
 /// How far the release has come, and what stands before the rest.
@@ -36,7 +38,10 @@ pub(super) struct Course<'a> {
     failed: Option<(Timestamp, &'a HostId)>,
     /// Begun by this plan, or waiting for a place in the budget.
     taken: usize,
-    foreseen: usize,
+    /// How far a run would come.
+    foreseen: Vec<Leg>,
+    /// The groups of the candidates; `None`: in none.
+    parts: BTreeSet<Option<&'a GroupName>>,
 }
 
 /// A canary that is out of service before it was watched to the end.
@@ -69,10 +74,20 @@ pub(super) enum Stage<'a> {
     Open,
 }
 
+/// How far a run comes until the next bake that it waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leg {
+    /// How many candidates it has begun by then, those before included.
+    pub(super) begins: usize,
+    /// When the bake ends before it, where there is one: then windows may be others than now.
+    pub(super) opens: Option<Timestamp>,
+}
+
 impl<'a> Course<'a> {
-    /// Counts a candidate.
-    pub(super) fn candidate(&mut self, instance: &Instance, policy: &Policy) {
+    /// Counts a candidate of a group, by the settings of the course.
+    pub(super) fn candidate(&mut self, instance: &Instance, group: Option<&'a GroupName>, policy: &Policy) {
         self.queued += 1;
+        self.parts.insert(group);
         self.matching += usize::from(can_be_canary(instance, policy));
         self.members += 1;
     }
@@ -204,16 +219,32 @@ impl<'a> Course<'a> {
         self.taken += 1;
     }
 
-    /// How many candidates a run would begin.
-    pub(super) fn foresee(&mut self, begins: usize) {
-        self.foreseen = begins;
+    /// How far a run would come.
+    pub(super) fn foresee(&mut self, legs: Vec<Leg>) {
+        self.foreseen = legs;
     }
 
-    /// Whether a run would begin a candidate, which has a turn now or not. Those that have none leave the places before the
-    /// next bake to those that have.
-    pub(super) fn is_foreseen(&self, has_turn: bool, places: usize) -> bool {
+    /// Returns between which bakes a run would begin a candidate, which has a turn now or not. Those that have none leave the places
+    /// before the next bake to those that have.
+    pub(super) fn foreseen(&self, has_turn: bool, places: usize) -> Option<Leg> {
         let others = if has_turn { 0 } else { places.saturating_sub(self.taken) };
-        self.taken + others < self.foreseen
+        self.foreseen.iter().find(|leg| self.taken + others < leg.begins).copied()
+    }
+
+    /// The groups of its candidates; `None`: in none.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Option<&'a GroupName>> + '_ {
+        self.parts.iter().copied()
+    }
+
+    /// The lowest order of the groups of its candidates.
+    pub(super) fn first_order(&self, all: &Contexts<'_>) -> Option<i32> {
+        self.parts().map(|part| all.of_name(part).group.map_or(0, |group| group.order)).min()
+    }
+
+    /// The first checkpoint that it has not reached: its share, how many run the release, and of how many.
+    pub(super) fn checkpoint_ahead(&self, policy: &Policy) -> Option<(u32, usize, usize)> {
+        let mut all = policy.checkpoints.percents().map(|percent| (percent, self.run.len(), self.share(percent)));
+        all.find(|(_, done, of)| done < of)
     }
 }
 
