@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use models::ids::{HostId, RunId};
+use models::ids::{GroupName, HostId, RunId};
 use models::location::Location;
 use models::report::{ClusterReport, Outcome};
 
@@ -43,7 +43,12 @@ impl Cluster<'_> {
     /// Tells what has happened since the last plan.
     pub(super) fn tell(&mut self, watch: &dyn Watch, now: Timestamp) {
         let seen = Seen { fleet: &self.fleet, plan: &self.plan, policy: self.policy, now };
-        let events = self.journal.follow(&seen);
+        let mut events = self.journal.follow(&seen);
+        for event in &mut events {
+            if let What::Moves(moved) = &mut event.what {
+                moved.group = self.group_of(&moved.host);
+            }
+        }
         for event in &events {
             events::log(event, self.facts.dry_run);
         }
@@ -62,6 +67,12 @@ impl Cluster<'_> {
             left: &left,
             now,
         });
+    }
+
+    /// The one group that an instance is in.
+    fn group_of(&self, host: &HostId) -> Option<GroupName> {
+        let instance = self.fleet.instances.get(host)?;
+        planner::membership(instance, self.policy).only().map(|group| group.name.clone())
     }
 
     /// How long the rest of the work is likely to take: as the updates of this run that have ended, and before there are
