@@ -250,9 +250,7 @@ impl Invariants {
                 self.check_group(world, machine, "rebooted", asked);
                 self.check_target(world, machine);
                 self.accepted.insert(machine, world.now());
-                if let Some(detail) =
-                    self.hooks.reboots(world, machine, asked).filter(|_| self.written.contains(&machine))
-                {
+                if let Some(detail) = self.hooks.reboots(world, machine).filter(|_| self.written.contains(&machine)) {
                     self.broken(world, Rule::Hook, machine, detail);
                 }
                 self.check_tasks(world, machine, UNKNOWABLE);
@@ -317,6 +315,13 @@ impl Invariants {
                 }
                 if claim.as_ref().is_some_and(|claim| claim.step.needs_boot()) {
                     self.reboot_claimed.insert(machine, world.now());
+                }
+                if let Some(claim) = claim.as_ref().filter(|one| by == Actor::Updater && one.step == ClaimStep::Reboot)
+                {
+                    let before = self.claims.get(&machine).and_then(Option::as_ref);
+                    if before.is_none_or(|before| before.step != ClaimStep::Reboot) {
+                        self.hooks.claims_reboot(world, machine, claim);
+                    }
                 }
                 if by == Actor::Updater && claim.is_none() {
                     self.paced.let_go(machine);
