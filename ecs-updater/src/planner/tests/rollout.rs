@@ -171,6 +171,31 @@ fn a_bake_is_waited_for_where_the_run_could_go_on_then() {
     }
 }
 
+/// The canary, or the second of a checkpoint, was updated twenty minutes ago; the first instance so many minutes before now.
+#[test]
+fn a_bake_that_begins_again_says_since_when_the_first_runs_the_release() {
+    let named =
+        || Policy { canary_match: Some("attribute:stage == canary".parse().unwrap()), ..policy(Some(1), &[], 60) };
+    let table = [
+        ("a canary in the place of another", named(), 1_600, true),
+        ("within a bake and a night", named(), 1_500, false),
+        ("a checkpoint", policy(None, &["50%"], 60), 1_600, true),
+        ("one that comes in the night after the canary", policy(Some(1), &["50%"], 60), 1_600, false),
+        ("one that comes long after it", policy(Some(1), &["50%"], 60), 3_100, true),
+    ];
+    for (name, policy, before, is_told) in table {
+        let mut canary = one(1, &Came::Updated(80), at(100));
+        canary.attributes = attributes(&[("stage", "canary")]);
+        let hosts = vec![one(0, &Came::Updated(100 - before), at(100)), canary];
+        let waiting = [2, 3].map(|number| one(number, &Came::Waits, at(100)));
+        let plan = plan(&fleet([hosts, waiting.to_vec()].concat(), vec![]), &policy, &facts(), at(100));
+        let hold = plan.standings[2].hold.as_ref().unwrap();
+        let first = at(100 - before);
+        let told = format!("whose bake began only at {} although the first instance was updated at {first},", at(80));
+        assert_eq!((hold.code(), hold.to_string().contains(&told)), ("baking", is_told), "{name}: {hold}");
+    }
+}
+
 #[test]
 fn canaries_are_those_that_a_person_names() {
     let matching =
