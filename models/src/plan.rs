@@ -5,7 +5,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::hook::Ask;
-use crate::ids::{BootId, HostId, TaskArn};
+use crate::ids::{BootId, GroupName, HostId, TaskArn};
 use crate::reason::{FailReason, HoldReason};
 
 /// What to do now, and what is waited for.
@@ -18,9 +18,9 @@ pub struct Plan {
     pub standings: Vec<Standing>,
     /// When to look again although nothing else happens; `None` when nothing is under way any more.
     pub wake_at: Option<Timestamp>,
-    /// In a dry run: how many bakes a run would wait for.
+    /// In a dry run: the bakes that a run would wait for.
     #[serde(default)]
-    pub bakes: usize,
+    pub bakes: Vec<Bakes>,
     /// The user's functions that are to be asked now.
     #[serde(default)]
     pub asks: Vec<Ask>,
@@ -32,6 +32,14 @@ impl Plan {
         let at = self.standings.binary_search_by(|standing| standing.host.cmp(host)).ok()?;
         self.standings.get(at)
     }
+}
+
+/// How many bakes a run would wait for, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bakes {
+    /// The group that a release makes its way through by itself; `None`: the rest of the cluster.
+    pub group: Option<GroupName>,
+    pub bakes: usize,
 }
 
 /// One step on one instance.

@@ -46,6 +46,9 @@ pub struct ClusterStatus {
     /// Whether a run may begin updates now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begins: Option<Begins>,
+    /// The groups of the cluster in which that is otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupBegins>,
     /// Who holds the lease.
     pub lease: LeaseStatus,
     /// What the last run with a lease said, or the one at work.
@@ -72,6 +75,7 @@ impl ClusterStatus {
             location,
             error: Some(error),
             begins: None,
+            groups: Vec::new(),
             lease: LeaseStatus::NotKnown { why: "the cluster was not read".to_owned() },
             last_run: None,
             max_unavailable: None,
@@ -94,6 +98,14 @@ pub struct Begins {
     pub detail: Option<String>,
     /// When that may change: the end of the hold or, where updates may begin, of the open window.
     pub until: Option<Timestamp>,
+}
+
+/// Whether a run may begin updates now in a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupBegins {
+    pub group: GroupName,
+    #[serde(flatten)]
+    pub begins: Begins,
 }
 
 /// Who holds the lease on a cluster.

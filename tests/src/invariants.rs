@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use models::claim::{CLAIM_TAG, Claim, ClaimStep, FAILED_TAG, FailedVersions, Transport, is_exclusion};
 use models::ids::{ClusterName, HostId};
-use models::last::LAST_TAG;
+use models::last::{LAST_TAG, Last};
 use models::policy::{Hooks, MaxUnavailable};
 use models::selection::Named;
 use semver::Version;
@@ -105,8 +105,9 @@ impl Invariants {
     }
 
     /// A call of the caller's was refused, or not answered at once.
-    pub(crate) fn see_trouble(&mut self, now: Timestamp) {
+    pub(crate) fn see_trouble(&mut self, call: &str, now: Timestamp) {
         self.hooks.troubled(now);
+        self.parts.troubled(call, now);
     }
 
     /// Which instances of a cluster may be begun; all where nothing was said.
@@ -205,6 +206,7 @@ impl Invariants {
                 self.check_draining_claim(world, machine);
                 self.check_budget(world, machine);
                 self.check_parts(world, machine);
+                self.check_order(world, machine, "drained", UNKNOWABLE);
                 self.check_excluded(world, machine);
                 self.check_paused(world, machine);
                 self.check_drained_for(world, machine);
@@ -248,9 +250,7 @@ impl Invariants {
                 self.check_group(world, machine, "rebooted", asked);
                 self.check_target(world, machine);
                 self.accepted.insert(machine, world.now());
-                if let Some(detail) =
-                    self.hooks.reboots(world, machine, asked).filter(|_| self.written.contains(&machine))
-                {
+                if let Some(detail) = self.hooks.reboots(world, machine).filter(|_| self.written.contains(&machine)) {
                     self.broken(world, Rule::Hook, machine, detail);
                 }
                 self.check_tasks(world, machine, UNKNOWABLE);
@@ -303,11 +303,25 @@ impl Invariants {
                     self.written.remove(&machine);
                 }
                 let claim: Option<Claim> = value.and_then(|value| value.parse().ok());
-                if by == Actor::Updater && claim.as_ref().is_some_and(|claim| claim.step == ClaimStep::Stage) {
+                if let Some(claim) = claim.as_ref().filter(|one| by == Actor::Updater && one.step == ClaimStep::Stage) {
                     self.check_selected(world, machine, "claimed to be staged", STAGED_BY_AN_OLD_LOOK);
+                    let before = self.claims.get(&machine).and_then(Option::as_ref);
+                    let is_new = before.is_none_or(|before| {
+                        (&before.run, &before.to, before.step) != (&claim.run, &claim.to, claim.step)
+                    });
+                    if is_new {
+                        self.check_order(world, machine, "claimed to be staged", STAGED_BY_AN_OLD_LOOK);
+                    }
                 }
                 if claim.as_ref().is_some_and(|claim| claim.step.needs_boot()) {
                     self.reboot_claimed.insert(machine, world.now());
+                }
+                if let Some(claim) = claim.as_ref().filter(|one| by == Actor::Updater && one.step == ClaimStep::Reboot)
+                {
+                    let before = self.claims.get(&machine).and_then(Option::as_ref);
+                    if before.is_none_or(|before| before.step != ClaimStep::Reboot) {
+                        self.hooks.claims_reboot(world, machine, claim);
+                    }
                 }
                 if by == Actor::Updater && claim.is_none() {
                     self.paced.let_go(machine);
@@ -317,6 +331,12 @@ impl Invariants {
                 }
             }
             LAST_TAG if by == Actor::Person => self.paced.told_otherwise(machine),
+            LAST_TAG => {
+                let last = value.and_then(|value| value.parse::<Last>().ok());
+                if last.is_some_and(|last| last.is_failure()) {
+                    self.parts.given_up(machine, world.now());
+                }
+            }
             FAILED_TAG if by == Actor::Person => {
                 let kept = FailedVersions::parse(value.unwrap_or_default());
                 if let Some(failed) = self.failed_boots.get_mut(&machine) {

@@ -60,7 +60,7 @@ impl Journal {
         self.timeline
     }
 
-    /// Returns what has happened since the last plan.
+    /// Returns what has happened since the last plan. In which groups the instances are, it does not know.
     pub fn follow(&mut self, seen: &Seen<'_>) -> Vec<Event> {
         let Seen { fleet, plan, policy, now } = *seen;
         self.keep(seen);
@@ -155,6 +155,7 @@ fn transition(instance: &Instance, standing: &Standing, was: Option<(State, Sign
     Transition {
         host: instance.host.clone(),
         zone: instance.zone.clone(),
+        group: None,
         was: was.map(|(was, _)| was),
         lasted: was.map(|(_, lasted)| lasted),
         is,

@@ -35,6 +35,7 @@ macro_rules! told {
             cluster = %$event.cluster,
             instance = %$moved.host,
             zone = $moved.zone.as_ref().map(tracing::field::display),
+            group = $moved.group.as_ref().map(tracing::field::display),
             from = $moved.from.as_ref().map(tracing::field::display),
             to = $moved.to.as_ref().map(tracing::field::display),
             progress = %$moved.progress,

@@ -243,6 +243,7 @@ mod tests {
         let moved = Transition {
             host,
             zone: None,
+            group: None,
             was: None,
             lasted: None,
             is,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use models::fleet::Instance;
-use models::ids::{ClusterName, HostId, RunId, ZoneName};
+use models::ids::{ClusterName, GroupName, HostId, RunId, ZoneName};
 use models::location::Location;
 use models::plan::{HostCommand, Phase, Standing};
 use models::reason::HoldReason;
@@ -55,6 +55,8 @@ pub enum What {
 pub struct Transition {
     pub host: HostId,
     pub zone: Option<ZoneName>,
+    /// The group of the cluster that it is in; `None` where it is in none, or in two.
+    pub group: Option<GroupName>,
     /// The state before; `None` for one that is seen for the first time.
     pub was: Option<State>,
     /// How long it was in that state.

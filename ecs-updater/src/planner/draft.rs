@@ -7,7 +7,7 @@ use models::fleet::Instance;
 use models::hook::Ask;
 use models::host::HostReport;
 use models::ids::HostId;
-use models::plan::{Phase, Plan, PlannedStep, Standing, Step};
+use models::plan::{Bakes, Phase, Plan, PlannedStep, Standing, Step};
 use models::reason::HoldReason;
 
 use super::need::Candidate;
@@ -26,15 +26,21 @@ pub(crate) struct Draft {
     pub(super) steps: Vec<PlannedStep>,
     pub(super) standings: Vec<Standing>,
     wake_at: Option<Timestamp>,
-    /// How many bakes a run would wait for, in a plan.
-    pub(super) bakes: usize,
+    /// The bakes that a run would wait for, in a plan.
+    pub(super) bakes: Vec<Bakes>,
     asks: Vec<Ask>,
 }
 
 impl Draft {
     /// Returns an empty draft for so many instances.
     pub(super) fn of(instances: usize) -> Self {
-        Self { steps: Vec::new(), standings: Vec::with_capacity(instances), wake_at: None, bakes: 0, asks: Vec::new() }
+        Self {
+            steps: Vec::new(),
+            standings: Vec::with_capacity(instances),
+            wake_at: None,
+            bakes: Vec::new(),
+            asks: Vec::new(),
+        }
     }
 
     pub(crate) fn step(&mut self, instance: &Instance, phase: Phase, step: Step) {

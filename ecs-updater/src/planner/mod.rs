@@ -10,6 +10,7 @@ mod alarms;
 mod claimed;
 mod context;
 mod draft;
+mod durations;
 mod estimate;
 mod gate;
 mod groups;

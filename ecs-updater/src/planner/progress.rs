@@ -1,6 +1,6 @@
 //! Since when nothing moves on in a cluster, and the oldest of what runs there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use models::fleet::{FleetSnapshot, Instance};
@@ -13,13 +13,26 @@ use super::limits::release;
 /// When an instance of the cluster was updated last, by the tags `ecs-updater:last`. Where no tag tells of an update, when
 /// the oldest of the instances was launched that are outdated: they have been as they are since then, at least. `None`
 /// where that is not known either. `selects_none`: whether `select` is met by no instance.
+///
+/// While others wait for the bake of a release, its first update counts: as canaries come and go its bake begins again, which is
+/// no progress.
 pub(crate) fn last_progress(
     fleet: &FleetSnapshot,
     reports: &[InstanceReport],
     selects_none: bool,
 ) -> Option<Timestamp> {
+    let baking: BTreeSet<&Version> =
+        reports.iter().filter(|one| one.is_baking()).filter_map(|one| one.to.as_ref()).collect();
     let ends = fleet.instances.values().filter_map(|instance| instance.tags.last.as_ref());
-    let updated = ends.filter(|last| !last.is_failure()).map(|last| last.at).max();
+    let (mut watched, mut others): (BTreeMap<&Version, Timestamp>, Option<Timestamp>) = Default::default();
+    for last in ends.filter(|last| !last.is_failure()) {
+        if baking.contains(&last.to) {
+            watched.entry(&last.to).and_modify(|first| *first = last.at.min(*first)).or_insert(last.at);
+        } else {
+            others = others.max(Some(last.at));
+        }
+    }
+    let updated = watched.into_values().chain(others).max();
     let launched = |instance: &Instance| instance.ec2.as_ref()?.launched_at;
     let outdated = reports.iter().filter(|report| report.is_outdated(selects_none));
     let instances = outdated.filter_map(|report| fleet.instances.get(&report.ec2_instance_id));
@@ -88,6 +101,26 @@ mod tests {
             });
             let instances = instances.collect();
             assert_eq!(last_progress(&fleet(instances, vec![]), &reports, false), expected.map(at), "{name}");
+        }
+    }
+
+    /// Canaries of 1.27.0 at the minutes 3, 5 and 9; others were updated to 1.26.1 at the minutes 1 and 2.
+    #[test]
+    fn of_a_release_that_is_watched_the_first_update_counts() {
+        let mut reports = Vec::new();
+        let ends = [(3, "1.27.0"), (5, "1.27.0"), (9, "1.27.0"), (1, "1.26.1"), (2, "1.26.1")];
+        let instances = (0..).zip(ends).map(|(number, (minute, to))| {
+            let mut one = instance(number, None, at(0));
+            one.tags.last = Last::new(None, &Version::new(1, 25, 0), &fixtures::version(to), at(minute));
+            let outcome = if to == "1.27.0" { Outcome::Current } else { Outcome::Held };
+            reports.push(InstanceReport { to: Some(Version::new(1, 27, 0)), ..report(&one, outcome) });
+            one
+        });
+        let fleet = fleet(instances.collect(), vec![]);
+        for (reason, expected) in [("no_room", 9), ("baking", 3)] {
+            let said =
+                reports.iter().map(|report| InstanceReport { reason: Some(reason.to_owned()), ..report.clone() });
+            assert_eq!(last_progress(&fleet, &said.collect::<Vec<_>>(), false), Some(at(expected)), "{reason}");
         }
     }
 

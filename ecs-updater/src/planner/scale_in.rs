@@ -16,7 +16,7 @@ use models::reason::HoldReason;
 use models::time::after;
 
 use super::context::Context;
-use super::estimate::OUT_OF_SERVICE;
+use super::durations::OUT_OF_SERVICE;
 use super::times::RETRY;
 
 /// So long the metric is below its target before a group ends an instance.

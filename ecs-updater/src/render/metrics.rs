@@ -153,9 +153,11 @@ fn states(clusters: &[&ClusterReport], report: &RunReport) -> Vec<Metric> {
     metrics
 }
 
-/// Whole days since the last update of an instance while something is outdated; 0 where nothing is. `None`: not known.
+/// Whole days since the last update of an instance while something is outdated; 0 where nothing is. `None`: not known. Where a
+/// release is watched, [`last_progress`](models::report::ClusterEnd::last_progress) says what its updates count.
 fn days_without_progress(cluster: &ClusterReport, report: &RunReport) -> Option<i64> {
-    if cluster.outdated() == 0 || cluster.count(Outcome::Updated) > 0 {
+    let is_baking = cluster.instances.iter().any(InstanceReport::is_baking);
+    if cluster.outdated() == 0 || (cluster.count(Outcome::Updated) > 0 && !is_baking) {
         return Some(0);
     }
     Some(whole_days(cluster.end.last_progress?, report))

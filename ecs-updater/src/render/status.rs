@@ -10,7 +10,8 @@ use models::count::plural;
 use models::ids::ZoneName;
 use models::last::Last;
 use models::status::{
-    Begins, ClusterStatus, InstanceLine, LastRun, LeaseStatus, Need, OutBy, OutOfService, StatusReport, VersionCount,
+    Begins, ClusterStatus, GroupBegins, InstanceLine, LastRun, LeaseStatus, Need, OutBy, OutOfService, StatusReport,
+    VersionCount,
 };
 
 use super::duration;
@@ -112,6 +113,9 @@ impl Page {
         self.item(&format!("lease: {}", self.lease(&cluster.lease)));
         if let Some(begins) = &cluster.begins {
             self.item(&format!("updates: {}", may_begin(begins)));
+        }
+        for GroupBegins { group, begins } in &cluster.groups {
+            self.item(&format!("updates in group {}: {}", clean::name(group.as_str()), may_begin(begins)));
         }
         if let Some(run) = &cluster.last_run {
             self.item(&format!("last run: {}", self.last_run(run)));

@@ -97,17 +97,15 @@ impl Cluster<'_> {
     }
 
     /// What is ahead of a run that would do what the plan says.
-    fn ahead(&self, reports: &[InstanceReport]) -> Ahead {
-        let (registered, out) = self.fleet.counted_and_out();
-        let mut ahead = Ahead { registered, out, bakes: self.plan.bakes, ..Ahead::default() };
+    fn ahead(&self, reports: &[InstanceReport], now: Timestamp) -> Ahead<'_> {
+        let mut ahead = Ahead::new(&self.fleet, self.policy, &self.facts, now);
         for report in reports.iter().filter(|report| report.outcome == Outcome::WouldUpdate) {
-            ahead.updates.extend(report.from.clone().zip(report.to.clone()));
-            let Some(instance) = self.fleet.instances.get(&report.ec2_instance_id) else { continue };
-            let tasks = instance.tasks.as_ref();
-            let is_waited_for = tasks.is_some_and(|seen| planner::standalone_words(&seen.tasks).is_some());
-            let policy = planner::policy_of(instance, self.policy);
-            ahead.waits += usize::from(is_waited_for && policy.standalone_tasks == StandaloneTasks::Wait);
+            let instance = self.fleet.instances.get(&report.ec2_instance_id);
+            if let (Some(instance), Some(from), Some(to)) = (instance, &report.from, &report.to) {
+                ahead.update(instance, from.clone(), to.clone());
+            }
         }
+        ahead.bake(&self.plan.bakes);
         ahead
     }
 
@@ -231,7 +229,7 @@ impl Cluster<'_> {
         let instances = self.instance_reports(error.as_ref().map(|error| error.kind), now);
         let error = error.or_else(|| self.not_permitted());
         let estimate = (self.facts.dry_run && error.is_none() && self.facts.stop.is_none())
-            .then(|| planner::estimate(&self.ahead(&instances), self.policy));
+            .then(|| planner::estimate(&self.ahead(&instances, now)));
         let notes = self.notes(now, launched);
         let end = self.end(&instances, now);
         let auto_scaling_groups = planner::groups(&self.fleet, &instances, launched);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use models::ids::{HostId, RunId};
+use models::ids::{GroupName, HostId, RunId};
 use models::location::Location;
 use models::report::{ClusterReport, Outcome};
 
@@ -43,7 +43,12 @@ impl Cluster<'_> {
     /// Tells what has happened since the last plan.
     pub(super) fn tell(&mut self, watch: &dyn Watch, now: Timestamp) {
         let seen = Seen { fleet: &self.fleet, plan: &self.plan, policy: self.policy, now };
-        let events = self.journal.follow(&seen);
+        let mut events = self.journal.follow(&seen);
+        for event in &mut events {
+            if let What::Moves(moved) = &mut event.what {
+                moved.group = self.group_of(&moved.host);
+            }
+        }
         for event in &events {
             events::log(event, self.facts.dry_run);
         }
@@ -64,10 +69,16 @@ impl Cluster<'_> {
         });
     }
 
+    /// The one group that an instance is in.
+    fn group_of(&self, host: &HostId) -> Option<GroupName> {
+        let instance = self.fleet.instances.get(host)?;
+        planner::membership(instance, self.policy).only().map(|group| group.name.clone())
+    }
+
     /// How long the rest of the work is likely to take: as the updates of this run that have ended, and before there are
     /// some, as a plan would say. `None` where nothing is to come, or nobody knows when it may.
     fn left(&self, now: Timestamp) -> Option<SignedDuration> {
-        let mut ahead = Ahead::default();
+        let mut ahead = Ahead::new(&self.fleet, self.policy, &self.facts, now);
         let (mut updated, mut first) = (0, None::<Timestamp>);
         for (instance, standing) in self.fleet.instances.values().zip(&self.plan.standings) {
             first = instance.run.drained_at.into_iter().chain(first).min();
@@ -75,22 +86,21 @@ impl Cluster<'_> {
                 State::Settled(Outcome::Updated) => updated += 1,
                 State::Settled(_) => {}
                 State::Phase(_) | State::Inspecting => {
-                    ahead.updates.extend(standing.from.clone().zip(standing.to.clone()));
+                    if let (Some(from), Some(to)) = (&standing.from, &standing.to) {
+                        ahead.update(instance, from.clone(), to.clone());
+                    }
                 }
             }
         }
-        if ahead.updates.is_empty() || self.journal.closed().is_some() {
+        if ahead.is_nothing() || self.journal.closed().is_some() {
             return None;
         }
         match first.filter(|_| updated >= UPDATES_THAT_TELL) {
             Some(first) => {
                 let each = now.duration_since(first) / i32::try_from(updated).unwrap_or(i32::MAX);
-                each.checked_mul(i32::try_from(ahead.updates.len()).unwrap_or(i32::MAX))
+                each.checked_mul(i32::try_from(ahead.len()).unwrap_or(i32::MAX))
             }
-            None => {
-                let (registered, _) = self.fleet.counted_and_out();
-                Some(planner::estimate(&Ahead { registered, ..ahead }, self.policy).duration)
-            }
+            None => Some(planner::estimate(&ahead).duration),
         }
     }
 }

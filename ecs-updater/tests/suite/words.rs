@@ -21,7 +21,7 @@ use models::report::{
     Outcome, RunReport,
 };
 use models::status::{
-    Begins, ClusterStatus, InstanceLine, LastRun, LeaseStatus, Need, OutBy, OutOfService, StatusReport,
+    Begins, ClusterStatus, GroupBegins, InstanceLine, LastRun, LeaseStatus, Need, OutBy, OutOfService, StatusReport,
 };
 use models::summary::Troubled;
 use proptest::prelude::*;
@@ -207,11 +207,13 @@ fn status(text: &str) -> StatusReport {
         left_out: 1,
     };
     let need = Need { code: word(), message: word(), commands: vec![word()], instances: vec![text.into()] };
+    let begins = || Begins { may: false, reason: Some(word()), detail: Some(word()), until: None };
     let cluster = ClusterStatus {
         cluster: text.into(),
         location: Location { account: Some(text.into()), region: Some(text.into()) },
         error: None,
-        begins: Some(Begins { may: false, reason: Some(word()), detail: Some(word()), until: None }),
+        begins: Some(begins()),
+        groups: vec![GroupBegins { group: text.into(), begins: begins() }],
         lease: LeaseStatus::Free { run: text.into() },
         last_run: Some(last_run),
         max_unavailable: Some(1),

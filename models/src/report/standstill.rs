@@ -23,7 +23,8 @@ pub struct ClusterEnd {
     /// Since when the instance is out of service that an earlier run of this program took out first and that is not back
     /// yet; `None`: there is none.
     pub drained_since: Option<Timestamp>,
-    /// When an instance was updated last; where none ever was, when the oldest of those that are outdated was launched.
+    /// When an instance was updated last, but that of a release for whose bake others wait, the first counts; where none ever
+    /// was, when the oldest of those that are outdated was launched.
     pub last_progress: Option<Timestamp>,
 }
 
@@ -135,13 +136,18 @@ impl ClusterReport {
 }
 
 impl InstanceReport {
+    /// Whether it is held while a release is watched on others.
+    pub fn is_baking(&self) -> bool {
+        self.outcome == Outcome::Held && hold(self) == Some(HoldCode::Baking)
+    }
+
     /// Whether it is outdated at the end of a run, or may be, and is not to stay so by a wish for it alone.
     pub fn is_outdated(&self, selects_none: bool) -> bool {
         match self.outcome {
             Outcome::Held => hold(self).is_none_or(|code| match bearing(code, selects_none) {
                 Bearing::Hindrance | Bearing::WishForAll => true,
                 // It is not to stay so: it waits for others.
-                Bearing::Wish if code == HoldCode::EarlierGroup => true,
+                Bearing::Wish if matches!(code, HoldCode::EarlierGroup | HoldCode::Baking | HoldCode::Soaking) => true,
                 Bearing::Wish | Bearing::NothingWanted => false,
             }),
             Outcome::RolledBack | Outcome::Failed | Outcome::InProgress | Outcome::WouldUpdate => true,
@@ -302,7 +308,7 @@ mod tests {
         let ends = ["held: paused", "held: no_room", "held: host_unreachable", "failed: stage_failed", "in_progress"];
         assert_eq!(cluster(&ends).outdated(), 5);
         assert_eq!(cluster(&["rolled_back: unhealthy", "held: a_newer_code"]).outdated(), 2);
-        assert_eq!(cluster(&["held: canary_failed", "held: earlier_group", "held: baking"]).outdated(), 2);
+        assert_eq!(cluster(&["held: canary_failed", "held: earlier_group", "held: baking"]).outdated(), 3);
     }
 
     /// How the instances ended, whether a group has windows of its own, and how many count.

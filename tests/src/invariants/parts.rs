@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::{Claim, ClaimStep};
+use models::claim::Claim;
 use models::ids::{ClusterName, GroupName};
 use models::policy::MaxUnavailable;
 
@@ -11,8 +11,10 @@ use super::{Invariants, Rule, UNKNOWABLE, left_unknowable};
 use crate::query::{Extra, Filter};
 use crate::world::{Actor, Ec2State, InstanceStatus, MachineNo, World};
 
-/// For so long after its drain an instance that is DRAINING cannot have been given up, unless something happened to it.
-const SURELY_UNDER_WAY: SignedDuration = SignedDuration::from_mins(3);
+/// For so long after its drain an instance that is DRAINING cannot have been given up.
+const NOT_GIVEN_UP: SignedDuration = SignedDuration::from_mins(3);
+/// The call by which a run says that it has given an instance up.
+const SAYS_SO: &str = "ec2:CreateTags";
 
 /// One group.
 #[derive(Debug, Clone)]
@@ -30,6 +32,10 @@ pub(super) struct Parts {
     told: BTreeMap<ClusterName, Vec<Part>>,
     /// The groups of a machine, by their places, and since when.
     of: BTreeMap<MachineNo, (Vec<usize>, Timestamp)>,
+    /// When a run last said that an update of a machine failed.
+    given_up: BTreeMap<MachineNo, Timestamp>,
+    /// When it could not say so, or may not have been able to.
+    unsaid: Option<Timestamp>,
 }
 
 impl Parts {
@@ -43,6 +49,25 @@ impl Parts {
         for machine in world.machines().ids() {
             self.follow(world, machine, Timestamp::MIN);
         }
+    }
+
+    /// A call of the caller's was refused, or not answered at once.
+    pub(super) fn troubled(&mut self, call: &str, now: Timestamp) {
+        if call == SAYS_SO {
+            self.unsaid = Some(now);
+        }
+    }
+
+    /// The caller has said that an update of the machine failed.
+    pub(super) fn given_up(&mut self, machine: MachineNo, now: Timestamp) {
+        self.given_up.insert(machine, now);
+    }
+
+    /// Whether a machine that is out of service since then may have been given up.
+    fn may_be_given_up(&self, machine: MachineNo, since: Timestamp, now: Timestamp) -> bool {
+        let is_said = self.given_up.get(&machine).is_some_and(|at| *at >= since);
+        let is_unsaid = self.unsaid.is_some_and(|at| at >= since) && now.duration_since(since) >= NOT_GIVEN_UP;
+        is_said || is_unsaid
     }
 
     fn of_cluster(&self, world: &World, number: MachineNo) -> &[Part] {
@@ -84,8 +109,7 @@ impl Invariants {
         self.parts.tell(cluster.into(), parts);
     }
 
-    /// A machine that was drained has a place in the budget of its group, is in one group alone, and none of a group with a
-    /// lower order is under way.
+    /// A machine that was drained has a place in the budget of its group, and is in one group alone.
     pub(super) fn check_parts(&mut self, world: &World, machine: MachineNo) {
         let halfway = world.claim(machine).is_some_and(|claim| !claim.boots.is_empty());
         let (are, since) = self.parts.known(world, machine);
@@ -101,36 +125,46 @@ impl Invariants {
         if let Some(at) = are.first() {
             self.check_part(world, machine, (*at, &parts[*at]));
         }
-        let order = |are: &[usize]| are.first().map_or(0, |at| parts[*at].order);
-        let own = order(&are);
-        let Some(claim) = world.claim(machine).filter(|claim| claim.to > claim.from) else { return };
-        let earlier = |other: &MachineNo| {
-            let (of, since) = self.parts.known(world, *other);
-            let is_of_cluster = world.machines()[*other].cluster == world.machines()[machine].cluster;
-            is_of_cluster && of.len() < 2 && order(&of) < own && is_settled(world, since)
-        };
-        let is_under_way = |other: &MachineNo| self.is_under_way(world, *other, &claim);
-        let under_way = self.drained.iter().copied().find(|other| earlier(other) && is_under_way(other));
-        if let Some(other) = under_way {
-            let id = &world.machines()[other].id;
-            let detail = format!("drained while {id}, of a group with a lower order, is under way");
-            self.broken(world, Rule::Order, machine, detail);
-        }
     }
 
-    /// Whether a machine is surely in the middle of an update by the run whose claim this is.
+    /// Nothing is begun on a machine while one of a group with a lower order is under way. What has come to its groups less than
+    /// `unknowable` ago nobody could know. A way back has no order.
+    pub(super) fn check_order(&mut self, world: &World, machine: MachineNo, what: &str, unknowable: SignedDuration) {
+        let parts = self.parts.of_cluster(world, machine);
+        let (are, since) = self.parts.known(world, machine);
+        let is_known = since == Timestamp::MIN || world.now().duration_since(since) >= unknowable;
+        let claim = world.claim(machine).filter(|claim| claim.to > claim.from && claim.boots.is_empty());
+        let Some(claim) = claim.filter(|_| !parts.is_empty() && is_known && are.len() < 2) else { return };
+        let order = |are: &[usize]| are.first().map_or(0, |at| parts[*at].order);
+        let own = order(&are);
+        let is_earlier = |other: MachineNo| {
+            let (of, since) = self.parts.known(world, other);
+            let is_of_cluster = world.machines()[other].cluster == world.machines()[machine].cluster;
+            is_of_cluster && of.len() < 2 && order(&of) < own && is_settled(world, since)
+        };
+        let mut others = self.drained.iter().copied();
+        let Some(other) = others.find(|other| is_earlier(*other) && self.is_under_way(world, *other, &claim)) else {
+            return;
+        };
+        let id = &world.machines()[other].id;
+        let detail = format!("{what} while {id}, of a group with a lower order, is under way");
+        self.broken(world, Rule::Order, machine, detail);
+    }
+
+    /// Whether a machine is surely in the middle of an update, and the run knows of it whose claim this is: it is DRAINING with a
+    /// claim of the caller's, and no run has given it up and left it so. Of what another run has drained, it knows from its looks.
     fn is_under_way(&self, world: &World, other: MachineNo, claim: &Claim) -> bool {
         let registration = world.registration_of(other);
         let is_draining = registration.is_some_and(|one| one.status == InstanceStatus::Draining && !one.foreign_drain);
         let out = world.clusters()[world.machines()[other].cluster].out_of_service.get(&other);
-        let is_young = out.is_some_and(|out| world.now().duration_since(out.since) < SURELY_UNDER_WAY);
-        let theirs = world.claim(other);
-        let is_claimed =
-            theirs.is_some_and(|one| one.run == claim.run && matches!(one.step, ClaimStep::Drain | ClaimStep::Reboot));
-        is_draining
-            && is_young
-            && is_claimed
+        let (Some(out), Some(theirs)) = (out.filter(|_| is_draining), world.claim(other)) else { return false };
+        let is_known = theirs.run == claim.run || is_settled(world, out.since);
+        is_known
+            && self.written.contains(&other)
+            && theirs.step.takes_out_of_service()
+            && !self.parts.may_be_given_up(other, out.since, world.now())
             && world.machines()[other].state == Ec2State::Running
+            && !world.ec2_hides(other)
             && world.out_of_group_since(other).is_none()
     }
 

@@ -51,7 +51,7 @@ pub enum Rule {
     PlacedOnDead,
     /// An instance was drained, or claimed to be staged, that is not selected; or one that is in two groups was drained.
     Selected,
-    /// An instance was drained while one of a group with a lower order was under way.
+    /// An instance was drained, or claimed to be staged, while one of a group with a lower order was under way.
     Order,
     /// An instance was drained for a release whose canaries are not all updated and watched.
     Canary,

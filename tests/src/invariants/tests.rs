@@ -1,5 +1,6 @@
 //! Each rule, broken by a wrong caller and kept by a right one.
 
+mod hooks;
 mod pacing;
 mod parts;
 

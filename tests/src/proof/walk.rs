@@ -22,6 +22,7 @@ mod refusals;
 mod rights;
 mod rooms;
 mod selections;
+mod shares;
 mod steered;
 mod told;
 mod versions;
@@ -78,6 +79,7 @@ pub fn draw(seed: u64) -> Table {
     kept::add(seed, &mut scenario);
     hooks::add(seed, &mut scenario);
     parts::add(seed, &mut scenario, size);
+    shares::add(seed, &mut scenario);
     scenario.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
     scenario
 }

@@ -180,7 +180,7 @@ impl Gateway {
             world.called_about(groups, &call.name(), call.outcome == Outcome::Success && !malformed);
             if call.outcome != Outcome::Success || malformed || call.latency >= SLOW {
                 let now = world.now();
-                world.invariants_mut().see_trouble(now);
+                world.invariants_mut().see_trouble(&call.name(), now);
             }
         }
         self.calls.push(call);

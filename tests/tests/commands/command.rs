@@ -102,6 +102,30 @@ fn plans_and_then_updates_over_tcp() {
     assert_eq!(served.region.unknown(), Vec::<String>::new());
 }
 
+/// Of two instances one is in a group.
+#[test]
+fn a_line_about_an_instance_of_a_group_names_it() {
+    let served = serve(
+        &ONE.replace("[[instances]]", "[[host]]\nindex = 0\nattributes = { pool = \"gpu\" }\n[[instances]]\ncount = 2"),
+        30,
+    );
+    let mut config = tempfile::NamedTempFile::new().unwrap();
+    let group = "[[cluster.group]]\nname = \"gpu\"\nmatch = \"attribute:pool == gpu\"\n";
+    write!(config, "[[cluster]]\nname = \"web\"\n{group}").unwrap();
+    let file = config.path().to_str().unwrap();
+    let planned = run(&served.endpoint, &["plan", "--config", file, "-v", "--log-format", "json"]);
+    let log = String::from_utf8_lossy(&planned.stderr);
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let moves: Vec<_> = lines.filter(|line| !line["instance"].is_null()).collect();
+    let groups = |host: &str| {
+        let of_host = moves.iter().filter(|line| line["instance"] == host);
+        of_host.map(|line| line["group"].clone()).collect::<Vec<_>>()
+    };
+    let (first, second) = (groups("i-00000000000000000"), groups("i-00000000000000001"));
+    assert!(!first.is_empty() && first.iter().all(|group| group == "gpu"), "{log}");
+    assert!(!second.is_empty() && second.iter().all(serde_json::Value::is_null), "{log}");
+}
+
 #[test]
 fn another_account_is_refused_before_anything_is_done() {
     let served = serve(ONE, 30);

@@ -13,7 +13,7 @@ use fleet_sim::rollout::{Looker, Rollout};
 use fleet_sim::scenario::{HostWhen, Point};
 use jiff::SignedDuration;
 use models::report::ClusterErrorKind;
-use models::status::{ClusterStatus, LeaseStatus, OutBy, StatusReport, VersionSource};
+use models::status::{ClusterStatus, GroupBegins, LeaseStatus, OutBy, StatusReport, VersionSource};
 
 const CLUSTER: &str = r#"
 seed = 17
@@ -232,6 +232,54 @@ fn a_pause_a_freeze_and_a_window_are_told_with_their_end() {
             assert_eq!(codes(web), Vec::<&str>::new(), "a person's wish needs nobody");
         });
     }
+}
+
+/// Of five groups, those have a line in which it is otherwise than in the cluster, whose window is open until five.
+#[test]
+fn groups_with_windows_and_freezes_of_their_own_are_told() {
+    let group = |name: &str, keys: &str| {
+        format!("[[updater.cluster.group]]\nname = \"{name}\"\nmatch = \"attribute:pool == {name}\"\n{keys}\n")
+    };
+    let groups = [
+        group("same", "max_unavailable = 1"),
+        group("later", "windows = [\"Mon-Fri 05:00-07:00 UTC\"]"),
+        group("longer", "windows = [\"Mon-Fri 01:00-07:00 UTC\"]"),
+        group("always", "windows = \"none\""),
+        group("sale", "freeze = [{ from = \"2026-11-20\", to = \"2026-11-30\", why = \"sale\" }]"),
+    ];
+    let text = CLUSTER.replace("updater = { lease_table = \"leases\" }", "");
+    let text = format!(
+        "{text}\n[updater]\nlease_table = \"leases\"\n[[updater.cluster]]\nname = \"web\"\n\
+         windows = [\"Mon-Fri 01:00-05:00 UTC\"]\n{}",
+        groups.concat()
+    );
+    by_both(&text, async |rollout, _| {
+        let status = look(&rollout).await;
+        let web = &status.clusters[0];
+        let shown = render(&status, None);
+        let said: Vec<&str> = shown.lines().filter(|line| line.trim().starts_with("updates")).collect();
+        let expected = [
+            "  updates: may begin; the window closes at 2026-11-23T05:00:00Z",
+            "  updates in group later: may not begin: ",
+            "  updates in group longer: may begin; the window closes at 2026-11-23T07:00:00Z",
+            "  updates in group always: may begin",
+            "  updates in group sale: may not begin: ",
+        ];
+        assert_eq!(said.len(), expected.len(), "{shown}");
+        assert!(said.iter().zip(expected).all(|(line, begins)| line.starts_with(begins)), "{shown}");
+        let said = web.groups.iter().map(|GroupBegins { group, begins }| {
+            (group.as_str(), begins.may, begins.reason.as_deref(), begins.until.map(|until| until.to_string()))
+        });
+        let closed = |reason, until: &str| (false, Some(reason), Some(until.to_owned()));
+        let (later, sale) =
+            (closed("outside_window", "2026-11-23T05:00:00Z"), closed("frozen", "2026-12-01T01:00:00Z"));
+        let open = |until: Option<&str>| (true, None, until.map(str::to_owned));
+        let (longer, always) = (open(Some("2026-11-23T07:00:00Z")), open(None));
+        let expected = [("later", later), ("longer", longer), ("always", always), ("sale", sale)];
+        let expected = expected.map(|(group, (may, reason, until))| (group, may, reason, until));
+        assert_eq!(Vec::from_iter(said), expected);
+        assert_eq!(codes(web), Vec::<&str>::new(), "a person's wish needs nobody");
+    });
 }
 
 #[test]

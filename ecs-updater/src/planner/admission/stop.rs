@@ -10,7 +10,7 @@ use semver::Version;
 use super::Admission;
 use super::counted::Counted;
 use crate::planner::context::{Context, Contexts, Stop};
-use crate::planner::estimate::OUT_OF_SERVICE;
+use crate::planner::durations::OUT_OF_SERVICE;
 use crate::planner::gate::{Closed, expected, expected_of};
 use crate::planner::health;
 

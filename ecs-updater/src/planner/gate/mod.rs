@@ -13,7 +13,7 @@ use models::report::Outcome;
 use models::schedule::Freeze;
 use models::time::after;
 
-use super::estimate;
+use super::durations::{self, OUT_OF_SERVICE};
 use super::workload;
 use window::Period;
 
@@ -37,7 +37,7 @@ pub(crate) fn open_until(policy: &Policy, now: Timestamp) -> Option<Timestamp> {
 /// Returns when an update may be begun first from a moment on, by windows and freezes alone; `None` where that is never.
 pub(crate) fn next_opening(policy: &Policy, now: Timestamp) -> Option<Timestamp> {
     let gate = Gate { policy, pause: None, unapproved: None, asked: Asked::default(), now };
-    gate.first_opening(policy.window_cutoff.unwrap_or(estimate::OUT_OF_SERVICE))
+    gate.first_opening(policy.window_cutoff.unwrap_or(OUT_OF_SERVICE))
 }
 
 /// What a person asks of the run itself.
@@ -83,14 +83,14 @@ pub(crate) fn expected(snapshot: &FleetSnapshot, now: Timestamp) -> SignedDurati
             None => under_way = under_way.max(now.duration_since(drained_at)),
         }
     }
-    ended.unwrap_or(estimate::OUT_OF_SERVICE).max(under_way)
+    ended.unwrap_or(OUT_OF_SERVICE).max(under_way)
 }
 
 /// The same for an instance whose tasks of no service are waited for; `None` where it is as any other.
 pub(crate) fn expected_of(instance: &Instance, policy: &Policy) -> Option<SignedDuration> {
     let seen = instance.tasks.as_ref().filter(|_| policy.standalone_tasks == StandaloneTasks::Wait)?;
     workload::standalone_words(&seen.tasks)?;
-    Some(estimate::OUT_OF_SERVICE.saturating_add(estimate::longest_wait(policy)))
+    Some(OUT_OF_SERVICE.saturating_add(durations::longest_wait(policy)))
 }
 
 impl<'a> Gate<'a> {

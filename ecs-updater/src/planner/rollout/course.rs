@@ -1,16 +1,21 @@
 //! One release on its way through the instances of one variant and architecture.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use models::fleet::Instance;
-use models::ids::{HostId, ZoneName};
+use models::ids::{GroupName, HostId, ZoneName};
 use models::policy::{Checkpoints, Policy};
 use models::time::after;
 use semver::Version;
 
 use super::seen::{Came, Since, came};
 use crate::planner::alarms::last_change;
-use crate::planner::context::Context;
+use crate::planner::context::{Context, Contexts};
 use crate::planner::selection::meets;
+
+/// From one night to the next.
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// How far the release has come, and what stands before the rest.
 #[derive(Debug, Default)]
@@ -27,6 +32,8 @@ pub(super) struct Course<'a> {
     canaries: Vec<Since>,
     /// Those that are not.
     lost: Vec<Lost<'a>>,
+    /// When the first was updated that tells of it.
+    first: Option<Timestamp>,
     /// Those that can be canaries and are no candidates for a moment.
     absent: usize,
     zones: Vec<Option<&'a ZoneName>>,
@@ -36,7 +43,10 @@ pub(super) struct Course<'a> {
     failed: Option<(Timestamp, &'a HostId)>,
     /// Begun by this plan, or waiting for a place in the budget.
     taken: usize,
-    foreseen: usize,
+    /// How far a run would come.
+    foreseen: Vec<Leg>,
+    /// The groups of the candidates; `None`: in none.
+    parts: BTreeSet<Option<&'a GroupName>>,
 }
 
 /// A canary that is out of service before it was watched to the end.
@@ -69,10 +79,28 @@ pub(super) enum Stage<'a> {
     Open,
 }
 
+/// How far a run comes until the next bake that it waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leg {
+    /// How many candidates it has begun by then, those before included.
+    pub(super) begins: usize,
+    /// When the bake ends before it, where there is one: then windows may be others than now.
+    pub(super) opens: Option<Timestamp>,
+}
+
+/// So many that run the release, the oldest first, are watched.
+struct Watched<'r> {
+    run: &'r [Since],
+    of: usize,
+    /// The number of this bake: by that many the release has come so far, where none begins again.
+    bakes: u32,
+}
+
 impl<'a> Course<'a> {
-    /// Counts a candidate.
-    pub(super) fn candidate(&mut self, instance: &Instance, policy: &Policy) {
+    /// Counts a candidate of a group, by the settings of the course.
+    pub(super) fn candidate(&mut self, instance: &Instance, group: Option<&'a GroupName>, policy: &Policy) {
         self.queued += 1;
+        self.parts.insert(group);
         self.matching += usize::from(can_be_canary(instance, policy));
         self.members += 1;
     }
@@ -94,6 +122,7 @@ impl<'a> Course<'a> {
             }
             Came::Updated(since) => {
                 self.run.push(since);
+                self.first = self.first.into_iter().chain(since.is_sure.then_some(since.at)).min();
                 if let Some(lost) = lost(instance, since, cx).filter(|_| can_be_canary) {
                     self.lost.push(lost);
                 } else if can_be_canary {
@@ -125,12 +154,14 @@ impl<'a> Course<'a> {
         {
             return stage;
         }
-        for percent in cx.policy.checkpoints.percents() {
+        let before = u32::from(cx.policy.canary.is_some());
+        for (bakes, percent) in (before + 1..).zip(cx.policy.checkpoints.percents()) {
             let of = self.share(percent);
             if self.run.len() < of {
                 return Stage::Checkpoint { percent, done: self.run.len(), of };
             }
-            if let Some(bake) = bake(&self.run, of, cx, || format!("the first {percent}% of these instances")) {
+            let what = || format!("the first {percent}% of these instances");
+            if let Some(bake) = self.bake(&Watched { run: &self.run, of, bakes }, cx, what) {
                 return bake;
             }
         }
@@ -153,7 +184,34 @@ impl<'a> Course<'a> {
             let lost = self.lost.first().filter(|_| done + self.lost.len() >= of);
             return Some(lost.map_or(Stage::Canary { done, of }, |lost| Stage::Lost(lost.clone())));
         }
-        bake(&self.canaries, of, cx, || "the canaries".to_owned())
+        self.bake(&Watched { run: &self.canaries, of, bakes: 1 }, cx, || "the canaries".to_owned())
+    }
+
+    /// What is watched, if so.
+    fn bake(&self, watched: &Watched<'_>, cx: &Context<'_>, what: impl Fn() -> String) -> Option<Stage<'a>> {
+        let Watched { run, of, bakes } = *watched;
+        let last = *run.get(of.checked_sub(1)?)?;
+        let is_sure = run.iter().take(of).all(|since| since.is_sure || ends(*since, cx) <= cx.now);
+        // An alarm that fired meanwhile has not let it end well.
+        let change = last_change(cx).filter(|(at, _)| *at > last.at);
+        let until = ends(last, cx).max(change.map_or(Timestamp::MIN, |(at, _)| after(at, cx.policy.bake)));
+        if cx.now >= until || broken!(BakeIgnored) {
+            return None;
+        }
+        // The run that goes on after a bake may come a night later.
+        let usual = cx.policy.bake.saturating_add(A_DAY).saturating_mul(i32::try_from(bakes).unwrap_or(i32::MAX));
+        let first = self.first.filter(|first| after(*first, usual) < last.at);
+        let what = match (change, first) {
+            (Some((at, alarm)), _) => {
+                format!("{}, once more since the alarm {alarm:?} came to be OK at {at},", what())
+            }
+            (None, Some(first)) => {
+                let (began, what) = (last.at, what());
+                format!("{what}, whose bake began only at {began} although the first instance was updated at {first},")
+            }
+            (None, None) => what(),
+        };
+        Some(Stage::Bake { until, is_sure, what })
     }
 
     /// How many instances a share is.
@@ -204,16 +262,32 @@ impl<'a> Course<'a> {
         self.taken += 1;
     }
 
-    /// How many candidates a run would begin.
-    pub(super) fn foresee(&mut self, begins: usize) {
-        self.foreseen = begins;
+    /// How far a run would come.
+    pub(super) fn foresee(&mut self, legs: Vec<Leg>) {
+        self.foreseen = legs;
     }
 
-    /// Whether a run would begin a candidate, which has a turn now or not. Those that have none leave the places before the
-    /// next bake to those that have.
-    pub(super) fn is_foreseen(&self, has_turn: bool, places: usize) -> bool {
+    /// Returns between which bakes a run would begin a candidate, which has a turn now or not. Those that have none leave the places
+    /// before the next bake to those that have.
+    pub(super) fn foreseen(&self, has_turn: bool, places: usize) -> Option<Leg> {
         let others = if has_turn { 0 } else { places.saturating_sub(self.taken) };
-        self.taken + others < self.foreseen
+        self.foreseen.iter().find(|leg| self.taken + others < leg.begins).copied()
+    }
+
+    /// The groups of its candidates; `None`: in none.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Option<&'a GroupName>> + '_ {
+        self.parts.iter().copied()
+    }
+
+    /// The lowest order of the groups of its candidates.
+    pub(super) fn first_order(&self, all: &Contexts<'_>) -> Option<i32> {
+        self.parts().map(|part| all.of_name(part).group.map_or(0, |group| group.order)).min()
+    }
+
+    /// The first checkpoint that it has not reached: its share, how many run the release, and of how many.
+    pub(super) fn checkpoint_ahead(&self, policy: &Policy) -> Option<(u32, usize, usize)> {
+        let mut all = policy.checkpoints.percents().map(|percent| (percent, self.run.len(), self.share(percent)));
+        all.find(|(_, done, of)| done < of)
     }
 }
 
@@ -224,22 +298,6 @@ fn can_be_canary(instance: &Instance, policy: &Policy) -> bool {
 /// When an instance has been watched to the end.
 fn ends(since: Since, cx: &Context<'_>) -> Timestamp {
     after(since.at, cx.policy.bake)
-}
-
-/// What is watched of so many that run the release, the oldest first, if so.
-fn bake<'a>(run: &[Since], of: usize, cx: &Context<'_>, what: impl Fn() -> String) -> Option<Stage<'a>> {
-    let last = *run.get(of.checked_sub(1)?)?;
-    let is_sure = run.iter().take(of).all(|since| since.is_sure || ends(*since, cx) <= cx.now);
-    // An alarm that fired meanwhile has not let it end well.
-    let change = last_change(cx).filter(|(at, _)| *at > last.at);
-    let until = ends(last, cx).max(change.map_or(Timestamp::MIN, |(at, _)| after(at, cx.policy.bake)));
-    (cx.now < until && !broken!(BakeIgnored)).then(|| {
-        let what = match change {
-            Some((at, alarm)) => format!("{}, once more since the alarm {alarm:?} came to be OK at {at},", what()),
-            None => what(),
-        };
-        Stage::Bake { until, is_sure, what }
-    })
 }
 
 /// Returns how a canary is out of service that was not seen in service at the end of its bake, if so. What this run takes out for something

@@ -13,20 +13,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use models::fleet::Instance;
 use models::ids::{GroupName, HostId, ZoneName};
-use models::plan::Phase;
+use models::plan::{Bakes, Phase};
 use models::reason::{HoldCode, HoldReason};
 use models::time::after;
 use semver::Version;
 
 use super::context::{Context, Contexts};
 use super::draft::{Draft, Queued};
+use super::durations;
 use super::gate::Closed;
 use super::need::Candidate;
 use super::times::RETRY;
 use course::{Course, Lost, Stage, Stands};
-use forecast::{Stages, stages};
+use forecast::stages;
 use seen::{Kind, kind};
-use waits::{WORTH_A_WAIT, may_begin_at};
+use waits::{may_begin_at, waits_until};
 
 pub(super) use soak::{by_own_windows, soaking};
 
@@ -49,8 +50,8 @@ pub(super) struct Rollouts<'a> {
     courses: BTreeMap<(Whose<'a>, Version), Course<'a>>,
     /// Whether hosts are yet to be heard.
     is_unheard: bool,
-    /// How many bakes a run would wait for, where this is a plan.
-    bakes: usize,
+    /// How many bakes a run would wait for in each course, where this is a plan.
+    bakes: BTreeMap<Option<&'a GroupName>, usize>,
 }
 
 impl<'a> Rollouts<'a> {
@@ -60,12 +61,15 @@ impl<'a> Rollouts<'a> {
         let mut courses: BTreeMap<(Whose<'a>, Version), Course<'a>> = BTreeMap::new();
         // A way back waits for no canary: what it leaves is known to be bad.
         let has_stages = all.have_stages() && cx.run.purpose.way_back().is_none();
+        let mut by_order: BTreeMap<i32, usize> = BTreeMap::new();
         if has_stages && !broken!(StagesIgnored) {
             for queued in queue {
                 let Candidate { instance, to, .. } = &queued.candidate;
-                let own = all.of_course(instance);
+                let (group, own) = (all.of(instance).group, all.of_course(instance));
+                *by_order.entry(group.map_or(0, |group| group.order)).or_default() += 1;
                 if let Some(whose) = whose(instance, own).filter(|_| own.policy.has_stages()) {
-                    courses.entry((whose, to.clone())).or_default().candidate(instance, own.policy);
+                    let course = courses.entry((whose, to.clone())).or_default();
+                    course.candidate(instance, group.map(|group| &group.name), own.policy);
                 }
             }
             let mut of_kind: BTreeMap<Whose<'a>, Vec<(&Version, &mut Course<'a>)>> = BTreeMap::new();
@@ -97,8 +101,10 @@ impl<'a> Rollouts<'a> {
             && draft.standings.iter().filter(|standing| standing.phase == Phase::Unseen).any(|standing| {
                 cx.snapshot.instances.get(&standing.host).is_some_and(|instance| instance.report.is_none())
             });
-        let mut rollouts = Self { all, courses, is_unheard, bakes: 0 };
-        rollouts.foresee();
+        let mut rollouts = Self { all, courses, is_unheard, bakes: BTreeMap::new() };
+        if cx.run.dry_run {
+            rollouts.foresee(&by_order);
+        }
         rollouts
     }
 
@@ -125,15 +131,22 @@ impl<'a> Rollouts<'a> {
                 if !has_turn && course.has_absent() {
                     return Begins::Unheard(after(cx.now, RETRY));
                 }
-                self.in_turn(course, has_turn, course.canary_places(of), why)
+                self.in_turn(candidate, course, (has_turn, course.canary_places(of)), why)
             }
             Stage::Checkpoint { percent, done, of } => {
                 let why = HoldReason::CheckpointFirst { version: version(), percent, done, of };
-                self.in_turn(course, course.has_room(of), course.places(of), why)
+                self.in_turn(candidate, course, (course.has_room(of), course.places(of)), why)
             }
             // Its own windows decide whether it could be begun then.
             Stage::Bake { until, is_sure, what } => {
-                bake(version(), (until, is_sure), what, self.all.of(candidate.instance))
+                let begins = bake(version(), (until, is_sure), what, self.all.of(candidate.instance));
+                match course.checkpoint_ahead(cx.policy) {
+                    Some((percent, done, of)) if matches!(begins, Begins::Now) => {
+                        let why = HoldReason::CheckpointFirst { version: version(), percent, done, of };
+                        self.in_turn(candidate, course, (course.has_room(of), course.places(of)), why)
+                    }
+                    Some(_) | None => begins,
+                }
             }
             Stage::Open => Begins::Now,
         }
@@ -161,9 +174,10 @@ impl<'a> Rollouts<'a> {
         }
     }
 
-    /// Returns how many bakes a run would wait for, where this is a plan.
-    pub(super) fn bakes(&self) -> usize {
-        self.bakes
+    /// Returns the bakes that a run would wait for, where this is a plan.
+    pub(super) fn bakes(&self) -> Vec<Bakes> {
+        let known = self.bakes.iter().filter(|(_, bakes)| **bakes > 0);
+        known.map(|(group, bakes)| Bakes { group: group.cloned(), bakes: *bakes }).collect()
     }
 
     /// Returns how many canaries of earlier runs each zone has had, while there are more to come.
@@ -184,27 +198,41 @@ impl<'a> Rollouts<'a> {
         self.courses.get(&(whose(candidate.instance, own)?, candidate.to.clone()))
     }
 
-    /// A plan says what a run would do: one that waits the bakes out goes past them.
-    fn in_turn(&self, course: &Course<'_>, has_turn: bool, places: usize, why: HoldReason) -> Begins {
-        let is_foreseen = if self.all.whole.run.dry_run { course.is_foreseen(has_turn, places) } else { has_turn };
-        if is_foreseen {
+    /// A plan says what a run would do: one that waits the bakes out goes past them. `turn`: whether the candidate has one before
+    /// the next bake, and how many places there are before it.
+    fn in_turn(&self, candidate: &Candidate<'_>, course: &Course<'_>, turn: (bool, usize), why: HoldReason) -> Begins {
+        let (has_turn, places) = turn;
+        if !self.all.whole.run.dry_run {
+            return if has_turn { Begins::Now } else { Begins::Later(why) };
+        }
+        let leg = course.foreseen(has_turn, places);
+        // Its own windows decide whether it could be begun then.
+        let own = self.all.of(candidate.instance);
+        if leg.is_some_and(|leg| leg.opens.is_none_or(|opens| may_begin_at(own, opens))) {
             Begins::Now
-        } else if self.all.whole.run.dry_run {
-            Begins::Closed(Closed { why, wait_until: None })
         } else {
-            Begins::Later(why)
+            Begins::Closed(Closed { why, wait_until: None })
         }
     }
 
-    /// Foresees how far a run gets, for a plan.
-    fn foresee(&mut self) {
-        if !self.all.whole.run.dry_run {
-            return;
-        }
-        for (((group, _), _), course) in &mut self.courses {
-            let Stages { begins, bakes } = stages(self.all.of_name(*group), course);
-            course.foresee(begins);
-            self.bakes = self.bakes.max(bakes);
+    /// Foresees how far a run gets, for a plan. What comes later by order of the groups is begun once the earlier ones are done.
+    /// `by_order`: how many candidates there are.
+    fn foresee(&mut self, by_order: &BTreeMap<i32, usize>) {
+        let whole = &self.all.whole;
+        let mut at = whole.now;
+        for (order, count) in by_order {
+            let mut ends = after(at, durations::lasts(*count, whole.at_once()));
+            for (((group, _), _), course) in &mut self.courses {
+                if course.first_order(self.all) != Some(*order) {
+                    continue;
+                }
+                let stages = stages(self.all, self.all.of_name(*group), course, at);
+                course.foresee(stages.legs);
+                ends = ends.max(stages.ends);
+                let known = self.bakes.entry(*group).or_default();
+                *known = stages.bakes.max(*known);
+            }
+            at = ends;
         }
     }
 }
@@ -226,13 +254,6 @@ fn bake(version: Version, (until, is_sure): (Timestamp, bool), what: String, cx:
         HoldReason::BakeUnknown { version, why }
     };
     Begins::Closed(Closed { why, wait_until: waits.then_some(until) })
-}
-
-/// Whether the run waits for that moment: not for long where the next one would find the same, and not where it could
-/// begin nothing then.
-fn waits_until(until: Timestamp, is_sure: bool, cx: &Context<'_>) -> bool {
-    let is_soon = !is_sure || until <= after(cx.now, WORTH_A_WAIT);
-    is_soon && may_begin_at(cx, until)
 }
 
 /// The instances that are no candidates only because nobody could look at them, for no longer than a host is given to answer.

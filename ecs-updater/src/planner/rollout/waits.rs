@@ -16,3 +16,10 @@ pub(super) fn may_begin_at(cx: &Context<'_>, moment: Timestamp) -> bool {
     gate.now = moment;
     ends.is_none_or(|ends| moment < ends) && gate.closed(expected(cx.snapshot, cx.now)).is_none()
 }
+
+/// Whether the run waits for that moment: not for long where the next one would find the same, and not where it could
+/// begin nothing then.
+pub(super) fn waits_until(until: Timestamp, is_sure: bool, cx: &Context<'_>) -> bool {
+    let is_soon = !is_sure || until <= after(cx.now, WORTH_A_WAIT);
+    is_soon && may_begin_at(cx, until)
+}

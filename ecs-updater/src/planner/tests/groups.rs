@@ -231,3 +231,58 @@ fn what_is_under_way_in_two_groups_keeps_the_longer_times() {
     assert_eq!(plan.standings[1].hold.as_ref().map(HoldReason::code), Some("earlier_group"));
     assert_ne!(plan.standings[0].phase, Phase::Held);
 }
+
+/// What a plan says of each instance, and how many bakes it foresees.
+fn foreseen(instances: Vec<Instance>, policy: &Policy) -> (Vec<&'static str>, usize) {
+    let dry_run = RunFacts { dry_run: true, ..facts() };
+    let plan = plan(&fleet(instances, vec![]), policy, &dry_run, at(0));
+    let word = |standing: &models::plan::Standing| match (standing.turn, &standing.hold) {
+        (Some(_), _) => "would",
+        (None, Some(hold)) => hold.code(),
+        (None, None) => standing.phase.as_str(),
+    };
+    (plan.standings.iter().map(word).collect(), plan.bakes.iter().map(|one| one.bakes).sum())
+}
+
+/// The canary is back at 03:09, and its bake ends at 03:29.
+#[test]
+fn a_plan_goes_past_a_bake_by_the_windows_of_each_group() {
+    let pools = || vec![of(0, "none", at(0)), of(1, "a", at(0)), of(2, "z", at(0)), of(3, "a", at(0))];
+    let with = |windows: [&[&str]; 3]| {
+        let mut policy = policy(4, vec![group("a", 0, None), group("z", 0, None)]).changed(|policy| {
+            policy.canary = Some(1);
+            policy.bake = SignedDuration::from_mins(20);
+        });
+        let [whole, a, z] = windows.map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect());
+        policy.windows = whole;
+        (policy.groups[0].policy.windows, policy.groups[1].policy.windows) = (a, z);
+        foreseen(pools(), &policy)
+    };
+    let (short, first) = (&["Mon 02:00-03:30 UTC"][..], "canary_first");
+    assert_eq!(with([&[], &[], &[]]), (vec!["would"; 4], 1));
+    assert_eq!(with([&[], short, &[]]), (vec!["would", first, "would", first], 1), "that of one group closes");
+    assert_eq!(with([short, &[], short]), (vec!["would", "would", first, "would"], 1), "that of the cluster does");
+    assert_eq!(with([short, short, short]), (vec!["would", first, first, first], 0), "nobody waits for the bake");
+}
+
+/// Two of the group come after four others, one by one: its canary is back at 03:36, and its bake ends at 03:56.
+#[test]
+fn a_plan_begins_a_later_group_after_the_earlier_ones() {
+    let pools = || {
+        let pools = ["none", "none", "none", "none", "z", "z"];
+        Vec::from_iter((0..).zip(pools).map(|(number, pool)| of(number, pool, at(0))))
+    };
+    let with = |order, window: &str| {
+        let mut policy = policy(1, vec![group("z", order, None)]);
+        policy.groups[0].has_own_course = true;
+        policy.groups[0].policy.canary = Some(1);
+        policy.groups[0].policy.bake = SignedDuration::from_mins(20);
+        policy.groups[0].policy.windows = vec![window.parse().unwrap()];
+        let (mut words, bakes) = foreseen(pools(), &policy);
+        (words.split_off(4), bakes)
+    };
+    let hour = "Mon 02:00-04:00 UTC";
+    assert_eq!(with(0, hour), (vec!["would", "would"], 1), "beside the others");
+    assert_eq!(with(1, hour), (vec!["would", "canary_first"], 0), "its window is over by then");
+    assert_eq!(with(1, "Mon 02:00-04:05 UTC"), (vec!["would", "would"], 1), "it is long enough");
+}

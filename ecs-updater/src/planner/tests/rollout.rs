@@ -171,6 +171,31 @@ fn a_bake_is_waited_for_where_the_run_could_go_on_then() {
     }
 }
 
+/// The canary, or the second of a checkpoint, was updated twenty minutes ago; the first instance so many minutes before now.
+#[test]
+fn a_bake_that_begins_again_says_since_when_the_first_runs_the_release() {
+    let named =
+        || Policy { canary_match: Some("attribute:stage == canary".parse().unwrap()), ..policy(Some(1), &[], 60) };
+    let table = [
+        ("a canary in the place of another", named(), 1_600, true),
+        ("within a bake and a night", named(), 1_500, false),
+        ("a checkpoint", policy(None, &["50%"], 60), 1_600, true),
+        ("one that comes in the night after the canary", policy(Some(1), &["50%"], 60), 1_600, false),
+        ("one that comes long after it", policy(Some(1), &["50%"], 60), 3_100, true),
+    ];
+    for (name, policy, before, is_told) in table {
+        let mut canary = one(1, &Came::Updated(80), at(100));
+        canary.attributes = attributes(&[("stage", "canary")]);
+        let hosts = vec![one(0, &Came::Updated(100 - before), at(100)), canary];
+        let waiting = [2, 3].map(|number| one(number, &Came::Waits, at(100)));
+        let plan = plan(&fleet([hosts, waiting.to_vec()].concat(), vec![]), &policy, &facts(), at(100));
+        let hold = plan.standings[2].hold.as_ref().unwrap();
+        let first = at(100 - before);
+        let told = format!("whose bake began only at {} although the first instance was updated at {first},", at(80));
+        assert_eq!((hold.code(), hold.to_string().contains(&told)), ("baking", is_told), "{name}: {hold}");
+    }
+}
+
 #[test]
 fn canaries_are_those_that_a_person_names() {
     let matching =
@@ -210,7 +235,7 @@ fn a_plan_goes_as_far_as_the_run_would() {
         let instances = (0..).zip(waits(10)).map(|(number, came)| one(number, &came, at(100))).collect();
         let plan = plan(&fleet(instances, vec![]), policy, &dry, at(100));
         let begun = plan.standings.iter().filter(|standing| standing.turn.is_some()).count();
-        (begun, plan.bakes)
+        (begun, plan.bakes.iter().map(|one| one.bakes).sum::<usize>())
     };
     assert_eq!(would(&policy(None, &[], 20)), (10, 0));
     assert_eq!(would(&policy(Some(1), &[], 40)), (1, 0), "longer than a run waits");
@@ -219,6 +244,24 @@ fn a_plan_goes_as_far_as_the_run_would() {
     assert_eq!(would(&policy(None, &["30%", "60%"], 31)), (3, 0));
     let hour = Policy { max_duration: Some(SignedDuration::from_mins(40)), ..policy(Some(1), &["50%"], 20) };
     assert_eq!(would(&hour), (5, 1), "its time is over before the second bake is");
+}
+
+/// The rest of the canary's bake is waited for, and that of the checkpoint after it is too long for that.
+#[test]
+fn a_plan_in_the_middle_of_a_bake_stops_before_the_next_long_one() {
+    let dry = RunFacts { dry_run: true, started_at: at(100), ..facts() };
+    let would = |checkpoints: &[&str], updated: i64| {
+        let came = std::iter::once(Came::Updated(updated)).chain((0..9).map(|_| Came::Waits));
+        let instances = (0..).zip(came).map(|(number, came)| one(number, &came, at(100))).collect();
+        let plan = plan(&fleet(instances, vec![]), &policy(Some(1), checkpoints, 40), &dry, at(100));
+        let held: BTreeSet<&str> = plan.standings.iter().filter_map(|one| Some(one.hold.as_ref()?.code())).collect();
+        let begun = plan.standings.iter().filter(|standing| standing.turn.is_some()).count();
+        (begun, plan.bakes.iter().map(|one| one.bakes).sum::<usize>(), held)
+    };
+    let held = |codes: &[&'static str]| BTreeSet::from_iter(codes.iter().copied());
+    assert_eq!(would(&["50%"], 80), (4, 1, held(&["budget_used_up", "checkpoint_first"])));
+    assert_eq!(would(&[], 80), (9, 1, held(&["budget_used_up"])));
+    assert_eq!(would(&["50%"], 99), (0, 0, held(&["baking"])));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use models::claim::Claim;
 use models::count::plural;
 use models::fleet::Instance;
 use models::location::Location;
+use models::policy::Policy;
 use models::reason::HoldReason;
-use models::status::{Begins, ClaimLine, ClusterStatus, InstanceLine, LastRun, LeaseStatus};
+use models::status::{Begins, ClaimLine, ClusterStatus, GroupBegins, InstanceLine, LastRun, LeaseStatus};
 use models::summary::Summary;
 
 use super::gather::Facts;
@@ -23,11 +24,13 @@ pub(crate) fn report(facts: &Facts<'_>, typed: &Typed) -> ClusterStatus {
         facts.fleet.registered().map(|instance| line(instance, facts, &summarized)).collect();
     let needs = needs::needs(facts, &instances, typed);
     let (counted, _) = facts.fleet.counted_and_out();
+    let begins = begins(facts, facts.policy);
     ClusterStatus {
         cluster: facts.fleet.cluster.clone(),
         location: Location::default(),
         error: None,
-        begins: Some(begins(facts)),
+        groups: groups(facts, &begins),
+        begins: Some(begins),
         lease: facts.lease.clone(),
         last_run: summary.map(last_run),
         max_unavailable: Some(facts.policy.max_unavailable.of(counted)),
@@ -78,9 +81,17 @@ fn claim_line(claim: &Claim) -> ClaimLine {
     }
 }
 
-fn begins(facts: &Facts<'_>) -> Begins {
-    let Some(why) = planner::closed_for_drains(&facts.fleet, facts.policy, planner::Asked::default(), facts.now) else {
-        let until = planner::open_until(facts.policy, facts.now);
+/// The groups in which updates may begin otherwise than in the rest of the cluster.
+fn groups(facts: &Facts<'_>, rest: &Begins) -> Vec<GroupBegins> {
+    let all = facts.policy.groups.iter();
+    let each = all.map(|group| GroupBegins { group: group.name.clone(), begins: begins(facts, &group.policy) });
+    each.filter(|own| own.begins != *rest).collect()
+}
+
+/// Whether updates may begin by these settings: the cluster's or a group's.
+fn begins(facts: &Facts<'_>, policy: &Policy) -> Begins {
+    let Some(why) = planner::closed_for_drains(&facts.fleet, policy, planner::Asked::default(), facts.now) else {
+        let until = planner::open_until(policy, facts.now);
         return Begins { may: true, reason: None, detail: None, until };
     };
     let until = if let HoldReason::OutsideWindow { until, .. } | HoldReason::Frozen { until, .. } = &why {

@@ -21,7 +21,7 @@ pub(super) const WINDOWS: [&[&str]; 4] = [
     &["Sun 22:00-03:15 Europe/Lisbon", "Mon 03:15-04:00 UTC"],
 ];
 /// Freezes that end at 03:30, 04:00 and 05:00 UTC on that Monday.
-const FREEZES: [&str; 3] = [
+pub(super) const FREEZES: [&str; 3] = [
     "2026-11-20..2026-11-22 America/St_Johns",
     "2026-11-20..2026-11-22 America/Halifax",
     "2026-11-22..2026-11-22 America/New_York: sale",

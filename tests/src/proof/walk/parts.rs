@@ -6,7 +6,7 @@
 use toml::{Table, Value};
 
 use super::bridges::{change, extend};
-use super::gates::{OF_THE_LAST_RUN, WINDOWS};
+use super::gates::{FREEZES, OF_THE_LAST_RUN, WINDOWS};
 use super::{Draw, set, table};
 use crate::dice::Dice;
 
@@ -28,12 +28,14 @@ pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
         pools(&mut draw, scenario, size);
     }
     let moves = !by_zone && draw.chance(40);
+    let mut rarer = Draw { dice: Dice::new(seed), purpose: "parts-rarer", throws: 0 };
     let groups: Vec<Value> = ["one", "two"]
         .iter()
         .zip(matches)
         .map(|(name, matches)| {
             let mut group = table([("name", (*name).into()), ("match", matches.into())]);
             settings(&mut draw, &mut group, moves);
+            rarer_settings(&mut rarer, &mut group, moves);
             group.into()
         })
         .collect();
@@ -77,6 +79,32 @@ fn settings(draw: &mut Draw, group: &mut Table, moves: bool) {
     }
     if draw.chance(20) {
         set(group, "timeouts", table([("drain", draw.pick(&["4m", "15m"]).into())]));
+    }
+}
+
+/// Drawn by dice of its own, as the whole is.
+fn rarer_settings(draw: &mut Draw, group: &mut Table, moves: bool) {
+    if draw.chance(15) {
+        set(group, "freeze", draw.pick(&FREEZES));
+    }
+    if draw.chance(20) {
+        set(group, "window_cutoff", draw.pick(&["0s", "2m", "20m"]));
+    }
+    if draw.chance(25) && !moves {
+        set(group, "checkpoints", draw.pick(&[&["50%"][..], &["34%", "67%"], &["1%", "99%"]]).to_vec());
+        if !group.contains_key("bake") {
+            set(group, "bake", draw.pick(&["1m", "5m", "20m"]));
+        }
+    }
+    if draw.chance(25) {
+        let timeouts = group.entry("timeouts").or_insert_with(|| Table::new().into());
+        if let Value::Table(timeouts) = timeouts {
+            set(timeouts, "reboot", draw.pick(&["8m", "20m"]));
+            set(timeouts, "verify", draw.pick(&["4m", "20m"]));
+        }
+    }
+    if draw.chance(15) {
+        set(group, "owner_lock", draw.pick(&["respect", "override"]));
     }
 }
 
