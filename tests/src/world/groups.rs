@@ -97,7 +97,10 @@ impl World {
                 self.mark_scale_in(name, false);
             }
             GroupAction::MinSize { min_size } => {
-                self.written.entry(name.to_owned()).or_default().held_from = None;
+                // To set what it is already is no change, and no run can tell.
+                if self.bounds_of(name).0 != min_size {
+                    self.written.entry(name.to_owned()).or_default().held_from = None;
+                }
                 self.change_min_size(name, min_size);
             }
             GroupAction::InstanceRefresh { status } => {

@@ -28,7 +28,7 @@ fn nothing_is_lost_whatever_happens() {
     let drawn = |seed: &u64| {
         let scenario = walk::draw(*seed);
         transport.as_ref().is_none_or(|transport| walk::transport(&scenario) == transport)
-            && (!disturbed || walk::stays_broken(*seed))
+            && (!disturbed || walk::stays_broken(&scenario))
     };
     let seeds: Vec<u64> = (from..from + count).filter(drawn).collect();
     let problems = jobs::all(jobs::threads(), &seeds, |seed| problems(&walk::draw(*seed)));

@@ -2,7 +2,7 @@
 //! what became of that; and half of the runs have a lease, by which the next one knows that the last is dead. It is drawn by dice
 //! of its own, so that all else of a seed is as it would be without.
 
-use toml::Table;
+use toml::{Table, Value};
 
 use super::bridges::{change, extend};
 use super::{Draw, set, table};
@@ -25,6 +25,9 @@ pub(super) fn add(seed: u64, scenario: &mut Table, size: i64) {
     }
     for _ in 0..draw.pick(&[0, 1, 1, 2]) {
         let fault = refused(&mut draw);
+        if keeps_from_holding(&fault) {
+            change(scenario, &["expect"], |expect| set(expect, "disturbed", true));
+        }
         extend(scenario, "fault", vec![fault.into()]);
     }
 }
@@ -51,6 +54,20 @@ fn by_a_person(draw: &mut Draw, what: &str, size: i64) -> Table {
         _ => set(&mut event, "desired", draw.between(size - 1, size + 2)),
     }
     event
+}
+
+/// Whether the fault never ends and leaves a call unanswered without which nothing of the group is drained: a run gives the cluster
+/// up then. A change of `MinSize` whose answer alone is lost is not among them: the next look shows it.
+fn keeps_from_holding(fault: &Table) -> bool {
+    let says = |key: &str, value: &str| fault.get(key).and_then(Value::as_str) == Some(value);
+    let is_unanswered = says("error", "Throttling") || fault.contains_key("status") || fault.contains_key("reset");
+    let is_needed = match fault.get("operation").and_then(Value::as_str) {
+        Some("autoscaling:UpdateAutoScalingGroup") => !says("reset", "after"),
+        Some("autoscaling:CreateOrUpdateTags") => true,
+        _ => false,
+    };
+    let is_always = fault.get("percent").and_then(Value::as_integer) == Some(100) && !fault.contains_key("until");
+    is_unanswered && is_needed && is_always
 }
 
 /// A call that changes the group goes wrong, a third of them without an end, or the one that reads it.
