@@ -442,7 +442,7 @@ fn rollback_to_the_inactive_set_runs_signpost_on_the_host() {
 fn a_socket_that_is_not_there_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let ran = Ran::of(bridge().args(["status", "--socket"]).arg(dir.path().join("no.sock")).output().unwrap());
-    ran.ends(1, "the host cannot be examined: GET /os has no answer: there is no /", "repair the access");
+    ran.ends(1, "the host cannot be examined: GET /os has no answer: there is no /", "fix the access");
 }
 
 #[test]
