@@ -133,7 +133,7 @@ fn another_account_is_refused_before_anything_is_done() {
     let refused = ask("run", "210987654321");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{said}");
-    let sentence = "cluster web is in eu-central-1, account 123456789012, and --expect-account says 210987654321";
+    let sentence = "cluster web is in eu-central-1, account 123456789012, but --expect-account says 210987654321";
     assert!(said.contains(sentence), "{said}");
     let calls: Vec<String> = served.region.call_counts().into_keys().collect();
     assert_eq!(calls, ["ecs:DescribeClusters"]);
