@@ -146,7 +146,7 @@ impl Inputs {
 
     /// Returns who says what a key is for a cluster, or for a group of it, with these tables; `None`: nobody does.
     fn origin(&self, key: Key, tables: &Tables<'_>, environment: &Environment) -> Option<Origin> {
-        // A group's budget is beside the cluster's, whoever sets that.
+        // A group's budget is beside the cluster's, even where a flag or a variable sets that one.
         let is_its_own = tables.is_of_group && key.path() == group::MAX_UNAVAILABLE;
         let above = self.origin_above_file(key, environment).filter(|_| !is_its_own);
         above.or_else(|| tables.origin(key))
