@@ -160,7 +160,7 @@ fn group(fragment: &GroupFragment, around: &Around<'_>, whole: &Policy) -> Group
     let own = said.only(Key::all().filter(|key| key.may_stand_in_group()).collect());
     let mut policy = own.over(whole.clone());
     policy.max_unavailable = whole.max_unavailable;
-    // The group's own budget is beside the cluster's, whoever sets that.
+    // The group's own budget is beside the cluster's, even where a flag or a variable sets that one.
     let budget = Key::find(MAX_UNAVAILABLE).filter(|key| fragment.policy.has(*key));
     let max_unavailable = budget.map(|_| fragment.policy.over(Policy::default()).max_unavailable);
     let of_course = ["canary", "canary_match", "checkpoints", "bake"];
