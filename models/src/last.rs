@@ -54,7 +54,7 @@ impl Last {
         self.outcome != UPDATED
     }
 
-    /// Whether the host was not heard of since its reboot: a failure that can be the release's and leaves no mark in
+    /// Whether nothing was heard from the host since its reboot: a failure that can be the release's and leaves no mark in
     /// [`FAILED_TAG`](crate::claim::FAILED_TAG).
     pub fn never_came_back(&self) -> bool {
         self.outcome == FailReason::NEVER_CAME_BACK

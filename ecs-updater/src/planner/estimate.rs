@@ -178,13 +178,10 @@ impl<'a> Ahead<'a> {
             let own = part.group.filter(|group| group.policy.opening() != self.policy.opening());
             Some((own.map(|group| format!(" of group {}", group.name)).unwrap_or_default(), whole_seconds(closes)))
         });
-        let mut said: Vec<String> = with_window
-            .map(|(whose, closes)| {
-                format!("the window{whose} closes at {closes}: what is not begun by then waits for the next one")
-            })
-            .collect();
-        said.dedup();
-        said
+        let words = |(whose, closes)| {
+            format!("the window{whose} closes at {closes}: what is not begun by then waits for the next one")
+        };
+        with_window.map(words).collect()
     }
 }
 
