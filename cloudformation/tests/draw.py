@@ -96,7 +96,7 @@ LOG = [
             "instance": "i-0f1e2d3c4b5a69788",
             "state": "failed",
             "reason": "never_came_back",
-            "detail": "the host was not heard of since its reboot; it is left DRAINING",
+            "detail": "nothing was heard from the host since its reboot; it is left DRAINING",
         },
         "failed",
     ),
