@@ -2,6 +2,7 @@
 //! budget and the claims rest on, a short look only the instances under way.
 
 pub(crate) mod alarms;
+mod heard;
 mod machines;
 mod moves;
 mod providers;
@@ -11,15 +12,9 @@ mod room;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use models::attributes::{AttributesError, BridgeReport};
 use models::claim::Transport;
-use models::fleet::{
-    EVENTUAL_CONSISTENCY, FleetSnapshot, Instance, InstanceStatus, RunMemory, SeenBoot, SeenBridge, Tags, ToldBoot,
-    Visit, VisitEnd,
-};
-use models::host::{HostReport, SeenReport};
+use models::fleet::{EVENTUAL_CONSISTENCY, FleetSnapshot, Instance, InstanceStatus, RunMemory, Tags};
 use models::ids::{ContainerInstanceArn, HostId};
-use models::plan::HostCommand;
 use models::policy::Policy;
 use models::time::after;
 
@@ -27,8 +22,10 @@ use crate::aws::ec2::Machines;
 use crate::aws::ecs::clusters::Wishes;
 use crate::aws::ecs::instances::{self, Answer, Listed};
 use crate::aws::{Aws, AwsError};
-use crate::host::{Ended, bridge};
 
+use heard::{adopt_bridge_report, merge_bridge};
+
+pub(crate) use heard::record_ended;
 pub(crate) use machines::{merge_ec2, merge_tags, read_tags};
 pub(crate) use moves::{merge_services, undescribed};
 pub(crate) use room::look_at_types;
@@ -177,7 +174,33 @@ pub(crate) async fn short_look(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<BTreeSet<HostId>, AwsError> {
-    let known: Vec<&Instance> = hosts.iter().filter_map(|host| fleet.instances.get(host)).collect();
+    describe_again(aws, fleet, hosts, hosts, policy, now).await
+}
+
+/// The same, with all others that are registered: of those it takes up whether ECS hears their agents. What tasks they have
+/// belongs to what services have placed, which a full look reads before.
+pub(crate) async fn wide_look(
+    aws: &Aws,
+    fleet: &mut FleetSnapshot,
+    hosts: &BTreeSet<HostId>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<BTreeSet<HostId>, AwsError> {
+    let registered = fleet.registered().map(|instance| instance.host.clone());
+    let asked = registered.chain(hosts.iter().cloned()).collect();
+    describe_again(aws, fleet, &asked, hosts, policy, now).await
+}
+
+/// Describes these instances again, and takes up all of it for those that are under way.
+async fn describe_again(
+    aws: &Aws,
+    fleet: &mut FleetSnapshot,
+    asked: &BTreeSet<HostId>,
+    under_way: &BTreeSet<HostId>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<BTreeSet<HostId>, AwsError> {
+    let known: Vec<&Instance> = asked.iter().filter_map(|host| fleet.instances.get(host)).collect();
     let mut missed: BTreeSet<HostId> = known.iter().map(|instance| instance.host.clone()).collect();
     let arns: Vec<ContainerInstanceArn> =
         known.into_iter().map(|instance| instance.container_instance.clone()).collect();
@@ -185,7 +208,11 @@ pub(crate) async fn short_look(
         aws.describe_container_instances(&fleet.cluster, &arns, policy.names_hosts()).await?;
     for one in described.iter().filter(|one| one.status != InstanceStatus::Inactive) {
         missed.remove(&one.host);
-        merge_ecs(fleet, &one.host, one, policy, now);
+        if under_way.contains(&one.host) {
+            merge_ecs(fleet, &one.host, one, policy, now);
+        } else if let Some(instance) = fleet.instances.get_mut(&one.host) {
+            merge_connection(instance, one.agent_connected, now);
+        }
     }
     Ok(missed)
 }
@@ -259,11 +286,7 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
     if !(is_old && one.status == InstanceStatus::Active) {
         instance.status = one.status;
     }
-    instance.agent_connected = one.agent_connected;
-    instance.disconnected_since = (!one.agent_connected).then(|| instance.disconnected_since.unwrap_or(now));
-    let last_seen = &mut instance.run.last_seen;
-    let said = if one.agent_connected { &mut last_seen.connected } else { &mut last_seen.disconnected };
-    *said = Some(now);
+    merge_connection(instance, one.agent_connected, now);
     if instance.in_service() {
         instance.run.last_seen.in_service = Some(now);
     }
@@ -290,6 +313,15 @@ fn merge_ecs(fleet: &mut FleetSnapshot, host: &HostId, one: &instances::Describe
     }
 }
 
+/// Merges whether ECS hears the agent.
+fn merge_connection(instance: &mut Instance, is_connected: bool, now: Timestamp) {
+    instance.agent_connected = is_connected;
+    instance.disconnected_since = (!is_connected).then(|| instance.disconnected_since.unwrap_or(now));
+    let last_seen = &mut instance.run.last_seen;
+    let said = if is_connected { &mut last_seen.connected } else { &mut last_seen.disconnected };
+    *said = Some(now);
+}
+
 /// Merges the tag that names the host, where tags were asked for. What this run has written stays for a while: ECS may still
 /// show what was there before.
 fn merge_instance_tag(instance: &mut Instance, one: &instances::Described, policy: &Policy, now: Timestamp) {
@@ -314,85 +346,6 @@ pub(crate) fn found_draining(instance: &mut Instance) {
     if instance.status != InstanceStatus::Draining {
         instance.status = InstanceStatus::Draining;
         instance.tasks = None;
-    }
-}
-
-/// Merges the host bridge's report. Returns whether that is news.
-fn merge_bridge(instance: &mut Instance, attributes: &BTreeMap<String, String>, now: Timestamp) -> bool {
-    let read = match BridgeReport::decode(attributes) {
-        // A re-registration can lose attributes; what is known stands until the agent reports again.
-        Err(AttributesError::Absent) => return false,
-        Err(error) => Err(error),
-        Ok(report) => match &instance.bridge {
-            Some(Ok(seen)) if seen.report == report => return false,
-            _ => Ok(Box::new(SeenBridge { since: now, report })),
-        },
-    };
-    instance.bridge = Some(read);
-    true
-}
-
-/// Takes the bridge's report for the host's newest word, and for the end of an inspection.
-fn adopt_bridge_report(instance: &mut Instance, now: Timestamp) {
-    if let Some(seen) = instance.heard_bridge() {
-        let (asked_at, report) = (seen.since, seen.report.report.clone());
-        merge_report(instance, report, asked_at, now);
-    }
-    let Some(&HostCommand::Inspect { refresh }) = instance.visit.as_ref().map(|visit| &visit.command) else { return };
-    let end = bridge::inspected(instance, refresh, now);
-    instance.visit = Some(Box::new(Visit { command: HostCommand::Inspect { refresh }, sent_at: now, at: now, end }));
-}
-
-/// Merges a host's report, if it is newer than the known one.
-fn merge_report(instance: &mut Instance, report: HostReport, asked_at: Timestamp, now: Timestamp) {
-    if report.boot_id.is_none() || report.os.is_none() {
-        return;
-    }
-    let seen = instance.run.boot.as_ref().map(|boot| &boot.id);
-    if let Some(id) = report.boot_id.clone().filter(|id| seen != Some(id)) {
-        instance.run.boot = Some(SeenBoot { id, at: now });
-    }
-    if instance.report.as_ref().is_none_or(|seen| seen.asked_at <= asked_at) {
-        instance.report = Some(Box::new(SeenReport { at: now, asked_at, report }));
-    }
-}
-
-/// Records the boot that SSM tells of, where a bridge's word on it may need that.
-fn record_told_by_ssm(instance: &mut Instance, report: &HostReport) {
-    if instance.run.transport == Some(Transport::Bridge)
-        && let Some(id) = report.boot_id.clone()
-    {
-        instance.run.told_by_ssm = Some(Box::new(ToldBoot { id, version: report.running() }));
-    }
-}
-
-/// Records how a command ended on a host.
-pub(crate) fn record_ended(fleet: &mut FleetSnapshot, ended: Ended, now: Timestamp) {
-    let Some(instance) = fleet.instances.get_mut(&ended.host) else { return };
-    if let Some(report) = ended.report {
-        record_told_by_ssm(instance, &report);
-        merge_report(instance, report, ended.sent_at, now);
-    }
-    match &ended.end {
-        VisitEnd::Done => tracing::debug!(host = %ended.host, command = ended.command.name(), "visited"),
-        end => tracing::info!(host = %ended.host, command = ended.command.name(), ?end, "visit ended badly"),
-    }
-    match &ended.command {
-        HostCommand::Reboot { .. } => {
-            if let Some(reboot) = &mut instance.run.reboot
-                && reboot.sent_at == ended.sent_at
-            {
-                reboot.end = Some((now, ended.end));
-            }
-        }
-        HostCommand::Inspect { .. } | HostCommand::Stage { .. } | HostCommand::Revert { .. } => {
-            instance.command = None;
-            let visit = Box::new(Visit { command: ended.command, sent_at: ended.sent_at, at: now, end: ended.end });
-            if matches!(visit.command, HostCommand::Stage { .. }) {
-                instance.run.failed_stage = (visit.end != VisitEnd::Done).then(|| visit.clone());
-            }
-            instance.visit = Some(visit);
-        }
     }
 }
 

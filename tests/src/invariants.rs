@@ -47,10 +47,10 @@ use crate::world::{
 const UNKNOWABLE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long a caller may take a machine for registered that has left a cluster of this size. It may list the cluster every
-/// 30 s, or five for each hundred instances (docs/design.md#the-loop).
+/// 30 s, or six for each hundred instances (docs/design.md#the-loop).
 fn left_unknowable(size: usize) -> SignedDuration {
     let hundreds = i32::try_from(size.div_ceil(100)).unwrap_or(i32::MAX);
-    UNKNOWABLE + SignedDuration::from_secs(30).max(SignedDuration::from_secs(5).saturating_mul(hundreds))
+    UNKNOWABLE + SignedDuration::from_secs(30).max(SignedDuration::from_secs(6).saturating_mul(hundreds))
 }
 
 /// The checker.

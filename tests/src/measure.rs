@@ -219,6 +219,23 @@ pub fn rollout_with_share(size: usize, way: Way, api_share: &str) -> Result<Meas
     one_run(&text, size, Outcome::Updated)
 }
 
+/// A rollout of three instances, one at a time: what a small cluster has.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn one_at_a_time(way: Way) -> Result<Measured, MeasureError> {
+    const SIZE: usize = 3;
+    let (instances, defaults) = way.lines();
+    let text = format!(
+        "clusters = [\"web\"]\nseed = 181\n\
+         [repository]\nversions = [\"1.26.0\", \"1.26.1\", \"1.27.0\"]\n\
+         [[instances]]\ncount = {SIZE}\nzones = [\"a\", \"b\", \"c\"]\nversion = \"1.26.1\"\n{instances}\n\
+         [updater.defaults]\nmax_unavailable = 1\n{defaults}\n\
+         [[service]]\nname = \"web\"\ndesired = {SIZE}\ncpu = 256\nmemory = \"512 MiB\"\n"
+    );
+    one_run(&text, SIZE, Outcome::Updated)
+}
+
 /// How long a release is watched in the measured rollout with stages: a run waits that out.
 pub const BAKE: SignedDuration = SignedDuration::from_mins(20);
 /// The bakes of such a rollout: after its canary, and after each of two checkpoints.

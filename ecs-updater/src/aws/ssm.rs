@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ssm::types::InstanceInformationStringFilter;
+use aws_sdk_ssm::primitives::DateTime;
+use aws_sdk_ssm::types::{CommandInvocation, InstanceInformationStringFilter};
+use jiff::SignedDuration;
 use models::clean;
 use models::ids::HostId;
 
@@ -21,6 +23,8 @@ pub(crate) struct Invocation {
     pub(crate) details: String,
     /// What the document's one step printed, cut at 2,500 characters.
     pub(crate) output: String,
+    /// From the request to the end of the step, by the times that SSM gives.
+    pub(crate) took: Option<SignedDuration>,
 }
 
 impl Invocation {
@@ -135,6 +139,7 @@ impl Aws {
                     status: invocation.status().map_or(String::new(), |status| clean::name(status.as_str())),
                     details: clean::name(invocation.status_details().unwrap_or_default()),
                     output,
+                    took: took(invocation),
                 })
             }));
             if last {
@@ -143,4 +148,12 @@ impl Aws {
         }
         Ok(invocations)
     }
+}
+
+/// `RequestedDateTime` to the last `ResponseFinishDateTime`; `None` where one of them is missing.
+fn took(invocation: &CommandInvocation) -> Option<SignedDuration> {
+    let ends = invocation.command_plugins().iter().filter_map(|plugin| plugin.response_finish_date_time());
+    let millis = |time: &DateTime| time.to_millis().ok();
+    let (began, ended) = (invocation.requested_date_time().and_then(millis)?, ends.filter_map(millis).max()?);
+    Some(SignedDuration::from_millis(ended.checked_sub(began)?))
 }

@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use models::claim::{Claim, ClaimStep};
 use models::fleet::{Instance, InstanceStatus, SeenTasks};
 use models::ids::{ContainerInstanceArn, GroupName, HostId};
 use models::plan::Drain;
+use models::time::after;
 
 use super::Actor;
 use super::claims::is_in_boot_of;
@@ -16,6 +18,9 @@ use crate::observe::{alarms, found_draining, merge_ec2, short_look};
 use crate::planner::{
     Asked, Membership, closed_for_drains, drained_in_vain, membership, not_selected, policy_of, rests_on_alarms, tally,
 };
+
+/// For so long a full look is good for what it has read of the cluster.
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
 impl Actor<'_> {
     /// Checks status, tags, budget, the windows, the pause and the selection as they are *now*. Returns the hosts that may be
@@ -145,6 +150,9 @@ impl Actor<'_> {
         if clear.is_empty() {
             return clear;
         }
+        if !self.skips_stand(&clear).await {
+            return Vec::new();
+        }
         let looks = match self.tasks_of(&clear).await {
             Ok(looks) => looks,
             Err(error) => {
@@ -168,6 +176,25 @@ impl Actor<'_> {
             self.record_remaining_tasks(&host, SeenTasks { at, tasks });
         }
         empty
+    }
+
+    /// Whether the same releases are skipped in the cluster as when the whole of it was looked at last, where that was a
+    /// while ago. Otherwise what has been decided since is decided again.
+    async fn skips_stand(&mut self, hosts: &[HostId]) -> bool {
+        if self.now() < after(self.fleet.taken_at, FRESH) {
+            return true;
+        }
+        match self.aws.wishes(&self.fleet.cluster).await {
+            Ok(wishes) => {
+                let stand = self.fleet.skipped == wishes.skipped;
+                (self.fleet.pause, self.fleet.skipped) = (wishes.pause, wishes.skipped);
+                stand
+            }
+            Err(error) => {
+                self.failed(hosts, error);
+                false
+            }
+        }
     }
 
     /// Drains instances again that came up ACTIVE on their way back to the old version, and leaves only DRAINING ones in

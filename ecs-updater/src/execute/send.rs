@@ -1,14 +1,15 @@
 //! How a host is told: by SSM in a command, by its bridge in the claim that stands already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use models::claim::Transport;
+use models::claim::{Claim, Transport};
 use models::fleet::{CommandInFlight, Instance, SentReboot, Visit, VisitEnd};
 use models::ids::{BootId, HostId};
 use models::plan::HostCommand;
 
 use super::Actor;
+use super::claims::is_in_boot_of;
 use crate::host::ssm::{Dispatch, Sender};
 use crate::host::{Ended, bridge};
 use crate::observe::record_ended;
@@ -91,7 +92,10 @@ impl Actor<'_> {
 
     async fn dispatch(&mut self, group: &[(HostId, HostCommand)]) -> Dispatch {
         let clock = self.clock.clone();
-        let sender = Sender { aws: self.aws, policy: self.policy, run: self.author.run };
+        let hosts = group.iter().map(|(host, _)| host);
+        let is_booting = |host: &&HostId| self.instance(host).is_some_and(awaits_boot);
+        let booting: BTreeSet<HostId> = hosts.filter(is_booting).cloned().collect();
+        let sender = Sender { aws: self.aws, policy: self.policy, run: self.author.run, booting: &booting };
         self.commands.send(sender, group, || clock.now()).await
     }
 
@@ -162,6 +166,12 @@ impl Actor<'_> {
             }
         });
     }
+}
+
+/// Whether the host has been asked for a reboot by its claim, and was not heard in another boot since.
+fn awaits_boot(instance: &Instance) -> bool {
+    let asked = |claim: &&Claim| instance.run.reboot.as_ref().is_some_and(|sent| sent.sent_at >= instance.began(claim));
+    instance.claim().filter(asked).is_some_and(|claim| is_in_boot_of(instance, claim))
 }
 
 /// Returns this run's next reboot command. Commands for an earlier claim were meant for another boot.

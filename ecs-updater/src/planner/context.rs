@@ -17,6 +17,7 @@ use semver::Version;
 use super::gate::{Asked, Gate};
 use super::membership::{Membership, membership, tally};
 use super::purpose::Purpose;
+use super::quickest::Quickest;
 use super::selection::not_selected;
 use super::times::{BRIDGE_POLL, DRAIN_POLL};
 use super::track_record::{TrackRecord, track_records};
@@ -88,6 +89,8 @@ pub(crate) struct Context<'a> {
     /// When a host was last found to be offered a version no longer that it was to boot, by that version; once `wanted`
     /// was asked for it.
     pub(super) withdrawn: OnceCell<BTreeMap<&'a Version, Timestamp>>,
+    /// How long the quickest of this run took, once it was asked for.
+    quickest: OnceCell<Quickest>,
 }
 
 impl<'a> Context<'a> {
@@ -102,6 +105,7 @@ impl<'a> Context<'a> {
             newest: OnceCell::new(),
             track_records: OnceCell::new(),
             withdrawn: OnceCell::new(),
+            quickest: OnceCell::new(),
         }
     }
 
@@ -140,6 +144,12 @@ impl<'a> Context<'a> {
             Transport::Bridge => BRIDGE_POLL,
         };
         after(self.now, poll)
+    }
+
+    /// Returns when an instance that drains is looked at again.
+    pub(crate) fn next_drain_look(&self, instance: &Instance) -> Timestamp {
+        let quickest = self.quickest.get_or_init(|| Quickest::of(self.snapshot));
+        quickest.next_drain_look(instance, self.transport(instance))
     }
 
     /// Returns how many instances can be out of service at once, besides those that are.

@@ -9,6 +9,8 @@ pub(crate) const DRAIN_POLL: SignedDuration = SignedDuration::from_secs(4);
 /// The same where a host bridge acts within a second of its claim and reports as fast: each tick of its finer grid of
 /// 2.5 s. SSM answers to a poll of its own, which is no faster for being asked more often.
 pub(crate) const BRIDGE_POLL: SignedDuration = SignedDuration::from_secs(2);
+/// How soon tasks are asked about again that stop, which takes most of them a few seconds.
+pub(crate) const STOP_POLL: SignedDuration = SignedDuration::from_secs(3);
 /// How often a host is visited that is to come back, or to become healthy.
 pub(crate) const BOOT_POLL: SignedDuration = SignedDuration::from_secs(15);
 /// From the reboot command to the first visit: no host shuts down and boots in less.

@@ -13,16 +13,20 @@ use models::time::after;
 
 use super::cluster::Cluster;
 use super::interruption::signal;
-use super::rhythm::{Beat, full_look_every, is_left_alone};
+use super::rhythm::{Beat, full_look_every};
 use super::rounds::is_watched;
 use crate::aws::{AwsError, ErrorKind};
 use crate::observe::{self, alarms};
 use crate::patience::{FOR_REFUSALS, FOR_SILENCE, GiveUp, Trouble, Try, WINDOW};
+use crate::planner::Quickest;
 
 /// The time between two questions for alarms by themselves.
 const ALARM_LOOK: SignedDuration = SignedDuration::from_mins(1);
 /// The time between two full looks while a release is watched and nothing is under way.
 const WATCHED_LOOK: SignedDuration = SignedDuration::from_mins(10);
+/// The same while nothing can begin before what is under way ends, and the time between two questions for alarms then.
+const UNHURRIED_LOOK: SignedDuration = SignedDuration::from_mins(3);
+const UNHURRIED_ALARM_LOOK: SignedDuration = SignedDuration::from_secs(30);
 
 impl Cluster<'_> {
     /// Looks at what is due. Returns whether that was answered, or a while later that it was not.
@@ -65,17 +69,10 @@ impl Cluster<'_> {
         }
         let now = self.clock.now();
         let under_way = self.under_way(now);
-        let full_due = self.full_look_due(now) <= now;
-        if full_due {
+        if self.full_look_due(now) <= now {
             self.full_look().await?;
         } else if !under_way.is_empty() && now >= after(self.looked_short, self.beat(now).short_look) {
-            let missed = observe::short_look(&self.aws, &mut self.fleet, &under_way, self.policy, now).await?;
-            self.looked_short = now;
-            // A full look tells what became of them, and need not say it again while they are still missed.
-            if !missed.is_subset(&self.missed) {
-                self.full_look().await?;
-            }
-            self.missed = missed;
+            self.short_look(under_way, now).await?;
         }
         let now = self.clock.now();
         if self.alarms_due().is_some_and(|due| due <= now) {
@@ -85,6 +82,28 @@ impl Cluster<'_> {
         for ended in self.awaited.ended(&self.fleet, now) {
             observe::record_ended(&mut self.fleet, ended, self.clock.now());
         }
+        // What has ended may leave a place to others.
+        if self.full_look_due(now) <= now {
+            self.full_look().await?;
+        }
+        Ok(())
+    }
+
+    async fn short_look(&mut self, under_way: BTreeSet<HostId>, now: Timestamp) -> Result<(), AwsError> {
+        let is_wide = self.is_unhurried();
+        let (aws, fleet, policy) = (&self.aws, &mut self.fleet, self.policy);
+        let missed = if is_wide {
+            observe::wide_look(aws, fleet, &under_way, policy, now).await?
+        } else {
+            observe::short_look(aws, fleet, &under_way, policy, now).await?
+        };
+        self.looked_short = now;
+        // A full look tells what became of them, and need not say it again while they are still missed.
+        if !missed.is_subset(&self.missed) {
+            self.full_look().await?;
+        }
+        self.missed.retain(|host| !is_wide && !under_way.contains(host));
+        self.missed.extend(missed);
         Ok(())
     }
 
@@ -109,14 +128,18 @@ impl Cluster<'_> {
 
     /// When the alarms are asked for by themselves, while the whole cluster is looked at less often.
     fn alarms_due(&self) -> Option<Timestamp> {
-        self.asked_alarms.filter(|_| !self.policy.alarms.is_empty()).map(|at| after(at, ALARM_LOOK))
+        let every = if self.is_unhurried() { UNHURRIED_ALARM_LOOK } else { ALARM_LOOK };
+        self.asked_alarms.filter(|_| !self.policy.alarms.is_empty()).map(|at| after(at, every))
     }
 
-    /// When the whole cluster is looked at again: less often while a release is watched and nothing is under way, until the
-    /// bake ends.
+    /// When the whole cluster is looked at again: less often while nothing can begin, and while a release is watched and
+    /// nothing is under way, until the bake ends.
     fn full_look_due(&self, now: Timestamp) -> Timestamp {
         let Some(at) = self.looked_full else { return now };
         let usual = after(at, full_look_every(self.fleet.instances.len()));
+        if self.is_unhurried() {
+            return after(at, UNHURRIED_LOOK);
+        }
         let Some(wake_at) = self.plan.wake_at.filter(|_| self.only_watches(now)) else { return usual };
         usual.max(after(at, WATCHED_LOOK).min(wake_at))
     }
@@ -133,24 +156,35 @@ impl Cluster<'_> {
 
     /// Returns the instances that a short look reads: out of service by us, or with a report awaited.
     fn under_way(&self, now: Timestamp) -> BTreeSet<HostId> {
-        let ours = self.worth_a_look(now).map(|(instance, _)| &instance.host);
-        ours.chain(self.awaited.hosts()).cloned().collect()
+        self.next_looks(now).filter(|(_, at)| *at <= now).map(|(instance, _)| instance.host.clone()).collect()
     }
 
-    /// Returns the finer beat while a host bridge has an instance out of service, since it acts within a second.
+    /// Returns a finer beat while a host bridge has an instance out of service that is to be looked at soon, since it acts
+    /// within a second, and while no more than one is out of service.
     fn beat(&self, now: Timestamp) -> Beat {
-        let by_bridge = self.worth_a_look(now).any(|(_, transport)| transport == Transport::Bridge);
-        if by_bridge { Beat::OF_BRIDGES } else { Beat::OF_SSM }
+        let soon = after(now, Beat::OF_SSM.short_look);
+        let mut looks = self.next_looks(now).filter(|(instance, at)| {
+            let is_out = instance.run.verdict.is_none() && instance.out_of_service_claim().is_some();
+            is_out && *at <= soon && instance.transport(self.policy.host, now) == Transport::Bridge
+        });
+        if looks.next().is_some() {
+            return Beat::OF_BRIDGES;
+        }
+        let is_one = self.commands.are_few() && self.out_of_service().nth(1).is_none();
+        if is_one { Beat::OF_ONE } else { Beat::OF_SSM }
     }
 
-    /// Returns the instances out of service that ECS may have news about, and the way by which each is reached.
-    fn worth_a_look(&self, now: Timestamp) -> impl Iterator<Item = (&Instance, Transport)> {
-        let ours = self.out_of_service().map(move |instance| (instance, instance.transport(self.policy.host, now)));
-        ours.filter(move |(instance, transport)| !is_left_alone(instance, *transport, now))
+    /// Returns the instances that ECS may have news about, out of service by us or with a report awaited, and when each is
+    /// looked at again.
+    fn next_looks(&self, now: Timestamp) -> impl Iterator<Item = (&Instance, Timestamp)> {
+        let quickest = Quickest::of(&self.fleet);
+        let awaited = self.awaited.hosts().filter_map(|host| self.fleet.instances.get(host));
+        let ours = self.out_of_service().chain(awaited);
+        ours.map(move |one| (one, quickest.next_look(one, one.transport(self.policy.host, now))))
     }
 
     /// The instances that are out of service by a claim and not done with.
-    fn out_of_service(&self) -> impl Iterator<Item = &Instance> {
+    pub(super) fn out_of_service(&self) -> impl Iterator<Item = &Instance> {
         let instances = self.fleet.instances.values();
         instances.filter(|instance| instance.run.verdict.is_none() && instance.out_of_service_claim().is_some())
     }
@@ -215,7 +249,10 @@ impl Cluster<'_> {
     pub(super) async fn sleep(&mut self, now: Timestamp) {
         let full = self.full_look_due(now);
         let beat = self.beat(now);
-        let report = (!self.awaited.is_empty()).then(|| after(self.looked_short, beat.short_look));
+        let awaited = self.awaited.hosts().filter_map(|host| self.fleet.instances.get(host));
+        let quickest = Quickest::of(&self.fleet);
+        let looks = awaited.map(|one| quickest.next_look(one, one.transport(self.policy.host, now)));
+        let report = looks.min().map(|at| at.max(after(self.looked_short, beat.short_look)));
         let ssm = self.acts.ssm_again_at(now);
         let due = [self.plan.wake_at, self.commands.poll_at(), report, Some(full), ssm, self.alarms_due()];
         let until = due.into_iter().flatten().min().unwrap_or(now);

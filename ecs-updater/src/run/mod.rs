@@ -5,7 +5,8 @@
 //! - `cluster`: what a loop knows from one round to the next.
 //! - `work`: its rounds from beginning to end, under the lease.
 //! - `rounds`: one round after the other. `looks`: what a round looks at, and how long the loop sleeps.
-//! - `rhythm`: how often it looks, and how fast it may turn.
+//! - `rhythm`: how often it looks, and how fast it may turn; `unhurried`: when the whole cluster need not be looked at as
+//!   often.
 //! - `naming`: tags container instances with the ARNs of their EC2 instances; `namer`: its calls, beside the loop.
 //! - `hooks`: asks the user's functions; `hook_calls`: its calls, beside the loop.
 //! - `named`: which instances a person has named for this run.
@@ -39,6 +40,7 @@ mod signals;
 mod skip;
 mod summary;
 mod tell;
+mod unhurried;
 mod versions;
 mod watch;
 mod way_back;

@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use models::claim::Transport;
-use models::fleet::Instance;
 use models::time::after;
 
 use crate::planner;
@@ -14,24 +12,12 @@ use crate::planner;
 const FULL_LOOK: SignedDuration = SignedDuration::from_secs(30);
 /// The same for each hundred instances: a look costs two calls a hundred, and the read bucket refills with twenty a
 /// second for the whole account.
-const FULL_LOOK_PER_100: SignedDuration = SignedDuration::from_secs(5);
-/// The time between two looks at an instance whose reboot SSM is to tell of: at each third beat, which three whole beats
-/// would just miss.
-const REBOOTING_LOOK: SignedDuration = SignedDuration::from_secs(14);
+const FULL_LOOK_PER_100: SignedDuration = SignedDuration::from_secs(6);
 
 /// The time between two full looks at a cluster of so many instances.
 pub(super) fn full_look_every(instances: usize) -> SignedDuration {
     let hundreds = i32::try_from(instances.div_ceil(100)).unwrap_or(i32::MAX);
     FULL_LOOK.max(FULL_LOOK_PER_100.saturating_mul(hundreds))
-}
-
-/// Whether a rebooting instance can be skipped in this look: no host is back immediately, and over SSM the host reports its
-/// new boot before ECS's view matters.
-pub(super) fn is_left_alone(instance: &Instance, transport: Transport, now: Timestamp) -> bool {
-    let Some(claim) = instance.claim().filter(|claim| !claim.boots.is_empty()) else { return false };
-    let heard = instance.run.boot.as_ref().is_some_and(|boot| !claim.is_for(&boot.id));
-    let looked_at = transport == Transport::Ssm && !heard && now < after(instance.seen_at, REBOOTING_LOOK);
-    looked_at || now < after(instance.began(claim), planner::FIRST_BOOT_POLL)
 }
 
 /// Wake-ups fall on a grid, so that what is due for many instances is done for them in one call.
@@ -44,6 +30,8 @@ pub(super) struct Beat {
 }
 
 impl Beat {
+    /// While there is nothing to do for many at once.
+    pub(super) const OF_ONE: Self = Self { grid_ms: 1_000, short_look: planner::DRAIN_POLL };
     pub(super) const OF_SSM: Self = Self { grid_ms: 5_000, short_look: planner::DRAIN_POLL };
     pub(super) const OF_BRIDGES: Self = Self { grid_ms: 2_500, short_look: planner::BRIDGE_POLL };
 

@@ -52,6 +52,8 @@ impl Cluster<'_> {
                     return self.end_of_rounds();
                 }
                 self.note_idleness(now);
+                // What comes again after a wait is no sign that it could not be done.
+                self.last_steps.clear();
                 self.sleep(now).await;
                 continue;
             }

@@ -116,6 +116,26 @@ fn a_rollout(size: usize, way: Way) -> Checked {
     Ok(())
 }
 
+/// The most that three instances may cost, one at a time: calls, and time over the bound.
+fn most_one_at_a_time(way: Way) -> (u64, f64) {
+    match way {
+        Way::Ssm => (140, 1.1),
+        Way::Bridge => (230, 1.1),
+    }
+}
+
+#[test]
+fn three_instances_one_at_a_time() -> Checked {
+    for way in Way::ALL {
+        let rollout = measure::one_at_a_time(way)?;
+        show(&format!("three by {}, one at a time", way.key()), &rollout);
+        let (calls, ratio) = most_one_at_a_time(way);
+        assert!(rollout.all_calls() <= calls, "{} calls", rollout.all_calls());
+        assert!(rollout.makespan_ratio().is_some_and(|took| took <= ratio), "{:?}", rollout.makespan_ratio());
+    }
+    Ok(())
+}
+
 /// A run takes no more of any bucket than it is told, and comes to its end all the same.
 #[test]
 fn a_rollout_with_a_tenth_of_the_buckets() -> Checked {

@@ -28,8 +28,8 @@ pub(super) struct Document<'p> {
 
 impl<'p> Document<'p> {
     /// Returns the document for commands that differ by their boot alone; `None` where there is none. A reboot names every
-    /// host's boot.
-    pub(super) fn of(batch: &[(HostId, HostCommand)], policy: &'p Policy) -> Option<Self> {
+    /// host's boot. `awaits_boot`: all hosts are to boot before they answer.
+    pub(super) fn of(batch: &[(HostId, HostCommand)], policy: &'p Policy, awaits_boot: bool) -> Option<Self> {
         let (_, command) = batch.first()?;
         let (documents, stage_s) = (&policy.documents, policy.timeouts.stage.as_secs());
         let keep = |lock: &Option<String>| lock.clone().unwrap_or_else(|| "keep".to_owned());
@@ -52,12 +52,12 @@ impl<'p> Document<'p> {
         };
         let runs_s = runs_s.clamp(30, 3_600);
         let parameters = parameters.into_iter().chain([("Timeout", runs_s.to_string())]).collect();
-        Some(Self { name, parameters, kind: Kind::of(command), runs_s })
+        Some(Self { name, parameters, kind: Kind::of(command, awaits_boot), runs_s })
     }
 
     /// How long a host may take to fetch it, in seconds.
     pub(super) fn delivery_s(&self) -> i32 {
-        if self.kind == Kind::Visit { BOOT_DELIVERY_S } else { DELIVERY_S }
+        if matches!(self.kind, Kind::Visit | Kind::Boot) { BOOT_DELIVERY_S } else { DELIVERY_S }
     }
 }
 

@@ -11,15 +11,19 @@ use models::time::after;
 pub(super) enum Kind {
     Refresh,
     Visit,
+    /// A visit that waits for a host to boot.
+    Boot,
     Stage,
     Reboot,
     Revert,
 }
 
 impl Kind {
-    pub(super) fn of(command: &HostCommand) -> Self {
+    /// `awaits_boot`: the host is to boot before it answers.
+    pub(super) fn of(command: &HostCommand, awaits_boot: bool) -> Self {
         match command {
             HostCommand::Inspect { refresh: true } => Self::Refresh,
+            HostCommand::Inspect { refresh: false } if awaits_boot => Self::Boot,
             HostCommand::Inspect { refresh: false } => Self::Visit,
             HostCommand::Stage { .. } => Self::Stage,
             HostCommand::Reboot { .. } => Self::Reboot,
@@ -27,18 +31,32 @@ impl Kind {
         }
     }
 
-    /// Seconds to the first question while nothing was learned yet, between two questions while an end is likely,
-    /// and at most between two. They are a second less than a beat of the run's grid, which they would else just miss.
-    fn pace_s(self) -> (i64, i64, i64) {
+    /// Its pace while nothing was learned yet.
+    fn pace(self) -> Pace {
+        let pace = |first, slowest, often, at_most| Pace { first, slowest, often, at_most };
         match self {
-            Self::Refresh => (8, 4, 14),
-            Self::Visit => (4, 4, 14),
-            Self::Stage => (19, 9, 29),
+            Self::Refresh => pace(6, 40, 4, 14),
+            Self::Visit => pace(4, 40, 4, 14),
+            Self::Boot => pace(49, 120, 4, 14),
+            Self::Stage => pace(49, 120, 6, 29),
             // A refusal comes soon; a reboot that works says nothing more.
-            Self::Reboot => (9, 59, 59),
-            Self::Revert => (19, 9, 29),
+            Self::Reboot => pace(9, 0, 59, 59),
+            Self::Revert => pace(19, 90, 9, 29),
         }
     }
+}
+
+/// When a command is asked about, in seconds. What lies between two questions is a second less than a beat of the run's grid,
+/// which it would else just miss.
+struct Pace {
+    /// From the command to the first question.
+    first: i64,
+    /// From the command until when its end is likely.
+    slowest: i64,
+    /// Between two questions until then.
+    often: i64,
+    /// Between two questions at most.
+    at_most: i64,
 }
 
 /// How long commands took in this run, the newest last: the next ones are asked about when they can have ended.
@@ -49,7 +67,10 @@ impl Durations {
     /// So many of the newest count: a fleet's hosts differ, and so do hours of the day.
     const KEPT: usize = 64;
 
-    pub(super) fn learn(&mut self, kind: Kind, took: SignedDuration) {
+    /// `said` is what SSM says that it took, `seen` when its end was seen: no later than that it ended, whatever the clock
+    /// says that dated it.
+    pub(super) fn learn(&mut self, kind: Kind, said: Option<SignedDuration>, seen: SignedDuration) {
+        let took = said.filter(|said| said.is_positive()).map_or(seen, |said| said.min(seen));
         let known = self.0.entry(kind).or_default();
         known.push_back(took);
         if known.len() > Self::KEPT {
@@ -57,9 +78,12 @@ impl Durations {
         }
     }
 
+    /// The next one takes about as long as the quickest: a question that comes a moment too early costs another.
+    const MARGIN: SignedDuration = SignedDuration::from_secs(1);
+
     /// When to ask next: not before the quickest one can have ended, often until the slowest has, and then ever less.
     pub(super) fn next_poll(&self, kind: Kind, sent_at: Timestamp, now: Timestamp) -> Timestamp {
-        let (first, often, at_most) = kind.pace_s();
+        let Pace { first, slowest: usual, often, at_most } = kind.pace();
         let seconds = SignedDuration::from_secs;
         let known = self.0.get(&kind).filter(|_| kind != Kind::Reboot);
         let (quickest, slowest) = match known {
@@ -68,13 +92,51 @@ impl Durations {
         };
         let since = now.duration_since(sent_at);
         if since.is_zero() {
-            // A poll earlier than the quickest, since that was seen a poll after its end.
-            return after(
-                sent_at,
-                quickest.map_or(seconds(first), |quickest| (quickest - seconds(often)).max(seconds(first))),
-            );
+            return after(sent_at, quickest.map_or(seconds(first), |quickest| quickest + Self::MARGIN));
         }
-        let late = since - slowest.unwrap_or(seconds(5 * often));
+        let late = since - slowest.unwrap_or(seconds(usual));
         after(now, (seconds(often) + late.max(SignedDuration::ZERO) / 2).min(seconds(at_most)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: i64) -> SignedDuration {
+        SignedDuration::from_secs(seconds)
+    }
+
+    /// The seconds after a command was sent at which it is asked about, as long as it does not end.
+    fn asked(durations: &Durations, kind: Kind, times: usize) -> Vec<i64> {
+        let sent_at: Timestamp = "2026-11-23T03:00:00Z".parse().unwrap();
+        let again = |now: &Timestamp| Some(durations.next_poll(kind, sent_at, *now));
+        let polls = std::iter::successors(Some(sent_at), again).skip(1);
+        polls.take(times).map(|at| at.duration_since(sent_at).as_secs()).collect()
+    }
+
+    #[test]
+    fn a_command_is_asked_about_when_its_like_have_ended() {
+        let mut durations = Durations::default();
+        assert_eq!(asked(&durations, Kind::Visit, 4), [4, 8, 12, 16]);
+        assert_eq!(asked(&durations, Kind::Boot, 4), [49, 53, 57, 61]);
+        for took in [62, 71, 80] {
+            durations.learn(Kind::Boot, Some(seconds(took)), seconds(90));
+        }
+        assert_eq!(asked(&durations, Kind::Boot, 5), [63, 67, 71, 75, 79], "ever less once the slowest would have");
+        assert_eq!(asked(&durations, Kind::Visit, 1), [4], "nothing is learned of another kind");
+    }
+
+    #[test]
+    fn no_command_took_longer_than_until_its_end_was_seen() {
+        let learned = |said: Option<i64>| {
+            let mut durations = Durations::default();
+            durations.learn(Kind::Stage, said.map(seconds), seconds(70));
+            asked(&durations, Kind::Stage, 1)
+        };
+        assert_eq!(learned(Some(64)), [65]);
+        for nonsense in [None, Some(0), Some(-30), Some(3_600)] {
+            assert_eq!(learned(nonsense), [71], "{nonsense:?}");
+        }
     }
 }

@@ -29,6 +29,8 @@ use document::Document;
 use durations::{Durations, Kind};
 use poll::Poll;
 
+/// As many commands as a small cluster has under way.
+const FEW: usize = 3;
 /// SSM's own end of a command is waited for this much longer.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
@@ -46,6 +48,8 @@ pub(crate) struct Sender<'a> {
     pub(crate) aws: &'a Aws,
     pub(crate) policy: &'a Policy,
     pub(crate) run: &'a RunId,
+    /// The hosts that are to boot before they answer.
+    pub(crate) booting: &'a BTreeSet<HostId>,
 }
 
 impl Sender<'_> {
@@ -93,6 +97,11 @@ impl Commands {
         self.sent.iter().map(|sent| sent.poll_at).min()
     }
 
+    /// Whether so few are under way that each may be asked about at its own time.
+    pub(crate) fn are_few(&self) -> bool {
+        self.sent.len() <= FEW
+    }
+
     /// Whether nothing is under way.
     pub(crate) fn is_empty(&self) -> bool {
         self.sent.is_empty()
@@ -115,8 +124,9 @@ impl Commands {
     ) -> Dispatch {
         let mut dispatch = Dispatch::default();
         let parts = halving(commands, SEND_COMMAND, async |batch: &[(HostId, HostCommand)]| {
-            let Some(document) = Document::of(batch, sender.policy) else { return Ok(()) };
             let hosts: Vec<HostId> = batch.iter().map(|(host, _)| host.clone()).collect();
+            let awaits_boot = hosts.iter().all(|host| sender.booting.contains(host));
+            let Some(document) = Document::of(batch, sender.policy, awaits_boot) else { return Ok(()) };
             let tries = sender.tries();
             let sent = sender.send(&document, &hosts).await;
             // Only the last try's error is known: one before it can have got no answer.
@@ -192,7 +202,7 @@ impl Commands {
                 let Some(command) = sent.waiting.remove(&invocation.host) else { continue };
                 let (end, report) = read(&command, &invocation);
                 if end == VisitEnd::Done {
-                    self.seen.learn(sent.kind, now.duration_since(sent.sent_at));
+                    self.seen.learn(sent.kind, invocation.took, now.duration_since(sent.sent_at));
                 }
                 ended.push(sent.ended(invocation.host, command, end, report));
             }

@@ -14,7 +14,7 @@ use crate::planner::limits::{forbidden_claim, is_way_back, objection_to_claim};
 use crate::planner::need::{Next, trouble};
 use crate::planner::outage;
 use crate::planner::times::{
-    CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, SHARED_TROUBLE, TASKS_FRESH,
+    CALL_OFF, DRAIN_POLL, EVENTUAL_CONSISTENCY, MAX_REBOOT_CLAIMS, MAX_STAGES, SHARED_TROUBLE, STOP_POLL, TASKS_FRESH,
 };
 use crate::planner::wanted::{is_not_offered, is_staged};
 use crate::planner::{unclaimed, way_back, workload};
@@ -77,7 +77,7 @@ impl<'a> Claimed<'a> {
     }
 
     fn wait_for_tasks(self) -> Next<'a> {
-        Next::Wait(Phase::Draining, self.cx.next_poll(self.instance))
+        Next::Wait(Phase::Draining, self.cx.next_drain_look(self.instance))
     }
 
     fn active_again(self) -> Next<'a> {
@@ -157,7 +157,7 @@ impl<'a> Claimed<'a> {
         // While tasks are counted, only a task that is to be stopped, to be named or waited for is worth a look.
         let stops = cx.policy.standalone_tasks == StandaloneTasks::Stop || broken!(StandaloneTasksStopped);
         let matters = !counted || self.is_slow_drain() || stops;
-        let good_for = if counted { TASKS_FRESH } else { DRAIN_POLL };
+        let good_for = if counted { TASKS_FRESH } else { STOP_POLL };
         if matters && seen.is_none_or(|seen| cx.now >= after(seen.at, good_for)) {
             return Some(Next::Do(Phase::Draining, Step::LookAtTasks));
         }
@@ -177,7 +177,14 @@ impl<'a> Claimed<'a> {
         }
         if instance.seen_at < self.drain_deadline() || self.waits_for_agents(self.drain_deadline()) {
             let hidden = !counted && tasks.iter().all(|task| task.undescribed);
-            return Some(if hidden { self.visit_at_pace(Phase::Draining) } else { self.wait_for_tasks() });
+            return Some(match seen.filter(|_| !counted) {
+                _ if hidden => self.visit_at_pace(Phase::Draining),
+                Some(seen) => {
+                    let asked_again = after(seen.at, STOP_POLL);
+                    Next::Wait(Phase::Draining, asked_again.min(cx.next_drain_look(instance)))
+                }
+                None => self.wait_for_tasks(),
+            });
         }
         let left = workload::left(tasks, &cx.snapshot.services);
         Some(self.put_back(Phase::Draining, End::Failed { why: FailReason::DrainTimedOut { left } }))

@@ -1,6 +1,7 @@
 //! What was heard of the host, and when to visit it again.
 
 use jiff::Timestamp;
+use models::claim::Transport;
 use models::fleet::{Instance, VisitEnd};
 use models::host::HostReport;
 use models::ids::BootId;
@@ -60,7 +61,9 @@ impl<'a> Claimed<'a> {
             // The update status matters only before the reboot.
             Next::Do(phase, Step::Inspect(Inspect { refresh: phase == Phase::Drained }))
         } else {
-            Next::Wait(phase, not_before)
+            // A bridge's next word comes with the next look.
+            let by_bridge = cx.transport(instance) == Transport::Bridge;
+            Next::Wait(phase, if by_bridge { not_before.min(cx.next_poll(instance)) } else { not_before })
         }
     }
 

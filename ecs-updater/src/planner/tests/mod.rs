@@ -39,6 +39,7 @@ mod outage;
 mod pace;
 mod plan;
 mod purpose;
+mod quickest;
 mod reboot;
 mod rollout;
 mod selection;
