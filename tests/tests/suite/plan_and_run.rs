@@ -11,7 +11,7 @@ use fleet_sim::clock::paused;
 use fleet_sim::expect::{Expect, RunSpec};
 use fleet_sim::proof::jobs;
 use fleet_sim::rollout::Rollout;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use models::ids::HostId;
 use models::plan::Phase;
 use models::report::{ClusterReport, InstanceReport, Outcome, RunReport};
@@ -22,8 +22,12 @@ const TIMES: [&str; 3] = ["out_of_time", "interrupted", "drain_timed_out"];
 const LEASES: [&str; 4] = ["claim_with_a_huge_epoch", "lease_not_permitted", "lease_plan", "lease_table_missing"];
 /// Who waits for room that drains under way take lets the next in line go: when that is, only the run knows.
 const ROOM: [&str; 2] = ["one_task_an_instance", "slow_drain_overtaken"];
+/// The zone of the host that is staged first is finished first: which that is depends on the hosts.
+const ZONES: [&str; 1] = ["zones_one_at_a_time"];
 /// What managed scaling ends, and whom its clock lets wait, is seen while it happens.
 const SCALING: [&str; 2] = ["scale_in_paced", "scale_in_paced_without_protection"];
+/// One whose tasks are looked at once more lets the next in line go first, and has its turn in the next round.
+const A_LOOK: SignedDuration = SignedDuration::from_secs(10);
 /// At least so many scenarios are compared by each way.
 const COMPARED: usize = 70;
 
@@ -96,7 +100,7 @@ fn compare(path: &Path, by: fn(Scenario) -> Scenario) -> Option<Vec<String>> {
     }
     let plan = reported(&scenario, true);
     let pairs = plan.clusters.iter().zip(&run.clusters);
-    Some(pairs.flat_map(|(plan, run)| differences(plan, run, !is_among(&ROOM))).collect())
+    Some(pairs.flat_map(|(plan, run)| differences(plan, run, !is_among(&ROOM) && !is_among(&ZONES))).collect())
 }
 
 fn reported(scenario: &Scenario, dry_run: bool) -> RunReport {
@@ -174,7 +178,7 @@ fn disorder(plan: &ClusterReport, done: &BTreeMap<&HostId, &InstanceReport>) -> 
     let mut turns: Vec<Turn<'_>> = plan.instances.iter().filter_map(|one| Turn::of(one, done)).collect();
     turns.sort_by_key(|one| one.turn);
     let pairs = turns.iter().enumerate().flat_map(|(at, one)| turns[at + 1..].iter().map(move |next| (one, next)));
-    let mut passed = pairs.filter(|(one, next)| one.drained > next.drained && one.staged < next.drained);
+    let mut passed = pairs.filter(|(one, next)| one.drained > next.drained + A_LOOK && one.staged < next.drained);
     passed.next().map(|(one, next)| {
         let Turn { host, drained, .. } = one;
         format!("{host} ({drained}) has its turn before {} ({})", next.host, next.drained)

@@ -70,12 +70,12 @@ const STATES: &[State] = &[
     State {
         name: "tags are denied in the middle",
         top: "",
-        faults: "operation = \"ec2:CreateTags\"\nfrom = \"70s\"\nerror = \"UnauthorizedOperation\"",
+        faults: "operation = \"ec2:CreateTags\"\nfrom = \"55s\"\nerror = \"UnauthorizedOperation\"",
     },
     State {
         name: "SSM is denied in the middle",
         top: "",
-        faults: "operation = \"ssm:*\"\nfrom = \"70s\"\nerror = \"AccessDeniedException\"",
+        faults: "operation = \"ssm:*\"\nfrom = \"55s\"\nerror = \"AccessDeniedException\"",
     },
     State { name: "AWS is out", top: "", faults: "operation = \"*\"\nfrom = \"90s\"\nstatus = 503" },
     State { name: "AWS is out, with a lease", top: LEASE, faults: "operation = \"*\"\nfrom = \"90s\"\nstatus = 503" },
