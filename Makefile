@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/tools
-# CARGO_DENY names one that is there already.
+# CARGO_DENY names one that is there already; one that is built here is used for a second or two, so it is built quickly.
 DENY := $(or $(CARGO_DENY),$(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny)
 
 .PHONY: help demo bench test test-rust test-full soak mutations test-cloudformation check fmt clippy doc deny advisories
@@ -30,9 +30,9 @@ test-rust: ## The crates, and every scenario
 	cargo test --workspace --locked -- --test-threads=4
 
 # What `make test` takes a share of. An hour or more.
-test-full: ## All crashes, all that others do, and 5,000 random scenarios
+test-full: ## All crashes, all that others do, all budgets, and 5,000 random scenarios
 	EVERY=1 SEEDS=5000 FROM=$(or $(FROM),0) cargo test -p fleet-sim --locked --test suite -- --nocapture \
-		crash_everywhere interfere_everywhere random_walk
+		--include-ignored crash_everywhere interfere_everywhere release_everywhere budgets random_walk
 
 soak: ## Random scenarios: make soak SEEDS=20000
 	SEEDS=$(or $(SEEDS),20000) FROM=$(or $(FROM),0) cargo test -p fleet-sim --locked --test suite -- --nocapture random_walk
@@ -66,5 +66,5 @@ advisories: $(DENY) ## Known weaknesses of the dependencies
 	else echo 'advisories: not checked, the database cannot be had from here'; fi
 
 $(DENY):
-	cargo install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) \
+	cargo install --quiet --locked --debug cargo-deny --version $(CARGO_DENY_VERSION) \
 		--no-default-features --root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)

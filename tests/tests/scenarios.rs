@@ -7,7 +7,8 @@ mod report_schema;
 mod walked;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ecs_updater::exit::ExitStatus;
 use fleet_sim::Scenario;
@@ -34,7 +35,8 @@ datatest_stable::harness! {
 
 fn scenario(path: &Path) -> datatest_stable::Result<()> {
     let scenario = Scenario::load(path)?;
-    let Rolled { recorded, problems, .. } = rolled(&scenario, Transport::Ssm)?;
+    let by_ssm = rolled_by_ssm(path);
+    let Rolled { recorded, problems, .. } = read(&by_ssm)?;
     let name = path.file_stem().and_then(|stem| stem.to_str()).ok_or("a scenario's name is UTF-8")?;
     insta::with_settings!({
         snapshot_path => Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/reports"),
@@ -48,12 +50,10 @@ fn scenario(path: &Path) -> datatest_stable::Result<()> {
 /// The same scenario with an agent on every host: the last report says the same of every instance but for times and
 /// calls, or what `[expect.bridge]` says.
 fn by_bridge(path: &Path) -> datatest_stable::Result<()> {
-    let scenario = Scenario::load(path)?;
-    let by_ssm = rolled(&scenario, Transport::Ssm)?;
-    let by_bridge = rolled(&scenario.by_bridge(), Transport::Bridge)?;
+    let by_bridge = rolled(&Scenario::load(path)?.by_bridge(), Transport::Bridge)?;
     let mut problems = by_bridge.problems;
     if !by_bridge.differs {
-        problems.extend(disagreements(&by_ssm.last, &by_bridge.last));
+        problems.extend(disagreements(&read(&rolled_by_ssm(path))?.last, &by_bridge.last));
     }
     if problems.is_empty() { Ok(()) } else { Err(format!("{}\n{}", problems.join("\n"), by_bridge.recorded).into()) }
 }
@@ -106,6 +106,23 @@ struct Rolled {
     last: RunReport,
     /// Whether `[expect.bridge]` says that the ways differ.
     differs: bool,
+}
+
+type Once = Arc<OnceLock<Result<Rolled, String>>>;
+
+/// Rolls a scenario out by SSM, once for both tests that need it.
+fn rolled_by_ssm(path: &Path) -> Once {
+    static ROLLED: Mutex<BTreeMap<PathBuf, Once>> = Mutex::new(BTreeMap::new());
+    let mut known = ROLLED.lock().unwrap_or_else(PoisonError::into_inner);
+    let once = Arc::clone(known.entry(path.to_owned()).or_default());
+    drop(known);
+    let roll = || rolled(&Scenario::load(path)?, Transport::Ssm);
+    once.get_or_init(|| roll().map_err(|error| error.to_string()));
+    once
+}
+
+fn read(once: &Once) -> Result<&Rolled, Failure> {
+    once.get().ok_or("not rolled out")?.as_ref().map_err(|error| error.as_str().into())
 }
 
 fn rolled(scenario: &Scenario, transport: Transport) -> Result<Rolled, Failure> {

@@ -172,6 +172,7 @@ fn a_rollout_of_a_thousand_in_stages_by_ssm() -> Checked {
 }
 
 #[test]
+#[ignore = "five minutes and more of a processor's time: make test-full"]
 fn a_rollout_of_a_thousand_in_stages_by_bridge() -> Checked {
     a_rollout_in_stages(1_000, Way::Bridge)
 }

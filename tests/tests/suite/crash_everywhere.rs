@@ -14,7 +14,7 @@ use fleet_sim::{CrashPoint, Scenario};
 use models::claim::Transport;
 
 /// Of all cases, each so-manyth: odd, so that runs die before calls as well as after them.
-const EVERY: usize = 5;
+const EVERY: usize = 15;
 /// Pairs of calls at which two runs die, of all that there are; of these the same share.
 const PAIRS: u64 = 60;
 

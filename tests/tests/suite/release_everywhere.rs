@@ -11,7 +11,7 @@ use fleet_sim::{CrashPoint, Scenario};
 use toml::{Table, Value};
 
 /// Of all cases, each so-manyth: odd, so that commands die before calls as well as after them.
-const EVERY: usize = 11;
+const EVERY: usize = 33;
 
 const CLUSTER: &str = r#"
 tables = { leases = "lease" }
