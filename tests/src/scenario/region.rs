@@ -100,6 +100,8 @@ pub struct RegionSpec {
     pub ssm_forgets: u64,
     /// How late a command may be delivered at most.
     pub ssm_late: SignedDuration,
+    /// How much too early `ResponseFinishDateTime` dates the end of a command (docs/facts/ssm.md#answers).
+    pub ssm_dated_early: SignedDuration,
     /// How long the SSM agent must be silent for `ConnectionLost`.
     pub ping_lag: SignedDuration,
     /// Whether `SendCommand` takes a host that is `ConnectionLost`; otherwise it is `InvalidInstanceId`.
@@ -147,6 +149,7 @@ impl Default for RegionSpec {
             ssm_loses: 0,
             ssm_forgets: 0,
             ssm_late: SignedDuration::ZERO,
+            ssm_dated_early: SignedDuration::ZERO,
             ping_lag: SignedDuration::from_mins(5),
             send_to_connection_lost: true,
         }

@@ -1,17 +1,23 @@
-//! A date that leaps where the updater runs. It is drawn by dice of its own, so that all else of a seed is as it would be
-//! without.
+//! A date that leaps where the updater runs, and hosts whose clocks are behind. They are drawn by dice of their own, so that
+//! all else of a seed is as it would be without.
 
 use toml::Table;
 
-use super::bridges::extend;
+use super::bridges::{change, extend};
 use super::{Draw, set, table};
 use crate::dice::Dice;
 
 /// In so many of a hundred seeds.
 const PERCENT: i64 = 8;
 
-/// The same, in few of the seeds, with a date that leaps once or twice.
+/// The same, in few of the seeds, with a date that leaps once or twice, and in some with ends of commands that are dated too
+/// early.
 pub(super) fn add(seed: u64, scenario: &mut Table) {
+    let mut hosts = Draw { dice: Dice::new(seed), purpose: "clocks of hosts", throws: 0 };
+    if hosts.chance(PERCENT) {
+        let early = hosts.pick(&["5s", "30s", "1h"]);
+        change(scenario, &["region"], |region| set(region, "ssm_dated_early", early));
+    }
     let mut draw = Draw { dice: Dice::new(seed), purpose: "clocks", throws: 0 };
     if !draw.chance(PERCENT) {
         return;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use models::time::after;
 use serde_json::{Value, json};
 
 use super::super::ecs::time;
@@ -210,7 +211,7 @@ fn listed(world: &World, command: &Command, number: MachineNo, invocation: &Invo
             plugin["ResponseStartDateTime"] = time(at);
         }
         if let Some(at) = invocation.ended_at {
-            plugin["ResponseFinishDateTime"] = time(at);
+            plugin["ResponseFinishDateTime"] = time(after(at, -world.spec.ssm_dated_early));
         }
         answer["CommandPlugins"] = json!([plugin]);
     }
