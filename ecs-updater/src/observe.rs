@@ -165,45 +165,29 @@ fn merge_all(fleet: &mut FleetSnapshot, seen: &Seen, machines: &Machines, policy
     fleet.taken_at = now;
 }
 
-/// Describes the instances under way again. Returns those that ECS does not describe, or has as INACTIVE: what they are now
-/// a full look tells.
+/// Of which instances a short look takes up whether ECS hears their agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Connections {
+    OfThese,
+    /// Of all that are registered. What tasks the others have belongs to what services have placed, which a full look reads
+    /// before.
+    OfAll,
+}
+
+/// Describes the instances under way again. Returns those asked for that ECS does not describe, or has as INACTIVE: what
+/// they are now a full look tells.
 pub(crate) async fn short_look(
     aws: &Aws,
     fleet: &mut FleetSnapshot,
-    hosts: &BTreeSet<HostId>,
+    (under_way, connections): (&BTreeSet<HostId>, Connections),
     policy: &Policy,
     now: Timestamp,
 ) -> Result<BTreeSet<HostId>, AwsError> {
-    describe_again(aws, fleet, hosts, hosts, policy, now).await
-}
-
-/// The same, with all others that are registered: of those it takes up whether ECS hears their agents. What tasks they have
-/// belongs to what services have placed, which a full look reads before.
-pub(crate) async fn wide_look(
-    aws: &Aws,
-    fleet: &mut FleetSnapshot,
-    hosts: &BTreeSet<HostId>,
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<BTreeSet<HostId>, AwsError> {
-    let registered = fleet.registered().map(|instance| instance.host.clone());
-    let asked = registered.chain(hosts.iter().cloned()).collect();
-    describe_again(aws, fleet, &asked, hosts, policy, now).await
-}
-
-/// Describes these instances again, and takes up all of it for those that are under way.
-async fn describe_again(
-    aws: &Aws,
-    fleet: &mut FleetSnapshot,
-    asked: &BTreeSet<HostId>,
-    under_way: &BTreeSet<HostId>,
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<BTreeSet<HostId>, AwsError> {
-    let known: Vec<&Instance> = asked.iter().filter_map(|host| fleet.instances.get(host)).collect();
-    let mut missed: BTreeSet<HostId> = known.iter().map(|instance| instance.host.clone()).collect();
-    let arns: Vec<ContainerInstanceArn> =
-        known.into_iter().map(|instance| instance.container_instance.clone()).collect();
+    let is_asked =
+        |one: &&Instance| under_way.contains(&one.host) || (connections == Connections::OfAll && one.is_registered());
+    let asked = fleet.instances.values().filter(is_asked);
+    let (mut missed, arns): (BTreeSet<HostId>, Vec<ContainerInstanceArn>) =
+        asked.map(|one| (one.host.clone(), one.container_instance.clone())).unzip();
     let Answer { described, .. } =
         aws.describe_container_instances(&fleet.cluster, &arns, policy.names_hosts()).await?;
     for one in described.iter().filter(|one| one.status != InstanceStatus::Inactive) {

@@ -9,6 +9,7 @@ use models::plan::{Plan, Standing};
 use models::policy::Policy;
 use models::reason::{Bearing, HoldCode, HoldReason};
 use models::report::{OutAt, Outcome, RunningAt, Timeline};
+use models::time::after;
 
 use super::{Event, Progress, Reason, State, Tally, Transition, What};
 
@@ -66,16 +67,30 @@ impl Journal {
         self.keep(seen);
         let mut found = self.moves(fleet, plan, now);
         found.extend(self.gate(fleet, plan, policy.has_own_windows()));
-        let told_at = *self.told_at.get_or_insert(now);
+        self.told_at.get_or_insert(now);
+        found.extend(self.stands(seen));
+        found.into_iter().map(|what| self.event(what, now)).collect()
+    }
+
+    /// Returns how far the cluster is, where it is time to say so before the next plan.
+    pub fn standstill(&mut self, seen: &Seen<'_>) -> Option<Event> {
+        self.stands(seen).map(|what| self.event(what, seen.now))
+    }
+
+    /// When it is time again to say how far the cluster is: `None` before the first plan is told of.
+    pub fn stands_at(&self, plan: &Plan) -> Option<Timestamp> {
         let every = if plan.standings.iter().any(|one| one.phase.is_under_way()) { STANDS_EVERY } else { WAITS_EVERY };
-        if now.duration_since(told_at) >= every {
-            found.push(What::Stands(Box::new(tally(seen))));
-        }
-        if found.iter().any(|what| matches!(what, What::Stands(_))) {
-            self.told_at = Some(now);
-        }
-        let event = |what| Event { at: now, run: self.run.clone(), cluster: self.cluster.clone(), what };
-        found.into_iter().map(event).collect()
+        self.told_at.map(|at| after(at, every))
+    }
+
+    fn stands(&mut self, seen: &Seen<'_>) -> Option<What> {
+        self.stands_at(seen.plan).filter(|at| *at <= seen.now)?;
+        self.told_at = Some(seen.now);
+        Some(What::Stands(Box::new(tally(seen))))
+    }
+
+    fn event(&self, what: What, now: Timestamp) -> Event {
+        Event { at: now, run: self.run.clone(), cluster: self.cluster.clone(), what }
     }
 
     fn keep(&mut self, Seen { fleet, policy, now, .. }: &Seen<'_>) {

@@ -14,7 +14,7 @@ use super::Actor;
 use super::claims::is_in_boot_of;
 use crate::aws::AwsError;
 use crate::aws::ecs::instances::Listed;
-use crate::observe::{alarms, found_draining, merge_ec2, short_look};
+use crate::observe::{Connections, alarms, found_draining, merge_ec2, short_look};
 use crate::planner::{
     Asked, Membership, closed_for_drains, drained_in_vain, membership, not_selected, policy_of, rests_on_alarms, tally,
 };
@@ -229,7 +229,8 @@ impl Actor<'_> {
             hosts.iter().filter_map(|host| Some((host.clone(), self.instance(host)?.claim().cloned()))).collect();
         let now = self.now();
         let asked = hosts.iter().cloned().collect();
-        let missed = match short_look(self.aws, self.fleet, &asked, self.policy, now).await {
+        let asked = (&asked, Connections::OfThese);
+        let missed = match short_look(self.aws, self.fleet, asked, self.policy, now).await {
             Ok(missed) => missed,
             Err(error) => {
                 self.failed(hosts, error);

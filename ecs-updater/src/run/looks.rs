@@ -15,8 +15,9 @@ use super::cluster::Cluster;
 use super::interruption::signal;
 use super::rhythm::{Beat, full_look_every};
 use super::rounds::is_watched;
+use super::watch::Watch;
 use crate::aws::{AwsError, ErrorKind};
-use crate::observe::{self, alarms};
+use crate::observe::{self, Connections, alarms};
 use crate::patience::{FOR_REFUSALS, FOR_SILENCE, GiveUp, Trouble, Try, WINDOW};
 use crate::planner::Quickest;
 
@@ -91,12 +92,8 @@ impl Cluster<'_> {
 
     async fn short_look(&mut self, under_way: BTreeSet<HostId>, now: Timestamp) -> Result<(), AwsError> {
         let is_wide = self.is_unhurried();
-        let (aws, fleet, policy) = (&self.aws, &mut self.fleet, self.policy);
-        let missed = if is_wide {
-            observe::wide_look(aws, fleet, &under_way, policy, now).await?
-        } else {
-            observe::short_look(aws, fleet, &under_way, policy, now).await?
-        };
+        let of_all = if is_wide { Connections::OfAll } else { Connections::OfThese };
+        let missed = observe::short_look(&self.aws, &mut self.fleet, (&under_way, of_all), self.policy, now).await?;
         self.looked_short = now;
         // A full look tells what became of them, and need not say it again while they are still missed.
         if !missed.is_subset(&self.missed) {
@@ -177,10 +174,22 @@ impl Cluster<'_> {
     /// Returns the instances that ECS may have news about, out of service by us or with a report awaited, and when each is
     /// looked at again.
     fn next_looks(&self, now: Timestamp) -> impl Iterator<Item = (&Instance, Timestamp)> {
+        self.looks_at(self.out_of_service().chain(self.awaited()), now)
+    }
+
+    /// Returns when each of these instances is looked at again.
+    fn looks_at<'a>(
+        &'a self,
+        instances: impl Iterator<Item = &'a Instance>,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'a Instance, Timestamp)> {
         let quickest = Quickest::of(&self.fleet);
-        let awaited = self.awaited.hosts().filter_map(|host| self.fleet.instances.get(host));
-        let ours = self.out_of_service().chain(awaited);
-        ours.map(move |one| (one, quickest.next_look(one, one.transport(self.policy.host, now))))
+        instances.map(move |one| (one, quickest.next_look(one, one.transport(self.policy.host, now))))
+    }
+
+    /// The instances whose report is awaited.
+    fn awaited(&self) -> impl Iterator<Item = &Instance> {
+        self.awaited.hosts().filter_map(|host| self.fleet.instances.get(host))
     }
 
     /// The instances that are out of service by a claim and not done with.
@@ -245,27 +254,48 @@ impl Cluster<'_> {
         }
     }
 
-    /// Waits until something is due, or SSM answers what it was asked.
-    pub(super) async fn sleep(&mut self, now: Timestamp) {
+    /// Waits until something is due, or SSM answers what it was asked; says meanwhile how far the cluster is.
+    pub(super) async fn sleep(&mut self, watch: &dyn Watch, now: Timestamp) {
         let full = self.full_look_due(now);
         let beat = self.beat(now);
-        let awaited = self.awaited.hosts().filter_map(|host| self.fleet.instances.get(host));
-        let quickest = Quickest::of(&self.fleet);
-        let looks = awaited.map(|one| quickest.next_look(one, one.transport(self.policy.host, now)));
+        let looks = self.looks_at(self.awaited(), now).map(|(_, at)| at);
         let report = looks.min().map(|at| at.max(after(self.looked_short, beat.short_look)));
         let ssm = self.acts.ssm_again_at(now);
         let due = [self.plan.wake_at, self.commands.poll_at(), report, Some(full), ssm, self.alarms_due()];
         let until = due.into_iter().flatten().min().unwrap_or(now);
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-        let wait = wait.max(Duration::from_millis(100)) + beat.from(until.max(now));
+        let mut wait = wait.max(Duration::from_millis(100)) + beat.from(until.max(now));
+        while let Some(in_between) = self.until_next_line().filter(|line| *line < wait) {
+            let began = self.clock.now();
+            if self.is_woken_within(in_between).await {
+                return;
+            }
+            let woken = self.clock.now();
+            self.tell_of_standstill(watch, woken);
+            // Longer, where the process was suspended.
+            let slept = Duration::try_from(woken.duration_since(began)).unwrap_or(in_between);
+            wait = wait.saturating_sub(slept);
+        }
+        self.is_woken_within(wait).await;
+    }
+
+    /// How long it is until the cluster says how far it is.
+    fn until_next_line(&self) -> Option<Duration> {
+        let at = self.journal.stands_at(&self.plan)?;
+        Some(Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default())
+    }
+
+    /// Whether anything but time ends a wait for so long.
+    async fn is_woken_within(&mut self, wait: Duration) -> bool {
         let (stop, finish, begins) = (self.stop.clone(), self.finish.clone(), self.facts.purpose.begins());
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(wait) => return false,
             () = signal(stop) => {}
             () = signal(finish), if begins => {}
             () = self.commands.next_answer() => {}
             () = self.namer.ended() => {}
             () = self.hooks.ended() => {}
         }
+        true
     }
 }

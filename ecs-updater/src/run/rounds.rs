@@ -54,7 +54,7 @@ impl Cluster<'_> {
                 self.note_idleness(now);
                 // What comes again after a wait is no sign that it could not be done.
                 self.last_steps.clear();
-                self.sleep(now).await;
+                self.sleep(watch, now).await;
                 continue;
             }
             if !self.may_write() && !broken!(FenceIgnored) {

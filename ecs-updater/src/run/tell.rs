@@ -49,11 +49,23 @@ impl Cluster<'_> {
                 moved.group = self.group_of(&moved.host);
             }
         }
-        for event in &events {
-            events::log(event, self.facts.dry_run);
-        }
         self.post.take(&events);
         self.post.go_on(&self.aws, now);
+        self.show(watch, &events, now);
+    }
+
+    /// Tells how far the cluster is while the loop sleeps, where it is time to say so.
+    pub(super) fn tell_of_standstill(&mut self, watch: &dyn Watch, now: Timestamp) {
+        let seen = Seen { fleet: &self.fleet, plan: &self.plan, policy: self.policy, now };
+        if let Some(event) = self.journal.standstill(&seen) {
+            self.show(watch, &[event], now);
+        }
+    }
+
+    fn show(&self, watch: &dyn Watch, events: &[Event], now: Timestamp) {
+        for event in events {
+            events::log(event, self.facts.dry_run);
+        }
         let since = |host: &HostId| self.track.since(host);
         let left = || self.left(now);
         watch.see(View {
@@ -62,7 +74,7 @@ impl Cluster<'_> {
             policy: self.policy,
             run: &self.facts.run,
             since: &since,
-            events: &events,
+            events,
             closed: self.journal.closed(),
             left: &left,
             now,
